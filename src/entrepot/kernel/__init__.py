@@ -1,0 +1,1 @@
+"""The handful of tiny things every other package may lean on."""

@@ -1,0 +1,79 @@
+"""Named places between two durable steps, where a test may have the process killed (F1).
+
+A registry is judged by what it does when it dies between any two lines, so those lines have names. In normal operation
+nothing is armed and reaching a failpoint costs one truth test. The module state is per process on purpose: a failpoint
+is about the process that dies, and threading it through every call would put test plumbing into all signatures.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from enum import StrEnum
+from typing import Final
+
+from entrepot.kernel.errors import EntrepotError
+
+__all__ = ["Failpoint", "UnknownFailpointError", "arm_failpoints", "reach"]
+
+
+class Failpoint(StrEnum):
+    """Every place of a push where a crash is interesting, in the order in which a push passes them."""
+
+    SESSION_CREATED = "session.created"
+    SESSION_LEASED = "session.leased"
+    STAGED_FILE_CREATED = "staged.file.created"
+    STAGED_BYTES_WRITTEN = "staged.bytes.written"
+    STAGED_BYTES_SYNCED = "staged.bytes.synced"
+    SESSION_PROGRESS_COMMITTED = "session.progress.committed"
+    FINISH_LEASED = "finish.leased"
+    BLOB_RENAMED = "blob.renamed"
+    BLOB_DIRECTORY_SYNCED = "blob.directory.synced"
+    BLOB_COMMITTED = "blob.committed"
+    OBJECT_WRITTEN = "object.written"
+    OBJECT_SYNCED = "object.synced"
+    OBJECT_RENAMED = "object.renamed"
+    OBJECT_DIRECTORY_SYNCED = "object.directory.synced"
+    MANIFEST_BYTES_STORED = "manifest.bytes.stored"
+    MANIFEST_COMMITTED = "manifest.committed"
+    JOURNAL_WRITTEN = "journal.written"
+    UNIT_BEFORE_COMMIT = "unit.before.commit"
+    UNIT_AFTER_COMMIT = "unit.after.commit"
+
+
+class UnknownFailpointError(EntrepotError):
+    """A failpoint specification that names no failpoint, or no positive count."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not '<failpoint>' or '<failpoint>:<n-th pass>'")
+        self.text = text
+
+
+_armed: Final[dict[Failpoint, int]] = {}
+"""Passes left before the process kills itself, by failpoint; empty unless a test armed something."""
+
+
+def arm_failpoints(specification: str) -> None:
+    """Arm a comma-separated list of `name` or `name:n` (die at the n-th pass, 1 by default); empty disarms all.
+
+    Raises:
+        UnknownFailpointError: for a name or a count that does not exist.
+    """
+    _armed.clear()
+    for entry in filter(None, specification.split(",")):
+        name, _, count = entry.strip().partition(":")
+        try:
+            failpoint, passes = Failpoint(name), int(count or "1")
+        except ValueError as error:
+            raise UnknownFailpointError(entry) from error
+        if passes < 1:
+            raise UnknownFailpointError(entry)
+        _armed[failpoint] = passes
+
+
+def reach(failpoint: Failpoint) -> None:
+    """Pass `failpoint`: do nothing, or kill this process with SIGKILL when it is armed and its turn has come."""
+    if _armed and failpoint in _armed:
+        _armed[failpoint] -= 1
+        if _armed[failpoint] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,36 @@
+"""A random name for a node's data directory, made once, so that nodes never take each other's leases for their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final
+
+from entrepot.kernel.ids import new_public_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_or_create_node_id"]
+
+_FILE: Final = "node-id"
+
+
+def read_or_create_node_id(data_directory: Path) -> str:
+    """Return the id in `<data>/node-id`, writing a new one first where there is none. Blocks.
+
+    Several processes may call this at once: the file appears with its whole content, and all return the same id.
+
+    Raises:
+        OSError: the directory can't be written.
+    """
+    path = data_directory / _FILE
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="ascii").strip()
+    data_directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    draft = path.with_name(f"{_FILE}.{os.getpid()}")
+    draft.write_text(new_public_id(), encoding="ascii")
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+    return path.read_text(encoding="ascii").strip()

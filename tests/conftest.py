@@ -1,0 +1,12 @@
+"""Joins the plumbing into every test run; fixtures of one kind of test live in that kind's folder."""
+
+from __future__ import annotations
+
+pytest_plugins = [
+    "tests.plumbing.skips",
+    "tests.plumbing.seeds",
+    "tests.plumbing.budgets",
+    "tests.running.setups",
+    "tests.drivers.s3_server",
+    "tests.drivers.postgres_server",
+]

@@ -1,0 +1,1 @@
+"""Tests of the tiny things every package leans on."""

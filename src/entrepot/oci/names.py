@@ -1,0 +1,95 @@
+"""Repository, project and tag names (OCI distribution-spec, "Pulling manifests": <name> and <reference>)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from entrepot.kernel.errors import EntrepotError
+
+__all__ = [
+    "DEFAULT_PROJECT",
+    "InvalidRepositoryNameError",
+    "InvalidTagNameError",
+    "RepositoryName",
+    "TagName",
+]
+
+DEFAULT_PROJECT: Final = "library"
+"""Where a repository with a single-segment name lives."""
+
+_MAX_NAME_LENGTH: Final = 255
+_NAME_PATTERN: Final = re.compile(
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z", re.ASCII
+)
+_TAG_PATTERN: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}\Z", re.ASCII)
+
+
+class InvalidRepositoryNameError(EntrepotError):
+    """A text that can't name a repository."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            "a repository name is lower-case letters and digits, joined by '.', '_', '__' or '-', "
+            f"in segments separated by '/', {_MAX_NAME_LENGTH} characters at most"
+        )
+        self.text = text
+
+
+class InvalidTagNameError(EntrepotError):
+    """A text that can't name a tag."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            "a tag is a letter, digit or '_' followed by up to 127 letters, digits, '.', '_' or '-'"
+        )
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RepositoryName:
+    """The name of an OCI repository; its first segment is the project, `library` when it has only one."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> RepositoryName:
+        """Read a repository name as a client writes it.
+
+        Raises:
+            InvalidRepositoryNameError: when it breaks the grammar or is too long.
+        """
+        if len(text) > _MAX_NAME_LENGTH or _NAME_PATTERN.match(text) is None:
+            raise InvalidRepositoryNameError(text)
+        return cls(text)
+
+    @property
+    def project(self) -> str:
+        """The project that owns the repository."""
+        head, slash, _ = self.text.partition("/")
+        return head if slash else DEFAULT_PROJECT
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TagName:
+    """A tag: a name that may move from one manifest to another."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> TagName:
+        """Read a tag.
+
+        Raises:
+            InvalidTagNameError: when it breaks the grammar.
+        """
+        if _TAG_PATTERN.match(text) is None:
+            raise InvalidTagNameError(text)
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.text

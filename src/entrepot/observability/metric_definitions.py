@@ -1,0 +1,101 @@
+"""The list of all metrics, from which they are both made and documented, so that the two agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["METRIC_DEFINITIONS", "MetricDefinition"]
+
+_PULL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_PUSH_BUCKETS = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDefinition:
+    """One metric. ``gauge_mode`` says how the values of several processes become one."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    gauge_mode: Literal["", "livesum", "mostrecent"] = ""
+
+
+METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
+    MetricDefinition(
+        "registry_pull_duration_seconds",
+        "histogram",
+        "Time to first byte of a pull: from the head of a GET to the head of its answer. "
+        "Operation: manifest or blob.",
+        labels=("operation",),
+        buckets=_PULL_BUCKETS,
+    ),
+    MetricDefinition(
+        "registry_push_duration_seconds",
+        "histogram",
+        "Time of a push request that was accepted, from its head to its answer, the body included. "
+        "Operation: manifest or blob (each request that brings bytes or finishes an upload).",
+        labels=("operation",),
+        buckets=_PUSH_BUCKETS,
+    ),
+    MetricDefinition(
+        "registry_requests_total",
+        "counter",
+        "Requests answered, by operation (a name of a route, never of a repository) and HTTP status.",
+        labels=("operation", "status"),
+    ),
+    MetricDefinition(
+        "registry_responses_aborted_total",
+        "counter",
+        "Answers broken off after they had begun: the client went away, or the bytes could not be read.",
+    ),
+    MetricDefinition(
+        "registry_uploads_in_progress",
+        "gauge",
+        "Requests that are writing the bytes of a blob right now, on this node.",
+        gauge_mode="livesum",
+    ),
+    MetricDefinition(
+        "registry_storage_used_bytes",
+        "gauge",
+        "Bytes taken on the file system of the blobs; for an object store, the sum of our blobs in it.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_storage_capacity_bytes",
+        "gauge",
+        "Size of the file system of the blobs; not reported for an object store, which has no size to know.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_sqlite_wal_bytes",
+        "gauge",
+        "Size of SQLite's write-ahead log; if it only grows, a reader keeps it from being folded in.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_journal_backlog",
+        "gauge",
+        "Changes committed to the metadata but not yet written to the journal beside the blobs.",
+        gauge_mode="mostrecent",
+    ),
+)

@@ -1,0 +1,356 @@
+"""The settings themselves: a frozen typed tree, where each field has its meaning and reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from entrepot.settings.secret import Secret
+
+__all__ = [
+    "AccessSettings",
+    "CacheSettings",
+    "DataSettings",
+    "HttpSettings",
+    "LogSettings",
+    "MetadataSettings",
+    "OpsSettings",
+    "S3Settings",
+    "Setting",
+    "Settings",
+    "StorageSettings",
+    "TlsSettings",
+    "UploadSettings",
+]
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+_GIB = 1024 * _MIB
+_DAY_SECONDS = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the documentation says of a field, and the range it must keep (both ends allowed)."""
+
+    description: str
+    reason: str
+    reloadable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every section: immutable, compared by value, with no room for a key nobody reads."""
+
+
+class DataSettings(_Section, frozen=True):
+    """Where this node keeps what is its own."""
+
+    directory: Annotated[
+        Path,
+        Setting(
+            "Absolute path of the directory that holds everything local: database, blobs, uploads under way.",
+            "The usual place for a service's state; as an ordinary user, that user's own data directory.",
+        ),
+    ]
+
+
+class HttpSettings(_Section, frozen=True):
+    """The listener that clients push to and pull from."""
+
+    listen: Annotated[
+        str,
+        Setting(
+            "Address and port for clients, as 127.0.0.1:5000 or [::]:5000.",
+            "Loopback: nothing is offered to a network before someone decides so.",
+        ),
+    ] = "127.0.0.1:5000"
+    external_url: Annotated[
+        str,
+        Setting(
+            "Scheme, host and port under which clients reach this registry, if a proxy stands in front.",
+            "Empty: taken from each request, which is right without a proxy.",
+            reloadable=True,
+        ),
+    ] = ""
+    drain_delay_seconds: Annotated[
+        float,
+        Setting(
+            "How long a stopping node says it is not ready before it closes its listener.",
+            "0: without a load balancer waiting helps nobody; with one, set two of its probe intervals.",
+            reloadable=True,
+            minimum=0,
+            maximum=600,
+        ),
+    ] = 0.0
+    drain_timeout_seconds: Annotated[
+        float,
+        Setting(
+            "How long requests under way may go on after the listener is closed.",
+            "30 s ends most layers; a longer upload is resumed by its client on another node.",
+            minimum=1,
+            maximum=3600,
+        ),
+    ] = 30.0
+
+
+class OpsSettings(_Section, frozen=True):
+    """The listener for health, readiness and metrics."""
+
+    listen: Annotated[
+        str,
+        Setting(
+            "Address and port for health, readiness and metrics.",
+            "Empty: 127.0.0.1 and the public port plus 80, so that no network sees the metrics.",
+        ),
+    ] = ""
+
+
+class TlsSettings(_Section, frozen=True):
+    """Encryption of the public listener."""
+
+    certificate: Annotated[
+        str,
+        Setting(
+            "Absolute path of the certificate chain (PEM); its content is read again on SIGHUP.",
+            "Empty: no TLS, which clients accept on loopback and behind a proxy that encrypts.",
+        ),
+    ] = ""
+    key: Annotated[
+        str,
+        Setting(
+            "Absolute path of the private key (PEM, without a password) of tls.certificate.",
+            "Empty: no TLS.",
+        ),
+    ] = ""
+    min_version: Annotated[
+        Literal["1.2", "1.3"],
+        Setting(
+            "Oldest TLS version a client may speak.",
+            "1.2: some build hosts in use speak nothing newer, and older versions are broken.",
+        ),
+    ] = "1.2"
+
+
+class MetadataSettings(_Section, frozen=True):
+    """The database of repositories, manifests, tags and uploads."""
+
+    url: Annotated[
+        Secret,
+        Setting(
+            "postgresql:// address of the database; may hold a password and is masked in listings.",
+            "Empty: SQLite in the data directory, which needs no server and serves one node well.",
+        ),
+    ] = Secret()
+    pool_size: Annotated[
+        int,
+        Setting(
+            "PostgreSQL connections per process, at most.",
+            "10: a few times the cores that one process can keep busy.",
+            minimum=1,
+            maximum=500,
+        ),
+    ] = 10
+    statement_timeout_seconds: Annotated[
+        float,
+        Setting(
+            "Longest time one PostgreSQL statement may take.",
+            "5 s: each statement reads by key; one that takes longer would hold up all others.",
+            minimum=0.1,
+            maximum=600,
+        ),
+    ] = 5.0
+
+
+class S3Settings(_Section, frozen=True):
+    """The object store, when storage.driver is s3."""
+
+    endpoint: Annotated[
+        str,
+        Setting("http(s):// address of the object store.", "Empty: Amazon's own for the region."),
+    ] = ""
+    region: Annotated[
+        str,
+        Setting("Region that requests are signed for.", "us-east-1: what stores without regions expect."),
+    ] = "us-east-1"
+    bucket: Annotated[
+        str,
+        Setting("Bucket that holds the blobs; it must exist.", "Empty: none can be guessed."),
+    ] = ""
+    prefix: Annotated[
+        str,
+        Setting(
+            "Text put before every key, ending with a slash, as registry/ to share a bucket.",
+            "Empty: a bucket of its own is easier to watch and to restrict.",
+        ),
+    ] = ""
+    access_key: Annotated[
+        str,
+        Setting("Access key id.", "Empty: credentials are found the way the AWS tools find them."),
+    ] = ""
+    secret_key: Annotated[
+        Secret,
+        Setting("Secret access key of storage.s3.access_key.", "Empty: see storage.s3.access_key."),
+    ] = Secret()
+    path_style: Annotated[
+        bool,
+        Setting(
+            "Put the bucket in the path rather than in the host name.",
+            "true: SeaweedFS, Ceph and others work without wildcard DNS; Amazon accepts it too.",
+        ),
+    ] = True
+    part_size_bytes: Annotated[
+        int,
+        Setting(
+            "Size of one part of a multipart upload; it grows by itself for blobs of more than 10,000 parts.",
+            "8MiB: few requests, while each upload holds little memory.",
+            minimum=5 * _MIB,
+            maximum=5 * _GIB,
+        ),
+    ] = 8 * _MIB
+    redirect_downloads: Annotated[
+        bool,
+        Setting(
+            "Answer a pull of a blob with a redirect to the object store.",
+            "false: clients often can't reach the store, and its address stays private.",
+            reloadable=True,
+        ),
+    ] = False
+
+
+class StorageSettings(_Section, frozen=True):
+    """Where the bytes of blobs lie."""
+
+    driver: Annotated[
+        Literal["filesystem", "s3"],
+        Setting("Kind of blob store.", "filesystem: nothing else to run."),
+    ] = "filesystem"
+    root: Annotated[
+        str,
+        Setting(
+            "Absolute path of the blobs, when storage.driver is filesystem.",
+            "Empty: storage below data.directory.",
+        ),
+    ] = ""
+    min_free_bytes: Annotated[
+        int,
+        Setting(
+            "Free space below which uploads are refused (507); deletes and metadata go on.",
+            "1GiB: room for the database and for cleaning up when pushes have filled the disk.",
+            reloadable=True,
+            minimum=0,
+        ),
+    ] = 1 * _GIB
+    s3: S3Settings = S3Settings()
+
+
+class UploadSettings(_Section, frozen=True):
+    """Uploads under way."""
+
+    lease_seconds: Annotated[
+        float,
+        Setting(
+            "How long an upload stays with the process that writes it without a sign of life.",
+            "30 s: longer than any pause of a sound process, short enough for a client to retry elsewhere.",
+            reloadable=True,
+            minimum=5,
+            maximum=3600,
+        ),
+    ] = 30.0
+    session_ttl_seconds: Annotated[
+        int,
+        Setting(
+            "Age at which an unfinished upload is removed.",
+            "604800 (7 days): a push that broke on Friday can go on after the week-end.",
+            reloadable=True,
+            minimum=60,
+            maximum=365 * _DAY_SECONDS,
+        ),
+    ] = 7 * _DAY_SECONDS
+    write_step_bytes: Annotated[
+        int,
+        Setting(
+            "Bytes gathered before they are hashed and written off the event loop.",
+            "1MiB: smaller steps spend more on changing threads, larger ones only hold more memory.",
+            reloadable=True,
+            minimum=64 * _KIB,
+            maximum=64 * _MIB,
+        ),
+    ] = 1 * _MIB
+
+
+class AccessSettings(_Section, frozen=True):
+    """Who may do what, before anybody is known."""
+
+    insecure_anonymous: Annotated[
+        bool,
+        Setting(
+            "Let everybody who can reach the listener push and pull without a name.",
+            "false: without accounts only this machine (loopback) may.",
+        ),
+    ] = False
+
+
+class CacheSettings(_Section, frozen=True):
+    """Memory spent on not reading the same bytes again, per process."""
+
+    manifest_bytes: Annotated[
+        int,
+        Setting(
+            "Memory for manifests, at most; 0 turns the cache off.",
+            "32MiB: some ten thousand manifests.",
+            reloadable=True,
+            minimum=0,
+            maximum=64 * _GIB,
+        ),
+    ] = 32 * _MIB
+    small_blob_bytes: Annotated[
+        int,
+        Setting(
+            "Memory for small blobs (image configurations), at most; 0 turns the cache off.",
+            "32MiB: some thousands of image configurations.",
+            reloadable=True,
+            minimum=0,
+            maximum=64 * _GIB,
+        ),
+    ] = 32 * _MIB
+
+
+class LogSettings(_Section, frozen=True):
+    """The log, written to standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting(
+            "Least severity that is written.",
+            "info: one line per request, nothing of the inside.",
+            reloadable=True,
+        ),
+    ] = "info"
+    format: Annotated[
+        Literal["json", "console"],
+        Setting(
+            "json for machines, console for people.",
+            "json: logs are mostly read by collectors.",
+            reloadable=True,
+        ),
+    ] = "json"
+
+
+class Settings(_Section, frozen=True):
+    """Every setting of one node. Only ``data.directory`` has no fixed default: it depends on the user."""
+
+    data: DataSettings
+    http: HttpSettings = HttpSettings()
+    ops: OpsSettings = OpsSettings()
+    tls: TlsSettings = TlsSettings()
+    metadata: MetadataSettings = MetadataSettings()
+    storage: StorageSettings = StorageSettings()
+    uploads: UploadSettings = UploadSettings()
+    access: AccessSettings = AccessSettings()
+    cache: CacheSettings = CacheSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,218 @@
+"""The seam between the registry and the places where bytes lie.
+
+A driver stores immutable objects under keys that are never used twice, and it stages uploads that grow over several
+requests. All methods may be called at the same time from many tasks and, but for the memory driver, from several
+processes. Nothing here blocks the event loop. A driver holds no state another process would need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from entrepot.oci.digest import Digest
+
+__all__ = [
+    "BlobStore",
+    "BlobWriter",
+    "Capacity",
+    "LocalPaths",
+    "Presigner",
+    "StoredObject",
+    "UploadReference",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as a listing shows it."""
+
+    key: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How much a store holds and could hold, in bytes."""
+
+    used_bytes: int
+    total_bytes: int
+    available_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UploadReference:
+    """A staged upload as its session row describes it.
+
+    Attributes:
+        upload_id: the random public id of the session; part of every key the upload ever writes.
+        fence: the number of the lease under which the caller works; a driver puts it into the keys of what it may have
+            to write more than once, so that a holder of an older lease can't replace it.
+        state: what the last :meth:`BlobWriter.checkpoint` returned, `b""` for a new upload. Opaque to everybody else.
+        offset: bytes that the session row counts as received and durable.
+    """
+
+    upload_id: str
+    fence: int
+    state: bytes
+    offset: int
+
+
+class BlobWriter(Protocol):
+    """The exclusive hold on one staged upload, for the length of one request.
+
+    Order of calls: any number of `write` and `checkpoint`, then at most one `seal`, at most one `publish`, and always
+    `close`. A writer belongs to one task. Bytes written after the last checkpoint vanish when the next writer is opened
+    with the older offset.
+    """
+
+    @property
+    def offset(self) -> int:
+        """Bytes staged so far, counted from the start of the upload."""
+        ...
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        """Append `chunks` in order, without joining them.
+
+        Raises:
+            StorageFullError, StorageUnavailableError: nothing of `chunks` counts as written.
+        """
+
+    async def checkpoint(self) -> bytes:
+        """Make every byte so far durable and return the state to record with the new offset.
+
+        Raises:
+            StorageSuspectError: the flush failed; the staged bytes are discarded and must not be used again.
+        """
+        ...
+
+    async def seal(self) -> str:
+        """End writing and return a key under which all staged bytes can be read with :meth:`BlobStore.read`.
+
+        Nothing becomes visible to anybody else. Calling it again returns the same key.
+        """
+        ...
+
+    async def publish(self, digest: Digest) -> str:
+        """Make the bytes permanent as a blob that hashes to `digest`, and return its storage key.
+
+        The caller has verified the digest. On return the bytes are durable and a listing of the store
+        finds them by digest; no row refers to them yet, so a crash here leaves only an orphan. The key is the very one
+        under which :meth:`BlobStore.list_objects` shows the blob. Bytes that are not durable yet are made so.
+
+        Raises:
+            UploadLostError: the staged bytes were removed or replaced behind the writer's back.
+            StorageFullError, StorageUnavailableError, StorageSuspectError: there is no blob.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give up the hold. May be called again; after `publish` it only releases."""
+
+
+class BlobStore(Protocol):
+    """A place for immutable objects and staged uploads.
+
+    Visibility: once `put` or `publish` has returned, every process sees the object, and it survives a power cut. A key
+    is written once; drivers need not support replacing. Errors are those of :mod:`entrepot.blobstore.errors`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The driver's name as settings and metrics spell it."""
+        ...
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store a small object durably (manifest bytes, journal entries; a few MiB at most).
+
+        Storing the same bytes under the same key again is allowed and changes nothing.
+        """
+
+    async def stat(self, key: str) -> int:
+        """Return the size of an object in bytes.
+
+        Raises:
+            ObjectNotFoundError: when there is none.
+        """
+        ...
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes `[start, end)` of an object in chunks of at most 1 MiB; `end=None` means up to its end.
+
+        A range is cut at the end of the object, like a slice.
+
+        Raises:
+            ObjectNotFoundError: when there is none, before the first chunk.
+            StorageUnavailableError: when it breaks off in between.
+        """
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove an object, with the marker that belongs to it; a missing one is fine.
+
+        Raises:
+            UploadBusyError: it is the staged bytes of an upload that a writer holds.
+        """
+
+    def list_objects(self, prefix: str, start_after: str = "") -> AsyncIterator[StoredObject]:
+        """Yield objects whose key starts with `prefix`, in byte order, beginning after the key `start_after`.
+
+        Byte order holds for the layout of :mod:`entrepot.blobstore.keys`, where no name is that of a directory beside
+        it with `-`, `.` or `+` and more at its end: SeaweedFS would list that directory first.
+        """
+        ...
+
+    async def open_writer(self, upload: UploadReference) -> BlobWriter:
+        """Take the exclusive hold on an upload and cut its staged bytes back to `upload.offset`.
+
+        Raises:
+            UploadBusyError: another writer still holds it. A store without locks (S3) can't tell; there the fence in
+                every key keeps the holders apart.
+            UploadLostError: fewer than `upload.offset` bytes are there.
+        """
+        ...
+
+    async def discard(self, upload: UploadReference) -> None:
+        """Remove all staged bytes of an upload that ended without a blob; a missing one is fine.
+
+        Close the writer first.
+
+        Raises:
+            UploadBusyError: a writer, perhaps one that is about to die, still holds them; try again later.
+        """
+
+    async def check(self) -> None:
+        """Prove that the store can be written and read right now.
+
+        Raises:
+            StorageUnavailableError: with the reason.
+        """
+
+    async def capacity(self) -> Capacity | None:
+        """Return how full the store is, `None` where the store does not tell (S3)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections and threads. May be called again."""
+
+
+@runtime_checkable
+class LocalPaths(Protocol):
+    """A driver whose objects are files of this machine, so that the kernel can send them without a copy."""
+
+    def local_path(self, key: str) -> Path:
+        """Return where the object lies; no check that it does."""
+        ...
+
+
+@runtime_checkable
+class Presigner(Protocol):
+    """A driver that can hand a client a short-lived address of its own for one object."""
+
+    async def presign_read(self, key: str, lifetime_seconds: int) -> str:
+        """Return a URL that allows reading exactly this object until `lifetime_seconds` from now (T18)."""
+        ...

@@ -1,0 +1,66 @@
+"""Runs blocking disk calls on a bounded set of threads, so that a slow disk can't take the event loop along (F8)."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from entrepot.blobstore.errors import StorageUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor, Future
+
+__all__ = ["DiskThreads"]
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+class DiskThreads:
+    """An executor of the caller, or an own one of `thread_count` threads."""
+
+    def __init__(self, executor: Executor | None, thread_count: int) -> None:
+        self._is_own = executor is None
+        self._executor: Executor = ThreadPoolExecutor(thread_count, "disk") if executor is None else executor
+
+    async def run(
+        self, call: Callable[_Parameters, _Result], *args: _Parameters.args, **kwargs: _Parameters.kwargs
+    ) -> _Result:
+        """Return what `call` returns; one that has begun ends on its thread even when the waiting task is cancelled."""
+        return await asyncio.wrap_future(self._submit(call, *args, **kwargs))
+
+    async def acquire(self, call: Callable[[], _Result], release: Callable[[_Result], None]) -> _Result:
+        """Return what `call` returns, or `release` it when the waiting task is cancelled meanwhile."""
+        future = self._submit(call)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            future.add_done_callback(lambda done: _release_result(done, release))
+            raise
+
+    def run_later(self, call: Callable[[], None]) -> None:
+        """Have `call` run without waiting for it; at once when the threads are gone already."""
+        try:
+            self._executor.submit(call)
+        except RuntimeError:
+            call()
+
+    async def aclose(self) -> None:
+        """Wait for what is running and end own threads. May be called again."""
+        if self._is_own:
+            await asyncio.to_thread(self._executor.shutdown)
+
+    def _submit(
+        self, call: Callable[_Parameters, _Result], *args: _Parameters.args, **kwargs: _Parameters.kwargs
+    ) -> Future[_Result]:
+        try:
+            return self._executor.submit(call, *args, **kwargs)
+        except RuntimeError as error:  # what an executor raises after its shutdown
+            raise StorageUnavailableError("the driver is closed") from error
+
+
+def _release_result(future: Future[_Result], release: Callable[[_Result], None]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        release(future.result())

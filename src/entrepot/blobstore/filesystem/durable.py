@@ -1,0 +1,75 @@
+"""The few system calls on which durability hangs, behind one object that a test may count or make fail (F5-F7)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["DurableOperations", "write_all"]
+
+_MOST_BUFFERS: Final = os.sysconf("SC_IOV_MAX")
+
+
+class DurableOperations:
+    """The real calls. Every method blocks and is called on a disk thread, never on the event loop."""
+
+    def write_at(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
+        """Write `buffers` one after another from `offset` on; return how many bytes were taken, perhaps not all."""
+        return os.pwritev(descriptor, buffers, offset)
+
+    def sync_data(self, descriptor: int) -> None:
+        """Make the bytes and the size of an open file survive a power cut."""
+        os.fdatasync(descriptor)
+
+    def sync_directory(self, directory: Path) -> None:
+        """Make the entries of a directory survive a power cut."""
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file its final name."""
+        source.rename(target)
+
+    def make_directory(self, directory: Path, mode: int) -> None:
+        """Create one directory.
+
+        Raises:
+            FileExistsError: it is there already.
+        """
+        directory.mkdir(mode)
+
+
+def write_all(operations: DurableOperations, descriptor: int, chunks: Sequence[bytes], offset: int) -> int:
+    """Write all of `chunks` from `offset` on, however few bytes the kernel takes at a time; return their total size.
+
+    Raises:
+        OSError: some of the bytes may be there.
+    """
+    total = 0
+    pending: list[bytes | memoryview] = [chunk for chunk in chunks if chunk]
+    pending.reverse()
+    while pending:
+        batch = pending[: -_MOST_BUFFERS - 1 : -1]
+        taken = operations.write_at(descriptor, batch, offset + total)
+        if taken <= 0:
+            raise OSError(0, "the kernel took no bytes and gave no reason")
+        total += taken
+        _drop_front(pending, taken)
+    return total
+
+
+def _drop_front(pending: list[bytes | memoryview], taken: int) -> None:
+    """Remove the first `taken` bytes of a list of buffers that is kept in reverse order."""
+    while taken:
+        front = pending.pop()
+        if len(front) > taken:
+            pending.append(memoryview(front)[taken:])
+            return
+        taken -= len(front)

@@ -1,0 +1,55 @@
+"""An object opened for reading."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from entrepot.blobstore.errors import ObjectNotFoundError, StorageUnavailableError
+from entrepot.blobstore.filesystem.disk_errors import disk_errors_translated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ObjectFile", "object_size"]
+
+
+def object_size(path: Path, key: str) -> int:
+    """Return the size of the object at `path` in bytes.
+
+    Raises:
+        ObjectNotFoundError: there is none.
+    """
+    with disk_errors_translated(f"examine {key}"):
+        try:
+            return path.stat(follow_symlinks=False).st_size
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ObjectNotFoundError(key) from error
+
+
+class ObjectFile:
+    """Reads pieces of one file. Methods block; a lock keeps `close` from pulling the descriptor from under a read."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._key = key
+        self._mutex = threading.Lock()
+        with disk_errors_translated(f"open {key}"):
+            try:
+                self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise ObjectNotFoundError(key) from error
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset` on; none at the end of the file."""
+        with self._mutex, disk_errors_translated(f"read {self._key}"):
+            if self._descriptor < 0:
+                raise StorageUnavailableError(f"{self._key} was closed")
+            return os.pread(self._descriptor, size, offset)
+
+    def close(self) -> None:
+        """Close the file. May be called again."""
+        with self._mutex:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)

@@ -1,0 +1,52 @@
+"""Writes an object that is in memory as a whole: manifest bytes and journal entries."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from entrepot.blobstore.filesystem.disk_errors import disk_errors_translated
+from entrepot.blobstore.filesystem.durable import write_all
+from entrepot.blobstore.filesystem.staged_file import FILE_MODE
+from entrepot.blobstore.keys import UPLOADS, require_key
+from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.kernel.ids import new_public_id
+
+if TYPE_CHECKING:
+    from entrepot.blobstore.filesystem.volume import Volume
+
+__all__ = ["write_object"]
+
+
+def write_object(volume: Volume, key: str, data: bytes) -> None:
+    """Store `data` under `key`: temporary file → fdatasync → rename → fsync of the directories.
+
+    The floor of free bytes does not apply: a manifest or a deletion must still fit when uploads are refused. The
+    temporary file is locked like an upload, so that a sweep of the staging directory leaves it alone.
+
+    Raises:
+        StorageFullError, StorageUnavailableError, StorageSuspectError: nothing lies under `key`.
+    """
+    require_key(key)
+    temporary = volume.root / UPLOADS / f"put-{new_public_id()}"
+    with disk_errors_translated(f"write {key}"):
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            write_all(volume.operations, descriptor, (data,), 0)
+            reach(Failpoint.OBJECT_WRITTEN)
+            volume.sync_file(descriptor, temporary)
+            reach(Failpoint.OBJECT_SYNCED)
+            volume.move_into_place(
+                temporary, key, Failpoint.OBJECT_RENAMED, Failpoint.OBJECT_DIRECTORY_SYNCED
+            )
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,169 @@
+"""The driver for a directory on a local disk."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from entrepot.blobstore.errors import StorageUnavailableError
+from entrepot.blobstore.filesystem.disk_errors import disk_errors_translated
+from entrepot.blobstore.filesystem.disk_threads import DiskThreads
+from entrepot.blobstore.filesystem.durable import DurableOperations
+from entrepot.blobstore.filesystem.free_space import measure_capacity
+from entrepot.blobstore.filesystem.listing import walk_objects
+from entrepot.blobstore.filesystem.object_file import ObjectFile, object_size
+from entrepot.blobstore.filesystem.small_objects import write_object
+from entrepot.blobstore.filesystem.staged_file import StagedFile, open_staged_file, remove_unheld
+from entrepot.blobstore.filesystem.volume import Volume
+from entrepot.blobstore.filesystem.writer import FilesystemWriter
+from entrepot.blobstore.keys import UPLOADS, require_prefix, require_upload_id, staged_key
+from entrepot.kernel.ids import new_public_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from entrepot.blobstore.driver import Capacity, StoredObject, UploadReference
+
+__all__ = ["FilesystemBlobStore"]
+
+_READ_BYTES: Final = 1024 * 1024
+_LISTING_BATCH: Final = 1000
+_THREAD_COUNT: Final = 16
+_PROBE: Final = b"entrepot storage check\n"
+
+
+class FilesystemBlobStore:
+    """A :class:`BlobStore` and :class:`LocalPaths` on one directory tree of one local disk.
+
+    Several processes may use the same root at once. Call :meth:`prepare` before anything else.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        min_free_bytes: int = 0,
+        executor: Executor | None = None,
+        operations: DurableOperations | None = None,
+    ) -> None:
+        """Take `root` as the store's directory; nothing is touched yet.
+
+        Args:
+            root: an absolute path on a local file system.
+            min_free_bytes: uploads get a StorageFullError once fewer bytes would stay free; small objects do not.
+            executor: where disk calls run; 16 own threads when there is none. A given one is not shut down.
+            operations: the system calls that make bytes durable; tests count them or make them fail.
+        """
+        self._threads = DiskThreads(executor, _THREAD_COUNT)
+        self._volume = Volume(root, min_free_bytes, operations or DurableOperations())
+
+    @property
+    def name(self) -> str:
+        """The driver's name."""
+        return "filesystem"
+
+    async def prepare(self) -> None:
+        """Create the upper directories and make them durable; may be called by every process.
+
+        Raises:
+            StorageUnavailableError: the root can't be used, or lies on a network file system.
+        """
+        await self._threads.run(self._volume.prepare)
+
+    def local_path(self, key: str) -> Path:
+        """Return where the object lies; no check that it does."""
+        return self._volume.path_of(key)
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store a small object durably."""
+        await self._threads.run(write_object, self._volume, key, data)
+
+    async def stat(self, key: str) -> int:
+        """Return the size of an object in bytes."""
+        return await self._threads.run(object_size, self._volume.path_of(key), key)
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield a range of an object; a range that reaches beyond the end is cut there."""
+        opened = await self._threads.acquire(
+            partial(ObjectFile, self._volume.path_of(key), key), ObjectFile.close
+        )
+        try:
+            offset = start
+            while end is None or offset < end:
+                wanted = _READ_BYTES if end is None else min(_READ_BYTES, end - offset)
+                chunk = await self._threads.run(opened.read_at, offset, wanted)
+                if not chunk:
+                    return
+                offset += len(chunk)
+                yield chunk
+        finally:
+            self._threads.run_later(opened.close)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; one in the staging directory only when nobody holds it.
+
+        Raises:
+            UploadBusyError: somebody does.
+        """
+        path = self._volume.path_of(key)
+        if key.startswith(UPLOADS):
+            await self._threads.run(remove_unheld, path, key.removeprefix(UPLOADS))
+        else:
+            await self._threads.run(self._volume.remove, key)
+
+    async def list_objects(self, prefix: str, start_after: str = "") -> AsyncIterator[StoredObject]:
+        """Yield objects in byte order; one directory at a time is held in memory."""
+        walk = walk_objects(self._volume.root, require_prefix(prefix), start_after)
+        while batch := await self._threads.run(_take_batch, walk):
+            for found in batch:
+                yield found
+
+    async def open_writer(self, upload: UploadReference) -> FilesystemWriter:
+        """Open and lock the staged file; a cancelled wait does not leave it locked."""
+        staged = await self._threads.acquire(
+            partial(open_staged_file, self._volume, upload), StagedFile.close
+        )
+        return FilesystemWriter(self._threads, staged, upload.upload_id)
+
+    async def discard(self, upload: UploadReference) -> None:
+        """Remove the staged file.
+
+        Raises:
+            UploadBusyError: a writer still holds it, and might go on writing or publish.
+        """
+        path = self._volume.path_of(staged_key(require_upload_id(upload.upload_id)))
+        await self._threads.run(remove_unheld, path, upload.upload_id)
+
+    async def check(self) -> None:
+        """Write, read and delete a tiny object, unless the disk is suspect already."""
+        self._volume.require_trust()
+        await self._threads.run(self._probe)
+
+    async def capacity(self) -> Capacity:
+        """Return how full the file system is, other users of it included."""
+        with disk_errors_translated("measure the free space"):
+            return await self._threads.run(measure_capacity, self._volume.root)
+
+    async def aclose(self) -> None:
+        """End own threads."""
+        await self._threads.aclose()
+
+    def _probe(self) -> None:
+        key = f"{UPLOADS}check-{new_public_id()}"
+        write_object(self._volume, key, _PROBE)
+        try:
+            probe = ObjectFile(self._volume.path_of(key), key)
+            found = probe.read_at(0, len(_PROBE) + 1)
+            probe.close()
+        finally:
+            self._volume.remove(key)
+        if found != _PROBE:
+            raise StorageUnavailableError(f"{key} does not hold what was written to it")
+
+
+def _take_batch(walk: Iterator[StoredObject]) -> list[StoredObject]:
+    with disk_errors_translated("list objects"):
+        return list(islice(walk, _LISTING_BATCH))

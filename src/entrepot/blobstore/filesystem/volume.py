@@ -1,0 +1,151 @@
+"""One directory tree on one disk: what the parts of the driver share, and the rules of durable writing (F2, F7)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from entrepot.blobstore.errors import StorageSuspectError, StorageUnavailableError
+from entrepot.blobstore.filesystem.directories import DIRECTORY_MODE, DirectoryTree
+from entrepot.blobstore.filesystem.disk_errors import disk_errors_translated
+from entrepot.blobstore.filesystem.filesystem_kind import UNSUITABLE_KINDS, filesystem_kind
+from entrepot.blobstore.filesystem.free_space import FreeSpaceFloor
+from entrepot.blobstore.keys import BLOBS, JOURNAL, MANIFESTS, UPLOADS, require_key
+from entrepot.kernel.failpoints import reach
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.blobstore.filesystem.durable import DurableOperations
+    from entrepot.kernel.failpoints import Failpoint
+
+__all__ = ["Volume"]
+
+_MOST_MOVE_ATTEMPTS: Final = 32
+
+
+class Volume:
+    """The root of a store with its write rules. All methods block; they run on disk threads."""
+
+    def __init__(self, root: Path, min_free_bytes: int, operations: DurableOperations) -> None:
+        self.root = root
+        self.operations = operations
+        self.floor = FreeSpaceFloor(root, min_free_bytes)
+        self._directories = DirectoryTree(root, operations)
+        self._suspicion: str = ""
+
+    def path_of(self, key: str) -> Path:
+        """Return where `key` lies.
+
+        Raises:
+            InvalidKeyError: for a key that could lead outside the root (S34).
+        """
+        return self.root / require_key(key)
+
+    def prepare(self) -> None:
+        """Create and fsync the upper directories.
+
+        Raises:
+            StorageUnavailableError: the root lies on a network file system or can't be created.
+        """
+        with disk_errors_translated(f"prepare {self.root}"):
+            missing = [path for path in (self.root, *self.root.parents) if not path.exists()]
+            self.root.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
+            kind = filesystem_kind(self.root)
+            if kind in UNSUITABLE_KINDS:
+                raise StorageUnavailableError(
+                    f"{self.root} lies on {kind}, where locks and fsync can't be relied on"
+                )
+            for created in missing:
+                self.operations.sync_directory(created.parent)
+            for prefix in (UPLOADS, BLOBS, MANIFESTS, JOURNAL):
+                key = f"{prefix}any"
+                for directory in self._directories.create_for(key):
+                    self.operations.sync_directory(directory)
+                self._directories.remember(key)
+
+    def require_trust(self) -> None:
+        """Raise when an fsync has failed in this process.
+
+        Raises:
+            StorageSuspectError: with what failed.
+        """
+        if self._suspicion:
+            raise StorageSuspectError(self._suspicion)
+
+    def suspect(self, detail: str) -> StorageSuspectError:
+        """Stop trusting the disk until this process is restarted by somebody; return the error to raise."""
+        self._suspicion = self._suspicion or detail
+        return StorageSuspectError(detail)
+
+    def sync_file(self, descriptor: int, path: Path) -> None:
+        """Make a file's bytes durable, or remove it: after a failed fsync the kernel may call lost pages clean (F7).
+
+        Raises:
+            StorageSuspectError: the file is gone.
+        """
+        try:
+            self.operations.sync_data(descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()
+            raise self.suspect(f"fdatasync of {path} failed: {error}") from error
+
+    def sync_directory(self, directory: Path) -> None:
+        """Make a directory's entries durable.
+
+        Raises:
+            StorageSuspectError: they may not be.
+        """
+        try:
+            self.operations.sync_directory(directory)
+        except OSError as error:
+            raise self.suspect(f"fsync of {directory} failed: {error}") from error
+
+    def move_into_place(self, source: Path, key: str, renamed: Failpoint, synced: Failpoint) -> None:
+        """Give a complete, synced file its final key, durably.
+
+        A plain rename is enough. It would replace, but a key is only ever written with the same bytes: that of a blob
+        holds its digest and its upload, and whoever renames holds the lock of exactly the file that was verified.
+
+        Raises:
+            StorageSuspectError: a directory could not be fsynced; the object is removed.
+            StorageFullError, StorageUnavailableError: nothing was moved.
+        """
+        target = self.path_of(key)
+        directories = self._rename(source, target, key)
+        reach(renamed)
+        try:
+            for directory in directories:
+                self.sync_directory(directory)
+        except StorageSuspectError:
+            with suppress(OSError):
+                target.unlink()
+            raise
+        self._directories.remember(key)
+        reach(synced)
+
+    def remove(self, key: str) -> None:
+        """Remove an object and the directory it may leave empty; a missing one is fine.
+
+        Raises:
+            StorageUnavailableError: it is still there.
+        """
+        with disk_errors_translated(f"delete {key}"), suppress(FileNotFoundError, NotADirectoryError):
+            self.path_of(key).unlink()
+        self._directories.prune_for(key)
+
+    def _rename(self, source: Path, target: Path, key: str) -> tuple[Path, ...]:
+        """Rename, creating directories again that a deletion beside us prunes between the two steps."""
+        with disk_errors_translated(f"move {source.name} to {key}"):
+            for _ in range(_MOST_MOVE_ATTEMPTS):
+                try:
+                    directories = self._directories.create_for(key)
+                    self.operations.rename(source, target)
+                except FileNotFoundError:
+                    if not source.exists():
+                        raise
+                    self._directories.forget_all()
+                else:
+                    return directories
+        raise StorageUnavailableError(f"the directory of {key} vanishes as often as it is created")

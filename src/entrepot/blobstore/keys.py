@@ -1,0 +1,152 @@
+"""The layout of a store, drawn once.
+
+::
+
+    uploads/<upload id>                            staged bytes of an upload (disk)
+    uploads/<upload id>/tail-<fence>-<offset>      bytes that do not fill a part yet (S3)
+    blobs/<alg>/<2 hex>/<hex>/<upload id>          a blob (disk)
+    blobs/<upload id>-<fence>-<offset>             a blob, or bytes that may yet become one (S3)
+    index/<upload id>-<fence>-<offset>.<alg>.<hex> zero bytes: the blob of that name has that digest (S3)
+    manifests/<alg>/<2 hex>/<hex>/<id>             the exact bytes of a manifest
+    journal/<incarnation>/entries/<20 digits>      one fact (tag set, manifest put …), written before the reply
+    journal/<incarnation>/segments/<20 digits>-<20 digits>   many facts, written by the background worker
+
+Every key holds a random id or a sequence number, so that no key is ever used for other bytes: a deletion that arrives
+late can't hit bytes that were pushed again.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from entrepot.blobstore.errors import InvalidKeyError
+
+if TYPE_CHECKING:
+    from entrepot.oci.digest import Digest
+
+__all__ = [
+    "BLOBS",
+    "INDEX",
+    "JOURNAL",
+    "MANIFESTS",
+    "UPLOADS",
+    "flat_blob_key",
+    "flat_blob_prefix",
+    "index_marker_key",
+    "index_marker_prefix",
+    "journal_entry_key",
+    "journal_segment_key",
+    "manifest_key",
+    "nested_blob_key",
+    "require_key",
+    "require_prefix",
+    "require_upload_id",
+    "staged_key",
+    "staged_tail_key",
+    "staged_tail_prefix",
+]
+
+UPLOADS: Final = "uploads/"
+BLOBS: Final = "blobs/"
+INDEX: Final = "index/"
+MANIFESTS: Final = "manifests/"
+JOURNAL: Final = "journal/"
+
+_SEGMENT: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._:@=+-]{1,255}"
+_KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*\Z", re.ASCII)
+_UPLOAD_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z", re.ASCII)
+_LONGEST_KEY: Final = 1024
+"""Bytes in a key, at most (Amazon S3 user guide, "Naming Amazon S3 objects")."""
+
+
+def require_key(key: str) -> str:
+    """Return `key` when it is one that every driver can hold (S34).
+
+    Raises:
+        InvalidKeyError: for an absolute or climbing key, an empty segment, or a character outside a small ASCII set.
+    """
+    if len(key) > _LONGEST_KEY or _KEY.match(key) is None:
+        raise InvalidKeyError(key)
+    return key
+
+
+def require_prefix(prefix: str) -> str:
+    """Return `prefix` when some key may start with it: a key, a key and a slash, or nothing.
+
+    Raises:
+        InvalidKeyError: as :func:`require_key`.
+    """
+    if prefix:
+        require_key(prefix.removesuffix("/"))
+    return prefix
+
+
+def require_upload_id(upload_id: str) -> str:
+    """Return `upload_id` when it can be one segment of a key.
+
+    Raises:
+        InvalidKeyError: for anything but letters, digits, `_` and `-`.
+    """
+    if _UPLOAD_ID.match(upload_id) is None:
+        raise InvalidKeyError(upload_id)
+    return upload_id
+
+
+def staged_key(upload_id: str) -> str:
+    """Return where an upload grows on a disk."""
+    return f"{UPLOADS}{upload_id}"
+
+
+def staged_tail_key(upload_id: str, fence: int, offset: int) -> str:
+    """Return where the last bytes of an upload wait that are too few for a part of a multipart upload."""
+    return f"{UPLOADS}{upload_id}/tail-{fence}-{offset}"
+
+
+def nested_blob_key(digest: Digest, upload_id: str) -> str:
+    """Return the key of a blob on a store that can rename: the digest is part of it."""
+    return f"{BLOBS}{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/{upload_id}"
+
+
+def staged_tail_prefix(upload_id: str) -> str:
+    """Return what the keys of all tails of an upload start with."""
+    return f"{UPLOADS}{upload_id}/"
+
+
+def flat_blob_key(upload_id: str, fence: int, offset: int) -> str:
+    """Return the key of a blob on a store that can't rename: the digest is not known when it is chosen.
+
+    The fence keeps a holder of an older lease, who may wake up late, from replacing what a later one stored (F30); the
+    offset keeps one holder from replacing what it stored before.
+    """
+    return f"{flat_blob_prefix(upload_id)}{fence}-{offset}"
+
+
+def flat_blob_prefix(upload_id: str) -> str:
+    """Return what the keys of all :func:`flat_blob_key` of an upload start with."""
+    return f"{BLOBS}{upload_id}-"
+
+
+def index_marker_key(blob_key: str, digest: Digest) -> str:
+    """Return the key of the zero-byte object that tells the digest of a :func:`flat_blob_key`."""
+    return f"{index_marker_prefix(blob_key)}{digest.algorithm}.{digest.hex}"
+
+
+def index_marker_prefix(blob_key: str) -> str:
+    """Return what the key of a blob's marker starts with, so that whoever has the blob's key finds the marker."""
+    return f"{INDEX}{blob_key.removeprefix(BLOBS)}."
+
+
+def manifest_key(digest: Digest, public_id: str) -> str:
+    """Return the key of one copy of a manifest's bytes."""
+    return f"{MANIFESTS}{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/{public_id}"
+
+
+def journal_entry_key(incarnation: str, sequence: int) -> str:
+    """Return the key of a single journalled fact; `sequence` is its outbox number."""
+    return f"{JOURNAL}{incarnation}/entries/{sequence:020d}"
+
+
+def journal_segment_key(incarnation: str, first: int, last: int) -> str:
+    """Return the key of a compacted run of facts, both ends inclusive."""
+    return f"{JOURNAL}{incarnation}/segments/{first:020d}-{last:020d}"

@@ -1,0 +1,1 @@
+"""Behaviour suites: what every driver of one seam must do."""

@@ -1,0 +1,46 @@
+"""What a metadata store can fail with; engines translate the errors of their database libraries into these."""
+
+from __future__ import annotations
+
+from entrepot.kernel.errors import EntrepotError
+
+__all__ = [
+    "MetadataError",
+    "MetadataUnavailableError",
+    "SchemaMismatchError",
+    "UnitRejectedError",
+    "UnknownManifestError",
+]
+
+
+class MetadataError(EntrepotError):
+    """The root of everything a metadata engine raises."""
+
+
+class MetadataUnavailableError(MetadataError):
+    """The database can't be reached, is full, locked for too long, or read-only; the call may succeed later."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"the metadata database is unavailable: {detail}")
+
+
+class SchemaMismatchError(MetadataError):
+    """The database has another schema than this program was made for."""
+
+    def __init__(self, found: int, expected: int, remedy: str) -> None:
+        super().__init__(f"the metadata schema has version {found}, this program needs {expected}: {remedy}")
+        self.found = found
+        self.expected = expected
+
+
+class UnitRejectedError(MetadataError):
+    """A write unit did something it may not: it awaited anything but its transaction."""
+
+
+class UnknownManifestError(MetadataError):
+    """A tag was to point at something that is no live manifest of its repository."""
+
+    def __init__(self, tag: str, digest: str) -> None:
+        super().__init__(f"tag {tag} can't point at {digest}: the repository has no such manifest")
+        self.tag = tag
+        self.digest = digest

@@ -1,0 +1,250 @@
+"""Manifests: the statements behind pulls by tag or digest, and behind the PUT of a manifest."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.records import Missing, StoredManifest
+from entrepot.metadata.sql.rows import digest_from_text
+from entrepot.metadata.sql.statements import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.metadata.records import ImageReference, NewManifest
+    from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row, Value
+    from entrepot.oci.digest import Digest
+
+__all__ = ["POINT_READS", "STATEMENTS", "SqlManifestReader", "SqlManifestWriterRows"]
+
+FIND_BY_TAG: Final = Statement(
+    "manifests.find_by_tag",
+    """
+    SELECT m.digest, m.media_type, m.size_bytes, b.body
+    FROM repositories r
+    LEFT JOIN tags t ON t.repository_id = r.id AND t.name = :tag
+    LEFT JOIN manifests m ON m.id = t.manifest_id AND m.state = 'live'
+    LEFT JOIN manifest_bodies b ON b.digest = m.digest
+    WHERE r.name = :repository AND r.deleted_at IS NULL
+    """,
+)
+FIND_BY_DIGEST: Final = Statement(
+    "manifests.find_by_digest",
+    """
+    SELECT m.digest, m.media_type, m.size_bytes, b.body
+    FROM repositories r
+    LEFT JOIN manifests m ON m.repository_id = r.id AND m.digest = :digest AND m.state = 'live'
+    LEFT JOIN manifest_bodies b ON b.digest = m.digest
+    WHERE r.name = :repository AND r.deleted_at IS NULL
+    """,
+)
+DESCRIBE_BY_TAG: Final = Statement(
+    "manifests.describe_by_tag",
+    """
+    SELECT m.digest, m.media_type, m.size_bytes
+    FROM repositories r
+    LEFT JOIN tags t ON t.repository_id = r.id AND t.name = :tag
+    LEFT JOIN manifests m ON m.id = t.manifest_id AND m.state = 'live'
+    WHERE r.name = :repository AND r.deleted_at IS NULL
+    """,
+)
+DESCRIBE_BY_DIGEST: Final = Statement(
+    "manifests.describe_by_digest",
+    """
+    SELECT m.digest, m.media_type, m.size_bytes
+    FROM repositories r
+    LEFT JOIN manifests m ON m.repository_id = r.id AND m.digest = :digest AND m.state = 'live'
+    WHERE r.name = :repository AND r.deleted_at IS NULL
+    """,
+)
+INSERT_BODY: Final = Statement(
+    "manifests.insert_body",
+    """
+    INSERT INTO manifest_bodies (digest, size_bytes, body, storage_key)
+    VALUES (:digest, :size_bytes, :body, :storage_key)
+    ON CONFLICT (digest) DO NOTHING
+    """,
+)
+INSERT: Final = Statement(
+    "manifests.insert",
+    """
+    INSERT INTO manifests (repository_id, digest, media_type, artifact_type, config_media_type, subject_digest,
+                           annotations, size_bytes, state, created_at, creator)
+    VALUES (:repository_id, :digest, :media_type, :artifact_type, :config_media_type, :subject_digest,
+            :annotations, :size_bytes, 'live', {now}, :creator)
+    ON CONFLICT (repository_id, digest) DO NOTHING
+    RETURNING id
+    """,
+)
+REVIVE: Final = Statement(
+    "manifests.revive",
+    """
+    UPDATE manifests SET state = 'live', condemned_at = NULL
+    WHERE repository_id = :repository_id AND digest IN {texts:digests} AND state = 'condemned'
+    """,
+)
+INSERT_BLOB_REFERENCE: Final = Statement(
+    "manifests.insert_blob_reference",
+    """
+    INSERT INTO manifest_references (manifest_id, position, kind, digest, size_bytes, media_type, blob_id)
+    VALUES (:manifest_id, :position, :kind, :digest, :size_bytes, :media_type,
+            (SELECT b.id FROM blobs b JOIN repository_blobs l ON l.blob_id = b.id
+             WHERE b.digest = :digest AND l.repository_id = :repository_id AND b.state = 'live'))
+    """,
+)
+INSERT_CHILD_REFERENCE: Final = Statement(
+    "manifests.insert_child_reference",
+    """
+    INSERT INTO manifest_references (manifest_id, position, kind, digest, size_bytes, media_type, child_id)
+    VALUES (:manifest_id, :position, :kind, :digest, :size_bytes, :media_type,
+            (SELECT id FROM manifests
+             WHERE repository_id = :repository_id AND digest = :digest AND state = 'live'))
+    """,
+)
+FIND_PRESENT: Final = Statement(
+    "manifests.find_present",
+    """
+    SELECT digest, state FROM manifests
+    WHERE repository_id = :repository_id AND digest IN {texts:digests}
+    ORDER BY digest {for_share}
+    """,
+)
+FIND_BODY_KEY: Final = Statement(
+    "manifests.find_body_key",
+    "SELECT storage_key FROM manifest_bodies WHERE digest = :digest",
+)
+
+POINT_READS: Final = (FIND_BY_TAG, FIND_BY_DIGEST, DESCRIBE_BY_TAG, DESCRIBE_BY_DIGEST)
+STATEMENTS: Final = (
+    *POINT_READS,
+    INSERT_BODY,
+    INSERT,
+    REVIVE,
+    INSERT_BLOB_REFERENCE,
+    INSERT_CHILD_REFERENCE,
+    FIND_PRESENT,
+    FIND_BODY_KEY,
+)
+
+
+class SqlManifestReader:
+    """Implements :class:`entrepot.metadata.store.ManifestReader`."""
+
+    def __init__(self, executor: ReadExecutor) -> None:
+        self._executor = executor
+
+    async def find_by_tag(self, repository: str, tag: str) -> StoredManifest | Missing:
+        """See the protocol."""
+        return _with_body(await self._executor.fetch_row(FIND_BY_TAG, repository=repository, tag=tag))
+
+    async def find_by_digest(self, repository: str, digest: Digest) -> StoredManifest | Missing:
+        """See the protocol."""
+        return _with_body(
+            await self._executor.fetch_row(FIND_BY_DIGEST, repository=repository, digest=str(digest))
+        )
+
+    async def describe_by_tag(self, repository: str, tag: str) -> StoredManifest | Missing:
+        """See the protocol."""
+        return _without_body(await self._executor.fetch_row(DESCRIBE_BY_TAG, repository=repository, tag=tag))
+
+    async def describe_by_digest(self, repository: str, digest: Digest) -> StoredManifest | Missing:
+        """See the protocol."""
+        row = await self._executor.fetch_row(DESCRIBE_BY_DIGEST, repository=repository, digest=str(digest))
+        return _without_body(row)
+
+
+class SqlManifestWriterRows:
+    """Implements :class:`entrepot.metadata.store.ManifestWriterRows`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def put(self, manifest: NewManifest) -> bool:
+        """See the protocol."""
+        digest = str(manifest.digest)
+        await self._executor.execute(
+            INSERT_BODY,
+            digest=digest,
+            size_bytes=len(manifest.body),
+            body=manifest.body,
+            storage_key=manifest.storage_key,
+        )
+        row = await self._executor.fetch_row(
+            INSERT,
+            repository_id=manifest.repository_id,
+            digest=digest,
+            media_type=manifest.media_type,
+            artifact_type=manifest.artifact_type,
+            config_media_type=manifest.config_media_type,
+            subject_digest=None if manifest.subject is None else str(manifest.subject),
+            annotations=manifest.annotations_json,
+            size_bytes=len(manifest.body),
+            creator=manifest.creator,
+        )
+        if row is None:
+            await self._executor.execute(
+                REVIVE, repository_id=manifest.repository_id, digests=json.dumps([digest])
+            )
+            return False
+        await self._insert_references(row[0], manifest)
+        return True
+
+    async def absent_from(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
+        """See the protocol. The rows found stay locked against condemnation until the unit ends."""
+        if not digests:
+            return ()
+        wanted = json.dumps([str(digest) for digest in digests])
+        rows = await self._executor.fetch_rows(FIND_PRESENT, repository_id=repository_id, digests=wanted)
+        if any(state == "condemned" for _, state in rows):
+            await self._executor.execute(REVIVE, repository_id=repository_id, digests=wanted)
+        present = {digest for digest, _ in rows}
+        return tuple(digest for digest in digests if str(digest) not in present)
+
+    async def body_key(self, digest: Digest) -> str | None:
+        """See the protocol."""
+        row = await self._executor.fetch_row(FIND_BODY_KEY, digest=str(digest))
+        return None if row is None else row[0]
+
+    async def _insert_references(self, manifest_id: int, manifest: NewManifest) -> None:
+        to_blobs: list[dict[str, Value]] = []
+        to_manifests: list[dict[str, Value]] = []
+        for position, reference in enumerate(manifest.references):
+            target = to_manifests if reference.kind == "manifest" else to_blobs
+            target.append(_reference_values(manifest_id, manifest.repository_id, position, reference))
+        if to_blobs:
+            await self._executor.execute_many(INSERT_BLOB_REFERENCE, to_blobs)
+        if to_manifests:
+            await self._executor.execute_many(INSERT_CHILD_REFERENCE, to_manifests)
+
+
+def _reference_values(
+    manifest_id: int, repository_id: int, position: int, reference: ImageReference
+) -> dict[str, Value]:
+    return {
+        "manifest_id": manifest_id,
+        "repository_id": repository_id,
+        "position": position,
+        "kind": reference.kind,
+        "digest": str(reference.digest),
+        "size_bytes": reference.size_bytes,
+        "media_type": reference.media_type,
+    }
+
+
+def _with_body(row: Row | None) -> StoredManifest | Missing:
+    if row is None:
+        return Missing.REPOSITORY
+    digest, media_type, size_bytes, body = row
+    if digest is None:
+        return Missing.CONTENT
+    return StoredManifest(digest_from_text(digest), media_type, size_bytes, body)
+
+
+def _without_body(row: Row | None) -> StoredManifest | Missing:
+    if row is None:
+        return Missing.REPOSITORY
+    digest, media_type, size_bytes = row
+    if digest is None:
+        return Missing.CONTENT
+    return StoredManifest(digest_from_text(digest), media_type, size_bytes, b"")

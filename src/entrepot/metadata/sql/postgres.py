@@ -1,0 +1,190 @@
+"""The metadata store on PostgreSQL: what any number of nodes share.
+
+Units run at READ COMMITTED. That is enough because every statement that decides something locks the rows it decides on
+(`FOR UPDATE`, `FOR SHARE`, `ON CONFLICT`, or an UPDATE that states its condition), and because a later statement of a
+unit sees what others committed meanwhile, which the look-up after a refused insert depends on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import asyncpg
+
+from entrepot.metadata.sql.catalogue import STATEMENTS
+from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, is_connection_loss, translate_error
+from entrepot.metadata.sql.postgres_units import PostgresUnits
+from entrepot.metadata.sql.statements import render_all
+from entrepot.metadata.sql.transaction import SqlReaders
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from entrepot.metadata.sql.blobs import SqlBlobReader
+    from entrepot.metadata.sql.instance import SqlInstanceReader
+    from entrepot.metadata.sql.manifests import SqlManifestReader
+    from entrepot.metadata.sql.outbox import SqlOutboxReader
+    from entrepot.metadata.sql.statements import RenderedStatement, Row, Statement, StatementObserver, Value
+    from entrepot.metadata.sql.tags import SqlTagReader
+    from entrepot.metadata.sql.upload_sessions import SqlUploadSessionReader
+    from entrepot.metadata.store import Transaction
+
+__all__ = ["PostgresMetadata", "PostgresReader"]
+
+T = TypeVar("T")
+
+_MILLISECONDS: Final = 1000
+_CONNECT_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 30.0
+_SLACK_SECONDS: Final = 1.0
+"""How much longer than the server we wait, so that its own, clearer refusal comes first."""
+
+
+class PostgresReader:
+    """Implements :class:`entrepot.metadata.sql.statements.ReadExecutor` on a pool.
+
+    A read whose connection was lost is done once more on another one: it changes nothing, so that is always right.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        statements: Mapping[str, RenderedStatement],
+        timeout_seconds: float,
+        observer: StatementObserver | None,
+    ) -> None:
+        self._pool = pool
+        self._statements = statements
+        self._timeout_seconds = timeout_seconds
+        self._observer = observer
+
+    async def fetch_row(self, statement: Statement, **named: Value) -> Row | None:
+        """Return the only row of a point read."""
+        rows = await self.fetch_rows(statement, **named)
+        return rows[0] if rows else None
+
+    async def fetch_rows(self, statement: Statement, **named: Value) -> list[Row]:
+        """Return all rows of a listing."""
+        if self._observer is not None:
+            self._observer.statement(statement.name)
+        rendered = self._statements[statement.name]
+        arguments = rendered.arguments(named)
+        try:
+            try:
+                return await self._fetch(rendered.sql, arguments)
+            except DRIVER_ERRORS as error:
+                if not is_connection_loss(error):
+                    raise
+            await self._pool.expire_connections()
+            return await self._fetch(rendered.sql, arguments)
+        except DRIVER_ERRORS as error:
+            raise translate_error(error) from error
+
+    async def _fetch(self, sql: str, arguments: list[Value]) -> list[Row]:
+        async with self._pool.acquire(timeout=self._timeout_seconds) as connection:
+            return [tuple(record) for record in await connection.fetch(sql, *arguments)]
+
+
+class PostgresMetadata:
+    """Implements :class:`entrepot.metadata.store.Metadata`."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        statement_timeout_seconds: float,
+        observer: StatementObserver | None,
+    ) -> None:
+        statements = render_all(STATEMENTS, "postgresql")
+        self._pool = pool
+        self._units = PostgresUnits(pool, statements, statement_timeout_seconds, observer)
+        self._readers = SqlReaders.over(PostgresReader(pool, statements, statement_timeout_seconds, observer))
+
+    @classmethod
+    async def connect(
+        cls, url: str, pool_size: int, statement_timeout_seconds: float, observer: StatementObserver | None
+    ) -> PostgresMetadata:
+        """Connect to a database whose schema is current.
+
+        Raises:
+            MetadataUnavailableError: it can't be reached.
+        """
+        milliseconds = str(int(statement_timeout_seconds * _MILLISECONDS))
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=pool_size,
+                timeout=_CONNECT_SECONDS,
+                command_timeout=statement_timeout_seconds + _SLACK_SECONDS,
+                reset=_leave_session,
+                server_settings={
+                    "application_name": "entrepot",
+                    "statement_timeout": milliseconds,
+                    # A process that hangs within a unit must not keep its row locks for ever.
+                    "idle_in_transaction_session_timeout": milliseconds,
+                    # Compiling costs more than any statement of ours.
+                    "jit": "off",
+                },
+            )
+        except DRIVER_ERRORS as error:
+            raise translate_error(error) from error
+        return cls(pool, statement_timeout_seconds, observer)
+
+    @property
+    def manifests(self) -> SqlManifestReader:
+        """See the protocol."""
+        return self._readers.manifests
+
+    @property
+    def blobs(self) -> SqlBlobReader:
+        """See the protocol."""
+        return self._readers.blobs
+
+    @property
+    def tags(self) -> SqlTagReader:
+        """See the protocol."""
+        return self._readers.tags
+
+    @property
+    def upload_sessions(self) -> SqlUploadSessionReader:
+        """See the protocol."""
+        return self._readers.upload_sessions
+
+    @property
+    def outbox(self) -> SqlOutboxReader:
+        """See the protocol."""
+        return self._readers.outbox
+
+    @property
+    def instance(self) -> SqlInstanceReader:
+        """See the protocol."""
+        return self._readers.instance
+
+    async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        """See the protocol."""
+        return await self._units.run(unit)
+
+    async def maintain(self) -> None:
+        """Do nothing: the server has its own autovacuum and checkpointer."""
+
+    async def write_ahead_log_bytes(self) -> int | None:
+        """Return `None`: the log is the server's."""
+        return None
+
+    async def aclose(self) -> None:
+        """See the protocol."""
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._units.finish()
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+
+async def _leave_session(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Do nothing when a connection returns to the pool: no statement of ours leaves anything behind in a session.
+
+    asyncpg's own clean-up costs a round trip for each statement; an open transaction it still ends before this.
+    """
+    del connection

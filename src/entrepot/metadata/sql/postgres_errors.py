@@ -1,0 +1,54 @@
+"""What the errors of asyncpg mean: try the unit again, the database is away, or our statement is wrong."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
+
+__all__ = ["DRIVER_ERRORS", "is_conflict", "is_connection_loss", "translate_error"]
+
+DRIVER_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""Everything that asyncpg raises of its own accord."""
+
+_CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
+_CONNECTION_CLASSES: Final = ("08", "57P")
+_UNAVAILABLE_CLASSES: Final = ("08", "25006", "28", "3D", "53", "55P03", "57", "58", "40", "XX")
+"""Beginnings of SQLSTATE codes (PostgreSQL manual, appendix A) that say something of the server, not of a statement."""
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Tell whether another transaction was in the way, so that the unit may succeed when repeated."""
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate in _CONFLICTS
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """Tell whether the connection is gone, be it that the server ended it or that the network did."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_CONNECTION_CLASSES)
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, ValueError)  # those are arguments that fit no parameter: our mistake
+    # An internal error is what asyncpg raises on a connection that the server has ended a moment ago.
+    return isinstance(error, ConnectionError | asyncpg.InternalClientError)
+
+
+def translate_error(error: BaseException) -> MetadataError:
+    """Return what an error of the driver means to callers of the store; never with the address in it."""
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        if state.startswith(_UNAVAILABLE_CLASSES):
+            return MetadataUnavailableError(f"PostgreSQL: {error.message} (SQLSTATE {state})")
+        return MetadataError(f"PostgreSQL refused a statement: {error.message} (SQLSTATE {state})")
+    if isinstance(error, TimeoutError):
+        return MetadataUnavailableError("PostgreSQL: no answer in time")
+    if isinstance(error, OSError):
+        return MetadataUnavailableError(f"PostgreSQL can't be reached: {error.strerror or error}")
+    return MetadataUnavailableError(f"PostgreSQL: {error}")

@@ -1,0 +1,86 @@
+"""Migrations of a PostgreSQL database: under an advisory lock, each migration one transaction."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, translate_error
+from entrepot.metadata.sql.schema import CREATE_LEDGER, RECORD_MIGRATION, render_migration
+from entrepot.metadata.sql.statements import render
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from entrepot.metadata.sql.schema import Migration
+
+__all__ = ["migrate_postgres", "read_postgres_version"]
+
+_LOCK_KEY: Final = 0x656E74726570  # "entrep": one migration at a time per database
+_CONNECT_SECONDS: Final = 10.0
+_OLDEST_SERVER: Final = 15
+
+
+async def read_postgres_version(url: str) -> int:
+    """Return the version of the schema, 0 when there is none.
+
+    Raises:
+        MetadataUnavailableError: the server can't be reached or is too old.
+    """
+    async with _connected(url) as connection:
+        return max(await _applied(connection), default=0)
+
+
+async def migrate_postgres(
+    url: str, choose: Callable[[Mapping[int, str]], tuple[Migration, ...]], report: Callable[[str], None]
+) -> tuple[int, tuple[Migration, ...]]:
+    """Apply the migrations that `choose` picks, given the checksums of those applied by version.
+
+    Returns:
+        The version found and the migrations applied.
+
+    Raises:
+        MetadataUnavailableError: the server can't be reached or is too old.
+    """
+    async with _connected(url) as connection:
+        # Held by the session: closing the connection, or dying, gives it back.
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
+        applied = await _applied(connection)
+        chosen = choose(applied)
+        for migration in chosen:
+            report(f"applying {migration.version:04d}_{migration.name}")
+            async with connection.transaction():
+                await connection.execute(render_migration(CREATE_LEDGER, "postgresql"))
+                await connection.execute(render_migration(migration.template, "postgresql"))
+                record = render(RECORD_MIGRATION, "postgresql")
+                await connection.execute(record.sql, *record.arguments(migration.ledger_entry()))
+        return max(applied, default=0), chosen
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncGenerator[asyncpg.Connection[asyncpg.Record]]:
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=_CONNECT_SECONDS, server_settings={"application_name": "entrepot migrate"}
+        )
+        try:
+            found = connection.get_server_version().major
+            if found < _OLDEST_SERVER:
+                raise MetadataUnavailableError(
+                    f"PostgreSQL {found} is too old, {_OLDEST_SERVER} or newer is needed"
+                )
+            yield connection
+        finally:
+            await connection.close()
+    except DRIVER_ERRORS as error:
+        raise translate_error(error) from error
+
+
+async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> dict[int, str]:
+    if await connection.fetchval("SELECT to_regclass('schema_migrations')") is None:
+        return {}
+    rows = await connection.fetch("SELECT version, checksum FROM schema_migrations")
+    return {row["version"]: row["checksum"] for row in rows}

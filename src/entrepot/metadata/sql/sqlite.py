@@ -1,0 +1,130 @@
+"""The metadata store on a SQLite file: what one machine needs, with nothing to install."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from entrepot.metadata.sql.sqlite_connection import connect_for_writing, translate_error
+from entrepot.metadata.sql.sqlite_reader import SqliteReader
+from entrepot.metadata.sql.sqlite_turnstile import Turnstile
+from entrepot.metadata.sql.sqlite_writer import SqliteWriter
+from entrepot.metadata.sql.transaction import SqlReaders
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from entrepot.metadata.sql.blobs import SqlBlobReader
+    from entrepot.metadata.sql.instance import SqlInstanceReader
+    from entrepot.metadata.sql.manifests import SqlManifestReader
+    from entrepot.metadata.sql.outbox import SqlOutboxReader
+    from entrepot.metadata.sql.statements import StatementObserver
+    from entrepot.metadata.sql.tags import SqlTagReader
+    from entrepot.metadata.sql.upload_sessions import SqlUploadSessionReader
+    from entrepot.metadata.store import Transaction
+
+__all__ = ["SqliteMetadata"]
+
+T = TypeVar("T")
+
+_CHECKPOINT_BUSY_SECONDS: Final = 1.0
+_LARGE_LOG_BYTES: Final = 64 * 1024 * 1024
+"""Beyond this the log is not only copied back but cut, which lets writers wait for a moment."""
+
+
+class SqliteMetadata:
+    """Implements :class:`entrepot.metadata.store.Metadata`. Any number of processes may have the file open."""
+
+    def __init__(
+        self, path: Path, statement_timeout_seconds: float, observer: StatementObserver | None
+    ) -> None:
+        """Open a file whose schema is current. Blocks for as long as opening takes.
+
+        Raises:
+            MetadataUnavailableError: it can't be opened.
+        """
+        self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
+        self._reader = SqliteReader(path, statement_timeout_seconds, observer)
+        self._writer = SqliteWriter(path, observer)
+        self._readers = SqlReaders.over(self._reader)
+        self._closed = False
+
+    @property
+    def manifests(self) -> SqlManifestReader:
+        """See the protocol."""
+        return self._readers.manifests
+
+    @property
+    def blobs(self) -> SqlBlobReader:
+        """See the protocol."""
+        return self._readers.blobs
+
+    @property
+    def tags(self) -> SqlTagReader:
+        """See the protocol."""
+        return self._readers.tags
+
+    @property
+    def upload_sessions(self) -> SqlUploadSessionReader:
+        """See the protocol."""
+        return self._readers.upload_sessions
+
+    @property
+    def outbox(self) -> SqlOutboxReader:
+        """See the protocol."""
+        return self._readers.outbox
+
+    @property
+    def instance(self) -> SqlInstanceReader:
+        """See the protocol."""
+        return self._readers.instance
+
+    async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        """See the protocol."""
+        return await self._writer.submit(unit)
+
+    async def maintain(self) -> None:
+        """Copy the log back into the file, and cut it when it has grown large."""
+        await asyncio.to_thread(self._checkpoint)
+
+    async def write_ahead_log_bytes(self) -> int | None:
+        """Return the size of the log file, 0 when there is none."""
+        return await asyncio.to_thread(self._log_bytes)
+
+    async def aclose(self) -> None:
+        """See the protocol."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writer.close()
+        self._reader.close()
+
+    def _log_bytes(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _checkpoint(self) -> None:
+        connection = connect_for_writing(self._path, _CHECKPOINT_BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if self._log_bytes() > _LARGE_LOG_BYTES:
+                self._truncate_log(connection)
+        except sqlite3.Error as error:
+            raise translate_error(error, self._path) from error
+        finally:
+            connection.close()
+
+    def _truncate_log(self, connection: sqlite3.Connection) -> None:
+        turnstile = Turnstile(self._path)
+        try:
+            with turnstile.turn():
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            turnstile.close()

@@ -1,0 +1,131 @@
+"""How a SQLite file is opened, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "connect_for_reading",
+    "connect_for_writing",
+    "create_private_file",
+    "is_busy",
+    "translate_error",
+]
+
+_PRIMARY_CODE_MASK: Final = 0xFF
+_CACHED_STATEMENTS: Final = 256
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -8192",  # 8 MiB
+    # A checkpoint in a request would make that one request pay for thousands; the background worker does them.
+    "PRAGMA wal_autocheckpoint = 0",
+)
+
+_CONDITIONS: Final = {
+    sqlite3.SQLITE_BUSY: "another process holds its lock for too long",
+    sqlite3.SQLITE_LOCKED: "it is locked",
+    sqlite3.SQLITE_NOMEM: "there is no memory left",
+    sqlite3.SQLITE_READONLY: "the file or its volume is read-only",
+    sqlite3.SQLITE_INTERRUPT: "a statement was interrupted",
+    sqlite3.SQLITE_IOERR: "the disk reported an error",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_CANTOPEN: "the file can't be opened",
+    sqlite3.SQLITE_PROTOCOL: "its locks are contended too hard",
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
+    sqlite3.SQLITE_PERM: "access to the file is not permitted",
+}
+"""Primary result codes of SQLite (sqlite.org/rescode.html) that say something of the file, not of our statement."""
+
+
+def create_private_file(path: Path) -> None:
+    """Create `path` empty and readable by its owner only, unless it exists; SQLite gives its log the same mode.
+
+    Raises:
+        MetadataUnavailableError: the file system doesn't let us.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
+
+
+def connect_for_reading(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
+    """Open the file for statements that change nothing.
+
+    Raises:
+        MetadataUnavailableError: it can't be opened.
+    """
+    connection = _connect(path, busy_timeout_seconds)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def connect_for_writing(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
+    """Open the file for units: each COMMIT is on the disk before it returns.
+
+    Raises:
+        MetadataUnavailableError: it can't be opened.
+    """
+    return _connect(path, busy_timeout_seconds)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Tell whether the same statement may succeed in a moment."""
+    return _primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def translate_error(error: sqlite3.Error, path: Path) -> MetadataError:
+    """Return what an error of the library means to callers of the store."""
+    condition = _CONDITIONS.get(_primary_code(error))
+    if condition is None:
+        return MetadataError(f"SQLite refused a statement: {error}")
+    name = getattr(error, "sqlite_errorname", "no error name")
+    return MetadataUnavailableError(f"{path}: {condition} ({name}: {error})")
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & _PRIMARY_CODE_MASK if isinstance(code, int) else sqlite3.SQLITE_ERROR
+
+
+def _connect(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
+    try:
+        # Transactions are begun by us; the connection may be closed on another thread than the one that uses it.
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=rw",
+            uri=True,
+            timeout=busy_timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=_CACHED_STATEMENTS,
+        )
+    except sqlite3.Error as error:
+        raise translate_error(error, path) from error
+    try:
+        _configure(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise translate_error(error, path) from error
+    return connection
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).fetchall()

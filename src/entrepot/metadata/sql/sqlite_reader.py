@@ -1,0 +1,128 @@
+"""Reads of a SQLite file: point reads on the event loop as long as they are quick, all others on a few threads."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.sql.catalogue import POINT_READS, STATEMENTS
+from entrepot.metadata.sql.sqlite_connection import connect_for_reading, is_busy, translate_error
+from entrepot.metadata.sql.statements import render_all
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.metadata.sql.statements import RenderedStatement, Row, Statement, StatementObserver, Value
+
+__all__ = ["LoopAllowance", "SqliteReader"]
+
+_THREADS: Final = 3
+"""More do not help: lookups per second fall with each further thread, as the interpreter is shared."""
+
+
+class LoopAllowance:
+    """Decides whether point reads may stand on the event loop, from a moving average of how long they took there.
+
+    A disk that stalls would otherwise stall every client. After a suspension reads are tried on the loop again, with
+    half the allowance used up, so that a disk which is still slow is noticed at once.
+    """
+
+    LIMIT_SECONDS: Final = 0.001
+    SUSPENSION_SECONDS: Final = 1.0
+    _WEIGHT: Final = 1 / 16
+
+    def __init__(self) -> None:
+        self._average = 0.0
+        self._suspended_until = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Tell whether a read may run on the loop at `now`, in seconds of the performance counter."""
+        return now >= self._suspended_until
+
+    def record(self, started: float, ended: float) -> None:
+        """Take one read on the loop into account."""
+        self._average += (ended - started - self._average) * self._WEIGHT
+        if self._average > self.LIMIT_SECONDS:
+            self._suspended_until = ended + self.SUSPENSION_SECONDS
+            self._average = self.LIMIT_SECONDS / 2
+
+
+class SqliteReader:
+    """Implements :class:`entrepot.metadata.sql.statements.ReadExecutor`. Belongs to one event loop.
+
+    Every statement is read to its end within one call, so no snapshot is held across an `await`.
+    """
+
+    def __init__(
+        self, path: Path, statement_timeout_seconds: float, observer: StatementObserver | None
+    ) -> None:
+        self._path = path
+        self._timeout_seconds = statement_timeout_seconds
+        self._observer = observer
+        self._point_reads = render_all(POINT_READS, "sqlite")
+        self._statements = render_all(STATEMENTS, "sqlite")
+        self._allowance = LoopAllowance()
+        # Waits for no lock at all: where there is one, a thread waits instead.
+        self._loop_connection = connect_for_reading(path, 0.0)
+        self._connections = [connect_for_reading(path, statement_timeout_seconds) for _ in range(_THREADS)]
+        self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        for connection in self._connections:
+            self._idle.put(connection)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="metadata-reader")
+
+    async def fetch_row(self, statement: Statement, **named: Value) -> Row | None:
+        """Return the only row of a point read."""
+        rendered = self._point_reads.get(statement.name)
+        started = perf_counter()
+        if rendered is None or not self._allowance.allows(started):
+            rows = await self._fetch_on_thread(self._statements[statement.name], named)
+            return rows[0] if rows else None
+        if self._observer is not None:
+            self._observer.statement(statement.name)
+        try:
+            rows = self._loop_connection.execute(rendered.sql, rendered.arguments(named)).fetchall()
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise translate_error(error, self._path) from error
+            rows = await self._fetch_on_thread(rendered, named)
+        else:
+            self._allowance.record(started, perf_counter())
+        return rows[0] if rows else None
+
+    async def fetch_rows(self, statement: Statement, **named: Value) -> list[Row]:
+        """Return all rows of a listing, read on a thread."""
+        return await self._fetch_on_thread(self._statements[statement.name], named)
+
+    def close(self) -> None:
+        """Wait for reads under way, then close all connections. Blocks."""
+        self._threads.shutdown(wait=True)
+        self._loop_connection.close()
+        for connection in self._connections:
+            connection.close()
+
+    async def _fetch_on_thread(self, rendered: RenderedStatement, named: dict[str, Value]) -> list[Row]:
+        if self._observer is not None:
+            self._observer.statement(rendered.name)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await loop.run_in_executor(
+                    self._threads, self._fetch, rendered, rendered.arguments(named)
+                )
+        except TimeoutError as error:
+            detail = f"{self._path}: {rendered.name} took longer than {self._timeout_seconds:g} s"
+            raise MetadataUnavailableError(detail) from error
+
+    def _fetch(self, rendered: RenderedStatement, arguments: list[Value]) -> list[Row]:
+        connection = self._idle.get()
+        try:
+            return connection.execute(rendered.sql, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise translate_error(error, self._path) from error
+        finally:
+            self._idle.put(connection)

@@ -1,0 +1,59 @@
+"""A fair queue of writer processes: SQLite's own lock is polled with growing pauses, so one of two writers starves."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from entrepot.metadata.errors import MetadataUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+__all__ = ["Turnstile"]
+
+
+class Turnstile:
+    """Two advisory locks beside the database, taken one after the other, both without polling.
+
+    Whoever writes holds `<db>.writer`; whoever is next holds `<db>.turnstile` and waits. A process that has just
+    written must pass the turnstile again, which is occupied by the one that waited: they alternate. The locks belong
+    to open files, so the kernel drops them when a process dies.
+    """
+
+    def __init__(self, database: Path) -> None:
+        """Open, and if need be create, the two lock files.
+
+        Raises:
+            MetadataUnavailableError: they can't be opened.
+        """
+        self._gate = _open_lock_file(database.with_name(f"{database.name}.turnstile"))
+        self._writer = _open_lock_file(database.with_name(f"{database.name}.writer"))
+
+    @contextmanager
+    def turn(self) -> Generator[None]:
+        """Wait for the turn of this process, as long as it takes, and keep it within the block."""
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._writer, fcntl.LOCK_EX)
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._writer, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close both files."""
+        os.close(self._gate)
+        os.close(self._writer)
+
+
+def _open_lock_file(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise MetadataUnavailableError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,58 @@
+"""A database looked at and changed past the store, so that tests can make states no unit makes yet."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+__all__ = ["RawDatabase"]
+
+
+@dataclass(frozen=True, slots=True)
+class RawDatabase:
+    """Any SQL on either engine, each call on a connection of its own."""
+
+    url: str
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a file."""
+        return self.url.startswith("sqlite://")
+
+    @property
+    def path(self) -> Path:
+        """Where the SQLite file lies."""
+        return Path(self.url.removeprefix("sqlite://"))
+
+    async def fetch(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement, durably, and return its rows."""
+        if self.is_sqlite:
+            return await asyncio.to_thread(self._fetch_sqlite, statement)
+        connection = await asyncpg.connect(self.url)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+    async def value(self, statement: str) -> Any:
+        """Return the only value of the only row."""
+        ((found,),) = await self.fetch(statement)
+        return found
+
+    async def clear(self) -> None:
+        """Empty every table of a PostgreSQL database but those that identify it."""
+        tables = await self.fetch(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
+            "AND tablename NOT IN ('instance', 'schema_migrations')"
+        )
+        await self.fetch(f"TRUNCATE {', '.join(name for (name,) in tables)}")
+
+    def _fetch_sqlite(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path, isolation_level=None, timeout=30)) as connection:
+            return connection.execute(statement).fetchall()

@@ -1,0 +1,255 @@
+"""What the store does when PostgreSQL, or the way to it, fails: repeat what is safe to repeat, say so otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+from tests.drivers.metadata.material import ALICE, REPOSITORY, TAG, fact, push_manifest, tag_manifest
+from tests.drivers.metadata.postgres_relay import Loss, PostgresRelay
+from tests.drivers.metadata.raw_database import RawDatabase
+from tests.drivers.postgres_server import PostgresServer
+
+from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.opening import open_metadata
+from entrepot.metadata.sql.postgres import PostgresMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from tests.drivers.metadata.counting import CountingObserver
+
+    from entrepot.metadata.store import Metadata, Transaction
+
+_END_IDLE_UNITS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'entrepot' AND state = 'idle in transaction'
+"""
+_END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'entrepot'"
+
+
+@pytest.fixture
+def engine() -> str:
+    """Return the only engine with a way to it."""
+    return "postgresql"
+
+
+@pytest.fixture
+async def relay(database: RawDatabase) -> AsyncIterator[PostgresRelay]:
+    """Stand between the store and the server."""
+    with tempfile.TemporaryDirectory(prefix="entrepot-relay-") as directory:
+        async with PostgresRelay(database.url, Path(directory)) as relay:
+            yield relay
+
+
+@pytest.mark.parametrize(("loss", "expected_runs"), [(Loss.REPLY, 1), (Loss.REQUEST, 2)])
+async def test_f15_a_lost_commit_is_done_exactly_once(
+    relay: PostgresRelay, database: RawDatabase, loss: Loss, expected_runs: int
+) -> None:
+    metadata = await open_metadata(relay.url, 4, 5.0)
+    runs = 0
+
+    async def unit(tx: Transaction) -> int:
+        nonlocal runs
+        runs += 1
+        return await tx.outbox.append(fact())
+
+    relay.loss = loss
+    number = await metadata.write(unit)
+
+    assert await database.fetch("SELECT id FROM outbox") == [(number,)]
+    assert runs == expected_runs
+    await metadata.aclose()
+
+
+async def test_f13_a_backend_that_dies_in_mid_unit_costs_a_repetition(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    runs = 0
+
+    async def unit(tx: Transaction) -> int:
+        nonlocal runs
+        runs += 1
+        number = await tx.outbox.append(fact())
+        if runs == 1:
+            _elsewhere(database, _END_IDLE_UNITS)
+        await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        return number
+
+    number = await metadata.write(unit)
+
+    assert runs == 2
+    assert await database.fetch("SELECT id FROM outbox") == [(number,)]
+
+
+async def test_f13_a_read_survives_the_end_of_its_connection(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    digest = await push_manifest(metadata)
+    await database.fetch(_END_ALL)
+
+    found = await metadata.manifests.describe_by_tag(REPOSITORY, TAG)
+
+    assert getattr(found, "digest", None) == digest
+
+
+async def test_f18_a_deadlock_costs_a_repetition(metadata: Metadata, database: RawDatabase) -> None:
+    first = await push_manifest(metadata, '{"a":1}', tag="a")
+    second = await push_manifest(metadata, '{"b":1}', tag="b")
+    locked = asyncio.Event()
+    other = await asyncpg.connect(database.url)
+    runs = 0
+
+    async def unit(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
+        row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        await tx.tags.put(row.id, "a", second, ALICE)
+        locked.set()
+        await tx.tags.put(row.id, "b", first, ALICE)
+
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("SELECT 1 FROM tags WHERE name = 'b' FOR UPDATE")
+    writing = asyncio.ensure_future(metadata.write(unit))
+    await locked.wait()
+    await asyncio.sleep(0.2)  # The one that waits longest is the one that the server sacrifices.
+    await other.execute("SELECT 1 FROM tags WHERE name = 'a' FOR UPDATE")
+    await transaction.commit()
+    await other.close()
+    await writing
+
+    assert runs == 2
+    assert await _targets(database) == {"a": str(second), "b": str(first)}
+
+
+async def test_f18_an_exhausted_pool_is_said_so_in_time(database: RawDatabase) -> None:
+    metadata = await open_metadata(database.url, 1, 0.5)
+    assert isinstance(metadata, PostgresMetadata)
+    digest = await push_manifest(metadata)
+    started = monotonic()
+    async with metadata._pool.acquire():
+        with pytest.raises(MetadataUnavailableError):
+            await metadata.manifests.find_by_tag(REPOSITORY, TAG)
+        with pytest.raises(MetadataUnavailableError):
+            await tag_manifest(metadata, TAG, digest)
+    assert monotonic() - started < 10
+    await tag_manifest(metadata, TAG, digest)
+    await metadata.aclose()
+
+
+async def test_f14_a_unit_that_waits_for_too_long_is_given_up(database: RawDatabase) -> None:
+    metadata = await open_metadata(database.url, 2, 0.5)
+    digest = await push_manifest(metadata)
+    async with _tags_locked(database):
+        with pytest.raises(MetadataUnavailableError, match="timeout"):
+            await tag_manifest(metadata, TAG, digest)
+    await metadata.aclose()
+
+
+async def test_a_cancelled_unit_is_seen_through_before_the_cancellation_is_raised(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    await push_manifest(metadata, '{"a":1}')
+    second = await push_manifest(metadata, '{"b":1}', tag=None)
+    async with _tags_locked(database):
+        writing = asyncio.ensure_future(tag_manifest(metadata, TAG, second))
+        await _until_waiting(database)
+        writing.cancel()
+        await asyncio.sleep(0.05)
+        assert not writing.done()
+
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert await _targets(database) == {TAG: str(second)}
+
+
+async def test_f13_reads_and_writes_fail_fast_without_a_server_and_heal_with_it(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="entrepot-pg-") as directory:
+        server = PostgresServer.of_this_session(Path(directory))
+        server.start()
+        url = server.create_database()
+        await initialise_if_empty(url, str)
+        metadata = await open_metadata(url, 4, 2.0)
+        try:
+            digest = await push_manifest(metadata)
+            server.crash()
+            started = monotonic()
+            with pytest.raises(MetadataUnavailableError):
+                await metadata.manifests.find_by_tag(REPOSITORY, TAG)
+            with pytest.raises(MetadataUnavailableError):
+                await metadata.instance.ping()
+            with pytest.raises(MetadataUnavailableError):
+                await push_manifest(metadata, '{"b":1}')
+            assert monotonic() - started < 10
+            server.start()
+            assert getattr(await metadata.manifests.find_by_tag(REPOSITORY, TAG), "digest", None) == digest
+            await push_manifest(metadata, '{"b":1}')
+        finally:
+            await metadata.aclose()
+            server.stop()
+
+
+async def test_an_unreachable_server_is_told_without_the_password(tmp_path: Path) -> None:
+    with pytest.raises(MetadataUnavailableError) as caught:
+        await open_metadata(f"postgresql://user:sesame@/x?host={tmp_path}", 1, 1.0)
+    assert "sesame" not in str(caught.value)
+
+
+async def test_counts_leave_out_units_that_were_undone(
+    metadata: Metadata, database: RawDatabase, counts: CountingObserver
+) -> None:
+    runs = 0
+
+    async def unit(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
+        await tx.outbox.append(fact())
+        if runs == 1:
+            _elsewhere(database, _END_IDLE_UNITS)
+
+    await metadata.write(unit)
+
+    assert (runs, counts.commits) == (2, 1)
+
+
+@asynccontextmanager
+async def _tags_locked(database: RawDatabase) -> AsyncGenerator[None]:
+    """Hold the lock of every tag."""
+    connection = await asyncpg.connect(database.url)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT 1 FROM tags FOR UPDATE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def _until_waiting(database: RawDatabase) -> None:
+    """Wait until a unit waits for a lock."""
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(5):
+        while not await database.value(statement):
+            await asyncio.sleep(0.02)
+
+
+async def _targets(database: RawDatabase) -> dict[str, str]:
+    rows = await database.fetch(
+        "SELECT t.name, m.digest FROM tags t JOIN manifests m ON m.id = t.manifest_id"
+    )
+    return dict(rows)
+
+
+def _elsewhere(database: RawDatabase, statement: str) -> None:
+    """Run a statement within a unit, which may not await it."""
+    thread = threading.Thread(target=lambda: asyncio.run(database.fetch(statement)))
+    thread.start()
+    thread.join()

@@ -1,0 +1,169 @@
+"""Every statement of the catalogue is understood by both engines and finds its rows through an index."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from tests.drivers.metadata.raw_database import RawDatabase
+from tests.drivers.metadata.seeded_rows import seed
+
+from entrepot.metadata.sql.catalogue import POINT_READS, STATEMENTS, render_statement_catalogue
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.statements import Dialect, Statement, render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.drivers.postgres_server import PostgresServer
+
+_SCANS_ALLOWED: Final = {
+    # These walk a partial index that holds nothing but their own rows.
+    "outbox.unjournalled": "outbox_unjournalled",
+    "outbox.unjournalled_count": "outbox_unjournalled",
+}
+_ONE_ROW_TABLE: Final = "instance"
+_LISTINGS: Final = ("tags.list_names", "outbox.unjournalled")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> RawDatabase:
+    """A file full of rows."""
+    return await _seeded(f"sqlite://{tmp_path_factory.mktemp('seeded')}/metadata.db")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def postgres_database(postgres_server: PostgresServer) -> RawDatabase:
+    """A PostgreSQL database full of rows."""
+    return await _seeded(postgres_server.create_database())
+
+
+async def _seeded(url: str) -> RawDatabase:
+    database = RawDatabase(url)
+    await initialise_if_empty(url, str)
+    await seed(database)
+    return database
+
+
+def test_every_statement_searches_indexes_on_sqlite(sqlite_database: RawDatabase) -> None:
+    faults: list[str] = []
+    with closing(sqlite3.connect(sqlite_database.path)) as connection:
+        for statement in STATEMENTS:
+            rendered = render(statement, "sqlite")
+            explained = connection.execute(
+                f"EXPLAIN QUERY PLAN {rendered.sql}", [None] * len(rendered.parameters)
+            )
+            steps = [step for *_, step in explained.fetchall()]
+            faults += [f"{statement.name}: {step}" for step in steps if _scans(statement, step)]
+
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("planner", "statements"),
+    [
+        # Left to itself, the planner takes the index for whatever a pull waits for.
+        (
+            "on",
+            [
+                statement
+                for statement in STATEMENTS
+                if statement in POINT_READS or statement.name in _LISTINGS
+            ],
+        ),
+        # It may read a small table as a whole where many rows are wanted, but must be able to do without.
+        ("off", STATEMENTS),
+    ],
+)
+async def test_every_statement_searches_indexes_on_postgresql(
+    postgres_database: RawDatabase, planner: str, statements: Sequence[Statement]
+) -> None:
+    faults: list[str] = []
+    connection = await asyncpg.connect(postgres_database.url)
+    await connection.execute(f"SET plan_cache_mode = force_generic_plan; SET enable_seqscan = {planner}")
+    for statement in statements:
+        rendered = render(statement, "postgresql")
+        await connection.execute(f"PREPARE checked AS {rendered.sql}")
+        nothing = ", ".join(["NULL"] * len(rendered.parameters))
+        plan = await connection.fetch(f"EXPLAIN EXECUTE checked{f'({nothing})' if nothing else ''}")
+        await connection.execute("DEALLOCATE checked")
+        for (step,) in plan:
+            table = re.search(r"Seq Scan on (\w+)", step)
+            if table is not None and table[1] != _ONE_ROW_TABLE:
+                faults.append(f"{statement.name}: {step.strip()}")
+    await connection.close()
+
+    assert faults == []
+
+
+async def test_a_page_is_read_in_the_order_of_an_index(
+    sqlite_database: RawDatabase, postgres_database: RawDatabase
+) -> None:
+    """No page of a listing sorts what lies behind it."""
+    for statement in (statement for statement in STATEMENTS if statement.name in _LISTINGS):
+        rendered = render(statement, "sqlite")
+        with closing(sqlite3.connect(sqlite_database.path)) as connection:
+            steps = connection.execute(
+                f"EXPLAIN QUERY PLAN {rendered.sql}", [None] * len(rendered.parameters)
+            ).fetchall()
+        assert not [step for *_, step in steps if "TEMP B-TREE" in step]
+        for_postgres = render(statement, "postgresql")
+        values = {"repository": "'name1'", "after": "'t1'", "rows": "10", "older_than": "0"}
+        text = re.sub(
+            r"\$(\d+)", lambda match: values[for_postgres.parameters[int(match[1]) - 1]], for_postgres.sql
+        )
+        plan = await postgres_database.fetch(f"EXPLAIN {text}")
+        assert not [step for (step,) in plan if re.search(r"\bSort\b", step)], plan
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_rendering_leaves_no_token_and_no_name_behind(dialect: Dialect) -> None:
+    for statement in STATEMENTS:
+        rendered = render(statement, dialect)
+        assert not re.search(r"[{}]|(?<!:):[a-z]", rendered.sql.replace("::", "")), rendered.sql
+        assert set(rendered.parameters) == _names(statement)
+
+
+def _names(statement: Statement) -> set[str]:
+    plain = set(re.findall(r"(?<![\w:{]):([a-z_]+)", re.sub(r"\{[^}]*\}", "", statement.sql)))
+    return plain | set(re.findall(r"\{\w+:(\w+)\}", statement.sql))
+
+
+def test_a_repeated_name_is_one_value_under_one_number() -> None:
+    statement = Statement("x", "SELECT :b, :a, :b, {now}")
+
+    assert render(statement, "postgresql").sql.startswith("SELECT $1, $2, $1, (extract")
+    assert render(statement, "postgresql").arguments({"a": 1, "b": 2}) == [2, 1]
+    assert render(statement, "sqlite").sql.startswith("SELECT ?, ?, ?, CAST(")
+    assert render(statement, "sqlite").arguments({"a": 1, "b": 2}) == [2, 1, 2]
+
+
+def test_names_are_unique_and_point_reads_are_in_the_catalogue() -> None:
+    names = [statement.name for statement in STATEMENTS]
+
+    assert len(names) == len(set(names))
+    assert set(POINT_READS) <= set(STATEMENTS)
+
+
+def test_the_documentation_shows_every_statement() -> None:
+    page = render_statement_catalogue()
+
+    assert re.findall(r"^## `(.+)`$", page, re.MULTILINE) == [statement.name for statement in STATEMENTS]
+    assert page.count("```sql") == len(STATEMENTS)
+
+
+def _scans(statement: Statement, step: str) -> bool:
+    """Tell whether a step of a SQLite plan walks through a whole table."""
+    if (
+        not step.startswith("SCAN")
+        or "VIRTUAL TABLE" in step
+        or step.startswith(("SCAN (", "SCAN CONSTANT", "SCAN page"))
+    ):
+        return False
+    allowed = _SCANS_ALLOWED.get(statement.name)
+    return allowed is None or allowed not in step

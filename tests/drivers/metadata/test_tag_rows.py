@@ -1,0 +1,106 @@
+"""Tags: where they point, what history they leave, and how they are listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.drivers.metadata.material import (
+    ALICE,
+    BOB,
+    REPOSITORY,
+    TAG,
+    digest_of,
+    push_manifest,
+    tag_manifest,
+)
+
+from entrepot.metadata.errors import UnknownManifestError
+from entrepot.metadata.records import Missing, StoredManifest, TagPage
+
+if TYPE_CHECKING:
+    from tests.drivers.metadata.raw_database import RawDatabase
+
+    from entrepot.metadata.store import Metadata, Transaction
+
+_HISTORY = "SELECT name, digest, previous_digest, actor FROM tag_history ORDER BY id"
+
+
+async def test_a_new_tag_pointed_at_nothing_before(metadata: Metadata, database: RawDatabase) -> None:
+    digest = await push_manifest(metadata, tag=None)
+
+    assert await tag_manifest(metadata, TAG, digest) is None
+    assert await database.fetch(_HISTORY) == [(TAG, str(digest), None, ALICE)]
+
+
+async def test_a_moved_tag_tells_and_remembers_what_it_pointed_at(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    first = await push_manifest(metadata, '{"a":1}')
+    second = await push_manifest(metadata, '{"b":1}', tag=None)
+
+    assert await tag_manifest(metadata, TAG, second, actor=BOB) == first
+    found = await metadata.manifests.find_by_tag(REPOSITORY, TAG)
+    assert isinstance(found, StoredManifest)
+    assert found.digest == second
+    assert await database.fetch(_HISTORY) == [
+        (TAG, str(first), None, ALICE),
+        (TAG, str(second), str(first), BOB),
+    ]
+    assert await database.fetch("SELECT updated_by FROM tags") == [(BOB,)]
+
+
+async def test_i7_pointing_a_tag_where_it_points_changes_nothing(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    digest = await push_manifest(metadata)
+    before = await database.fetch("SELECT * FROM tags")
+
+    assert await tag_manifest(metadata, TAG, digest, actor=BOB) == digest
+    assert await database.fetch("SELECT * FROM tags") == before
+    assert len(await database.fetch(_HISTORY)) == 1
+
+
+async def test_a_tag_can_not_point_outside_its_repository(metadata: Metadata, database: RawDatabase) -> None:
+    foreign = await push_manifest(metadata, repository="team/other")
+
+    for digest in (foreign, digest_of("none")):
+        with pytest.raises(UnknownManifestError) as caught:
+            await tag_manifest(metadata, TAG, digest)
+        assert caught.value.digest == str(digest)
+    assert await database.value("SELECT count(*) FROM tags") == 1
+
+
+async def test_names_come_in_byte_order_page_by_page(metadata: Metadata) -> None:
+    digest = await push_manifest(metadata, tag=None)
+    names = ["10", "2", "A", "Z", "_a", "a", "a-b", "a.b", "b"]
+
+    async def unit(tx: Transaction) -> None:
+        row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        for name in reversed(names):
+            await tx.tags.put(row.id, name, digest, ALICE)
+
+    await metadata.write(unit)
+
+    in_byte_order = tuple(sorted(names, key=str.encode))
+    assert await metadata.tags.list_names(REPOSITORY, "", 100) == TagPage(in_byte_order, more=False)
+    assert await metadata.tags.list_names(REPOSITORY, "", 9) == TagPage(in_byte_order, more=False)
+    assert await metadata.tags.list_names(REPOSITORY, "", 4) == TagPage(in_byte_order[:4], more=True)
+    assert await metadata.tags.list_names(REPOSITORY, "Z", 2) == TagPage(("_a", "a"), more=True)
+    assert await metadata.tags.list_names(REPOSITORY, "aa", 5) == TagPage(("b",), more=False)
+    assert await metadata.tags.list_names(REPOSITORY, "b", 5) == TagPage((), more=False)
+
+
+async def test_a_page_of_none_still_tells_whether_there_are_more(metadata: Metadata) -> None:
+    await push_manifest(metadata)
+
+    assert await metadata.tags.list_names(REPOSITORY, "", 0) == TagPage((), more=True)
+    assert await metadata.tags.list_names(REPOSITORY, TAG, 0) == TagPage((), more=False)
+
+
+async def test_an_empty_repository_is_told_from_an_unknown_one(metadata: Metadata) -> None:
+    await push_manifest(metadata, tag=None)
+    await push_manifest(metadata, repository="team/other")
+
+    assert await metadata.tags.list_names(REPOSITORY, "", 10) == TagPage((), more=False)
+    assert await metadata.tags.list_names("team/none", "", 10) is Missing.REPOSITORY

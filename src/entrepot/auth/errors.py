@@ -1,0 +1,18 @@
+"""Why somebody may not do something."""
+
+from __future__ import annotations
+
+from entrepot.kernel.errors import EntrepotError
+
+__all__ = ["AccessDeniedError"]
+
+
+class AccessDeniedError(EntrepotError):
+    """The principal may not do this, and presenting other credentials would not help.
+
+    The text is for the person at the other end; it says nothing about whether the repository exists (S19).
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

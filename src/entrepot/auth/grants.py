@@ -1,0 +1,68 @@
+"""Grants: the proof of a decision, which services demand as an argument and take the repository from.
+
+A service that needs `Grant[Push]` can't be called by code that forgot to ask: that is a type error, not a hole.
+Only authorizers make grants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from entrepot.auth.principals import Principal
+    from entrepot.oci.names import RepositoryName
+
+__all__ = ["Action", "Authorizer", "Grant", "Pull", "Push", "RegistryGrant"]
+
+
+class Action:
+    """The root of everything one may be allowed to do with a repository; subclasses are only ever used as types."""
+
+
+class Pull(Action):
+    """Read manifests, blobs and tags."""
+
+
+class Push(Action):
+    """Upload blobs, put manifests and move tags."""
+
+
+A_co = TypeVar("A_co", bound=Action, covariant=True)
+A = TypeVar("A", bound=Action)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant(Generic[A_co]):
+    """Permission for one action on one repository."""
+
+    action: type[A_co]
+    repository: RepositoryName
+    principal: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryGrant:
+    """Permission to talk to the registry at all, as `GET /v2/` asks."""
+
+    principal: Principal
+
+
+class Authorizer(Protocol):
+    """Decides. Implementations are free of state that a request could change, and fail closed."""
+
+    async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
+        """Return the grant.
+
+        Raises:
+            AccessDeniedError: when the principal may not.
+        """
+        ...
+
+    async def authorize_registry(self, principal: Principal) -> RegistryGrant:
+        """Return the grant to use the registry itself.
+
+        Raises:
+            AccessDeniedError: when the principal may not.
+        """
+        ...

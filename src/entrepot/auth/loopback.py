@@ -1,0 +1,69 @@
+"""The authorizer of a registry without accounts: this machine may do everything, everybody else nothing.
+
+It exists so that a first start is safe without any configuration. A request that a proxy on this machine passed on
+comes from a loopback address too, so one that carries forwarding headers is not trusted (S18).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.grants import Action, Grant, RegistryGrant
+
+if TYPE_CHECKING:
+    from entrepot.auth.principals import Principal
+    from entrepot.oci.names import RepositoryName
+
+__all__ = ["EveryoneAuthorizer", "LoopbackAuthorizer"]
+
+A = TypeVar("A", bound=Action)
+
+_REFUSAL = (
+    "this registry has no accounts yet and serves only clients on its own machine; "
+    "start it with --insecure-anonymous to let everybody who reaches it read and write"
+)
+
+
+class LoopbackAuthorizer:
+    """Allows every action to direct connections from a loopback address."""
+
+    async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
+        """Return the grant, or raise `AccessDeniedError` for a peer that is not on this machine."""
+        _require_loopback(principal)
+        return Grant(action, repository, principal)
+
+    async def authorize_registry(self, principal: Principal) -> RegistryGrant:
+        """Return the grant, or raise `AccessDeniedError` for a peer that is not on this machine."""
+        _require_loopback(principal)
+        return RegistryGrant(principal)
+
+
+class EveryoneAuthorizer:
+    """Allows every action to everybody: what `--insecure-anonymous` asks for."""
+
+    async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
+        """Return the grant."""
+        return Grant(action, repository, principal)
+
+    async def authorize_registry(self, principal: Principal) -> RegistryGrant:
+        """Return the grant."""
+        return RegistryGrant(principal)
+
+
+def _require_loopback(principal: Principal) -> None:
+    if principal.forwarded or not _is_loopback(principal.address):
+        raise AccessDeniedError(_REFUSAL)
+
+
+@lru_cache(maxsize=1024)
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped.is_loopback
+    return parsed.is_loopback

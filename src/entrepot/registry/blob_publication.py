@@ -1,0 +1,86 @@
+"""The last steps of every blob push: verify, publish, and one unit that makes the blob visible."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.metadata.records import NewBlob, OutboxFact
+from entrepot.registry.errors import DigestMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from entrepot.auth.grants import Grant, Push
+    from entrepot.blobstore.driver import BlobStore, BlobWriter
+    from entrepot.metadata.records import AdoptedBlob, UploadLease
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.oci.digest import Digest
+    from entrepot.registry.hashing import HashingPool, RunningDigest
+
+__all__ = ["BlobPublication", "adopt_into"]
+
+
+class BlobPublication:
+    """Turns staged bytes into a blob of a repository."""
+
+    def __init__(self, metadata: Metadata, blobs: BlobStore, hashing: HashingPool) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._hashing = hashing
+
+    async def publish(
+        self, writer: BlobWriter, digest: Digest, running: RunningDigest | None, lease: UploadLease | None
+    ) -> str:
+        """Verify the staged bytes and make them permanent; return their storage key.
+
+        Raises:
+            DigestMismatchError: they hash to something else.
+        """
+        actual = await self._digest_of(writer, digest, running, lease)
+        if actual != digest.hex:
+            raise DigestMismatchError(digest, f"{digest.algorithm}:{actual}")
+        return await writer.publish(digest)
+
+    async def commit(self, blob: NewBlob, unit: Callable[[Transaction], Awaitable[AdoptedBlob]]) -> None:
+        """Run the unit that adopts `blob`, and delete its bytes when another push of the same digest had won."""
+        adopted = await self._metadata.write(unit)
+        reach(Failpoint.BLOB_COMMITTED)
+        if adopted.storage_key != blob.storage_key:
+            await self._blobs.delete(blob.storage_key)
+
+    async def _digest_of(
+        self, writer: BlobWriter, digest: Digest, running: RunningDigest | None, lease: UploadLease | None
+    ) -> str:
+        """Return the hexadecimal digest of all staged bytes, reading them again only when nobody hashed them."""
+        if running is not None and running.algorithm == digest.algorithm and running.count == writer.offset:
+            return running.digest().hex
+        if lease is not None and (recorded := _recorded_digest(lease, writer.offset, digest)) is not None:
+            return recorded
+        staged = self._blobs.read(await writer.seal(), 0, writer.offset)
+        return (await self._hashing.digest_stream(staged, digest.algorithm)).digest().hex
+
+
+def _recorded_digest(lease: UploadLease, size: int, digest: Digest) -> str | None:
+    """Return what an earlier request recorded, when it covers exactly these bytes in this algorithm."""
+    covers = lease.offset == size and lease.algorithm == digest.algorithm
+    return lease.digest_so_far if covers else None
+
+
+async def adopt_into(tx: Transaction, repository_id: int, grant: Grant[Push], blob: NewBlob) -> AdoptedBlob:
+    """Within a unit: adopt the blob, link it to the repository, and record that when it was not linked before."""
+    adopted = await tx.blobs.adopt(blob)
+    if await tx.blobs.link(repository_id, adopted.id, blob.creator):
+        payload = {"digest": str(blob.digest), "size": blob.size_bytes, "key": adopted.storage_key}
+        await tx.outbox.append(
+            OutboxFact(
+                "blob.linked",
+                grant.repository.text,
+                blob.creator,
+                msgspec.json.encode(payload),
+                journalled=True,
+            )
+        )
+    return adopted

@@ -1,0 +1,120 @@
+"""Pulling blobs: the decision how bytes leave, without sending any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from entrepot.blobstore.driver import LocalPaths, Presigner
+from entrepot.blobstore.errors import ObjectNotFoundError
+from entrepot.metadata.records import Missing, StoredBlob
+from entrepot.oci.digest import Digest
+from entrepot.registry.errors import BlobUnknownError, ContentDamagedError, RepositoryUnknownError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from entrepot.auth.grants import Grant, Pull
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.store import Metadata
+    from entrepot.registry.content_cache import ContentCache
+
+__all__ = ["BlobContent", "Blobs", "InlineContent", "LocalContent", "RemoteContent", "StreamedContent"]
+
+_INLINE_BYTES = 64 * 1024
+"""Blobs up to this size are hashed, cached and sent from memory."""
+
+_PRESIGNED_LIFETIME_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class InlineContent:
+    """A small blob, verified."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LocalContent:
+    """A file of this machine whose size was compared with the row."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteContent:
+    """An address at which the client may read the blob by itself."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedContent:
+    """Bytes to pass on; they break off with a `BlobStoreError` when the store fails."""
+
+    chunks: AsyncIterator[bytes]
+
+
+BlobContent = InlineContent | LocalContent | RemoteContent | StreamedContent
+
+
+class Blobs:
+    """Reads blobs; each call costs one SQL statement."""
+
+    def __init__(self, metadata: Metadata, store: BlobStore, cache: ContentCache, *, redirect: bool) -> None:
+        self._blobs = metadata.blobs
+        self._store = store
+        self._cache = cache
+        self._presigner = store if redirect and isinstance(store, Presigner) else None
+        self._paths = store if isinstance(store, LocalPaths) else None
+
+    async def find(self, grant: Grant[Pull], digest: Digest) -> StoredBlob:
+        """Return a blob of the granted repository.
+
+        Raises:
+            RepositoryUnknownError, BlobUnknownError: there is none, or only in other repositories (S3).
+        """
+        found = await self._blobs.find(grant.repository.text, digest)
+        if found is Missing.REPOSITORY:
+            raise RepositoryUnknownError(grant.repository)
+        if isinstance(found, Missing):
+            raise BlobUnknownError(grant.repository, digest)
+        return found
+
+    async def open(self, blob: StoredBlob) -> BlobContent:
+        """Choose how the bytes of a found blob are sent.
+
+        Raises:
+            ContentDamagedError: the store holds fewer, more or (small blobs) other bytes than were pushed.
+            BlobStoreError: the store can't be read.
+        """
+        if blob.size_bytes <= _INLINE_BYTES:
+            return InlineContent(self._cache.get(blob.digest) or await self._read_small(blob))
+        await self._require_size(blob)
+        if self._presigner is not None:
+            return RemoteContent(
+                await self._presigner.presign_read(blob.storage_key, _PRESIGNED_LIFETIME_SECONDS)
+            )
+        if self._paths is not None:
+            return LocalContent(self._paths.local_path(blob.storage_key))
+        return StreamedContent(self._store.read(blob.storage_key, 0, blob.size_bytes))
+
+    async def _read_small(self, blob: StoredBlob) -> bytes:
+        try:
+            data = b"".join([chunk async for chunk in self._store.read(blob.storage_key)])
+        except ObjectNotFoundError as error:
+            raise ContentDamagedError(blob.digest, "its bytes are missing from the store") from error
+        actual = Digest.of_bytes(data, blob.digest.algorithm)
+        if actual != blob.digest:
+            raise ContentDamagedError(blob.digest, f"the stored bytes hash to {actual}")
+        self._cache.put(blob.digest, data)
+        return data
+
+    async def _require_size(self, blob: StoredBlob) -> None:
+        try:
+            size = await self._store.stat(blob.storage_key)
+        except ObjectNotFoundError as error:
+            raise ContentDamagedError(blob.digest, "its bytes are missing from the store") from error
+        if size != blob.size_bytes:
+            raise ContentDamagedError(blob.digest, f"{size} bytes are stored, {blob.size_bytes} were pushed")

@@ -1,0 +1,124 @@
+"""What the registry refuses, in its own terms; edges map these to protocol codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrepot.kernel.errors import EntrepotError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.oci.digest import Digest
+    from entrepot.oci.names import RepositoryName
+
+__all__ = [
+    "BlobUnknownError",
+    "ContentDamagedError",
+    "DigestMismatchError",
+    "ManifestBytesGoneError",
+    "ManifestReferencesMissingError",
+    "ManifestUnknownError",
+    "RegistryError",
+    "RepositoryUnknownError",
+    "SourceInterruptedError",
+    "UploadConflictError",
+    "UploadOffsetError",
+    "UploadUnknownError",
+]
+
+
+class RegistryError(EntrepotError):
+    """The root of everything the registry refuses."""
+
+
+class RepositoryUnknownError(RegistryError):
+    """There is no such repository."""
+
+    def __init__(self, repository: RepositoryName) -> None:
+        super().__init__(f"repository {repository} does not exist")
+        self.repository = repository
+
+
+class ManifestUnknownError(RegistryError):
+    """The repository has no manifest under this tag or digest."""
+
+    def __init__(self, repository: RepositoryName, reference: str) -> None:
+        super().__init__(f"repository {repository} has no manifest {reference}")
+        self.repository = repository
+        self.reference = reference
+
+
+class BlobUnknownError(RegistryError):
+    """The repository has no such blob, whatever other repositories have."""
+
+    def __init__(self, repository: RepositoryName, digest: Digest) -> None:
+        super().__init__(f"repository {repository} has no blob {digest}")
+        self.repository = repository
+        self.digest = digest
+
+
+class ContentDamagedError(RegistryError):
+    """What is stored is not what was pushed; it is not served."""
+
+    def __init__(self, digest: Digest, detail: str) -> None:
+        super().__init__(f"the stored bytes of {digest} are damaged: {detail}")
+        self.digest = digest
+        self.detail = detail
+
+
+class DigestMismatchError(RegistryError):
+    """The bytes hash to something else than the client claims."""
+
+    def __init__(self, claimed: Digest, actual: str) -> None:
+        super().__init__(f"the content hashes to {actual}, not to {claimed}")
+        self.claimed = claimed
+        self.actual = actual
+
+
+class ManifestReferencesMissingError(RegistryError):
+    """A manifest names blobs or manifests that its repository does not have."""
+
+    def __init__(self, blobs: Sequence[Digest], manifests: Sequence[Digest]) -> None:
+        named = ", ".join(str(digest) for digest in (*blobs, *manifests))
+        super().__init__(f"the manifest refers to content that this repository does not have: {named}")
+        self.blobs = tuple(blobs)
+        self.manifests = tuple(manifests)
+
+
+class UploadUnknownError(RegistryError):
+    """There is no such upload session for this repository and client."""
+
+    def __init__(self, session: str) -> None:
+        super().__init__(f"there is no upload session {session}; begin a new one")
+        self.session = session
+
+
+class UploadOffsetError(RegistryError):
+    """A chunk does not begin where the session ends."""
+
+    def __init__(self, session: str, offset: int) -> None:
+        super().__init__(f"upload session {session} has {offset} bytes; the next chunk begins there")
+        self.session = session
+        self.offset = offset
+
+
+class UploadConflictError(RegistryError):
+    """Another request is writing to the session right now."""
+
+    def __init__(self, session: str) -> None:
+        super().__init__(
+            f"another request is writing to upload session {session}; ask for its status and continue"
+        )
+        self.session = session
+
+
+class SourceInterruptedError(RegistryError):
+    """The source of a body ended before its announced end; raised by whoever supplies the bytes."""
+
+    def __init__(self) -> None:
+        super().__init__("the client stopped sending before the end of the body")
+
+
+class ManifestBytesGoneError(RegistryError):
+    """A copy of the manifest that was there a moment ago was collected; storing the bytes again heals it."""

@@ -1,0 +1,88 @@
+"""The journal: facts about tags and manifests in the blob store, so that it alone can rebuild the registry.
+
+A fact is numbered by the unit that records it, and its entry is written after that unit's commit and before the reply.
+So entries never tell of something that did not happen, their order is the order of the commits, and what was
+acknowledged can be rebuilt when the database is lost. When an entry can't be written, the push still succeeds: the
+background worker finds the fact without a segment and writes it (two faults would have to coincide to lose it).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from entrepot.blobstore.errors import BlobStoreError
+from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
+from entrepot.kernel.failpoints import Failpoint, reach
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.records import JournalFact
+
+__all__ = ["ENTRY_KINDS", "Journal"]
+
+_log: Any = structlog.get_logger()
+
+ENTRY_KINDS = frozenset({"manifest.put"})
+"""Kinds of facts that get an entry of their own at once; the others wait for the next segment."""
+
+
+class _Line(msgspec.Struct, frozen=True, tag=False):
+    """One fact as it stands in an entry or in a line of a segment. The format must stay readable for ever."""
+
+    sequence: int
+    kind: str
+    repository: str
+    actor: str
+    payload: msgspec.Raw
+    at_milliseconds: int | None = None
+
+
+class Journal:
+    """Writes entries and segments under this database's incarnation."""
+
+    def __init__(self, blobs: BlobStore, incarnation: str) -> None:
+        self._blobs = blobs
+        self._incarnation = incarnation
+        self._encoder = msgspec.json.Encoder()
+
+    async def write_entry(
+        self, sequence: int, kind: str, repository: str, actor: str, payload: bytes
+    ) -> None:
+        """Write one fact durably; a store that fails is logged and left to the background worker."""
+        line = _Line(sequence, kind, repository, actor, msgspec.Raw(payload))
+        try:
+            await self._blobs.put(journal_entry_key(self._incarnation, sequence), self._encoder.encode(line))
+        except BlobStoreError as error:
+            _log.warning("journal.entry.postponed", sequence=sequence, reason=str(error))
+        reach(Failpoint.JOURNAL_WRITTEN)
+
+    async def write_segment(self, facts: Sequence[JournalFact]) -> None:
+        """Write facts, in sequence order, as one object of JSON lines.
+
+        Raises:
+            BlobStoreError: when the store fails; nothing is marked then.
+        """
+        lines = [
+            _Line(
+                fact.sequence,
+                fact.kind,
+                fact.repository,
+                fact.actor,
+                msgspec.Raw(fact.payload),
+                fact.at_milliseconds,
+            )
+            for fact in facts
+        ]
+        key = journal_segment_key(self._incarnation, facts[0].sequence, facts[-1].sequence)
+        await self._blobs.put(key, self._encoder.encode_lines(lines))
+
+    async def drop_entries(self, facts: Sequence[JournalFact]) -> None:
+        """Delete the entries that a durable, recorded segment has made superfluous."""
+        for fact in facts:
+            if fact.kind in ENTRY_KINDS:
+                await self._blobs.delete(journal_entry_key(self._incarnation, fact.sequence))

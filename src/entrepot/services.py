@@ -1,0 +1,28 @@
+"""The built services that every entry point receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from entrepot.auth.grants import Authorizer
+    from entrepot.observability.metrics import Metrics
+    from entrepot.registry.blobs import Blobs
+    from entrepot.registry.manifest_pushes import ManifestPushes
+    from entrepot.registry.manifests import Manifests
+    from entrepot.registry.uploads import Uploads
+
+__all__ = ["Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What an HTTP edge may call. Every method of a service demands a grant of the authorizer."""
+
+    authorizer: Authorizer
+    manifests: Manifests
+    manifest_pushes: ManifestPushes
+    blobs: Blobs
+    uploads: Uploads
+    metrics: Metrics

@@ -1,0 +1,67 @@
+"""The duties of this frame: keep SQLite's log short, keep the gauges true, compact the journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.workers.worker import Duty
+
+if TYPE_CHECKING:
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.observability.metrics import Metrics
+    from entrepot.registry.journal import Journal
+
+__all__ = ["checkpoint_duty", "gauge_duty", "journal_duty"]
+
+_SEGMENT_FACTS: Final = 1000
+_ENTRY_GRACE_MILLISECONDS: Final = 5000
+"""Facts younger than this may still get their entry from the request that made them."""
+
+
+def checkpoint_duty(metadata: Metadata, metrics: Metrics) -> Duty:
+    """Return the duty that moves SQLite's write-ahead log into the database file, every second."""
+
+    async def run() -> None:
+        await metadata.maintain()
+        size = await metadata.write_ahead_log_bytes()
+        if size is not None:
+            metrics.sqlite_wal_bytes.set(size)
+
+    return Duty("checkpoint", 1.0, run)
+
+
+def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics) -> Duty:
+    """Return the duty that measures how full the store is and how long the journal's backlog, every ten seconds."""
+
+    async def run() -> None:
+        capacity = await blobs.capacity()
+        if capacity is not None:
+            metrics.storage_used_bytes.set(capacity.used_bytes)
+            metrics.storage_capacity_bytes.set(capacity.total_bytes)
+        metrics.journal_backlog.set(await metadata.outbox.unjournalled_count())
+
+    return Duty("gauges", 10.0, run)
+
+
+def journal_duty(metadata: Metadata, journal: Journal) -> Duty:
+    """Return the duty that compacts journal facts into segments, every five seconds.
+
+    Order: segment durable → facts marked → single entries deleted. A crash in between writes a fact twice,
+    which whoever reads the journal must expect: its sequence number tells.
+    """
+
+    async def run() -> None:
+        while facts := await metadata.outbox.unjournalled(_ENTRY_GRACE_MILLISECONDS, _SEGMENT_FACTS):
+            await journal.write_segment(facts)
+            sequences = [fact.sequence for fact in facts]
+
+            async def unit(tx: Transaction, sequences: list[int] = sequences) -> None:
+                await tx.journal.mark_journalled(sequences)
+
+            await metadata.write(unit)
+            await journal.drop_entries(facts)
+            if len(facts) < _SEGMENT_FACTS:
+                return
+
+    return Duty("journal", 5.0, run)

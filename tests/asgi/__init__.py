@@ -1,0 +1,1 @@
+"""Driving an ASGI application inside the test's own process."""

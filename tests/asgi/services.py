@@ -1,0 +1,134 @@
+"""The real services on the real embedded stores, in the test's own process, with everything that counts exposed."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from entrepot.blobstore.filesystem.durable import DurableOperations
+from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.bootstrap import Stores, build_services, prepare_metadata
+from entrepot.distribution_api.application import DistributionApplication
+from entrepot.metadata.sql.opening import open_metadata
+from entrepot.registry.hashing import HashingPool
+from entrepot.settings import Settings, load_settings, metadata_url, storage_root
+from tests.asgi.client import AsgiClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    from entrepot.services import Services
+
+__all__ = ["Counts", "InProcessRegistry", "in_process_registry", "scratch_settings"]
+
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Counts:
+    """What requests cost, since the last reset."""
+
+    statements: list[str] = field(default_factory=list[str])
+    commits: int = 0
+    data_syncs: int = 0
+    directory_syncs: int = 0
+    thread_hops: int = 0
+    written_buffers: set[int] = field(default_factory=set[int])
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self.statements.clear()
+        self.written_buffers.clear()
+        self.commits = self.data_syncs = self.directory_syncs = self.thread_hops = 0
+
+    def statement(self, name: str) -> None:
+        """See `StatementObserver`."""
+        self.statements.append(name)
+
+    def commit(self) -> None:
+        """See `StatementObserver`."""
+        self.commits += 1
+
+
+class CountingOperations(DurableOperations):
+    """The real calls, counted."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def write_at(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
+        """Count by identity, which shows whether bytes were copied on the way."""
+        self._counts.written_buffers.update(id(buffer) for buffer in buffers)
+        return super().write_at(descriptor, buffers, offset)
+
+    def sync_data(self, descriptor: int) -> None:
+        """Count."""
+        self._counts.data_syncs += 1
+        super().sync_data(descriptor)
+
+    def sync_directory(self, directory: Path) -> None:
+        """Count."""
+        self._counts.directory_syncs += 1
+        super().sync_directory(directory)
+
+
+@dataclass(frozen=True, slots=True)
+class InProcessRegistry:
+    """A registry to send requests to, and its insides."""
+
+    client: AsgiClient
+    services: Services
+    stores: Stores
+    counts: Counts
+    settings: Settings
+
+
+def scratch_settings(directory: Path, **flags: str | bool) -> Settings:
+    """Return the settings of an embedded registry below `directory`; `flags` as `section_key`."""
+    chosen: dict[str, str | bool] = {"data.directory": str(directory), "storage.min_free_bytes": "0"}
+    chosen.update({key.replace("__", "."): value for key, value in flags.items()})
+    return load_settings(environment={}, user_id=0, flags=chosen).settings
+
+
+@contextlib.asynccontextmanager
+async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegistry]:
+    """Build everything a process serves with, except the process."""
+    counts = Counts()
+    operations = CountingOperations(counts)
+    blobs = FilesystemBlobStore(storage_root(settings), operations=operations)
+    await blobs.prepare()
+    await prepare_metadata(settings)
+    metadata = await open_metadata(metadata_url(settings), 4, 5.0, counts)
+    executor = ThreadPoolExecutor(2)
+    try:
+        stores = Stores(metadata, blobs)
+        services = await build_services(settings, stores, HashingPool(executor))
+        client = AsgiClient(DistributionApplication(services))
+        counts.reset()
+        with _hops_counted(counts):
+            yield InProcessRegistry(client, services, stores, counts, settings)
+    finally:
+        executor.shutdown()
+        await metadata.aclose()
+        await blobs.aclose()
+
+
+@contextlib.contextmanager
+def _hops_counted(counts: Counts) -> Iterator[None]:
+    """Count every call that goes to a thread pool, the loop's own included."""
+    submit = ThreadPoolExecutor.submit
+
+    def counted(pool: ThreadPoolExecutor, call: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        counts.thread_hops += 1
+        return submit(pool, call, *args, **kwargs)
+
+    ThreadPoolExecutor.submit = counted  # type: ignore[method-assign,assignment]  # the same behaviour, counted
+    try:
+        yield
+    finally:
+        ThreadPoolExecutor.submit = submit  # type: ignore[method-assign]  # as it was

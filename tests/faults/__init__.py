@@ -1,0 +1,1 @@
+"""What happens when machines, disks and processes fail."""

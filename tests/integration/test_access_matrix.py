@@ -1,0 +1,74 @@
+"""Who may call what: every route for every kind of caller, from the route table, so none can be forgotten (S2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from entrepot.auth.loopback import EveryoneAuthorizer
+from entrepot.distribution_api.routes import ROUTES, Route
+from tests.asgi.client import AsgiClient
+from tests.asgi.services import in_process_registry, scratch_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CALLERS: Final = ("local", "local behind a proxy", "remote", "remote, --insecure-anonymous")
+
+EXPECTED: Final[dict[str, tuple[bool, bool, bool, bool]]] = {
+    "ping": (True, False, False, True),
+    "manifest.pull": (True, False, False, True),
+    "manifest.push": (True, False, False, True),
+    "blob.pull": (True, False, False, True),
+    "upload.begin": (True, False, False, True),
+    "upload.status": (True, False, False, True),
+    "upload.append": (True, False, False, True),
+    "upload.finish": (True, False, False, True),
+    "tags.list": (True, False, False, True),
+}
+"""Whether each of the callers may use the operation. A route without a row fails."""
+
+
+def _cells() -> list[tuple[Route, str, int]]:
+    return [
+        (route, method, caller)
+        for route in ROUTES
+        for method in route.methods
+        for caller in range(len(_CALLERS))
+    ]
+
+
+def test_s2_the_matrix_has_a_row_for_every_route() -> None:
+    """Nothing can be served that nobody decided about (S2)."""
+    assert {route.operation for route in ROUTES} == set(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    ("route", "method", "caller"),
+    _cells(),
+    ids=[f"{route.operation}-{method}-{_CALLERS[caller]}" for route, method, caller in _cells()],
+)
+async def test_s2_each_cell_is_decided_as_written(
+    tmp_path: Path, route: Route, method: str, caller: int
+) -> None:
+    """Allowed callers get an answer of the endpoint; the others 403 DENIED, and nothing is stored (S2, I6)."""
+    insecure = "insecure" in _CALLERS[caller]
+    settings = scratch_settings(tmp_path, access__insecure_anonymous=str(insecure).lower())
+    address = "203.0.113.7" if "remote" in _CALLERS[caller] else "127.0.0.1"
+    headers = {"X-Forwarded-For": "127.0.0.1"} if "proxy" in _CALLERS[caller] else {}
+    target = (
+        route.endpoint.replace("<name>", "team/app")
+        .replace("<digest>", "sha256:" + "0" * 64)
+        .replace("<reference>", "v1")
+        .replace("<session>", "0" * 32)
+    )
+    async with in_process_registry(settings) as registry:
+        assert isinstance(registry.services.authorizer, EveryoneAuthorizer) == insecure
+        reply = await AsgiClient(registry.client.application, address).request(method, target, headers)
+
+        allowed = EXPECTED[route.operation][caller]
+        assert (reply.status != 403) == allowed
+        if not allowed:
+            assert registry.counts.statements == []
+            assert method == "HEAD" or reply.error_code() == "DENIED"

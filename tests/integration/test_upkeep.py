@@ -1,0 +1,114 @@
+"""The background duties on the real embedded stores."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from entrepot.observability.metrics import build_metrics
+from entrepot.registry.journal import Journal
+from entrepot.settings import metadata_path, storage_root
+from entrepot.workers import upkeep
+from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+from tests.faults.image import one_layer_image
+from tests.faults.pushing import AcknowledgementLog, push_image
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> AsyncIterator[InProcessRegistry]:
+    """A registry with one image."""
+    async with in_process_registry(scratch_settings(tmp_path / "data")) as registry:
+        await push_image(registry.client, one_layer_image(1), AcknowledgementLog.open(tmp_path / "log"))
+        yield registry
+
+
+async def _journal(registry: InProcessRegistry) -> Journal:
+    return Journal(registry.stores.blobs, await registry.stores.metadata.instance.incarnation())
+
+
+def _journal_files(registry: InProcessRegistry) -> dict[str, list[Path]]:
+    root = storage_root(registry.settings) / "journal"
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {kind: [path for path in files if path.parent.name == kind] for kind in ("entries", "segments")}
+
+
+async def test_journal_facts_end_up_in_one_segment(
+    registry: InProcessRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every fact stands in a segment once, in order; entries are gone, and a second run does nothing."""
+    monkeypatch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
+    duty = upkeep.journal_duty(registry.stores.metadata, await _journal(registry))
+    assert len(_journal_files(registry)["entries"]) == 1
+
+    await duty.run()
+    await duty.run()
+
+    files = _journal_files(registry)
+    assert (files["entries"], len(files["segments"])) == ([], 1)
+    lines = [msgspec.json.decode(line) for line in files["segments"][0].read_bytes().splitlines()]
+    assert [line["kind"] for line in lines] == ["blob.linked", "blob.linked", "manifest.put"]
+    assert [line["sequence"] for line in lines] == sorted(line["sequence"] for line in lines)
+    assert all(line["at_milliseconds"] > 0 for line in lines)
+
+
+async def test_an_entry_that_is_being_written_is_left_alone(registry: InProcessRegistry) -> None:
+    """Facts younger than the grace period wait, since their request may still be writing the entry."""
+    await upkeep.journal_duty(registry.stores.metadata, await _journal(registry)).run()
+
+    assert len(_journal_files(registry)["entries"]) == 1
+
+
+async def test_a_fact_without_an_entry_is_journalled_all_the_same(
+    registry: InProcessRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that died between its commit and its entry loses nothing (F1)."""
+    monkeypatch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
+    for entry in _journal_files(registry)["entries"]:
+        entry.unlink()
+
+    await upkeep.journal_duty(registry.stores.metadata, await _journal(registry)).run()
+
+    (segment,) = _journal_files(registry)["segments"]
+    assert b'"manifest.put"' in segment.read_bytes()
+
+
+async def test_gauges_tell_the_truth(registry: InProcessRegistry) -> None:
+    """Used and total bytes are the file system's, and the backlog counts facts without a segment."""
+    prometheus = CollectorRegistry()
+    metrics = build_metrics(prometheus)
+    await upkeep.gauge_duty(registry.stores.metadata, registry.stores.blobs, metrics).run()
+
+    used = prometheus.get_sample_value("registry_storage_used_bytes")
+    total = prometheus.get_sample_value("registry_storage_capacity_bytes")
+    assert used is not None
+    assert total is not None
+    assert 0 < used <= total
+    assert prometheus.get_sample_value("registry_journal_backlog") == 3
+
+
+async def test_the_checkpoint_empties_the_log_into_the_database(
+    registry: InProcessRegistry, tmp_path: Path
+) -> None:
+    """After the duty the database file alone has everything, and the gauge shows the log's size."""
+    prometheus = CollectorRegistry()
+    assert _manifests_without_log(registry, tmp_path / "before.db") == 0
+    await upkeep.checkpoint_duty(registry.stores.metadata, build_metrics(prometheus)).run()
+
+    assert _manifests_without_log(registry, tmp_path / "after.db") == 1
+    assert prometheus.get_sample_value("registry_sqlite_wal_bytes") is not None
+
+
+def _manifests_without_log(registry: InProcessRegistry, copy: Path) -> int:
+    """Count the manifests in the database file as it is without its write-ahead log."""
+    copy.write_bytes(metadata_path(registry.settings).read_bytes())
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        return int(database.execute("SELECT count(*) FROM manifests").fetchone()[0])

@@ -1,0 +1,96 @@
+"""Each domain error has its place in the one table, so that none becomes a bare 500 by accident."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+import entrepot
+from entrepot.auth.errors import AccessDeniedError
+from entrepot.blobstore.errors import StorageFullError
+from entrepot.distribution_api.error_mapping import ERROR_TABLE, error_response
+from entrepot.distribution_api.errors import MethodNotAllowedError
+from entrepot.kernel.errors import EntrepotError
+from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.registry.errors import UploadOffsetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BELOW_THE_EDGE = ("auth", "blobstore", "distribution_api", "metadata", "oci", "registry")
+_NEVER_ARRIVE = {
+    "RegistryError": "an abstract root that nobody raises",
+    "DocumentError": "parse_manifest turns it into InvalidManifestError",
+    "InvalidJsonError": "parse_manifest turns it into InvalidManifestError",
+    "InvalidMetadataAddressError": "refuses the start, before the edge exists",
+    "NetworkFilesystemError": "refuses the start, before the edge exists",
+}
+
+
+def _reachable_errors() -> Iterator[type[EntrepotError]]:
+    for package in _BELOW_THE_EDGE:
+        module = importlib.import_module(f"entrepot.{package}")
+        for info in pkgutil.walk_packages(module.__path__, f"entrepot.{package}."):
+            importlib.import_module(info.name)
+    waiting: list[type[EntrepotError]] = [EntrepotError]
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        if kind.__name__.startswith("_"):
+            continue  # private to its module, so it never leaves it
+        if kind.__module__.split(".")[1] in _BELOW_THE_EDGE and kind.__module__.startswith(entrepot.__name__):
+            yield kind
+
+
+def _sorted_errors() -> list[type[EntrepotError]]:
+    return sorted(set(_reachable_errors()), key=_name_of)
+
+
+def _name_of(kind: type[EntrepotError]) -> str:
+    return kind.__qualname__
+
+
+@pytest.mark.parametrize("kind", _sorted_errors())
+def test_every_reachable_error_is_mapped(kind: type[EntrepotError]) -> None:
+    """An error class that the edge can meet has a row, its own or that of an ancestor below the root."""
+    assert kind.__name__ in _NEVER_ARRIVE or any(ancestor in ERROR_TABLE for ancestor in kind.__mro__)
+
+
+def test_an_error_body_has_the_form_of_the_specification() -> None:
+    """distribution-spec, "Error Codes": an `errors` list of code, message and detail."""
+    response = error_response(AccessDeniedError("not you"))
+
+    assert response.status == 403
+    assert isinstance(response.content, bytes)
+    assert msgspec.json.decode(response.content) == {
+        "errors": [{"code": "DENIED", "message": "not you", "detail": None}]
+    }
+
+
+def test_what_failed_inside_stays_inside() -> None:
+    """A client does not learn host names or paths from an error of the database (CWE-209)."""
+    response = error_response(MetadataUnavailableError("could not connect to db.internal:5432"))
+
+    assert response.status == 503
+    assert isinstance(response.content, bytes)
+    assert b"db.internal" not in response.content
+    assert (b"retry-after", b"1") in response.headers
+
+
+def test_a_full_store_is_507() -> None:
+    """Uploads are refused before the disk is full (F5)."""
+    assert error_response(StorageFullError("1 GiB must stay free")).status == 507
+
+
+def test_a_wrong_offset_tells_the_right_one() -> None:
+    """416 carries the range received so far, so that a client can go on."""
+    assert (b"range", b"0-99") in error_response(UploadOffsetError("s", 100)).headers
+
+
+def test_a_wrong_method_tells_the_right_ones() -> None:
+    """405 carries Allow (RFC 9110, section 15.5.6)."""
+    assert (b"allow", b"GET, PUT") in error_response(MethodNotAllowedError(("GET", "PUT"))).headers

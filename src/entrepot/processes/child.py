@@ -1,0 +1,67 @@
+"""What all children share between their launch and their work: assignment, log, SIGTERM, the meaning of their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from entrepot.observability.logging import configure_logging
+from entrepot.processes.assignment import Assignment, Ready, Refused, StatusPipe, read_assignment
+from entrepot.processes.errors import ExitCode
+from entrepot.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["ChildContext", "run_child"]
+
+_STANDARD_INPUT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChildContext:
+    """What a child's main coroutine works with; `stop` is set by SIGTERM."""
+
+    assignment: Assignment
+    settings: Settings
+    status: StatusPipe
+    stop: asyncio.Event
+
+    def report_ready(self) -> None:
+        """Tell the parent that this process does its work from now on."""
+        self.status.send(Ready())
+
+
+def run_child(main: Callable[[ChildContext], Awaitable[None]]) -> int:
+    """Run a child's main coroutine until it returns; return the exit code of the process.
+
+    A SettingsError before or while building is reported as a refusal: at the first start the parent gives up. Anything
+    else that is raised ends the process by way of sys.excepthook, which logs it, and the parent starts another one.
+    """
+    assignment = read_assignment(_STANDARD_INPUT)
+    status = StatusPipe(assignment.status)
+    try:
+        settings = assignment.settings
+        configure_logging(settings.log.level, settings.log.format, assignment.role)
+        logging.getLogger("_granian").setLevel(
+            logging.WARNING
+        )  # its lines on start and stop repeat the parent's
+        asyncio.run(_run_until_stopped(main, assignment, settings, status))
+    except SettingsError as error:
+        status.send(Refused(reason=str(error), exit_code=ExitCode.BAD_SETTINGS))
+        return ExitCode.BAD_SETTINGS
+    return ExitCode.OK
+
+
+async def _run_until_stopped(
+    main: Callable[[ChildContext], Awaitable[None]],
+    assignment: Assignment,
+    settings: Settings,
+    status: StatusPipe,
+) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await main(ChildContext(assignment, settings, status, stop))

@@ -1,0 +1,98 @@
+"""Where the children find what they run: dotted paths, resolved in the child so that the parent imports none of it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from entrepot.settings import Settings
+
+__all__ = [
+    "Application",
+    "BackgroundWorker",
+    "Factories",
+    "HealthProbes",
+    "ProbeResult",
+    "Scope",
+    "load_application_factory",
+    "load_background_factory",
+    "load_probes_factory",
+]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Scope]]
+Send: TypeAlias = Callable[[Scope], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI 3 application (asgi.readthedocs.io) that handles `lifespan` and `http`."""
+
+
+class ProbeResult(Protocol):
+    """Whether one thing works, and the reason in words."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it works."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """What was found; never a secret, since the ops listener shows it."""
+        ...
+
+
+class HealthProbes(Protocol):
+    """Looks whether this node can do its work. One call of each kind at a time; calls may be cancelled."""
+
+    async def read_ready(self) -> ProbeResult:
+        """Whether pulls would work."""
+        ...
+
+    async def write_ready(self) -> ProbeResult:
+        """Whether pushes would work."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections and files."""
+        ...
+
+
+class BackgroundWorker(Protocol):
+    """Does what no request waits for."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then end soon; work not ended is taken up by another process later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Factories:
+    """Dotted paths (`module:name`) of functions that take the settings."""
+
+    http_application: str = "entrepot.bootstrap:build_http_application"
+    background_worker: str = "entrepot.bootstrap:build_background_worker"
+    health_probes: str = "entrepot.bootstrap:build_health_probes"
+
+
+def load_application_factory(path: str) -> Callable[[Settings], Application]:
+    """Import the function that builds the ASGI application."""
+    return cast("Callable[[Settings], Application]", _load(path))
+
+
+def load_background_factory(path: str) -> Callable[[Settings], BackgroundWorker]:
+    """Import the function that builds the background worker."""
+    return cast("Callable[[Settings], BackgroundWorker]", _load(path))
+
+
+def load_probes_factory(path: str) -> Callable[[Settings], HealthProbes]:
+    """Import the function that builds the health probes."""
+    return cast("Callable[[Settings], HealthProbes]", _load(path))
+
+
+def _load(path: str) -> object:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,80 @@
+"""The child that serves clients: see `launch` for how it is started."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import ssl
+from pathlib import Path
+
+from entrepot.processes.child import ChildContext, run_child
+from entrepot.processes.drain_flag import DrainFlag
+from entrepot.processes.factories import load_application_factory
+from entrepot.processes.granian_listener import GranianListener, ListenerOptions, TlsOptions
+from entrepot.processes.lifespan import run_lifespan
+from entrepot.settings import Settings, SettingsError, uses_tls
+
+__all__ = ["check_tls", "main", "serve"]
+
+_HEADER_TIMEOUT_SECONDS = 30.0
+"""Also the life of an idle connection, so not shorter: a proxy in front reuses connections for up to a minute."""
+_MAX_CONNECTIONS = 16384
+_CLOSING_PAUSE_SECONDS = 1.0
+"""For connections just made: time for a TLS handshake and a first request over a slow line."""
+
+
+def main() -> int:
+    """Run as this process; return the exit code."""
+    return run_child(serve)
+
+
+async def serve(context: ChildContext) -> None:
+    """Build the application, serve it until told to stop, and end when the last request has."""
+    tls = check_tls(context.settings)
+    application = load_application_factory(context.assignment.factory)(context.settings)
+    async with run_lifespan(application):
+        options = ListenerOptions(_max_connections(), _HEADER_TIMEOUT_SECONDS, tls)
+        listener = GranianListener(application, context.assignment.listener, options)
+        listener.start()
+        context.report_ready()
+        await context.stop.wait()
+        listener.stop_accepting()
+        if DrainFlag(context.assignment.drain_flag).is_up():
+            listener.refuse_connections()  # else another process goes on with this socket
+        await asyncio.sleep(_CLOSING_PAUSE_SECONDS)
+        await listener.stop()
+
+
+def check_tls(settings: Settings) -> TlsOptions | None:
+    """Return the options for TLS, None without; reads both files, since the server itself would only panic.
+
+    Raises:
+        SettingsError: naming the file, for a file that can't be read or a pair that doesn't fit.
+    """
+    if not uses_tls(settings):
+        return None
+    certificate, key = Path(settings.tls.certificate), Path(settings.tls.key)
+    for name, path in (("tls.certificate", certificate), ("tls.key", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise SettingsError((f"{name}: file {path} can't be read: {error.strerror}",)) from error
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_refuse_password)
+    except (ssl.SSLError, ValueError) as error:
+        problem = f"tls.certificate {certificate} and tls.key {key} can't be used together: {error}"
+        raise SettingsError((problem,)) from error
+    return TlsOptions(certificate, key, settings.tls.min_version)
+
+
+def _refuse_password() -> str:
+    message = "the key is protected by a password, and nobody is here to type it"
+    raise ValueError(message)
+
+
+def _max_connections() -> int:
+    """Half of the descriptors: each connection may send a file, and without a free one accepting would spin (F10)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        _MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(_MAX_CONNECTIONS, soft // 2 - 64))
+    )

@@ -1,0 +1,129 @@
+"""The order of the end (F40): not ready, no new connections, no requests, no background work, silence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.processes.assignment import Role
+from tests.processes.applications import STOP_SLOWLY_FILE
+from tests.processes.running import RunningRegistry, is_alive
+from tests.processes.uploads import SlowUpload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_f40_sigterm_goes_through_its_order_while_a_request_in_flight_finishes(tmp_path: Path) -> None:
+    settings = {"http": {"drain_delay_seconds": 0.7}}
+    with RunningRegistry(tmp_path, settings=settings) as registry:
+        upload = SlowUpload(registry, 1000)
+        upload.send(500)
+        pids = [registry.pid(role) for role in Role]
+        registry.parent.terminate()
+        registry.wait_for_event("drain.started")
+        assert registry.get_ops("/readyz")[0] == 503
+        assert registry.get_ops("/readyz/read")[0] == 200
+        assert registry.get("/v2/")[0] == 200  # the load balancer hasn't noticed yet
+        registry.wait_for_event("process.stopping", role="http")
+        wait_until_refused(registry.port)
+        assert registry.get_ops("/healthz")[0] == 200
+        assert registry.pids(Role.BACKGROUND) == [pids[1]]
+        assert upload.finish().endswith(b"\r\n\r\n1000")
+        assert registry.wait_exit() == 0
+        assert exits_in_order(registry) == ["http", "background", "ops"]
+        assert [line["exit_status"] for line in registry.events("process.exited")] == [0, 0, 0]
+        assert not any(is_alive(pid) for pid in pids)
+        drain, stopping = registry.events("drain.started")[0], registry.events("process.stopping")[0]
+        assert seconds_between(drain, stopping) >= 0.7
+
+
+def test_a_request_that_outlasts_the_drain_timeout_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with RunningRegistry(tmp_path, settings={"http": {"drain_timeout_seconds": 1}}) as registry:
+        upload = SlowUpload(registry, 1000)
+        upload.send(500)
+        registry.get("/v2/")
+        registry.parent.terminate()
+        assert registry.wait_exit() == 0
+        killed = registry.events("process.killed")
+        assert [(line["role"], line["reason"]) for line in killed] == [("http", "took too long to stop")]
+        upload.abort()
+
+
+def test_a_second_signal_ends_delay_and_patience(tmp_path: Path) -> None:
+    with RunningRegistry(tmp_path, settings={"http": {"drain_delay_seconds": 60}}) as registry:
+        (registry.data_directory / STOP_SLOWLY_FILE).touch()
+        upload = SlowUpload(registry, 1000)
+        upload.send(500)
+        registry.parent.send_signal(signal.SIGINT)
+        registry.wait_for_event("drain.started")
+        began = time.monotonic()
+        registry.parent.send_signal(signal.SIGINT)
+        assert registry.wait_exit() == 0
+        assert time.monotonic() - began < 5
+        assert [line["role"] for line in registry.events("process.killed", reason="hurry")] == [
+            "http",
+            "background",
+        ]
+        upload.abort()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_to_the_whole_session_keeps_to_the_order(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C in a terminal and `kill %1` signal a process group."""
+    with RunningRegistry(tmp_path) as registry:
+        os.killpg(registry.parent.pid, number)
+        assert registry.wait_exit() == 0
+        assert exits_in_order(registry) == ["http", "background", "ops"]
+
+
+def test_a_reload_signal_to_every_process_is_one_reload(tmp_path: Path) -> None:
+    """Some service managers signal everything they find."""
+    with RunningRegistry(tmp_path) as registry:
+        for pid in [registry.pid(role) for role in Role]:
+            os.kill(pid, signal.SIGHUP)
+            os.kill(pid, signal.SIGINT)
+        registry.parent.send_signal(signal.SIGHUP)
+        registry.wait_for_event("reload.finished")
+        assert registry.events("process.respawning") == []
+
+
+def test_stopping_while_starting_ends_at_once(tmp_path: Path) -> None:
+    registry = RunningRegistry(tmp_path)
+    registry.start()
+    registry.wait_for_event("process.started", role="http")
+    registry.parent.terminate()
+    assert registry.wait_exit(5) == 0
+    assert registry.pids(Role.HTTP) == []
+
+
+def wait_until_refused(port: int) -> None:
+    """Wait until nobody listens on the port."""
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("connections are still accepted")
+
+
+def exits_in_order(registry: RunningRegistry) -> list[str]:
+    """The roles in the order in which their processes ended."""
+    return [line["role"] for line in registry.events("process.exited")]
+
+
+def seconds_between(earlier: dict[str, str], later: dict[str, str]) -> float:
+    """Seconds between two log lines."""
+    from datetime import datetime
+
+    times = [datetime.fromisoformat(line["@timestamp"]) for line in (earlier, later)]
+    return (times[1] - times[0]).total_seconds()

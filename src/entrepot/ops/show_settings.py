@@ -1,0 +1,49 @@
+"""``entrepot settings show``: what a node would run with, and where each value comes from."""
+
+from __future__ import annotations
+
+from entrepot.ops.options import ConfigOption, DataOption, ListenOption, load_command_settings, make_flags
+from entrepot.ops.output import OutputOption, format_json, format_table
+from entrepot.settings import LoadedSettings, Secret, flatten_settings, setting_fields, show_value
+
+__all__ = ["show_settings"]
+
+
+def show_settings(
+    *,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    listen: ListenOption = None,
+    output: OutputOption = "text",
+) -> int:
+    """Show the effective settings and where each comes from; secrets are masked."""
+    loaded = load_command_settings(config, make_flags(data, listen))
+    print(_render_json(loaded) if output == "json" else _render_table(loaded))
+    return 0
+
+
+def _render_table(loaded: LoadedSettings) -> str:
+    values = flatten_settings(loaded.settings)
+    rows = [
+        (field.key, show_value(field, values[field.key]), str(loaded.origins[field.key]))
+        for field in setting_fields()
+    ]
+    return format_table(("KEY", "VALUE", "ORIGIN"), rows)
+
+
+def _render_json(loaded: LoadedSettings) -> str:
+    values = flatten_settings(loaded.settings)
+    rows: list[dict[str, object]] = []
+    for field in setting_fields():
+        value, origin = values[field.key], loaded.origins[field.key]
+        plain = value if isinstance(value, (bool, int, float)) else show_value(field, value)
+        rows.append(
+            {
+                "key": field.key,
+                "value": plain,
+                "secret": isinstance(value, Secret),
+                "reloadable": field.setting.reloadable,
+                "origin": {"kind": origin.kind, "detail": origin.detail},
+            }
+        )
+    return format_json({"config_file": str(loaded.config_file or ""), "settings": rows})

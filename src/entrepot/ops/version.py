@@ -1,0 +1,27 @@
+"""``entrepot version``: what is installed, in the words a bug report needs."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from importlib.metadata import version as installed_version
+
+from entrepot import __version__
+from entrepot.ops.output import OutputOption, format_json
+
+__all__ = ["show_version"]
+
+
+def show_version(*, output: OutputOption = "text") -> int:
+    """Show the versions of Entrepot and of what it runs on."""
+    versions = {
+        "entrepot": __version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "granian": installed_version("granian"),
+    }
+    if output == "json":
+        print(format_json(versions))
+    else:
+        print("\n".join(f"{name:<9} {version}" for name, version in versions.items()))
+    return 0

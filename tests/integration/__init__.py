@@ -1,0 +1,1 @@
+"""Parts joined up with real servers and real installations."""

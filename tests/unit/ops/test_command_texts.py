@@ -1,0 +1,142 @@
+"""What commands say: greeting, warnings, tables, documentation, usage errors."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from entrepot.observability.metric_definitions import METRIC_DEFINITIONS
+from entrepot.ops.application import COMMANDS, run_command_line
+from entrepot.ops.documentation import render_commands_table, render_metrics_table, render_settings_table
+from entrepot.ops.options import make_flags
+from entrepot.ops.output import format_table
+from entrepot.ops.serve import render_greeting, render_warnings
+from entrepot.settings import (
+    AccessSettings,
+    DataSettings,
+    HttpSettings,
+    MetadataSettings,
+    S3Settings,
+    Secret,
+    Settings,
+    StorageSettings,
+    setting_fields,
+)
+
+PLAIN = Settings(data=DataSettings(directory=Path("/data")))
+
+
+def test_the_greeting_shows_where_data_lies_and_how_to_push_first() -> None:
+    lines = render_greeting(PLAIN).splitlines()
+
+    assert lines[1:6] == [
+        "  data      /data",
+        "  metadata  /data/metadata/entrepot.db",
+        "  blobs     /data/storage",
+        "  clients   http://127.0.0.1:5000",
+        "  health    http://127.0.0.1:5080/readyz",
+    ]
+    assert lines[-3:] == [
+        "  docker tag hello-world 127.0.0.1:5000/demo/hello-world",
+        "  docker push 127.0.0.1:5000/demo/hello-world",
+        "  docker pull 127.0.0.1:5000/demo/hello-world",
+    ]
+
+
+def test_s27_the_greeting_of_a_cluster_node_shows_no_secret() -> None:
+    settings = msgspec.structs.replace(
+        PLAIN,
+        http=HttpSettings(listen="0.0.0.0:5000", external_url="https://registry.example"),
+        metadata=MetadataSettings(url=Secret("postgresql://u:canary@db/e")),
+        storage=StorageSettings(driver="s3", s3=S3Settings(bucket="blobs", secret_key=Secret("canary"))),
+    )
+
+    text = render_greeting(settings)
+
+    assert "canary" not in text
+    assert "  metadata  PostgreSQL\n  blobs     s3 bucket blobs\n" in text
+    assert text.endswith("docker pull registry.example/demo/hello-world")
+
+
+@pytest.mark.parametrize(
+    ("anonymous", "listen", "expected"),
+    [
+        (False, "0.0.0.0:5000", ""),
+        (True, "0.0.0.0:5000", "everybody who can reach 0.0.0.0:5000"),
+        (True, "127.0.0.1:5000", "everybody on this machine"),
+    ],
+)
+def test_anonymous_access_is_warned_of(anonymous: bool, listen: str, expected: str) -> None:
+    settings = msgspec.structs.replace(
+        PLAIN, http=HttpSettings(listen=listen), access=AccessSettings(insecure_anonymous=anonymous)
+    )
+
+    text = "\n".join(render_warnings(settings))
+
+    assert (text != "") == anonymous
+    assert expected in text
+
+
+def test_a_relative_data_directory_on_the_command_line_is_meant_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert make_flags(Path("data"), "127.0.0.1:1") == {
+        "data.directory": str(tmp_path / "data"),
+        "http.listen": "127.0.0.1:1",
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["serve", "--nonsense"],
+        ["version", "-o", "xml"],
+        ["settings", "nonsense"],
+        ["serve", "extra"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_command_line(arguments)
+
+    assert code == 2
+    assert capsys.readouterr().err != ""
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
+def test_every_command_has_help(
+    command: object, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    words = request.node.callspec.id.split(" ")
+
+    code = run_command_line([*words, "--help"])
+
+    assert code == 0
+    assert f"Usage: entrepot {' '.join(words)}" in capsys.readouterr().out
+
+
+def test_documentation_lists_everything_there_is() -> None:
+    settings, metrics, commands = render_settings_table(), render_metrics_table(), render_commands_table()
+
+    assert re.findall(r"^\| `([^`]+)`", settings, re.MULTILINE) == [field.key for field in setting_fields()]
+    assert re.findall(r"^\| `([^`]+)`", metrics, re.MULTILINE) == [
+        metric.name for metric in METRIC_DEFINITIONS
+    ]
+    assert re.findall(r"^\| `entrepot ([^`]+)`", commands, re.MULTILINE) == [
+        " ".join(command.words) for command in COMMANDS
+    ]
+
+
+def test_documentation_tables_are_well_formed() -> None:
+    for table in (render_settings_table(), render_metrics_table(), render_commands_table()):
+        columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(columns) == 1
+
+
+def test_columns_line_up() -> None:
+    assert format_table(("A", "B"), [("long", "x"), ("s", "")]) == "A     B\nlong  x\ns"

@@ -1,0 +1,67 @@
+"""A containerd of the tests' own, driven by its command line `ctr`."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.blackbox.clients.program import CONFINED, ClientFailedError, Program, scratch_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["run_containerd"]
+
+_START_SECONDS: Final = 30.0
+_CONFIGURATION: Final = """\
+version = 2
+root = "{directory}/root"
+state = "{directory}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "{directory}/sock"
+[ttrpc]
+address = "{directory}/ttrpc"
+"""
+
+
+@contextlib.contextmanager
+def run_containerd(daemon: str, client: str) -> Iterator[Program]:
+    """Start a containerd, yield `ctr` bound to it, stop it."""
+    # Not below pytest's own directories: the path of a Unix socket holds 107 characters.
+    directory = Path(tempfile.mkdtemp(prefix="containerd-", dir="/tmp"))  # made unguessable by mkdtemp
+    (directory / "config.toml").write_text(_CONFIGURATION.format(directory=directory))
+    environment = scratch_environment(directory)
+    log_file = directory / "log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [*CONFINED, daemon, "--config", str(directory / "config.toml")],
+            stdout=log, stderr=log, env=environment, start_new_session=True,
+        )  # fmt: skip
+    ctr = Program((client, "--address", f"{directory}/sock", "--namespace", "tests"), environment)
+    try:
+        _wait_until_ready(process, ctr, log_file)
+        yield ctr
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], ctr: Program, log_file: Path) -> None:
+    give_up_at = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            ctr.run("version")
+        except ClientFailedError as error:
+            if process.poll() is None and time.monotonic() < give_up_at:
+                time.sleep(0.1)
+                continue
+            raise ClientFailedError(f"{error}\n--- log of containerd\n{log_file.read_text()}") from error
+        return

@@ -1,0 +1,164 @@
+"""What every black-box test shares: material, clients, and a repository of its own in a running registry."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+
+from tests.blackbox.clients.containerd import run_containerd
+from tests.blackbox.clients.docker_engine import DockerEngine, run_docker_engine
+from tests.blackbox.clients.program import Program, scratch_environment
+from tests.blackbox.http_client import RegistryClient
+from tests.blackbox.material.images import Image, build_image, build_layer, build_random_layer
+from tests.blackbox.material.layouts import write_docker_archive, write_index_layout, write_layout
+from tests.plumbing.skips import MISSING_CLIENT, require_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.running.entrepot import RunningEntrepot
+
+_numbers: Final = itertools.count(1)
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Images of one session, as values and as files."""
+
+    directory: Path
+    small: tuple[Image, Image]
+    """The same program for amd64 and arm64 (which only says so: nobody runs it)."""
+    large: Image
+    """Four layers of 25 MiB."""
+
+    @property
+    def small_layout(self) -> Path:
+        """OCI layout: `multi` is the index of both platforms."""
+        return self.directory / "small"
+
+    @property
+    def large_layout(self) -> Path:
+        """OCI layout: `large`."""
+        return self.directory / "large"
+
+    def small_archive(self, architecture: str) -> Path:
+        """Docker archive of `tests/small:<architecture>`."""
+        return self.directory / f"small-{architecture}.tar"
+
+    @property
+    def large_archive(self) -> Path:
+        """Docker archive of `tests/large:latest`."""
+        return self.directory / "large.tar"
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Material]:
+    """Make the images once."""
+    directory = tmp_path_factory.mktemp("material")
+    busybox = Path(require_program("busybox")).read_bytes()
+    program = build_layer({"bin/busybox": busybox}, {"bin/sh": "busybox", "bin/echo": "busybox"})
+    first, second = (
+        build_image([program, build_layer({"platform": architecture.encode()})], architecture)
+        for architecture in ("amd64", "arm64")
+    )
+    large = build_image([build_random_layer(f"part{seed}", 25 * _MIB, seed) for seed in range(4)])
+    made = Material(directory, (first, second), large)
+    write_index_layout(made.small_layout, "multi", made.small)
+    write_layout(made.large_layout, "large", large)
+    for image in made.small:
+        write_docker_archive(
+            made.small_archive(image.architecture), f"tests/small:{image.architecture}", image
+        )
+    write_docker_archive(made.large_archive, "tests/large:latest", large)
+    yield made
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def repository(registry: RunningEntrepot, request: pytest.FixtureRequest) -> str:
+    """Return the name of a repository nobody used before: its project is the test's own too."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.lower()).strip("-")
+    return f"{words[:60].strip('-')}-{next(_numbers)}/image"
+
+
+@pytest.fixture
+def http(registry: RunningEntrepot, repository: str) -> Iterator[RegistryClient]:
+    """Speak plain HTTP to the repository of this test."""
+    with httpx.Client(base_url=registry.url, timeout=30) as client:
+        yield RegistryClient(client, repository)
+
+
+@pytest.fixture(scope="session")
+def client_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a directory for the client programs' homes and storage."""
+    directory = tmp_path_factory.mktemp("clients")
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[DockerEngine]:
+    """Run a Docker Engine for the session."""
+    daemon, client = require_program("dockerd"), require_program("docker")
+    _require_root("dockerd")
+    with run_docker_engine(daemon, client) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def ctr() -> Iterator[Program]:
+    """Run a containerd for the session."""
+    daemon, client = require_program("containerd"), require_program("ctr")
+    _require_root("containerd")
+    with run_containerd(daemon, client) as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def skopeo(client_home: Path) -> Program:
+    """Return skopeo."""
+    return Program((require_program("skopeo"),), scratch_environment(client_home / "skopeo"))
+
+
+@pytest.fixture(scope="session")
+def oras(client_home: Path) -> Program:
+    """Return oras."""
+    return Program((require_program("oras"),), scratch_environment(client_home / "oras"))
+
+
+@pytest.fixture(scope="session")
+def buildah(client_home: Path) -> Iterator[Program]:
+    """Return buildah with a storage of its own."""
+    yield from _container_storage("buildah", client_home)
+
+
+@pytest.fixture(scope="session")
+def podman(client_home: Path) -> Iterator[Program]:
+    """Return podman with a storage of its own."""
+    yield from _container_storage("podman", client_home, "--cgroup-manager", "cgroupfs")
+
+
+def _container_storage(name: str, home: Path, *options: str) -> Iterator[Program]:
+    path = require_program(name)
+    # Short and outside pytest's directories: podman refuses a run root of more than 50 characters.
+    storage = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp"))  # made unguessable by mkdtemp
+    command = (
+        path, "--root", f"{storage}/root", "--runroot", f"{storage}/run", "--storage-driver", "vfs", *options,
+    )  # fmt: skip
+    yield Program(command, scratch_environment(home / name))
+    shutil.rmtree(storage, ignore_errors=True)
+
+
+def _require_root(program: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip(f"{MISSING_CLIENT}: {program} (runs as root only)")

@@ -1,0 +1,130 @@
+"""The three servers compared, each as it is shipped: what is changed is the address, the directory, and no accounts."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from bench.servers import Server, find_free_port
+
+__all__ = [
+    "DEBIAN_CONFIGURATION",
+    "adapt_debian_configuration",
+    "build_docker_registry",
+    "build_entrepot",
+    "build_nginx",
+]
+
+DEBIAN_CONFIGURATION: Final = Path("/etc/docker/registry/config.yml")
+
+_NGINX_CONFIGURATION: Final = """\
+user {user} {group};
+worker_processes auto;
+daemon off;
+pid {directory}/nginx.pid;
+error_log {directory}/nginx-error.log;
+events {{ worker_connections 1024; }}
+http {{
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    access_log {directory}/nginx-access.log;
+    default_type application/octet-stream;
+    server {{
+        listen 127.0.0.1:{port};
+        root {directory}/nginx-files;
+    }}
+}}
+"""
+
+
+def build_entrepot(directory: Path) -> Server:
+    """Return Entrepot with its defaults: SQLite and the file system below `directory`."""
+    port = find_free_port()
+    configuration = directory / "entrepot.toml"
+    text = (
+        f'[data]\ndirectory = "{directory}/entrepot-data"\n'
+        f'[http]\nlisten = "127.0.0.1:{port}"\n'
+        f'[ops]\nlisten = "127.0.0.1:{find_free_port()}"\n'
+    )
+    configuration.write_text(text)
+    program = (sys.executable, "-m", "entrepot")
+    shown = subprocess.run(
+        [*program, "settings", "show", "--config", str(configuration)],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return Server(
+        "entrepot",
+        [*program, "serve", "--config", str(configuration)],
+        port,
+        directory,
+        configuration={"entrepot.toml": text, "entrepot settings show": shown},
+    )
+
+
+def build_docker_registry(directory: Path) -> Server:
+    """Return Debian's docker-registry with its packaged configuration."""
+    port = find_free_port()
+    text = adapt_debian_configuration(
+        DEBIAN_CONFIGURATION.read_text(), f"127.0.0.1:{port}", directory / "docker-registry-data"
+    )
+    configuration = directory / "docker-registry.yml"
+    configuration.write_text(text)
+    return Server(
+        "docker-registry",
+        ["docker-registry", "serve", str(configuration)],
+        port,
+        directory,
+        configuration={"docker-registry.yml": text},
+    )
+
+
+def adapt_debian_configuration(packaged: str, address: str, root: Path) -> str:
+    """Return the packaged configuration with another address and directory and without its htpasswd file.
+
+    Raises:
+        ValueError: the packaged file no longer has one of these lines, so that the result would be something else.
+    """
+    text = packaged
+    for pattern, replacement in (
+        (r"(?m)^( *rootdirectory:) .*$", rf"\1 {root}"),
+        (r"(?m)^( *addr:) .*$", rf"\1 {address}"),
+        (r"(?m)^auth:\n(?: .*\n)+", ""),
+    ):
+        text, count = re.subn(pattern, replacement, text)
+        if count != 1:
+            raise ValueError(f"{DEBIAN_CONFIGURATION}: {pattern} was found {count} times")
+    return text
+
+
+def build_nginx(directory: Path) -> Server:
+    """Return nginx serving `directory`/nginx-files by sendfile; its files are laid down by `material`."""
+    port = find_free_port()
+    text = _NGINX_CONFIGURATION.format(
+        directory=directory,
+        port=port,
+        user=pwd.getpwuid(
+            os.getuid()
+        ).pw_name,  # else workers of root become nobody, who may not read the files
+        group=grp.getgrgid(os.getgid()).gr_name,
+    )
+    configuration = directory / "nginx.conf"
+    configuration.write_text(text)
+    (directory / "nginx-files").mkdir()
+    (directory / "nginx-files" / "ready").write_bytes(b"ready")
+    return Server(
+        "nginx",
+        ["/usr/sbin/nginx", "-e", f"{directory}/nginx-error.log", "-c", str(configuration)],
+        port,
+        directory,
+        configuration={"nginx.conf": text},
+        ready_path="/ready",
+    )

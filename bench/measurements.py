@@ -1,0 +1,244 @@
+"""The rows of the table: which requests are sent, which ratio is to be reached (the bars), and in which unit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bench.images import ImageSource, copy_image
+from bench.material import BLOB_REPOSITORY, MANIFEST_REPOSITORY, tag_of
+from bench.rounds import Measurement, Sample
+from bench.small_requests import SmallLoad, run_wrk
+from bench.statistics_of_rounds import sample_zipf, scatter_misses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.cores import Cores
+    from bench.loading import Loaded
+    from bench.material import Material
+    from bench.servers import Server
+
+__all__ = ["Measurements"]
+
+_REQUESTS_LISTED: Final = 20_000
+_MISS_SHARE: Final = 0.1
+_SEED: Final = 7
+_ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Builds the measurements of one run; `directory` takes lists of paths and images."""
+
+    material: Material
+    loaded: Loaded
+    directory: Path
+    cores: Cores
+    entrepot: Server
+    docker_registry: Server
+    nginx: Server
+
+    def of_running_servers(self) -> Iterator[Measurement]:
+        """Yield the rows that are measured without restarting a server, in their order."""
+        yield from self._small_requests()
+        yield from self._transfers()
+        yield from self._images()
+
+    @property
+    def _registries(self) -> tuple[Server, ...]:
+        return (self.entrepot, self.docker_registry)
+
+    @property
+    def _everyone(self) -> tuple[Server, ...]:
+        return (self.entrepot, self.docker_registry, self.nginx)
+
+    def _small_requests(self) -> Iterator[Measurement]:
+        tags, digests = self.material.scale.tag_count, self.loaded.small_digests
+        manifest_bytes, blob_bytes = self.loaded.smallest_manifest_bytes, self.material.scale.small_blob_bytes
+        chance = random.Random(_SEED)  # noqa: S311 - not secret
+        single = [_manifest_path(tag_of(0))]
+        zipf = [_manifest_path(tag_of(number)) for number in sample_zipf(tags, _REQUESTS_LISTED, chance)]
+        with_misses = list(zipf)
+        for place in scatter_misses(len(zipf), _MISS_SHARE, chance):
+            with_misses[place] = _manifest_path(f"absent-{place}")
+        blobs = [_blob_path(digest) for digest in digests]
+        chance.shuffle(blobs)
+        mixed = [path for pair in zip(zipf, chance.choices(blobs, k=len(zipf)), strict=True) for path in pair]
+        yield self._get(
+            "manifest-single", "manifest GET, one tag", SmallLoad("single", single, manifest_bytes), 8
+        )
+        yield self._get(
+            "manifest-zipf",
+            f"manifest GET by tag, {tags:,} tags, Zipf, 10 % misses",
+            SmallLoad("zipf", with_misses, manifest_bytes, _MISS_SHARE),
+            8,
+        )
+        yield self._get(
+            "blob-16k",
+            f"16 KiB blob GET, {len(digests):,} digests",
+            SmallLoad("blobs", blobs, blob_bytes),
+            8,
+            nginx=True,
+        )
+        yield self._head(
+            "head-present", "HEAD of a blob that exists", 200, [_blob_path(name) for name in digests]
+        )
+        absent = [_blob_path(digest) for digest in self.material.absent_digests()]
+        yield self._head("head-absent", "HEAD of a blob that does not", 404, absent)
+        yield self._get(
+            "mixed", "mixed pulls: half manifests, half 16 KiB blobs", SmallLoad("mixed", mixed, 0), None
+        )
+
+    def _get(
+        self, key: str, title: str, load: SmallLoad, bar: float | None, *, nginx: bool = False
+    ) -> Measurement:
+        scale = self.material.scale
+        files = SmallLoad("files", [_file_path(path) for path in load.paths], load.body_bytes)
+
+        def take(server: Server) -> Sample:
+            before = server.cpu_seconds()
+            chosen = files if server is self.nginx else load
+            result = run_wrk(
+                server,
+                chosen,
+                self.directory,
+                self.cores,
+                connections=scale.connections,
+                seconds=scale.load_seconds,
+            )
+            facts: dict[str, float] = {
+                "p50_microseconds": result.p50_microseconds,
+                "p99_microseconds": result.p99_microseconds,
+            }
+            return Sample(result.requests_per_second, result.requests, server.cpu_seconds() - before, facts)
+
+        servers = self._everyone if nginx else self._registries
+        return Measurement(key, title, "req/s", scale.rounds, servers, take, bar=bar)
+
+    def _head(self, key: str, title: str, status: int, paths: Sequence[str]) -> Measurement:
+        scale = self.material.scale
+        listed = self.directory / f"{key}.paths"
+        listed.write_text("".join(f"{path}\n" for path in paths))
+
+        def take(server: Server) -> Sample:
+            before = server.cpu_seconds()
+            answer = self._run_client(
+                "bench.head_client",
+                *("--port", str(server.port), "--paths", str(listed), "--status", str(status)),
+                *("--connections", str(scale.connections), "--seconds", str(scale.load_seconds)),
+            )
+            spent = server.cpu_seconds() - before
+            return Sample(answer["requests"] / answer["seconds"], answer["requests"], spent)
+
+        return Measurement(key, title, "req/s", scale.rounds, self._registries, take, bar=6)
+
+    def _transfers(self) -> Iterator[Measurement]:
+        size = f"{self.material.scale.large_blob_bytes // 1024**2} MiB blob"
+        for clients in (1, 8):
+            noun = "client" if clients == 1 else "clients"
+            yield self._transfer("get", clients, f"{size} GET, {clients} {noun}", 0.95, "nginx")
+        for clients, bar in ((1, 1.8), (4, 1.5)):
+            title = f"{size} PUT, {clients} at once, fsync on"
+            yield self._transfer("put", clients, title, bar, "docker-registry")
+
+    def _transfer(self, direction: str, at_once: int, title: str, bar: float, against: str) -> Measurement:
+        scale = self.material.scale
+        total = scale.large_blob_bytes * at_once
+
+        def take(server: Server) -> Sample:
+            path = _blob_path(self.loaded.large_digest)
+            if direction == "put":
+                path = f"/v2/{BLOB_REPOSITORY}/blobs/uploads/"
+                os.sync()  # what an earlier upload left to write must not slow this one down
+            elif server is self.nginx:
+                path = _file_path(path)
+            before = server.cpu_seconds()
+            answer = self._run_client(
+                "bench.transfer_client",
+                *(direction, "--port", str(server.port), "--path", path),
+                *("--bytes", str(scale.large_blob_bytes), "--at-once", str(at_once)),
+            )
+            return Sample(total / answer["seconds"] / 1e6, total, server.cpu_seconds() - before)
+
+        servers = self._everyone if direction == "get" else self._registries
+        key = f"large-{direction}-{at_once}"
+        return Measurement(
+            key, title, "MB/s", scale.transfer_rounds, servers, take, bar=bar, bar_against=against
+        )
+
+    def _images(self) -> Iterator[Measurement]:
+        """Yield push and pull by skopeo; each sample carries its floor, which the table takes off."""
+        scale = self.material.scale
+        layout, copied = self.directory / "image", f"dir:{self.directory / 'image-copied'}"
+        source = ImageSource(scale)
+        size = f"{scale.image_layer_count} layers, {scale.image_layer_count * scale.image_layer_bytes / 1e6:.0f} MB"
+
+        def measure(server: Server, origin: str, target: str) -> Sample:
+            os.sync()
+            floor = copy_image(f"oci:{layout}", copied, self.cores)
+            os.sync()
+            before = server.cpu_seconds()
+            seconds = copy_image(origin, target, self.cores)
+            return Sample(seconds, 1, server.cpu_seconds() - before, {"floor": floor})
+
+        def push(server: Server) -> Sample:
+            source.write_layout(layout)  # a new image each time: a known layer would not be sent
+            return measure(server, f"oci:{layout}", f"docker://{server.host}/bench/image:latest")
+
+        def pull(server: Server) -> Sample:
+            return measure(server, f"docker://{server.host}/bench/image:latest", copied)
+
+        for key, take, title, bar in (
+            ("image-push", push, "push", 0.7),
+            ("image-pull", pull, "pull", 1.0),
+        ):
+            yield Measurement(
+                key,
+                f"skopeo {title}, {size}, minus the floor",
+                "s",
+                scale.transfer_rounds,
+                self._registries,
+                take,
+                more_is_better=False,
+                bar=bar,
+            )
+
+    def of_starting(self) -> Measurement:
+        """Return the row that stops and starts the servers."""
+
+        def take(server: Server) -> Sample:
+            server.stop()
+            seconds = server.start(self.cores)
+            return Sample(seconds, 1, server.cpu_seconds())
+
+        rounds = self.material.scale.start_rounds
+        title = "start to first answer, the data loaded"
+        return Measurement(
+            "start", title, "s", rounds, self._registries, take, more_is_better=False, limit=1.5
+        )
+
+    def _run_client(self, module: str, *arguments: str) -> dict[str, float]:
+        command = self.cores.pin_client(sys.executable, "-m", module, *arguments)
+        finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
+        answer: dict[str, float] = json.loads(finished.stdout)
+        return answer
+
+
+def _manifest_path(reference: str) -> str:
+    return f"/v2/{MANIFEST_REPOSITORY}/manifests/{reference}"
+
+
+def _blob_path(digest: str) -> str:
+    return f"/v2/{BLOB_REPOSITORY}/blobs/{digest}"
+
+
+def _file_path(blob_path: str) -> str:
+    """Return where the web server has a blob: by its digest, at the root."""
+    return "/" + blob_path.rpartition("/")[2]

@@ -1,0 +1,59 @@
+"""How much a run measures: the full benchmark, and a small one that ends within two minutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["FULL", "QUICK", "Scale"]
+
+_MEBIBYTE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sizes, counts and times of one run.
+
+    `tag_count` manifests and `small_blob_count` blobs of 16 KiB are loaded into every server. Each measurement is
+    taken `rounds` times per server, the servers taking turns; transfers of large blobs and images `transfer_rounds`
+    times. A round of small requests lasts `load_seconds`.
+    """
+
+    name: str
+    tag_count: int
+    small_blob_count: int
+    rounds: int
+    load_seconds: float
+    transfer_rounds: int
+    large_blob_bytes: int
+    image_layer_count: int
+    image_layer_bytes: int
+    connections: int = 16
+    small_blob_bytes: int = 16 * 1024
+    start_rounds: int = 3
+
+
+FULL: Final = Scale(
+    name="full",
+    tag_count=10_000,
+    small_blob_count=10_000,
+    rounds=7,
+    load_seconds=5,
+    transfer_rounds=7,
+    large_blob_bytes=256 * _MEBIBYTE,
+    image_layer_count=10,
+    image_layer_bytes=30_000_000,
+)
+
+QUICK: Final = Scale(
+    name="quick",
+    tag_count=200,
+    small_blob_count=200,
+    rounds=2,
+    load_seconds=1,
+    transfer_rounds=2,
+    large_blob_bytes=32 * _MEBIBYTE,
+    image_layer_count=10,
+    image_layer_bytes=2_000_000,
+    start_rounds=2,
+)

@@ -1,0 +1,126 @@
+"""Moves large blobs over one or several connections at once, with little work of its own, checking each answer."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import http.client
+import json
+import secrets
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["main"]
+
+_BUFFER_BYTES: Final = 1024 * 1024
+_STAMP_BYTES: Final = 4096
+_TIMEOUT_SECONDS: Final = 300
+
+
+def main(arguments: list[str]) -> int:
+    """Move the blobs; print the seconds from the first request to the last answer as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("direction", choices=["get", "put"])
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--path", required=True, help="what to get, or where to begin uploads")
+    parser.add_argument("--bytes", type=int, required=True, help="size of each blob")
+    parser.add_argument("--at-once", type=int, required=True)
+    chosen = parser.parse_args(arguments)
+    if chosen.direction == "get":
+        moves = [_prepare_get(chosen.port, chosen.path, chosen.bytes) for _ in range(chosen.at_once)]
+    else:
+        moves = _prepare_puts(chosen.port, chosen.path, chosen.bytes, chosen.at_once)
+    json.dump({"seconds": _run_together(moves)}, sys.stdout)
+    return 0
+
+
+def _run_together(moves: list[Callable[[], None]]) -> float:
+    barrier = threading.Barrier(len(moves) + 1)
+
+    def run(move: Callable[[], None]) -> None:
+        barrier.wait()
+        move()
+
+    with ThreadPoolExecutor(len(moves)) as pool:
+        running = [pool.submit(run, move) for move in moves]
+        barrier.wait()
+        began = time.perf_counter()
+        for future in running:
+            future.result()
+        return time.perf_counter() - began
+
+
+def _prepare_get(port: int, path: str, size: int) -> Callable[[], None]:
+    connection = _connect(port)
+    buffer = bytearray(_BUFFER_BYTES)
+
+    def get() -> None:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        received = 0
+        while count := response.readinto(buffer):
+            received += count
+        if response.status != 200 or received != size:
+            raise ConnectionError(f"GET {path}: status {response.status}, {received} of {size} bytes")
+
+    return get
+
+
+def _prepare_puts(port: int, path: str, size: int, count: int) -> list[Callable[[], None]]:
+    """Make blobs that no server has seen: their first bytes differ, the rest is shared to spare memory."""
+    rest = memoryview(secrets.token_bytes(size - _STAMP_BYTES))
+    return [_prepare_put(port, path, secrets.token_bytes(_STAMP_BYTES), rest) for _ in range(count)]
+
+
+def _prepare_put(port: int, path: str, stamp: bytes, rest: memoryview) -> Callable[[], None]:
+    connection = _connect(port)
+    hasher = hashlib.sha256(stamp)
+    hasher.update(rest)
+    digest = f"sha256:{hasher.hexdigest()}"
+
+    def put() -> None:
+        """Upload as Docker and skopeo do: POST, everything in one PATCH, an empty PUT with the digest."""
+        location = _expect(connection, 202, "POST", path)
+        connection.putrequest("PATCH", location)
+        connection.putheader("Content-Type", "application/octet-stream")
+        connection.putheader("Content-Length", str(len(stamp) + len(rest)))
+        connection.endheaders()
+        connection.send(stamp)
+        connection.send(rest)
+        location = _read_answer(connection, 202, "PATCH")
+        separator = "&" if urlsplit(location).query else "?"
+        _expect(connection, 201, "PUT", f"{location}{separator}digest={digest}")
+
+    return put
+
+
+def _connect(port: int) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
+    connection.connect()
+    return connection
+
+
+def _expect(connection: http.client.HTTPConnection, status: int, method: str, target: str) -> str:
+    connection.request(method, target, headers={"Content-Length": "0"})
+    return _read_answer(connection, status, method)
+
+
+def _read_answer(connection: http.client.HTTPConnection, status: int, method: str) -> str:
+    """Check the status and return path and query of the Location."""
+    response = connection.getresponse()
+    text = response.read()
+    if response.status != status:
+        raise ConnectionError(f"{method}: expected {status}, got {response.status} {text[:500]!r}")
+    parts = urlsplit(response.getheader("Location") or "")
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What the documentation says, compared with what the program does."""

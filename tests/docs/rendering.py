@@ -1,0 +1,87 @@
+"""Writes the generated parts of the pages: `python -m tests.docs.rendering --write`; without it only compares."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.sql.catalogue import render_statement_catalogue
+from entrepot.observability.logging import configure_logging
+from entrepot.ops.documentation import render_commands_table, render_metrics_table, render_settings_table
+from tests.docs import code_reference, interface_reference, structure_reference
+from tests.docs.pages import ROOT, load_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.docs.pages import Page
+
+__all__ = ["RENDERERS", "UnknownBlockError", "render_page"]
+
+
+def _render_request_costs() -> str:
+    return asyncio.run(interface_reference.render_request_costs())
+
+
+RENDERERS: Final[dict[str, Callable[[], str]]] = {
+    "access-matrix": interface_reference.render_access_matrix,
+    "command-options": code_reference.render_command_options,
+    "commands": render_commands_table,
+    "decisions": structure_reference.render_decisions,
+    "error-classes": code_reference.render_error_classes,
+    "error-codes": code_reference.render_error_codes,
+    "exit-codes": code_reference.render_exit_codes,
+    "failpoints": code_reference.render_failpoints,
+    "log-events": code_reference.render_log_events,
+    "metrics": render_metrics_table,
+    "ops-paths": interface_reference.render_ops_paths,
+    "outbox": code_reference.render_outbox,
+    "packages": structure_reference.render_packages,
+    "request-costs": _render_request_costs,
+    "routes": interface_reference.render_routes,
+    "schema-diagram": structure_reference.render_schema_diagram,
+    "schema-tables": structure_reference.render_schema_tables,
+    "setting-ranges": code_reference.render_ranges,
+    "settings": render_settings_table,
+    "statements": render_statement_catalogue,
+    "storage-layout": code_reference.render_storage_layout,
+}
+"""What may stand in a block, by the block's name."""
+
+
+class UnknownBlockError(Exception):
+    """A page has a block that nothing renders."""
+
+
+def render_page(page: Page) -> str:
+    """Return the page's text with every block written anew.
+
+    Raises:
+        UnknownBlockError: as described there.
+    """
+    text = page.text
+    for block in reversed(page.blocks()):
+        renderer = RENDERERS.get(block.name)
+        if renderer is None:
+            message = f"{page.path}: no renderer is called {block.name}"
+            raise UnknownBlockError(message)
+        text = f"{text[: block.start]}\n{renderer().strip()}\n\n{text[block.end :]}"
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Write or compare; return 1 when a page was out of date and not written."""
+    configure_logging(
+        "error", "console", "docs"
+    )  # the requests that are measured would be logged between the names
+    stale = [(page, rendered) for page in load_pages() if (rendered := render_page(page)) != page.text]
+    for page, rendered in stale:
+        if "--write" in arguments:
+            (ROOT / page.path).write_text(rendered, encoding="utf-8")
+        sys.stdout.write(f"{page.path}\n")
+    return int(bool(stale) and "--write" not in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

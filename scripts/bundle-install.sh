@@ -10,7 +10,8 @@ directory=${1:-/opt/entrepot}
 python=${PYTHON:-python3}
 
 read -r version platform <TARGET
-found=$("$python" -c 'import sysconfig as s; print(s.get_python_version(), s.get_platform())')
+found=$("$python" -c 'import sysconfig as s; print(s.get_python_version(), s.get_platform())') ||
+    { echo "$python is no Python; name one with PYTHON=" >&2; exit 1; }
 if [ "$found" != "$version $platform" ]; then
     echo "this bundle is for Python $version on $platform; $python is $found" >&2
     echo "name another interpreter with PYTHON=, or make the bundle with that one" >&2

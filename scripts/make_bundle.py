@@ -73,7 +73,9 @@ def make_bundle(bundle: Path) -> None:
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
     sums = "".join(f"{sha256_of(path)}  {path.relative_to(bundle)}\n" for path in files)
     (bundle / "SHA256SUMS").write_text(sums)
-    print(f"{bundle}: {len(files)} files, {sum(path.stat().st_size for path in files) >> 20} MiB, for {version}")
+    print(
+        f"{bundle}: {len(files)} files, {sum(path.stat().st_size for path in files) >> 20} MiB, for {version}"
+    )
 
 
 if __name__ == "__main__":

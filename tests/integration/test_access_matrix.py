@@ -72,3 +72,31 @@ async def test_s2_each_cell_is_decided_as_written(
         if not allowed:
             assert registry.counts.statements == []
             assert method == "HEAD" or reply.error_code() == "DENIED"
+
+
+_PING = "/v2/"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:5000", "127.0.0.1", "127.1.2.3:1", "[::1]:5000", "[::1]"]
+)
+async def test_a_local_name_is_local(tmp_path: Path, host: str) -> None:
+    """Whatever loopback address or port a client on this machine uses, it is served."""
+    async with in_process_registry(scratch_settings(tmp_path)) as registry:
+        assert (await registry.client.request("GET", _PING, {"Host": host})).status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["", "evil.example:5000", "localhost.evil.example", "10.0.0.1", "[::2]", "registry", "[", "::1"]
+)
+async def test_s18_a_rebound_name_is_not_local(tmp_path: Path, host: str) -> None:
+    """A web page whose name was made to mean this machine can't push to it (S18)."""
+    async with in_process_registry(scratch_settings(tmp_path)) as registry:
+        assert (await registry.client.request("GET", _PING, {"Host": host})).status == 403
+
+
+async def test_s18_a_proxy_that_says_nothing_is_not_local(tmp_path: Path) -> None:
+    """What speaks HTTP/1.0 is a proxy with its defaults, never a registry client (S18)."""
+    async with in_process_registry(scratch_settings(tmp_path)) as registry:
+        client = AsgiClient(registry.client.application, http_version="1.0")
+        assert (await client.request("GET", _PING)).status == 403

@@ -132,6 +132,21 @@ async def test_a_chunk_out_of_order_changes_nothing(registry: InProcessRegistry)
     assert (await _finish(client, session, body=_BLOB[100_000:])).status == 201
 
 
+@pytest.mark.parametrize("length", [None, "announced"])
+async def test_a_body_that_does_not_fill_its_range_changes_nothing(
+    registry: InProcessRegistry, length: str | None
+) -> None:
+    """400 SIZE_INVALID, with a Content-Length or without; the session stays where it was."""
+    client = registry.client
+    session = await _begin(client)
+    for body in (b"short", b"x" * 101):
+        headers = {"Content-Range": "0-99"} | ({"Content-Length": str(len(body))} if length else {})
+        reply = await client.request("PATCH", session, headers, [body])
+        assert (reply.status, reply.error_code()) == (400, "SIZE_INVALID")
+
+    assert (await _finish(client, session, body=_BLOB)).status == 201
+
+
 async def test_a_wrong_digest_ends_the_session_and_leaves_nothing(registry: InProcessRegistry) -> None:
     """400 DIGEST_INVALID: no blob, no session, no staged bytes."""
     client = registry.client

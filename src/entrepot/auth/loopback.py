@@ -1,7 +1,8 @@
 """The authorizer of a registry without accounts: this machine may do everything, everybody else nothing.
 
 It exists so that a first start is safe without any configuration. A request that a proxy on this machine passed on
-comes from a loopback address too, so one that carries forwarding headers is not trusted (S18).
+comes from a loopback address too, and so does one that a web page sent by way of a name that was rebound to it: what
+may have been passed on is not trusted (S18).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["EveryoneAuthorizer", "LoopbackAuthorizer"]
 A = TypeVar("A", bound=Action)
 
 _REFUSAL = (
-    "this registry has no accounts yet and serves only clients on its own machine; "
+    "this registry has no accounts yet and serves only clients on its own machine that call it by a loopback address; "
     "start it with --insecure-anonymous to let everybody who reaches it read and write"
 )
 

@@ -18,7 +18,7 @@ class Principal:
     Attributes:
         subject: the stable id that upload sessions, rows and audit records carry.
         address: the peer's IP address as text, empty when the server could not tell.
-        forwarded: whether the request says of itself that a proxy passed it on, so that `address` is the proxy's.
+        forwarded: whether anything suggests that somebody passed the request on, so that `address` is not the client's.
     """
 
     subject: str

@@ -17,6 +17,7 @@ from entrepot.blobstore.errors import (
     UploadBusyError,
 )
 from entrepot.distribution_api.errors import (
+    BodyLengthError,
     BodyTooLargeError,
     BodyTooSlowError,
     MethodNotAllowedError,
@@ -58,6 +59,7 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     StorageFullError: (507, ErrorCode.STORAGE_FULL),
     StorageUnavailableError: (503, ErrorCode.UNAVAILABLE),
     UploadBusyError: (409, ErrorCode.BLOB_UPLOAD_INVALID),
+    BodyLengthError: (400, ErrorCode.SIZE_INVALID),
     BodyTooLargeError: (413, ErrorCode.SIZE_INVALID),
     BodyTooSlowError: (408, ErrorCode.BLOB_UPLOAD_INVALID),
     MethodNotAllowedError: (405, ErrorCode.UNSUPPORTED),

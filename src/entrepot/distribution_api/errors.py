@@ -5,6 +5,7 @@ from __future__ import annotations
 from entrepot.kernel.errors import EntrepotError
 
 __all__ = [
+    "BodyLengthError",
     "BodyTooLargeError",
     "BodyTooSlowError",
     "MethodNotAllowedError",
@@ -38,6 +39,15 @@ class BodyTooLargeError(EntrepotError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body has more than {limit} bytes")
         self.limit = limit
+
+
+class BodyLengthError(EntrepotError):
+    """A body that has another length than its `Content-Range` says; nothing of it is kept."""
+
+    def __init__(self, announced: int, received: int) -> None:
+        super().__init__(f"Content-Range names {announced} bytes, the body has {received}")
+        self.announced = announced
+        self.received = received
 
 
 class BodyTooSlowError(EntrepotError):

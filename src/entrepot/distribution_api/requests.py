@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
@@ -74,8 +76,18 @@ class Request:
     def principal(self) -> Principal:
         """Return who asks: the peer, without credentials."""
         client = self._scope.get("client")
-        forwarded = any(key in _FORWARDING_HEADERS for key, _ in self._headers)
-        return Principal(ANONYMOUS, client[0] if client else "", forwarded)
+        return Principal(ANONYMOUS, client[0] if client else "", self._seems_forwarded())
+
+    def _seems_forwarded(self) -> bool:
+        """Whether somebody may have passed the request on: a proxy, or a browser under a name that was rebound.
+
+        HTTP/1.0 is what nginx speaks to its upstream unless told otherwise, and no registry client speaks it.
+        """
+        if self._scope.get("http_version") == "1.0" or not _names_this_machine(
+            self.text_header(b"host") or ""
+        ):
+            return True
+        return any(key in _FORWARDING_HEADERS for key, _ in self._headers)
 
     def has_body(self) -> bool:
         """Return whether the headers announce a body of at least one byte or of unknown length."""
@@ -130,3 +142,15 @@ class Request:
                 raise BodyTooLargeError(limit)
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+@lru_cache(maxsize=256)
+def _names_this_machine(host: str) -> bool:
+    """Whether a Host header (RFC 9110, section 7.2) is a loopback address or `localhost`, with or without a port."""
+    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

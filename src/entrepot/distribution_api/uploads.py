@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrepot.distribution_api.errors import RequestError
+from entrepot.distribution_api.errors import BodyLengthError, RequestError
 from entrepot.distribution_api.responses import Header, Response
 from entrepot.oci.digest import Digest
 from entrepot.oci.ranges import parse_content_range
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from entrepot.auth.grants import Grant, Push
     from entrepot.distribution_api.requests import Request
     from entrepot.oci.names import RepositoryName
+    from entrepot.oci.ranges import ContentRange
     from entrepot.services import Services
 
 __all__ = ["append_chunk", "begin_upload", "finish_upload", "upload_status"]
@@ -40,9 +43,10 @@ async def upload_status(
 
 async def append_chunk(services: Services, request: Request, grant: Grant[Push], reference: str) -> Response:
     """PATCH: append the body; with `Content-Range` only if it begins where the upload ends."""
-    expected = _expected_offset(request)
+    announced = _announced_range(request)
+    expected = announced.start if announced is not None else None
     with services.metrics.uploads_in_progress.track_inprogress():
-        offset = await services.uploads.append(grant, reference, expected, request.body())
+        offset = await services.uploads.append(grant, reference, expected, _body_of(request, announced))
     return Response(202, _session_headers(grant.repository, reference, offset))
 
 
@@ -52,22 +56,34 @@ async def finish_upload(services: Services, request: Request, grant: Grant[Push]
     if text is None:
         raise RequestError("the request needs the query field 'digest'")
     digest = Digest.parse(text)
-    expected = _expected_offset(request)
+    announced = _announced_range(request)
+    expected = announced.start if announced is not None else None
     with services.metrics.uploads_in_progress.track_inprogress():
-        await services.uploads.finish(grant, reference, digest, expected, request.body())
+        await services.uploads.finish(grant, reference, digest, expected, _body_of(request, announced))
     return _created(grant.repository, digest)
 
 
-def _expected_offset(request: Request) -> int | None:
+def _announced_range(request: Request) -> ContentRange | None:
     header = request.text_header(b"content-range")
     if header is None:
         return None
-    content_range = parse_content_range(header)
-    announced = request.content_length()
-    length = content_range.end - content_range.start + 1
-    if announced is not None and announced != length:
-        raise RequestError(f"Content-Range names {length} bytes and Content-Length {announced}")
-    return content_range.start
+    announced = parse_content_range(header)
+    length = request.content_length()
+    if length is not None and length != announced.length:
+        raise BodyLengthError(announced.length, length)
+    return announced
+
+
+async def _body_of(request: Request, announced: ContentRange | None) -> AsyncIterator[bytes]:
+    """Yield the body, and refuse one without a Content-Length that turns out not to fill its Content-Range."""
+    received = 0
+    async for chunk in request.body():
+        received += len(chunk)
+        if announced is not None and received > announced.length:
+            raise BodyLengthError(announced.length, received)
+        yield chunk
+    if announced is not None and received != announced.length:
+        raise BodyLengthError(announced.length, received)
 
 
 def _created(repository: RepositoryName, digest: Digest) -> Response:

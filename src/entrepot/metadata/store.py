@@ -181,7 +181,13 @@ class TagWriterRows(Protocol):
     """Tags within a unit."""
 
     async def put(self, repository_id: int, tag: str, digest: Digest, actor: str) -> Digest | None:
-        """Point the tag at a manifest of the repository, append to its history, and return what it pointed at."""
+        """Point the tag at a manifest of the repository, append to its history, and return what it pointed at.
+
+        Pointing a tag where it points already changes nothing and appends nothing.
+
+        Raises:
+            UnknownManifestError: the repository has no such live manifest.
+        """
         ...
 
 
@@ -307,7 +313,9 @@ class Metadata(Protocol):
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `unit` in a write transaction and return its result once that is durable.
 
-        An exception from the unit rolls everything back and is raised here unchanged.
+        An exception from the unit rolls everything back and is raised here unchanged. A task that is cancelled while
+        its unit waits for its turn takes the unit back; once begun, the unit is seen through and the cancellation is
+        raised when its outcome is decided, so whoever cleans up afterwards must expect that it was committed.
 
         Raises:
             MetadataUnavailableError: the database could not take the unit, after bounded repetition.

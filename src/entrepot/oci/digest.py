@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 from entrepot.kernel.errors import EntrepotError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
 
 __all__ = ["ALGORITHMS", "Algorithm", "Digest", "Hasher", "InvalidDigestError", "new_hasher"]
@@ -20,6 +22,12 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = ("sha256", "sha512")
 """The registered algorithms; any other is refused, weak ones included."""
 
 _PATTERN: Final = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z", re.ASCII)
+
+
+_CONSTRUCTORS: Final[dict[Algorithm, Callable[[], Hasher]]] = {
+    "sha256": hashlib.sha256,
+    "sha512": hashlib.sha512,
+}
 
 
 class InvalidDigestError(EntrepotError):
@@ -49,7 +57,7 @@ class Hasher(Protocol):
 
 def new_hasher(algorithm: Algorithm) -> Hasher:
     """Return a fresh hasher for `algorithm`."""
-    return cast("Hasher", hashlib.new(algorithm, usedforsecurity=True))
+    return _CONSTRUCTORS[algorithm]()
 
 
 @dataclass(frozen=True, slots=True, order=True)

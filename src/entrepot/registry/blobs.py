@@ -102,7 +102,9 @@ class Blobs:
 
     async def _read_small(self, blob: StoredBlob) -> bytes:
         try:
-            data = b"".join([chunk async for chunk in self._store.read(blob.storage_key)])
+            data = b"".join(
+                [chunk async for chunk in self._store.read(blob.storage_key, 0, blob.size_bytes + 1)]
+            )
         except ObjectNotFoundError as error:
             raise ContentDamagedError(blob.digest, "its bytes are missing from the store") from error
         actual = Digest.of_bytes(data, blob.digest.algorithm)

@@ -73,7 +73,7 @@ class HttpSettings(_Section, frozen=True):
         str,
         Setting(
             "Scheme, host and port under which clients reach this registry, if a proxy stands in front.",
-            "Empty: taken from each request, which is right without a proxy.",
+            "Empty: the listener's own address. Shown to people; replies name paths only, which hold everywhere.",
             reloadable=True,
         ),
     ] = ""
@@ -298,16 +298,6 @@ class AccessSettings(_Section, frozen=True):
 class CacheSettings(_Section, frozen=True):
     """Memory spent on not reading the same bytes again, per process."""
 
-    manifest_bytes: Annotated[
-        int,
-        Setting(
-            "Memory for manifests, at most; 0 turns the cache off.",
-            "32MiB: some ten thousand manifests.",
-            reloadable=True,
-            minimum=0,
-            maximum=64 * _GIB,
-        ),
-    ] = 32 * _MIB
     small_blob_bytes: Annotated[
         int,
         Setting(

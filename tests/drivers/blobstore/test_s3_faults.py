@@ -8,6 +8,7 @@ import urllib.request
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from entrepot.blobstore.driver import UploadReference
@@ -18,6 +19,7 @@ from entrepot.blobstore.errors import (
     UploadLostError,
 )
 from entrepot.blobstore.s3 import S3BlobStore
+from entrepot.blobstore.s3.upload_state import UploadedPart, read_state
 from entrepot.oci.digest import Digest
 from tests.drivers.blobstore.conftest import s3_options
 from tests.drivers.blobstore.fault_proxy import Fault, FaultProxy, error_reply
@@ -262,6 +264,14 @@ async def test_an_aborted_multipart_upload_is_a_lost_upload(bucket: S3BlobStore)
     with pytest.raises(UploadLostError):
         await writer.publish(Digest.of_bytes(data_of(PART)))
     await writer.close()
+
+
+async def test_a_part_the_store_does_not_have_is_a_lost_upload(bucket: S3BlobStore) -> None:
+    staged = await stage(bucket, new_upload(), data_of(PART))
+    state = read_state(staged)
+    more = msgspec.structs.replace(state, parts=(*state.parts, UploadedPart(2, state.parts[0].etag, PART)))
+    with pytest.raises(UploadLostError, match="part 2 is gone"):
+        await bucket.open_writer(UploadReference(staged.upload_id, 2, more.encode(), 2 * PART))
 
 
 async def test_discarding_finds_multipart_uploads_no_state_names(

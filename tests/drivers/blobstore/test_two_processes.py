@@ -167,7 +167,10 @@ async def test_f30_a_zombie_that_publishes_late_touches_no_later_blob(
         with pytest.raises(UploadBusyError):
             await shared_store.open_writer(continued(upload))
         return
-    key = await push(shared_store, [b"b" * size], continued(upload))
+    writer = await shared_store.open_writer(continued(upload))
+    await writer.write([b"b" * size])
+    key = await writer.publish(Digest.of_bytes(b"b" * size))
+    await writer.close()
     zombie_key = await other.ask("publish", "whatever it thinks")
     assert zombie_key != key
     assert await read_all(shared_store, key) == b"b" * size

@@ -13,9 +13,15 @@ import resource
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from entrepot.kernel.failpoints import arm_failpoints
+from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.records import UploadLease
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.opening import open_metadata
 from tests.drivers.metadata.material import (
     ALICE,
     REPOSITORY,
@@ -25,16 +31,12 @@ from tests.drivers.metadata.material import (
     new_manifest,
     new_session,
 )
-
-from entrepot.kernel.failpoints import arm_failpoints
-from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.metadata.records import UploadLease
-from entrepot.metadata.sql.migrate import initialise_if_empty
-from entrepot.metadata.sql.opening import open_metadata
+from tests.drivers.metadata.raw_database import unheard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from entrepot.metadata.records import AdoptedBlob, NewBlob
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["Child", "push_unit"]
@@ -106,12 +108,16 @@ async def _append(metadata: Metadata, count: str) -> list[float]:
     return moments
 
 
+async def _adopt_unit(blob: NewBlob, tx: Transaction) -> AdoptedBlob:
+    return await tx.blobs.adopt(blob)
+
+
 async def _adopt(metadata: Metadata, name: str, count: str) -> list[str]:
     """Adopt the same blobs as another process, under keys of its own; return the keys that won."""
     winners: list[str] = []
     for number in range(int(count)):
         blob = new_blob(f"blob {number}", f"blobs/{number}/{name}")
-        adopted = await metadata.write(lambda tx, blob=blob: tx.blobs.adopt(blob))
+        adopted = await metadata.write(partial(_adopt_unit, blob))
         winners.append(adopted.storage_key)
     return winners
 
@@ -142,7 +148,8 @@ async def _push(metadata: Metadata, failpoint: str) -> None:
 async def _outgrow(metadata: Metadata, log: str) -> list[str]:
     """Write while no file may grow, then again when it may; return what became of it."""
     outcomes: list[str] = []
-    for limit in (Path(log).stat().st_size, resource.RLIM_INFINITY):
+    size = Path(log).stat().st_size  # noqa: ASYNC240 - nothing else runs here
+    for limit in (size, resource.RLIM_INFINITY):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         try:
             await metadata.write(push_unit)
@@ -164,7 +171,7 @@ _ACTIONS: dict[str, Callable[..., Awaitable[Any]]] = {
 async def _initialise(url: str) -> None:
     print("ready", flush=True)  # noqa: T201 - how a child speaks to its test
     await asyncio.to_thread(sys.stdin.readline)
-    print(json.dumps(await initialise_if_empty(url, str)), flush=True)  # noqa: T201 - as above
+    print(json.dumps(await initialise_if_empty(url, unheard)), flush=True)  # noqa: T201 - as above
 
 
 async def _main(action: str, url: str, *arguments: str) -> None:

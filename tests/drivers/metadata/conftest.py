@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.drivers.metadata.counting import CountingObserver
-from tests.drivers.metadata.raw_database import RawDatabase
 
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
+from tests.drivers.metadata.counting import CountingObserver
+from tests.drivers.metadata.raw_database import RawDatabase, unheard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.drivers.postgres_server import PostgresServer
-
     from entrepot.metadata.store import Metadata
+    from tests.drivers.postgres_server import PostgresServer
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -29,8 +29,10 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def shared_database_url(postgres_server: PostgresServer) -> str:
-    """Return the address of one database that all tests empty before they use it."""
-    return postgres_server.create_database()
+    """Return the address of one database with the schema, which all tests empty before they use it."""
+    url = postgres_server.create_database()
+    asyncio.run(initialise_if_empty(url, unheard))
+    return url
 
 
 @pytest.fixture
@@ -43,15 +45,20 @@ def empty_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> st
 
 
 @pytest.fixture
-async def database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> RawDatabase:
+def schema_url(engine: str, request: pytest.FixtureRequest) -> str | None:
+    """Return the address of the shared database, made before a test's event loop runs; SQLite has none."""
+    return None if engine == "sqlite" else request.getfixturevalue("shared_database_url")
+
+
+@pytest.fixture
+async def database(schema_url: str | None, tmp_path: Path) -> RawDatabase:
     """Return a database with the schema and nothing in it."""
-    if engine == "sqlite":
+    if schema_url is None:
         raw = RawDatabase(f"sqlite://{tmp_path}/metadata.db")
-        await initialise_if_empty(raw.url, str)
+        await initialise_if_empty(raw.url, unheard)
         return raw
-    raw = RawDatabase(request.getfixturevalue("shared_database_url"))
-    if not await initialise_if_empty(raw.url, str):
-        await raw.clear()
+    raw = RawDatabase(schema_url)
+    await raw.clear()
     return raw
 
 

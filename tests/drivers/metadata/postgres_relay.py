@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
 __all__ = ["Loss", "PostgresRelay"]
 
@@ -41,7 +42,7 @@ class PostgresRelay:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> PostgresRelay:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_unix_server(self._relay, self._socket)
         return self
 

@@ -7,11 +7,23 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 
-__all__ = ["RawDatabase"]
+__all__ = ["RawDatabase", "unheard"]
+
+
+def unheard(line: str) -> None:
+    """Take a line of a migration's report that no test looks at."""
+
+
+_CLEAR: Final = """
+DO $$ BEGIN EXECUTE (
+    SELECT 'TRUNCATE ' || string_agg(tablename, ', ') FROM pg_tables
+    WHERE schemaname = 'public' AND tablename NOT IN ('instance', 'schema_migrations')
+); END $$
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +57,14 @@ class RawDatabase:
         ((found,),) = await self.fetch(statement)
         return found
 
+    async def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        found: int = await self.value(f"SELECT count(*) FROM {table}")
+        return found
+
     async def clear(self) -> None:
         """Empty every table of a PostgreSQL database but those that identify it."""
-        tables = await self.fetch(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
-            "AND tablename NOT IN ('instance', 'schema_migrations')"
-        )
-        await self.fetch(f"TRUNCATE {', '.join(name for (name,) in tables)}")
+        await self.fetch(_CLEAR)
 
     def _fetch_sqlite(self, statement: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.path, isolation_level=None, timeout=30)) as connection:

@@ -9,38 +9,38 @@ if TYPE_CHECKING:
 
 __all__ = ["seed"]
 
-_ROWS: Final = 2000
-_NUMBERS: Final = (
-    f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {_ROWS}) INSERT INTO"
-)
+_NUMBERS: Final = """
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO
+"""
 
 # A database that was made for this has ids from 1 on, in the order of insertion.
-_INSERTS: Final = (
-    "projects (public_id, name, created_at, creator) SELECT 'p' || i, 'project' || i, 1, 'a' FROM n",
-    "repositories (public_id, project_id, name, created_at, creator) SELECT 'r' || i, i, 'name' || i, 1, 'a' FROM n",
-    "blobs (digest, size_bytes, state, storage_key, created_at, creator) "
-    "SELECT 'sha256:' || i, i, CASE WHEN i % 50 = 0 THEN 'condemned' ELSE 'live' END, 'k' || i, 1, 'a' FROM n",
-    "repository_blobs (repository_id, blob_id, linked_at, creator) SELECT 1, i, 1, 'a' FROM n",
-    "repository_blobs (repository_id, blob_id, linked_at, creator) SELECT i, 1, 1, 'a' FROM n WHERE i > 1",
-    "manifest_bodies (digest, size_bytes, body, storage_key) SELECT 'sha256:' || i, 2, {bytes}, 'm' || i FROM n",
-    "manifests (repository_id, digest, media_type, annotations, size_bytes, state, created_at, creator) "
-    "SELECT 1, 'sha256:' || i, 'm', {bytes}, 2, 'live', 1, 'a' FROM n",
-    "manifests (repository_id, digest, media_type, annotations, size_bytes, state, created_at, creator) "
-    "SELECT i, 'sha256:1', 'm', {bytes}, 2, 'live', 1, 'a' FROM n WHERE i > 1",
-    "manifest_references (manifest_id, position, kind, digest, size_bytes, media_type, blob_id) "
-    "SELECT i, 0, 'layer', 'sha256:' || i, 1, 'l', i FROM n",
-    "tags (repository_id, name, manifest_id, created_at, updated_at, updated_by) SELECT 1, 't' || i, i, 1, 1, 'a' FROM n",
-    "tag_history (repository_id, name, digest, actor, at) SELECT 1, 't' || i, 'sha256:' || i, 'a', 1 FROM n",
-    "upload_sessions (public_id, repository_id, creator, algorithm, created_at, updated_at, expires_at) "
-    "SELECT 's' || i, i, 'a', 'sha256', 1, 1, 4000000000000 FROM n",
-    "outbox (at, kind, repository, actor, payload, journalled, journalled_at) "
-    "SELECT 1, 'k', 'r', 'a', {bytes}, 1, CASE WHEN i % 100 = 0 THEN NULL ELSE 1 END FROM n",
-)
+_INSERTS: Final = """
+projects (public_id, name, created_at, creator) SELECT 'p' || i, 'project' || i, 1, 'a' FROM n;
+repositories (public_id, project_id, name, created_at, creator) SELECT 'r' || i, i, 'name' || i, 1, 'a' FROM n;
+blobs (digest, size_bytes, state, storage_key, created_at, creator)
+    SELECT 'sha256:' || i, i, CASE WHEN i % 50 = 0 THEN 'condemned' ELSE 'live' END, 'k' || i, 1, 'a' FROM n;
+repository_blobs (repository_id, blob_id, linked_at, creator) SELECT 1, i, 1, 'a' FROM n;
+repository_blobs (repository_id, blob_id, linked_at, creator) SELECT i, 1, 1, 'a' FROM n WHERE i > 1;
+manifest_bodies (digest, size_bytes, body, storage_key) SELECT 'sha256:' || i, 2, {bytes}, 'm' || i FROM n;
+manifests (repository_id, digest, media_type, annotations, size_bytes, state, created_at, creator)
+    SELECT 1, 'sha256:' || i, 'm', {bytes}, 2, 'live', 1, 'a' FROM n;
+manifests (repository_id, digest, media_type, annotations, size_bytes, state, created_at, creator)
+    SELECT i, 'sha256:1', 'm', {bytes}, 2, 'live', 1, 'a' FROM n WHERE i > 1;
+manifest_references (manifest_id, position, kind, digest, size_bytes, media_type, blob_id)
+    SELECT i, 0, 'layer', 'sha256:' || i, 1, 'l', i FROM n;
+tags (repository_id, name, manifest_id, created_at, updated_at, updated_by)
+    SELECT 1, 't' || i, i, 1, 1, 'a' FROM n;
+tag_history (repository_id, name, digest, actor, at) SELECT 1, 't' || i, 'sha256:' || i, 'a', 1 FROM n;
+upload_sessions (public_id, repository_id, creator, algorithm, created_at, updated_at, expires_at)
+    SELECT 's' || i, i, 'a', 'sha256', 1, 1, 4000000000000 FROM n;
+outbox (at, kind, repository, actor, payload, journalled, journalled_at)
+    SELECT 1, 'k', 'r', 'a', {bytes}, 1, CASE WHEN i % 100 = 0 THEN NULL ELSE 1 END FROM n
+"""
 
 
 async def seed(database: RawDatabase) -> None:
     """Fill an empty database and let it take its statistics."""
     literal = "x'7b7d'" if database.is_sqlite else "'{}'::bytea"
-    for insert in _INSERTS:
-        await database.fetch(f"{_NUMBERS} {insert.replace('{bytes}', literal)}")
+    for insert in _INSERTS.replace("{bytes}", literal).split(";"):
+        await database.fetch(f"{_NUMBERS} {insert}")
     await database.fetch("ANALYZE")

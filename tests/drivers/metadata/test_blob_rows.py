@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.drivers.metadata.material import ALICE, BOB, REPOSITORY, digest_of, new_blob, push_blob
-
 from entrepot.metadata.records import StoredBlob
+from tests.drivers.metadata.material import ALICE, BOB, REPOSITORY, digest_of, new_blob, push_blob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.drivers.metadata.raw_database import RawDatabase
-
     from entrepot.metadata.records import AdoptedBlob, NewBlob
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Digest
+    from tests.drivers.metadata.raw_database import RawDatabase
 
 _LIFE = "SELECT state, condemned_at, trashed_at FROM blobs"
 

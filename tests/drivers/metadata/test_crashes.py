@@ -6,9 +6,9 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.drivers.metadata.child import Child, push_unit
 
 from entrepot.metadata.sql.opening import open_metadata
+from tests.drivers.metadata.child import Child, push_unit
 
 if TYPE_CHECKING:
     from tests.drivers.metadata.raw_database import RawDatabase
@@ -17,7 +17,7 @@ _TABLES = ("repositories", "blobs", "repository_blobs", "manifests", "manifest_r
 
 
 async def _row_counts(database: RawDatabase) -> list[int]:
-    return [await database.value(f"SELECT count(*) FROM {table}") for table in _TABLES]
+    return [await database.count(table) for table in _TABLES]
 
 
 @pytest.mark.parametrize(

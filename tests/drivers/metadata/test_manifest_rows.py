@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from entrepot.metadata.records import ImageReference, StoredManifest
 from tests.drivers.metadata.material import (
     ALICE,
     REPOSITORY,
@@ -14,15 +15,12 @@ from tests.drivers.metadata.material import (
     push_manifest,
 )
 
-from entrepot.metadata.records import ImageReference, StoredManifest
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.drivers.metadata.raw_database import RawDatabase
-
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Digest
+    from tests.drivers.metadata.raw_database import RawDatabase
 
 _REFERENCES = """
 SELECT x.position, x.kind, x.digest, x.size_bytes, b.digest, c.digest FROM manifest_references x
@@ -139,9 +137,9 @@ async def test_all_properties_are_stored(metadata: Metadata, database: RawDataba
 
     await metadata.write(unit)
 
-    columns = "media_type, artifact_type, config_media_type, subject_digest, annotations, size_bytes, creator"
     ((media_type, artifact, config, subject, annotations, size, creator),) = await database.fetch(
-        f"SELECT {columns} FROM manifests"
+        "SELECT media_type, artifact_type, config_media_type, subject_digest, annotations, size_bytes, creator "
+        "FROM manifests"
     )
     assert (artifact, subject, bytes(annotations), size, creator) == (
         None,

@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
-from tests.drivers.metadata.material import ALICE, REPOSITORY, TAG, fact, push_manifest, tag_manifest
-from tests.drivers.metadata.postgres_relay import Loss, PostgresRelay
-from tests.drivers.metadata.raw_database import RawDatabase
-from tests.drivers.postgres_server import PostgresServer
 
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.postgres import PostgresMetadata
+from tests.drivers.metadata.material import ALICE, REPOSITORY, TAG, fact, push_manifest, tag_manifest
+from tests.drivers.metadata.postgres_relay import Loss, PostgresRelay
+from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.drivers.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from tests.drivers.metadata.counting import CountingObserver
-
     from entrepot.metadata.store import Metadata, Transaction
+    from tests.drivers.metadata.counting import CountingObserver
 
 _END_IDLE_UNITS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -177,7 +176,7 @@ async def test_f13_reads_and_writes_fail_fast_without_a_server_and_heal_with_it(
         server = PostgresServer.of_this_session(Path(directory))
         server.start()
         url = server.create_database()
-        await initialise_if_empty(url, str)
+        await initialise_if_empty(url, unheard)
         metadata = await open_metadata(url, 4, 2.0)
         try:
             digest = await push_manifest(metadata)
@@ -237,7 +236,7 @@ async def _until_waiting(database: RawDatabase) -> None:
     """Wait until a unit waits for a lock."""
     statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     async with asyncio.timeout(5):
-        while not await database.value(statement):
+        while not await database.value(statement):  # noqa: ASYNC110 - the server sends no event
             await asyncio.sleep(0.02)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
+from entrepot.metadata.records import Missing, NewBlob, StoredBlob, StoredManifest
 from tests.drivers.metadata.material import (
     ALICE,
     MEDIA_TYPE,
@@ -15,13 +17,10 @@ from tests.drivers.metadata.material import (
     push_manifest,
 )
 
-from entrepot.metadata.records import Missing, NewBlob, StoredBlob, StoredManifest
-
 if TYPE_CHECKING:
+    from entrepot.metadata.store import Metadata, Transaction
     from tests.drivers.metadata.counting import CountingObserver
     from tests.drivers.metadata.raw_database import RawDatabase
-
-    from entrepot.metadata.store import Metadata, Transaction
 
 
 async def test_a_tag_leads_to_the_manifest_with_its_body(metadata: Metadata) -> None:
@@ -80,12 +79,18 @@ async def test_s3_a_blob_linked_only_elsewhere_is_missing(metadata: Metadata) ->
     assert await metadata.blobs.find(REPOSITORY, digest_of("secret")) is Missing.CONTENT
 
 
-@pytest.mark.parametrize("state", ["condemned", "trash"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE blobs SET state = 'condemned', condemned_at = 1",
+        "UPDATE blobs SET state = 'trash', trashed_at = 1",
+    ],
+)
 async def test_a_blob_that_is_not_live_is_missing(
-    metadata: Metadata, database: RawDatabase, state: str
+    metadata: Metadata, database: RawDatabase, change: str
 ) -> None:
     await push_blob(metadata, "blob")
-    await database.fetch(f"UPDATE blobs SET state = '{state}', condemned_at = 1")
+    await database.fetch(change)
 
     assert await metadata.blobs.find(REPOSITORY, digest_of("blob")) is Missing.CONTENT
 

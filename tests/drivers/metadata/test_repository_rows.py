@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from tests.drivers.metadata.material import ALICE, BOB, REPOSITORY, push_blob
 
 if TYPE_CHECKING:
-    from tests.drivers.metadata.raw_database import RawDatabase
-
     from entrepot.metadata.store import Metadata
+    from tests.drivers.metadata.raw_database import RawDatabase
 
 
 async def test_a_repository_is_made_once_with_its_project(metadata: Metadata, database: RawDatabase) -> None:
@@ -52,10 +51,10 @@ async def test_times_come_from_the_database_in_milliseconds(
     """F27: a node's own clock takes no part."""
     await push_blob(metadata, "blob")
 
-    for table, column in (
-        ("repositories", "created_at"),
-        ("blobs", "created_at"),
-        ("repository_blobs", "linked_at"),
+    for moment in (
+        "SELECT created_at FROM repositories",
+        "SELECT created_at FROM blobs",
+        "SELECT linked_at FROM repository_blobs",
     ):
-        stored = await database.value(f"SELECT {column} FROM {table}")
+        stored = await database.value(moment)
         assert 1_600_000_000_000 < stored < 4_000_000_000_000

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import sqlite3
 import stat
 import threading
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.drivers.metadata.child import Child, push_unit
-from tests.drivers.metadata.material import REPOSITORY, TAG, fact, push_manifest
 
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import StoredManifest
@@ -21,15 +19,16 @@ from entrepot.metadata.sql import sqlite_writer
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.sqlite import SqliteMetadata
 from entrepot.metadata.sql.sqlite_reader import LoopAllowance
+from tests.drivers.metadata.child import Child, push_unit
+from tests.drivers.metadata.material import REPOSITORY, TAG, fact, push_manifest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from entrepot.metadata.store import Transaction
     from tests.drivers.metadata.counting import CountingObserver
     from tests.drivers.metadata.raw_database import RawDatabase
-
-    from entrepot.metadata.store import Transaction
 
 
 @pytest.fixture
@@ -135,6 +134,7 @@ async def test_slow_point_reads_move_to_threads_and_come_back(store: SqliteMetad
     on_loop = store._reader._loop_connection
     seen: list[int] = []
     on_loop.set_trace_callback(lambda _: seen.append(threading.get_ident()))
+    store._reader._allowance = LoopAllowance(itertools.count().__next__)
     store._reader._allowance.record(0.0, 1e9)
 
     await store.manifests.find_by_tag(REPOSITORY, TAG)
@@ -146,7 +146,7 @@ async def test_slow_point_reads_move_to_threads_and_come_back(store: SqliteMetad
 
 
 def test_the_allowance_of_the_loop_is_a_moving_average() -> None:
-    allowance = LoopAllowance()
+    allowance = LoopAllowance(itertools.count().__next__)
     now = 100.0
     for _ in range(1000):
         allowance.record(now, now + 0.0005)
@@ -157,6 +157,13 @@ def test_the_allowance_of_the_loop_is_a_moving_average() -> None:
         allowance.record(now, now + 0.004)
     assert not allowance.allows(now + 0.5)
     assert allowance.allows(now + 2)
+
+
+def test_waiting_for_a_processor_is_not_a_slow_disk() -> None:
+    allowance = LoopAllowance(lambda: 7)
+    for _ in range(100):
+        allowance.record(100.0, 101.0)
+    assert allowance.allows(101.0)
 
 
 async def test_a_busy_file_moves_a_point_read_to_a_thread(

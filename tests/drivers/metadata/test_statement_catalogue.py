@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import pytest
 import pytest_asyncio
-from tests.drivers.metadata.raw_database import RawDatabase
-from tests.drivers.metadata.seeded_rows import seed
 
 from entrepot.metadata.sql.catalogue import POINT_READS, STATEMENTS, render_statement_catalogue
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.statements import Dialect, Statement, render
+from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.drivers.metadata.seeded_rows import seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ async def postgres_database(postgres_server: PostgresServer) -> RawDatabase:
 
 async def _seeded(url: str) -> RawDatabase:
     database = RawDatabase(url)
-    await initialise_if_empty(url, str)
+    await initialise_if_empty(url, unheard)
     await seed(database)
     return database
 
@@ -112,13 +112,15 @@ async def test_a_page_is_read_in_the_order_of_an_index(
                 f"EXPLAIN QUERY PLAN {rendered.sql}", [None] * len(rendered.parameters)
             ).fetchall()
         assert not [step for *_, step in steps if "TEMP B-TREE" in step]
-        for_postgres = render(statement, "postgresql")
-        values = {"repository": "'name1'", "after": "'t1'", "rows": "10", "older_than": "0"}
-        text = re.sub(
-            r"\$(\d+)", lambda match: values[for_postgres.parameters[int(match[1]) - 1]], for_postgres.sql
-        )
-        plan = await postgres_database.fetch(f"EXPLAIN {text}")
+        plan = await postgres_database.fetch(f"EXPLAIN {_with_values(statement)}")
         assert not [step for (step,) in plan if re.search(r"\bSort\b", step)], plan
+
+
+def _with_values(statement: Statement) -> str:
+    """Return a listing with literals in place of its parameters."""
+    rendered = render(statement, "postgresql")
+    values = {"repository": "'name1'", "after": "'t1'", "rows": "10", "older_than": "0"}
+    return re.sub(r"\$(\d+)", lambda match: values[rendered.parameters[int(match[1]) - 1]], rendered.sql)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
+from entrepot.metadata.errors import UnknownManifestError
+from entrepot.metadata.records import Missing, StoredManifest, TagPage
 from tests.drivers.metadata.material import (
     ALICE,
     BOB,
@@ -15,13 +18,9 @@ from tests.drivers.metadata.material import (
     tag_manifest,
 )
 
-from entrepot.metadata.errors import UnknownManifestError
-from entrepot.metadata.records import Missing, StoredManifest, TagPage
-
 if TYPE_CHECKING:
-    from tests.drivers.metadata.raw_database import RawDatabase
-
     from entrepot.metadata.store import Metadata, Transaction
+    from tests.drivers.metadata.raw_database import RawDatabase
 
 _HISTORY = "SELECT name, digest, previous_digest, actor FROM tag_history ORDER BY id"
 

@@ -7,18 +7,17 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.drivers.metadata.child import push_unit
-from tests.drivers.metadata.material import ALICE, REPOSITORY, fact, new_blob
 
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError, UnitRejectedError
+from tests.drivers.metadata.child import push_unit
+from tests.drivers.metadata.material import ALICE, REPOSITORY, fact, new_blob
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from entrepot.metadata.store import Metadata, Transaction
     from tests.drivers.metadata.counting import CountingObserver
     from tests.drivers.metadata.raw_database import RawDatabase
-
-    from entrepot.metadata.store import Metadata, Transaction
 
 _TABLES = (
     "projects",
@@ -33,7 +32,7 @@ _TABLES = (
 
 
 async def _row_counts(database: RawDatabase) -> dict[str, int]:
-    return {table: await database.value(f"SELECT count(*) FROM {table}") for table in _TABLES}
+    return {table: await database.count(table) for table in _TABLES}
 
 
 async def test_a_unit_is_durable_when_its_result_is_there(metadata: Metadata, database: RawDatabase) -> None:

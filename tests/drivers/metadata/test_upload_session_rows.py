@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.drivers.metadata.material import ALICE, BOB, REPOSITORY, new_session, push_manifest
 
 from entrepot.metadata.records import Missing, UploadLease, UploadProgress, UploadSession
+from tests.drivers.metadata.material import ALICE, BOB, REPOSITORY, new_session, push_manifest
 
 if TYPE_CHECKING:
-    from tests.drivers.metadata.raw_database import RawDatabase
-
     from entrepot.metadata.store import Metadata, Transaction
+    from tests.drivers.metadata.raw_database import RawDatabase
 
 _OWNER = "process-1"
 _OTHER = "process-2"

@@ -53,7 +53,7 @@ FULL = Settings(
         driver="s3",
         s3=S3Settings(bucket="blobs", access_key="id", secret_key=Secret("canary"), path_style=False),
     ),
-    cache=CacheSettings(manifest_bytes=0),
+    cache=CacheSettings(small_blob_bytes=0),
     log=LogSettings(level="debug", format="console"),
 )
 
@@ -96,7 +96,7 @@ def test_rows_read_as_documented() -> None:
     """Cells of the table are ready to print: sizes with unit, choices spelled out, secrets marked."""
     rows = {row.key: row for row in setting_documentation()}
 
-    assert rows["cache.manifest_bytes"].default == "32MiB"
+    assert rows["cache.small_blob_bytes"].default == "32MiB"
     assert rows["log.level"].value_type == "debug or info or warning or error"
     assert rows["storage.s3.path_style"].default == "true"
     assert rows["http.drain_timeout_seconds"].default == "30"
@@ -166,10 +166,10 @@ def test_a_missing_file_for_children_is_named(tmp_path: Path) -> None:
 def test_changed_keys() -> None:
     """A reload can tell what changed."""
     other = msgspec.structs.replace(
-        PLAIN, log=LogSettings(level="debug"), cache=CacheSettings(manifest_bytes=1)
+        PLAIN, log=LogSettings(level="debug"), cache=CacheSettings(small_blob_bytes=1)
     )
 
-    assert changed_keys(PLAIN, other) == ("cache.manifest_bytes", "log.level")
+    assert changed_keys(PLAIN, other) == ("cache.small_blob_bytes", "log.level")
     assert changed_keys(FULL, FULL) == ()
 
 

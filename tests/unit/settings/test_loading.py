@@ -153,9 +153,9 @@ def test_data_directory_depends_on_who_starts(
             "access.insecure_anonymous (file TMP/entrepot.toml): expected true or false, found a string",
         ),
         (
-            "[cache]\nmanifest_bytes = [1]\n",
+            "[cache]\nsmall_blob_bytes = [1]\n",
             (
-                "cache.manifest_bytes (file TMP/entrepot.toml): "
+                "cache.small_blob_bytes (file TMP/entrepot.toml): "
                 "expected a size as 8MiB or a number of bytes, found a list"
             ),
         ),
@@ -240,9 +240,9 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes | None, expe
             "uploads.lease_seconds (environment ENTREPOT_UPLOADS_LEASE_SECONDS): inf is not a finite number",
         ),
         (
-            {"ENTREPOT_CACHE_MANIFEST_BYTES": "8mib"},
+            {"ENTREPOT_CACHE_SMALL_BLOB_BYTES": "8mib"},
             (
-                "cache.manifest_bytes (environment ENTREPOT_CACHE_MANIFEST_BYTES): '8mib' is not a size; "
+                "cache.small_blob_bytes (environment ENTREPOT_CACHE_SMALL_BLOB_BYTES): '8mib' is not a size; "
                 "write bytes or a whole number with KiB, MiB, GiB, TiB, kB, MB, GB or TB"
             ),
         ),

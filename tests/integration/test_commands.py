@@ -118,14 +118,14 @@ def test_settings_show_says_what_and_whence(tmp_path: Path) -> None:
     result = run(
         tmp_path,
         *("settings", "show", "--config", str(config), "--listen", "127.0.0.1:6000"),
-        ENTREPOT_CACHE_MANIFEST_BYTES="8MiB",
+        ENTREPOT_CACHE_SMALL_BLOB_BYTES="8MiB",
     )
 
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in result.stdout.splitlines()}
     assert result.returncode == 0
     assert rows["KEY"] == ["VALUE", "ORIGIN"]
     assert rows["log.level"] == ["debug", f"file {config}"]
-    assert rows["cache.manifest_bytes"] == ["8MiB", "environment ENTREPOT_CACHE_MANIFEST_BYTES"]
+    assert rows["cache.small_blob_bytes"] == ["8MiB", "environment ENTREPOT_CACHE_SMALL_BLOB_BYTES"]
     assert rows["http.listen"] == ["127.0.0.1:6000", "flag http.listen"]
     assert rows["log.format"] == ["json", "default"]
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from cyclopts import Parameter
 
 from entrepot import __version__
+from entrepot.observability.structlog_import import import_structlog
 from entrepot.ops.options import (
     ConfigOption,
     DataOption,
@@ -17,7 +18,6 @@ from entrepot.ops.options import (
     load_with_flags,
     make_flags,
 )
-from entrepot.processes import parent
 from entrepot.processes.data_directory import RUN_DIRECTORY
 from entrepot.settings import (
     Settings,
@@ -57,6 +57,9 @@ def serve(
         print(line, file=sys.stderr)
     if _is_for_a_person(settings):
         print(render_greeting(settings), file=sys.stderr, flush=True)
+    import_structlog()
+    from entrepot.processes import parent  # noqa: PLC0415  # imports structlog, which was to be imported first
+
     return parent.run(settings, reload_settings=lambda: load_with_flags(config, flags).settings)
 
 

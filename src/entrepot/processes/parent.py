@@ -101,7 +101,7 @@ class _Parent:
         self._reload_settings = reload_settings
         self._plans = _make_plans(claim, factories)
         hooks = KeeperHooks(self._start_process, self._forget_metrics_of, self._note_refusal)
-        self._keepers = {role: Keeper(role, hooks) for role in (Role.OPS, Role.BACKGROUND, Role.HTTP)}
+        self._keepers = {role: Keeper(role, hooks) for role in (Role.HTTP, Role.BACKGROUND, Role.OPS)}
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._reload = asyncio.Event()

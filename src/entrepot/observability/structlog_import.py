@@ -6,6 +6,7 @@ writes JSON lines, and it stands between a start and the first answer.
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 __all__ = ["import_structlog"]
@@ -17,6 +18,6 @@ def import_structlog() -> None:
         return
     sys.modules["rich"] = None  # type: ignore[assignment]  # a documented value, unknown to the stubs
     try:
-        import structlog  # noqa: F401, PLC0415  # for its effect, at this very moment
+        importlib.import_module("structlog")
     finally:
         del sys.modules["rich"]

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; any failed request ends it with an error and without a table."""
     chosen = _read_arguments(arguments)
     scale = QUICK if chosen.quick else FULL
+    if chosen.rounds is not None:
+        scale = replace(scale, rounds=chosen.rounds, transfer_rounds=chosen.rounds)
     cores = parse_cores(chosen.server_cores, chosen.client_cores)
     output = ROOT / "docs" / "performance" if chosen.write_docs else chosen.output
     chosen.scratch.mkdir(parents=True, exist_ok=True)
@@ -61,6 +64,7 @@ def _read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", default=[], metavar="KEY", help="rows to measure (repeatable)"
     )
+    parser.add_argument("--rounds", type=int, help="rounds per measurement, instead of the scale's own")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench", help="where the results go")
     parser.add_argument(
         "--write-docs", action="store_true", help="write the results to docs/performance instead"

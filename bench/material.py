@@ -22,6 +22,7 @@ MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"
 _LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 _LAYERS_PER_MANIFEST: Final = 10
+_PIECE_BYTES: Final = 16 * 1024 * 1024
 _SEED: Final = 20_261_123
 
 
@@ -68,8 +69,10 @@ class Material:
             yield chance.randbytes(self.scale.small_blob_bytes)
 
     def large_blob(self) -> bytes:
-        """Return the large blob."""
-        return random.Random(_SEED + 1).randbytes(self.scale.large_blob_bytes)  # noqa: S311 - not secret
+        """Return the large blob, made in pieces: `randbytes` overflows at 256 MiB."""
+        chance = random.Random(_SEED + 1)  # noqa: S311 - not secret
+        whole, rest = divmod(self.scale.large_blob_bytes, _PIECE_BYTES)
+        return b"".join([*(chance.randbytes(_PIECE_BYTES) for _ in range(whole)), chance.randbytes(rest)])
 
     def absent_digests(self) -> list[str]:
         """Return digests that no server has."""

@@ -17,6 +17,7 @@ import pytest
 from tests.docs.pages import load_page
 from tests.plumbing.skips import require_program
 from tests.processes.certificates import make_certificate
+from tests.processes.running import wait_for
 from tests.running.entrepot import RunningEntrepot
 
 if TYPE_CHECKING:
@@ -115,11 +116,16 @@ def test_the_request_id_of_nginx_stands_in_the_log(proxied: Proxied) -> None:
     with proxied.client() as client:
         reply = client.get("/v2/demo/nothing/tags/list")
 
-    lines = [
-        line
-        for line in proxied.registry.events("request.completed")
-        if line.get("request.id") == reply.headers["x-request-id"]
-    ]
+    # The line is written after the answer was sent.
+    lines = wait_for(
+        lambda: [
+            line
+            for line in proxied.registry.events("request.completed")
+            if line.get("request.id") == reply.headers["x-request-id"]
+        ],
+        5,
+        proxied.registry.log_text,
+    )
     assert [(line["path"], line["status"], line["address"]) for line in lines] == [
         ("/v2/demo/nothing/tags/list", 404, "127.0.0.1")
     ]

@@ -89,10 +89,6 @@ class Request:
             return True
         return any(key in _FORWARDING_HEADERS for key, _ in self._headers)
 
-    def has_body(self) -> bool:
-        """Return whether the headers announce a body of at least one byte or of unknown length."""
-        return self.header(b"transfer-encoding") is not None or self.content_length() not in (None, 0)
-
     def content_length(self) -> int | None:
         """Return the announced length in bytes, `None` when there is none.
 

@@ -21,13 +21,7 @@ from entrepot.metadata.sql.transaction import SqlReaders
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from entrepot.metadata.sql.blobs import SqlBlobReader
-    from entrepot.metadata.sql.instance import SqlInstanceReader
-    from entrepot.metadata.sql.manifests import SqlManifestReader
-    from entrepot.metadata.sql.outbox import SqlOutboxReader
     from entrepot.metadata.sql.statements import RenderedStatement, Row, Statement, StatementObserver, Value
-    from entrepot.metadata.sql.tags import SqlTagReader
-    from entrepot.metadata.sql.upload_sessions import SqlUploadSessionReader
     from entrepot.metadata.store import Transaction
 
 __all__ = ["PostgresMetadata", "PostgresReader"]
@@ -86,7 +80,7 @@ class PostgresReader:
             return [tuple(record) for record in await connection.fetch(sql, *arguments)]
 
 
-class PostgresMetadata:
+class PostgresMetadata(SqlReaders):
     """Implements :class:`entrepot.metadata.store.Metadata`."""
 
     def __init__(
@@ -98,7 +92,7 @@ class PostgresMetadata:
         statements = render_all(STATEMENTS, "postgresql")
         self._pool = pool
         self._units = PostgresUnits(pool, statements, statement_timeout_seconds, observer)
-        self._readers = SqlReaders.over(PostgresReader(pool, statements, statement_timeout_seconds, observer))
+        super().__init__(PostgresReader(pool, statements, statement_timeout_seconds, observer))
 
     @classmethod
     async def connect(
@@ -130,36 +124,6 @@ class PostgresMetadata:
         except DRIVER_ERRORS as error:
             raise translate_error(error) from error
         return cls(pool, statement_timeout_seconds, observer)
-
-    @property
-    def manifests(self) -> SqlManifestReader:
-        """See the protocol."""
-        return self._readers.manifests
-
-    @property
-    def blobs(self) -> SqlBlobReader:
-        """See the protocol."""
-        return self._readers.blobs
-
-    @property
-    def tags(self) -> SqlTagReader:
-        """See the protocol."""
-        return self._readers.tags
-
-    @property
-    def upload_sessions(self) -> SqlUploadSessionReader:
-        """See the protocol."""
-        return self._readers.upload_sessions
-
-    @property
-    def outbox(self) -> SqlOutboxReader:
-        """See the protocol."""
-        return self._readers.outbox
-
-    @property
-    def instance(self) -> SqlInstanceReader:
-        """See the protocol."""
-        return self._readers.instance
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """See the protocol."""

@@ -16,13 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from entrepot.metadata.sql.blobs import SqlBlobReader
-    from entrepot.metadata.sql.instance import SqlInstanceReader
-    from entrepot.metadata.sql.manifests import SqlManifestReader
-    from entrepot.metadata.sql.outbox import SqlOutboxReader
     from entrepot.metadata.sql.statements import StatementObserver
-    from entrepot.metadata.sql.tags import SqlTagReader
-    from entrepot.metadata.sql.upload_sessions import SqlUploadSessionReader
     from entrepot.metadata.store import Transaction
 
 __all__ = ["SqliteMetadata"]
@@ -34,7 +28,7 @@ _LARGE_LOG_BYTES: Final = 64 * 1024 * 1024
 """Beyond this the log is not only copied back but cut, which lets writers wait for a moment."""
 
 
-class SqliteMetadata:
+class SqliteMetadata(SqlReaders):
     """Implements :class:`entrepot.metadata.store.Metadata`. Any number of processes may have the file open."""
 
     def __init__(
@@ -49,38 +43,8 @@ class SqliteMetadata:
         self._log = path.with_name(f"{path.name}-wal")
         self._reader = SqliteReader(path, statement_timeout_seconds, observer)
         self._writer = SqliteWriter(path, observer)
-        self._readers = SqlReaders.over(self._reader)
+        super().__init__(self._reader)
         self._closed = False
-
-    @property
-    def manifests(self) -> SqlManifestReader:
-        """See the protocol."""
-        return self._readers.manifests
-
-    @property
-    def blobs(self) -> SqlBlobReader:
-        """See the protocol."""
-        return self._readers.blobs
-
-    @property
-    def tags(self) -> SqlTagReader:
-        """See the protocol."""
-        return self._readers.tags
-
-    @property
-    def upload_sessions(self) -> SqlUploadSessionReader:
-        """See the protocol."""
-        return self._readers.upload_sessions
-
-    @property
-    def outbox(self) -> SqlOutboxReader:
-        """See the protocol."""
-        return self._readers.outbox
-
-    @property
-    def instance(self) -> SqlInstanceReader:
-        """See the protocol."""
-        return self._readers.instance
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """See the protocol."""

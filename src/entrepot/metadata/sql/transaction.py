@@ -45,25 +45,13 @@ class SqlTransaction:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class SqlReaders:
-    """The readers of all aggregates, as :class:`entrepot.metadata.store.Metadata` offers them."""
+    """The readers of all aggregates on one executor; the engines offer them by deriving from this."""
 
-    manifests: SqlManifestReader
-    blobs: SqlBlobReader
-    tags: SqlTagReader
-    upload_sessions: SqlUploadSessionReader
-    outbox: SqlOutboxReader
-    instance: SqlInstanceReader
-
-    @classmethod
-    def over(cls, executor: ReadExecutor) -> SqlReaders:
-        """Build all readers on one executor."""
-        return cls(
-            SqlManifestReader(executor),
-            SqlBlobReader(executor),
-            SqlTagReader(executor),
-            SqlUploadSessionReader(executor),
-            SqlOutboxReader(executor),
-            SqlInstanceReader(executor),
-        )
+    def __init__(self, executor: ReadExecutor) -> None:
+        self.manifests = SqlManifestReader(executor)
+        self.blobs = SqlBlobReader(executor)
+        self.tags = SqlTagReader(executor)
+        self.upload_sessions = SqlUploadSessionReader(executor)
+        self.outbox = SqlOutboxReader(executor)
+        self.instance = SqlInstanceReader(executor)

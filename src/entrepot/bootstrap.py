@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from entrepot.blobstore.driver import BlobStore
+    from entrepot.blobstore.s3.options import S3Options
     from entrepot.distribution_api.asgi import ASGIApplication, Receive, Scope, Send
     from entrepot.metadata.store import Metadata, Transaction
 
@@ -56,6 +57,7 @@ __all__ = [
     "open_services",
     "open_stores",
     "prepare_metadata",
+    "s3_options",
 ]
 
 _log: Any = structlog.get_logger()
@@ -121,24 +123,28 @@ async def _open_blobs(settings: Settings) -> BlobStore:
 
 async def _open_s3(settings: Settings) -> BlobStore:
     # A registry on a local disk need not pay for the SDK: 30 MB of memory and half a second at the start.
-    from entrepot.blobstore.s3.options import S3Options  # noqa: PLC0415  # see above
     from entrepot.blobstore.s3.store import S3BlobStore  # noqa: PLC0415  # see above
 
-    chosen = settings.storage.s3
-    store = S3BlobStore(
-        S3Options(
-            bucket=chosen.bucket,
-            endpoint_url=chosen.endpoint,
-            region=chosen.region,
-            access_key_id=chosen.access_key,
-            secret_access_key=chosen.secret_key.reveal(),
-            path_style=chosen.path_style,
-            prefix=chosen.prefix,
-            part_bytes=chosen.part_size_bytes,
-        )
-    )
+    store = S3BlobStore(s3_options(settings))
     await store.prepare()
     return store
+
+
+def s3_options(settings: Settings) -> S3Options:
+    """Return what the S3 driver needs to know, from the settings."""
+    from entrepot.blobstore.s3.options import S3Options  # noqa: PLC0415  # its package loads the SDK
+
+    chosen = settings.storage.s3
+    return S3Options(
+        bucket=chosen.bucket,
+        endpoint_url=chosen.endpoint,
+        region=chosen.region,
+        access_key_id=chosen.access_key,
+        secret_access_key=chosen.secret_key.reveal(),
+        path_style=chosen.path_style,
+        prefix=chosen.prefix,
+        part_bytes=chosen.part_size_bytes,
+    )
 
 
 @contextlib.asynccontextmanager

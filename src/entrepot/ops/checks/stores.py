@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from entrepot.kernel.errors import EntrepotError
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
@@ -62,23 +63,11 @@ def check_object_store(settings: Settings) -> Finding:
 
 
 async def _try_object_store(settings: Settings) -> None:
-    from entrepot.blobstore.s3 import S3BlobStore, S3Options  # noqa: PLC0415 - loads the client; only when asked
+    from entrepot.blobstore.s3 import S3BlobStore  # noqa: PLC0415 - loads the client; only when asked
+    from entrepot.bootstrap import s3_options  # noqa: PLC0415 - as above
 
-    chosen = settings.storage.s3
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        store = S3BlobStore(
-            S3Options(
-                endpoint_url=chosen.endpoint,
-                region=chosen.region,
-                bucket=chosen.bucket,
-                prefix=chosen.prefix,
-                access_key_id=chosen.access_key,
-                secret_access_key=chosen.secret_key.reveal(),
-                path_style=chosen.path_style,
-                part_bytes=chosen.part_size_bytes,
-                attempt_count=2,  # a person is waiting
-            )
-        )
+        store = S3BlobStore(replace(s3_options(settings), attempt_count=2))  # a person is waiting
         try:
             await store.check()
         finally:

@@ -12,22 +12,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench.cluster import cluster_row, running_cluster
 from bench.cores import parse_cores
+from bench.encrypted import encrypted_rows
 from bench.kinds import build_docker_registry, build_entrepot, build_nginx
+from bench.lists import list_rows
 from bench.loading import lay_down_files, load_registry, verify_registry
 from bench.material import Material
 from bench.measurements import Measurements
 from bench.medium import describe_machine, describe_medium, measure_medium, read_version
 from bench.processes import resident_memory
+from bench.pushing import growth_row
 from bench.report import Report, write_report
 from bench.rounds import take_rounds
 from bench.scale import FULL, QUICK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bench.cores import Cores
     from bench.loading import Loaded
+    from bench.rounds import Measurement, Row
     from bench.scale import Scale
     from bench.servers import Server
 
@@ -94,11 +99,37 @@ def _run(scale: Scale, cores: Cores, directory: Path, only: list[str]) -> Report
         rows = [take_rounds(measurement, print) for measurement in chosen]
         time.sleep(_REST_SECONDS)
         memory = {server.name: resident_memory(server.pid) for server in (entrepot, docker_registry)}
+        rows.extend(_rows_of_other_servers(material, directory, cores, entrepot, only))
         if not only or "start" in only:
             rows.append(take_rounds(measurements.of_starting(), print))
         configurations = {server.name: server.configuration for server in (entrepot, docker_registry, nginx)}
     local_paths = {str(directory): "/SCRATCH", str(ROOT): "/CHECKOUT"}
     return Report(scale, facts, rows, memory, configurations, local_paths)
+
+
+def _rows_of_other_servers(
+    material: Material, directory: Path, cores: Cores, entrepot: Server, only: list[str]
+) -> Iterator[Row]:
+    """Take the rows that need a server of their own, each server for as long as its rows take."""
+
+    def wanted(family: str) -> bool:
+        return not only or any(key.startswith(family) for key in only)
+
+    def take(measurements: Iterable[Measurement]) -> Iterator[Row]:
+        for measurement in measurements:
+            if not only or measurement.key in only:
+                yield take_rounds(measurement, print)
+
+    if wanted("large-get-tls"):
+        with ExitStack() as running:
+            yield from take(encrypted_rows(material, directory / "encrypted", cores, running))
+    if wanted("list-"):
+        with ExitStack() as running:
+            yield from take(list_rows(material.scale, directory / "lists", cores, running))
+    if wanted("cluster-"):
+        with running_cluster(material, directory / "cluster", cores) as nodes:
+            yield from take([cluster_row(material, nodes, directory, cores)])
+    yield from take([growth_row(material.scale, entrepot, cores)])
 
 
 def _load(server: Server, material: Material) -> Loaded:

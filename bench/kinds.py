@@ -37,21 +37,23 @@ http {{
     access_log {directory}/nginx-access.log;
     default_type application/octet-stream;
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{ssl};{encryption}
         root {directory}/nginx-files;
     }}
 }}
 """
 
 
-def build_entrepot(directory: Path) -> Server:
-    """Return Entrepot with its defaults: SQLite and the file system below `directory`."""
+def build_entrepot(directory: Path, sections: str = "", *, is_encrypted: bool = False) -> Server:
+    """Return Entrepot with its defaults, SQLite and the file system below `directory`, and what `sections` change."""
+    directory.mkdir(exist_ok=True)
     port = find_free_port()
     configuration = directory / "entrepot.toml"
     text = (
         f'[data]\ndirectory = "{directory}/entrepot-data"\n'
         f'[http]\nlisten = "127.0.0.1:{port}"\n'
         f'[ops]\nlisten = "127.0.0.1:{find_free_port()}"\n'
+        f"{sections}"
     )
     configuration.write_text(text)
     program = (sys.executable, "-m", "entrepot")
@@ -67,6 +69,7 @@ def build_entrepot(directory: Path) -> Server:
         port,
         directory,
         configuration={"entrepot.toml": text, "entrepot settings show": shown},
+        is_encrypted=is_encrypted,
     )
 
 
@@ -105,12 +108,18 @@ def adapt_debian_configuration(packaged: str, address: str, root: Path) -> str:
     return text
 
 
-def build_nginx(directory: Path) -> Server:
-    """Return nginx serving `directory`/nginx-files by sendfile; its files are laid down by `material`."""
+def build_nginx(directory: Path, encryption: str = "") -> Server:
+    """Return nginx serving `directory`/nginx-files by sendfile; its files are laid down by `material`.
+
+    `encryption` holds the lines of its configuration that name certificate and key, if it is to use TLS.
+    """
+    directory.mkdir(exist_ok=True)
     port = find_free_port()
     text = _NGINX_CONFIGURATION.format(
         directory=directory,
         port=port,
+        ssl=" ssl" if encryption else "",
+        encryption=f"\n        {encryption}" if encryption else "",
         user=pwd.getpwuid(
             os.getuid()
         ).pw_name,  # else workers of root become nobody, who may not read the files
@@ -127,4 +136,5 @@ def build_nginx(directory: Path) -> Server:
         directory,
         configuration={"nginx.conf": text},
         ready_path="/ready",
+        is_encrypted=bool(encryption),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from bench.material import BLOB_REPOSITORY, MANIFEST_REPOSITORY, MANIFEST_TYPE, digest_of
+from bench.servers import connect
 
 if TYPE_CHECKING:
+    import http.client
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Loaded", "PushError", "RegistryConnection", "lay_down_files", "load_registry", "verify_registry"]
 
+_TIMEOUT_SECONDS: Final = 120
 _LOADERS: Final = 8
 _BATCH: Final = 64
 _SAMPLE_EVERY: Final = 97
@@ -49,10 +51,11 @@ class RegistryConnection:
     """A connection that is kept open, for one thread."""
 
     port: int
+    is_encrypted: bool = False
     _connection: http.client.HTTPConnection = field(init=False)
 
     def __post_init__(self) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        self._connection = connect(self.port, _TIMEOUT_SECONDS, is_encrypted=self.is_encrypted)
 
     def push_blob(self, repository: str, content: bytes) -> str:
         """Upload a blob with POST and PUT; return its digest."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.images import ImageSource, copy_image
@@ -16,9 +12,11 @@ from bench.material import BLOB_REPOSITORY, MANIFEST_REPOSITORY, tag_of
 from bench.rounds import Measurement, Sample
 from bench.small_requests import SmallLoad, run_wrk
 from bench.statistics_of_rounds import sample_zipf, scatter_misses
+from bench.transferring import run_client, run_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from bench.cores import Cores
     from bench.loading import Loaded
@@ -30,7 +28,6 @@ __all__ = ["Measurements"]
 _REQUESTS_LISTED: Final = 20_000
 _MISS_SHARE: Final = 0.1
 _SEED: Final = 7
-_ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,8 @@ class Measurements:
 
         def take(server: Server) -> Sample:
             before = server.cpu_seconds()
-            answer = self._run_client(
+            answer = run_client(
+                self.cores,
                 "bench.head_client",
                 *("--port", str(server.port), "--paths", str(listed), "--status", str(status)),
                 *("--connections", str(scale.connections), "--seconds", str(scale.load_seconds)),
@@ -150,7 +148,6 @@ class Measurements:
 
     def _transfer(self, direction: str, at_once: int, title: str, bar: float, against: str) -> Measurement:
         scale = self.material.scale
-        total = scale.large_blob_bytes * at_once
 
         def take(server: Server) -> Sample:
             path = _blob_path(self.loaded.large_digest)
@@ -159,13 +156,7 @@ class Measurements:
                 os.sync()  # what an earlier upload left to write must not slow this one down
             elif server is self.nginx:
                 path = _file_path(path)
-            before = server.cpu_seconds()
-            answer = self._run_client(
-                "bench.transfer_client",
-                *(direction, "--port", str(server.port), "--path", path),
-                *("--bytes", str(scale.large_blob_bytes), "--at-once", str(at_once)),
-            )
-            return Sample(total / answer["seconds"] / 1e6, total, server.cpu_seconds() - before)
+            return run_transfer(server, direction, path, scale.large_blob_bytes, at_once, self.cores)
 
         servers = self._everyone if direction == "get" else self._registries
         key = f"large-{direction}-{at_once}"
@@ -223,12 +214,6 @@ class Measurements:
         return Measurement(
             "start", title, "s", rounds, self._registries, take, more_is_better=False, limit=1.5
         )
-
-    def _run_client(self, module: str, *arguments: str) -> dict[str, float]:
-        command = self.cores.pin_client(sys.executable, "-m", module, *arguments)
-        finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=_ROOT)
-        answer: dict[str, float] = json.loads(finished.stdout)
-        return answer
 
 
 def _manifest_path(reference: str) -> str:

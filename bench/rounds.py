@@ -30,7 +30,8 @@ class Sample:
 class Measurement:
     """What is measured, how often, on which servers.
 
-    `bar` is the ratio to reach beside `bar_against`; `limit` is the figure of our own that must not be passed.
+    `bar` is the ratio to reach beside `bar_against`; `limit` is the figure of our own that must not be passed. Both
+    are asked of `subject`, which is Entrepot in one shape or another.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Measurement:
     bar: float | None = None
     bar_against: str = "docker-registry"
     limit: float | None = None
+    subject: str = "entrepot"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ class Scale:
 
     `tag_count` manifests and `small_blob_count` blobs of 16 KiB are loaded into every server. Each measurement is
     taken `rounds` times per server, the servers taking turns; transfers of large blobs and images `transfer_rounds`
-    times. A round of small requests lasts `load_seconds`.
+    times. A round of small requests lasts `load_seconds`. The lists have `listed_tags` tags in one repository,
+    `listed_others` repositories and as many referrers of one manifest. `pushed_blob_bytes` is the size of the blobs
+    that are pushed while memory is watched.
     """
 
     name: str
@@ -31,6 +33,9 @@ class Scale:
     connections: int = 16
     small_blob_bytes: int = 16 * 1024
     start_rounds: int = 3
+    listed_tags: int = 100_000
+    listed_others: int = 10_000
+    pushed_blob_bytes: int = 2 * 1024 * _MEBIBYTE
 
 
 FULL: Final = Scale(
@@ -56,4 +61,7 @@ QUICK: Final = Scale(
     image_layer_count=10,
     image_layer_bytes=2_000_000,
     start_rounds=2,
+    listed_tags=2_000,
+    listed_others=1_000,
+    pushed_blob_bytes=64 * _MEBIBYTE,
 )

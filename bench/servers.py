@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from bench.cores import Cores
 
-__all__ = ["Server", "ServerError", "find_free_port"]
+__all__ = ["Server", "ServerError", "connect", "find_free_port"]
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 40.0
@@ -41,12 +42,14 @@ class Server:
         *,
         configuration: Mapping[str, str],
         ready_path: str = "/v2/",
+        is_encrypted: bool = False,
     ) -> None:
         self.name = name
         self.port = port
         self.configuration = dict(configuration)
         self._command = command
         self._ready_path = ready_path
+        self.is_encrypted = is_encrypted
         self._log = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -100,13 +103,24 @@ class Server:
         return self._log.read_text(errors="replace")[-4000:] if self._log.exists() else ""
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_START_SECONDS)
-        with contextlib.closing(connection):
+        with contextlib.closing(
+            connect(self.port, _START_SECONDS, is_encrypted=self.is_encrypted)
+        ) as connection:
             try:
                 connection.request("GET", self._ready_path)
                 return connection.getresponse().status == 200
             except (OSError, http.client.HTTPException):
                 return False
+
+
+def connect(port: int, timeout_seconds: float, *, is_encrypted: bool) -> http.client.HTTPConnection:
+    """Return a connection to a server on this machine; whose certificate it has is not asked."""
+    if not is_encrypted:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout_seconds, context=context)
 
 
 def find_free_port() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import http.client
 import json
 import secrets
 import sys
@@ -14,7 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from bench.servers import connect
+
 if TYPE_CHECKING:
+    import http.client
     from collections.abc import Callable
 
 __all__ = ["main"]
@@ -32,11 +34,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--path", required=True, help="what to get, or where to begin uploads")
     parser.add_argument("--bytes", type=int, required=True, help="size of each blob")
     parser.add_argument("--at-once", type=int, required=True)
+    parser.add_argument("--tls", action="store_true")
     chosen = parser.parse_args(arguments)
     if chosen.direction == "get":
-        moves = [_prepare_get(chosen.port, chosen.path, chosen.bytes) for _ in range(chosen.at_once)]
+        moves = [_prepare_get(_connect(chosen), chosen.path, chosen.bytes) for _ in range(chosen.at_once)]
     else:
-        moves = _prepare_puts(chosen.port, chosen.path, chosen.bytes, chosen.at_once)
+        moves = _prepare_puts([_connect(chosen) for _ in range(chosen.at_once)], chosen.path, chosen.bytes)
     json.dump({"seconds": _run_together(moves)}, sys.stdout)
     return 0
 
@@ -57,8 +60,7 @@ def _run_together(moves: list[Callable[[], None]]) -> float:
         return time.perf_counter() - began
 
 
-def _prepare_get(port: int, path: str, size: int) -> Callable[[], None]:
-    connection = _connect(port)
+def _prepare_get(connection: http.client.HTTPConnection, path: str, size: int) -> Callable[[], None]:
     buffer = bytearray(_BUFFER_BYTES)
 
     def get() -> None:
@@ -73,14 +75,19 @@ def _prepare_get(port: int, path: str, size: int) -> Callable[[], None]:
     return get
 
 
-def _prepare_puts(port: int, path: str, size: int, count: int) -> list[Callable[[], None]]:
+def _prepare_puts(
+    connections: list[http.client.HTTPConnection], path: str, size: int
+) -> list[Callable[[], None]]:
     """Make blobs that no server has seen: their first bytes differ, the rest is shared to spare memory."""
     rest = memoryview(secrets.token_bytes(size - _STAMP_BYTES))
-    return [_prepare_put(port, path, secrets.token_bytes(_STAMP_BYTES), rest) for _ in range(count)]
+    return [
+        _prepare_put(connection, path, secrets.token_bytes(_STAMP_BYTES), rest) for connection in connections
+    ]
 
 
-def _prepare_put(port: int, path: str, stamp: bytes, rest: memoryview) -> Callable[[], None]:
-    connection = _connect(port)
+def _prepare_put(
+    connection: http.client.HTTPConnection, path: str, stamp: bytes, rest: memoryview
+) -> Callable[[], None]:
     hasher = hashlib.sha256(stamp)
     hasher.update(rest)
     digest = f"sha256:{hasher.hexdigest()}"
@@ -101,8 +108,8 @@ def _prepare_put(port: int, path: str, stamp: bytes, rest: memoryview) -> Callab
     return put
 
 
-def _connect(port: int) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
+def _connect(chosen: argparse.Namespace) -> http.client.HTTPConnection:
+    connection = connect(chosen.port, _TIMEOUT_SECONDS, is_encrypted=chosen.tls)
     connection.connect()
     return connection
 

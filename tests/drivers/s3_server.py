@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["S3Server", "s3_server"]
+__all__ = ["S3Server", "running_s3_server", "s3_server"]
 
 _START_SECONDS: Final = 60
 _START_ATTEMPTS: Final = 3
@@ -58,10 +58,18 @@ class S3Server:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Start SeaweedFS once; stop it at the end of the session."""
+    with running_s3_server(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
+
+
+@contextmanager
+def running_s3_server(directory: Path) -> Iterator[S3Server]:
+    """Run SeaweedFS below `directory`, which lies on the medium to be used."""
     with ExitStack() as resources:
         words = ""
-        for _ in range(_START_ATTEMPTS):
-            folder = tmp_path_factory.mktemp("seaweedfs")
+        for attempt in range(_START_ATTEMPTS):
+            folder = directory / str(attempt)
+            folder.mkdir()
             ports = _free_ports()
             process = resources.enter_context(_running(folder, ports))
             server = S3Server(

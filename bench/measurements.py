@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bench.guest_memory import touch_memory
 from bench.images import ImageSource, copy_image
 from bench.material import BLOB_REPOSITORY, MANIFEST_REPOSITORY, tag_of
 from bench.rounds import Measurement, Sample
@@ -154,6 +155,7 @@ class Measurements:
             if direction == "put":
                 path = f"/v2/{BLOB_REPOSITORY}/blobs/uploads/"
                 os.sync()  # what an earlier upload left to write must not slow this one down
+                touch_memory(scale.large_blob_bytes * at_once)
             elif server is self.nginx:
                 path = _file_path(path)
             return run_transfer(server, direction, path, scale.large_blob_bytes, at_once, self.cores)
@@ -173,6 +175,7 @@ class Measurements:
 
         def measure(server: Server, origin: str, target: str) -> Sample:
             os.sync()
+            touch_memory(2 * scale.image_layer_count * scale.image_layer_bytes)
             floor = copy_image(f"oci:{layout}", copied, self.cores)
             os.sync()
             before = server.cpu_seconds()

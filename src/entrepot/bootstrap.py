@@ -12,8 +12,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from entrepot.auth.loopback import EveryoneAuthorizer, LoopbackAuthorizer
+from entrepot.auth.modes import Modes, with_modes
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.distribution_api.admission import Admission, AdmissionLimits
 from entrepot.distribution_api.application import DistributionApplication
+from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.error_mapping import error_response
 from entrepot.distribution_api.errors import RouteUnknownError
 from entrepot.distribution_api.responses import send_response
@@ -26,22 +29,31 @@ from entrepot.metadata.sql.opening import open_metadata
 from entrepot.observability.metrics import Metrics, build_metrics
 from entrepot.registry.blob_publication import BlobPublication
 from entrepot.registry.blobs import Blobs
+from entrepot.registry.catalog import Catalog
 from entrepot.registry.content_cache import ContentCache
+from entrepot.registry.deletions import Deletions
 from entrepot.registry.hashing import HashingPool, RunningDigests
 from entrepot.registry.journal import Journal
 from entrepot.registry.leases import SessionLeases
 from entrepot.registry.manifest_pushes import ManifestPushes
 from entrepot.registry.manifests import Manifests
+from entrepot.registry.mounts import Mounts
+from entrepot.registry.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.referrers import Referrers
+from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.staging import StagingPipeline
+from entrepot.registry.upload_expiry import UploadExpiry
 from entrepot.registry.uploads import UploadParts, Uploads
 from entrepot.services import Services
 from entrepot.settings import Settings, metadata_path, metadata_url, storage_root, uses_postgresql
+from entrepot.workers.housekeeping import expiry_duty, orphan_duty
 from entrepot.workers.upkeep import checkpoint_duty, gauge_duty, journal_duty
 from entrepot.workers.worker import Duty, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
 
+    from entrepot.auth.grants import Authorizer
     from entrepot.blobstore.driver import BlobStore
     from entrepot.blobstore.s3.options import S3Options
     from entrepot.distribution_api.asgi import ASGIApplication, Receive, Scope, Send
@@ -51,6 +63,7 @@ __all__ = [
     "Dispatcher",
     "Stores",
     "build_background_worker",
+    "build_distribution",
     "build_health_probes",
     "build_http_application",
     "build_services",
@@ -153,7 +166,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with contextlib.AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
         executor = stack.enter_context(ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing"))
-        yield await build_services(settings, stores, HashingPool(executor))
+        services = await build_services(settings, stores, HashingPool(executor))
+        stack.callback(services.metrics.flush_requests)
+        yield services
 
 
 async def build_services(settings: Settings, stores: Stores, hashing: HashingPool) -> Services:
@@ -168,22 +183,47 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
         UploadParts(
             metadata=metadata,
             blobs=blobs,
+            staged=StagedUploads(metadata, blobs),
             leases=leases,
             waiting=RunningDigests(),
             pipeline=StagingPipeline(hashing, settings.uploads.write_step_bytes),
             publication=BlobPublication(metadata, blobs, hashing),
             session_ttl_seconds=settings.uploads.session_ttl_seconds,
+            advised_chunk_bytes=_advised_chunk_bytes(settings),
         )
     )
     redirect = settings.storage.driver == "s3" and settings.storage.s3.redirect_downloads
     return Services(
-        authorizer=EveryoneAuthorizer() if settings.access.insecure_anonymous else LoopbackAuthorizer(),
+        authorizer=_build_authorizer(settings),
         manifests=Manifests(metadata, hashing),
-        manifest_pushes=ManifestPushes(metadata, blobs, journal, hashing),
+        manifest_pushes=ManifestPushes(
+            metadata,
+            blobs,
+            journal,
+            hashing,
+            accept_sparse_indexes=settings.registry.sparse_indexes == "accept",
+        ),
+        deletions=Deletions(metadata, journal),
+        referrers=Referrers(metadata),
+        catalog=Catalog(metadata),
         blobs=Blobs(metadata, blobs, ContentCache(settings.cache.small_blob_bytes), redirect=redirect),
         uploads=uploads,
+        mounts=Mounts(metadata),
         metrics=_build_metrics(),
     )
+
+
+def _advised_chunk_bytes(settings: Settings) -> int:
+    """Return below which size a chunk costs more than its bytes: syncs on a disk, a rewritten tail in a bucket."""
+    if settings.storage.driver == "s3":
+        return settings.storage.s3.part_size_bytes
+    return settings.uploads.write_step_bytes
+
+
+def _build_authorizer(settings: Settings) -> Authorizer:
+    inner = EveryoneAuthorizer() if settings.access.insecure_anonymous else LoopbackAuthorizer()
+    modes = Modes(read_only=settings.registry.read_only, allow_delete=settings.registry.allow_delete)
+    return with_modes(inner, modes)
 
 
 def _build_metrics() -> Metrics:
@@ -195,6 +235,20 @@ def build_http_application(settings: Settings) -> ASGIApplication:
     return Dispatcher(settings)
 
 
+def build_distribution(settings: Settings, services: Services) -> DistributionApplication:
+    """Return the data plane on built services; it belongs to one event loop."""
+    limits = settings.limits
+    admission = AdmissionLimits(
+        requests_per_address=limits.requests_per_address,
+        bodies=limits.bodies,
+        bodies_per_address=limits.bodies_per_address,
+        waiting_bodies=limits.waiting_bodies,
+        wait_seconds=limits.wait_seconds,
+    )
+    pace = PaceLimits(limits.min_body_bytes_per_second, limits.pace_window_seconds, limits.silence_seconds)
+    return DistributionApplication(services, Admission(admission), pace)
+
+
 class Dispatcher:
     """Owns the lifespan and hands requests to the application their path belongs to."""
 
@@ -203,24 +257,24 @@ class Dispatcher:
         self._stack = contextlib.AsyncExitStack()
         self._distribution: DistributionApplication | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "http" and self._distribution is not None:
-            if scope["path"].startswith("/v2"):
-                await self._distribution(scope, receive, send)
-            else:
-                await send_response(error_response(RouteUnknownError()), new_public_id(), scope, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """Handle one ASGI connection. No coroutine of its own: every request would pass through it."""
+        if self._distribution is None or scope["type"] != "http":
+            return self._live(scope, receive, send)
+        if scope["path"].startswith("/v2"):
+            return self._distribution(scope, receive, send)
+        return send_response(error_response(RouteUnknownError()), new_public_id(), scope, receive, send)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            return
         await receive()
         try:
             services = await self._stack.enter_async_context(open_services(self._settings))
         except EntrepotError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self._distribution = DistributionApplication(services)
+        self._distribution = build_distribution(self._settings, services)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._stack.aclose()
@@ -235,13 +289,29 @@ def build_background_worker(settings: Settings) -> Worker:
         stores = await stack.enter_async_context(open_stores(settings))
         metrics = _build_metrics()
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
-        return (
+        kept_up = (
             checkpoint_duty(stores.metadata, metrics),
             gauge_duty(stores.metadata, stores.blobs, metrics),
             journal_duty(stores.metadata, journal),
         )
+        # Who closes the registry to writes, to move or to examine it, wants to find tomorrow what is there today.
+        return (
+            kept_up
+            if settings.registry.read_only
+            else (*kept_up, *_clearing_duties(settings, stores, metrics))
+        )
 
     return Worker(open_duties, stack.aclose)
+
+
+def _clearing_duties(settings: Settings, stores: Stores, metrics: Metrics) -> tuple[Duty, ...]:
+    metadata, blobs = stores.metadata, stores.blobs
+    chosen = settings.housekeeping
+    options = SweepOptions(chosen.orphan_grace_seconds, chosen.orphan_sweep_period_seconds)
+    return (
+        expiry_duty(UploadExpiry(metadata, StagedUploads(metadata, blobs)), metrics),
+        orphan_duty(OrphanSweep(metadata, blobs, options), metadata, metrics),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from entrepot.auth.grants import Authorizer
     from entrepot.observability.metrics import Metrics
     from entrepot.registry.blobs import Blobs
+    from entrepot.registry.catalog import Catalog
+    from entrepot.registry.deletions import Deletions
     from entrepot.registry.manifest_pushes import ManifestPushes
     from entrepot.registry.manifests import Manifests
+    from entrepot.registry.mounts import Mounts
+    from entrepot.registry.referrers import Referrers
     from entrepot.registry.uploads import Uploads
 
 __all__ = ["Services"]
@@ -23,6 +27,10 @@ class Services:
     authorizer: Authorizer
     manifests: Manifests
     manifest_pushes: ManifestPushes
+    deletions: Deletions
+    referrers: Referrers
+    catalog: Catalog
     blobs: Blobs
     uploads: Uploads
+    mounts: Mounts
     metrics: Metrics

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from entrepot.blobstore.filesystem.durable import DurableOperations
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
-from entrepot.bootstrap import Stores, build_services, prepare_metadata
-from entrepot.distribution_api.application import DistributionApplication
+from entrepot.bootstrap import Stores, build_distribution, build_services, prepare_metadata
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import Settings, load_settings, metadata_url, storage_root
@@ -100,7 +99,9 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
     """Build everything a process serves with, except the process."""
     counts = Counts()
     operations = CountingOperations(counts)
-    blobs = FilesystemBlobStore(storage_root(settings), operations=operations)
+    blobs = FilesystemBlobStore(
+        storage_root(settings), min_free_bytes=settings.storage.min_free_bytes, operations=operations
+    )
     await blobs.prepare()
     await prepare_metadata(settings)
     metadata = await open_metadata(metadata_url(settings), 4, 5.0, counts)
@@ -108,7 +109,7 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
     try:
         stores = Stores(metadata, blobs)
         services = await build_services(settings, stores, HashingPool(executor))
-        client = AsgiClient(DistributionApplication(services))
+        client = AsgiClient(build_distribution(settings, services))
         counts.reset()
         with _hops_counted(counts):
             yield InProcessRegistry(client, services, stores, counts, settings)

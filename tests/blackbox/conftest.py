@@ -6,29 +6,70 @@ import itertools
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import pytest
 
 from tests.blackbox.clients.containerd import run_containerd
+from tests.blackbox.clients.cosign import Cosign
 from tests.blackbox.clients.docker_engine import DockerEngine, run_docker_engine
 from tests.blackbox.clients.program import Program, scratch_environment
+from tests.blackbox.clients.request_log import RequestLog, watch_requests
 from tests.blackbox.http_client import RegistryClient
 from tests.blackbox.material.images import Image, build_image, build_layer, build_random_layer
 from tests.blackbox.material.layouts import write_docker_archive, write_index_layout, write_layout
 from tests.plumbing.skips import MISSING_CLIENT, require_program
+from tests.running.setups import Setup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from tests.running.entrepot import RunningEntrepot
 
 _numbers: Final = itertools.count(1)
 _MIB: Final = 1024 * 1024
+_PARTIAL_PULLS: Final = """\
+[storage]
+driver = "overlay"
+graphroot = "{directory}/root"
+runroot = "{directory}/run"
+[storage.options]
+pull_options = {{enable_partial_images = "true", use_hard_links = "false", ostree_repos = ""}}
+"""
+_BOTH_ENDS: Final = (Setup.SQLITE_FILESYSTEM, Setup.POSTGRESQL_S3)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of tests that drive whole programs."""
+    config.addinivalue_line(
+        "markers",
+        "real_client: drives a client program, which is slow: only on the embedded and on the PostgreSQL + S3 "
+        "setup (each engine and each store once); on all four with --run-long",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out (not skip: nothing is missing) real clients on the two mixed setups."""
+    if config.getoption("--run-long"):
+        return
+    left_out = {item for item in items if _is_real_client_on_a_mixed_setup(item)}
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_real_client_on_a_mixed_setup(item: pytest.Item) -> bool:
+    callspec: Any = getattr(item, "callspec", None)
+    setup = callspec.params.get("setup") if callspec is not None else None
+    return (
+        setup is not None and setup not in _BOTH_ENDS and item.get_closest_marker("real_client") is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +139,12 @@ def http(registry: RunningEntrepot, repository: str) -> Iterator[RegistryClient]
         yield RegistryClient(client, repository)
 
 
+@pytest.fixture
+def watch(registry: RunningEntrepot, repository: str) -> Callable[[], AbstractContextManager[RequestLog]]:
+    """Return a context manager's maker: the requests to this test's repository while its block ran."""
+    return lambda: watch_requests(registry, repository)
+
+
 @pytest.fixture(scope="session")
 def client_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a directory for the client programs' homes and storage."""
@@ -137,6 +184,18 @@ def oras(client_home: Path) -> Program:
 
 
 @pytest.fixture(scope="session")
+def umoci(client_home: Path) -> Program:
+    """Return umoci."""
+    return Program((require_program("umoci"),), scratch_environment(client_home / "umoci"))
+
+
+@pytest.fixture(scope="session")
+def cosign(client_home: Path) -> Cosign:
+    """Return cosign with a pair of keys made for the session."""
+    return Cosign.with_new_keys(require_program("cosign"), client_home / "cosign")
+
+
+@pytest.fixture(scope="session")
 def buildah(client_home: Path) -> Iterator[Program]:
     """Return buildah with a storage of its own."""
     yield from _container_storage("buildah", client_home)
@@ -146,6 +205,21 @@ def buildah(client_home: Path) -> Iterator[Program]:
 def podman(client_home: Path) -> Iterator[Program]:
     """Return podman with a storage of its own."""
     yield from _container_storage("podman", client_home, "--cgroup-manager", "cgroupfs")
+
+
+@pytest.fixture(scope="session")
+def overlay_podman(client_home: Path) -> Iterator[Program]:
+    """Return a podman that fetches only the parts of a zstd:chunked layer it lacks, which its vfs driver can't."""
+    path = require_program("podman")
+    _require_root("podman with overlay")
+    storage = Path(tempfile.mkdtemp(prefix="podman-", dir="/tmp"))  # made unguessable by mkdtemp
+    settings = storage / "storage.conf"
+    settings.write_text(_PARTIAL_PULLS.format(directory=storage))
+    environment = scratch_environment(client_home / "overlay", CONTAINERS_STORAGE_CONF=str(settings))
+    yield Program((path, "--cgroup-manager", "cgroupfs"), environment)
+    # What overlay mounted below itself has to go before the files can.
+    subprocess.run(["umount", "--quiet", f"{storage}/root/overlay"], check=False)
+    shutil.rmtree(storage, ignore_errors=True)
 
 
 def _container_storage(name: str, home: Path, *options: str) -> Iterator[Program]:

@@ -160,7 +160,7 @@ def test_the_final_put_needs_a_digest(http: RegistryClient) -> None:
     assert http.finish(location, _DIGEST).status_code == 201
 
 
-@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT"])
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
 def test_an_unknown_upload_is_reported_as_such(http: RegistryClient, method: str) -> None:
     """404 BLOB_UPLOAD_UNKNOWN."""
     http.begin()  # so that the repository exists
@@ -205,3 +205,72 @@ def test_a_blob_is_pushed_twice(http: RegistryClient) -> None:
     assert http.push_blob(_CONTENT) == _DIGEST
 
     _assert_created(http.finish(http.begin(), _DIGEST, _CONTENT), http, _DIGEST, _CONTENT)
+
+
+def test_an_upload_is_cancelled(http: RegistryClient) -> None:
+    """DELETE: 204 without a body; the session is unknown from then on."""
+    location = http.append(http.begin(), _CONTENT).headers["location"]
+
+    response = http.client.delete(location)
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert error_code(http.client.get(location)) == (404, "BLOB_UPLOAD_UNKNOWN")
+    assert error_code(http.client.delete(location)) == (404, "BLOB_UPLOAD_UNKNOWN")
+    assert error_code(http.finish(location, _DIGEST)) == (404, "BLOB_UPLOAD_UNKNOWN")
+
+
+def test_a_large_upload_is_cancelled(http: RegistryClient) -> None:
+    """The same with more bytes than a part of a multipart upload has."""
+    location = http.append(http.begin(), random.Random(5).randbytes(9 * 1024 * 1024)).headers["location"]
+
+    assert http.client.delete(location).status_code == 204
+    assert http.client.get(location).status_code == 404
+
+
+def test_the_algorithm_can_be_announced(http: RegistryClient) -> None:
+    """POST with `digest-algorithm=sha512`, a chunk, and a PUT with a digest of that kind."""
+    digest = f"sha512:{hashlib.sha512(_CONTENT).hexdigest()}"
+    response = http.request("POST", "blobs/uploads/", params={"digest-algorithm": "sha512"})
+    assert response.status_code == 202, response.text
+
+    location = http.append(response.headers["location"], _CONTENT).headers["location"]
+
+    _assert_created(http.finish(location, digest), http, digest, _CONTENT)
+
+
+def test_an_unknown_algorithm_is_refused(http: RegistryClient) -> None:
+    """400 before anything begins."""
+    response = http.request("POST", "blobs/uploads/", params={"digest-algorithm": "md5"})
+
+    assert response.status_code == 400
+
+
+def test_a_shortest_chunk_is_advised(http: RegistryClient) -> None:
+    """POST names it, and shorter ones are taken all the same."""
+    response = http.request("POST", "blobs/uploads/")
+    assert int(response.headers["oci-chunk-min-length"]) >= 1024 * 1024
+
+    location, start = response.headers["location"], 0
+    for end in (10, 20):
+        response = http.append(location, _CONTENT[start:end], start)
+        assert response.status_code == 202, response.text
+        location, start = response.headers["location"], end
+    assert http.finish(location, _DIGEST, _CONTENT[start:]).status_code == 201
+
+
+def test_an_empty_chunk_is_taken(http: RegistryClient) -> None:
+    """PATCH without a byte: 202, and the range stays where it was."""
+    location = http.append(http.begin(), _CONTENT[:100]).headers["location"]
+
+    response = http.append(location, b"")
+
+    assert (response.status_code, response.headers["range"]) == (202, "0-99")
+    assert http.finish(response.headers["location"], _DIGEST, _CONTENT[100:]).status_code == 201
+
+
+def test_a_post_with_a_digest_and_no_body_begins_an_upload(http: RegistryClient) -> None:
+    """202: the client sends the bytes with the PUT."""
+    response = http.request("POST", "blobs/uploads/", params={"digest": _DIGEST})
+
+    assert response.status_code == 202, response.text
+    _assert_created(http.finish(response.headers["location"], _DIGEST, _CONTENT), http, _DIGEST, _CONTENT)

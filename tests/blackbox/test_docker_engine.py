@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.blackbox.material.images import DOCKER_LIST, DOCKER_MANIFEST
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
     from tests.blackbox.clients.docker_engine import DockerEngine
+    from tests.blackbox.clients.program import Program
+    from tests.blackbox.clients.request_log import RequestLog
     from tests.blackbox.conftest import Material
     from tests.blackbox.http_client import RegistryClient
     from tests.running.entrepot import RunningEntrepot
+
+pytestmark = pytest.mark.real_client
+
+_DOCKERFILE: Final = """\
+FROM {base}
+COPY greeting /greeting
+RUN ["/bin/busybox", "cp", "/greeting", "/made"]
+CMD ["/bin/busybox", "cat", "/made"]
+"""
 
 
 def test_docker_gets_back_the_image_it_pushed(
@@ -78,12 +97,116 @@ def test_docker_pushes_an_index_and_pulls_each_platform_from_it(
     docker_engine.docker.run("manifest", "create", "--insecure", f"{name}:multi", *parts)
     docker_engine.docker.run("manifest", "push", "--insecure", "--purge", f"{name}:multi")
 
-    listed = json.loads(http.get_manifest("multi").content)["manifests"]
+    stored = http.get_manifest("multi")
+    assert stored.headers["content-type"] == DOCKER_LIST
+    listed = json.loads(stored.content)["manifests"]
+    inspected = docker_engine.docker.run("manifest", "inspect", "--insecure", f"{name}:multi")
+    assert json.loads(inspected)["manifests"] == listed
     assert [entry["platform"]["architecture"] for entry in listed] == ["amd64", "arm64"]
     for image in material.small:
         docker_engine.docker.run("pull", "--platform", f"linux/{image.architecture}", f"{name}:multi")
         assert docker_engine.inspect(f"{name}:multi")["Id"] == image.config_digest
         docker_engine.remove(f"{name}:multi")
+
+
+def test_docker_pushes_again_without_sending_a_byte(
+    docker_engine: DockerEngine,
+    material: Material,
+    registry: RunningEntrepot,
+    http: RegistryClient,
+    watch: Callable[[], AbstractContextManager[RequestLog]],
+) -> None:
+    """Under another tag: each layer is found by HEAD, no upload begins, and the digest is the same."""
+    name = f"{registry.host}/{http.repository}"
+    _load(docker_engine, material, "amd64", f"{name}:1")
+    docker_engine.docker.run("push", f"{name}:1")
+    docker_engine.docker.run("tag", f"{name}:1", f"{name}:2")
+
+    with watch() as seen:
+        said = docker_engine.docker.run("push", f"{name}:2")
+
+    assert said.count("Layer already exists") == len(material.small[0].layers)
+    assert (seen.begun_uploads, seen.sent_bodies) == ([], [])
+    assert seen.statuses("PUT", "manifests/") == [201]
+    digests = {http.get_manifest(tag).headers["docker-content-digest"] for tag in "12"}
+    assert len(digests) == 1
+    assert f"digest: {digests.pop()} " in said
+    docker_engine.remove(f"{name}:1", f"{name}:2")
+
+
+def test_docker_mounts_layers_of_another_repository(
+    docker_engine: DockerEngine,
+    material: Material,
+    registry: RunningEntrepot,
+    http: RegistryClient,
+    watch: Callable[[], AbstractContextManager[RequestLog]],
+) -> None:
+    """Pushed under a second name, its layers come from the first: only the configuration is sent."""
+    source, target = f"{registry.host}/{http.repository}-source:1", f"{registry.host}/{http.repository}:1"
+    _load(docker_engine, material, "amd64", source)
+    docker_engine.docker.run("push", source)
+    docker_engine.docker.run("tag", source, target)
+
+    with watch() as seen:
+        said = docker_engine.docker.run("push", target)
+
+    layers = len(material.small[0].layers)
+    assert said.count(f"Mounted from {http.repository}-source") == layers
+    assert sorted(seen.begun_uploads) == [201] * layers + [202]
+    manifest = json.loads(http.get_manifest("1").content)
+    assert all(http.has_blob(layer["digest"]) for layer in manifest["layers"])
+    docker_engine.remove(source, target)
+
+
+def test_docker_builds_from_an_image_of_the_registry_and_runs_what_was_built(
+    docker_engine: DockerEngine,
+    material: Material,
+    registry: RunningEntrepot,
+    http: RegistryClient,
+    tmp_path: Path,
+) -> None:
+    """FROM pulls the base; the result, pushed, removed and pulled by digest, prints what the build wrote."""
+    base, built = (f"{registry.host}/{http.repository}:{tag}" for tag in ("base", "built"))
+    _load(docker_engine, material, "amd64", base)
+    docker_engine.docker.run("push", base)
+    docker_engine.remove(base)
+    (tmp_path / "Dockerfile").write_text(_DOCKERFILE.format(base=base))
+    (tmp_path / "greeting").write_text("built from the registry\n")
+
+    docker_engine.docker.run("build", "--pull", "--network", "none", "--tag", built, str(tmp_path))
+    docker_engine.docker.run("push", built)
+    docker_engine.remove(built, base)
+    response = http.get_manifest("built")
+    by_digest = f"{registry.host}/{http.repository}@{response.headers['docker-content-digest']}"
+    said = docker_engine.docker.run("run", "--rm", "--network=none", by_digest)
+
+    assert said == "built from the registry\n"
+    assert response.headers["content-type"] == DOCKER_MANIFEST
+    assert len(json.loads(response.content)["layers"]) == len(material.small[0].layers) + 2
+    docker_engine.remove(by_digest)
+
+
+def test_docker_pulls_layers_compressed_with_zstd(
+    docker_engine: DockerEngine,
+    buildah: Program,
+    material: Material,
+    registry: RunningEntrepot,
+    http: RegistryClient,
+) -> None:
+    """Their digests are others than those of gzip, the image inside is the same."""
+    reference = f"{registry.host}/{http.repository}:zstd"
+    local = buildah.run("pull", "--quiet", f"docker-archive:{material.small_archive('amd64')}").strip()
+    buildah.run("push", "--quiet", "--tls-verify=false", "--format", "oci", "--compression-format", "zstd",
+                "--force-compression", local, f"docker://{reference}")  # fmt: skip
+
+    docker_engine.docker.run("pull", reference)
+
+    layers = json.loads(http.get_manifest("zstd").content)["layers"]
+    assert {layer["mediaType"] for layer in layers} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
+    pulled = docker_engine.inspect(reference)["RootFS"]["Layers"]
+    assert pulled == json.loads(material.small[0].config)["rootfs"]["diff_ids"]
+    docker_engine.remove(reference)
+    buildah.run("rmi", "--force", local)
 
 
 def test_docker_is_told_that_an_image_is_unknown(

@@ -44,6 +44,8 @@ def test_a_repeated_chunk_is_refused_with_the_range_so_far(http: RegistryClient)
     response = http.append(location, _CONTENT[:1000], 0)
 
     assert (response.status_code, response.headers["range"]) == (416, "0-999")
+    location = response.headers["location"]
+    assert http.client.get(location).headers["range"] == "0-999"
     assert http.finish(location, _DIGEST, _CONTENT[1000:]).status_code == 201
 
 
@@ -84,6 +86,19 @@ def test_a_connection_dropped_in_the_final_put_makes_no_blob(
     assert not http.has_blob(_DIGEST)
     assert http.push_blob(_CONTENT) == _DIGEST
     assert http.get_blob(_DIGEST).content == _CONTENT
+
+
+def test_an_upload_can_be_cancelled_after_its_connection_dropped(
+    http: RegistryClient, registry: RunningEntrepot
+) -> None:
+    """What arrived is given up with the session (F44)."""
+    location = http.begin()
+    _send_part(registry, "PATCH", location, announced=len(_CONTENT), sent=_CONTENT[: 4 * 1024 * 1024])
+    _settled_offset(http, location)
+
+    assert http.client.delete(location).status_code == 204
+
+    assert error_code(http.client.get(location)) == (404, "BLOB_UPLOAD_UNKNOWN")
 
 
 def _send_part(registry: RunningEntrepot, method: str, target: str, *, announced: int, sent: bytes) -> None:

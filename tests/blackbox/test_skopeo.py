@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.blackbox.material.images import build_index, digest_of
-from tests.blackbox.material.layouts import read_layout
+import pytest
+
+from tests.blackbox.material.images import build_image, build_index, build_layer, digest_of
+from tests.blackbox.material.layouts import read_layout, write_docker_archive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tests.blackbox.clients.program import Program
+    from tests.blackbox.clients.request_log import RequestLog
     from tests.blackbox.conftest import Material
     from tests.blackbox.http_client import RegistryClient
     from tests.running.entrepot import RunningEntrepot
+
+pytestmark = pytest.mark.real_client
 
 
 def test_skopeo_copies_an_index_in_and_out_byte_for_byte(
@@ -104,3 +111,115 @@ def test_skopeo_is_told_that_an_image_is_unknown(
     )
 
     assert "manifest unknown" in errors or "name unknown" in errors
+
+
+def test_skopeo_copies_again_without_sending_a_byte(
+    skopeo: Program,
+    material: Material,
+    registry: RunningEntrepot,
+    http: RegistryClient,
+    watch: Callable[[], AbstractContextManager[RequestLog]],
+) -> None:
+    """The second time every blob is found by HEAD: nothing is begun and nothing is sent but manifests."""
+    remote = f"docker://{registry.host}/{http.repository}"
+    source = f"oci:{material.small_layout}:multi"
+    skopeo.run("copy", "--all", "--preserve-digests", "--dest-tls-verify=false", source, f"{remote}:1")
+
+    with watch() as seen:
+        skopeo.run("copy", "--all", "--preserve-digests", "--dest-tls-verify=false", source, f"{remote}:2")
+
+    assert (seen.begun_uploads, seen.sent_bodies) == ([], [])
+    assert set(seen.statuses("HEAD", "blobs/")) == {200}
+    assert http.get_manifest("2").content == http.get_manifest("1").content == build_index(material.small)
+
+
+def test_skopeo_mounts_blobs_of_another_repository(
+    skopeo: Program,
+    material: Material,
+    registry: RunningEntrepot,
+    http: RegistryClient,
+    watch: Callable[[], AbstractContextManager[RequestLog]],
+) -> None:
+    """Copied within the registry, no layer passes through the client; configurations do, which skopeo reads anyway."""
+    first, second = (
+        f"docker://{registry.host}/{http.repository}{suffix}:multi" for suffix in ("-source", "")
+    )
+    skopeo.run("copy", "--all", "--dest-tls-verify=false", f"oci:{material.small_layout}:multi", first)
+
+    with watch() as seen:
+        skopeo.run("copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false", first, second)
+
+    layers = {digest_of(layer.compressed) for image in material.small for layer in image.layers}
+    assert sorted(seen.begun_uploads) == [201] * len(layers) + [202] * len(material.small)
+    assert http.get_manifest("multi").content == build_index(material.small)
+
+
+@pytest.mark.parametrize(("form", "compression"), [("v2s2", "gzip"), ("oci", "gzip"), ("oci", "zstd")])
+def test_skopeo_gets_back_each_form_of_an_image(
+    skopeo: Program,
+    registry: RunningEntrepot,
+    http: RegistryClient,
+    tmp_path: Path,
+    form: str,
+    compression: str,
+) -> None:
+    """Whatever the manifest and the compression: the digest reported, stored and copied out is one."""
+    remote = f"docker://{registry.host}/{http.repository}:1"
+    # Content of its own: skopeo remembers in which compressions a registry has a layer and would take one of those.
+    image = build_image([build_layer({name: http.repository.encode()}) for name in ("a", "b")])
+    write_docker_archive(tmp_path / "image.tar", "tests/own:1", image)
+
+    skopeo.run("copy", "--dest-tls-verify=false", "--format", form, "--dest-compress-format", compression,
+               "--digestfile", f"{tmp_path}/digest", f"docker-archive:{tmp_path}/image.tar", remote)  # fmt: skip
+    skopeo.run("copy", "--preserve-digests", "--src-tls-verify=false", remote, f"dir:{tmp_path}/out")
+
+    stored = http.get_manifest("1")
+    assert (tmp_path / "digest").read_text() == stored.headers["docker-content-digest"]
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == stored.content
+    media_types = {layer["mediaType"] for layer in json.loads(stored.content)["layers"]}
+    assert all(media_type.endswith(compression) for media_type in media_types), media_types
+    for layer in json.loads(stored.content)["layers"]:
+        copied = tmp_path / "out" / str(layer["digest"]).removeprefix("sha256:")
+        assert digest_of(copied.read_bytes()) == layer["digest"]
+
+
+def test_skopeo_deletes_an_image_and_lists_what_is_left(
+    skopeo: Program, material: Material, registry: RunningEntrepot, http: RegistryClient
+) -> None:
+    """Delete resolves the tag and deletes the manifest: every tag of it is gone, other images stay."""
+    remote = f"docker://{registry.host}/{http.repository}"
+    for image in material.small:
+        skopeo.run("copy", "--dest-tls-verify=false",
+                   f"docker-archive:{material.small_archive(image.architecture)}",
+                   f"{remote}:{image.architecture}")  # fmt: skip
+    skopeo.run("copy", "--src-tls-verify=false", "--dest-tls-verify=false", f"{remote}:amd64", f"{remote}:x")
+
+    skopeo.run("delete", "--tls-verify=false", f"{remote}:amd64")
+
+    listed = json.loads(skopeo.run("list-tags", "--tls-verify=false", remote))
+    assert listed["Tags"] == ["arm64"]
+    assert {tag: http.get_manifest(tag).status_code for tag in ("amd64", "x", "arm64")} == {
+        "amd64": 404, "x": 404, "arm64": 200,
+    }  # fmt: skip
+    assert "manifest unknown" in skopeo.run_failing("inspect", "--tls-verify=false", f"{remote}:amd64")
+    skopeo.run("inspect", "--tls-verify=false", f"{remote}:arm64")
+
+
+def test_skopeo_syncs_a_repository_out_and_into_another(
+    skopeo: Program, material: Material, registry: RunningEntrepot, http: RegistryClient, tmp_path: Path
+) -> None:
+    """Every tag of it arrives with the digest it had."""
+    name = f"{registry.host}/{http.repository}"
+    for tag in ("1", "2"):
+        skopeo.run("copy", "--all", "--preserve-digests", "--dest-tls-verify=false",
+                   f"oci:{material.small_layout}:multi", f"docker://{name}-source:{tag}")  # fmt: skip
+
+    skopeo.run("sync", "--all", "--preserve-digests", "--src", "docker", "--dest", "dir",
+               "--src-tls-verify=false", f"{name}-source", str(tmp_path))  # fmt: skip
+    skopeo.run("sync", "--all", "--preserve-digests", "--src", "dir", "--dest", "docker",
+               "--dest-tls-verify=false", str(tmp_path), name)  # fmt: skip
+
+    synced = f"{http.repository}/{http.repository.rpartition('/')[2]}-source"
+    for tag in ("1", "2"):
+        stored = http.client.get(f"/v2/{synced}/manifests/{tag}")
+        assert stored.content == build_index(material.small)

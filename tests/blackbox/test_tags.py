@@ -76,3 +76,29 @@ def test_a_page_size_that_is_no_number_is_refused(tagged: RegistryClient, size: 
 def test_an_unknown_repository_has_no_tag_list(http: RegistryClient) -> None:
     """404 NAME_UNKNOWN."""
     assert error_code(http.request("GET", "tags/list")) == (404, "NAME_UNKNOWN")
+
+
+def test_last_may_be_any_text(tagged: RegistryClient) -> None:
+    """The list goes on behind where it would stand, also where a database could not take the text."""
+    for last, expected in (
+        ("1.0\0z", _TAGS[1:]),
+        ("@", _TAGS[3:]),
+        ("ü", []),
+        ("\0", _TAGS),
+        ("z" * 1000, []),
+    ):
+        assert _list(tagged, last=last) == expected
+
+
+def test_s36_n_is_clamped(tagged: RegistryClient) -> None:
+    """A great number asks for as much as there is."""
+    assert _list(tagged, n=10**9) == _list(tagged, n="9" * 300) == _TAGS
+
+
+def test_i5_tags_of_a_deleted_manifest_are_gone(tagged: RegistryClient) -> None:
+    """All of them with it; one that is deleted by itself leaves the others."""
+    assert tagged.request("DELETE", "manifests/1.10").status_code == 202
+    assert _list(tagged) == [tag for tag in _TAGS if tag != "1.10"]
+
+    assert tagged.request("DELETE", f"manifests/{_IMAGE.digest}").status_code == 202
+    assert _list(tagged) == []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.distribution_api.caching import NOT_STORED
 from entrepot.distribution_api.routes import ROUTES
 from entrepot.oci.media_types import OCI_IMAGE_CONFIG, OCI_IMAGE_MANIFEST
 from entrepot.processes.ops_application import OpsApplication
@@ -19,12 +20,20 @@ from tests.docs.meanings import meanings_of
 from tests.docs.tables import render_table
 from tests.integration.test_access_matrix import _CALLERS as CALLERS
 from tests.integration.test_access_matrix import EXPECTED
+from tests.integration.test_cacheability import KEPT
 
 if TYPE_CHECKING:
     from entrepot.processes.factories import HealthProbes, ProbeResult
     from tests.asgi.services import InProcessRegistry
 
-__all__ = ["ops_paths", "render_access_matrix", "render_ops_paths", "render_request_costs", "render_routes"]
+__all__ = [
+    "ops_paths",
+    "render_access_matrix",
+    "render_caching",
+    "render_ops_paths",
+    "render_request_costs",
+    "render_routes",
+]
 
 _BLOB: Final = f"sha256:{'0' * 64}"
 
@@ -51,6 +60,16 @@ def render_access_matrix() -> str:
         for operation, cells in EXPECTED.items()
     ]
     return render_table(("Operation", *CALLERS), rows)
+
+
+def render_caching() -> str:
+    """Return who may keep which answer; each row is asserted by the test it is taken from."""
+    rows = [
+        (f"`{operation}` {how}", "200, 206, 304", f"`{value.decode()}`")
+        for (operation, how), (_, value) in KEPT.items()
+    ]
+    rows.append(("everything else", "every one", f"`{NOT_STORED[1].decode()}`"))
+    return render_table(("Answer", "Status", "`Cache-Control`"), rows)
 
 
 def ops_paths() -> list[str]:

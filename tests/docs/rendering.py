@@ -26,6 +26,7 @@ def _render_request_costs() -> str:
 
 RENDERERS: Final[dict[str, Callable[[], str]]] = {
     "access-matrix": interface_reference.render_access_matrix,
+    "caching": interface_reference.render_caching,
     "command-options": code_reference.render_command_options,
     "commands": render_commands_table,
     "decisions": structure_reference.render_decisions,

@@ -1,4 +1,4 @@
-"""Runs pushes in processes that are meant to die: `python -m tests.faults.crash_server`, driven over standard input.
+"""Runs pushes and deletes in processes that are meant to die: `python -m tests.faults.crash_server`, driven over stdin.
 
 Everything is imported once; each order is carried out in a fork of this process, which has neither threads nor an event
 loop yet. That makes a crash cost milliseconds, so that all of them can be tried at each merge.
@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import structlog
@@ -24,7 +25,7 @@ from entrepot.settings import Settings, parse_dumped_settings
 from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan
 from tests.faults.image import one_layer_image
-from tests.faults.pushing import AcknowledgementLog, push_image
+from tests.faults.pushing import AcknowledgementLog, delete_image, push_image
 
 __all__ = ["Order", "Outcome"]
 
@@ -33,13 +34,14 @@ _NEVER = 1_000_000
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One push: settings as JSON, what kills it, which image goes where, and the file for acknowledgements."""
+    """One flow: settings as JSON, what kills it, which image it is about, and the file for acknowledgements."""
 
     settings: str
     failpoints: str
     seed: int
     repository: str
     acknowledgements: str
+    flow: Literal["push", "delete"] = "push"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -66,7 +68,7 @@ def _run(order: Order) -> Outcome:
     process = os.fork()
     if process == 0:
         os.close(reader)
-        _push_and_exit(order, writer)
+        _carry_out_and_exit(order, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         report = pipe.read()
@@ -77,10 +79,10 @@ def _run(order: Order) -> Outcome:
     return Outcome(0, os.WEXITSTATUS(status), passes)
 
 
-def _push_and_exit(order: Order, report: int) -> None:
+def _carry_out_and_exit(order: Order, report: int) -> None:
     code = 1
     try:
-        asyncio.run(_push(order))
+        asyncio.run(_carry_out(order))
         counted = {name.value: _NEVER - left for name, left in failpoints._armed.items()}
         os.write(report, msgspec.json.encode(counted))
         code = 0
@@ -92,14 +94,15 @@ def _push_and_exit(order: Order, report: int) -> None:
         os._exit(code)
 
 
-async def _push(order: Order) -> None:
+async def _carry_out(order: Order) -> None:
     settings: Settings = parse_dumped_settings(order.settings.encode())
     log = AcknowledgementLog.open(Path(order.acknowledgements))
     application = Dispatcher(settings)
     async with running_lifespan(application):
         counting = ",".join(f"{name}:{_NEVER}" for name in Failpoint)
         arm_failpoints(order.failpoints or counting)
-        await push_image(AsgiClient(application), one_layer_image(order.seed, order.repository), log)
+        do = push_image if order.flow == "push" else delete_image
+        await do(AsgiClient(application), one_layer_image(order.seed, order.repository), log)
 
 
 if __name__ == "__main__":

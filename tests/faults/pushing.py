@@ -1,4 +1,4 @@
-"""Pushes an image through the application in this process, and writes down what was acknowledged before going on."""
+"""Pushes or deletes an image through the application in this process, and writes down what was acknowledged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
     from tests.asgi.client import AsgiClient, AsgiReply
 
-__all__ = ["Acknowledgement", "AcknowledgementLog", "push_image", "read_acknowledgements"]
+__all__ = [
+    "Acknowledgement",
+    "AcknowledgementLog",
+    "delete_image",
+    "deletion_paths",
+    "push_image",
+    "read_acknowledgements",
+]
 
 _MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _CHUNK_BYTES = 100_000
@@ -25,7 +32,8 @@ _CHUNK_BYTES = 100_000
 class Acknowledgement(msgspec.Struct, frozen=True):
     """One 2xx answer: what the registry has promised.
 
-    `what` is `session`, `chunk`, `blob` or `manifest`; `name` a session's path or a digest; `offset` of a chunk.
+    `what` is `session`, `chunk`, `blob`, `manifest` or `deleted`; `name` a session's path, a digest, or the path that
+    was deleted; `offset` of a chunk.
     """
 
     what: str
@@ -65,6 +73,19 @@ async def push_image(client: AsgiClient, image: OneLayerImage, log: Acknowledgem
     )
     _require(reply, 201)
     log.add(Acknowledgement("manifest", reply.headers["docker-content-digest"]))
+
+
+def deletion_paths(image: OneLayerImage) -> list[str]:
+    """Return what a delete of everything asks for, in the order in which nothing is refused."""
+    manifests = [f"/v2/{image.repository}/manifests/{one}" for one in (TAG, Digest.of_bytes(image.manifest))]
+    return manifests + [f"/v2/{image.repository}/blobs/{Digest.of_bytes(blob)}" for blob in image.blobs]
+
+
+async def delete_image(client: AsgiClient, image: OneLayerImage, log: AcknowledgementLog) -> None:
+    """Delete the tag, the manifest and its blobs."""
+    for path in deletion_paths(image):
+        _require(await client.request("DELETE", path), 202)
+        log.add(Acknowledgement("deleted", path))
 
 
 async def _push_blob(client: AsgiClient, repository: str, blob: bytes, log: AcknowledgementLog) -> None:

@@ -13,7 +13,7 @@ import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import pytest
@@ -26,7 +26,12 @@ from tests.asgi.lifespan import running_lifespan
 from tests.faults.crash_server import Order, Outcome
 from tests.faults.image import OneLayerImage, one_layer_image
 from tests.faults.invariants import check_acknowledged, check_stored_bytes, check_visible
-from tests.faults.pushing import AcknowledgementLog, push_image, read_acknowledgements
+from tests.faults.pushing import (
+    AcknowledgementLog,
+    deletion_paths,
+    push_image,
+    read_acknowledgements,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -66,12 +71,14 @@ class CrashServer:
         image = one_layer_image(seed, f"faults/image-{seed}")
         return Push(settings, image, seed, self._directory / f"acknowledged-{seed}")
 
-    def run(self, push: Push, failpoints: str) -> Outcome:
-        """Run a push in a process of its own and return how that process ended."""
+    def run(self, push: Push, failpoints: str, flow: Literal["push", "delete"] = "push") -> Outcome:
+        """Run a push, or the delete of what it pushed, in a process of its own and return how that process ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         settings = dump_settings(push.settings).decode()
-        order = Order(settings, failpoints, push.seed, push.image.repository, str(push.acknowledgements))
+        order = Order(
+            settings, failpoints, push.seed, push.image.repository, str(push.acknowledgements), flow
+        )
         self._process.stdin.write(msgspec.json.encode(order) + b"\n")
         self._process.stdin.flush()
         return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
@@ -122,6 +129,22 @@ async def _examine(push: Push) -> None:
         assert await check_visible(client, push.image), "I7: the repeated push did not converge"
 
 
+async def _examine_deleted(push: Push) -> None:
+    acknowledged = read_acknowledgements(push.acknowledgements)
+    deleted = [one.name for one in acknowledged if one.what == "deleted"]
+    manifest, *blobs = deletion_paths(push.image)[1:]
+    async with _restarted(push.settings) as client:
+        statuses = {path: (await client.request("GET", path)).status for path in deletion_paths(push.image)}
+        assert {statuses[path] for path in deleted} <= {404}, "I5: a delete that was acknowledged"
+        assert statuses[manifest] == 404 or {statuses[path] for path in blobs} == {200}, "I2: blobs are gone"
+        replies = [await client.request("DELETE", path) for path in deletion_paths(push.image)]
+        assert {reply.status for reply in replies} <= {202, 404}, "I7: the repeated delete did not converge"
+        for path in deletion_paths(push.image):
+            assert (await client.request("GET", path)).status == 404
+        await push_image(client, push.image, AcknowledgementLog.open(push.acknowledgements))
+        assert await check_visible(client, push.image), "what was deleted can't be pushed again"
+
+
 async def _examine_store(settings: Settings) -> None:
     async with open_stores(settings) as stores:
         await check_stored_bytes(stores.blobs)
@@ -160,7 +183,10 @@ def test_f1_a_push_killed_at_every_step_keeps_every_promise(
     """On SQLite and disk I1, I2, I3 and I7 hold after a kill at each pass of each failpoint (F1)."""
     passes = _kill_everywhere(crash_server, _settings(tmp_path / "data"), subtests, _every_pass)
 
-    assert {name for name in Failpoint if passes[name] == 0} == set(), "a failpoint that no push passes"
+    unpassed = {name for name in Failpoint if passes[name] == 0}
+    assert unpassed == {Failpoint.DELETE_COMMITTED}, (
+        "a failpoint that no push passes, besides that of deletes"
+    )
 
 
 @pytest.mark.parametrize(
@@ -198,3 +224,22 @@ def test_f1_the_same_on_postgresql_and_s3(
         Failpoint.MANIFEST_COMMITTED,
         Failpoint.JOURNAL_WRITTEN,
     }
+
+
+def test_f1_a_delete_killed_at_every_step_keeps_every_promise(
+    crash_server: CrashServer, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    """On SQLite and disk I2, I5 and I7 hold after a kill at each pass of each failpoint of a delete (F1)."""
+    settings = _settings(tmp_path / "data")
+    whole = crash_server.prepare(settings)
+    assert crash_server.run(whole, "").exit_code == 0
+    passes = crash_server.run(whole, "", "delete").passes
+    assert passes[Failpoint.DELETE_COMMITTED] == len(deletion_paths(whole.image))
+    assert passes[Failpoint.JOURNAL_WRITTEN] == 2
+    for name, count_of_passes in passes.items():
+        for turn in range(1, count_of_passes + 1):
+            with subtests.test(f"{name}:{turn}"):
+                push = crash_server.prepare(settings)
+                assert crash_server.run(push, "").exit_code == 0
+                assert crash_server.run(push, f"{name}:{turn}", "delete").signal == signal.SIGKILL
+                asyncio.run(_examine_deleted(push))

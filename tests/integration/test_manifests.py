@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -146,9 +147,8 @@ async def test_i4_a_tag_moves(registry: InProcessRegistry) -> None:
         assert (await client.request("GET", "/v2/team/app/manifests/latest")).body == body
 
     assert (await client.request("GET", f"/v2/team/app/manifests/{Digest.of_bytes(second)}")).body == second
-    with sqlite3.connect(metadata_path(registry.settings)) as database:
+    with closing(sqlite3.connect(metadata_path(registry.settings))) as database, database:
         assert database.execute("SELECT count(*) FROM tag_history").fetchone() == (3,)
-    database.close()
 
 
 @pytest.mark.parametrize(
@@ -194,9 +194,8 @@ async def test_f11_a_damaged_manifest_is_not_served(registry: InProcessRegistry)
     """Bytes that rotted in the database are never a 200 (F11, I3)."""
     await _push_blobs(registry.client)
     await _put(registry.client, "v1", _image())
-    with sqlite3.connect(metadata_path(registry.settings)) as database:
+    with closing(sqlite3.connect(metadata_path(registry.settings))) as database, database:
         database.execute("UPDATE manifest_bodies SET body = CAST(replace(body, 'layers', 'slayer') AS BLOB)")
-    database.close()
 
     assert (await registry.client.request("GET", "/v2/team/app/manifests/v1")).status == 500
 

@@ -133,3 +133,35 @@ def _push_patiently(product: RunningEntrepot, digest: str, content: bytes) -> No
             return
         time.sleep(0.1)
     pytest.fail(f"no push in 20 s\n{product.log_tail()}")
+
+
+def test_no_answered_request_is_missing_from_the_log_after_sigterm(product: RunningEntrepot) -> None:
+    """Lines that wait for the end of the event loop's turn are written before the process ends."""
+    asked = [f"request-{number:03d}" for number in range(200)]
+    with httpx.Client(base_url=product.url) as client:
+        for request_id in asked:
+            assert client.get("/v2/", headers={"x-request-id": request_id}).status_code == 200
+    product.stop()
+
+    logged = [line.get("request.id") for line in product.log_lines() if line["event"] == "request.completed"]
+    assert [request_id for request_id in logged if request_id in asked] == asked
+
+
+def test_a_scrape_counts_what_was_answered_a_second_ago(product: RunningEntrepot) -> None:
+    """Counts are handed on twice a second, though nothing more is asked; a killed process loses no more than that."""
+    time.sleep(1)  # the probes of the start
+    before = _answered_pings(product)
+    for _ in range(7):
+        assert httpx.get(f"{product.url}/v2/").status_code == 200
+    time.sleep(1)
+
+    assert _answered_pings(product) - before == 7
+
+
+def _answered_pings(product: RunningEntrepot) -> float:
+    text = product.get_ops("/metrics")[1].decode()
+    labels = '{operation="ping",status="200"} '
+    counts = [
+        line.rpartition(" ")[2] for line in text.splitlines() if f"registry_requests_total{labels}" in line
+    ]
+    return sum(float(count) for count in counts)

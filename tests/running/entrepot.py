@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -105,6 +106,13 @@ class RunningEntrepot(RunningRegistry):
     def log_size(self) -> int:
         """How many bytes the log has, to read on from later."""
         return self._log_file.stat().st_size if self._log_file.exists() else 0
+
+    def log_lines(self, from_byte: int = 0) -> list[dict[str, Any]]:
+        """The log's complete lines since it had `from_byte` bytes."""
+        with self._log_file.open("rb") as log:
+            log.seek(from_byte)
+            lines = log.read().rpartition(b"\n")[0].splitlines()
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
 
     def log_tail(self, from_byte: int = 0) -> str:
         """The end of the log, of what was written since it had `from_byte` bytes."""

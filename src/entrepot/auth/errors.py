@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["AccessDeniedError"]
+__all__ = ["AccessDeniedError", "ActionDisabledError"]
 
 
 class AccessDeniedError(EntrepotError):
@@ -16,3 +16,12 @@ class AccessDeniedError(EntrepotError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class ActionDisabledError(EntrepotError):
+    """A setting forbids this to everybody, whatever they may otherwise do."""
+
+    def __init__(self, reason: str, setting: str) -> None:
+        super().__init__(f"{reason} (setting {setting})")
+        self.reason = reason
+        self.setting = setting

@@ -6,14 +6,14 @@ Only authorizers make grants.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from entrepot.auth.principals import Principal
-    from entrepot.oci.names import RepositoryName
+import msgspec
 
-__all__ = ["Action", "Authorizer", "Grant", "Pull", "Push", "RegistryGrant"]
+from entrepot.auth.principals import Principal
+from entrepot.oci.names import RepositoryName
+
+__all__ = ["Action", "Authorizer", "CatalogGrant", "Delete", "Grant", "Pull", "Push", "RegistryGrant"]
 
 
 class Action:
@@ -28,12 +28,15 @@ class Push(Action):
     """Upload blobs, put manifests and move tags."""
 
 
+class Delete(Action):
+    """Delete tags and manifests, and a repository's links to blobs."""
+
+
 A_co = TypeVar("A_co", bound=Action, covariant=True)
 A = TypeVar("A", bound=Action)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant(Generic[A_co]):
+class Grant(msgspec.Struct, Generic[A_co], frozen=True):
     """Permission for one action on one repository."""
 
     action: type[A_co]
@@ -41,9 +44,14 @@ class Grant(Generic[A_co]):
     principal: Principal
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryGrant:
+class RegistryGrant(msgspec.Struct, frozen=True):
     """Permission to talk to the registry at all, as `GET /v2/` asks."""
+
+    principal: Principal
+
+
+class CatalogGrant(msgspec.Struct, frozen=True):
+    """Permission to list the repositories of the whole registry."""
 
     principal: Principal
 
@@ -61,6 +69,14 @@ class Authorizer(Protocol):
 
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
         """Return the grant to use the registry itself.
+
+        Raises:
+            AccessDeniedError: when the principal may not.
+        """
+        ...
+
+    async def authorize_catalog(self, principal: Principal) -> CatalogGrant:
+        """Return the grant to list all repositories.
 
         Raises:
             AccessDeniedError: when the principal may not.

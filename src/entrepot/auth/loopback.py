@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from entrepot.auth.errors import AccessDeniedError
-from entrepot.auth.grants import Action, Grant, RegistryGrant
+from entrepot.auth.grants import Action, CatalogGrant, Grant, RegistryGrant
 
 if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
@@ -41,6 +41,11 @@ class LoopbackAuthorizer:
         _require_loopback(principal)
         return RegistryGrant(principal)
 
+    async def authorize_catalog(self, principal: Principal) -> CatalogGrant:
+        """Return the grant, or raise `AccessDeniedError` for a peer that is not on this machine."""
+        _require_loopback(principal)
+        return CatalogGrant(principal)
+
 
 class EveryoneAuthorizer:
     """Allows every action to everybody: what `--insecure-anonymous` asks for."""
@@ -52,6 +57,10 @@ class EveryoneAuthorizer:
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
         """Return the grant."""
         return RegistryGrant(principal)
+
+    async def authorize_catalog(self, principal: Principal) -> CatalogGrant:
+        """Return the grant."""
+        return CatalogGrant(principal)
 
 
 def _require_loopback(principal: Principal) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 __all__ = ["ANONYMOUS", "Principal"]
 
@@ -11,8 +12,7 @@ ANONYMOUS: Final = "anonymous"
 """The subject of everybody who presented no credentials."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who asks, and from where.
 
     Attributes:

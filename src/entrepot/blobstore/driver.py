@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from entrepot.oci.digest import Digest
@@ -21,8 +21,10 @@ __all__ = [
     "BlobWriter",
     "Capacity",
     "LocalPaths",
+    "MultipartUploads",
     "Presigner",
     "StoredObject",
+    "ThreadedWriter",
     "UploadReference",
 ]
 
@@ -114,6 +116,18 @@ class BlobWriter(Protocol):
         """Give up the hold. May be called again; after `publish` it only releases."""
 
 
+@runtime_checkable
+class ThreadedWriter(Protocol):
+    """A writer that works on a thread of this process and can take another computation along."""
+
+    async def write_after(self, first: Callable[[Sequence[bytes]], None], chunks: Sequence[bytes]) -> None:
+        """Do what :meth:`BlobWriter.write` does, calling `first` with `chunks` on the same thread before.
+
+        One change of threads per step instead of three, and the bytes are still in the processor's cache when the
+        kernel copies them. What `first` raises is raised, and nothing is written.
+        """
+
+
 class BlobStore(Protocol):
     """A place for immutable objects and staged uploads.
 
@@ -185,6 +199,16 @@ class BlobStore(Protocol):
             UploadBusyError: a writer, perhaps one that is about to die, still holds them; try again later.
         """
 
+    async def find_published(self, upload_id: str, digest: Digest) -> StoredObject | None:
+        """Return the blob that an upload published under `digest` and whose publisher died before a row named it.
+
+        On return its name is durable. `None` where there is none.
+
+        Raises:
+            UploadBusyError: its publisher still lives.
+        """
+        ...
+
     async def check(self) -> None:
         """Prove that the store can be written and read right now.
 
@@ -207,6 +231,18 @@ class LocalPaths(Protocol):
     def local_path(self, key: str) -> Path:
         """Return where the object lies; no check that it does."""
         ...
+
+
+@runtime_checkable
+class MultipartUploads(Protocol):
+    """A driver with parts of uploads that no listing of objects shows."""
+
+    def list_unfinished(self) -> AsyncIterator[str]:
+        """Yield the ids of uploads that have parts in the store which were neither completed nor aborted."""
+        ...
+
+    async def abort_unfinished(self, upload_id: str) -> None:
+        """Drop all such parts of one upload; a missing one is fine."""
 
 
 @runtime_checkable

@@ -45,6 +45,9 @@ __all__ = [
     "staged_key",
     "staged_tail_key",
     "staged_tail_prefix",
+    "stored_key_of",
+    "upload_marker_prefix",
+    "upload_of",
 ]
 
 UPLOADS: Final = "uploads/"
@@ -137,6 +140,11 @@ def index_marker_prefix(blob_key: str) -> str:
     return f"{INDEX}{blob_key.removeprefix(BLOBS)}."
 
 
+def upload_marker_prefix(upload_id: str) -> str:
+    """Return what the keys of the markers of all blobs of an upload start with."""
+    return f"{INDEX}{upload_id}-"
+
+
 def manifest_key(digest: Digest, public_id: str) -> str:
     """Return the key of one copy of a manifest's bytes."""
     return f"{MANIFESTS}{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/{public_id}"
@@ -150,3 +158,24 @@ def journal_entry_key(incarnation: str, sequence: int) -> str:
 def journal_segment_key(incarnation: str, first: int, last: int) -> str:
     """Return the key of a compacted run of facts, both ends inclusive."""
     return f"{JOURNAL}{incarnation}/segments/{first:020d}-{last:020d}"
+
+
+def upload_of(key: str) -> str:
+    """Return the id of the upload that wrote the object `key` of a blob, a marker or staged bytes.
+
+    For an object that no upload wrote (a temporary file of the disk driver, manifest bytes) it is a text that names
+    none.
+    """
+    if key.startswith(UPLOADS):
+        return key.removeprefix(UPLOADS).partition("/")[0]
+    name = key.rpartition("/")[2]
+    if key.startswith((BLOBS, INDEX)) and key.count("/") == 1:
+        return name.partition(".")[0].rsplit("-", 2)[0]
+    return name
+
+
+def stored_key_of(key: str) -> str:
+    """Return the key under which a row would mention the object `key`: a marker belongs to its blob."""
+    if key.startswith(INDEX):
+        return BLOBS + key.removeprefix(INDEX).partition(".")[0]
+    return key

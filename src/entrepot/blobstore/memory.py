@@ -101,6 +101,12 @@ class MemoryBlobStore:
         """Remove the staged bytes."""
         await self.delete(staged_key(require_upload_id(upload.upload_id)))
 
+    async def find_published(self, upload_id: str, digest: Digest) -> StoredObject | None:
+        """Return the blob of this upload and digest."""
+        key = nested_blob_key(digest, require_upload_id(upload_id))
+        data = self.objects.get(key)
+        return None if data is None else StoredObject(key, len(data))
+
     async def check(self) -> None:
         """Memory is always there."""
 

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from entrepot.distribution_api.error_mapping import error_response, render_error
+from entrepot.distribution_api.errors import (
+    BodyTooSlowError,
+    ClientGoneError,
+    OverloadedError,
+    TooManyRequestsError,
+)
 from entrepot.distribution_api.requests import Request
 from entrepot.distribution_api.responses import Response, send_response
 from entrepot.distribution_api.routes import find_route
+from entrepot.distribution_api.unread_bodies import end_after_body
 from entrepot.kernel.errors import EntrepotError
-from entrepot.observability.request_ids import accept_request_id, bind_request_id, unbind_request_id
+from entrepot.observability.logging import get_request_logger
+from entrepot.observability.request_ids import RequestIds, bind_request_id, unbind_request_id
 from entrepot.oci.error_codes import ErrorCode
+from entrepot.registry.errors import ContentDamagedError
 
 if TYPE_CHECKING:
-    from prometheus_client import Histogram
+    from prometheus_client import Counter
 
     from entrepot.auth.principals import Principal
+    from entrepot.distribution_api.admission import Admission
     from entrepot.distribution_api.asgi import Receive, Scope, Send
+    from entrepot.distribution_api.body_pace import PaceLimits
+    from entrepot.observability.buffered_metrics import BufferedDurations
     from entrepot.services import Services
 
 __all__ = ["DistributionApplication"]
 
 _log: Any = structlog.get_logger()
 
-_UNROUTED = "unknown"
+_UNROUTED: Final = "unknown"
 """The operation of requests that match no route, in metrics and logs."""
+
+_METRICS_FLUSH_SECONDS: Final = 0.5
+"""How far a scrape may be behind."""
 
 
 class DistributionApplication:
     """Answers everything under `/v2/`."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, admission: Admission, pace: PaceLimits) -> None:
         self._services = services
+        self._admission = admission
+        self._pace = pace
+        self._request_log = get_request_logger()
+        self._request_ids = RequestIds()
+        self._flush_is_planned = False
         metrics = services.metrics
-        self._durations: dict[str, Histogram] = {
+        self._durations: dict[str, BufferedDurations] = {
             "manifest.pull": metrics.pull_manifest,
             "blob.pull": metrics.pull_blob,
             "manifest.push": metrics.push_manifest,
@@ -44,43 +65,78 @@ class DistributionApplication:
             "upload.append": metrics.push_blob,
             "upload.finish": metrics.push_blob,
         }
+        self._refusals: dict[type[EntrepotError], Counter] = {
+            BodyTooSlowError: metrics.refused_slow_bodies,
+            OverloadedError: metrics.refused_overload,
+            TooManyRequestsError: metrics.refused_greedy_addresses,
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI, HTTP connection scope)."""
         started = time.perf_counter()
-        request = Request(scope, receive)
-        request_id = accept_request_id(request.header(b"x-request-id"))
+        request = Request(scope, receive, self._pace)
+        request_id = self._request_ids.accept(request.header(b"x-request-id"))
         token = bind_request_id(request_id)
         principal = request.principal()
+        self._admission.enter(principal.address)
         try:
             operation, response = await self._answer(request, principal)
             seconds = time.perf_counter() - started
             try:
-                await send_response(response, request_id, scope, send)
-            except BaseException:
+                if request.has_unread_body():
+                    send = end_after_body(send, receive)
+                await send_response(response, request_id, scope, receive, send)
+            except ClientGoneError:
                 self._services.metrics.responses_aborted.inc()
+            except BaseException as error:
+                self._services.metrics.responses_aborted.inc()
+                self._report_broken(operation, error)
                 raise
             finally:
                 self._record(request, principal, operation, response.status, seconds)
         finally:
+            self._admission.leave(principal.address)
+            request.release()
             unbind_request_id(token)
 
     async def _answer(self, request: Request, principal: Principal) -> tuple[str, Response]:
         operation = _UNROUTED
         try:
+            self._admission.require_room(principal.address)
+            request.require_small_head()
+            request.require_clarity()
             route, target = find_route(request.method, request.path)
             operation = route.operation
-            return operation, await route.run(self._services, request, principal, target)
+            if not route.reads_body(request):
+                return operation, await route.run(self._services, request, principal, target)
+            async with self._admission.reading_body(principal.address):
+                with self._services.metrics.bodies_in_progress.track_inprogress():
+                    return operation, await route.run(self._services, request, principal, target)
         except EntrepotError as error:
             response = error_response(error)
-            if response.status >= 500:
-                _log.error(
-                    "request.failed", operation=operation, reason=str(error), error=type(error).__name__
-                )
+            self._note(operation, error, response.status)
             return operation, response
         except Exception:  # noqa: BLE001  # the supervisor of one request: it must answer, and the log must tell
             _log.exception("request.crashed", operation=operation)
             return operation, render_error(500, ErrorCode.UNKNOWN, ErrorCode.UNKNOWN.message)
+
+    def _note(self, operation: str, error: EntrepotError, status: int) -> None:
+        """Count what was refused for the sake of others; log and count what went wrong here."""
+        refusals = self._refusals.get(type(error))
+        if refusals is not None:
+            refusals.inc()
+        elif status >= 500:
+            self._count_damage(error)
+            _log.error("request.failed", operation=operation, reason=str(error), error=type(error).__name__)
+
+    def _report_broken(self, operation: str, error: BaseException) -> None:
+        if isinstance(error, EntrepotError):
+            self._count_damage(error)
+            _log.error("response.broken", operation=operation, reason=str(error), error=type(error).__name__)
+
+    def _count_damage(self, error: EntrepotError) -> None:
+        if isinstance(error, ContentDamagedError):
+            self._services.metrics.damaged_content.inc()
 
     def _record(
         self, request: Request, principal: Principal, operation: str, status: int, seconds: float
@@ -89,7 +145,10 @@ class DistributionApplication:
         duration = self._durations.get(operation)
         if duration is not None and request.method != "HEAD":
             duration.observe(seconds)
-        _log.info(
+        if not self._flush_is_planned:
+            self._flush_is_planned = True
+            asyncio.get_running_loop().call_later(_METRICS_FLUSH_SECONDS, self._flush_metrics)
+        self._request_log.info(
             "request.completed",
             operation=operation,
             method=request.method,
@@ -98,3 +157,7 @@ class DistributionApplication:
             milliseconds=round(seconds * 1000, 3),
             address=principal.address,
         )
+
+    def _flush_metrics(self) -> None:
+        self._flush_is_planned = False
+        self._services.metrics.flush_requests()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from entrepot.distribution_api.caching import IMMUTABLE
+from entrepot.distribution_api.conditions import entity_tag, is_known_to_client, wanted_part
 from entrepot.distribution_api.responses import Header, Response
 from entrepot.oci.digest import Digest
 from entrepot.registry.blobs import InlineContent, LocalContent, RemoteContent
@@ -11,28 +13,40 @@ from entrepot.registry.blobs import InlineContent, LocalContent, RemoteContent
 if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Pull
     from entrepot.distribution_api.requests import Request
+    from entrepot.distribution_api.responses import Content
+    from entrepot.registry.blobs import StreamedContent
     from entrepot.services import Services
 
 __all__ = ["pull_blob"]
 
+_OCTETS: Final[Header] = (b"content-type", b"application/octet-stream")
+_RANGES: Final[Header] = (b"accept-ranges", b"bytes")
+_ATTACHMENT: Final[Header] = (b"content-disposition", b"attachment")
+"""A browser saves what somebody pushed, and never shows it under the registry's name."""
+
 
 async def pull_blob(services: Services, request: Request, grant: Grant[Pull], reference: str) -> Response:
-    """GET or HEAD a blob by digest."""
+    """GET or HEAD a blob by digest; GET also a part of it."""
     blob = await services.blobs.find(grant, Digest.parse(reference))
     digest = str(blob.digest).encode("ascii")
-    headers: tuple[Header, ...] = (
-        (b"content-type", b"application/octet-stream"),
-        (b"docker-content-digest", digest),
-        (b"etag", b'"%s"' % digest),
-    )
-    if request.method == "HEAD":
-        return Response(200, headers, length=blob.size_bytes)
-    content = await services.blobs.open(blob)
-    if isinstance(content, RemoteContent):
-        location: Header = (b"location", content.url.encode("ascii"))
-        return Response(307, (location, (b"docker-content-digest", digest)))
+    tag = entity_tag(digest)
+    named: tuple[Header, ...] = ((b"docker-content-digest", digest), (b"etag", tag))
+    if is_known_to_client(request, tag):
+        return Response(304, named, caching=IMMUTABLE)
+    headers: tuple[Header, ...] = (_OCTETS, _RANGES, _ATTACHMENT, *named)
+    if request.method == "HEAD":  # ranges are defined for GET only (RFC 9110, section 14.2)
+        return Response(200, headers, length=blob.size_bytes, caching=IMMUTABLE)
+    part = wanted_part(request, tag, blob.size_bytes)
+    content = await services.blobs.open(blob, part)
+    if isinstance(content, RemoteContent):  # the client asks there for the same range
+        return Response(307, ((b"location", content.url.encode("ascii")), named[0]))
+    if part is None:
+        return Response(200, headers, _body(content), blob.size_bytes, IMMUTABLE)
+    place = b"bytes %d-%d/%d" % (part.start, part.end, blob.size_bytes)
+    return Response(206, (*headers, (b"content-range", place)), _body(content), part.length, IMMUTABLE)
+
+
+def _body(content: InlineContent | LocalContent | StreamedContent) -> Content:
     if isinstance(content, InlineContent):
-        return Response(200, headers, content.data)
-    if isinstance(content, LocalContent):
-        return Response(200, headers, content.path, blob.size_bytes)
-    return Response(200, headers, content.chunks, blob.size_bytes)
+        return content.data
+    return content.path if isinstance(content, LocalContent) else content.chunks

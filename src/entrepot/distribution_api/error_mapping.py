@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.errors import AccessDeniedError, ActionDisabledError
 from entrepot.blobstore.errors import (
     BlobStoreError,
     StorageFullError,
@@ -20,9 +20,12 @@ from entrepot.distribution_api.errors import (
     BodyLengthError,
     BodyTooLargeError,
     BodyTooSlowError,
+    HeadTooLargeError,
     MethodNotAllowedError,
+    OverloadedError,
     RequestError,
     RouteUnknownError,
+    TooManyRequestsError,
 )
 from entrepot.distribution_api.responses import Header, Response
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
@@ -35,12 +38,14 @@ from entrepot.oci.ranges import InvalidContentRangeError, UnsatisfiableRangeErro
 from entrepot.registry.errors import (
     BlobUnknownError,
     ContentDamagedError,
+    ContentInUseError,
     DigestMismatchError,
     ManifestBytesGoneError,
     ManifestReferencesMissingError,
     ManifestUnknownError,
     RepositoryUnknownError,
     SourceInterruptedError,
+    TagConditionError,
     UploadConflictError,
     UploadOffsetError,
     UploadUnknownError,
@@ -55,6 +60,7 @@ _RETRY_AFTER_SECONDS: Final = b"1"
 
 ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     AccessDeniedError: (403, ErrorCode.DENIED),
+    ActionDisabledError: (405, ErrorCode.UNSUPPORTED),
     BlobStoreError: (500, ErrorCode.UNKNOWN),
     StorageFullError: (507, ErrorCode.STORAGE_FULL),
     StorageUnavailableError: (503, ErrorCode.UNAVAILABLE),
@@ -62,9 +68,12 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     BodyLengthError: (400, ErrorCode.SIZE_INVALID),
     BodyTooLargeError: (413, ErrorCode.SIZE_INVALID),
     BodyTooSlowError: (408, ErrorCode.BLOB_UPLOAD_INVALID),
+    HeadTooLargeError: (431, ErrorCode.UNSUPPORTED),
     MethodNotAllowedError: (405, ErrorCode.UNSUPPORTED),
+    OverloadedError: (503, ErrorCode.TOOMANYREQUESTS),
     RequestError: (400, ErrorCode.UNSUPPORTED),
     RouteUnknownError: (404, ErrorCode.UNSUPPORTED),
+    TooManyRequestsError: (429, ErrorCode.TOOMANYREQUESTS),
     MetadataError: (500, ErrorCode.UNKNOWN),
     MetadataUnavailableError: (503, ErrorCode.UNAVAILABLE),
     InvalidDigestError: (400, ErrorCode.DIGEST_INVALID),
@@ -78,12 +87,14 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     UnsatisfiableRangeError: (416, ErrorCode.RANGE_INVALID),
     BlobUnknownError: (404, ErrorCode.BLOB_UNKNOWN),
     ContentDamagedError: (500, ErrorCode.UNKNOWN),
+    ContentInUseError: (409, ErrorCode.DENIED),
     DigestMismatchError: (400, ErrorCode.DIGEST_INVALID),
     ManifestBytesGoneError: (503, ErrorCode.UNAVAILABLE),
     ManifestReferencesMissingError: (404, ErrorCode.MANIFEST_BLOB_UNKNOWN),
     ManifestUnknownError: (404, ErrorCode.MANIFEST_UNKNOWN),
     RepositoryUnknownError: (404, ErrorCode.NAME_UNKNOWN),
     SourceInterruptedError: (400, ErrorCode.BLOB_UPLOAD_INVALID),
+    TagConditionError: (412, ErrorCode.DENIED),
     UploadConflictError: (409, ErrorCode.BLOB_UPLOAD_INVALID),
     UploadOffsetError: (416, ErrorCode.RANGE_INVALID),
     UploadUnknownError: (404, ErrorCode.BLOB_UPLOAD_UNKNOWN),
@@ -91,7 +102,10 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
 """Status and code by error class; a class that is not listed takes the row of its nearest listed ancestor."""
 
 _INTERNAL: Final = frozenset({ErrorCode.UNKNOWN})
-_RETRYABLE: Final = frozenset({409, 503})
+_ALWAYS_ALLOWED: Final = b"GET, HEAD"
+"""What no mode forbids (RFC 9110 wants 405 to name it)."""
+_RETRYABLE: Final = frozenset({409, 429, 503})
+_ENDS_CONNECTION: Final = (BodyTooSlowError, HeadTooLargeError)
 
 
 def error_response(error: EntrepotError) -> Response:
@@ -124,12 +138,17 @@ def _headers(error: EntrepotError, status: int) -> tuple[Header, ...]:
         return ((b"allow", ", ".join(error.allowed).encode("ascii")),)
     if isinstance(error, UploadOffsetError):
         return (
+            (b"location", f"/v2/{error.repository}/blobs/uploads/{error.session}".encode("ascii")),
             (b"range", b"0-%d" % max(error.offset - 1, 0)),
             (b"docker-upload-uuid", error.session.encode("ascii")),
         )
     if isinstance(error, UnsatisfiableRangeError):
         return ((b"content-range", b"bytes */%d" % error.size),)
-    if status in _RETRYABLE:
+    if isinstance(error, ActionDisabledError):
+        return ((b"allow", _ALWAYS_ALLOWED),)
+    if isinstance(error, _ENDS_CONNECTION):
+        return ((b"connection", b"close"),)
+    if status in _RETRYABLE and not isinstance(error, ContentInUseError):
         return ((b"retry-after", _RETRY_AFTER_SECONDS),)
     return ()
 
@@ -137,6 +156,8 @@ def _headers(error: EntrepotError, status: int) -> tuple[Header, ...]:
 def _detail(error: EntrepotError) -> object:
     if isinstance(error, ManifestReferencesMissingError):
         return [{"digest": str(digest)} for digest in (*error.blobs, *error.manifests)]
+    if isinstance(error, ContentInUseError):
+        return [{"digest": str(digest)} for digest in error.referrers]
     if isinstance(error, BlobUnknownError):
         return {"digest": str(error.digest)}
     if isinstance(error, ManifestUnknownError):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from entrepot.kernel.errors import EntrepotError
+from entrepot.registry.errors import SourceInterruptedError
 
 __all__ = [
     "BodyLengthError",
     "BodyTooLargeError",
     "BodyTooSlowError",
+    "ClientGoneError",
+    "HeadTooLargeError",
     "MethodNotAllowedError",
+    "OverloadedError",
     "RequestError",
     "RouteUnknownError",
+    "TooManyRequestsError",
 ]
 
 
@@ -50,9 +55,40 @@ class BodyLengthError(EntrepotError):
         self.received = received
 
 
-class BodyTooSlowError(EntrepotError):
-    """The client sent nothing for too long in the middle of a body."""
+class BodyTooSlowError(SourceInterruptedError):
+    """The client sent nothing, or too little, for too long in the middle of a body."""
 
-    def __init__(self, idle_seconds: float) -> None:
-        super().__init__(f"no byte of the body arrived for {idle_seconds:g} seconds")
-        self.idle_seconds = idle_seconds
+    def __init__(self, received_bytes: int, seconds: float) -> None:
+        super().__init__(f"only {received_bytes} bytes of the body arrived in {seconds:.0f} seconds")
+        self.received_bytes = received_bytes
+        self.seconds = seconds
+
+
+class HeadTooLargeError(EntrepotError):
+    """The head of a request has more bytes than any client needs."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the headers have more than {limit} bytes")
+        self.limit = limit
+
+
+class ClientGoneError(EntrepotError):
+    """The client left, or stopped reading, before it had all of an answer; there is nobody to tell."""
+
+    def __init__(self) -> None:
+        super().__init__("the client went away before the end of the answer")
+
+
+class TooManyRequestsError(EntrepotError):
+    """One address has as many requests under way as one address may have."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"your address has {limit} requests under way; wait for some of them to end")
+        self.limit = limit
+
+
+class OverloadedError(EntrepotError):
+    """As many bodies are read, and wait to be read, as this process takes on."""
+
+    def __init__(self) -> None:
+        super().__init__("too many uploads are under way; try again in a moment")

@@ -2,49 +2,65 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from entrepot.auth.principals import ANONYMOUS, Principal
-from entrepot.distribution_api.errors import BodyTooLargeError, BodyTooSlowError, RequestError
+from entrepot.distribution_api.body_pace import BodyPace, nothing_more
+from entrepot.distribution_api.errors import BodyTooLargeError, HeadTooLargeError, RequestError
 from entrepot.registry.errors import SourceInterruptedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from entrepot.distribution_api.asgi import Receive, Scope
+    from entrepot.distribution_api.body_pace import PaceLimits
 
 __all__ = ["Request"]
 
 _FORWARDING_HEADERS: Final = frozenset(
     {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
 )
-_BODY_IDLE_SECONDS: Final = 60.0
-_MAX_QUERY_FIELDS: Final = 64
+_MAX_HOST_BYTES: Final = 261
+"""A name of 255 characters, a colon and a port; what is longer would only fill the cache of host names."""
+_MAX_HEAD_BYTES: Final = 32 * 1024
+"""Twice what nginx and Apache take, for long tokens."""
+_MAX_QUERY_FIELDS: Final = 128
 
 
 class Request:
     """One HTTP request; belongs to the task that handles it."""
 
-    __slots__ = ("_headers", "_query", "_receive", "_scope", "method", "path")
+    __slots__ = (
+        "_body_has_ended",
+        "_headers",
+        "_pace",
+        "_query",
+        "_reader",
+        "_receive",
+        "_scope",
+        "method",
+        "path",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, pace: PaceLimits) -> None:
         self._scope = scope
         self._receive = receive
-        self._headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self._pace = pace
+        # Of a header that is repeated the first counts; a dictionary keeps the last it is given.
+        self._headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self._query: dict[str, list[str]] | None = None
+        self._body_has_ended = False
+        self._reader: BodyPace | None = None
         self.method: str = scope["method"]
         self.path: str = scope["path"]
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first header called `name` (lower case), or `None`."""
-        for key, value in self._headers:
-            if key == name:
-                return value
-        return None
+        return self._headers.get(name)
 
     def text_header(self, name: bytes) -> str | None:
         """Return a header as text (ISO 8859-1, which never fails), or `None`."""
@@ -57,10 +73,18 @@ class Request:
         Raises:
             RequestError: the field is given twice, or the query can't be parsed.
         """
-        values = self._parsed_query().get(name, [])
+        values = self.query_values(name)
         if len(values) > 1:
             raise RequestError(f"the query names '{name}' more than once")
         return values[0] if values else None
+
+    def query_values(self, name: str) -> list[str]:
+        """Return every value of a query field in the order given; none when it is absent.
+
+        Raises:
+            RequestError: the query can't be parsed.
+        """
+        return self._parsed_query().get(name, [])
 
     def _parsed_query(self) -> dict[str, list[str]]:
         if self._query is None:
@@ -73,21 +97,55 @@ class Request:
                 raise RequestError("the query can't be parsed") from error
         return self._query
 
+    def require_clarity(self) -> None:
+        """Refuse what a proxy in front may have read as another host or path than we do (S1, S39).
+
+        One Host header in HTTP/1.1 (RFC 9112, section 3.2). No percent-encoding in the path but that of the colon in
+        digests: names, tags and digests have no other character that one could want to encode, and a rule of a proxy
+        for `/v2/private/` must not be passed by `/v2/private%2F` or `/v2/%70rivate/`.
+
+        Raises:
+            RequestError: it is unclear.
+        """
+        raw_path: bytes = self._scope.get("raw_path") or b""
+        if b"%" in raw_path and b"%" in raw_path.replace(b"%3A", b"").replace(b"%3a", b""):
+            raise RequestError("the path is percent-encoded; only the colon of a digest may be, as %3A")
+        if not self._headers.get(b"host") and self._scope.get("http_version") == "1.1":
+            raise RequestError("the request names no host")
+        headers: list[tuple[bytes, bytes]] = self._scope["headers"]
+        if len(headers) != len(self._headers) and sum(name == b"host" for name, _ in headers) > 1:
+            raise RequestError("the request names more than one host")
+
+    def require_small_head(self) -> None:
+        """Refuse a head that no client needs, which the server itself would take up to 400 KiB of (F41).
+
+        Raises:
+            HeadTooLargeError: the headers are too long.
+        """
+        fields, named = self._scope["headers"], self._headers
+        size = sum(map(len, named)) + sum(map(len, named.values()))
+        if len(fields) != len(named):  # some are repeated; the other way is quicker
+            size = sum(map(len, chain.from_iterable(fields)))
+        if size > _MAX_HEAD_BYTES:
+            raise HeadTooLargeError(_MAX_HEAD_BYTES)
+
     def principal(self) -> Principal:
         """Return who asks: the peer, without credentials."""
         client = self._scope.get("client")
-        return Principal(ANONYMOUS, client[0] if client else "", self._seems_forwarded())
+        return _anonymous(client[0] if client else "", self._seems_forwarded())
 
     def _seems_forwarded(self) -> bool:
         """Whether somebody may have passed the request on: a proxy, or a browser under a name that was rebound.
 
-        HTTP/1.0 is what nginx speaks to its upstream unless told otherwise, and no registry client speaks it.
+        HTTP/1.0 is what nginx speaks to its upstream unless told otherwise, and no registry client speaks it. Servers
+        spell that version "1.0" (ASGI) or "1" (Granian).
         """
-        if self._scope.get("http_version") == "1.0" or not _names_this_machine(
-            self.text_header(b"host") or ""
-        ):
+        host = self._headers.get(b"host", b"")
+        if self._scope.get("http_version") != "1.1" or len(host) > _MAX_HOST_BYTES:
             return True
-        return any(key in _FORWARDING_HEADERS for key, _ in self._headers)
+        if not _names_this_machine(host):
+            return True
+        return not _FORWARDING_HEADERS.isdisjoint(self._headers)
 
     def content_length(self) -> int | None:
         """Return the announced length in bytes, `None` when there is none.
@@ -102,25 +160,44 @@ class Request:
             raise RequestError("Content-Length is not a number of bytes")
         return int(text)
 
+    def has_unread_body(self) -> bool:
+        """Whether the client may still be sending: a body was announced (RFC 9112, section 6) and has not ended."""
+        if self._body_has_ended:
+            return False
+        headers = self._headers
+        return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+
     async def body(self) -> AsyncIterator[bytes]:
         """Yield the body's chunks as they arrive.
 
         Raises:
             SourceInterruptedError: the client went away before the end.
-            BodyTooSlowError: nothing came for a minute.
+            BodyTooSlowError: nothing came for too long, or too little.
         """
+        self._reader = reader = BodyPace(self._receive, self._pace)
         more = True
         while more:
-            try:
-                message = await asyncio.wait_for(self._receive(), _BODY_IDLE_SECONDS)
-            except TimeoutError as error:
-                raise BodyTooSlowError(_BODY_IDLE_SECONDS) from error
+            message = await reader.receive()
             if message["type"] == "http.disconnect":
+                self._body_has_ended = True
                 raise SourceInterruptedError
             chunk: bytes = message.get("body", b"")
             more = message.get("more_body", False)
+            if not more:
+                self._body_has_ended = True
+                reader.end()
             if chunk:
                 yield chunk
+
+    def release(self) -> None:
+        """Let go of the body, at the end of the request.
+
+        The server keeps a connection open while anybody holds a body that has not ended, and an exception may hold the
+        frames that hold this, until the garbage collector comes by.
+        """
+        self._receive = nothing_more
+        if self._reader is not None:
+            self._reader.end()
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body.
@@ -140,9 +217,15 @@ class Request:
         return b"".join(chunks)
 
 
+@lru_cache(maxsize=1024)
+def _anonymous(address: str, forwarded: bool) -> Principal:  # noqa: FBT001  # only a key of this cache
+    return Principal(ANONYMOUS, address, forwarded)
+
+
 @lru_cache(maxsize=256)
-def _names_this_machine(host: str) -> bool:
+def _names_this_machine(header: bytes) -> bool:
     """Whether a Host header (RFC 9110, section 7.2) is a loopback address or `localhost`, with or without a port."""
+    host = header.decode("latin-1")
     name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
     if name.lower() == "localhost":
         return True

@@ -1,12 +1,15 @@
-"""Upload endpoints (distribution-spec, "Pushing blobs"): POST, then any number of PATCH, then PUT."""
+"""Upload endpoints (distribution-spec, "Pushing blobs"): POST, then any number of PATCH, then PUT or DELETE."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.grants import Pull
 from entrepot.distribution_api.errors import BodyLengthError, RequestError
 from entrepot.distribution_api.responses import Header, Response
-from entrepot.oci.digest import Digest
+from entrepot.oci.digest import ALGORITHMS, Digest
+from entrepot.oci.names import InvalidRepositoryNameError, RepositoryName
 from entrepot.oci.ranges import parse_content_range
 
 if TYPE_CHECKING:
@@ -14,23 +17,58 @@ if TYPE_CHECKING:
 
     from entrepot.auth.grants import Grant, Push
     from entrepot.distribution_api.requests import Request
-    from entrepot.oci.names import RepositoryName
+    from entrepot.oci.digest import Algorithm
     from entrepot.oci.ranges import ContentRange
     from entrepot.services import Services
 
-__all__ = ["append_chunk", "begin_upload", "finish_upload", "upload_status"]
+__all__ = [
+    "append_chunk",
+    "begin_upload",
+    "brings_blob",
+    "cancel_upload",
+    "finish_upload",
+    "upload_status",
+]
+
+
+def brings_blob(request: Request) -> bool:
+    """Whether a POST has a body that will be read: one that only begins a session need not wait behind bodies."""
+    return request.has_unread_body() and request.query("digest") is not None
 
 
 async def begin_upload(services: Services, request: Request, grant: Grant[Push], _reference: str) -> Response:
-    """POST: begin a session, or take the whole blob when the digest is given along with it."""
-    digest = request.query("digest")
-    if digest is not None:
-        parsed = Digest.parse(digest)
+    """POST: begin a session, unless the blob can be mounted or comes along with its digest."""
+    mount, digest = _queried_digest(request, "mount"), _queried_digest(request, "digest")
+    algorithm = _announced_algorithm(request, digest or mount)
+    if mount is not None and await _mounted(services, request, grant, mount):
+        return _created(grant.repository, mount)
+    if digest is not None and (
+        request.content_length() != 0 or digest == Digest.of_bytes(b"", digest.algorithm)
+    ):
         with services.metrics.uploads_in_progress.track_inprogress():
-            await services.uploads.push_whole(grant, parsed, request.body())
-        return _created(grant.repository, parsed)
-    session = await services.uploads.begin(grant)
-    return Response(202, _session_headers(grant.repository, session, 0))
+            await services.uploads.push_whole(grant, digest, request.body())
+        return _created(grant.repository, digest)
+    session = await services.uploads.begin(grant, algorithm)
+    advice: Header = (b"oci-chunk-min-length", b"%d" % services.uploads.advised_chunk_bytes)
+    return Response(202, (*_session_headers(grant.repository, session, 0), advice))
+
+
+async def _mounted(services: Services, request: Request, grant: Grant[Push], digest: Digest) -> bool:
+    """Whether the blob is linked to the granted repository now.
+
+    Whatever stands in the way, no right to pull or no such blob or repository or a name that can't be one, the caller
+    sees the same session (S6). Only a digest that is none is refused: the upload would be, too.
+    """
+    source = request.query("from")
+    names = await services.mounts.sources(digest) if source is None else (source,)
+    for name in dict.fromkeys((*names, grant.repository.text)):
+        try:
+            pull = await services.authorizer.authorize(grant.principal, Pull, RepositoryName.parse(name))
+        except (AccessDeniedError, InvalidRepositoryNameError):
+            continue
+        if await services.mounts.mount(grant, pull, digest):
+            return True
+    return False
 
 
 async def upload_status(
@@ -52,15 +90,38 @@ async def append_chunk(services: Services, request: Request, grant: Grant[Push],
 
 async def finish_upload(services: Services, request: Request, grant: Grant[Push], reference: str) -> Response:
     """PUT: append what is left, verify the digest and make it a blob."""
-    text = request.query("digest")
-    if text is None:
+    digest = _queried_digest(request, "digest")
+    if digest is None:
         raise RequestError("the request needs the query field 'digest'")
-    digest = Digest.parse(text)
     announced = _announced_range(request)
     expected = announced.start if announced is not None else None
     with services.metrics.uploads_in_progress.track_inprogress():
         await services.uploads.finish(grant, reference, digest, expected, _body_of(request, announced))
     return _created(grant.repository, digest)
+
+
+async def cancel_upload(
+    services: Services, _request: Request, grant: Grant[Push], reference: str
+) -> Response:
+    """DELETE: end the session and remove its bytes."""
+    await services.uploads.cancel(grant, reference)
+    return Response(204)
+
+
+def _queried_digest(request: Request, field: str) -> Digest | None:
+    text = request.query(field)
+    return None if text is None else Digest.parse(text)
+
+
+def _announced_algorithm(request: Request, digest: Digest | None) -> Algorithm:
+    """Return what to hash the upload with: what the client names, or uses already, or sha256."""
+    text = request.query("digest-algorithm")
+    if text is None:
+        return "sha256" if digest is None else digest.algorithm
+    for algorithm in ALGORITHMS:
+        if text == algorithm:
+            return algorithm
+    raise RequestError(f"'digest-algorithm' is one of {', '.join(ALGORITHMS)}")
 
 
 def _announced_range(request: Request) -> ContentRange | None:

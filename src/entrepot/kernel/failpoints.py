@@ -18,7 +18,7 @@ __all__ = ["Failpoint", "UnknownFailpointError", "arm_failpoints", "reach"]
 
 
 class Failpoint(StrEnum):
-    """Every place of a push where a crash is interesting, in the order in which a push passes them."""
+    """Every place of a push or delete where a crash is interesting, in the order in which it passes them."""
 
     SESSION_CREATED = "session.created"
     SESSION_LEASED = "session.leased"
@@ -36,6 +36,7 @@ class Failpoint(StrEnum):
     OBJECT_DIRECTORY_SYNCED = "object.directory.synced"
     MANIFEST_BYTES_STORED = "manifest.bytes.stored"
     MANIFEST_COMMITTED = "manifest.committed"
+    DELETE_COMMITTED = "delete.committed"
     JOURNAL_WRITTEN = "journal.written"
     UNIT_BEFORE_COMMIT = "unit.before.commit"
     UNIT_AFTER_COMMIT = "unit.after.commit"

@@ -6,23 +6,36 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
+from entrepot.oci.digest import Digest
+
 if TYPE_CHECKING:
-    from entrepot.oci.digest import Algorithm, Digest
+    from entrepot.oci.digest import Algorithm
 
 __all__ = [
     "AdoptedBlob",
     "BlobState",
+    "Candidate",
+    "ExpiredUpload",
     "ImageReference",
     "JournalFact",
     "Missing",
+    "MountableBlob",
     "NewBlob",
     "NewManifest",
     "NewUploadSession",
     "OutboxFact",
+    "Owners",
     "ReferenceKind",
+    "Referrer",
+    "ReferrerPage",
+    "ReferrerQuery",
+    "RepositoryPage",
     "RepositoryRow",
     "StoredBlob",
     "StoredManifest",
+    "SweepClaim",
     "TagPage",
     "UploadLease",
     "UploadProgress",
@@ -50,11 +63,19 @@ class RepositoryRow:
     """Whether this very unit created it."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
+class StoredBlob(msgspec.Struct, frozen=True, gc=False):
     """A live blob as seen through a repository that links to it."""
 
     digest: Digest
+    size_bytes: int
+    storage_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MountableBlob:
+    """A live blob that a repository links to, locked against condemnation until the unit ends."""
+
+    id: int
     size_bytes: int
     storage_key: str
 
@@ -78,8 +99,7 @@ class AdoptedBlob:
     """The key the row refers to now; when it is not the new blob's own, the caller deletes its own bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredManifest:
+class StoredManifest(msgspec.Struct, frozen=True, gc=False):
     """A manifest of a repository. `body` is empty when only its properties were asked for."""
 
     digest: Digest
@@ -90,12 +110,17 @@ class StoredManifest:
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """One thing a manifest points at; it keeps that thing alive."""
+    """One thing a manifest points at; it keeps that thing alive.
+
+    Attributes:
+        required: whether the repository must have it. What need not be there is kept alive only when it is there.
+    """
 
     kind: ReferenceKind
     digest: Digest
     size_bytes: int
     media_type: str
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +145,54 @@ class TagPage:
     """A run of tag names in byte order."""
 
     names: tuple[str, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryPage:
+    """A run of repository names in byte order."""
+
+    names: tuple[str, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReferrerQuery:
+    """Which referrers are asked for.
+
+    Attributes:
+        list_tag: the tag under which clients may keep a list of them, as an index.
+        artifact_type: the only type wanted, `None` for all.
+        after: a text; only digests greater than it are listed.
+        limit: how many at most (≥ 1).
+        max_bytes: what their descriptors may take together, unless a single one takes more.
+    """
+
+    repository: str
+    subject: Digest
+    list_tag: str
+    artifact_type: str | None
+    after: str
+    limit: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A manifest that is attached to another one. Annotations are a JSON object as it came, `{}` without any."""
+
+    digest: Digest
+    media_type: str
+    size_bytes: int
+    artifact_type: str | None
+    annotations_json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReferrerPage:
+    """A run of referrers in the order of their digests."""
+
+    referrers: tuple[Referrer, ...]
     more: bool
 
 
@@ -164,7 +237,10 @@ class UploadLease:
 
 @dataclass(frozen=True, slots=True)
 class UploadProgress:
-    """What a request added to a session; recorded with compare-and-swap on `expected_offset` and the fence."""
+    """What a request added to a session; recorded with compare-and-swap on `expected_offset` and the fence.
+
+    The session then lives for `time_to_live_seconds` more: its age counts from the last bytes, not from its beginning.
+    """
 
     public_id: str
     fence: int
@@ -173,6 +249,7 @@ class UploadProgress:
     algorithm: Algorithm
     digest_so_far: str | None
     state: bytes
+    time_to_live_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +279,43 @@ class JournalFact:
     repository: str
     actor: str
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredUpload:
+    """A session that was removed because its time was over, as its staged bytes are found by."""
+
+    public_id: str
+    fence: int
+    offset: int
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Which of the things asked for some row mentions: ids of sessions, storage keys of blobs and manifests."""
+
+    uploads: frozenset[str]
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something in the blob store that no row mentioned when a sweep first saw it.
+
+    Attributes:
+        due: whether that was longer ago than the grace period, by the database's clock.
+    """
+
+    storage_key: str
+    size_bytes: int
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SweepClaim:
+    """The right to go on with a sweep, until the lease ends; `progress` is the sweep's own and empty at its start."""
+
+    name: str
+    fence: int
+    progress: str

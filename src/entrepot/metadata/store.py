@@ -11,19 +11,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from entrepot.metadata.manifest_store import ManifestWriterRows, ReferenceRows, TagWriterRows
     from entrepot.metadata.records import (
         AdoptedBlob,
+        Candidate,
+        ExpiredUpload,
         JournalFact,
         Missing,
+        MountableBlob,
         NewBlob,
-        NewManifest,
         NewUploadSession,
         OutboxFact,
+        Owners,
+        ReferrerPage,
+        ReferrerQuery,
+        RepositoryPage,
         RepositoryRow,
         StoredBlob,
         StoredManifest,
+        SweepClaim,
         TagPage,
         UploadLease,
         UploadProgress,
@@ -34,16 +42,20 @@ if TYPE_CHECKING:
 __all__ = [
     "BlobReader",
     "BlobWriterRows",
+    "CatalogReader",
     "InstanceReader",
     "JournalRows",
     "ManifestReader",
-    "ManifestWriterRows",
     "Metadata",
+    "MountReader",
+    "MountRows",
+    "OrphanReader",
+    "OrphanRows",
     "OutboxReader",
     "OutboxWriterRows",
+    "ReferrerReader",
     "RepositoryWriterRows",
     "TagReader",
-    "TagWriterRows",
     "Transaction",
     "UploadSessionReader",
     "UploadSessionWriterRows",
@@ -80,11 +92,39 @@ class BlobReader(Protocol):
         ...
 
 
+class MountReader(Protocol):
+    """Where blobs can be mounted from."""
+
+    async def repositories_with(self, digest: Digest, limit: int) -> Sequence[str]:
+        """Return names of up to `limit` repositories, no matter which, that link to the live blob."""
+        ...
+
+
 class TagReader(Protocol):
     """Tags of a repository. Each call is one statement."""
 
     async def list_names(self, repository: str, after: str, limit: int) -> TagPage | Missing:
         """Return up to `limit` (≥ 0) tag names greater than `after` in byte order."""
+        ...
+
+
+class ReferrerReader(Protocol):
+    """What is attached to manifests. Each call is one statement."""
+
+    async def list_page(self, query: ReferrerQuery) -> ReferrerPage:
+        """Return live manifests that are attached to the subject, each once.
+
+        Those are the ones that name it as their subject, and those that an index under the list tag lists and that name
+        no other one. A repository that does not exist has none.
+        """
+        ...
+
+
+class CatalogReader(Protocol):
+    """The repositories of the registry. Each call is one statement."""
+
+    async def list_names(self, after: str, limit: int) -> RepositoryPage:
+        """Return up to `limit` (≥ 0) names of repositories greater than `after` in byte order."""
         ...
 
 
@@ -127,6 +167,26 @@ class OutboxReader(Protocol):
         ...
 
 
+class OrphanReader(Protocol):
+    """What the sweep of orphans asks."""
+
+    async def owners(self, uploads: Sequence[str], keys: Sequence[str]) -> Owners:
+        """Return which of these ids of sessions and storage keys some row mentions, all at one moment."""
+        ...
+
+    async def candidates(self, after: str, last: str, grace_seconds: int) -> Sequence[Candidate]:
+        """Return what was remembered of the keys in `(after, last]`, in byte order."""
+        ...
+
+    async def count(self) -> tuple[int, int]:
+        """Return how many candidates there are, and their bytes."""
+        ...
+
+    async def last_fact(self) -> int:
+        """Return the sequence number of the youngest fact, 0 without one."""
+        ...
+
+
 class RepositoryWriterRows(Protocol):
     """Repositories within a unit."""
 
@@ -156,38 +216,27 @@ class BlobWriterRows(Protocol):
     async def absent_from(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
         """Return those of `digests` that the repository does not link to as live blobs.
 
-        Condemned ones that are linked are revived: a manifest that is about to refer to them keeps them.
+        Condemned ones that are linked are revived: a manifest that is about to refer to them keeps them. The links
+        found stay as they are until the unit ends.
         """
         ...
 
+    async def hold_link(self, repository_id: int, digest: Digest) -> int | None:
+        """Keep everybody from the repository's link to a live blob until the unit ends, and return the blob's number.
 
-class ManifestWriterRows(Protocol):
-    """Manifests within a unit."""
-
-    async def put(self, manifest: NewManifest) -> bool:
-        """Insert the manifest with its references; return whether it was new. A condemned one is revived."""
-        ...
-
-    async def absent_from(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
-        """Return those of `digests` that are no manifests of the repository, reviving condemned ones."""
-        ...
-
-    async def body_key(self, digest: Digest) -> str | None:
-        """Return the storage key of a copy of these manifest bytes, when some repository already has them."""
-        ...
-
-
-class TagWriterRows(Protocol):
-    """Tags within a unit."""
-
-    async def put(self, repository_id: int, tag: str, digest: Digest, actor: str) -> Digest | None:
-        """Point the tag at a manifest of the repository, append to its history, and return what it pointed at.
-
-        Pointing a tag where it points already changes nothing and appends nothing.
-
-        Raises:
-            UnknownManifestError: the repository has no such live manifest.
+        `None` without such a link. What a later statement of the unit finds to refer to the blob is all there is.
         """
+        ...
+
+    async def unlink(self, repository_id: int, blob_id: int) -> None:
+        """Remove a link that the unit holds; the blob itself stays, for other repositories and for the collector."""
+
+
+class MountRows(Protocol):
+    """Sources of mounts within a unit."""
+
+    async def hold_source(self, repository: str, digest: Digest) -> MountableBlob | None:
+        """Return the live blob that the repository links to; it stays live and linked until the unit ends."""
         ...
 
 
@@ -218,9 +267,34 @@ class UploadSessionWriterRows(Protocol):
         """Delete the session; `False` when the lease was lost."""
         ...
 
+    async def remove_expired(self, limit: int) -> Sequence[ExpiredUpload]:
+        """Delete up to `limit` sessions whose time is over and which nobody holds, and return them."""
+        ...
+
     async def release_owner(self, owner: str) -> int:
         """Give back every lease of a process that is known to be dead; return how many."""
         ...
+
+
+class OrphanRows(Protocol):
+    """Candidates of the sweep of orphans, and the sweep's own progress, within a unit."""
+
+    async def remember(self, sizes: Mapping[str, int]) -> None:
+        """Note keys with their sizes in bytes as seen now; those noted before keep their time."""
+
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Remove candidates that are gone, or that a row mentions after all."""
+
+    async def claim(self, name: str, lease_seconds: int) -> SweepClaim | None:
+        """Take the sweep's lease; `None` when it is not due yet or somebody else is at it."""
+        ...
+
+    async def save(self, claim: SweepClaim, lease_seconds: int) -> bool:
+        """Record progress and prolong the lease; `False` when it was lost."""
+        ...
+
+    async def release(self, claim: SweepClaim, pause_seconds: int) -> None:
+        """Record progress and give the lease back; the sweep is due again after the pause."""
 
 
 class OutboxWriterRows(Protocol):
@@ -257,8 +331,23 @@ class Transaction(Protocol):
         ...
 
     @property
+    def references(self) -> ReferenceRows:
+        """What manifests refer to."""
+        ...
+
+    @property
     def tags(self) -> TagWriterRows:
         """Tags and their history."""
+        ...
+
+    @property
+    def orphans(self) -> OrphanRows:
+        """What a sweep remembers."""
+        ...
+
+    @property
+    def mounts(self) -> MountRows:
+        """Sources of mounts."""
         ...
 
     @property
@@ -293,6 +382,26 @@ class Metadata(Protocol):
     @property
     def tags(self) -> TagReader:
         """Tags and their history."""
+        ...
+
+    @property
+    def orphans(self) -> OrphanReader:
+        """What a sweep asks."""
+        ...
+
+    @property
+    def mounts(self) -> MountReader:
+        """Where blobs can be mounted from."""
+        ...
+
+    @property
+    def referrers(self) -> ReferrerReader:
+        """What is attached to manifests."""
+        ...
+
+    @property
+    def catalog(self) -> CatalogReader:
+        """The repositories of the registry."""
         ...
 
     @property

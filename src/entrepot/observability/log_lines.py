@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
@@ -30,9 +29,8 @@ _HEAD_KEYS = frozenset({"@timestamp", "log.level", "event", "process.role", "pro
 
 def format_timestamp(seconds: float) -> str:
     """Return RFC 3339 in UTC with milliseconds, as 2026-11-23T22:50:01.042Z."""
-    fraction, second = math.modf(seconds)
-    whole, microseconds = divmod(int(second) * 1_000_000 + round(fraction * 1e6), 1_000_000)
-    return f"{_format_second(whole)}.{microseconds // 1000:03d}Z"
+    whole, milliseconds = divmod(round(seconds * 1e6) // 1000, 1000)
+    return f"{_format_second(whole)}.{milliseconds:03d}Z"
 
 
 @lru_cache(maxsize=2)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, cast, final
 
 import structlog
 
+from entrepot.observability.line_stream import LineStream
 from entrepot.observability.log_lines import (
     RenderLine,
     describe_exception,
@@ -19,11 +20,19 @@ from entrepot.observability.log_lines import (
     render_json,
 )
 from entrepot.observability.request_ids import current_request_id
+from entrepot.observability.request_log import RequestLogger, RequestLogWriter
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger
 
-__all__ = ["LogFormat", "LogLevel", "configure_logging", "get_logger", "granian_log_config"]
+__all__ = [
+    "LogFormat",
+    "LogLevel",
+    "configure_logging",
+    "get_logger",
+    "get_request_logger",
+    "granian_log_config",
+]
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["json", "console"]
@@ -40,6 +49,14 @@ def get_logger() -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger())
 
 
+def get_request_logger() -> RequestLogger:
+    """Return the logger of answered requests: the quick one once ``configure_logging`` has asked for such lines."""
+    factory = structlog.get_config()["logger_factory"]
+    if isinstance(factory, _Pipeline) and factory.request_log is not None:
+        return factory.request_log
+    return get_logger()
+
+
 def configure_logging(
     level: LogLevel, line_format: LogFormat, process_role: str, stream: BinaryIO | None = None
 ) -> None:
@@ -51,12 +68,14 @@ def configure_logging(
     pipeline = _Pipeline(
         render_json if line_format == "json" else render_console,
         process_role,
-        _LineWriter(stream if stream is not None else sys.stderr.buffer),
+        LineStream(stream if stream is not None else sys.stderr.buffer),
     )
+    if _LEVELS[level] <= logging.INFO:
+        pipeline.write_requests()
     structlog.configure(
         processors=[pipeline.process],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=pipeline.make_writer,
+        logger_factory=pipeline,
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
@@ -83,35 +102,31 @@ def granian_log_config() -> dict[str, Any]:
 
 @final
 class _LineWriter:
-    """Writes whole lines from any thread; a lost stream must not fail the request that logs."""
+    """What structlog hands a rendered line to."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def msg(self, line: bytes) -> None:
-        with self._lock:
-            try:
-                self._stream.write(line + b"\n")
-                self._stream.flush()
-            except (OSError, ValueError):  # a closed pipe, a full disk, a closed file: nowhere left to say so
-                return
-
-    debug = info = warning = error = critical = msg
+    def __init__(self, stream: LineStream) -> None:
+        self.msg = stream.write
+        self.debug = self.info = self.warning = self.error = self.critical = self.msg
 
 
 @final
 class _Pipeline:
     """Adds what every line has, and renders it."""
 
-    def __init__(self, render: RenderLine, process_role: str, writer: _LineWriter) -> None:
+    def __init__(self, render: RenderLine, process_role: str, stream: LineStream) -> None:
         self._render = render
         self._role = process_role
-        self.writer = writer
+        self._writer = _LineWriter(stream)
+        self.stream = stream
+        self.request_log: RequestLogWriter | None = None
 
-    def make_writer(self, *_: object) -> _LineWriter:
+    def write_requests(self) -> None:
+        """Give answered requests a logger of their own."""
+        self.request_log = RequestLogWriter(self.stream, self._role, self._render)
+
+    def __call__(self, *_: object) -> _LineWriter:
         """Serve as structlog's logger factory."""
-        return self.writer
+        return self._writer
 
     def process(self, _logger: object, method: str, event_dict: EventDict) -> bytes:
         """Serve as structlog's only processor: one function call instead of a chain of five."""
@@ -134,13 +149,13 @@ class _Pipeline:
     def report_crash(self, _kind: type[BaseException], error: BaseException, _trace: object) -> None:
         """Serve as sys.excepthook: the reason a process died is a log line like any other."""
         event_dict: EventDict = {"event": "process.crashed", "exc_info": error}
-        self.writer.msg(self.process(None, "critical", event_dict))
+        self.stream.write(self.process(None, "critical", event_dict))
 
     def report_thread_crash(self, arguments: threading.ExceptHookArgs) -> None:
         """Serve as threading.excepthook."""
         name = arguments.thread.name if arguments.thread is not None else ""
         event_dict: EventDict = {"event": "thread.crashed", "thread": name, "exc_info": arguments.exc_value}
-        self.writer.msg(self.process(None, "critical", event_dict))
+        self.stream.write(self.process(None, "critical", event_dict))
 
 
 def _find_exception(exc_info: object) -> BaseException | None:
@@ -169,4 +184,4 @@ class _LibraryHandler(logging.Handler):
         if record.exc_info:
             event_dict["exc_info"] = record.exc_info
         line = self._pipeline.process(None, record.levelname.lower(), event_dict)
-        self._pipeline.writer.msg(line)
+        self._pipeline.stream.write(line)

@@ -69,10 +69,29 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "Answers broken off after they had begun: the client went away, or the bytes could not be read.",
     ),
     MetricDefinition(
+        "registry_damaged_content_total",
+        "counter",
+        "Pulls refused or broken off because what is stored is not what was pushed: fewer bytes, more, other ones or "
+        "none. Any increase is an alarm.",
+    ),
+    MetricDefinition(
         "registry_uploads_in_progress",
         "gauge",
         "Requests that are writing the bytes of a blob right now, on this node.",
         gauge_mode="livesum",
+    ),
+    MetricDefinition(
+        "registry_bodies_in_progress",
+        "gauge",
+        "Requests whose body is being read or stored right now, on this node: places taken of limits.bodies.",
+        gauge_mode="livesum",
+    ),
+    MetricDefinition(
+        "registry_requests_refused_total",
+        "counter",
+        "Requests refused for the sake of others. Reason: address (429, too many under way), overload (503, no place "
+        "for a body) or slow_body (408).",
+        labels=("reason",),
     ),
     MetricDefinition(
         "registry_storage_used_bytes",
@@ -97,5 +116,37 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "gauge",
         "Changes committed to the metadata but not yet written to the journal beside the blobs.",
         gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_uploads_expired_total",
+        "counter",
+        "Unfinished uploads that were removed because nobody went on with them.",
+    ),
+    MetricDefinition(
+        "registry_orphans",
+        "gauge",
+        "Objects in the blob store that no row of the database mentions, as of the last pass of the sweep.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_orphan_bytes",
+        "gauge",
+        "Bytes of these objects; parts of unfinished uploads to an object store are not counted.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_orphans_found_total",
+        "counter",
+        "Orphans that a pass of the sweep saw for the first time. A few after a crash are normal.",
+    ),
+    MetricDefinition(
+        "registry_orphans_removed_total",
+        "counter",
+        "Orphans that were removed after the grace period.",
+    ),
+    MetricDefinition(
+        "registry_orphans_removed_bytes_total",
+        "counter",
+        "Bytes that removing orphans set free.",
     ),
 )

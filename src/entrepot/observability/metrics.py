@@ -7,8 +7,8 @@ its values to files in that directory; without it (unit tests) values live in th
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import cast, final
+from dataclasses import dataclass
+from typing import Final, cast, final
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -20,62 +20,84 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from entrepot.observability.buffered_metrics import BufferedDurations, BufferedRequestCounts
 from entrepot.observability.metric_definitions import METRIC_DEFINITIONS, MetricDefinition
 
 __all__ = ["Metrics", "build_metrics", "render_metrics"]
 
-
-@final
-@dataclass(frozen=True, slots=True)
-class RequestCounters:
-    """Counts answers; one child per (operation, status) that has occurred."""
-
-    counter: Counter
-    _children: dict[tuple[str, int], Counter] = field(default_factory=dict[tuple[str, int], Counter])
-
-    def count(self, operation: str, status: int) -> None:
-        """Add one answer. ``operation`` must come from a fixed list of route names."""
-        child = self._children.get((operation, status))
-        if child is None:
-            child = self._children[operation, status] = self.counter.labels(operation, str(status))
-        child.inc()
+_BUCKETS: Final = {definition.name: definition.buckets for definition in METRIC_DEFINITIONS}
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Everything that is measured; durations in seconds, as ``metrics.pull_blob.observe(seconds)``."""
+    """Everything that is measured; durations in seconds, as ``metrics.pull_blob.observe(seconds)``.
 
-    pull_manifest: Histogram
-    pull_blob: Histogram
-    push_manifest: Histogram
-    push_blob: Histogram
-    requests: RequestCounters
+    What every request changes is buffered: it is in a scrape after the next :meth:`flush_requests`.
+    """
+
+    pull_manifest: BufferedDurations
+    pull_blob: BufferedDurations
+    push_manifest: BufferedDurations
+    push_blob: BufferedDurations
+    requests: BufferedRequestCounts
     responses_aborted: Counter
+    damaged_content: Counter
     uploads_in_progress: Gauge
+    bodies_in_progress: Gauge
+    refused_greedy_addresses: Counter
+    refused_overload: Counter
+    refused_slow_bodies: Counter
     storage_used_bytes: Gauge
     storage_capacity_bytes: Gauge
     sqlite_wal_bytes: Gauge
     journal_backlog: Gauge
+    uploads_expired: Counter
+    orphans: Gauge
+    orphan_bytes: Gauge
+    orphans_found: Counter
+    orphans_removed: Counter
+    orphans_removed_bytes: Counter
+
+    def flush_requests(self) -> None:
+        """Hand on what was counted of requests; whoever counts sees to it that this is called soon after."""
+        self.requests.flush()
+        for durations in (self.pull_manifest, self.pull_blob, self.push_manifest, self.push_blob):
+            durations.flush()
 
 
 def build_metrics(registry: CollectorRegistry) -> Metrics:
     """Make every metric and register it with ``registry``. Once per process and registry."""
     made = {definition.name: _make(definition, registry) for definition in METRIC_DEFINITIONS}
-    pull = cast("Histogram", made["registry_pull_duration_seconds"])
-    push = cast("Histogram", made["registry_push_duration_seconds"])
+
+    def durations(name: str, operation: str) -> BufferedDurations:
+        histogram = cast("Histogram", made[name]).labels(operation)
+        return BufferedDurations(histogram, _BUCKETS[name])
+
+    refused = cast("Counter", made["registry_requests_refused_total"])
     return Metrics(
-        pull_manifest=pull.labels("manifest"),
-        pull_blob=pull.labels("blob"),
-        push_manifest=push.labels("manifest"),
-        push_blob=push.labels("blob"),
-        requests=RequestCounters(cast("Counter", made["registry_requests_total"])),
+        pull_manifest=durations("registry_pull_duration_seconds", "manifest"),
+        pull_blob=durations("registry_pull_duration_seconds", "blob"),
+        push_manifest=durations("registry_push_duration_seconds", "manifest"),
+        push_blob=durations("registry_push_duration_seconds", "blob"),
+        requests=BufferedRequestCounts(cast("Counter", made["registry_requests_total"])),
         responses_aborted=cast("Counter", made["registry_responses_aborted_total"]),
+        damaged_content=cast("Counter", made["registry_damaged_content_total"]),
         uploads_in_progress=cast("Gauge", made["registry_uploads_in_progress"]),
+        bodies_in_progress=cast("Gauge", made["registry_bodies_in_progress"]),
+        refused_greedy_addresses=refused.labels("address"),
+        refused_overload=refused.labels("overload"),
+        refused_slow_bodies=refused.labels("slow_body"),
         storage_used_bytes=cast("Gauge", made["registry_storage_used_bytes"]),
         storage_capacity_bytes=cast("Gauge", made["registry_storage_capacity_bytes"]),
         sqlite_wal_bytes=cast("Gauge", made["registry_sqlite_wal_bytes"]),
         journal_backlog=cast("Gauge", made["registry_journal_backlog"]),
+        uploads_expired=cast("Counter", made["registry_uploads_expired_total"]),
+        orphans=cast("Gauge", made["registry_orphans"]),
+        orphan_bytes=cast("Gauge", made["registry_orphan_bytes"]),
+        orphans_found=cast("Counter", made["registry_orphans_found_total"]),
+        orphans_removed=cast("Counter", made["registry_orphans_removed_total"]),
+        orphans_removed_bytes=cast("Counter", made["registry_orphans_removed_bytes_total"]),
     )
 
 

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextvars import ContextVar, Token
+from typing import Final, final
 
-from entrepot.kernel.ids import new_public_id
+__all__ = ["RequestIds", "bind_request_id", "current_request_id", "unbind_request_id"]
 
-__all__ = [
-    "accept_request_id",
-    "bind_request_id",
-    "current_request_id",
-    "new_request_id",
-    "unbind_request_id",
-]
-
-_ACCEPTABLE = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
-_request_id: ContextVar[str] = ContextVar("entrepot_request_id", default="")
+_RANDOM_BYTES: Final = 16
+_DRAWN_AT_ONCE: Final = 64
+_ACCEPTABLE: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+_request_id: Final[ContextVar[str]] = ContextVar("entrepot_request_id", default="")
 
 
-def new_request_id() -> str:
-    """Return an id that can't be guessed: 32 hexadecimal digits."""
-    return new_public_id()
+@final
+class RequestIds:
+    """Takes over clients' ids and makes new ones. Belongs to one process: a fork would hand out the same ones again."""
 
+    def __init__(self) -> None:
+        self._unused: list[str] = []
 
-def accept_request_id(header: bytes | None) -> str:
-    """Return the client's ``X-Request-Id`` if it is 8 to 64 letters, digits, dots, dashes; else a new id.
+    def accept(self, header: bytes | None) -> str:
+        """Return the client's ``X-Request-Id`` if it is 8 to 64 letters, digits, dots, dashes; else a new id.
 
-    Anything else could forge log lines or blow them up, so it is replaced rather than cleaned.
-    """
-    if header is not None and _ACCEPTABLE.fullmatch(header) is not None:
-        return header.decode("ascii")
-    return new_request_id()
+        Anything else could forge log lines or blow them up, so it is replaced rather than cleaned.
+        """
+        if header is not None and _ACCEPTABLE.fullmatch(header) is not None:
+            return header.decode("ascii")
+        return self.new()
+
+    def new(self) -> str:
+        """Return an id that can't be guessed: 32 hexadecimal digits. Many are drawn at once, being drawn is dear."""
+        if not self._unused:
+            digits = os.urandom(_RANDOM_BYTES * _DRAWN_AT_ONCE).hex()
+            length = 2 * _RANDOM_BYTES
+            self._unused = [digits[start : start + length] for start in range(0, len(digits), length)]
+        return self._unused.pop()
 
 
 def bind_request_id(request_id: str) -> Token[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
+
+import msgspec
 
 from entrepot.kernel.errors import EntrepotError
 
@@ -24,7 +25,7 @@ ALGORITHMS: Final[tuple[Algorithm, ...]] = ("sha256", "sha512")
 _PATTERN: Final = re.compile(r"(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\Z", re.ASCII)
 
 
-_CONSTRUCTORS: Final[dict[Algorithm, Callable[[], Hasher]]] = {
+_CONSTRUCTORS: Final[dict[Algorithm, Callable[[Buffer], Hasher]]] = {
     "sha256": hashlib.sha256,
     "sha512": hashlib.sha512,
 }
@@ -57,11 +58,10 @@ class Hasher(Protocol):
 
 def new_hasher(algorithm: Algorithm) -> Hasher:
     """Return a fresh hasher for `algorithm`."""
-    return _CONSTRUCTORS[algorithm]()
+    return _CONSTRUCTORS[algorithm](b"")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
+class Digest(msgspec.Struct, frozen=True, order=True, gc=False):
     """An algorithm and the lower-case hexadecimal value it yields."""
 
     algorithm: Algorithm
@@ -82,9 +82,7 @@ class Digest:
     @classmethod
     def of_bytes(cls, data: Buffer, algorithm: Algorithm = "sha256") -> Digest:
         """Return the digest of `data`."""
-        hasher = new_hasher(algorithm)
-        hasher.update(data)
-        return cls(algorithm, hasher.hexdigest())
+        return cls(algorithm, _CONSTRUCTORS[algorithm](data).hexdigest())
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"

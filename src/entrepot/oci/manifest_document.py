@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar, cast
 
@@ -65,6 +66,7 @@ class _RawDescriptor(msgspec.Struct, frozen=True, rename="camel"):
     artifact_type: _ArtifactType | None = None
     urls: list[str] | None = None
     annotations: dict[str, str] | None = None
+    data: str | None = None
 
 
 class _RawImage(msgspec.Struct, frozen=True, rename="camel"):
@@ -189,6 +191,8 @@ def _descriptor(raw: _RawDescriptor, path: str) -> Descriptor:
         digest = Digest.parse(raw.digest)
     except InvalidDigestError as error:
         raise DocumentError(str(error), f"{path}.digest") from None
+    if raw.data is not None:
+        _refuse_other_data(raw.data, digest, raw.size, f"{path}.data")
     return Descriptor(
         media_type=raw.media_type,
         digest=digest,
@@ -197,6 +201,19 @@ def _descriptor(raw: _RawDescriptor, path: str) -> Descriptor:
         urls=tuple(raw.urls or ()),
         annotations=raw.annotations or {},
     )
+
+
+def _refuse_other_data(text: str, digest: Digest, size: int, path: str) -> None:
+    """Embedded content must be the content that is named (image-spec, descriptor.md).
+
+    Who reads it and who pulls the blob would otherwise see two different things under one digest (S32).
+    """
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise DocumentError("data is not Base64 (RFC 4648, section 4)", path) from None
+    if len(content) != size or Digest.of_bytes(content, digest.algorithm) != digest:
+        raise DocumentError("data is other content than digest and size name", path)
 
 
 def _refuse_contradictory_sizes(descriptors: Iterable[_RawDescriptor]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from entrepot.kernel.errors import EntrepotError
 
@@ -47,22 +49,19 @@ class InvalidTagNameError(EntrepotError):
         self.text = text
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RepositoryName:
+class RepositoryName(msgspec.Struct, frozen=True, order=True, gc=False):
     """The name of an OCI repository; its first segment is the project, `library` when it has only one."""
 
     text: str
 
-    @classmethod
-    def parse(cls, text: str) -> RepositoryName:
+    @staticmethod
+    def parse(text: str) -> RepositoryName:
         """Read a repository name as a client writes it.
 
         Raises:
             InvalidRepositoryNameError: when it breaks the grammar or is too long.
         """
-        if len(text) > _MAX_NAME_LENGTH or _NAME_PATTERN.match(text) is None:
-            raise InvalidRepositoryNameError(text)
-        return cls(text)
+        return _parse_repository_name(text)
 
     @property
     def project(self) -> str:
@@ -74,8 +73,7 @@ class RepositoryName:
         return self.text
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TagName:
+class TagName(msgspec.Struct, frozen=True, order=True, gc=False):
     """A tag: a name that may move from one manifest to another."""
 
     text: str
@@ -93,3 +91,11 @@ class TagName:
 
     def __str__(self) -> str:
         return self.text
+
+
+@lru_cache(maxsize=1024)
+def _parse_repository_name(text: str) -> RepositoryName:
+    """Kept for the names that are asked for all the time: the pattern takes longer than any other step of routing."""
+    if len(text) > _MAX_NAME_LENGTH or _NAME_PATTERN.match(text) is None:
+        raise InvalidRepositoryNameError(text)
+    return RepositoryName(text)

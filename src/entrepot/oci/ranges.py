@@ -30,7 +30,7 @@ _LARGEST_POSITION: Final = 2**63 - 2
 
 
 class UnsatisfiableRangeError(EntrepotError):
-    """A well-formed range that holds no byte of content of `size` bytes."""
+    """A range that holds no byte of content of `size` bytes."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the range holds none of the {size} bytes")
@@ -80,10 +80,11 @@ def parse_byte_range(header: str, size: int) -> ByteRange | None:
 
     The header is ignored, as RFC 9110 section 14.2 allows, when it is malformed, has another unit or asks
     for several ranges: a single range is all that resuming clients need, and merging ranges has been an
-    attack (S40).
+    attack (S40). One that ends before it starts may be ignored or refused by the same section; it is refused,
+    since a client that counts wrongly is better told so than sent everything.
 
     Raises:
-        UnsatisfiableRangeError: when the range is well-formed but lies wholly outside the content.
+        UnsatisfiableRangeError: when the range lies wholly outside the content, or ends before it starts.
     """
     match = _RANGE_PATTERN.match(header)
     if match is None:
@@ -93,9 +94,7 @@ def parse_byte_range(header: str, size: int) -> ByteRange | None:
         return _suffix_range(int(last), size) if last else None
     start = int(first)
     end = int(last) if last else max(start, size - 1)
-    if end < start:
-        return None
-    if start >= size:
+    if start >= size or end < start:
         raise UnsatisfiableRangeError(size)
     return ByteRange(start, min(end, size - 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ class ChildContext:
 
     def report_ready(self) -> None:
         """Tell the parent that this process does its work from now on."""
+        # What was loaded lives as long as the process: the collector, off since the launch, need not look at it again.
+        gc.freeze()
+        gc.enable()
         self.status.send(Ready())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import ssl
 from pathlib import Path
@@ -12,13 +13,11 @@ from entrepot.processes.drain_flag import DrainFlag
 from entrepot.processes.factories import load_application_factory
 from entrepot.processes.granian_listener import GranianListener, ListenerOptions, TlsOptions
 from entrepot.processes.lifespan import run_lifespan
+from entrepot.processes.sockets import end_stalled_answers
 from entrepot.settings import Settings, SettingsError, uses_tls
 
 __all__ = ["check_tls", "main", "serve"]
 
-_HEADER_TIMEOUT_SECONDS = 30.0
-"""Also the life of an idle connection, so not shorter: a proxy in front reuses connections for up to a minute."""
-_MAX_CONNECTIONS = 16384
 _CLOSING_PAUSE_SECONDS = 1.0
 """For connections just made: time for a TLS handshake and a first request over a slow line."""
 
@@ -33,10 +32,13 @@ async def serve(context: ChildContext) -> None:
     tls = check_tls(context.settings)
     application = load_application_factory(context.assignment.factory)(context.settings)
     async with run_lifespan(application):
-        options = ListenerOptions(_max_connections(), _HEADER_TIMEOUT_SECONDS, tls)
+        limits = context.settings.limits
+        end_stalled_answers(context.assignment.listener, limits.silence_seconds)
+        options = ListenerOptions(_max_connections(limits.connections), limits.head_seconds, tls)
         listener = GranianListener(application, context.assignment.listener, options)
         listener.start()
         context.report_ready()
+        gc.freeze()  # what was built for the start lives as long as the process; no collection need look at it again
         await context.stop.wait()
         listener.stop_accepting()
         if DrainFlag(context.assignment.drain_flag).is_up():
@@ -72,9 +74,7 @@ def _refuse_password() -> str:
     raise ValueError(message)
 
 
-def _max_connections() -> int:
+def _max_connections(wanted: int) -> int:
     """Half of the descriptors: each connection may send a file, and without a free one accepting would spin (F10)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (
-        _MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(_MAX_CONNECTIONS, soft // 2 - 64))
-    )
+    return wanted if soft == resource.RLIM_INFINITY else max(16, min(wanted, soft // 2 - 64))

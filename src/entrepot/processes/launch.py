@@ -5,6 +5,7 @@ Started by the parent as `python -P -m entrepot.processes.launch <role> <parent 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -32,6 +33,7 @@ def launch(role: str, parent_pid: int) -> NoReturn:
     name_process(f"entrepot-{role}")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # "reload" sent to a whole group is the parent's business
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # until the process is ready: loading modules makes objects, hardly any garbage
     # structlog imports rich wherever it finds it, which the command line does need: 0.3 s and 5 MB in each process
     # that never prints a table. None here makes the import fail, as where rich is not installed.
     sys.modules["rich"] = None  # type: ignore[assignment]  # a documented value, unknown to the stubs

@@ -8,6 +8,7 @@ because a process with its own SO_REUSEPORT queue went away.
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import socket
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from entrepot.processes.errors import ExitCode, StartRefusedError
 if TYPE_CHECKING:
     from entrepot.settings import ListenAddress
 
-__all__ = ["LISTEN_BACKLOG", "bind_listener", "raise_descriptor_limit"]
+__all__ = ["LISTEN_BACKLOG", "bind_listener", "end_stalled_answers", "raise_descriptor_limit"]
 
 LISTEN_BACKLOG = 1024
 """Connections the kernel may queue; it takes the smaller of this and net.core.somaxconn."""
@@ -50,6 +51,16 @@ def bind_listener(address: ListenAddress, setting: str) -> socket.socket:
         listener.close()
         raise _refusal(address, setting, error) from error
     return listener
+
+
+def end_stalled_answers(descriptor: int, seconds: float) -> None:
+    """Have the kernel end connections whose peers take nothing of what they are sent for so long (F41).
+
+    Connections get the option from the listener that accepts them. The server has no such limit of its own, and the
+    application is not asked while a whole file is sent. Source: tcp(7), TCP_USER_TIMEOUT.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def raise_descriptor_limit() -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
+from entrepot.blobstore.errors import BlobStoreError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.records import NewBlob, OutboxFact
 from entrepot.registry.errors import DigestMismatchError
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
     from entrepot.oci.digest import Digest
     from entrepot.registry.hashing import HashingPool, RunningDigest
 
-__all__ = ["BlobPublication", "adopt_into"]
+__all__ = ["BlobPublication", "adopt_into", "link_into"]
+
+_log: Any = structlog.get_logger()
 
 
 class BlobPublication:
@@ -49,7 +54,14 @@ class BlobPublication:
         adopted = await self._metadata.write(unit)
         reach(Failpoint.BLOB_COMMITTED)
         if adopted.storage_key != blob.storage_key:
-            await self._blobs.delete(blob.storage_key)
+            await self._drop(blob.storage_key)
+
+    async def _drop(self, storage_key: str) -> None:
+        """Delete a copy that lost; the push succeeded all the same, and the sweep of orphans finds what stays."""
+        try:
+            await self._blobs.delete(storage_key)
+        except BlobStoreError as error:
+            _log.warning("blob.copy.kept", key=storage_key, reason=str(error))
 
     async def _digest_of(
         self, writer: BlobWriter, digest: Digest, running: RunningDigest | None, lease: UploadLease | None
@@ -72,15 +84,19 @@ def _recorded_digest(lease: UploadLease, size: int, digest: Digest) -> str | Non
 async def adopt_into(tx: Transaction, repository_id: int, grant: Grant[Push], blob: NewBlob) -> AdoptedBlob:
     """Within a unit: adopt the blob, link it to the repository, and record that when it was not linked before."""
     adopted = await tx.blobs.adopt(blob)
-    if await tx.blobs.link(repository_id, adopted.id, blob.creator):
-        payload = {"digest": str(blob.digest), "size": blob.size_bytes, "key": adopted.storage_key}
-        await tx.outbox.append(
-            OutboxFact(
-                "blob.linked",
-                grant.repository.text,
-                blob.creator,
-                msgspec.json.encode(payload),
-                journalled=True,
-            )
-        )
+    await link_into(tx, repository_id, grant, adopted.id, replace(blob, storage_key=adopted.storage_key))
     return adopted
+
+
+async def link_into(
+    tx: Transaction, repository_id: int, grant: Grant[Push], blob_id: int, blob: NewBlob
+) -> None:
+    """Within a unit: link a live blob to the repository, and record that when it was not linked before."""
+    subject = grant.principal.subject
+    if not await tx.blobs.link(repository_id, blob_id, subject):
+        return
+    payload = {"digest": str(blob.digest), "size": blob.size_bytes, "key": blob.storage_key}
+    fact = OutboxFact(
+        "blob.linked", grant.repository.text, subject, msgspec.json.encode(payload), journalled=True
+    )
+    await tx.outbox.append(fact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Pull
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata
+    from entrepot.oci.ranges import ByteRange
     from entrepot.registry.content_cache import ContentCache
 
 __all__ = ["BlobContent", "Blobs", "InlineContent", "LocalContent", "RemoteContent", "StreamedContent"]
@@ -30,30 +32,34 @@ _PRESIGNED_LIFETIME_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class InlineContent:
-    """A small blob, verified."""
+    """A small blob, verified as a whole, or the part of it that was asked for."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LocalContent:
-    """A file of this machine whose size was compared with the row."""
+    """A file of this machine to send whole, whose size was compared with the row."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteContent:
-    """An address at which the client may read the blob by itself."""
+    """An address at which the client may read the blob, or the part it wants, by itself."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class StreamedContent:
-    """Bytes to pass on; they break off with a `BlobStoreError` when the store fails."""
+    """Bytes to pass on, to be closed in any case.
 
-    chunks: AsyncIterator[bytes]
+    They break off with a `BlobStoreError` when the store fails, and with a `ContentDamagedError` when it has fewer or
+    more bytes than it said: never with a clean end (I3).
+    """
+
+    chunks: AsyncGenerator[bytes]
 
 
 BlobContent = InlineContent | LocalContent | RemoteContent | StreamedContent
@@ -82,23 +88,26 @@ class Blobs:
             raise BlobUnknownError(grant.repository, digest)
         return found
 
-    async def open(self, blob: StoredBlob) -> BlobContent:
-        """Choose how the bytes of a found blob are sent.
+    async def open(self, blob: StoredBlob, part: ByteRange | None = None) -> BlobContent:
+        """Choose how the bytes of a found blob, or of a part of it, are sent.
 
         Raises:
             ContentDamagedError: the store holds fewer, more or (small blobs) other bytes than were pushed.
             BlobStoreError: the store can't be read.
         """
         if blob.size_bytes <= _INLINE_BYTES:
-            return InlineContent(self._cache.get(blob.digest) or await self._read_small(blob))
+            data = self._cache.get(blob.digest) or await self._read_small(blob)
+            return InlineContent(data if part is None else data[part.start : part.end + 1])
         await self._require_size(blob)
         if self._presigner is not None:
             return RemoteContent(
                 await self._presigner.presign_read(blob.storage_key, _PRESIGNED_LIFETIME_SECONDS)
             )
-        if self._paths is not None:
+        start, end = (0, blob.size_bytes) if part is None else (part.start, part.end + 1)
+        if self._paths is not None and end - start == blob.size_bytes:
             return LocalContent(self._paths.local_path(blob.storage_key))
-        return StreamedContent(self._store.read(blob.storage_key, 0, blob.size_bytes))
+        chunks = self._store.read(blob.storage_key, start, end)
+        return StreamedContent(_exactly(end - start, chunks, blob.digest))
 
     async def _read_small(self, blob: StoredBlob) -> bytes:
         try:
@@ -120,3 +129,23 @@ class Blobs:
             raise ContentDamagedError(blob.digest, "its bytes are missing from the store") from error
         if size != blob.size_bytes:
             raise ContentDamagedError(blob.digest, f"{size} bytes are stored, {blob.size_bytes} were pushed")
+
+
+async def _exactly(expected: int, chunks: AsyncIterator[bytes], digest: Digest) -> AsyncGenerator[bytes]:
+    """Yield `chunks`, which must have `expected` bytes in all, and close them with this generator.
+
+    Raises:
+        ContentDamagedError: they have fewer or more. Nothing beyond `expected` was yielded.
+    """
+    count = 0
+    try:
+        async for chunk in chunks:
+            count += len(chunk)
+            if count > expected:
+                break
+            yield chunk
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+    if count != expected:
+        raise ContentDamagedError(digest, f"{count} bytes came from the store, {expected} were asked for")

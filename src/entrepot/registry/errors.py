@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlobUnknownError",
     "ContentDamagedError",
+    "ContentInUseError",
     "DigestMismatchError",
     "ManifestBytesGoneError",
     "ManifestReferencesMissingError",
@@ -22,6 +23,7 @@ __all__ = [
     "RegistryError",
     "RepositoryUnknownError",
     "SourceInterruptedError",
+    "TagConditionError",
     "UploadConflictError",
     "UploadOffsetError",
     "UploadUnknownError",
@@ -67,6 +69,16 @@ class ContentDamagedError(RegistryError):
         self.detail = detail
 
 
+class ContentInUseError(RegistryError):
+    """Something was to be deleted that manifests of the same repository refer to; `referrers` are some of them."""
+
+    def __init__(self, digest: Digest, referrers: Sequence[Digest]) -> None:
+        named = ", ".join(str(referrer) for referrer in referrers)
+        super().__init__(f"{digest} is in use; delete the manifests that refer to it first: {named}")
+        self.digest = digest
+        self.referrers = tuple(referrers)
+
+
 class DigestMismatchError(RegistryError):
     """The bytes hash to something else than the client claims."""
 
@@ -86,6 +98,19 @@ class ManifestReferencesMissingError(RegistryError):
         self.manifests = tuple(manifests)
 
 
+class TagConditionError(RegistryError):
+    """A push was to happen only if its tags pointed at certain things, and this one does not."""
+
+    def __init__(self, repository: RepositoryName, tag: str, previous: Digest | None) -> None:
+        found = "does not exist" if previous is None else f"points at {previous}"
+        super().__init__(
+            f"tag {tag} of repository {repository} {found}, which the request's condition forbids"
+        )
+        self.repository = repository
+        self.tag = tag
+        self.previous = previous
+
+
 class UploadUnknownError(RegistryError):
     """There is no such upload session for this repository and client."""
 
@@ -97,8 +122,9 @@ class UploadUnknownError(RegistryError):
 class UploadOffsetError(RegistryError):
     """A chunk does not begin where the session ends."""
 
-    def __init__(self, session: str, offset: int) -> None:
+    def __init__(self, repository: RepositoryName, session: str, offset: int) -> None:
         super().__init__(f"upload session {session} has {offset} bytes; the next chunk begins there")
+        self.repository = repository
         self.session = session
         self.offset = offset
 
@@ -116,8 +142,8 @@ class UploadConflictError(RegistryError):
 class SourceInterruptedError(RegistryError):
     """The source of a body ended before its announced end; raised by whoever supplies the bytes."""
 
-    def __init__(self) -> None:
-        super().__init__("the client stopped sending before the end of the body")
+    def __init__(self, reason: str = "the client stopped sending before the end of the body") -> None:
+        super().__init__(reason)
 
 
 class ManifestBytesGoneError(RegistryError):

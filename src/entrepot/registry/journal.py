@@ -3,8 +3,8 @@
 A fact is numbered by the unit that records it, and its entry is written after that unit's commit and before the reply.
 So entries never tell of something that did not happen, for each tag their order is that of the commits (the number is
 drawn while the unit holds the tag's row), and what was acknowledged can be rebuilt when the database is lost. When an
-entry can't be written, the push still succeeds: the background worker finds the fact without a segment and writes it
-(two faults would have to coincide to lose it).
+entry can't be written, the push or delete still succeeds: the background worker finds the fact without a segment and
+writes it (two faults would have to coincide to lose it).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["ENTRY_KINDS", "Journal"]
 
 _log: Any = structlog.get_logger()
 
-ENTRY_KINDS = frozenset({"manifest.put"})
+ENTRY_KINDS = frozenset({"manifest.put", "manifest.delete", "tag.delete"})
 """Kinds of facts that get an entry of their own at once; the others wait for the next segment."""
 
 

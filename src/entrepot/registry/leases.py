@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataError
-from entrepot.metadata.records import Missing, UploadLease
+from entrepot.metadata.records import Missing, NewUploadSession, UploadLease
 from entrepot.registry.errors import UploadConflictError, UploadUnknownError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.grants import Grant, Push
     from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.oci.digest import Algorithm
 
 __all__ = ["SessionLeases"]
 
@@ -51,6 +52,30 @@ class SessionLeases:
         if isinstance(outcome, Missing):
             raise UploadUnknownError(session)
         reach(taken)
+        return outcome
+
+    async def open(
+        self, grant: Grant[Push], session: str, algorithm: Algorithm, time_to_live_seconds: int
+    ) -> UploadLease:
+        """Create a session that no client knows of, and take its lease in the same unit.
+
+        Raises:
+            UploadConflictError: the unit's outcome was lost on the way; the session expires.
+        """
+        name, subject = grant.repository, grant.principal.subject
+
+        async def unit(tx: Transaction) -> UploadLease | Missing | None:
+            repository = await tx.repositories.ensure(name.text, name.project, subject)
+            await tx.upload_sessions.create(
+                NewUploadSession(session, repository.id, subject, algorithm, time_to_live_seconds)
+            )
+            return await tx.upload_sessions.lease(
+                name.text, session, subject, self._owner, self._lease_seconds
+            )
+
+        outcome = await self._metadata.write(unit)
+        if not isinstance(outcome, UploadLease):
+            raise UploadConflictError(session)
         return outcome
 
     @contextlib.asynccontextmanager

@@ -15,11 +15,14 @@ from entrepot.registry.errors import (
     DigestMismatchError,
     ManifestBytesGoneError,
     ManifestReferencesMissingError,
+    TagConditionError,
 )
+from entrepot.registry.tag_conditions import UNCONDITIONAL
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Push
     from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.records import ReferenceKind
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.descriptor import Descriptor
     from entrepot.oci.digest import Digest
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from entrepot.oci.names import TagName
     from entrepot.registry.hashing import HashingPool
     from entrepot.registry.journal import Journal
+    from entrepot.registry.tag_conditions import TagCondition
 
 __all__ = ["ManifestPush", "ManifestPushes", "PushedManifest"]
 
@@ -40,13 +44,15 @@ class ManifestPush:
     Attributes:
         digest: what the client claims the bytes hash to, or what it has to be computed with.
         claimed: whether the client named `digest`; then it is verified.
-        tag: the tag to move, if any.
+        tags: the tags to point at it, each once.
+        condition: what each of those tags must point at before.
     """
 
     body: bytes
     parsed: ParsedManifest
     claimed: Digest | None
-    tag: TagName | None
+    tags: tuple[TagName, ...]
+    condition: TagCondition = UNCONDITIONAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +73,28 @@ class _Outcome:
 class ManifestPushes:
     """Stores manifests and moves tags."""
 
-    def __init__(self, metadata: Metadata, blobs: BlobStore, journal: Journal, hashing: HashingPool) -> None:
+    def __init__(
+        self,
+        metadata: Metadata,
+        blobs: BlobStore,
+        journal: Journal,
+        hashing: HashingPool,
+        *,
+        accept_sparse_indexes: bool,
+    ) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._journal = journal
         self._hashing = hashing
+        self._accept_sparse_indexes = accept_sparse_indexes
 
     async def push(self, grant: Grant[Push], push: ManifestPush) -> PushedManifest:
-        """Store the manifest in the granted repository, and point the tag at it, or do nothing at all.
+        """Store the manifest in the granted repository and point its tags at it, or do nothing at all (S43).
 
         Raises:
             DigestMismatchError: the bytes do not hash to the claimed digest.
             ManifestReferencesMissingError: the repository lacks a blob or manifest that it names.
+            TagConditionError: a tag does not point at what the push asked for.
             BlobStoreError, MetadataError: the stores failed.
         """
         algorithm = push.claimed.algorithm if push.claimed is not None else "sha256"
@@ -102,12 +118,14 @@ class ManifestPushes:
     async def _commit(
         self, grant: Grant[Push], push: ManifestPush, digest: Digest, key: str
     ) -> PushedManifest:
+        references = _references(push.parsed, sparse=self._accept_sparse_indexes)
+
         async def unit(tx: Transaction) -> _Outcome:
-            return await _put(tx, grant, push, digest, key)
+            return await _put(tx, grant, push, references, digest, key)
 
         try:
             outcome = await self._metadata.write(unit)
-        except ManifestReferencesMissingError:
+        except (ManifestReferencesMissingError, TagConditionError):
             await self._drop(key)
             raise
         reach(Failpoint.MANIFEST_COMMITTED)
@@ -124,37 +142,63 @@ class ManifestPushes:
             await self._blobs.delete(key)
 
 
-async def _put(tx: Transaction, grant: Grant[Push], push: ManifestPush, digest: Digest, key: str) -> _Outcome:
-    """The unit of a push: all of it, or none."""
+async def _put(
+    tx: Transaction,
+    grant: Grant[Push],
+    push: ManifestPush,
+    references: tuple[ImageReference, ...],
+    digest: Digest,
+    key: str,
+) -> _Outcome:
+    """The unit of a push: all of it, or none.
+
+    Rows are locked in one order by everybody: blobs, children, the manifest itself, then tags by name.
+    """
     name, subject = grant.repository, grant.principal.subject
     repository = await tx.repositories.ensure(name.text, name.project, subject)
-    await _require_references(tx, repository.id, push.parsed)
+    await _require_references(tx, repository.id, references)
     used_key = await tx.manifests.body_key(digest) or key
     if not used_key:
         raise ManifestBytesGoneError("the manifest's bytes were collected meanwhile")
-    created = await tx.manifests.put(_row(push, repository.id, digest, used_key, subject))
-    moved = (
-        push.tag is not None and await tx.tags.put(repository.id, push.tag.text, digest, subject) != digest
-    )
+    appeared = await tx.manifests.put(_row(push, references, repository.id, digest, used_key, subject))
+    moved = False
+    for tag in sorted(tag.text for tag in push.tags):
+        previous = await tx.tags.put(repository.id, tag, digest, subject)
+        if not push.condition.allows(previous):
+            raise TagConditionError(name, tag, previous)
+        moved |= previous != digest
     payload = _payload(push, digest, used_key)
-    if not created and not moved:
+    if not appeared and not moved:
         return _Outcome(used_key, None, payload)
     sequence = await tx.outbox.append(OutboxFact(_FACT_KIND, name.text, subject, payload, journalled=True))
     return _Outcome(used_key, sequence, payload)
 
 
-async def _require_references(tx: Transaction, repository_id: int, parsed: ParsedManifest) -> None:
-    blobs = await tx.blobs.absent_from(repository_id, _digests(parsed.blob_references))
-    manifests = await tx.manifests.absent_from(repository_id, _digests(parsed.children))
-    if blobs or manifests:
-        raise ManifestReferencesMissingError(blobs, manifests)
+async def _require_references(
+    tx: Transaction, repository_id: int, references: tuple[ImageReference, ...]
+) -> None:
+    """Hold what the manifest refers to, also what need not be there but is, so that nobody deletes it meanwhile."""
+    required = {reference.digest for reference in references if reference.required}
+    blobs = await tx.blobs.absent_from(
+        repository_id, [reference.digest for reference in references if reference.kind != "manifest"]
+    )
+    manifests = await tx.manifests.absent_from(
+        repository_id, [reference.digest for reference in references if reference.kind == "manifest"]
+    )
+    missing_blobs = [digest for digest in blobs if digest in required]
+    missing_manifests = [digest for digest in manifests if digest in required]
+    if missing_blobs or missing_manifests:
+        raise ManifestReferencesMissingError(missing_blobs, missing_manifests)
 
 
-def _digests(descriptors: tuple[Descriptor, ...]) -> tuple[Digest, ...]:
-    return tuple(dict.fromkeys(descriptor.digest for descriptor in descriptors))
-
-
-def _row(push: ManifestPush, repository_id: int, digest: Digest, key: str, creator: str) -> NewManifest:
+def _row(
+    push: ManifestPush,
+    references: tuple[ImageReference, ...],
+    repository_id: int,
+    digest: Digest,
+    key: str,
+    creator: str,
+) -> NewManifest:
     parsed = push.parsed
     return NewManifest(
         repository_id=repository_id,
@@ -166,27 +210,38 @@ def _row(push: ManifestPush, repository_id: int, digest: Digest, key: str, creat
         config_media_type=parsed.config.media_type if parsed.config is not None else None,
         subject=parsed.subject.digest if parsed.subject is not None else None,
         annotations_json=msgspec.json.encode(parsed.annotations),
-        references=_references(parsed),
+        references=references,
         creator=creator,
     )
 
 
-def _references(parsed: ParsedManifest) -> tuple[ImageReference, ...]:
+def _references(parsed: ParsedManifest, *, sparse: bool) -> tuple[ImageReference, ...]:
+    """Return all that a manifest keeps alive, each digest once.
+
+    Layers that may lie elsewhere need not be there, nor the entries of an index where sparse ones are accepted.
+    """
     config = parsed.config.digest if parsed.config is not None else None
-    blobs = tuple(
-        ImageReference(
-            "config" if blob.digest == config else "layer", blob.digest, blob.size, blob.media_type
-        )
+    required = not (sparse and parsed.is_index)
+    blobs = [
+        _reference("config" if blob.digest == config else "layer", blob, required=required)
         for blob in parsed.blob_references
-    )
-    children = tuple(
-        ImageReference("manifest", one.digest, one.size, one.media_type) for one in parsed.children
-    )
-    return blobs + children
+    ]
+    named = {reference.digest for reference in blobs}
+    elsewhere = [
+        _reference("layer", layer, required=False)
+        for layer in parsed.non_distributable_layers
+        if layer.digest not in named
+    ]
+    children = [_reference("manifest", child, required=required) for child in parsed.children]
+    return (*blobs, *elsewhere, *children)
+
+
+def _reference(kind: ReferenceKind, descriptor: Descriptor, *, required: bool) -> ImageReference:
+    return ImageReference(kind, descriptor.digest, descriptor.size, descriptor.media_type, required)
 
 
 def _payload(push: ManifestPush, digest: Digest, key: str) -> bytes:
-    tags = [push.tag.text] if push.tag is not None else []
+    tags = [tag.text for tag in push.tags]
     return msgspec.json.encode(
         {"digest": str(digest), "media_type": push.parsed.media_type, "key": key, "tags": tags}
     )

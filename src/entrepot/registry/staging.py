@@ -1,21 +1,25 @@
-"""The inner loop of a push: bytes go from the client to the blob store and the hash, and nowhere else.
+"""The inner loop of a push: bytes go from the client to the hash and the blob store, and nowhere else.
 
-While one step is hashed and written on threads, the next one is received: three stages run side by side, and at most
+While one step is hashed and written on threads, the next one is received: the stages run side by side, and at most
 two steps are in memory. Chunks are passed on as they came, never joined.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from entrepot.blobstore.driver import ThreadedWriter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from entrepot.blobstore.driver import BlobWriter
     from entrepot.registry.hashing import HashingPool, RunningDigest
 
 __all__ = ["StagingPipeline"]
+
+_Store: TypeAlias = "Callable[[list[bytes]], Awaitable[None]]"
 
 
 class StagingPipeline:
@@ -33,7 +37,8 @@ class StagingPipeline:
         Whatever ends the body early (the client is gone, the store is full), every chunk that was taken from it before
         is either staged or reported by the exception of the store.
         """
-        storing: asyncio.Task[None] | None = None
+        store = self._choose_store(writer, running)
+        storing: asyncio.Future[None] | None = None
         step: list[bytes] = []
         step_size = 0
         try:
@@ -43,18 +48,23 @@ class StagingPipeline:
                 if step_size >= self._step_bytes:
                     if storing is not None:
                         await storing
-                    storing = asyncio.create_task(self._store(step, writer, running))
+                    storing = asyncio.ensure_future(store(step))
                     step, step_size = [], 0
         finally:
             if storing is not None:
                 await storing
             if step:
-                await self._store(step, writer, running)
+                await store(step)
 
-    async def _store(self, step: list[bytes], writer: BlobWriter, running: RunningDigest | None) -> None:
+    def _choose_store(self, writer: BlobWriter, running: RunningDigest | None) -> _Store:
+        """Return what takes a step: with one change of threads where the writer allows it."""
         if running is None:
-            await writer.write(step)
-            return
+            return writer.write
+        if isinstance(writer, ThreadedWriter):
+            return lambda step: writer.write_after(running.update, step)
+        return lambda step: self._hash_beside(step, writer, running)
+
+    async def _hash_beside(self, step: list[bytes], writer: BlobWriter, running: RunningDigest) -> None:
         hashed = asyncio.create_task(self._hashing.update(running, step))
         try:
             await writer.write(step)

@@ -3,15 +3,16 @@
 Order of every write: lease → bytes → durable → recorded offset. Order of the end: verify → publish → one unit that
 adopts the blob, links it, records the fact and removes the session → reply. A crash between any two leaves either a
 session that can go on, or bytes that no row mentions (I7).
+
+Bytes are staged and published only while a row of their session exists, and the unit that makes them a blob removes
+that row. So bytes with neither a session nor a blob row will never get one: the sweep of orphans relies on it.
 """
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrepot.blobstore.driver import UploadReference
 from entrepot.blobstore.errors import UploadBusyError, UploadLostError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from entrepot.auth.grants import Grant, Push
-    from entrepot.blobstore.driver import BlobStore, BlobWriter
+    from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.oci.digest import Digest
+    from entrepot.oci.digest import Algorithm, Digest
     from entrepot.registry.blob_publication import BlobPublication
     from entrepot.registry.hashing import RunningDigest, RunningDigests
     from entrepot.registry.leases import SessionLeases
+    from entrepot.registry.staged_uploads import StagedUploads
     from entrepot.registry.staging import StagingPipeline
 
 __all__ = ["UploadParts", "Uploads"]
@@ -49,15 +51,22 @@ __all__ = ["UploadParts", "Uploads"]
 
 @dataclass(frozen=True, slots=True)
 class UploadParts:
-    """What the upload service is made of."""
+    """What the upload service is made of.
+
+    Attributes:
+        session_ttl_seconds: how long a session is kept after its last bytes.
+        advised_chunk_bytes: the size from which on chunks cost little; smaller ones are taken too.
+    """
 
     metadata: Metadata
     blobs: BlobStore
+    staged: StagedUploads
     leases: SessionLeases
     waiting: RunningDigests
     pipeline: StagingPipeline
     publication: BlobPublication
     session_ttl_seconds: int
+    advised_chunk_bytes: int
 
 
 class Uploads:
@@ -66,15 +75,23 @@ class Uploads:
     def __init__(self, parts: UploadParts) -> None:
         self._parts = parts
 
-    async def begin(self, grant: Grant[Push]) -> str:
-        """Create a session in the granted repository, creating that too when it is new; return the session's id."""
+    @property
+    def advised_chunk_bytes(self) -> int:
+        """The size that chunks but the last should have at least; smaller ones are taken too."""
+        return self._parts.advised_chunk_bytes
+
+    async def begin(self, grant: Grant[Push], algorithm: Algorithm = "sha256") -> str:
+        """Create a session in the granted repository, creating that too when it is new; return the session's id.
+
+        Its bytes are hashed with `algorithm` as they arrive. A digest in another one costs a second pass at the end.
+        """
         session = new_public_id()
         name, subject = grant.repository, grant.principal.subject
 
         async def unit(tx: Transaction) -> None:
             repository = await tx.repositories.ensure(name.text, name.project, subject)
             await tx.upload_sessions.create(
-                NewUploadSession(session, repository.id, subject, "sha256", self._parts.session_ttl_seconds)
+                NewUploadSession(session, repository.id, subject, algorithm, self._parts.session_ttl_seconds)
             )
 
         await self._parts.metadata.write(unit)
@@ -108,8 +125,11 @@ class Uploads:
         """
         lease = await self._parts.leases.take(grant, session, Failpoint.SESSION_LEASED)
         try:
-            _require_offset(lease, expected_offset)
+            _require_offset(grant, lease, expected_offset)
             return await self._stage(lease, body)
+        except UploadLostError as error:
+            await self._parts.staged.abandon(lease)
+            raise UploadUnknownError(session) from error
         except BaseException:
             await self._parts.leases.release(lease)
             raise
@@ -137,43 +157,48 @@ class Uploads:
                 raise
             return
         try:
-            _require_offset(lease, expected_offset)
+            _require_offset(grant, lease, expected_offset)
             await self._finish_leased(grant, lease, digest, body)
         except DigestMismatchError:
-            await self._abandon(lease)
+            await self._parts.staged.abandon(lease)
             raise
+        except UploadLostError as error:
+            await self._parts.staged.abandon(lease)
+            raise UploadUnknownError(session) from error
         except BaseException:
             await self._parts.leases.release(lease)
             raise
 
+    async def cancel(self, grant: Grant[Push], session: str) -> None:
+        """End the session and remove its bytes.
+
+        Raises:
+            UploadUnknownError: there is no such session for this repository and principal.
+            UploadConflictError: a request is writing to it right now.
+        """
+        lease = await self._parts.leases.take(grant, session, Failpoint.SESSION_LEASED)
+        if not await self._parts.staged.abandon(lease):
+            raise UploadConflictError(session)
+
     async def push_whole(self, grant: Grant[Push], digest: Digest, body: AsyncIterator[bytes]) -> None:
-        """Store a blob that arrives in one request, without a session.
+        """Store a blob that arrives in one request.
 
         Raises:
             DigestMismatchError, SourceInterruptedError, BlobStoreError: nothing is kept.
         """
-        upload = UploadReference(new_public_id(), 0, b"", 0)
-        name, subject = grant.repository, grant.principal.subject
+        lease = await self._parts.leases.open(
+            grant, new_public_id(), digest.algorithm, self._parts.session_ttl_seconds
+        )
         try:
-            async with _closing(await self._parts.blobs.open_writer(upload)) as writer:
-                running = self._parts.waiting.take(upload.upload_id, 0, digest.algorithm)
-                await self._parts.pipeline.pump(body, writer, running)
-                key = await self._parts.publication.publish(writer, digest, running, None)
-                blob = NewBlob(digest, writer.offset, key, subject)
+            await self._finish_leased(grant, lease, digest, body)
         except BaseException:
-            await self._parts.blobs.discard(upload)
+            await self._parts.staged.abandon(lease)
             raise
-
-        async def unit(tx: Transaction) -> AdoptedBlob:
-            repository = await tx.repositories.ensure(name.text, name.project, subject)
-            return await adopt_into(tx, repository.id, grant, blob)
-
-        await self._parts.publication.commit(blob, unit)
 
     async def _stage(self, lease: UploadLease, body: AsyncIterator[bytes]) -> int:
         interruption: SourceInterruptedError | None = None
         running = self._parts.waiting.take(lease.public_id, lease.offset, lease.algorithm)
-        async with self._writer(lease) as writer:
+        async with self._parts.staged.hold(lease) as writer:
             async with self._parts.leases.kept(lease):
                 try:
                     await self._parts.pipeline.pump(body, writer, running)
@@ -186,7 +211,10 @@ class Uploads:
         if running is not None:
             self._parts.waiting.keep(lease.public_id, running)
         if interruption is not None:
-            raise interruption
+            try:
+                raise interruption
+            finally:
+                del interruption  # or it and this frame keep each other, and the client's connection, alive
         return offset
 
     async def _record(
@@ -200,6 +228,7 @@ class Uploads:
             algorithm=lease.algorithm,
             digest_so_far=running.digest().hex if running is not None else None,
             state=state,
+            time_to_live_seconds=self._parts.session_ttl_seconds,
         )
 
         async def unit(tx: Transaction) -> bool:
@@ -211,12 +240,8 @@ class Uploads:
     async def _finish_leased(
         self, grant: Grant[Push], lease: UploadLease, digest: Digest, body: AsyncIterator[bytes]
     ) -> None:
-        running = self._parts.waiting.take(lease.public_id, lease.offset, lease.algorithm)
-        async with self._writer(lease) as writer:
-            async with self._parts.leases.kept(lease):
-                await self._parts.pipeline.pump(body, writer, running)
-                key = await self._parts.publication.publish(writer, digest, running, lease)
-            blob = NewBlob(digest, writer.offset, key, grant.principal.subject)
+        size, key = await self._publish(lease, digest, body)
+        blob = NewBlob(digest, size, key, grant.principal.subject)
 
         async def unit(tx: Transaction) -> AdoptedBlob:
             removed = await tx.upload_sessions.remove(lease.public_id, lease.fence)
@@ -228,38 +253,41 @@ class Uploads:
 
         await self._parts.publication.commit(blob, unit)
 
-    async def _abandon(self, lease: UploadLease) -> None:
-        async def unit(tx: Transaction) -> bool:
-            return await tx.upload_sessions.remove(lease.public_id, lease.fence)
-
-        if await self._parts.metadata.write(unit):
-            await self._parts.blobs.discard(_reference(lease))
-
-    @contextlib.asynccontextmanager
-    async def _writer(self, lease: UploadLease) -> AsyncIterator[BlobWriter]:
+    async def _publish(
+        self, lease: UploadLease, digest: Digest, body: AsyncIterator[bytes]
+    ) -> tuple[int, str]:
+        """Make the session's bytes and `body` permanent; return their size and key."""
+        running = self._parts.waiting.take(lease.public_id, lease.offset, lease.algorithm)
         try:
-            writer = await self._parts.blobs.open_writer(_reference(lease))
+            async with self._parts.staged.hold(lease) as writer, self._parts.leases.kept(lease):
+                await self._parts.pipeline.pump(body, writer, running)
+                key = await self._parts.publication.publish(writer, digest, running, lease)
+                return writer.offset, key
+        except UploadLostError:
+            return await self._published_before(lease, digest, body)
+
+    async def _published_before(
+        self, lease: UploadLease, digest: Digest, body: AsyncIterator[bytes]
+    ) -> tuple[int, str]:
+        """Return size and key of what an earlier request of this session published before its process died.
+
+        The key holds the session's id and the digest its bytes were verified against, so they need not be read again,
+        and what the client sends along once more is not needed.
+
+        Raises:
+            UploadLostError: there is no such thing.
+        """
+        try:
+            found = await self._parts.blobs.find_published(lease.public_id, digest)
         except UploadBusyError as error:
             raise UploadConflictError(lease.public_id) from error
-        except UploadLostError as error:
-            await self._abandon(lease)
-            raise UploadUnknownError(lease.public_id) from error
-        async with _closing(writer):
-            yield writer
+        if found is None:
+            raise UploadLostError(lease.public_id, "its staged bytes are gone")
+        async for _ in body:
+            pass
+        return found.size_bytes, found.key
 
 
-@contextlib.asynccontextmanager
-async def _closing(writer: BlobWriter) -> AsyncIterator[BlobWriter]:
-    try:
-        yield writer
-    finally:
-        await writer.close()
-
-
-def _reference(lease: UploadLease) -> UploadReference:
-    return UploadReference(lease.public_id, lease.fence, lease.state, lease.offset)
-
-
-def _require_offset(lease: UploadLease, expected_offset: int | None) -> None:
+def _require_offset(grant: Grant[Push], lease: UploadLease, expected_offset: int | None) -> None:
     if expected_offset is not None and expected_offset != lease.offset:
-        raise UploadOffsetError(lease.public_id, lease.offset)
+        raise UploadOffsetError(grant.repository, lease.public_id, lease.offset)

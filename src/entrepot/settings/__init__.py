@@ -29,6 +29,7 @@ from entrepot.settings.handover import (
     read_settings_file,
     write_settings_file,
 )
+from entrepot.settings.limits import LimitSettings
 from entrepot.settings.listen import ListenAddress, parse_listen
 from entrepot.settings.loading import LoadedSettings, load_settings
 from entrepot.settings.secret import Secret
@@ -41,6 +42,7 @@ from entrepot.settings.tree import (
     LogSettings,
     MetadataSettings,
     OpsSettings,
+    RegistrySettings,
     S3Settings,
     Settings,
     StorageSettings,
@@ -53,12 +55,14 @@ __all__ = [
     "CacheSettings",
     "DataSettings",
     "HttpSettings",
+    "LimitSettings",
     "ListenAddress",
     "LoadedSettings",
     "LogSettings",
     "MetadataSettings",
     "OpsSettings",
     "Origin",
+    "RegistrySettings",
     "S3Settings",
     "Secret",
     "SettingDocumentation",

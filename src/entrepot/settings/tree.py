@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
-
+from entrepot.settings.limits import LimitSettings
 from entrepot.settings.secret import Secret
+from entrepot.settings.section import Section, Setting
 
 __all__ = [
     "AccessSettings",
     "CacheSettings",
     "DataSettings",
+    "HousekeepingSettings",
     "HttpSettings",
+    "LimitSettings",
     "LogSettings",
     "MetadataSettings",
     "OpsSettings",
+    "RegistrySettings",
     "S3Settings",
     "Setting",
     "Settings",
@@ -30,24 +32,10 @@ _KIB = 1024
 _MIB = 1024 * _KIB
 _GIB = 1024 * _MIB
 _DAY_SECONDS = 86400
+_HOUR_SECONDS = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What the documentation says of a field, and the range it must keep (both ends allowed)."""
-
-    description: str
-    reason: str
-    reloadable: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-
-
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every section: immutable, compared by value, with no room for a key nobody reads."""
-
-
-class DataSettings(_Section, frozen=True):
+class DataSettings(Section, frozen=True):
     """Where this node keeps what is its own."""
 
     directory: Annotated[
@@ -59,7 +47,7 @@ class DataSettings(_Section, frozen=True):
     ]
 
 
-class HttpSettings(_Section, frozen=True):
+class HttpSettings(Section, frozen=True):
     """The listener that clients push to and pull from."""
 
     listen: Annotated[
@@ -98,7 +86,7 @@ class HttpSettings(_Section, frozen=True):
     ] = 30.0
 
 
-class OpsSettings(_Section, frozen=True):
+class OpsSettings(Section, frozen=True):
     """The listener for health, readiness and metrics."""
 
     listen: Annotated[
@@ -110,7 +98,7 @@ class OpsSettings(_Section, frozen=True):
     ] = ""
 
 
-class TlsSettings(_Section, frozen=True):
+class TlsSettings(Section, frozen=True):
     """Encryption of the public listener."""
 
     certificate: Annotated[
@@ -136,7 +124,7 @@ class TlsSettings(_Section, frozen=True):
     ] = "1.2"
 
 
-class MetadataSettings(_Section, frozen=True):
+class MetadataSettings(Section, frozen=True):
     """The database of repositories, manifests, tags and uploads."""
 
     url: Annotated[
@@ -166,7 +154,7 @@ class MetadataSettings(_Section, frozen=True):
     ] = 5.0
 
 
-class S3Settings(_Section, frozen=True):
+class S3Settings(Section, frozen=True):
     """The object store, when storage.driver is s3."""
 
     endpoint: Annotated[
@@ -222,7 +210,7 @@ class S3Settings(_Section, frozen=True):
     ] = False
 
 
-class StorageSettings(_Section, frozen=True):
+class StorageSettings(Section, frozen=True):
     """Where the bytes of blobs lie."""
 
     driver: Annotated[
@@ -248,7 +236,7 @@ class StorageSettings(_Section, frozen=True):
     s3: S3Settings = S3Settings()
 
 
-class UploadSettings(_Section, frozen=True):
+class UploadSettings(Section, frozen=True):
     """Uploads under way."""
 
     lease_seconds: Annotated[
@@ -264,8 +252,8 @@ class UploadSettings(_Section, frozen=True):
     session_ttl_seconds: Annotated[
         int,
         Setting(
-            "Age at which an unfinished upload is removed.",
-            "604800 (7 days): a push that broke on Friday can go on after the week-end.",
+            "How long an unfinished upload is kept after its last bytes.",
+            "604800 (7 days): a push that broke on Friday can go on after the week-end; a slow one never runs out.",
             reloadable=True,
             minimum=60,
             maximum=365 * _DAY_SECONDS,
@@ -283,7 +271,32 @@ class UploadSettings(_Section, frozen=True):
     ] = 1 * _MIB
 
 
-class AccessSettings(_Section, frozen=True):
+class HousekeepingSettings(Section, frozen=True):
+    """What the background worker clears away."""
+
+    orphan_grace_seconds: Annotated[
+        int,
+        Setting(
+            "How long bytes that no row of the database mentions stay in the blob store before they are removed.",
+            "86400 (1 day): time to notice that an old copy of the database was restored, before bytes go.",
+            reloadable=True,
+            minimum=_HOUR_SECONDS,
+            maximum=365 * _DAY_SECONDS,
+        ),
+    ] = _DAY_SECONDS
+    orphan_sweep_period_seconds: Annotated[
+        int,
+        Setting(
+            "Pause between two passes over the blob store that look for such bytes.",
+            "21600 (6 hours): a pass lists the whole store once, and crashes that leave orphans are rare.",
+            reloadable=True,
+            minimum=60,
+            maximum=30 * _DAY_SECONDS,
+        ),
+    ] = 6 * _HOUR_SECONDS
+
+
+class AccessSettings(Section, frozen=True):
     """Who may do what, before anybody is known."""
 
     insecure_anonymous: Annotated[
@@ -295,7 +308,36 @@ class AccessSettings(_Section, frozen=True):
     ] = False
 
 
-class CacheSettings(_Section, frozen=True):
+class RegistrySettings(Section, frozen=True):
+    """What the registry as a whole accepts."""
+
+    read_only: Annotated[
+        bool,
+        Setting(
+            "Refuse every push and delete with 405; pulls go on.",
+            "false: a registry is there to be pushed to; true during a move or an examination.",
+            reloadable=True,
+        ),
+    ] = False
+    allow_delete: Annotated[
+        bool,
+        Setting(
+            "Let tags, manifests and blobs be deleted by clients; otherwise 405.",
+            "true: whoever may delete decides; false where nothing that was ever pushed may vanish.",
+            reloadable=True,
+        ),
+    ] = True
+    sparse_indexes: Annotated[
+        Literal["refuse", "accept"],
+        Setting(
+            "What to do with an index that lists what its repository does not have.",
+            "refuse: whoever pulls an index can pull all of it; accept to copy single platforms of one.",
+            reloadable=True,
+        ),
+    ] = "refuse"
+
+
+class CacheSettings(Section, frozen=True):
     """Memory spent on not reading the same bytes again, per process."""
 
     small_blob_bytes: Annotated[
@@ -310,7 +352,7 @@ class CacheSettings(_Section, frozen=True):
     ] = 32 * _MIB
 
 
-class LogSettings(_Section, frozen=True):
+class LogSettings(Section, frozen=True):
     """The log, written to standard error."""
 
     level: Annotated[
@@ -331,16 +373,19 @@ class LogSettings(_Section, frozen=True):
     ] = "json"
 
 
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     """Every setting of one node. Only ``data.directory`` has no fixed default: it depends on the user."""
 
     data: DataSettings
     http: HttpSettings = HttpSettings()
+    limits: LimitSettings = LimitSettings()
     ops: OpsSettings = OpsSettings()
     tls: TlsSettings = TlsSettings()
     metadata: MetadataSettings = MetadataSettings()
     storage: StorageSettings = StorageSettings()
     uploads: UploadSettings = UploadSettings()
+    housekeeping: HousekeepingSettings = HousekeepingSettings()
     access: AccessSettings = AccessSettings()
+    registry: RegistrySettings = RegistrySettings()
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()

@@ -19,8 +19,6 @@ __all__ = ["CONFINED", "ClientFailedError", "Program", "scratch_environment"]
 CONFINED: Final = ("setpriv", "--pdeathsig", "TERM", "unshare", "--mount")
 """Begins the command of a daemon (as root): it ends with the test run, and what it mounts vanishes with it."""
 
-_TIMEOUT_SECONDS: Final = 100.0
-
 
 class ClientFailedError(AssertionError):
     """A client program ended with another status than the test expects, or did not end in time."""
@@ -32,6 +30,7 @@ class Program:
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    timeout_seconds: float = 100
 
     def run(self, *arguments: str, standard_input: bytes = b"") -> str:
         """Run it and return what it wrote to standard output; raise ClientFailedError unless it exits 0."""
@@ -60,12 +59,12 @@ class Program:
             start_new_session=True,
         ) as process:
             try:
-                output, errors = process.communicate(standard_input, _TIMEOUT_SECONDS)
+                output, errors = process.communicate(standard_input, self.timeout_seconds)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 output, errors = process.communicate()
                 raise self._failure(
-                    arguments, f"no end after {_TIMEOUT_SECONDS:g} s", output, errors
+                    arguments, f"no end after {self.timeout_seconds:g} s", output, errors
                 ) from None
         return process.returncode, output, errors, time.monotonic() - started
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.errors import ObjectNotFoundError, StorageUnavailableError, UploadLostError
+from entrepot.blobstore.keys import stored_key_of, upload_of
 from entrepot.oci.digest import Digest
 from tests.drivers.blobstore.staging import (
     MIB,
@@ -21,7 +23,7 @@ from tests.drivers.blobstore.staging import (
 )
 
 if TYPE_CHECKING:
-    from entrepot.blobstore.driver import BlobStore
+    from entrepot.blobstore.driver import BlobStore, UploadReference
 
 PART = 5 * MIB
 BOUNDARY_SIZES = [0, 1, PART - 1, PART, PART + 1, 2 * PART - 1, 2 * PART, 2 * PART + 1]
@@ -192,3 +194,53 @@ async def test_checkpointing_twice_changes_nothing(store: BlobStore) -> None:
     await writer.close()
     key = await push(store, [b"ghi"], replace(upload, state=state, offset=6, fence=2))
     assert await read_all(store, key) == b"abcdefghi"
+
+
+async def test_f1_a_published_upload_can_be_found_again(store: BlobStore) -> None:
+    """Its publisher died before any row named the blob: upload and digest lead to it (F1)."""
+    for data in (b"layer", data_of(PART + 5)):
+        staged = continued(await stage(store, new_upload(), data))
+        digest = Digest.of_bytes(data)
+        key = await _publish(store, staged, digest)
+
+        found = await store.find_published(staged.upload_id, digest)
+        assert found is not None
+        assert (found.key, found.size_bytes) == (key, len(data))
+        assert await store.find_published(staged.upload_id, Digest.of_bytes(b"other")) is None
+        assert await store.find_published(new_upload().upload_id, digest) is None
+
+
+async def _publish(store: BlobStore, upload: UploadReference, digest: Digest) -> str:
+    writer = await store.open_writer(upload)
+    try:
+        return await writer.publish(digest)
+    finally:
+        await writer.close()
+
+
+async def test_i8_parts_of_unfinished_uploads_are_listed_and_dropped(store: BlobStore) -> None:
+    """What no listing of objects shows, where a driver has such things (I8)."""
+    if not isinstance(store, MultipartUploads):
+        return
+    uploads = [await stage(store, new_upload(), data_of(PART + 1)) for _ in range(3)]
+    await stage(store, new_upload(), b"too small for parts")
+    ids = sorted(upload.upload_id for upload in uploads)
+    assert sorted([one async for one in store.list_unfinished()]) == ids
+
+    await store.abort_unfinished(ids[0])
+    await store.abort_unfinished(ids[0])
+
+    assert sorted([one async for one in store.list_unfinished()]) == ids[1:]
+
+
+async def test_every_key_tells_its_upload_and_the_key_of_its_row(store: BlobStore) -> None:
+    """Staged bytes, blobs and markers name the upload; a marker stands for its blob."""
+    staged = await stage(store, new_upload(), b"staged")
+    upload = new_upload()
+    key = await push(store, [data_of(PART + 1)], upload)
+
+    owners = {upload_of(found) for found in await keys_of(store)}
+    rows = {stored_key_of(found) for found in await keys_of(store) if upload_of(found) == upload.upload_id}
+
+    assert owners == {staged.upload_id, upload.upload_id}
+    assert rows == {key}

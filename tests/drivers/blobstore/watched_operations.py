@@ -44,6 +44,11 @@ class WatchedOperations(DurableOperations):
         self._enter("write_at", _name_of(descriptor))
         return super().write_at(descriptor, buffers, offset)
 
+    def start_writing_back(self, descriptor: int, offset: int, size: int) -> None:
+        """Start the write-back of a range."""
+        self._enter("start_writing_back", _name_of(descriptor))
+        super().start_writing_back(descriptor, offset, size)
+
     def sync_data(self, descriptor: int) -> None:
         """Sync a file."""
         self._enter("sync_data", _name_of(descriptor))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrepot.metadata.records import StoredBlob
+from entrepot.metadata.records import Missing, StoredBlob
 from tests.drivers.metadata.material import ALICE, BOB, REPOSITORY, digest_of, new_blob, push_blob
 
 if TYPE_CHECKING:
@@ -112,3 +112,31 @@ async def test_a_blob_in_the_trash_is_absent(metadata: Metadata, database: RawDa
     await database.fetch("UPDATE blobs SET state = 'trash', trashed_at = 5")
 
     assert list(await _absent(metadata, [digest_of("here")])) == [digest_of("here")]
+
+
+async def test_a_link_is_held_and_removed_here_only(metadata: Metadata) -> None:
+    for repository in (REPOSITORY, "team/other"):
+        await push_blob(metadata, "blob", repository)
+
+    async def unit(tx: Transaction) -> int | None:
+        row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        held = await tx.blobs.hold_link(row.id, digest_of("blob"))
+        assert held is not None
+        await tx.blobs.unlink(row.id, held)
+        assert await tx.blobs.hold_link(row.id, digest_of("none")) is None
+        return await tx.blobs.hold_link(row.id, digest_of("blob"))
+
+    assert await metadata.write(unit) is None
+    assert await metadata.blobs.find(REPOSITORY, digest_of("blob")) is Missing.CONTENT
+    assert isinstance(await metadata.blobs.find("team/other", digest_of("blob")), StoredBlob)
+
+
+async def test_a_link_to_a_condemned_blob_is_not_held(metadata: Metadata, database: RawDatabase) -> None:
+    await push_blob(metadata, "blob")
+    await database.fetch("UPDATE blobs SET state = 'condemned', condemned_at = 5")
+
+    async def unit(tx: Transaction) -> int | None:
+        row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        return await tx.blobs.hold_link(row.id, digest_of("blob"))
+
+    assert await metadata.write(unit) is None

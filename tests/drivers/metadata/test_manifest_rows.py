@@ -113,21 +113,28 @@ async def test_a_condemned_manifest_is_revived_by_a_put(metadata: Metadata, data
     await _put(metadata, "{}")
     await database.fetch("UPDATE manifests SET state = 'condemned', condemned_at = 5")
 
+    assert await _put(metadata, "{}") is True
     assert await _put(metadata, "{}") is False
     assert await database.fetch("SELECT state, condemned_at FROM manifests") == [("live", None)]
 
 
-async def test_absent_manifests_are_named_and_condemned_ones_revived(
+async def test_i5_absent_are_foreign_unknown_and_condemned_manifests_and_nothing_is_revived(
     metadata: Metadata, database: RawDatabase
 ) -> None:
     live = await push_manifest(metadata, '{"a":1}', tag=None)
     foreign = await push_manifest(metadata, '{"b":1}', repository="team/other", tag=None)
-    await database.fetch("UPDATE manifests SET state = 'condemned', condemned_at = 5")
+    condemned = await push_manifest(metadata, '{"c":1}', tag=None)
+    await database.fetch(
+        f"UPDATE manifests SET state = 'condemned', condemned_at = 5 WHERE digest = '{condemned}'"
+    )
 
-    assert await _absent(metadata, [foreign, live, digest_of("none")]) == [foreign, digest_of("none")]
+    absent = await _absent(metadata, [foreign, condemned, live, digest_of("none")])
+    assert absent == [foreign, condemned, digest_of("none")]
     assert await _absent(metadata, []) == []
     states = await database.fetch("SELECT digest, state FROM manifests")
-    assert sorted(states) == sorted([(str(live), "live"), (str(foreign), "condemned")])
+    assert sorted(states) == sorted(
+        [(str(live), "live"), (str(foreign), "live"), (str(condemned), "condemned")]
+    )
 
 
 async def test_all_properties_are_stored(metadata: Metadata, database: RawDatabase) -> None:

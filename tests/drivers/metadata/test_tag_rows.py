@@ -103,3 +103,46 @@ async def test_an_empty_repository_is_told_from_an_unknown_one(metadata: Metadat
 
     assert await metadata.tags.list_names(REPOSITORY, "", 10) == TagPage((), more=False)
     assert await metadata.tags.list_names("team/none", "", 10) is Missing.REPOSITORY
+
+
+async def test_a_removed_tag_tells_where_it_pointed_and_leaves_history(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    digest = await push_manifest(metadata)
+
+    async def unit(tx: Transaction) -> tuple[object, object]:
+        row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        return await tx.tags.remove(row.id, TAG, BOB), await tx.tags.remove(row.id, TAG, BOB)
+
+    assert await metadata.write(unit) == (digest, None)
+    assert await metadata.tags.list_names(REPOSITORY, "", 10) == TagPage((), more=False)
+    assert await database.fetch(_HISTORY) == [
+        (TAG, str(digest), None, ALICE),
+        (TAG, None, str(digest), BOB),
+    ]
+
+
+async def test_all_tags_of_a_manifest_are_removed_and_no_others(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    first = await push_manifest(metadata, '{"a":1}', tag="b")
+    await tag_manifest(metadata, "a", first)
+    second = await push_manifest(metadata, '{"b":1}', tag="c")
+
+    async def unit(tx: Transaction) -> list[str]:
+        row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        manifest_id = await tx.manifests.hold(row.id, first)
+        assert manifest_id is not None
+        removed = await tx.tags.remove_all_of(row.id, manifest_id, first, BOB)
+        assert list(await tx.tags.remove_all_of(row.id, manifest_id, first, BOB)) == []
+        return list(removed)
+
+    assert await metadata.write(unit) == ["a", "b"]
+    assert await metadata.tags.list_names(REPOSITORY, "", 10) == TagPage(("c",), more=False)
+    assert await database.fetch(_HISTORY) == [
+        ("b", str(first), None, ALICE),
+        ("a", str(first), None, ALICE),
+        ("c", str(second), None, ALICE),
+        ("a", None, str(first), BOB),
+        ("b", None, str(first), BOB),
+    ]

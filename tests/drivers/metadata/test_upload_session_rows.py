@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.metadata.records import Missing, UploadLease, UploadProgress, UploadSession
+from entrepot.metadata.records import ExpiredUpload, Missing, UploadLease, UploadProgress, UploadSession
 from tests.drivers.metadata.material import ALICE, BOB, REPOSITORY, new_session, push_manifest
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def _record(metadata: Metadata, progress: UploadProgress) -> bool:
 
 
 def _progress(lease: UploadLease, offset: int, state: bytes = b"state") -> UploadProgress:
-    return UploadProgress("s1", lease.fence, lease.offset, offset, "sha512", "ab", state)
+    return UploadProgress("s1", lease.fence, lease.offset, offset, "sha512", "ab", state, 60)
 
 
 async def test_a_new_session_stands_at_nothing(metadata: Metadata) -> None:
@@ -120,7 +120,7 @@ async def test_a_record_moves_the_session_and_gives_the_lease_back(metadata: Met
 async def test_a_record_from_another_offset_changes_nothing(metadata: Metadata) -> None:
     await _create(metadata)
     lease = await _take(metadata)
-    wrong = UploadProgress("s1", lease.fence, 5, 10, "sha256", None, b"")
+    wrong = UploadProgress("s1", lease.fence, 5, 10, "sha256", None, b"", 60)
 
     assert await _record(metadata, wrong) is False
     assert await metadata.upload_sessions.find(REPOSITORY, "s1", ALICE) == UploadSession("s1", 0)
@@ -205,3 +205,38 @@ async def test_who_holds_leases_is_known_by_the_beginning_of_the_name(metadata: 
 
     assert list(await metadata.upload_sessions.lease_owners("n1/")) == ["n1/a", "n1/b"]
     assert list(await metadata.upload_sessions.lease_owners("n3/")) == []
+
+
+async def test_recorded_bytes_prolong_the_life_of_a_session(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    await _create(metadata)
+    lease = await _take(metadata)
+    await database.fetch(_EXPIRE)
+
+    assert await _record(metadata, _progress(lease, 10)) is True
+    assert await metadata.upload_sessions.find(REPOSITORY, "s1", ALICE) == UploadSession("s1", 10)
+
+
+async def test_expired_sessions_are_removed_oldest_first_unless_they_are_held(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    async def unit(tx: Transaction) -> None:
+        row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        for name in ("alive", "held", "old", "older", "given-up"):
+            await tx.upload_sessions.create(new_session(row.id, name))
+        for name in ("held", "given-up"):
+            await tx.upload_sessions.lease(REPOSITORY, name, ALICE, _OWNER, 30)
+
+    await metadata.write(unit)
+    await database.fetch("UPDATE upload_sessions SET expires_at = 2 WHERE public_id <> 'alive'")
+    await database.fetch("UPDATE upload_sessions SET expires_at = 1 WHERE public_id = 'older'")
+    await database.fetch("UPDATE upload_sessions SET lease_until = 1 WHERE public_id = 'given-up'")
+
+    first = await metadata.write(lambda tx: tx.upload_sessions.remove_expired(1))
+    rest = await metadata.write(lambda tx: tx.upload_sessions.remove_expired(10))
+
+    assert list(first) == [ExpiredUpload("older", 0, 0, b"")]
+    assert {one.public_id: one.fence for one in rest} == {"old": 0, "given-up": 1}
+    assert await metadata.write(lambda tx: tx.upload_sessions.remove("given-up", 1)) is False
+    assert sorted(await database.fetch("SELECT public_id FROM upload_sessions")) == [("alive",), ("held",)]

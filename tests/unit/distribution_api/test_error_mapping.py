@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 import entrepot
-from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.errors import AccessDeniedError, ActionDisabledError
 from entrepot.blobstore.errors import StorageFullError
 from entrepot.distribution_api.error_mapping import ERROR_TABLE, error_response
 from entrepot.distribution_api.errors import MethodNotAllowedError
 from entrepot.kernel.errors import EntrepotError
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.registry.errors import UploadOffsetError
+from entrepot.oci.digest import Digest
+from entrepot.oci.names import RepositoryName
+from entrepot.registry.errors import ContentInUseError, UploadOffsetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _BELOW_THE_EDGE = ("auth", "blobstore", "distribution_api", "metadata", "oci", "registry")
 _NEVER_ARRIVE = {
     "RegistryError": "an abstract root that nobody raises",
+    "ClientGoneError": "raised while the answer is being sent; there is nobody to answer",
     "DocumentError": "parse_manifest turns it into InvalidManifestError",
     "InvalidJsonError": "parse_manifest turns it into InvalidManifestError",
     "InvalidMetadataAddressError": "refuses the start, before the edge exists",
@@ -87,10 +90,32 @@ def test_a_full_store_is_507() -> None:
 
 
 def test_a_wrong_offset_tells_the_right_one() -> None:
-    """416 carries the range received so far, so that a client can go on."""
-    assert (b"range", b"0-99") in error_response(UploadOffsetError("s", 100)).headers
+    """416 carries the range received so far and where to send the rest, so that a client can go on."""
+    headers = error_response(UploadOffsetError(RepositoryName.parse("team/app"), "s", 100)).headers
+
+    assert (b"range", b"0-99") in headers
+    assert (b"location", b"/v2/team/app/blobs/uploads/s") in headers
 
 
 def test_a_wrong_method_tells_the_right_ones() -> None:
     """405 carries Allow (RFC 9110, section 15.5.6)."""
     assert (b"allow", b"GET, PUT") in error_response(MethodNotAllowedError(("GET", "PUT"))).headers
+
+
+def test_content_in_use_is_a_conflict_that_waiting_does_not_solve() -> None:
+    """409 names what refers to it, and does not ask to try again."""
+    response = error_response(ContentInUseError(Digest.of_bytes(b"a"), [Digest.of_bytes(b"b")]))
+
+    assert response.status == 409
+    assert isinstance(response.content, bytes)
+    (entry,) = msgspec.json.decode(response.content)["errors"]
+    assert (entry["code"], entry["detail"]) == ("DENIED", [{"digest": str(Digest.of_bytes(b"b"))}])
+    assert not any(name == b"retry-after" for name, _ in response.headers)
+
+
+def test_what_a_setting_forbids_is_405_with_what_is_allowed() -> None:
+    """RFC 9110, section 15.5.6, asks for an Allow header."""
+    response = error_response(ActionDisabledError("no", "registry.read_only"))
+
+    assert response.status == 405
+    assert (b"allow", b"GET, HEAD") in response.headers

@@ -26,6 +26,13 @@ _DIGEST = "sha256:" + "0" * 64
         ("GET", "/v2/a/blobs/uploads/42", "upload.status", "a", "42"),
         ("GET", "/v2/tags/list/tags/list", "tags.list", "tags/list", ""),
         ("GET", "/v2/a/tags/list", "tags.list", "a", ""),
+        ("GET", "/v2/_catalog", "catalog.list", "", ""),
+        ("GET", f"/v2/a/referrers/{_DIGEST}", "referrers.list", "a", _DIGEST),
+        ("GET", f"/v2/a/b/c/referrers/{_DIGEST}", "referrers.list", "a/b/c", _DIGEST),
+        ("GET", f"/v2/referrers/referrers/{_DIGEST}", "referrers.list", "referrers", _DIGEST),
+        ("GET", f"/v2/a/blobs/uploads/referrers/{_DIGEST}", "referrers.list", "a/blobs/uploads", _DIGEST),
+        ("GET", "/v2/a/referrers/blobs/uploads/42", "upload.status", "a/referrers", "42"),
+        ("GET", "/v2/_catalog/tags/list", "tags.list", "_catalog", ""),
     ],
 )
 def test_a_path_is_read_from_its_end(
@@ -53,6 +60,15 @@ def test_a_path_is_read_from_its_end(
         "/v2/a/blobs/",
         f"/v2/a/blobs/{_DIGEST}/",
         "/v2/a/MANIFESTS/latest",
+        "/v2/_catalog/",
+        "/v2/_CATALOG",
+        "/v2//_catalog",
+        "/v2/_catalog;x",
+        "/v2/a/_catalog",
+        f"/v2/referrers/{_DIGEST}",
+        "/v2/a/referrers/",
+        f"/v2/a/referrers/{_DIGEST}/",
+        f"/v2/a/Referrers/{_DIGEST}",
         "/v3/a/manifests/latest",
     ],
 )
@@ -67,7 +83,7 @@ def test_a_known_path_names_the_methods_it_takes() -> None:
     with pytest.raises(MethodNotAllowedError) as caught:
         find_route("POST", "/v2/a/manifests/latest")
 
-    assert caught.value.allowed == ("GET", "HEAD", "PUT")
+    assert caught.value.allowed == ("GET", "HEAD", "PUT", "DELETE")
 
 
 def test_every_endpoint_has_a_route() -> None:

@@ -19,10 +19,9 @@ import structlog
 from entrepot.observability.log_lines import format_timestamp, render_console, render_json
 from entrepot.observability.logging import LogLevel, configure_logging, get_logger, granian_log_config
 from entrepot.observability.request_ids import (
-    accept_request_id,
+    RequestIds,
     bind_request_id,
     current_request_id,
-    new_request_id,
     unbind_request_id,
 )
 
@@ -261,7 +260,7 @@ async def test_the_request_id_follows_a_request_and_its_tasks(stream: io.BytesIO
 )
 def test_a_clients_request_id_is_taken(header: bytes) -> None:
     """An id of 8 to 64 plain characters is kept, so that the client can find its request in our log."""
-    assert accept_request_id(header) == header.decode()
+    assert RequestIds().accept(header) == header.decode()
 
 
 @pytest.mark.parametrize(
@@ -270,9 +269,11 @@ def test_a_clients_request_id_is_taken(header: bytes) -> None:
 )
 def test_other_request_ids_are_replaced(header: bytes | None) -> None:
     """An id that could forge or bloat a log line is replaced by one of ours, never cleaned and kept."""
-    assert re.fullmatch(r"[0-9a-f]{32}", accept_request_id(header))
+    assert re.fullmatch(r"[0-9a-f]{32}", RequestIds().accept(header))
 
 
 def test_new_request_ids_differ() -> None:
-    """Ids don't repeat."""
-    assert len({new_request_id() for _ in range(100)}) == 100
+    """Ids don't repeat, within what is drawn at once and beyond."""
+    ids = RequestIds()
+
+    assert len({ids.new() for _ in range(200)} | {RequestIds().new()}) == 201

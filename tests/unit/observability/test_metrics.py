@@ -8,9 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from entrepot.observability.buffered_metrics import BufferedDurations
 from entrepot.observability.metric_definitions import METRIC_DEFINITIONS
 from entrepot.observability.metrics import build_metrics, render_metrics
 
@@ -28,6 +29,7 @@ metrics.requests.count("blob.get", 200)
 metrics.uploads_in_progress.inc(number)
 if number == 2:
     metrics.storage_used_bytes.set(1234)
+metrics.flush_requests()
 """
 SCRAPE = """
 from prometheus_client import CollectorRegistry
@@ -64,6 +66,7 @@ def test_a_scrape_shows_what_was_measured() -> None:
     metrics.uploads_in_progress.inc()
     metrics.storage_capacity_bytes.set(10)
     metrics.responses_aborted.inc()
+    metrics.flush_requests()
 
     body, content_type = render_metrics(registry)
 
@@ -76,6 +79,28 @@ def test_a_scrape_shows_what_was_measured() -> None:
     assert samples["registry_uploads_in_progress"] == 1
     assert samples["registry_storage_capacity_bytes"] == 10
     assert samples["registry_responses_aborted_total"] == 1
+
+
+def test_buffered_durations_fill_the_buckets_that_the_library_would_fill() -> None:
+    """Handing on observations together gives the same samples as observing each, at the limits too, and only once."""
+    limits = (0.25, 0.5, 1.0)
+    seconds = [0.0, 0.25, 0.2500001, 0.5, 0.75, 1.0, 1.5, 600.0]
+    expected, actual = CollectorRegistry(), CollectorRegistry()
+    one_by_one = Histogram("seconds", "Text", registry=expected, buckets=limits)
+    together = BufferedDurations(Histogram("seconds", "Text", registry=actual, buckets=limits), limits)
+
+    for value in seconds:
+        one_by_one.observe(value)
+        together.observe(value)
+    assert read_samples(generate_latest(actual).decode())["seconds_count"] == 0
+    together.flush()
+    together.flush()
+
+    def without_creation(registry: CollectorRegistry) -> dict[str, float]:
+        samples = read_samples(generate_latest(registry).decode())
+        return {name: value for name, value in samples.items() if not name.endswith("_created")}
+
+    assert without_creation(actual) == without_creation(expected)
 
 
 def test_durations_can_be_judged_at_half_a_second_and_at_one() -> None:
@@ -95,9 +120,10 @@ def test_every_definition_is_made_and_no_metric_lacks_one() -> None:
 
 
 def test_no_label_could_grow_without_bound() -> None:
-    """Labels are operation and status only: never a repository, a tag or a digest."""
+    """Labels are operation, status and reason only: never a repository, a tag or a digest."""
     assert {label for definition in METRIC_DEFINITIONS for label in definition.labels} == {
         "operation",
+        "reason",
         "status",
     }
 

@@ -320,3 +320,30 @@ def test_s36_a_manifest_of_four_mebibytes_is_read_and_one_byte_more_is_not() -> 
 def test_what_json_refuses_is_an_invalid_manifest() -> None:
     assert "is no JSON" in _refusal(b"{", OCI_IMAGE_MANIFEST).reason
     assert "NaN" in _refusal(b'{"a": NaN}', OCI_IMAGE_MANIFEST).reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["", "bG93ZX", "bG93ZXI", "bG9 3ZXI=", "bG93ZXI=\n", "*", "\u00e9", "dXBwZXI=", "bG93ZXIy"],
+    ids=["empty", "cut", "unpadded", "space", "newline", "no base64", "no ascii", "other content", "longer"],
+)
+@pytest.mark.parametrize("place", ["config", "layers", "subject", "manifests"])
+def test_s32_embedded_data_must_be_the_content_that_is_named(data: str, place: str) -> None:
+    entry = descriptor("lower", OCI_IMAGE_MANIFEST, data=data)
+    members: dict[str, Any] = {place: entry if place in {"config", "subject"} else [entry]}
+    body = oci_index(**members) if place == "manifests" else oci_image(**members)
+
+    assert _refusal(encode(body)).path.startswith(f"$.{place}")
+
+
+@pytest.mark.parametrize("data", ["bG93ZXI=", None, ...], ids=["right", "null", "absent"])
+def test_embedded_data_may_be_there(data: object) -> None:
+    entry = descriptor("lower")
+    if data is not ...:
+        entry["data"] = data
+
+    assert parse_manifest(encode(oci_image(layers=[entry])), None).layers[0].size == 5
+
+
+def test_embedded_data_that_is_no_text_is_refused() -> None:
+    assert _refusal(encode(oci_image(config=descriptor("config", data=[1])))).path == "$.config.data"

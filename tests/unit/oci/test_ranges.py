@@ -50,7 +50,6 @@ def test_a_single_range_is_cut_to_the_content(header: str, expected: ByteRange) 
         "bytes=-",
         "bytes=a-b",
         "bytes=1",
-        "bytes=5-4",
         "bytes=--5",
         "bytes=1-2-3",
         "bytes=+1-2",
@@ -79,9 +78,13 @@ def test_s40_several_ranges_are_ignored(header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["bytes=100-", "bytes=100-200", f"bytes={'9' * 64}-", "bytes=-0", "bytes=-000"]
+    "header",
+    [
+        *("bytes=100-", "bytes=100-200", f"bytes={'9' * 64}-", "bytes=-0", "bytes=-000"),
+        *("bytes=5-4", "bytes=200-100"),
+    ],
 )
-def test_a_range_outside_the_content_is_refused_with_the_size(header: str) -> None:
+def test_a_range_without_a_byte_of_the_content_is_refused_with_the_size(header: str) -> None:
     with pytest.raises(UnsatisfiableRangeError) as caught:
         parse_byte_range(header, 100)
 

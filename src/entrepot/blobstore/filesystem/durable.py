@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from entrepot.blobstore.filesystem.write_back import start_writing_back
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -20,6 +22,10 @@ class DurableOperations:
     def write_at(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         """Write `buffers` one after another from `offset` on; return how many bytes were taken, perhaps not all."""
         return os.pwritev(descriptor, buffers, offset)
+
+    def start_writing_back(self, descriptor: int, offset: int, size: int) -> None:
+        """Have the kernel begin to write a range to the disk; nothing is durable by it."""
+        start_writing_back(descriptor, offset, size)
 
     def sync_data(self, descriptor: int) -> None:
         """Make the bytes and the size of an open file survive a power cut."""

@@ -16,16 +16,17 @@ __all__ = ["ObjectFile", "object_size"]
 
 
 def object_size(path: Path, key: str) -> int:
-    """Return the size of the object at `path` in bytes.
+    """Return the size of the object at `path` in bytes, which can be read: a server that sends it later would say 404.
 
     Raises:
         ObjectNotFoundError: there is none.
+        BlobStoreError: there is one, but it can't be opened.
     """
-    with disk_errors_translated(f"examine {key}"):
-        try:
-            return path.stat(follow_symlinks=False).st_size
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ObjectNotFoundError(key) from error
+    opened = ObjectFile(path, key)
+    try:
+        return opened.size()
+    finally:
+        opened.close()
 
 
 class ObjectFile:
@@ -46,6 +47,11 @@ class ObjectFile:
             if self._descriptor < 0:
                 raise StorageUnavailableError(f"{self._key} was closed")
             return os.pread(self._descriptor, size, offset)
+
+    def size(self) -> int:
+        """Return the size in bytes."""
+        with self._mutex, disk_errors_translated(f"examine {self._key}"):
+            return os.fstat(self._descriptor).st_size
 
     def close(self) -> None:
         """Close the file. May be called again."""

@@ -21,6 +21,7 @@ from entrepot.blobstore.errors import (
 )
 from entrepot.blobstore.filesystem.disk_errors import disk_error, disk_errors_translated
 from entrepot.blobstore.filesystem.durable import write_all
+from entrepot.blobstore.filesystem.write_back import WriteBack
 from entrepot.blobstore.keys import nested_blob_key, require_upload_id, staged_key
 from entrepot.kernel.failpoints import Failpoint, reach
 
@@ -52,6 +53,7 @@ class StagedFile:
         self._path = volume.path_of(staged_key(upload.upload_id))
         self._descriptor = descriptor
         self._mutex = threading.Lock()
+        self._write_back = WriteBack(upload.offset)
         self._unsynced = True
         self._name_is_durable = upload.offset > 0
         self._finished = False
@@ -85,7 +87,15 @@ class StagedFile:
             if written:
                 self._unsynced = True
                 self.offset += written
+                self._start_writing_back()
             reach(Failpoint.STAGED_BYTES_WRITTEN)
+
+    def _start_writing_back(self) -> None:
+        if (due := self._write_back.due(self.offset)) is not None:
+            with suppress(
+                OSError
+            ):  # advice: what the disk could not take, the fsync before any promise reports
+                self._volume.operations.start_writing_back(self._descriptor, *due)
 
     def checkpoint(self) -> None:
         """Make bytes and name durable, with one fdatasync and, once per upload, one fsync of the directory."""

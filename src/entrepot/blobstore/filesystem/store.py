@@ -13,6 +13,7 @@ from entrepot.blobstore.filesystem.durable import DurableOperations
 from entrepot.blobstore.filesystem.free_space import measure_capacity
 from entrepot.blobstore.filesystem.listing import walk_objects
 from entrepot.blobstore.filesystem.object_file import ObjectFile, object_size
+from entrepot.blobstore.filesystem.published_file import claim_published
 from entrepot.blobstore.filesystem.small_objects import write_object
 from entrepot.blobstore.filesystem.staged_file import StagedFile, open_staged_file, remove_unheld
 from entrepot.blobstore.filesystem.volume import Volume
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.blobstore.driver import Capacity, StoredObject, UploadReference
+    from entrepot.oci.digest import Digest
 
 __all__ = ["FilesystemBlobStore"]
 
@@ -88,23 +90,22 @@ class FilesystemBlobStore:
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield a range of an object; a range that reaches beyond the end is cut there."""
         first_wanted = _READ_BYTES if end is None else min(_READ_BYTES, end - start)
-        opened, first = await self._threads.acquire(
+        opened, chunk = await self._threads.acquire(
             partial(_open_and_read, self._volume.path_of(key), key, start, first_wanted), _close_opened
         )
         if opened is None:  # the whole range came at once, as of every small blob
-            if first:
-                yield first
+            if chunk:
+                yield chunk
             return
         try:
-            yield first
-            offset = start + len(first)
-            while end is None or offset < end:
+            offset = start
+            while chunk:  # one at a time: a client that takes nothing holds this one for as long as it may
+                yield chunk
+                offset += len(chunk)
+                if end is not None and offset >= end:
+                    return
                 wanted = _READ_BYTES if end is None else min(_READ_BYTES, end - offset)
                 chunk = await self._threads.run(opened.read_at, offset, wanted)
-                if not chunk:
-                    return
-                offset += len(chunk)
-                yield chunk
         finally:
             self._threads.run_later(opened.close)
 
@@ -142,6 +143,14 @@ class FilesystemBlobStore:
         """
         path = self._volume.path_of(staged_key(require_upload_id(upload.upload_id)))
         await self._threads.run(remove_unheld, path, upload.upload_id)
+
+    async def find_published(self, upload_id: str, digest: Digest) -> StoredObject | None:
+        """Look for the upload's file among the copies of the digest.
+
+        Raises:
+            UploadBusyError: whoever moved it there still holds it.
+        """
+        return await self._threads.run(claim_published, self._volume, require_upload_id(upload_id), digest)
 
     async def check(self) -> None:
         """Write, read and delete a tiny object, unless the disk is suspect already."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from entrepot.blobstore.keys import staged_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from entrepot.blobstore.filesystem.disk_threads import DiskThreads
     from entrepot.blobstore.filesystem.staged_file import StagedFile
@@ -32,6 +32,14 @@ class FilesystemWriter:
     async def write(self, chunks: Sequence[bytes]) -> None:
         """Append `chunks` with as few system calls as the kernel allows."""
         await self._threads.run(self._staged.write, chunks)
+
+    async def write_after(self, first: Callable[[Sequence[bytes]], None], chunks: Sequence[bytes]) -> None:
+        """See :class:`entrepot.blobstore.driver.ThreadedWriter`."""
+        await self._threads.run(self._write_after, first, chunks)
+
+    def _write_after(self, first: Callable[[Sequence[bytes]], None], chunks: Sequence[bytes]) -> None:
+        first(chunks)
+        self._staged.write(chunks)
 
     async def checkpoint(self) -> bytes:
         """Fsync; a disk needs no state beyond the file itself."""

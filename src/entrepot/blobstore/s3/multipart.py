@@ -12,11 +12,11 @@ from entrepot.blobstore.s3.s3_errors import MultipartMissingError, PartMismatchE
 from entrepot.blobstore.s3.upload_state import UploadedPart, UploadState, composite_etag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from entrepot.blobstore.s3.connection import S3Connection
 
-__all__ = ["Multipart", "abort_multipart", "abort_multiparts_below", "join_with_md5"]
+__all__ = ["Multipart", "abort_multipart", "abort_multiparts_below", "join_with_md5", "list_multiparts"]
 
 
 def join_with_md5(pieces: Sequence[bytes | memoryview]) -> tuple[bytes, bytes]:
@@ -140,10 +140,32 @@ async def abort_multipart(connection: S3Connection, state: UploadState) -> None:
 
 async def abort_multiparts_below(connection: S3Connection, prefix: str) -> None:
     """Drop the unfinished multipart uploads under a prefix that no recorded state names, as after a crash."""
+    async for key, multipart_id in _list_open(connection, prefix):
+        await abort_multipart(connection, UploadState(key, multipart_id))
+
+
+async def list_multiparts(connection: S3Connection, prefix: str) -> AsyncIterator[str]:
+    """Yield the keys of unfinished multipart uploads under a prefix."""
+    async for key, _ in _list_open(connection, prefix):
+        yield key
+
+
+async def _list_open(connection: S3Connection, prefix: str) -> AsyncIterator[tuple[str, str]]:
+    """Yield key and id of unfinished multipart uploads, page by page."""
     own = connection.options.prefix
-    answer = await connection.call_bucket(
-        "list_multipart_uploads", "list the multipart uploads below", prefix, Prefix=own + prefix
-    )
-    for found in answer.get("Uploads", ()):
-        state = UploadState(str(found["Key"]).removeprefix(own), str(found["UploadId"]))
-        await abort_multipart(connection, state)
+    marker: dict[str, object] = {}
+    while True:
+        answer = await connection.call_bucket(
+            "list_multipart_uploads",
+            "list the multipart uploads below",
+            prefix,
+            moved_bytes=0,
+            Prefix=own + prefix,
+            **marker,
+        )
+        for found in answer.get("Uploads", ()):
+            yield str(found["Key"]).removeprefix(own), str(found["UploadId"])
+        following = answer.get("NextKeyMarker", ""), answer.get("NextUploadIdMarker", "")
+        if not answer.get("IsTruncated") or not any(following):
+            return
+        marker = {"KeyMarker": following[0], "UploadIdMarker": following[1]}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
+from entrepot.blobstore.driver import StoredObject
 from entrepot.blobstore.errors import ObjectNotFoundError, StorageUnavailableError
 from entrepot.blobstore.keys import (
     BLOBS,
@@ -15,9 +16,12 @@ from entrepot.blobstore.keys import (
     require_prefix,
     require_upload_id,
     staged_tail_prefix,
+    stored_key_of,
+    upload_marker_prefix,
+    upload_of,
 )
 from entrepot.blobstore.s3.connection import S3Connection
-from entrepot.blobstore.s3.multipart import abort_multipart, abort_multiparts_below
+from entrepot.blobstore.s3.multipart import abort_multipart, abort_multiparts_below, list_multiparts
 from entrepot.blobstore.s3.objects import list_keys, read_range, read_whole, remove_object, store_object
 from entrepot.blobstore.s3.s3_errors import PreconditionFailedError
 from entrepot.blobstore.s3.upload_state import read_state
@@ -28,8 +32,9 @@ from entrepot.kernel.ids import new_public_id
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from entrepot.blobstore.driver import Capacity, StoredObject, UploadReference
+    from entrepot.blobstore.driver import Capacity, UploadReference
     from entrepot.blobstore.s3.options import S3Options
+    from entrepot.oci.digest import Digest
 
 __all__ = ["S3BlobStore"]
 
@@ -122,6 +127,26 @@ class S3BlobStore:
             async for found in list_keys(self._connection, prefix, ""):
                 if prefix is not blob_prefix or not await self._has_marker(found.key):
                     await remove_object(self._connection, found.key)
+
+    async def find_published(self, upload_id: str, digest: Digest) -> StoredObject | None:
+        """Look for a marker of the upload that names the digest: a publisher writes it when the object is complete."""
+        prefix = upload_marker_prefix(require_upload_id(upload_id))
+        suffix = f".{digest.algorithm}.{digest.hex}"
+        async for marker in list_keys(self._connection, prefix, ""):
+            if marker.key.endswith(suffix):
+                with suppress(ObjectNotFoundError):
+                    key = stored_key_of(marker.key)
+                    return StoredObject(key, await self.stat(key))
+        return None
+
+    async def list_unfinished(self) -> AsyncIterator[str]:
+        """Yield ids of uploads with open multipart uploads, a page of the store at a time."""
+        async for key in list_multiparts(self._connection, BLOBS):
+            yield upload_of(key)
+
+    async def abort_unfinished(self, upload_id: str) -> None:
+        """Abort every multipart upload of one upload."""
+        await abort_multiparts_below(self._connection, flat_blob_prefix(require_upload_id(upload_id)))
 
     async def check(self) -> None:
         """Write, read and delete a tiny object; once, see whether conditional writes work."""

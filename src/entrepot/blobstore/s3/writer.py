@@ -15,6 +15,7 @@ from entrepot.blobstore.keys import flat_blob_key, index_marker_key, staged_tail
 from entrepot.blobstore.s3.multipart import Multipart, join_with_md5
 from entrepot.blobstore.s3.objects import read_whole, remove_object, store_object
 from entrepot.blobstore.s3.part_buffer import PartBuffer
+from entrepot.blobstore.s3.parts_in_flight import PartsInFlight
 from entrepot.blobstore.s3.s3_errors import MultipartMissingError
 from entrepot.blobstore.s3.upload_state import (
     SMALLEST_PART_BYTES,
@@ -35,7 +36,7 @@ __all__ = ["S3Writer"]
 
 
 class S3Writer:
-    """A :class:`BlobWriter`. It holds at most two parts in memory: one that fills, one that is being sent.
+    """A :class:`BlobWriter`. In memory it holds the part that fills and those on their way, see `PartsInFlight`.
 
     Nothing excludes two writers for one upload; the session's lease does. Should the holder of an older lease wake up,
     it writes under keys that hold its own fence, and can at worst replace parts of the multipart upload they share,
@@ -55,7 +56,7 @@ class S3Writer:
         self._buffer = PartBuffer()
         self._tail_bytes_unloaded = state.tail_bytes
         self._dirty = False
-        self._sending: asyncio.Task[UploadedPart] | None = None
+        self._in_flight = PartsInFlight()
         self._offset = upload.offset
         self._sealing = False
         self._sealed_key = ""
@@ -80,7 +81,7 @@ class S3Writer:
         await asyncio.gather(*checks)
 
     async def write(self, chunks: Sequence[bytes]) -> None:
-        """Append `chunks`; waits while two parts are full. After an error the writer takes nothing more."""
+        """Append `chunks`; waits while enough parts are on their way. After an error the writer takes nothing more."""
         self._require_open()
         self._unusable = "an earlier write failed"
         await self._load_tail()
@@ -100,7 +101,7 @@ class S3Writer:
         """Store what does not fill a part yet, and return where everything is."""
         self._require_open()
         self._unusable = "an earlier checkpoint failed"
-        await self._finish_sending()
+        await self._in_flight.finish(self._parts)
         if self._dirty:
             await asyncio.gather(self._store_tail(), self._remove(self._opened.stale_keys))
             self._dirty = False
@@ -133,10 +134,7 @@ class S3Writer:
     async def close(self) -> None:
         """Stop sending; staged bytes after the last checkpoint are forgotten."""
         self._unusable = "it is closed"
-        sending, self._sending = self._sending, None
-        if sending is not None:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+        await self._in_flight.cancel()
 
     def _require_usable(self) -> None:
         if self._unusable:
@@ -151,32 +149,27 @@ class S3Writer:
 
     def _next_number(self) -> int:
         last = self._parts[-1].number if self._parts else 0
-        return last + (1 if self._sending is None else 2)
+        return last + 1 + len(self._in_flight)
 
     async def _send_part(self) -> None:
         """Have the buffer sent as a part beside whatever happens next."""
-        await self._finish_sending()
+        size = self._buffer.size_bytes
+        await self._in_flight.make_room(size, self._parts)
         if self._multipart is None:
             key = flat_blob_key(self._upload.upload_id, self._upload.fence, 0)
             self._multipart = await Multipart.create(self._connection, self._upload.upload_id, key)
-        self._sending = asyncio.create_task(
-            self._send(self._multipart, self._next_number(), self._buffer.take())
-        )
+        self._in_flight.start(size, self._send(self._multipart, self._next_number(), self._buffer.take()))
         self._drop_tail()
 
     async def _send(
-        self, multipart: Multipart, number: int, pieces: Sequence[bytes | memoryview]
+        self, multipart: Multipart, number: int, pieces: list[bytes | memoryview]
     ) -> UploadedPart:
         body, md5 = await asyncio.to_thread(join_with_md5, pieces)
+        pieces.clear()  # or the part would be in memory twice while it travels
         try:
             return await multipart.add(number, body, md5)
         except MultipartMissingError as error:
             raise UploadLostError(self._upload.upload_id, "its multipart upload is gone") from error
-
-    async def _finish_sending(self) -> None:
-        if self._sending is not None:
-            self._parts.append(await self._sending)
-            self._sending = None
 
     async def _store_tail(self) -> None:
         """Store the buffer as a part where it is large enough for one, in an object of its own otherwise."""
@@ -185,7 +178,7 @@ class S3Writer:
             number, SMALLEST_PART_BYTES
         ):
             await self._send_part()
-            await self._finish_sending()
+            await self._in_flight.finish(self._parts)
             return
         self._drop_tail()
         if self._buffer.size_bytes:
@@ -222,7 +215,7 @@ class S3Writer:
 
     async def _seal_parts(self, multipart: Multipart) -> str:
         await self._load_tail()
-        await self._finish_sending()
+        await self._in_flight.finish(self._parts)
         if self._buffer.size_bytes:
             number = self._next_number()
             body, md5 = await asyncio.to_thread(join_with_md5, self._buffer.pieces)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrepot.metadata.records import NewBlob
-    from entrepot.metadata.sql.statements import Executor, ReadExecutor
+    from entrepot.metadata.sql.statements import Executor, ReadExecutor, Value
     from entrepot.oci.digest import Digest
 
 __all__ = ["POINT_READS", "STATEMENTS", "SqlBlobReader", "SqlBlobWriterRows"]
@@ -82,6 +82,25 @@ REVIVE_LINKED: Final = Statement(
         AND EXISTS (SELECT 1 FROM repository_blobs l WHERE l.repository_id = :repository_id AND l.blob_id = blobs.id)
     """,
 )
+HOLD_LINK: Final = Statement(
+    "blobs.hold_link",
+    """
+    SELECT blob_id FROM repository_blobs
+    WHERE repository_id = :repository_id
+        AND blob_id = (SELECT b.id FROM blobs b WHERE b.digest = :digest AND b.state = 'live') {for_update}
+    """,
+)
+KEEP_LINK: Final = Statement(
+    "blobs.keep_link",
+    """
+    SELECT blob_id FROM repository_blobs
+    WHERE repository_id = :repository_id AND blob_id = :blob_id {for_share}
+    """,
+)
+UNLINK: Final = Statement(
+    "blobs.unlink",
+    "DELETE FROM repository_blobs WHERE repository_id = :repository_id AND blob_id = :blob_id",
+)
 
 POINT_READS: Final = (FIND,)
 STATEMENTS: Final = (
@@ -93,6 +112,9 @@ STATEMENTS: Final = (
     LINK,
     FIND_LINKED,
     REVIVE_LINKED,
+    HOLD_LINK,
+    KEEP_LINK,
+    UNLINK,
 )
 
 
@@ -142,11 +164,17 @@ class SqlBlobWriterRows:
         raise MetadataUnavailableError(f"blob {digest} is being removed")
 
     async def link(self, repository_id: int, blob_id: int, creator: str) -> bool:
-        """See the protocol. `blob_id` comes from :meth:`adopt` in the same unit, which made the blob live."""
-        linked = await self._executor.execute(
-            LINK, repository_id=repository_id, blob_id=blob_id, creator=creator
-        )
-        return linked == 1
+        """See the protocol. `blob_id` comes from :meth:`adopt` in the same unit, which made the blob live.
+
+        A link that is there already is held: a unit that removes it may be under way, and then it is made anew.
+        """
+        key: dict[str, Value] = {"repository_id": repository_id, "blob_id": blob_id}
+        for _ in range(_ADOPTION_ATTEMPTS):
+            if await self._executor.execute(LINK, creator=creator, **key) == 1:
+                return True
+            if await self._executor.fetch_row(KEEP_LINK, **key) is not None:
+                return False
+        raise MetadataUnavailableError(f"blob {blob_id} is being unlinked again and again")
 
     async def absent_from(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
         """See the protocol. The rows found stay locked against condemnation until the unit ends."""
@@ -158,6 +186,15 @@ class SqlBlobWriterRows:
             await self._executor.execute(REVIVE_LINKED, repository_id=repository_id, digests=wanted)
         present = {digest for digest, _ in rows}
         return tuple(digest for digest in digests if str(digest) not in present)
+
+    async def hold_link(self, repository_id: int, digest: Digest) -> int | None:
+        """See the protocol. Only the link is locked: pushes to other repositories don't wait."""
+        row = await self._executor.fetch_row(HOLD_LINK, repository_id=repository_id, digest=str(digest))
+        return None if row is None else int(row[0])
+
+    async def unlink(self, repository_id: int, blob_id: int) -> None:
+        """See the protocol."""
+        await self._executor.execute(UNLINK, repository_id=repository_id, blob_id=blob_id)
 
     async def _revive(self, blob: NewBlob, blob_id: int, state: str, storage_key: str) -> AdoptedBlob:
         if state == "trash":

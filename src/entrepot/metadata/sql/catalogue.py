@@ -5,7 +5,20 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import Final
 
-from entrepot.metadata.sql import blobs, instance, manifests, outbox, repositories, tags, upload_sessions
+from entrepot.metadata.sql import (
+    blobs,
+    catalog,
+    instance,
+    manifests,
+    mounts,
+    orphans,
+    outbox,
+    references,
+    referrers,
+    repositories,
+    tags,
+    upload_sessions,
+)
 
 __all__ = ["POINT_READS", "STATEMENTS", "render_statement_catalogue"]
 
@@ -19,11 +32,16 @@ POINT_READS: Final = (
 
 STATEMENTS: Final = (
     *manifests.STATEMENTS,
+    *references.STATEMENTS,
     *blobs.STATEMENTS,
+    *mounts.STATEMENTS,
     *tags.STATEMENTS,
+    *referrers.STATEMENTS,
+    *catalog.STATEMENTS,
     *repositories.STATEMENTS,
     *upload_sessions.STATEMENTS,
     *outbox.STATEMENTS,
+    *orphans.STATEMENTS,
     *instance.STATEMENTS,
 )
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import Missing, StoredManifest
+from entrepot.metadata.sql.references import insert_references, resolve_references
 from entrepot.metadata.sql.rows import digest_from_text
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.metadata.records import ImageReference, NewManifest
+    from entrepot.metadata.records import NewManifest
     from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row, Value
     from entrepot.oci.digest import Digest
 
 __all__ = ["POINT_READS", "STATEMENTS", "SqlManifestReader", "SqlManifestWriterRows"]
+
+_REVIVAL_ATTEMPTS: Final = 5
 
 FIND_BY_TAG: Final = Statement(
     "manifests.find_by_tag",
@@ -81,32 +85,32 @@ REVIVE: Final = Statement(
     "manifests.revive",
     """
     UPDATE manifests SET state = 'live', condemned_at = NULL
-    WHERE repository_id = :repository_id AND digest IN {texts:digests} AND state = 'condemned'
+    WHERE repository_id = :repository_id AND digest = :digest AND state = 'condemned'
     """,
 )
-INSERT_BLOB_REFERENCE: Final = Statement(
-    "manifests.insert_blob_reference",
+HOLD_LIVE: Final = Statement(
+    "manifests.hold_live",
     """
-    INSERT INTO manifest_references (manifest_id, position, kind, digest, size_bytes, media_type, blob_id)
-    VALUES (:manifest_id, :position, :kind, :digest, :size_bytes, :media_type,
-            (SELECT b.id FROM blobs b JOIN repository_blobs l ON l.blob_id = b.id
-             WHERE b.digest = :digest AND l.repository_id = :repository_id AND b.state = 'live'))
+    SELECT id FROM manifests
+    WHERE repository_id = :repository_id AND digest = :digest AND state = 'live' {for_share}
     """,
 )
-INSERT_CHILD_REFERENCE: Final = Statement(
-    "manifests.insert_child_reference",
+HOLD: Final = Statement(
+    "manifests.hold",
     """
-    INSERT INTO manifest_references (manifest_id, position, kind, digest, size_bytes, media_type, child_id)
-    VALUES (:manifest_id, :position, :kind, :digest, :size_bytes, :media_type,
-            (SELECT id FROM manifests
-             WHERE repository_id = :repository_id AND digest = :digest AND state = 'live'))
+    SELECT id FROM manifests
+    WHERE repository_id = :repository_id AND digest = :digest AND state = 'live' {for_update}
     """,
+)
+CONDEMN: Final = Statement(
+    "manifests.condemn",
+    "UPDATE manifests SET state = 'condemned', condemned_at = {now} WHERE id = :manifest_id AND state = 'live'",
 )
 FIND_PRESENT: Final = Statement(
     "manifests.find_present",
     """
-    SELECT digest, state FROM manifests
-    WHERE repository_id = :repository_id AND digest IN {texts:digests}
+    SELECT digest FROM manifests
+    WHERE repository_id = :repository_id AND digest IN {texts:digests} AND state = 'live'
     ORDER BY digest {for_share}
     """,
 )
@@ -121,8 +125,9 @@ STATEMENTS: Final = (
     INSERT_BODY,
     INSERT,
     REVIVE,
-    INSERT_BLOB_REFERENCE,
-    INSERT_CHILD_REFERENCE,
+    HOLD_LIVE,
+    HOLD,
+    CONDEMN,
     FIND_PRESENT,
     FIND_BODY_KEY,
 )
@@ -155,7 +160,7 @@ class SqlManifestReader:
 
 
 class SqlManifestWriterRows:
-    """Implements :class:`entrepot.metadata.store.ManifestWriterRows`."""
+    """Implements :class:`entrepot.metadata.manifest_store.ManifestWriterRows`."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -183,12 +188,24 @@ class SqlManifestWriterRows:
             creator=manifest.creator,
         )
         if row is None:
-            await self._executor.execute(
-                REVIVE, repository_id=manifest.repository_id, digests=json.dumps([digest])
-            )
-            return False
-        await self._insert_references(row[0], manifest)
+            return await self._keep_or_revive(manifest)
+        await insert_references(self._executor, row[0], manifest)
         return True
+
+    async def _keep_or_revive(self, manifest: NewManifest) -> bool:
+        """Make sure that a manifest which has a row is live until the unit ends; return whether it was not before.
+
+        A unit that deletes it may be under way. Then its row looks live to the first statement, the second waits for
+        that unit and finds nothing, and the next turn revives what was deleted.
+        """
+        key: dict[str, Value] = {"repository_id": manifest.repository_id, "digest": str(manifest.digest)}
+        for _ in range(_REVIVAL_ATTEMPTS):
+            revived = await self._executor.execute(REVIVE, **key)
+            held = await self._executor.fetch_row(HOLD_LIVE, **key)
+            if held is not None:
+                await resolve_references(self._executor, held[0], manifest)
+                return revived == 1
+        raise MetadataUnavailableError(f"manifest {manifest.digest} is being deleted again and again")
 
     async def absent_from(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
         """See the protocol. The rows found stay locked against condemnation until the unit ends."""
@@ -196,40 +213,22 @@ class SqlManifestWriterRows:
             return ()
         wanted = json.dumps([str(digest) for digest in digests])
         rows = await self._executor.fetch_rows(FIND_PRESENT, repository_id=repository_id, digests=wanted)
-        if any(state == "condemned" for _, state in rows):
-            await self._executor.execute(REVIVE, repository_id=repository_id, digests=wanted)
-        present = {digest for digest, _ in rows}
+        present = {digest for (digest,) in rows}
         return tuple(digest for digest in digests if str(digest) not in present)
+
+    async def hold(self, repository_id: int, digest: Digest) -> int | None:
+        """See the protocol."""
+        row = await self._executor.fetch_row(HOLD, repository_id=repository_id, digest=str(digest))
+        return None if row is None else int(row[0])
+
+    async def condemn(self, manifest_id: int) -> None:
+        """See the protocol."""
+        await self._executor.execute(CONDEMN, manifest_id=manifest_id)
 
     async def body_key(self, digest: Digest) -> str | None:
         """See the protocol."""
         row = await self._executor.fetch_row(FIND_BODY_KEY, digest=str(digest))
         return None if row is None else row[0]
-
-    async def _insert_references(self, manifest_id: int, manifest: NewManifest) -> None:
-        to_blobs: list[dict[str, Value]] = []
-        to_manifests: list[dict[str, Value]] = []
-        for position, reference in enumerate(manifest.references):
-            target = to_manifests if reference.kind == "manifest" else to_blobs
-            target.append(_reference_values(manifest_id, manifest.repository_id, position, reference))
-        if to_blobs:
-            await self._executor.execute_many(INSERT_BLOB_REFERENCE, to_blobs)
-        if to_manifests:
-            await self._executor.execute_many(INSERT_CHILD_REFERENCE, to_manifests)
-
-
-def _reference_values(
-    manifest_id: int, repository_id: int, position: int, reference: ImageReference
-) -> dict[str, Value]:
-    return {
-        "manifest_id": manifest_id,
-        "repository_id": repository_id,
-        "position": position,
-        "kind": reference.kind,
-        "digest": str(reference.digest),
-        "size_bytes": reference.size_bytes,
-        "media_type": reference.media_type,
-    }
 
 
 def _with_body(row: Row | None) -> StoredManifest | Missing:

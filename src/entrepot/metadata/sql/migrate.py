@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entrepot.metadata.sql.addresses import PostgresAddress, parse_address, require_local_filesystem
-from entrepot.metadata.sql.postgres_migration import migrate_postgres, read_postgres_version
 from entrepot.metadata.sql.schema import load_migrations, pending_migrations
 from entrepot.metadata.sql.sqlite_migration import migrate_sqlite, read_sqlite_version
 
@@ -71,6 +70,8 @@ async def schema_version(url: str) -> tuple[int, int]:
     newest = load_migrations()[-1].version
     address = parse_address(url)
     if isinstance(address, PostgresAddress):
+        from entrepot.metadata.sql.postgres_migration import read_postgres_version  # noqa: PLC0415  # decision 0016
+
         return await read_postgres_version(address.url), newest
     return await asyncio.to_thread(read_sqlite_version, address.path), newest
 
@@ -96,6 +97,8 @@ async def _run(
 ) -> tuple[int, tuple[Migration, ...]]:
     address = parse_address(url)
     if isinstance(address, PostgresAddress):
+        from entrepot.metadata.sql.postgres_migration import migrate_postgres  # noqa: PLC0415  # decision 0016
+
         return await migrate_postgres(address.url, choose, report)
     require_local_filesystem(address.path)
     return await asyncio.to_thread(migrate_sqlite, address.path, backup_directory, choose, report)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from entrepot.metadata.sql.addresses import PostgresAddress, parse_address, require_local_filesystem
 from entrepot.metadata.sql.migrate import schema_version
-from entrepot.metadata.sql.postgres import PostgresMetadata
 from entrepot.metadata.sql.schema import require_current
 from entrepot.metadata.sql.sqlite import SqliteMetadata
 
@@ -43,5 +42,7 @@ async def open_metadata(
         require_local_filesystem(address.path)
     require_current(*await schema_version(url))
     if isinstance(address, PostgresAddress):
+        from entrepot.metadata.sql.postgres import PostgresMetadata  # noqa: PLC0415  # decision 0016: costly
+
         return await PostgresMetadata.connect(address.url, pool_size, statement_timeout_seconds, observer)
     return await asyncio.to_thread(SqliteMetadata, address.path, statement_timeout_seconds, observer)

@@ -103,14 +103,16 @@ class SqliteReader:
         if self._observer is not None:
             self._observer.statement(statement.name)
         try:
-            rows = self._loop_connection.execute(rendered.sql, rendered.arguments(named)).fetchall()
+            row: Row | None = self._loop_connection.execute(
+                rendered.sql, rendered.arguments(named)
+            ).fetchone()
         except sqlite3.Error as error:
             if not is_busy(error):
                 raise translate_error(error, self._path) from error
             rows = await self._fetch_on_thread(rendered, named)
-        else:
-            self._allowance.record(started, perf_counter())
-        return rows[0] if rows else None
+            return rows[0] if rows else None
+        self._allowance.record(started, perf_counter())
+        return row
 
     async def fetch_rows(self, statement: Statement, **named: Value) -> list[Row]:
         """Return all rows of a listing, read on a thread."""

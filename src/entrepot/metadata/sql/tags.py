@@ -1,7 +1,8 @@
-"""Tags and their history: listed in byte order, moved by pushes."""
+"""Tags and their history: listed in byte order, moved by pushes, removed by deletes."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import UnknownManifestError
@@ -10,6 +11,8 @@ from entrepot.metadata.sql.rows import digest_from_text
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from entrepot.metadata.sql.statements import Executor, ReadExecutor
     from entrepot.oci.digest import Digest
 
@@ -64,8 +67,26 @@ APPEND_HISTORY: Final = Statement(
     VALUES (:repository_id, :name, :digest, :previous_digest, :actor, {now})
     """,
 )
+LOCK_ALL_OF: Final = Statement(
+    "tags.lock_all_of",
+    "SELECT name FROM tags WHERE manifest_id = :manifest_id ORDER BY name {for_update}",
+)
+DELETE: Final = Statement(
+    "tags.delete",
+    "DELETE FROM tags WHERE repository_id = :repository_id AND name IN {texts:names}",
+)
 
-STATEMENTS: Final = (LIST_NAMES, FIND_TARGET, INSERT, LOCK, FIND_DIGEST, MOVE, APPEND_HISTORY)
+STATEMENTS: Final = (
+    LIST_NAMES,
+    FIND_TARGET,
+    INSERT,
+    LOCK,
+    FIND_DIGEST,
+    MOVE,
+    APPEND_HISTORY,
+    LOCK_ALL_OF,
+    DELETE,
+)
 
 
 class SqlTagReader:
@@ -85,7 +106,7 @@ class SqlTagReader:
 
 
 class SqlTagWriterRows:
-    """Implements :class:`entrepot.metadata.store.TagWriterRows`."""
+    """Implements :class:`entrepot.metadata.manifest_store.TagWriterRows`."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -110,6 +131,33 @@ class SqlTagWriterRows:
         await self._append_history(repository_id, tag, digest, previous_digest, actor)
         return previous_digest
 
+    async def remove(self, repository_id: int, tag: str, actor: str) -> Digest | None:
+        """See the protocol."""
+        row = await self._executor.fetch_row(LOCK, repository_id=repository_id, name=tag)
+        if row is None:
+            return None
+        found = await self._executor.fetch_row(FIND_DIGEST, manifest_id=row[0])
+        if found is None:
+            return None
+        previous = digest_from_text(found[0])
+        await self._delete(repository_id, [tag], previous, actor)
+        return previous
+
+    async def remove_all_of(
+        self, repository_id: int, manifest_id: int, digest: Digest, actor: str
+    ) -> Sequence[str]:
+        """See the protocol. The rows are locked in the order of their names, as a push of several tags does."""
+        rows = await self._executor.fetch_rows(LOCK_ALL_OF, manifest_id=manifest_id)
+        names = [str(name) for (name,) in rows]
+        if names:
+            await self._delete(repository_id, names, digest, actor)
+        return names
+
+    async def _delete(self, repository_id: int, names: list[str], previous: Digest, actor: str) -> None:
+        await self._executor.execute(DELETE, repository_id=repository_id, names=json.dumps(names))
+        for name in names:
+            await self._append_history(repository_id, name, None, previous, actor)
+
     async def _insert_or_lock(self, repository_id: int, tag: str, manifest_id: int, actor: str) -> int | None:
         """Insert the tag and return `None`, or lock the row that is there and return the manifest it points at."""
         while True:
@@ -123,13 +171,13 @@ class SqlTagWriterRows:
                 return None
 
     async def _append_history(
-        self, repository_id: int, tag: str, digest: Digest, previous: Digest | None, actor: str
+        self, repository_id: int, tag: str, digest: Digest | None, previous: Digest | None, actor: str
     ) -> None:
         await self._executor.execute(
             APPEND_HISTORY,
             repository_id=repository_id,
             name=tag,
-            digest=str(digest),
+            digest=None if digest is None else str(digest),
             previous_digest=None if previous is None else str(previous),
             actor=actor,
         )

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entrepot.metadata.sql.blobs import SqlBlobReader, SqlBlobWriterRows
+from entrepot.metadata.sql.catalog import SqlCatalogReader
 from entrepot.metadata.sql.instance import SqlInstanceReader
 from entrepot.metadata.sql.manifests import SqlManifestReader, SqlManifestWriterRows
+from entrepot.metadata.sql.mounts import SqlMountReader, SqlMountRows
+from entrepot.metadata.sql.orphans import SqlOrphanReader, SqlOrphanRows
 from entrepot.metadata.sql.outbox import SqlJournalRows, SqlOutboxReader, SqlOutboxWriterRows
+from entrepot.metadata.sql.references import SqlReferenceRows
+from entrepot.metadata.sql.referrers import SqlReferrerReader
 from entrepot.metadata.sql.repositories import SqlRepositoryWriterRows
 from entrepot.metadata.sql.tags import SqlTagReader, SqlTagWriterRows
 from entrepot.metadata.sql.upload_sessions import SqlUploadSessionReader, SqlUploadSessionWriterRows
@@ -26,10 +31,13 @@ class SqlTransaction:
     repositories: SqlRepositoryWriterRows
     blobs: SqlBlobWriterRows
     manifests: SqlManifestWriterRows
+    references: SqlReferenceRows
     tags: SqlTagWriterRows
+    mounts: SqlMountRows
     upload_sessions: SqlUploadSessionWriterRows
     outbox: SqlOutboxWriterRows
     journal: SqlJournalRows
+    orphans: SqlOrphanRows
 
     @classmethod
     def over(cls, executor: Executor) -> SqlTransaction:
@@ -38,10 +46,13 @@ class SqlTransaction:
             SqlRepositoryWriterRows(executor),
             SqlBlobWriterRows(executor),
             SqlManifestWriterRows(executor),
+            SqlReferenceRows(executor),
             SqlTagWriterRows(executor),
+            SqlMountRows(executor),
             SqlUploadSessionWriterRows(executor),
             SqlOutboxWriterRows(executor),
             SqlJournalRows(executor),
+            SqlOrphanRows(executor),
         )
 
 
@@ -52,6 +63,10 @@ class SqlReaders:
         self.manifests = SqlManifestReader(executor)
         self.blobs = SqlBlobReader(executor)
         self.tags = SqlTagReader(executor)
+        self.referrers = SqlReferrerReader(executor)
+        self.catalog = SqlCatalogReader(executor)
+        self.mounts = SqlMountReader(executor)
         self.upload_sessions = SqlUploadSessionReader(executor)
         self.outbox = SqlOutboxReader(executor)
+        self.orphans = SqlOrphanReader(executor)
         self.instance = SqlInstanceReader(executor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.records import Missing, UploadLease, UploadSession
+from entrepot.metadata.records import ExpiredUpload, Missing, UploadLease, UploadSession
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ RECORD: Final = Statement(
     """
     UPDATE upload_sessions
     SET byte_offset = :byte_offset, algorithm = :algorithm, digest_so_far = :digest_so_far, state = :state,
-        lease_owner = NULL, lease_until = NULL, updated_at = {now}
+        lease_owner = NULL, lease_until = NULL, updated_at = {now}, expires_at = {now} + :time_to_live
     WHERE public_id = :public_id AND fence = :fence
         AND (lease_owner IS NOT NULL AND byte_offset = :expected_offset
              OR lease_owner IS NULL AND byte_offset = :byte_offset AND state = :state)
@@ -82,13 +82,37 @@ REMOVE: Final = Statement(
     "upload_sessions.remove",
     "DELETE FROM upload_sessions WHERE public_id = :public_id AND fence = :fence AND lease_owner IS NOT NULL",
 )
+# The conditions stand twice: a session that somebody leases between the two steps is left alone on PostgreSQL too.
+REMOVE_EXPIRED: Final = Statement(
+    "upload_sessions.remove_expired",
+    """
+    DELETE FROM upload_sessions
+    WHERE public_id IN (
+        SELECT s.public_id FROM upload_sessions s
+        WHERE s.expires_at <= {now} AND (s.lease_owner IS NULL OR s.lease_until <= {now})
+        ORDER BY s.expires_at LIMIT :rows
+    ) AND expires_at <= {now} AND (lease_owner IS NULL OR lease_until <= {now})
+    RETURNING public_id, fence, byte_offset, state
+    """,
+)
 RELEASE_OWNER: Final = Statement(
     "upload_sessions.release_owner",
     "UPDATE upload_sessions SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = :owner",
 )
 
 POINT_READS: Final = (FIND,)
-STATEMENTS: Final = (*POINT_READS, LEASE_OWNERS, CREATE, LEASE, RENEW, RECORD, RELEASE, REMOVE, RELEASE_OWNER)
+STATEMENTS: Final = (
+    *POINT_READS,
+    LEASE_OWNERS,
+    CREATE,
+    LEASE,
+    RENEW,
+    RECORD,
+    RELEASE,
+    REMOVE,
+    REMOVE_EXPIRED,
+    RELEASE_OWNER,
+)
 
 
 class SqlUploadSessionReader:
@@ -159,6 +183,7 @@ class SqlUploadSessionWriterRows:
             algorithm=progress.algorithm,
             digest_so_far=progress.digest_so_far,
             state=progress.state,
+            time_to_live=progress.time_to_live_seconds * _MILLISECONDS,
         )
         return changed == 1
 
@@ -169,6 +194,10 @@ class SqlUploadSessionWriterRows:
     async def remove(self, public_id: str, fence: int) -> bool:
         """See the protocol."""
         return await self._executor.execute(REMOVE, public_id=public_id, fence=fence) == 1
+
+    async def remove_expired(self, limit: int) -> list[ExpiredUpload]:
+        """See the protocol."""
+        return [ExpiredUpload(*row) for row in await self._executor.fetch_rows(REMOVE_EXPIRED, rows=limit)]
 
     async def release_owner(self, owner: str) -> int:
         """See the protocol."""

@@ -1,0 +1,221 @@
+"""The sweep of orphans: bytes in the blob store that no row mentions, and none ever will (I8).
+
+What makes it safe without a lock and without a clock: bytes of an upload lie in the store only while a row of their
+session exists, or after the unit that replaced that row by one of the blob. The sweep lists first and asks afterwards,
+in one statement, so what has neither row then never gets one. The grace period on top protects the operator, not the
+push: there is time to notice that the rows are wrong. Manifest bytes have no session; for them the grace period has to
+exceed the time between storing them and the commit, which is why it is an hour at least.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from entrepot.blobstore.driver import MultipartUploads
+from entrepot.blobstore.errors import BlobStoreError
+from entrepot.blobstore.keys import BLOBS, INDEX, MANIFESTS, UPLOADS, stored_key_of, upload_of
+from entrepot.registry.store_ownership import find_foreign_facts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.records import Candidate, SweepClaim
+    from entrepot.metadata.store import Metadata, Transaction
+
+__all__ = ["OrphanSweep", "SweepOptions", "SweepReport"]
+
+_log: Any = structlog.get_logger()
+
+_NAME: Final = "orphans"
+_AREAS: Final = (UPLOADS, BLOBS, INDEX, MANIFESTS)
+_MULTIPARTS: Final = "multiparts/"
+"""Begins the names under which unfinished multipart uploads are remembered; no object's key begins like this."""
+
+_AFTER_ALL: Final = "~"
+"""Greater than every character of a key."""
+
+_MOST_MULTIPARTS: Final = 10_000
+_LEASE_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """How the sweep goes about it.
+
+    Attributes:
+        grace_seconds: between the pass that first sees an orphan and the one that may remove it, by the database's
+            clock.
+        period_seconds: the pause after a pass.
+        page_keys: how many keys are looked at with one statement.
+        run_keys: how many keys one run looks at, a matter of seconds: a process that stops waits for its end.
+        page_pause_seconds: rest after each page, for the sake of pushes and pulls.
+    """
+
+    grace_seconds: int
+    period_seconds: int
+    page_keys: int = 500
+    run_keys: int = 10_000
+    page_pause_seconds: float = 0.05
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What one run saw and did.
+
+    Attributes:
+        finished: whether it came to the end of a pass.
+        refused: why nothing may be removed; empty when nothing speaks against it.
+    """
+
+    keys: int = 0
+    found: int = 0
+    removed: int = 0
+    removed_bytes: int = 0
+    finished: bool = False
+    refused: str = ""
+
+
+class _Position(msgspec.Struct, frozen=True):
+    """How far a pass has come: everything in earlier areas, and keys up to `after` in this one."""
+
+    area: int = 0
+    after: str = ""
+
+
+class OrphanSweep:
+    """Walks through the store page by page, any number of runs to a pass, on one node at a time.
+
+    That it is one node at a time saves work and decides nothing: every step may be repeated, and done by two at once.
+    """
+
+    def __init__(self, metadata: Metadata, blobs: BlobStore, options: SweepOptions) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._options = options
+
+    async def run(self) -> SweepReport:
+        """Go on with the pass, if one is due and nobody else is at it.
+
+        Raises:
+            MetadataError, BlobStoreError: it broke off; the next run goes on where progress was last recorded.
+        """
+        report = SweepReport()
+        claim = await self._metadata.write(lambda tx: tx.orphans.claim(_NAME, _LEASE_SECONDS))
+        if claim is None:
+            return report
+        report.refused = await find_foreign_facts(self._metadata, self._blobs)
+        if report.refused:
+            _log.error("sweep.refused", reason=report.refused)
+            await self._release(replace(claim, progress=""), self._options.period_seconds)
+            return report
+        await self._go_on(claim, report)
+        return report
+
+    async def _go_on(self, claim: SweepClaim, report: SweepReport) -> None:
+        position = msgspec.json.decode(claim.progress, type=_Position) if claim.progress else _Position()
+        for area in range(position.area, len(_AREAS)):
+            after = position.after if area == position.area else ""
+            async with aclosing(self._pages(_AREAS[area], after)) as pages:
+                async for last, page in pages:
+                    await self._inspect(page, after or _AREAS[area], last, report)
+                    after = last
+                    claim = replace(claim, progress=msgspec.json.encode(_Position(area, after)).decode())
+                    if report.keys >= self._options.run_keys:
+                        await self._release(claim, 0)
+                        return
+                    if not await self._kept(claim):
+                        return
+                    await asyncio.sleep(self._options.page_pause_seconds)
+        await self._inspect_multiparts(report)
+        report.finished = True
+        await self._release(replace(claim, progress=""), self._options.period_seconds)
+
+    async def _pages(self, area: str, after: str) -> AsyncGenerator[tuple[str, dict[str, int]], None]:
+        """Yield the objects of an area in pages, each with the last key it covers; the last page goes to the end."""
+        page: dict[str, int] = {}
+        async for found in self._blobs.list_objects(area, after):
+            page[found.key] = found.size_bytes
+            if len(page) == self._options.page_keys:
+                yield found.key, page
+                page = {}
+        yield area + _AFTER_ALL, page
+
+    async def _inspect(self, page: Mapping[str, int], after: str, last: str, report: SweepReport) -> None:
+        """Look at all objects with keys in `(after, last]`, which were listed just now."""
+        owners = await self._metadata.orphans.owners(
+            list({upload_of(key) for key in page}), list({stored_key_of(key) for key in page})
+        )
+        orphans = {
+            key: size
+            for key, size in page.items()
+            if upload_of(key) not in owners.uploads and stored_key_of(key) not in owners.keys
+        }
+        report.keys += len(page)
+        await self._settle(orphans, after, last, report)
+
+    async def _inspect_multiparts(self, report: SweepReport) -> None:
+        """The same for parts that no listing of objects shows."""
+        if not isinstance(self._blobs, MultipartUploads):
+            return
+        uploads: set[str] = set()
+        async for upload in self._blobs.list_unfinished():
+            uploads.add(upload)
+            if len(uploads) == _MOST_MULTIPARTS:
+                break
+        owners = await self._metadata.orphans.owners(sorted(uploads), ())
+        orphans = {f"{_MULTIPARTS}{upload}": 0 for upload in uploads - owners.uploads}
+        report.keys += len(uploads)
+        await self._settle(orphans, _MULTIPARTS, _MULTIPARTS + _AFTER_ALL, report)
+
+    async def _settle(self, orphans: Mapping[str, int], after: str, last: str, report: SweepReport) -> None:
+        """Remove the orphans of a range that are due, remember the new ones, and forget those that are none."""
+        known = {
+            candidate.storage_key: candidate
+            for candidate in await self._metadata.orphans.candidates(after, last, self._options.grace_seconds)
+        }
+        removed = await self._remove([known[key] for key in orphans if key in known and known[key].due])
+        found = {key: size for key, size in orphans.items() if key not in known}
+        gone = [*removed, *(key for key in known if key not in orphans)]
+        report.found += len(found)
+        report.removed += len(removed)
+        report.removed_bytes += sum(orphans[key] for key in removed)
+        if not found and not gone:
+            return
+
+        async def unit(tx: Transaction) -> None:
+            await tx.orphans.remember(found)
+            await tx.orphans.forget(gone)
+
+        await self._metadata.write(unit)
+
+    async def _remove(self, due: Sequence[Candidate]) -> list[str]:
+        removed: list[str] = []
+        for candidate in due:
+            try:
+                await self._remove_one(candidate.storage_key)
+            except BlobStoreError as error:
+                # Somebody may still hold it, such as a process that was paused for long; the next pass tries again.
+                _log.warning("orphan.kept", key=candidate.storage_key, reason=str(error))
+            else:
+                _log.info("orphan.removed", key=candidate.storage_key, bytes=candidate.size_bytes)
+                removed.append(candidate.storage_key)
+        return removed
+
+    async def _remove_one(self, key: str) -> None:
+        if key.startswith(_MULTIPARTS) and isinstance(self._blobs, MultipartUploads):
+            await self._blobs.abort_unfinished(key.removeprefix(_MULTIPARTS))
+        else:
+            await self._blobs.delete(key)
+
+    async def _kept(self, claim: SweepClaim) -> bool:
+        return await self._metadata.write(lambda tx: tx.orphans.save(claim, _LEASE_SECONDS))
+
+    async def _release(self, claim: SweepClaim, pause_seconds: int) -> None:
+        await self._metadata.write(lambda tx: tx.orphans.release(claim, pause_seconds))

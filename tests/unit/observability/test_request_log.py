@@ -1,0 +1,77 @@
+"""The access log says what the general logger would have said, byte for byte but for the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from entrepot.observability.logging import LogFormat, configure_logging, get_logger, get_request_logger
+from entrepot.observability.request_ids import bind_request_id, unbind_request_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from entrepot.observability.request_log import RequestLogger
+
+_CLOCK = re.compile(rb"[0-9T:-]*[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z?")
+
+
+@pytest.fixture(autouse=True)
+def _logging_put_back() -> Iterator[None]:
+    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    sys.excepthook, threading.excepthook = hooks
+
+
+def _log_request(logger: RequestLogger, path: str) -> None:
+    logger.info(
+        "request.completed",
+        operation="manifest.pull",
+        method="GET",
+        path=path,
+        status=200,
+        milliseconds=0.125,
+        address="127.0.0.1",
+    )
+
+
+@pytest.mark.parametrize("line_format", ["json", "console"])
+@pytest.mark.parametrize("path", ["/v2/a/manifests/1", '/v2/"\n\\/é', "/v2/\udcff", "/v2/\u2028"])
+async def test_both_loggers_write_the_same_line(line_format: LogFormat, path: str) -> None:
+    """Fields, their order and their escapes don't depend on which logger wrote the line."""
+    stream = io.BytesIO()
+    configure_logging("info", line_format, "http", stream)
+    token = bind_request_id("0123456789abcdef")
+
+    _log_request(get_logger(), path)
+    _log_request(get_request_logger(), path)
+    await asyncio.sleep(0)
+    unbind_request_id(token)
+
+    general, quick = stream.getvalue().splitlines()
+    assert _CLOCK.sub(b"now", quick) == _CLOCK.sub(b"now", general)
+    assert b"manifest.pull" in quick
+
+
+async def test_a_higher_level_silences_it() -> None:
+    """At level warning no request is written, as no other line of level info is."""
+    stream = io.BytesIO()
+    configure_logging("warning", "json", "http", stream)
+
+    _log_request(get_request_logger(), "/v2/")
+    await asyncio.sleep(0)
+
+    assert stream.getvalue() == b""

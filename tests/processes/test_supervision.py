@@ -23,6 +23,7 @@ def test_killing_a_process_that_serves_no_client_fails_no_request_and_starts_ano
     tmp_path: Path, role: Role
 ) -> None:
     with RunningRegistry(tmp_path) as registry, SteadyLoad(registry) as load:
+        registry.wait_for_event("process.ready", role=role)  # it starts after the one that serves clients
         killed = registry.pid(role)
         kill(killed, signal.SIGKILL)
         exited = registry.wait_for_event("process.exited", role=role, pid=killed)

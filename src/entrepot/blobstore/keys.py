@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from entrepot.oci.digest import Digest
 
 __all__ = [
+    "AFTER_ALL_KEYS",
     "BLOBS",
     "INDEX",
     "JOURNAL",
@@ -59,6 +60,9 @@ JOURNAL: Final = "journal/"
 _SEGMENT: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._:@=+-]{1,255}"
 _KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*\Z", re.ASCII)
 _UPLOAD_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z", re.ASCII)
+AFTER_ALL_KEYS: Final = "~"
+"""Greater than every character of a key, so that a prefix with it stands behind all keys with that prefix."""
+
 _LONGEST_KEY: Final = 1024
 """Bytes in a key, at most (Amazon S3 user guide, "Naming Amazon S3 objects")."""
 

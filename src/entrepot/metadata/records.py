@@ -22,6 +22,7 @@ __all__ = [
     "JournalFact",
     "Missing",
     "MountableBlob",
+    "NamePage",
     "NewBlob",
     "NewManifest",
     "NewUploadSession",
@@ -31,12 +32,10 @@ __all__ = [
     "Referrer",
     "ReferrerPage",
     "ReferrerQuery",
-    "RepositoryPage",
     "RepositoryRow",
     "StoredBlob",
     "StoredManifest",
     "SweepClaim",
-    "TagPage",
     "UploadLease",
     "UploadProgress",
     "UploadSession",
@@ -141,16 +140,8 @@ class NewManifest:
 
 
 @dataclass(frozen=True, slots=True)
-class TagPage:
-    """A run of tag names in byte order."""
-
-    names: tuple[str, ...]
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RepositoryPage:
-    """A run of repository names in byte order."""
+class NamePage:
+    """A run of names, of tags or of repositories, in byte order."""
 
     names: tuple[str, ...]
     more: bool

@@ -21,18 +21,17 @@ if TYPE_CHECKING:
         JournalFact,
         Missing,
         MountableBlob,
+        NamePage,
         NewBlob,
         NewUploadSession,
         OutboxFact,
         Owners,
         ReferrerPage,
         ReferrerQuery,
-        RepositoryPage,
         RepositoryRow,
         StoredBlob,
         StoredManifest,
         SweepClaim,
-        TagPage,
         UploadLease,
         UploadProgress,
         UploadSession,
@@ -103,7 +102,7 @@ class MountReader(Protocol):
 class TagReader(Protocol):
     """Tags of a repository. Each call is one statement."""
 
-    async def list_names(self, repository: str, after: str, limit: int) -> TagPage | Missing:
+    async def list_names(self, repository: str, after: str, limit: int) -> NamePage | Missing:
         """Return up to `limit` (≥ 0) tag names greater than `after` in byte order."""
         ...
 
@@ -123,7 +122,7 @@ class ReferrerReader(Protocol):
 class CatalogReader(Protocol):
     """The repositories of the registry. Each call is one statement."""
 
-    async def list_names(self, after: str, limit: int) -> RepositoryPage:
+    async def list_names(self, after: str, limit: int) -> NamePage:
         """Return up to `limit` (≥ 0) names of repositories greater than `after` in byte order."""
         ...
 

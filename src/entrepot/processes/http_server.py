@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import resource
 import ssl
 from pathlib import Path
@@ -38,7 +37,6 @@ async def serve(context: ChildContext) -> None:
         listener = GranianListener(application, context.assignment.listener, options)
         listener.start()
         context.report_ready()
-        gc.freeze()  # what was built for the start lives as long as the process; no collection need look at it again
         await context.stop.wait()
         listener.stop_accepting()
         if DrainFlag(context.assignment.drain_flag).is_up():

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 
 from entrepot.blobstore.errors import BlobStoreError
 from entrepot.kernel.failpoints import Failpoint, reach
-from entrepot.metadata.records import NewBlob, OutboxFact
 from entrepot.registry.errors import DigestMismatchError
+from entrepot.registry.facts import journalled_fact
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from entrepot.auth.grants import Grant, Push
     from entrepot.blobstore.driver import BlobStore, BlobWriter
-    from entrepot.metadata.records import AdoptedBlob, UploadLease
+    from entrepot.metadata.records import AdoptedBlob, NewBlob, UploadLease
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Digest
     from entrepot.registry.hashing import HashingPool, RunningDigest
@@ -92,11 +91,7 @@ async def link_into(
     tx: Transaction, repository_id: int, grant: Grant[Push], blob_id: int, blob: NewBlob
 ) -> None:
     """Within a unit: link a live blob to the repository, and record that when it was not linked before."""
-    subject = grant.principal.subject
-    if not await tx.blobs.link(repository_id, blob_id, subject):
+    if not await tx.blobs.link(repository_id, blob_id, grant.principal.subject):
         return
     payload = {"digest": str(blob.digest), "size": blob.size_bytes, "key": blob.storage_key}
-    fact = OutboxFact(
-        "blob.linked", grant.repository.text, subject, msgspec.json.encode(payload), journalled=True
-    )
-    await tx.outbox.append(fact)
+    await tx.outbox.append(journalled_fact(grant, "blob.linked", payload))

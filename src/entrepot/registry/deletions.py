@@ -7,19 +7,16 @@ and the delete is refused, or the delete comes first and the push finds the thin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from entrepot.kernel.failpoints import Failpoint, reach
-from entrepot.metadata.records import OutboxFact
 from entrepot.registry.errors import (
     BlobUnknownError,
     ContentInUseError,
     ManifestUnknownError,
     RepositoryUnknownError,
 )
+from entrepot.registry.facts import RecordedFact, journalled_fact
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Delete, Grant
@@ -37,15 +34,6 @@ _NAMED_REFERRERS: Final = 5
 """How many manifests a refusal names; the first is enough to go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Deleted:
-    """The fact that a unit recorded."""
-
-    sequence: int
-    kind: str
-    payload: bytes
-
-
 class Deletions:
     """Deletes what a grant allows to; each call is one unit, and the journal tells of it before it returns."""
 
@@ -60,20 +48,17 @@ class Deletions:
             RepositoryUnknownError, ManifestUnknownError: there is no such tag.
         """
 
-        async def unit(tx: Transaction) -> _Deleted:
+        async def unit(tx: Transaction) -> RecordedFact:
             repository_id = await _require_repository(tx, grant)
             digest = await tx.tags.remove(repository_id, tag.text, grant.principal.subject)
             if digest is None:
                 raise ManifestUnknownError(grant.repository, tag.text)
-            payload = msgspec.json.encode({"tag": tag.text, "digest": str(digest)})
-            fact = OutboxFact(
-                _TAG_DELETED, grant.repository.text, grant.principal.subject, payload, journalled=True
-            )
-            return _Deleted(await tx.outbox.append(fact), _TAG_DELETED, payload)
+            fact = journalled_fact(grant, _TAG_DELETED, {"tag": tag.text, "digest": str(digest)})
+            return RecordedFact(await tx.outbox.append(fact), fact)
 
         deleted = await self._metadata.write(unit)
         reach(Failpoint.DELETE_COMMITTED)
-        await self._write_entry(grant, deleted)
+        await self._journal.write_entry(deleted)
 
     async def delete_manifest(self, grant: Grant[Delete], digest: Digest) -> None:
         """Delete a manifest and every tag that points at it.
@@ -83,7 +68,7 @@ class Deletions:
             ContentInUseError: an index of the repository lists it.
         """
 
-        async def unit(tx: Transaction) -> _Deleted:
+        async def unit(tx: Transaction) -> RecordedFact:
             repository_id = await _require_repository(tx, grant)
             manifest_id = await tx.manifests.hold(repository_id, digest)
             if manifest_id is None:
@@ -95,15 +80,12 @@ class Deletions:
                 raise ContentInUseError(digest, indexes)
             await tx.manifests.condemn(manifest_id)
             tags = await tx.tags.remove_all_of(repository_id, manifest_id, digest, grant.principal.subject)
-            payload = msgspec.json.encode({"digest": str(digest), "tags": list(tags)})
-            fact = OutboxFact(
-                _MANIFEST_DELETED, grant.repository.text, grant.principal.subject, payload, journalled=True
-            )
-            return _Deleted(await tx.outbox.append(fact), _MANIFEST_DELETED, payload)
+            fact = journalled_fact(grant, _MANIFEST_DELETED, {"digest": str(digest), "tags": list(tags)})
+            return RecordedFact(await tx.outbox.append(fact), fact)
 
         deleted = await self._metadata.write(unit)
         reach(Failpoint.DELETE_COMMITTED)
-        await self._write_entry(grant, deleted)
+        await self._journal.write_entry(deleted)
 
     async def delete_blob(self, grant: Grant[Delete], digest: Digest) -> None:
         """Remove the repository's link to a blob; other repositories keep theirs.
@@ -127,19 +109,10 @@ class Deletions:
             if manifests:
                 raise ContentInUseError(digest, manifests)
             await tx.blobs.unlink(repository_id, blob_id)
-            payload = msgspec.json.encode({"digest": str(digest)})
-            fact = OutboxFact(
-                _BLOB_UNLINKED, grant.repository.text, grant.principal.subject, payload, journalled=True
-            )
-            await tx.outbox.append(fact)
+            await tx.outbox.append(journalled_fact(grant, _BLOB_UNLINKED, {"digest": str(digest)}))
 
         await self._metadata.write(unit)
         reach(Failpoint.DELETE_COMMITTED)
-
-    async def _write_entry(self, grant: Grant[Delete], deleted: _Deleted) -> None:
-        await self._journal.write_entry(
-            deleted.sequence, deleted.kind, grant.repository.text, grant.principal.subject, deleted.payload
-        )
 
 
 async def _require_repository(tx: Transaction, grant: Grant[Delete]) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import JournalFact
+    from entrepot.registry.facts import RecordedFact
 
 __all__ = ["ENTRY_KINDS", "Journal"]
 
@@ -51,15 +52,14 @@ class Journal:
         self._incarnation = incarnation
         self._encoder = msgspec.json.Encoder()
 
-    async def write_entry(
-        self, sequence: int, kind: str, repository: str, actor: str, payload: bytes
-    ) -> None:
+    async def write_entry(self, recorded: RecordedFact) -> None:
         """Write one fact durably; a store that fails is logged and left to the background worker."""
-        line = _Line(sequence, kind, repository, actor, msgspec.Raw(payload))
+        fact, key = recorded.fact, journal_entry_key(self._incarnation, recorded.sequence)
+        line = _Line(recorded.sequence, fact.kind, fact.repository, fact.actor, msgspec.Raw(fact.payload))
         try:
-            await self._blobs.put(journal_entry_key(self._incarnation, sequence), self._encoder.encode(line))
+            await self._blobs.put(key, self._encoder.encode(line))
         except BlobStoreError as error:
-            _log.warning("journal.entry.postponed", sequence=sequence, reason=str(error))
+            _log.warning("journal.entry.postponed", sequence=recorded.sequence, reason=str(error))
         reach(Failpoint.JOURNAL_WRITTEN)
 
     async def write_segment(self, facts: Sequence[JournalFact]) -> None:

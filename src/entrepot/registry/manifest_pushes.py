@@ -10,13 +10,14 @@ import msgspec
 from entrepot.blobstore.keys import manifest_key
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
-from entrepot.metadata.records import ImageReference, Missing, NewManifest, OutboxFact
+from entrepot.metadata.records import ImageReference, Missing, NewManifest
 from entrepot.registry.errors import (
     DigestMismatchError,
     ManifestBytesGoneError,
     ManifestReferencesMissingError,
     TagConditionError,
 )
+from entrepot.registry.facts import RecordedFact, journalled_fact
 from entrepot.registry.tag_conditions import UNCONDITIONAL
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ class PushedManifest:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
+    """Under which key the manifest's bytes lie, and the fact, if the push changed anything."""
+
     used_key: str
-    sequence: int | None
-    payload: bytes
+    recorded: RecordedFact | None
 
 
 class ManifestPushes:
@@ -129,10 +131,8 @@ class ManifestPushes:
             await self._drop(key)
             raise
         reach(Failpoint.MANIFEST_COMMITTED)
-        if outcome.sequence is not None:
-            await self._journal.write_entry(
-                outcome.sequence, _FACT_KIND, grant.repository.text, grant.principal.subject, outcome.payload
-            )
+        if outcome.recorded is not None:
+            await self._journal.write_entry(outcome.recorded)
         if outcome.used_key != key:
             await self._drop(key)
         return PushedManifest(digest, push.parsed.subject.digest if push.parsed.subject is not None else None)
@@ -167,11 +167,10 @@ async def _put(
         if not push.condition.allows(previous):
             raise TagConditionError(name, tag, previous)
         moved |= previous != digest
-    payload = _payload(push, digest, used_key)
     if not appeared and not moved:
-        return _Outcome(used_key, None, payload)
-    sequence = await tx.outbox.append(OutboxFact(_FACT_KIND, name.text, subject, payload, journalled=True))
-    return _Outcome(used_key, sequence, payload)
+        return _Outcome(used_key, None)
+    fact = journalled_fact(grant, _FACT_KIND, _payload(push, digest, used_key))
+    return _Outcome(used_key, RecordedFact(await tx.outbox.append(fact), fact))
 
 
 async def _require_references(
@@ -240,8 +239,6 @@ def _reference(kind: ReferenceKind, descriptor: Descriptor, *, required: bool) -
     return ImageReference(kind, descriptor.digest, descriptor.size, descriptor.media_type, required)
 
 
-def _payload(push: ManifestPush, digest: Digest, key: str) -> bytes:
+def _payload(push: ManifestPush, digest: Digest, key: str) -> dict[str, object]:
     tags = [tag.text for tag in push.tags]
-    return msgspec.json.encode(
-        {"digest": str(digest), "media_type": push.parsed.media_type, "key": key, "tags": tags}
-    )
+    return {"digest": str(digest), "media_type": push.parsed.media_type, "key": key, "tags": tags}

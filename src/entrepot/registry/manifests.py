@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrepot.metadata.records import Missing, StoredManifest, TagPage
+from entrepot.metadata.records import Missing, NamePage, StoredManifest
 from entrepot.oci.digest import Digest
 from entrepot.registry.errors import ContentDamagedError, ManifestUnknownError, RepositoryUnknownError
 
@@ -54,7 +54,7 @@ class Manifests:
             found = await self._manifests.describe_by_tag(grant.repository.text, reference.text)
         return _require(found, grant.repository, str(reference))
 
-    async def list_tags(self, grant: Grant[Pull], after: str, limit: int) -> TagPage:
+    async def list_tags(self, grant: Grant[Pull], after: str, limit: int) -> NamePage:
         """Return up to `limit` tag names after `after`, in byte order.
 
         Raises:

@@ -19,7 +19,7 @@ import structlog
 
 from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.errors import BlobStoreError
-from entrepot.blobstore.keys import BLOBS, INDEX, MANIFESTS, UPLOADS, stored_key_of, upload_of
+from entrepot.blobstore.keys import AFTER_ALL_KEYS, BLOBS, INDEX, MANIFESTS, UPLOADS, stored_key_of, upload_of
 from entrepot.registry.store_ownership import find_foreign_facts
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ _NAME: Final = "orphans"
 _AREAS: Final = (UPLOADS, BLOBS, INDEX, MANIFESTS)
 _MULTIPARTS: Final = "multiparts/"
 """Begins the names under which unfinished multipart uploads are remembered; no object's key begins like this."""
-
-_AFTER_ALL: Final = "~"
-"""Greater than every character of a key."""
 
 _MOST_MULTIPARTS: Final = 10_000
 _LEASE_SECONDS: Final = 300
@@ -145,7 +142,7 @@ class OrphanSweep:
             if len(page) == self._options.page_keys:
                 yield found.key, page
                 page = {}
-        yield area + _AFTER_ALL, page
+        yield area + AFTER_ALL_KEYS, page
 
     async def _inspect(self, page: Mapping[str, int], after: str, last: str, report: SweepReport) -> None:
         """Look at all objects with keys in `(after, last]`, which were listed just now."""
@@ -172,7 +169,7 @@ class OrphanSweep:
         owners = await self._metadata.orphans.owners(sorted(uploads), ())
         orphans = {f"{_MULTIPARTS}{upload}": 0 for upload in uploads - owners.uploads}
         report.keys += len(uploads)
-        await self._settle(orphans, _MULTIPARTS, _MULTIPARTS + _AFTER_ALL, report)
+        await self._settle(orphans, _MULTIPARTS, _MULTIPARTS + AFTER_ALL_KEYS, report)
 
     async def _settle(self, orphans: Mapping[str, int], after: str, last: str, report: SweepReport) -> None:
         """Remove the orphans of a range that are due, remember the new ones, and forget those that are none."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_segment_key
+from entrepot.blobstore.keys import AFTER_ALL_KEYS, JOURNAL, journal_entry_key, journal_segment_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata
 
 __all__ = ["find_foreign_facts"]
-
-_AFTER_ALL: Final = "~"
-"""Greater than every character of a key."""
 
 _LONGEST_SEGMENT: Final = 10_000
 """Facts in a segment, at most; one that begins before the youngest fact may still end after it."""
@@ -36,7 +33,7 @@ async def find_foreign_facts(metadata: Metadata, blobs: BlobStore) -> str:
     """
     incarnation = await metadata.instance.incarnation()
     own = f"{JOURNAL}{incarnation}/"
-    for start in ("", own + _AFTER_ALL):
+    for start in ("", own + AFTER_ALL_KEYS):
         found = await _first_key(blobs, JOURNAL, start)
         if found and not found.startswith(own):
             return f"{found} was written for another database"
@@ -45,7 +42,7 @@ async def find_foreign_facts(metadata: Metadata, blobs: BlobStore) -> str:
         journal_entry_key(incarnation, newest),
         journal_segment_key(incarnation, max(newest - _LONGEST_SEGMENT, 0), 0),
     ):
-        ahead = await _first_ahead(metadata, blobs, start)
+        ahead = await _first_ahead(metadata, blobs, start, newest)
         if ahead:
             return f"{ahead} tells of what this database has not seen yet"
     return ""
@@ -58,9 +55,11 @@ async def _first_key(blobs: BlobStore, prefix: str, start_after: str) -> str:
     return ""
 
 
-async def _first_ahead(metadata: Metadata, blobs: BlobStore, start_after: str) -> str:
-    """Return the first key after `start_after` in its directory whose last fact is younger than the database's."""
-    newest = await metadata.orphans.last_fact()
+async def _first_ahead(metadata: Metadata, blobs: BlobStore, start_after: str, newest: int) -> str:
+    """Return the first key after `start_after` in its directory whose last fact is younger than the database's.
+
+    `newest` is what the database knew before; it is asked again only when a key goes beyond that.
+    """
     async with aclosing(_keys(blobs, start_after.rpartition("/")[0] + "/", start_after)) as keys:
         async for key in keys:
             last = int(key.rpartition("/")[2].rpartition("-")[2])

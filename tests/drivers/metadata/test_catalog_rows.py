@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrepot.metadata.records import RepositoryPage
+from entrepot.metadata.records import NamePage
 from tests.drivers.metadata.material import ALICE
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def _make(metadata: Metadata, *names: str) -> None:
 
 
 async def test_an_empty_registry_has_an_empty_catalog(metadata: Metadata) -> None:
-    assert await metadata.catalog.list_names("", 10) == RepositoryPage((), more=False)
+    assert await metadata.catalog.list_names("", 10) == NamePage((), more=False)
 
 
 async def test_names_come_in_byte_order_page_by_page(metadata: Metadata) -> None:
@@ -32,25 +32,25 @@ async def test_names_come_in_byte_order_page_by_page(metadata: Metadata) -> None
 
     in_byte_order = tuple(sorted(_NAMES, key=str.encode))
     count = len(in_byte_order)
-    assert await metadata.catalog.list_names("", 100) == RepositoryPage(in_byte_order, more=False)
-    assert await metadata.catalog.list_names("", count) == RepositoryPage(in_byte_order, more=False)
-    assert await metadata.catalog.list_names("", 4) == RepositoryPage(in_byte_order[:4], more=True)
-    assert await metadata.catalog.list_names("a/b", 2) == RepositoryPage(("a/b-c", "a/b/c"), more=True)
-    assert await metadata.catalog.list_names("a/b0", 100) == RepositoryPage(
+    assert await metadata.catalog.list_names("", 100) == NamePage(in_byte_order, more=False)
+    assert await metadata.catalog.list_names("", count) == NamePage(in_byte_order, more=False)
+    assert await metadata.catalog.list_names("", 4) == NamePage(in_byte_order[:4], more=True)
+    assert await metadata.catalog.list_names("a/b", 2) == NamePage(("a/b-c", "a/b/c"), more=True)
+    assert await metadata.catalog.list_names("a/b0", 100) == NamePage(
         ("a0", "a_b/x", "aa", "team/app"), more=False
     )
-    assert await metadata.catalog.list_names("zzz", 5) == RepositoryPage((), more=False)
-    assert await metadata.catalog.list_names("", 0) == RepositoryPage((), more=True)
+    assert await metadata.catalog.list_names("zzz", 5) == NamePage((), more=False)
+    assert await metadata.catalog.list_names("", 0) == NamePage((), more=True)
 
 
 async def test_a_deleted_repository_is_not_in_it(metadata: Metadata, database: RawDatabase) -> None:
     await _make(metadata, "team/app", "team/gone")
     await database.fetch("UPDATE repositories SET deleted_at = 1 WHERE name = 'team/gone'")
 
-    assert await metadata.catalog.list_names("", 10) == RepositoryPage(("team/app",), more=False)
+    assert await metadata.catalog.list_names("", 10) == NamePage(("team/app",), more=False)
 
     await _make(metadata, "team/gone")
-    assert await metadata.catalog.list_names("", 10) == RepositoryPage(("team/app", "team/gone"), more=False)
+    assert await metadata.catalog.list_names("", 10) == NamePage(("team/app", "team/gone"), more=False)
 
 
 async def test_a_page_costs_one_statement(metadata: Metadata, counts: CountingObserver) -> None:

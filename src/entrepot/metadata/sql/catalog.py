@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.records import RepositoryPage
+from entrepot.metadata.records import NamePage
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class SqlCatalogReader:
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
 
-    async def list_names(self, after: str, limit: int) -> RepositoryPage:
+    async def list_names(self, after: str, limit: int) -> NamePage:
         """See the protocol."""
         rows = await self._executor.fetch_rows(LIST_NAMES, after=after, rows=limit + 1)
         names = tuple(name for (name,) in rows)
-        return RepositoryPage(names[:limit], more=len(names) > limit)
+        return NamePage(names[:limit], more=len(names) > limit)

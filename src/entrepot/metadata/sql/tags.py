@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import UnknownManifestError
-from entrepot.metadata.records import Missing, TagPage
+from entrepot.metadata.records import Missing, NamePage
 from entrepot.metadata.sql.rows import digest_from_text
 from entrepot.metadata.sql.statements import Statement
 
@@ -95,14 +95,14 @@ class SqlTagReader:
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
 
-    async def list_names(self, repository: str, after: str, limit: int) -> TagPage | Missing:
+    async def list_names(self, repository: str, after: str, limit: int) -> NamePage | Missing:
         """See the protocol."""
         rows = await self._executor.fetch_rows(LIST_NAMES, repository=repository, after=after, rows=limit + 1)
         if not rows:
             return Missing.REPOSITORY
         # SQL promises no order across UNION ALL; on names that are in order already this costs nothing.
         names = sorted(name for (name,) in rows if name is not None)
-        return TagPage(tuple(names[:limit]), more=len(names) > limit)
+        return NamePage(tuple(names[:limit]), more=len(names) > limit)
 
 
 class SqlTagWriterRows:

@@ -66,7 +66,8 @@ def values_of(row: Row, server: str) -> list[float]:
     samples = row.samples[server]
     values = [sample.value for sample in samples]
     if "floor" in samples[0].facts:
-        return subtract_floor(values, [sample.facts["floor"] for sample in samples])
+        floors = [sample.facts["floor"] for of_server in row.samples.values() for sample in of_server]
+        return subtract_floor(values, floors)
     return values
 
 

@@ -6,13 +6,15 @@ import bisect
 import itertools
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
 __all__ = ["Summary", "median_ratio", "sample_zipf", "scatter_misses", "subtract_floor", "summarize"]
+
+_SHORTEST_SECONDS: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +51,14 @@ def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
-def subtract_floor(seconds: Sequence[float], floor: Sequence[float]) -> list[float]:
-    """Return what each round took beyond the floor of the same round.
+def subtract_floor(seconds: Sequence[float], floors: Sequence[float]) -> list[float]:
+    """Return what each round took beyond the floor: the least of all floors, since noise only ever adds to one.
 
-    Raises:
-        ValueError: the rounds don't pair up, or a round is faster than its floor, so that nothing was measured.
+    A round that was no slower than that counts as a millisecond, the shortest that such a copy tells apart: the
+    server's share is lost in the noise then, and zero would make a ratio of it.
     """
-    beyond = [whole - base for whole, base in zip(seconds, floor, strict=True)]
-    if min(beyond) <= 0:
-        raise ValueError(f"a round is not above its floor: {beyond}")
-    return beyond
+    floor = min(floors)
+    return [max(whole - floor, _SHORTEST_SECONDS) for whole in seconds]
 
 
 def sample_zipf(population: int, count: int, chance: random.Random) -> list[int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from entrepot.metadata.inventory import InventoryReader
     from entrepot.metadata.manifest_store import ManifestWriterRows, ReferenceRows, TagWriterRows
     from entrepot.metadata.records import (
         AdoptedBlob,
@@ -288,6 +289,10 @@ class OrphanRows(Protocol):
         """Take the sweep's lease; `None` when it is not due yet or somebody else is at it."""
         ...
 
+    async def hold(self, name: str, lease_seconds: int) -> SweepClaim | None:
+        """Take the sweep's lease to keep it from running, due or not; `None` when somebody else is at it."""
+        ...
+
     async def save(self, claim: SweepClaim, lease_seconds: int) -> bool:
         """Record progress and prolong the lease; `False` when it was lost."""
         ...
@@ -416,6 +421,11 @@ class Metadata(Protocol):
     @property
     def instance(self) -> InstanceReader:
         """The database itself."""
+        ...
+
+    @property
+    def inventory(self) -> InventoryReader:
+        """Walks through all rows."""
         ...
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:

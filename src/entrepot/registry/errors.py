@@ -23,6 +23,7 @@ __all__ = [
     "RegistryError",
     "RepositoryUnknownError",
     "SourceInterruptedError",
+    "StoreHeldError",
     "TagConditionError",
     "UploadConflictError",
     "UploadOffsetError",
@@ -148,3 +149,11 @@ class SourceInterruptedError(RegistryError):
 
 class ManifestBytesGoneError(RegistryError):
     """A copy of the manifest that was there a moment ago was collected; storing the bytes again heals it."""
+
+
+class StoreHeldError(RegistryError):
+    """Work on the host needs the store to itself for a while, and other such work is under way."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; try again when it has ended")
+        self.reason = reason

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from entrepot.metadata.records import Candidate, SweepClaim
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["OrphanSweep", "SweepOptions", "SweepReport"]
+__all__ = ["SWEEP_NAME", "OrphanSweep", "SweepOptions", "SweepReport"]
 
 _log: Any = structlog.get_logger()
 
-_NAME: Final = "orphans"
+SWEEP_NAME: Final = "orphans"
+"""The name of the sweep's row, whose lease whoever must keep it from running takes, too."""
+
 _AREAS: Final = (UPLOADS, BLOBS, INDEX, MANIFESTS)
 _MULTIPARTS: Final = "multiparts/"
 """Begins the names under which unfinished multipart uploads are remembered; no object's key begins like this."""
@@ -104,7 +106,7 @@ class OrphanSweep:
             MetadataError, BlobStoreError: it broke off; the next run goes on where progress was last recorded.
         """
         report = SweepReport()
-        claim = await self._metadata.write(lambda tx: tx.orphans.claim(_NAME, _LEASE_SECONDS))
+        claim = await self._metadata.write(lambda tx: tx.orphans.claim(SWEEP_NAME, _LEASE_SECONDS))
         if claim is None:
             return report
         report.refused = await find_foreign_facts(self._metadata, self._blobs)

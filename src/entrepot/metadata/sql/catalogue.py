@@ -9,6 +9,7 @@ from entrepot.metadata.sql import (
     blobs,
     catalog,
     instance,
+    inventory,
     manifests,
     mounts,
     orphans,
@@ -43,6 +44,7 @@ STATEMENTS: Final = (
     *outbox.STATEMENTS,
     *orphans.STATEMENTS,
     *instance.STATEMENTS,
+    *inventory.STATEMENTS,
 )
 
 

@@ -62,6 +62,14 @@ CLAIM: Final = Statement(
     RETURNING fence, progress
     """,
 )
+HOLD: Final = Statement(
+    "sweeps.hold",
+    """
+    UPDATE sweeps SET fence = fence + 1, lease_until = {now} + :lease_time
+    WHERE name = :name AND (lease_until IS NULL OR lease_until <= {now})
+    RETURNING fence, progress
+    """,
+)
 SAVE: Final = Statement(
     "sweeps.save",
     """
@@ -85,6 +93,7 @@ STATEMENTS: Final = (
     FORGET,
     PREPARE,
     CLAIM,
+    HOLD,
     SAVE,
     RELEASE,
 )
@@ -144,6 +153,12 @@ class SqlOrphanRows:
         """See the protocol."""
         await self._executor.execute(PREPARE, name=name)
         row = await self._executor.fetch_row(CLAIM, name=name, lease_time=lease_seconds * _MILLISECONDS)
+        return None if row is None else SweepClaim(name, *row)
+
+    async def hold(self, name: str, lease_seconds: int) -> SweepClaim | None:
+        """See the protocol."""
+        await self._executor.execute(PREPARE, name=name)
+        row = await self._executor.fetch_row(HOLD, name=name, lease_time=lease_seconds * _MILLISECONDS)
         return None if row is None else SweepClaim(name, *row)
 
     async def save(self, claim: SweepClaim, lease_seconds: int) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from entrepot.metadata.sql.blobs import SqlBlobReader, SqlBlobWriterRows
 from entrepot.metadata.sql.catalog import SqlCatalogReader
 from entrepot.metadata.sql.instance import SqlInstanceReader
+from entrepot.metadata.sql.inventory import SqlInventoryReader
 from entrepot.metadata.sql.manifests import SqlManifestReader, SqlManifestWriterRows
 from entrepot.metadata.sql.mounts import SqlMountReader, SqlMountRows
 from entrepot.metadata.sql.orphans import SqlOrphanReader, SqlOrphanRows
@@ -70,3 +71,4 @@ class SqlReaders:
         self.outbox = SqlOutboxReader(executor)
         self.orphans = SqlOrphanReader(executor)
         self.instance = SqlInstanceReader(executor)
+        self.inventory = SqlInventoryReader(executor)

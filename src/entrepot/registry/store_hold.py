@@ -1,0 +1,111 @@
+"""Keeps the sweep of orphans from removing anything while somebody else relies on what lies in the store.
+
+A backup that copied the rows needs the bytes they mention until it has copied those, a rebuild knows of blobs before
+rows do, and a verification must not call missing what a sweep removed a moment ago. All of them take the sweep's own
+lease: as long as one holds it, no node sweeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.errors import MetadataError
+from entrepot.registry.errors import StoreHeldError
+from entrepot.registry.orphans import SWEEP_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from entrepot.metadata.records import SweepClaim
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["StoreHold"]
+
+_LEASE_SECONDS: Final = 300
+_RENEWAL_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 2.0
+
+
+class StoreHold:
+    """Takes the sweep's lease, renews it, and gives it back."""
+
+    def __init__(self, metadata: Metadata, patience_seconds: float = 2 * _LEASE_SECONDS) -> None:
+        """Take the rows; `patience_seconds` is how long to wait for a sweep under way (its lease ends by itself)."""
+        self._metadata = metadata
+        self._patience_seconds = patience_seconds
+        self._claim: SweepClaim | None = None
+
+    @property
+    def claim(self) -> SweepClaim | None:
+        """The lease, while it is held."""
+        return self._claim
+
+    @contextlib.asynccontextmanager
+    async def held(self, on_wait: Callable[[], None]) -> AsyncIterator[None]:
+        """Hold the lease inside the context; `on_wait` is called once if a sweep has to be waited for.
+
+        When the lease is lost, because the database could not be reached for minutes, the task inside is cancelled:
+        what it relies on may be gone.
+
+        Raises:
+            StoreHeldError: somebody else held it all the time, or it was lost.
+            MetadataError: the rows can't be read or written.
+        """
+        claim = self._claim = await self._take(on_wait)
+        lost = False
+        inside = asyncio.current_task()
+
+        async def renew() -> None:
+            nonlocal lost
+            if not await self._renewed_until_lost(claim) and inside is not None:
+                lost = True
+                inside.cancel()
+
+        renewal = asyncio.create_task(renew(), name="store hold")
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost:
+                raise StoreHeldError(
+                    "the hold on the store was lost, since the database was away for minutes"
+                ) from None
+            raise
+        finally:
+            renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await renewal
+            self._claim = None
+            if not lost:
+                await self._metadata.write(lambda tx: tx.orphans.release(claim, 0))
+
+    async def _take(self, on_wait: Callable[[], None]) -> SweepClaim:
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._patience_seconds
+        waiting = False
+        while True:
+            claim = await self._metadata.write(lambda tx: tx.orphans.hold(SWEEP_NAME, _LEASE_SECONDS))
+            if claim is not None:
+                return claim
+            if loop.time() >= give_up_at:
+                raise StoreHeldError("a sweep of orphans, a backup, a rebuild or a verification is under way")
+            if not waiting:
+                waiting = True
+                on_wait()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _renewed_until_lost(self, claim: SweepClaim) -> bool:
+        """Renew for ever; return `False` when the lease is lost."""
+        loop = asyncio.get_running_loop()
+        good_until = loop.time() + _LEASE_SECONDS
+        while True:
+            await asyncio.sleep(_RENEWAL_SECONDS)
+            asked_at = loop.time()
+            try:
+                if not await self._metadata.write(lambda tx: tx.orphans.save(claim, _LEASE_SECONDS)):
+                    return False
+                good_until = asked_at + _LEASE_SECONDS
+            except MetadataError:
+                if loop.time() >= good_until:
+                    return False

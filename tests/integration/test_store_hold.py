@@ -1,0 +1,82 @@
+"""Work that relies on what lies in the store keeps the sweep of orphans away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.registry import store_hold
+from entrepot.registry.errors import StoreHeldError
+from entrepot.registry.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.store_hold import StoreHold
+from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from entrepot.metadata.store import Transaction
+
+_ORPHAN = "uploads/nobodys"
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> AsyncIterator[InProcessRegistry]:
+    """An empty registry with one orphan in its store."""
+    async with in_process_registry(scratch_settings(tmp_path / "data")) as registry:
+        await registry.stores.blobs.put(_ORPHAN, b"bytes")
+        yield registry
+
+
+def _quietly() -> None:
+    """Whoever waits is not told."""
+
+
+async def test_nothing_is_swept_while_the_store_is_held(registry: InProcessRegistry) -> None:
+    """The sweep has no turn inside, and has one again afterwards."""
+    sweep = OrphanSweep(registry.stores.metadata, registry.stores.blobs, SweepOptions(0, 0))
+
+    async with StoreHold(registry.stores.metadata).held(_quietly):
+        assert (await sweep.run()).keys == 0
+        assert await registry.stores.blobs.stat(_ORPHAN) == 5
+
+    assert (await sweep.run()).found == 1
+
+
+async def test_a_second_holder_waits_and_gives_up(
+    registry: InProcessRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two such works never run at once; the second is told that it waits, and then why it may not."""
+    monkeypatch.setattr(store_hold, "_POLL_SECONDS", 0.01)
+    waits: list[str] = []
+    second = StoreHold(registry.stores.metadata, patience_seconds=0.1)
+
+    async with StoreHold(registry.stores.metadata).held(_quietly):
+        with pytest.raises(StoreHeldError, match="under way"):
+            async with second.held(lambda: waits.append("waiting")):
+                pytest.fail("two held the store at once")
+
+    assert waits == ["waiting"]
+    async with second.held(_quietly):
+        pass
+
+
+async def test_a_holder_that_lost_the_lease_is_stopped(
+    registry: InProcessRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What relied on the hold does not go on without it (F30)."""
+    monkeypatch.setattr(store_hold, "_RENEWAL_SECONDS", 0.01)
+
+    async def steal(tx: Transaction) -> None:
+        await tx.orphans.release(claim, 0)
+        assert await tx.orphans.hold("orphans", 60) is not None
+
+    hold = StoreHold(registry.stores.metadata)
+    with pytest.raises(StoreHeldError, match="was lost"):
+        async with hold.held(_quietly):
+            claim = hold.claim
+            assert claim is not None
+            await registry.stores.metadata.write(steal)
+            await asyncio.sleep(10)

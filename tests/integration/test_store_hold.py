@@ -69,14 +69,17 @@ async def test_a_holder_that_lost_the_lease_is_stopped(
     """What relied on the hold does not go on without it (F30)."""
     monkeypatch.setattr(store_hold, "_RENEWAL_SECONDS", 0.01)
 
+    hold = StoreHold(registry.stores.metadata)
+
     async def steal(tx: Transaction) -> None:
-        await tx.orphans.release(claim, 0)
+        assert hold.claim is not None
+        await tx.orphans.release(hold.claim, 0)
         assert await tx.orphans.hold("orphans", 60) is not None
 
-    hold = StoreHold(registry.stores.metadata)
-    with pytest.raises(StoreHeldError, match="was lost"):
+    async def work() -> None:
         async with hold.held(_quietly):
-            claim = hold.claim
-            assert claim is not None
             await registry.stores.metadata.write(steal)
             await asyncio.sleep(10)
+
+    with pytest.raises(StoreHeldError, match="was lost"):
+        await work()

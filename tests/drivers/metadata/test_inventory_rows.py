@@ -71,7 +71,7 @@ async def test_live_manifests_of_all_repositories(metadata: Metadata, database: 
 
 async def test_tags_of_a_repository_with_what_they_point_at(metadata: Metadata) -> None:
     digest = await push_manifest(metadata)
-    await tag_manifest(metadata, digest, "other")
+    await tag_manifest(metadata, "other", digest)
 
     assert await metadata.inventory.tags_of(REPOSITORY, "", 1) == [InventoryTag("other", digest, MEDIA_TYPE)]
     assert await metadata.inventory.tags_of(REPOSITORY, "other", 5) == [InventoryTag(TAG, digest, MEDIA_TYPE)]

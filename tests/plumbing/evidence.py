@@ -5,7 +5,7 @@ A file names the commit, the seed and the time of the run, and counts what was t
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import platform
 import re
 import subprocess
@@ -32,7 +32,7 @@ _SUITE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def _utc_now() -> str:
-    moment = datetime.datetime.now(datetime.UTC)  # noqa: TID251 - tells a reader when; nothing is computed from it
+    moment = dt.datetime.now(dt.UTC)  # noqa: TID251 - tells a reader when; nothing is computed from it
     return moment.isoformat(timespec="seconds")
 
 
@@ -83,7 +83,6 @@ def write_evidence(
     path = directory / f"{suite}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(frame | dict(facts)), indent=2) + b"\n")
     return path
-
 
 
 def _git(root: Path, *arguments: str) -> str:

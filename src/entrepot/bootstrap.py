@@ -20,6 +20,7 @@ from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.error_mapping import error_response
 from entrepot.distribution_api.errors import RouteUnknownError
 from entrepot.distribution_api.responses import send_response
+from entrepot.kernel.durable_directories import create_directory, sync_directory
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.node_id import read_or_create_node_id
@@ -52,6 +53,7 @@ from entrepot.workers.worker import Duty, Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
+    from pathlib import Path
 
     from entrepot.auth.grants import Authorizer
     from entrepot.blobstore.driver import BlobStore
@@ -117,9 +119,14 @@ async def prepare_metadata(settings: Settings) -> None:
         MetadataError: the database can't be used.
     """
     if not uses_postgresql(settings):
-        directory = metadata_path(settings).parent
-        await asyncio.to_thread(directory.mkdir, mode=0o700, parents=True, exist_ok=True)
+        await asyncio.to_thread(_prepare_metadata_directory, metadata_path(settings).parent)
     await initialise_if_empty(metadata_url(settings), _log_migration)
+
+
+def _prepare_metadata_directory(directory: Path) -> None:
+    create_directory(directory, 0o700)
+    # Also when it is there: another process may have created it a moment ago, and its name be in doubt still.
+    sync_directory(directory.parent)
 
 
 def _log_migration(step: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final
 
+from entrepot.kernel.durable_directories import create_directory, sync_directory
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ _FILE: Final = "node-id"
 def read_or_create_node_id(data_directory: Path) -> str:
     """Return the id in `<data>/node-id`, writing a new one first where there is none. Blocks.
 
-    Several processes may call this at once: the file appears with its whole content, and all return the same id.
+    Several processes may call this at once: the file appears with its whole content, and all return the same id. So it
+    does after a power cut: a node that woke up with another id, or none, would not know its own leases.
 
     Raises:
         OSError: the directory can't be written.
@@ -27,10 +29,14 @@ def read_or_create_node_id(data_directory: Path) -> str:
     path = data_directory / _FILE
     with contextlib.suppress(FileNotFoundError):
         return path.read_text(encoding="ascii").strip()
-    data_directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    create_directory(data_directory, 0o750)
     draft = path.with_name(f"{_FILE}.{os.getpid()}")
-    draft.write_text(new_public_id(), encoding="ascii")
+    with draft.open("w", encoding="ascii") as file:
+        file.write(new_public_id())
+        file.flush()
+        os.fsync(file.fileno())
     with contextlib.suppress(FileExistsError):
         os.link(draft, path)
     draft.unlink()
+    sync_directory(data_directory)
     return path.read_text(encoding="ascii").strip()

@@ -9,6 +9,7 @@ import shutil
 import time
 from pathlib import Path
 
+from entrepot.kernel.durable_directories import create_directory
 from entrepot.processes.errors import ExitCode, StartRefusedError
 
 __all__ = [
@@ -36,7 +37,7 @@ def prepare_run_directory(data_directory: Path) -> Path:
     """
     run_directory = data_directory / RUN_DIRECTORY
     try:
-        run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        create_directory(run_directory, 0o700)
         _check_writable(run_directory)
     except OSError as error:
         reason = f"data directory {data_directory} (data.directory) can't be written: {error.strerror}"

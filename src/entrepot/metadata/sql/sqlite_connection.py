@@ -6,6 +6,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
+from entrepot.kernel.durable_directories import sync_directory
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
 
 if TYPE_CHECKING:
@@ -57,11 +58,7 @@ def create_private_file(path: Path) -> None:
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(path.parent)
     except OSError as error:
         raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
 

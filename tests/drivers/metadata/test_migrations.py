@@ -101,12 +101,23 @@ async def test_a_migration_that_was_edited_afterwards_is_noticed(empty_url: str)
 
 async def test_a_migration_that_fails_leaves_nothing_of_itself(empty_url: str) -> None:
     known = (*load_migrations(), _SECOND)
+    await migrate(empty_url, None, unheard)
     with pytest.raises(Exception, match="nonsense"):
         await apply_migrations(empty_url, (*known, _BROKEN), None, unheard)
 
     assert await schema_version(empty_url) == (_SECOND.version, _NEWEST)
     with pytest.raises(Exception, match="third"):
         await RawDatabase(empty_url).fetch("SELECT * FROM third")
+
+
+async def test_f2_a_first_start_that_is_cut_short_leaves_an_empty_database(empty_url: str) -> None:
+    """All or nothing: what is half made would be taken for an older version, which only an operator may migrate."""
+    with pytest.raises(Exception, match="nonsense"):
+        await apply_migrations(empty_url, (*load_migrations(), _SECOND, _BROKEN), None, unheard)
+
+    assert (await schema_version(empty_url))[0] == 0
+    assert await initialise_if_empty(empty_url, unheard) is True
+    assert await schema_version(empty_url) == (_NEWEST, _NEWEST)
 
 
 async def test_f19_a_migration_killed_half_way_resumes(empty_url: str) -> None:

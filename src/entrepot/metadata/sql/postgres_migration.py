@@ -1,4 +1,4 @@
-"""Migrations of a PostgreSQL database: under an advisory lock, each migration one transaction."""
+"""Migrations of a PostgreSQL database: under an advisory lock, each one transaction, on an empty one all in one."""
 
 from __future__ import annotations
 
@@ -50,14 +50,23 @@ async def migrate_postgres(
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
         applied = await _applied(connection)
         chosen = choose(applied)
-        for migration in chosen:
-            report(f"applying {migration.version:04d}_{migration.name}")
-            async with connection.transaction():
-                await connection.execute(render_migration(CREATE_LEDGER, "postgresql"))
-                await connection.execute(render_migration(migration.template, "postgresql"))
-                record = render(RECORD_MIGRATION, "postgresql")
-                await connection.execute(record.sql, *record.arguments(migration.ledger_entry()))
+        for together in [(one,) for one in chosen] if applied else [chosen]:
+            await _apply(connection, together, report)
         return max(applied, default=0), chosen
+
+
+async def _apply(
+    connection: asyncpg.Connection[asyncpg.Record],
+    together: tuple[Migration, ...],
+    report: Callable[[str], None],
+) -> None:
+    async with connection.transaction():
+        for migration in together:
+            report(f"applying {migration.version:04d}_{migration.name}")
+            await connection.execute(render_migration(CREATE_LEDGER, "postgresql"))
+            await connection.execute(render_migration(migration.template, "postgresql"))
+            record = render(RECORD_MIGRATION, "postgresql")
+            await connection.execute(record.sql, *record.arguments(migration.ledger_entry()))
 
 
 @asynccontextmanager

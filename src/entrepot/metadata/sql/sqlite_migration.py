@@ -1,4 +1,8 @@
-"""Migrations of a SQLite file: one process at a time, each migration one transaction, a copy of the file before."""
+"""Migrations of a SQLite file: one process at a time, each migration one transaction, a copy of the file before.
+
+An empty file gets all of them in one transaction: a first start that is cut short leaves an empty file behind, which
+the next start fills, and none that waits for an operator's `entrepot migrate`.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +68,8 @@ def migrate_sqlite(
             chosen = choose(applied)
             if applied and chosen:
                 report(f"copied the database to {_copy(connection, path, backup_directory, max(applied))}")
-            for migration in chosen:
-                report(f"applying {migration.version:04d}_{migration.name}")
-                _apply(connection, migration)
+            for together in [(one,) for one in chosen] if applied else [chosen]:
+                _apply(connection, together, report)
             return max(applied, default=0), chosen
     except sqlite3.Error as error:
         raise translate_error(error, path) from error
@@ -88,14 +91,18 @@ def _applied(connection: sqlite3.Connection) -> dict[int, str]:
     return dict(connection.execute("SELECT version, checksum FROM schema_migrations").fetchall())
 
 
-def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
+def _apply(
+    connection: sqlite3.Connection, together: tuple[Migration, ...], report: Callable[[str], None]
+) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(render_migration(CREATE_LEDGER, "sqlite"))
-        for statement in split_script(render_migration(migration.template, "sqlite")):
-            connection.execute(statement)
-        record = render(RECORD_MIGRATION, "sqlite")
-        connection.execute(record.sql, record.arguments(migration.ledger_entry()))
+        for migration in together:
+            report(f"applying {migration.version:04d}_{migration.name}")
+            connection.execute(render_migration(CREATE_LEDGER, "sqlite"))
+            for statement in split_script(render_migration(migration.template, "sqlite")):
+                connection.execute(statement)
+            record = render(RECORD_MIGRATION, "sqlite")
+            connection.execute(record.sql, record.arguments(migration.ledger_entry()))
     except BaseException:
         connection.execute("ROLLBACK")
         raise

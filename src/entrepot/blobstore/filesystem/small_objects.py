@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.blobstore.filesystem.disk_errors import disk_errors_translated
 from entrepot.blobstore.filesystem.durable import write_all
 from entrepot.blobstore.filesystem.staged_file import FILE_MODE
@@ -40,6 +41,7 @@ def write_object(volume: Volume, key: str, data: bytes) -> None:
             write_all(volume.operations, descriptor, (data,), 0)
             reach(Failpoint.OBJECT_WRITTEN)
             volume.sync_file(descriptor, temporary)
+            _require_whole(descriptor, key, len(data))
             reach(Failpoint.OBJECT_SYNCED)
             volume.move_into_place(
                 temporary, key, Failpoint.OBJECT_RENAMED, Failpoint.OBJECT_DIRECTORY_SYNCED
@@ -50,3 +52,10 @@ def write_object(volume: Volume, key: str, data: bytes) -> None:
             raise
         finally:
             os.close(descriptor)
+
+
+def _require_whole(descriptor: int, key: str, size: int) -> None:
+    """Believe the length rather than a disk that claimed to have taken everything (F4)."""
+    found = os.fstat(descriptor).st_size
+    if found != size:
+        raise StorageUnavailableError(f"{key} has {found} bytes instead of {size} after it was written")

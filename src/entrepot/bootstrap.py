@@ -25,6 +25,7 @@ from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.kernel.process_identity import ProcessIdentity
+from entrepot.metadata.errors import SchemaMismatchError
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.observability.metrics import Metrics, build_metrics
@@ -278,6 +279,8 @@ class Dispatcher:
         await receive()
         try:
             services = await self._stack.enter_async_context(open_services(self._settings))
+        except SchemaMismatchError:
+            raise  # starting again is of no use, which the process that runs this tells its parent
         except EntrepotError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return

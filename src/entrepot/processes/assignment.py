@@ -81,7 +81,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """The child can't work with these settings; trying again without a change is of no use."""
+    """The child can't work with these settings or this database; trying again without a change is of no use."""
 
     reason: str
     exit_code: int

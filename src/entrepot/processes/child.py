@@ -9,6 +9,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from entrepot.metadata.errors import SchemaMismatchError
 from entrepot.observability.logging import configure_logging
 from entrepot.processes.assignment import Assignment, Ready, Refused, StatusPipe, read_assignment
 from entrepot.processes.errors import ExitCode
@@ -16,6 +17,8 @@ from entrepot.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from entrepot.kernel.errors import EntrepotError
 
 __all__ = ["ChildContext", "run_child"]
 
@@ -42,8 +45,9 @@ class ChildContext:
 def run_child(main: Callable[[ChildContext], Awaitable[None]]) -> int:
     """Run a child's main coroutine until it returns; return the exit code of the process.
 
-    A SettingsError before or while building is reported as a refusal: at the first start the parent gives up. Anything
-    else that is raised ends the process by way of sys.excepthook, which logs it, and the parent starts another one.
+    A SettingsError before or while building, and a database with another schema, are reported as a refusal: at the
+    first start the parent gives up. Anything else that is raised ends the process by way of sys.excepthook, which logs
+    it, and the parent starts another one.
     """
     assignment = read_assignment(_STANDARD_INPUT)
     status = StatusPipe(assignment.status)
@@ -55,9 +59,15 @@ def run_child(main: Callable[[ChildContext], Awaitable[None]]) -> int:
         )  # its lines on start and stop repeat the parent's
         asyncio.run(_run_until_stopped(main, assignment, settings, status))
     except SettingsError as error:
-        status.send(Refused(reason=str(error), exit_code=ExitCode.BAD_SETTINGS))
-        return ExitCode.BAD_SETTINGS
+        return _refuse(status, error, ExitCode.BAD_SETTINGS)
+    except SchemaMismatchError as error:
+        return _refuse(status, error, ExitCode.SCHEMA_MISMATCH)
     return ExitCode.OK
+
+
+def _refuse(status: StatusPipe, error: EntrepotError, exit_code: ExitCode) -> int:
+    status.send(Refused(reason=str(error), exit_code=exit_code))
+    return exit_code
 
 
 async def _run_until_stopped(

@@ -24,6 +24,8 @@ class ExitCode(IntEnum):
     """Another process listens on a wanted address."""
     STORAGE_NOT_WRITABLE = 5
     """The data directory can't be written."""
+    SCHEMA_MISMATCH = 6
+    """The database has another schema than this program: run `entrepot migrate`, or install the newer program."""
 
 
 class StartRefusedError(EntrepotError):

@@ -111,6 +111,16 @@ class PostgresServer:
         )
         return self.url(name)
 
+    def run_script(self, url: str, script: Path) -> None:
+        """Run a file of SQL, such as a dump, on a database of this server; the first error ends it."""
+        options = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", os.devnull, "-f", str(script)]
+        subprocess.run([self._binaries / "psql", *options, url], check=True)
+
+    def dump(self, url: str) -> str:
+        """Return a database of this server as SQL, without owners and privileges."""
+        command = [str(self._binaries / "pg_dump"), "--no-owner", "--no-privileges", url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
     def _client_options(self) -> list[str]:
         return ["-h", str(self._directory), "-p", str(_PORT), "-U", "postgres", "-d", "postgres"]
 

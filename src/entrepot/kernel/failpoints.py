@@ -18,7 +18,7 @@ __all__ = ["Failpoint", "UnknownFailpointError", "arm_failpoints", "reach"]
 
 
 class Failpoint(StrEnum):
-    """Every place of a push or delete where a crash is interesting, in the order in which it passes them."""
+    """Every place of a push, delete or migration where a crash is interesting, in the order in which it passes them."""
 
     SESSION_CREATED = "session.created"
     SESSION_LEASED = "session.leased"
@@ -40,6 +40,10 @@ class Failpoint(StrEnum):
     JOURNAL_WRITTEN = "journal.written"
     UNIT_BEFORE_COMMIT = "unit.before.commit"
     UNIT_AFTER_COMMIT = "unit.after.commit"
+    MIGRATION_COPIED = "migration.copied"
+    MIGRATION_STATEMENT_RUN = "migration.statement.run"
+    MIGRATION_RECORDED = "migration.recorded"
+    MIGRATION_COMMITTED = "migration.committed"
 
 
 class UnknownFailpointError(EntrepotError):

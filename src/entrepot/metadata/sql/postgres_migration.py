@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, translate_error
-from entrepot.metadata.sql.schema import CREATE_LEDGER, RECORD_MIGRATION, render_migration
+from entrepot.metadata.sql.schema import CREATE_LEDGER, RECORD_MIGRATION, render_migration, split_script
 from entrepot.metadata.sql.statements import render
 
 if TYPE_CHECKING:
@@ -64,9 +65,13 @@ async def _apply(
         for migration in together:
             report(f"applying {migration.version:04d}_{migration.name}")
             await connection.execute(render_migration(CREATE_LEDGER, "postgresql"))
-            await connection.execute(render_migration(migration.template, "postgresql"))
+            for statement in split_script(render_migration(migration.template, "postgresql")):
+                await connection.execute(statement)
+                reach(Failpoint.MIGRATION_STATEMENT_RUN)
             record = render(RECORD_MIGRATION, "postgresql")
             await connection.execute(record.sql, *record.arguments(migration.ledger_entry()))
+            reach(Failpoint.MIGRATION_RECORDED)
+    reach(Failpoint.MIGRATION_COMMITTED)
 
 
 @asynccontextmanager

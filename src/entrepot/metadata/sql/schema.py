@@ -119,7 +119,10 @@ def render_migration(template: str, dialect: Dialect) -> str:
 
 
 def split_script(script: str) -> list[str]:
-    """Return the statements of a script one by one, since SQLite's own script runner would commit first."""
+    """Return the statements of a script one by one: SQLite's own script runner would commit first.
+
+    A migration has plain statements only, on PostgreSQL too: none with a semicolon inside a body of its own.
+    """
     statements: list[str] = []
     current = ""
     for line in script.splitlines(keepends=True):

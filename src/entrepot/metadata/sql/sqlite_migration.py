@@ -10,6 +10,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.schema import CREATE_LEDGER, RECORD_MIGRATION, render_migration, split_script
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, create_private_file, translate_error
@@ -68,6 +69,7 @@ def migrate_sqlite(
             chosen = choose(applied)
             if applied and chosen:
                 report(f"copied the database to {_copy(connection, path, backup_directory, max(applied))}")
+                reach(Failpoint.MIGRATION_COPIED)
             for together in [(one,) for one in chosen] if applied else [chosen]:
                 _apply(connection, together, report)
             return max(applied, default=0), chosen
@@ -101,12 +103,15 @@ def _apply(
             connection.execute(render_migration(CREATE_LEDGER, "sqlite"))
             for statement in split_script(render_migration(migration.template, "sqlite")):
                 connection.execute(statement)
+                reach(Failpoint.MIGRATION_STATEMENT_RUN)
             record = render(RECORD_MIGRATION, "sqlite")
             connection.execute(record.sql, record.arguments(migration.ledger_entry()))
+            reach(Failpoint.MIGRATION_RECORDED)
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+    reach(Failpoint.MIGRATION_COMMITTED)
 
 
 def _copy(connection: sqlite3.Connection, path: Path, directory: Path | None, version: int) -> Path:

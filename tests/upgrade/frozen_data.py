@@ -1,0 +1,69 @@
+"""The frozen data directories: what there is, unpacked for one test, with a database of its own on PostgreSQL."""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tests.upgrade.content import Expectations
+
+if TYPE_CHECKING:
+    from tests.drivers.postgres_server import PostgresServer
+
+__all__ = ["FROZEN", "FrozenStatements", "Thawed", "frozen_names", "frozen_statements", "thaw"]
+
+FROZEN: Final = Path(__file__).parent / "frozen"
+
+
+class FrozenStatements(msgspec.Struct, frozen=True):
+    """The SQL of one version, rendered: by dialect, then by name."""
+
+    schema: int
+    statements: dict[str, dict[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """A frozen directory as a registry can open it."""
+
+    data: Path
+    url: str
+    schema: int
+    expectations: Expectations
+
+    @property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """The settings to serve it with, as sections."""
+        settings: dict[str, dict[str, Any]] = {"storage": {"min_free_bytes": 0}}
+        if self.url.startswith("postgresql"):
+            settings["metadata"] = {"url": self.url}
+        return settings
+
+
+def frozen_names() -> list[str]:
+    """Return the names of all frozen versions, oldest first."""
+    return sorted(path.name for path in FROZEN.iterdir() if path.is_dir())
+
+
+def frozen_statements(name: str) -> FrozenStatements:
+    """Return the statements of one version."""
+    return msgspec.json.decode((FROZEN / name / "statements.json").read_bytes(), type=FrozenStatements)
+
+
+def thaw(name: str, engine: str, directory: Path, postgres: PostgresServer | None) -> Thawed:
+    """Unpack one frozen directory into `directory`, and its dump into a new database."""
+    expectations = msgspec.json.decode((FROZEN / name / f"{engine}.json").read_bytes(), type=Expectations)
+    data = directory / "data"
+    with tarfile.open(FROZEN / name / f"{engine}.tar.xz") as archive:
+        archive.extractall(data, filter="data")
+    url = f"sqlite://{data}/metadata/entrepot.db"
+    dump = data / "dump.sql"
+    if postgres is not None:
+        url = postgres.create_database()
+        postgres.run_script(url, dump)
+        dump.unlink()
+    return Thawed(data, url, frozen_statements(name).schema, expectations)

@@ -1,0 +1,96 @@
+"""Data directories of versions landed before are refused until they are migrated, and then served byte for byte."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from entrepot.metadata.sql.schema import load_migrations
+from entrepot.processes.errors import ExitCode
+from tests.drivers.metadata.raw_database import RawDatabase
+from tests.running.entrepot import RunningEntrepot
+from tests.upgrade.frozen_data import frozen_names, frozen_statements, thaw
+from tests.upgrade.pulling import finish_uploads, push_again, require_everything
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.upgrade.frozen_data import Thawed
+
+_NEWEST: Final = load_migrations()[-1].version
+
+
+def _migrate(registry: RunningEntrepot, *arguments: str) -> subprocess.CompletedProcess[str]:
+    registry.write_settings()
+    command = [sys.executable, "-m", "entrepot", "migrate", "--config", str(registry._settings_file)]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def _require_refusal(registry: RunningEntrepot, sentence: str) -> None:
+    """`entrepot serve` ends by itself, soon, with the exit code of this refusal and the sentence in its log."""
+    registry.start()
+    try:
+        assert registry.wait_exit(30) == ExitCode.SCHEMA_MISMATCH
+    finally:
+        registry.end()
+    (refusal,) = registry.events("start.refused")
+    assert (refusal["reason"], refusal["exit_code"]) == (sentence, ExitCode.SCHEMA_MISMATCH)
+    assert registry.events("process.crashed") == []
+
+
+def test_it_is_refused_migrated_and_whole(thawed: Thawed, tmp_path: Path) -> None:
+    """Refused first, migrated after a copy was made; everything is pulled, unfinished uploads go on, pushes work."""
+    registry = RunningEntrepot(tmp_path, settings=thawed.settings, data_directory=thawed.data)
+    if thawed.schema < _NEWEST:
+        found = f"the metadata schema has version {thawed.schema}, this program needs {_NEWEST}"
+        _require_refusal(registry, f"{found}: run `entrepot migrate`")
+        assert _migrate(registry, "--check").returncode == 1
+        migrated = _migrate(registry)
+        assert migrated.returncode == 0, migrated.stderr
+        assert f"from version {thawed.schema} to {_NEWEST}" in migrated.stdout
+        copies = list((thawed.data / "backups").glob(f"entrepot-schema-{thawed.schema:04d}-*.db"))
+        assert len(copies) == (1 if thawed.url.startswith("sqlite") else 0)
+    assert _migrate(registry, "--check").returncode == 0
+    registry.start()
+    try:
+        registry.wait_until_ready()
+        require_everything(registry.url, thawed.expectations)
+        finish_uploads(registry.url, thawed.expectations.uploads)
+        push_again(registry.url, seed=100)
+        require_everything(registry.url, thawed.expectations)
+        registry.stop()
+    finally:
+        registry.end()
+
+
+async def test_a_newer_database_is_refused_by_everything(tmp_path: Path) -> None:
+    """What a later version migrated is left alone by `serve` and `migrate`, and both say what to install."""
+    newest = frozen_names()[-1]
+    thawed = thaw(newest, "sqlite", tmp_path, None)
+    registry = RunningEntrepot(tmp_path, settings=thawed.settings, data_directory=thawed.data)
+    assert _migrate(registry).returncode == 0
+    database = RawDatabase(thawed.url)
+    await database.fetch(
+        "INSERT INTO schema_migrations (version, name, checksum, applied_at)"
+        f" VALUES ({_NEWEST + 1}, 'from_the_future', 'x', 0)"
+    )
+    sentence = (
+        f"the metadata schema has version {_NEWEST + 1}, this program needs {_NEWEST}: "
+        "this program is older than the database; install the version that migrated it, or a newer one"
+    )
+
+    _require_refusal(registry, sentence)
+    refused = _migrate(registry)
+    assert (refused.returncode, sentence in refused.stderr) == (1, True)
+    checked = _migrate(registry, "--check")
+    assert (checked.returncode, "install the newer program" in checked.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", frozen_names())
+def test_a_frozen_version_is_named_for_its_schema(name: str) -> None:
+    """The names sort by age, and each directory is of a schema that this program has a migration for."""
+    assert name.startswith(f"{frozen_statements(name).schema:04d}-")
+    assert frozen_statements(name).schema <= _NEWEST

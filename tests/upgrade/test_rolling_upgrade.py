@@ -1,0 +1,171 @@
+"""Two versions on one database and one bucket, as while nodes are upgraded one by one (F19)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+import pytest
+
+from entrepot.metadata.sql.schema import load_migrations
+from tests.plumbing.evidence import LongRun, write_evidence
+from tests.processes.running import wait_for
+from tests.running.entrepot import RunningEntrepot
+from tests.upgrade.content import Expectations, begin_upload, push_everything
+from tests.upgrade.frozen_data import FROZEN, frozen_names, frozen_statements
+from tests.upgrade.old_program import HistoryMissingError, OldEntrepot, check_out
+from tests.upgrade.pulling import finish_uploads, push_again, require_everything
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.drivers.postgres_server import PostgresServer
+    from tests.drivers.s3_server import S3Server
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def old_source(frozen_name: str, tmp_path: Path) -> Path:
+    """Check the frozen version's commit out."""
+    commit = json.loads((FROZEN / frozen_name / "postgresql.json").read_bytes())["commit"]
+    try:
+        return check_out(commit, tmp_path / "old")
+    except HistoryMissingError as error:
+        pytest.fail(f"the commit of {frozen_name} is not here (git fetch --unshallow): {error}")
+
+
+@pytest.fixture
+def shared_settings(
+    frozen_name: str, postgres_server: PostgresServer, s3_server: S3Server
+) -> dict[str, dict[str, Any]]:
+    """Return one database and one part of the bucket for all nodes of a test."""
+    return {
+        "metadata": {"url": postgres_server.create_database()},
+        "storage": {"driver": "s3"},
+        "storage.s3": {
+            "endpoint": s3_server.endpoint_url,
+            "bucket": s3_server.bucket,
+            "prefix": f"rolling-{frozen_name}/",
+            "access_key": s3_server.access_key_id,
+            "secret_key": s3_server.secret_access_key,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def tried(rotating_seed: int) -> Iterator[dict[str, int]]:
+    """Gather how many pushes went to the old node of each version; written as evidence when all of them passed."""
+    run = LongRun(rotating_seed)
+    pushes: dict[str, int] = {}
+    yield pushes
+    if sorted(pushes) == frozen_names():
+        facts = {
+            "operations": sum(pushes.values()),
+            "setup": "postgresql+s3",
+            "head_schema": load_migrations()[-1].version,
+            "pushes_to_the_old_node": pushes,
+        }
+        write_evidence("rolling-upgrade", facts, run, covers=("src/entrepot", "tests/upgrade"))
+
+
+class _SteadyPushes:
+    """Pushes images to one node, one after the other, until told to stop."""
+
+    def __init__(self, node: RunningEntrepot) -> None:
+        self._node = node
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._push_on)
+        self.pushed = 0
+        self.failure: str | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many more images were pushed."""
+        wanted = self.pushed + count
+        wait_for(lambda: self.pushed >= wanted or self.failure, 60, lambda: "no push was finished")
+        assert self.failure is None, self.failure
+
+    def _push_on(self) -> None:
+        while not self._ended.is_set() and self.failure is None:
+            try:
+                push_again(self._node.url, 1000 + self.pushed, "rolling/old")
+            except (AssertionError, OSError) as error:
+                self.failure = f"{error}\n{self._node.log_tail()}"
+            else:
+                self.pushed += 1
+
+
+def test_two_versions_serve_one_database_while_it_is_migrated(
+    frozen_name: str,
+    old_source: Path,
+    shared_settings: dict[str, dict[str, Any]],
+    tried: dict[str, int],
+    tmp_path: Path,
+) -> None:
+    """No push to the old node fails, before, during and after the migration, and each node serves what the other took.
+
+    Each goes on with uploads that the other one began. An old node that is started afterwards refuses.
+    """
+    newest = load_migrations()[-1].version
+    old = OldEntrepot(tmp_path / "node-old", old_source, settings=shared_settings)
+    new = RunningEntrepot(tmp_path / "node-new", settings=shared_settings)
+    try:
+        old.start()
+        old.wait_until_ready()
+        expected = Expectations(commit="", engine="postgresql")
+        push_everything(old.host, expected, tmp_path)
+        new.write_settings()
+        with _SteadyPushes(old) as pushes:
+            pushes.wait_for(2)
+            command = [sys.executable, "-m", "entrepot", "migrate", "--config", str(new._settings_file)]
+            subprocess.run(command, check=True, timeout=60)
+            pushes.wait_for(2)
+            new.start()
+            new.wait_until_ready()
+            pushes.wait_for(2)
+            require_everything(new.url, expected)
+            finish_uploads(new.url, expected.uploads)
+            push_again(new.url, seed=5000)
+            with httpx.Client(base_url=new.url) as client:
+                begun = begin_upload(client, "rolling/new", seed=11, size=8000, offset=3000)
+            finish_uploads(old.url, [begun])
+            pushes.wait_for(2)
+        for number in range(pushes.pushed):
+            for node in (old, new):
+                status, _ = node.get(f"/v2/rolling/old/manifests/pushed-{1000 + number}")
+                assert status == 200
+        assert old.get("/v2/team/app/manifests/pushed-5000")[0] == 200
+        if frozen_statements(frozen_name).schema < newest:
+            _require_that_it_refuses(OldEntrepot(tmp_path / "late", old_source, settings=shared_settings))
+        assert old.events("request.failed") == []
+        for node in (old, new):
+            node.stop()
+        tried[frozen_name] = pushes.pushed
+    finally:
+        for node in (old, new):
+            node.end()
+
+
+def _require_that_it_refuses(late: OldEntrepot) -> None:
+    """Whether it ends or tries again is the older program's own way; it says why, and serves nothing."""
+    late.start()
+    try:
+        sentence = "this program is older than the database"
+        wait_for(lambda: sentence in late.log_text(), 30, late.log_tail)
+        assert late.get_ops("/readyz")[0] != 200
+        assert late.events("process.ready", **{"process.role": "parent", "role": "http"}) == []
+    finally:
+        late.end()

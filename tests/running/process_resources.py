@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["open_files", "resident_bytes"]
+__all__ = ["open_files", "proportional_bytes", "resident_bytes"]
 
 
 def resident_bytes(pid: int) -> int:
@@ -24,3 +24,12 @@ def open_files(pid: int) -> list[str]:
         except FileNotFoundError:  # closed in between
             continue
     return found
+
+
+def proportional_bytes(pid: int) -> tuple[int, int]:
+    """Memory of the process: all that is resident, and the same with shared pages divided among their users."""
+    found: dict[str, int] = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, value, *_ = line.split()
+        found[name] = int(value) * 1024
+    return found["Rss:"], found["Pss:"]

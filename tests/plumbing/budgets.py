@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["budget_lines", "read_budgets", "suite_of"]
 
 _STARTED_AT: Final = "CI_STARTED_AT"
+_LONGEST: Final = "soak"
+"""What goes wrong elsewhere is known an hour earlier when this suite waits."""
 _SECONDS = pytest.StashKey[dict[str, float]]()
 _SESSION_STARTED_AT = pytest.StashKey[int]()
 
@@ -33,10 +35,13 @@ def suite_of(node_id: str) -> str:
 
 
 def budget_lines(seconds: Mapping[str, float], budgets: Mapping[str, float]) -> list[tuple[str, bool]]:
-    """Return one line per measured suite and whether it goes over its budget."""
+    """Return one line per measured suite and whether it goes over its budget; without any budgets just the time."""
     lines: list[tuple[str, bool]] = []
     for suite in sorted(seconds):
         minutes = seconds[suite] / 60
+        if not budgets:
+            lines.append((f"{suite:<13}{minutes:6.2f} min", False))
+            continue
         allowed = budgets.get(suite)
         if allowed is None:
             lines.append((f"{suite:<13}{minutes:6.2f} min, no budget in tests/budgets.toml", True))
@@ -60,8 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out (not skip: nothing is missing) the long runs unless they were asked for."""
+    """Leave out (not skip: nothing is missing) the long runs unless asked for; then the longest comes last."""
     if config.getoption("--run-long"):
+        items.sort(key=lambda item: suite_of(item.nodeid) == _LONGEST)
         return
     long: Sequence[pytest.Item] = [item for item in items if item.get_closest_marker("long") is not None]
     if long:
@@ -96,6 +102,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         seconds["total"] = time.time() - int(started)  # noqa: TID251 - as above
     if not seconds:
         return
+    if config.getoption("--run-long"):
+        budgets = {}  # they are for what runs at each merge
     terminalreporter.section("time and budget")
     for line, over in budget_lines(seconds, budgets):
         terminalreporter.line(line, yellow=over)

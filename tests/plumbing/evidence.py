@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["EVIDENCE", "LongRun", "write_evidence"]
 
@@ -50,16 +50,24 @@ class LongRun:
 
 
 def write_evidence(
-    suite: str, facts: Mapping[str, Any], run: LongRun, *, directory: Path = EVIDENCE, root: Path = _ROOT
+    suite: str,
+    facts: Mapping[str, Any],
+    run: LongRun,
+    *,
+    covers: Sequence[str] = ("src/entrepot",),
+    directory: Path = EVIDENCE,
+    root: Path = _ROOT,
 ) -> Path:
     """Write `<directory>/<suite>.json` and return its path.
 
     Args:
         suite: lower-case words joined by hyphens, such as `crash-states`.
         facts: what JSON can hold: operations, counters of coverage, settings of the run. They stand beside `suite`,
-            `commit`, `changed_since` (files that differ from the commit), `seed`, `started`, `seconds` and `python`,
-            and may not be called so.
+            `commit`, `covers`, `changed_since` (files that differ from the commit), `seed`, `started`, `seconds` and
+            `python`, and may not be called so.
         run: the run that ends now.
+        covers: the code that the run says something about, as paths in the work tree. Their git object ids are written
+            down: they outlive a rebase, which the id of a commit does not (`evidence_age`).
         directory: where to write.
         root: the work tree whose commit is named.
 
@@ -71,6 +79,7 @@ def write_evidence(
     frame: dict[str, Any] = {
         "suite": suite,
         "commit": _git(root, "rev-parse", "HEAD").strip() or "unknown",
+        "covers": {path: _git(root, "rev-parse", f"HEAD:{path}").strip() or "unknown" for path in covers},
         "changed_since": [line[3:] for line in _git(root, "status", "--porcelain", *_CODE).splitlines()],
         "seed": run.seed,
         "started": run.started,

@@ -50,6 +50,11 @@ def test_overrun_and_missing_budget_are_marked() -> None:
     assert "OVER BUDGET" in lines[0][0]
 
 
+def test_without_budgets_only_the_time_is_told() -> None:
+    """Long runs are compared with nothing."""
+    assert budget_lines({"soak": 3600.0}, {}) == [("soak          60.00 min", False)]
+
+
 def test_every_suite_has_a_budget(pytestconfig: pytest.Config) -> None:
     """Each folder of tests has its minutes, and the parts are no more than this project's limit for the whole."""
     tests = pytestconfig.rootpath / "tests"

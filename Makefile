@@ -40,7 +40,7 @@ test: environment ## install what the tests need, run them all (TESTS=tests/unit
 .PHONY: test-long
 test-long: environment ## the exhaustive and seeded-for-hours runs; writes docs/evidence/
 	@scripts/install-test-clients
-	@$(BIN)/python -m pytest -m long --run-long --timeout 0 $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -m long --run-long --timeout 0 -v --durations 20 $(TESTS) $(ARGS)
 
 .PHONY: check
 check: check-style check-types check-source ## everything that needs no server; `make -k check` shows all that is wrong

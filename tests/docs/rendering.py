@@ -35,6 +35,7 @@ RENDERERS: Final[dict[str, Callable[[], str]]] = {
     "exit-codes": code_reference.render_exit_codes,
     "failpoints": code_reference.render_failpoints,
     "log-events": code_reference.render_log_events,
+    "long-tests": structure_reference.render_long_tests,
     "metrics": render_metrics_table,
     "ops-paths": interface_reference.render_ops_paths,
     "outbox": code_reference.render_outbox,

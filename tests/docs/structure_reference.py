@@ -14,6 +14,7 @@ from tests.docs.tables import render_table
 
 __all__ = [
     "render_decisions",
+    "render_long_tests",
     "render_packages",
     "render_schema_diagram",
     "render_schema_tables",
@@ -140,3 +141,29 @@ def render_decisions() -> str:
         status = re.search(r"^Status: (.+)$", page.text, re.MULTILINE)
         rows.append((f"[{page.headings()[0][1]}]({path.name})", status[1] if status else ""))
     return render_table(("Decision", "Status"), rows)
+
+
+def render_long_tests() -> str:
+    """Return every test that only `make test-long` runs, by the marks in the source, with the sentence it states."""
+    rows: list[tuple[str, str]] = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tests = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        ]
+        whole_file = any(
+            isinstance(node, ast.Assign) and "pytestmark" in ast.unparse(node) and _marks_long(node.value)
+            for node in tree.body
+        )
+        place = path.relative_to(ROOT / "tests").as_posix()
+        for test in tests:
+            if whole_file or any(_marks_long(decorator) for decorator in test.decorator_list):
+                name = test.name.removeprefix("test_").replace("_", " ")
+                rows.append((f"`{place}`", name))
+    return render_table(("File in `tests/`", "Test"), rows)
+
+
+def _marks_long(node: ast.expr) -> bool:
+    return "pytest.mark.long" in ast.unparse(node)

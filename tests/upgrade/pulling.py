@@ -55,6 +55,11 @@ def require_pulls(url: str, expected: Expectations) -> None:
                 content = _pull(client, f"/v2/{repository}/blobs/{digest}")
                 algorithm, _, encoded = digest.partition(":")
                 assert (hashlib.new(algorithm, content).hexdigest(), len(content)) == (encoded, size)
+        for key in expected.orphans:
+            _, algorithm, _, encoded, _ = key.split("/")
+            for repository in expected.manifests:
+                path = f"/v2/{repository}/blobs/{algorithm}:{encoded}"
+                assert client.get(path).status_code == 404, "bytes without a row are served"
         assert {path: client.get(path).status_code for path in expected.deleted} == dict.fromkeys(
             expected.deleted, 404
         )

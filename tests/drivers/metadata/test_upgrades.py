@@ -10,13 +10,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 import pytest
 
-from entrepot.metadata.errors import SchemaMismatchError
+from entrepot.metadata.errors import MetadataUnavailableError, SchemaMismatchError
 from entrepot.metadata.records import ReferrerQuery
 from entrepot.metadata.sql.migrate import apply_migrations, migrate, schema_version
 from entrepot.metadata.sql.opening import open_metadata
-from entrepot.metadata.sql.schema import load_migrations
+from entrepot.metadata.sql.schema import Migration, load_migrations
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
 from tests.drivers.metadata.seeded_lists import (
     SUBJECT,
@@ -131,6 +132,58 @@ async def test_f19_killed_in_the_middle_of_the_second_migration_it_resumes(old: 
     assert report.applied == _LATER
     assert await _index_count(old) == 3
     await _require_whole(old)
+
+
+async def test_a_migration_never_holds_up_readers_behind_a_dump(
+    empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pg_dump` holds every table for as long as it takes; a migration that waits for one must not block pulls."""
+    await migrate(empty_postgres_url, None, unheard)
+    monkeypatch.setattr(
+        "entrepot.metadata.sql.postgres_migration._LOCK_WAIT", "SET LOCAL lock_timeout = '300ms'"
+    )
+    monkeypatch.setattr("entrepot.metadata.sql.postgres_migration._PAUSE_SECONDS", 0.1)
+    newest = load_migrations()[-1].version
+    next_one = Migration(newest + 1, "next", "ALTER TABLE blobs ADD COLUMN extra {text};")
+    lines: list[str] = []
+    dump, reader = await asyncpg.connect(empty_postgres_url), await asyncpg.connect(empty_postgres_url)
+    await dump.execute("BEGIN; LOCK TABLE blobs IN ACCESS SHARE MODE")
+
+    migrating = asyncio.create_task(
+        apply_migrations(empty_postgres_url, (*load_migrations(), next_one), None, lines.append)
+    )
+    for _ in range(20):
+        await reader.fetch("SELECT digest FROM blobs", timeout=2)
+        await asyncio.sleep(0.05)
+    assert not migrating.done()
+    assert [line for line in lines if line.startswith("a table is in use")]
+    await dump.execute("ROLLBACK")
+
+    assert (await migrating).applied == (f"{newest + 1:04d}_next",)
+    await reader.close()
+    await dump.close()
+
+
+async def test_a_table_that_stays_in_use_ends_the_migration_without_a_trace(
+    empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its attempts it gives up with the reason; nothing was applied, and it can be run again."""
+    await migrate(empty_postgres_url, None, unheard)
+    monkeypatch.setattr(
+        "entrepot.metadata.sql.postgres_migration._LOCK_WAIT", "SET LOCAL lock_timeout = '100ms'"
+    )
+    monkeypatch.setattr("entrepot.metadata.sql.postgres_migration._PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("entrepot.metadata.sql.postgres_migration._ATTEMPTS", 3)
+    newest = load_migrations()[-1].version
+    next_one = Migration(newest + 1, "next", "ALTER TABLE blobs ADD COLUMN extra {text};")
+    dump = await asyncpg.connect(empty_postgres_url)
+    await dump.execute("BEGIN; LOCK TABLE blobs IN ACCESS SHARE MODE")
+
+    with pytest.raises(MetadataUnavailableError, match="lock timeout"):
+        await apply_migrations(empty_postgres_url, (*load_migrations(), next_one), None, unheard)
+    await dump.close()
+
+    assert await schema_version(empty_postgres_url) == (newest, newest)
 
 
 async def _index_count(database: RawDatabase) -> int:

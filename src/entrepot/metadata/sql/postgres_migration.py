@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ import asyncpg
 
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, translate_error
+from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, is_conflict, translate_error
 from entrepot.metadata.sql.schema import CREATE_LEDGER, RECORD_MIGRATION, render_migration, split_script
 from entrepot.metadata.sql.statements import render
 
@@ -23,6 +24,12 @@ __all__ = ["migrate_postgres", "read_postgres_version"]
 _LOCK_KEY: Final = 0x656E74726570  # "entrep": one migration at a time per database
 _CONNECT_SECONDS: Final = 10.0
 _OLDEST_SERVER: Final = 15
+_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
+"""How long a migration waits for a table that somebody uses, such as `pg_dump`: others queue up behind it, and
+have longer time-outs than this."""
+_ATTEMPTS: Final = 40
+_PAUSE_SECONDS: Final = 3.0
+"""Between two attempts, for those who queued up."""
 
 
 async def read_postgres_version(url: str) -> int:
@@ -44,7 +51,7 @@ async def migrate_postgres(
         The version found and the migrations applied.
 
     Raises:
-        MetadataUnavailableError: the server can't be reached or is too old.
+        MetadataUnavailableError: the server can't be reached or is too old, or a table was in use for minutes.
     """
     async with _connected(url) as connection:
         # Held by the session: closing the connection, or dying, gives it back.
@@ -52,8 +59,25 @@ async def migrate_postgres(
         applied = await _applied(connection)
         chosen = choose(applied)
         for together in [(one,) for one in chosen] if applied else [chosen]:
-            await _apply(connection, together, report)
+            await _apply_patiently(connection, together, report)
         return max(applied, default=0), chosen
+
+
+async def _apply_patiently(
+    connection: asyncpg.Connection[asyncpg.Record],
+    together: tuple[Migration, ...],
+    report: Callable[[str], None],
+) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            await _apply(connection, together, report)
+        except asyncpg.PostgresError as error:
+            if not is_conflict(error) or attempt == _ATTEMPTS:
+                raise
+            report(f"a table is in use ({error.message}); trying again, {_ATTEMPTS - attempt} times at most")
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            return
 
 
 async def _apply(
@@ -62,6 +86,7 @@ async def _apply(
     report: Callable[[str], None],
 ) -> None:
     async with connection.transaction():
+        await connection.execute(_LOCK_WAIT)
         for migration in together:
             report(f"applying {migration.version:04d}_{migration.name}")
             await connection.execute(render_migration(CREATE_LEDGER, "postgresql"))

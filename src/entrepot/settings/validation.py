@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from entrepot.settings.derived import OPS_PORT_OFFSET, http_listen, ops_listen
 from entrepot.settings.listen import parse_listen
@@ -19,6 +20,8 @@ __all__ = ["find_problems"]
 _PATH_KEYS = ("data.directory", "tls.certificate", "tls.key", "storage.root")
 _LISTEN_KEYS = ("http.listen", "ops.listen")
 _MAX_PORT = 65535
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]*)(?::[0-9]{1,5})?")
+"""One of the hosts of a database address, of which there may be several; all of it may be absent."""
 
 
 def find_problems(settings: Settings, texts: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
@@ -76,9 +79,28 @@ def _check_external_url(text: str) -> None:
 
 
 def _check_metadata_url(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Refuse what the database driver can't read: its own complaint would hold a part of the password (S27)."""
     url = settings.metadata.url.reveal()
     if url and not (url.startswith("postgresql://") and len(url) > len("postgresql://")):
         yield "metadata.url", "must begin with postgresql:// (the value is not shown, it may hold a password)"
+    elif url and not _is_database_address(url):
+        sentence = (
+            "can't be read as postgresql://user:password@host:port/database (the value is not shown, it may hold a "
+            "password); write / ? # @ [ ] within a user name or a password as %2F %3F %23 %40 %5B %5D"
+        )
+        yield "metadata.url", sentence
+
+
+def _is_database_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        if parts.query:
+            parse_qs(parts.query, strict_parsing=True)
+    except ValueError:
+        return False
+    user, _, hosts = parts.netloc.rpartition("@")
+    misplaced = "@" in user or parts.fragment or "@" in parts.path or parts.path.count("/") > 1
+    return not misplaced and all(_HOST.fullmatch(host) for host in hosts.split(","))
 
 
 def _check_listeners(settings: Settings) -> Iterator[tuple[str, str]]:

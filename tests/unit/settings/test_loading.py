@@ -433,3 +433,40 @@ def test_every_variable_sets_exactly_its_own_key(tmp_path: Path) -> None:
             assert key in error.problems[0]  # noqa: PT017 - many keys refuse this text, which is as good
         else:
             assert [k for k, origin in origins.items() if origin.kind == "environment"] == [key]
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["pa/ss", "1/2", "pa?ss", "12?34", "pa#ss", "12#34", "p@ss", "1@2/3", "a[b", "a/b@c", "a?b=c@d"],
+)
+def test_s27_an_address_of_the_database_that_can_not_be_read_is_refused_and_not_repeated(
+    tmp_path: Path, password: str
+) -> None:
+    """The driver would try to connect elsewhere, or quote a part of the password in its complaint."""
+    environment = {"ENTREPOT_METADATA_URL": f"postgresql://ann:{password}@db.example.com:5432/e"}
+
+    with pytest.raises(SettingsError) as raised:
+        load_settings(environment=environment, user_id=0, default_config_file=tmp_path / "none")
+
+    assert "can't be read as postgresql://" in str(raised.value)
+    assert password not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://db/e",
+        "postgresql:///e?host=/run/postgresql&port=5433",
+        "postgresql://ann:p%40s%2Fs@db:5432/e?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "postgresql://ann:colon:dollar$@[2001:db8::1]:5432/e",
+        "postgresql://ann@one:5432,two:5433/e?target_session_attrs=primary",
+        "postgresql://%2Frun%2Fpostgresql/e",
+        "postgresql:///e?user=a@b&password=c@d",
+    ],
+)
+def test_addresses_that_the_driver_reads_are_taken(tmp_path: Path, url: str) -> None:
+    environment = {"ENTREPOT_METADATA_URL": url}
+
+    loaded = load_settings(environment=environment, user_id=0, default_config_file=tmp_path / "none")
+
+    assert loaded.settings.metadata.url.reveal() == url

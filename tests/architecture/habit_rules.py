@@ -38,7 +38,8 @@ BROAD_EXCEPTS: Final[dict[str, str]] = {
         "supervises the thread that all later writes depend on"
     ),
     "src/entrepot/metadata/sql/units.py::WatchedUnit.__await__": "hands the unit what the event loop throws into it",
-    "src/entrepot/ops/doctor.py::_guard": "a check that breaks is a finding and must not hide those after it",
+    "src/entrepot/ops/doctor.py::_guard_all": "a check that breaks is a finding and must not hide those after it",
+    "src/entrepot/ops/support_bundle.py::_collect": "a part that breaks is named, and the bundle made without it",
     "src/entrepot/processes/granian_listener.py::GranianListener._run_request": (
         "hands the error to the server, which breaks the connection and logs it"
     ),
@@ -50,7 +51,11 @@ BROAD_EXCEPTS: Final[dict[str, str]] = {
 }
 """`path::Class.function` of each supervisor that may catch everything, with the reason."""
 
-BUILT_STATEMENTS: Final[dict[str, str]] = {}
+BUILT_STATEMENTS: Final[dict[str, str]] = {
+    "src/entrepot/metadata/sql/engine_facts.py::_count": (
+        "the name of a table, which SQLite itself has just told, in quotes"
+    ),
+}
 """`path::Class.function` where part of a statement can be no parameter (the name of a savepoint), with the reason."""
 
 _BROAD: Final = frozenset({"Exception", "BaseException"})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from entrepot.metadata.diagnosis import DiagnosisReader
     from entrepot.metadata.inventory import InventoryReader
     from entrepot.metadata.manifest_store import ManifestWriterRows, ReferenceRows, TagWriterRows
     from entrepot.metadata.records import (
@@ -426,6 +427,11 @@ class Metadata(Protocol):
     @property
     def inventory(self) -> InventoryReader:
         """Walks through all rows."""
+        ...
+
+    @property
+    def diagnosis(self) -> DiagnosisReader:
+        """Facts for an operator's examination."""
         ...
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:

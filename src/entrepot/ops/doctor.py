@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
 from entrepot.ops.checks.certificate import check_certificate
+from entrepot.ops.checks.database import examine_database
 from entrepot.ops.checks.directories import (
     check_config_file,
     check_data_directory,
     check_free_space,
     check_metadata_filesystem,
+    check_secret_files,
     check_storage_root,
 )
 from entrepot.ops.checks.finding import Finding, failed
+from entrepot.ops.checks.forecast import check_free_files
 from entrepot.ops.checks.host import check_clock, check_descriptor_limit, check_python, check_sqlite
 from entrepot.ops.checks.network import check_exposure, check_ops_listener, check_public_listener
+from entrepot.ops.checks.ownership import check_ownership
+from entrepot.ops.checks.storage_match import check_storage_match
 from entrepot.ops.checks.stores import check_metadata, check_object_store
+from entrepot.ops.checks.sync_speed import check_sync_speed
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
 from entrepot.ops.options import ConfigOption, DataOption, ListenOption, load_with_flags, make_flags
 from entrepot.ops.output import OutputOption, format_json
 from entrepot.settings import LoadedSettings, Settings, SettingsError, uses_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["doctor", "examine_host", "examine_node", "render_findings"]
 
@@ -65,27 +72,47 @@ def examine_node(loaded: LoadedSettings) -> Iterator[Finding]:
     """Yield the checks that apply to these settings, those that ask another machine last."""
     settings = loaded.settings
     yield from _guard("settings", lambda: check_config_file(loaded))
+    yield from _guard("secret-files", lambda: check_secret_files(loaded, os.environ))
     if not uses_postgresql(settings):
         yield from _guard("sqlite", check_sqlite)
     checks: dict[str, Callable[[Settings], Finding]] = {
         "data-directory": check_data_directory,
         "file-system": check_metadata_filesystem,
+        "ownership": check_ownership,
         "free-space": check_free_space,
+        "free-files": check_free_files,
+        "sync-speed": check_sync_speed,
         "http.listen": check_public_listener,
         "ops.listen": check_ops_listener,
         "exposure": check_exposure,
         "certificate": check_certificate,
-        "metadata": check_metadata,
-        "blobs": check_object_store if settings.storage.driver == "s3" else check_storage_root,
     }
     for name, check in checks.items():
         yield from _guard(name, partial(check, settings))
+    yield from _examine_stores(settings)
+
+
+def _examine_stores(settings: Settings) -> Iterator[Finding]:
+    """Ask a store that does not answer once only: each question would wait for it again."""
+    metadata = list(_guard("metadata", partial(check_metadata, settings)))
+    check_blobs = check_object_store if settings.storage.driver == "s3" else check_storage_root
+    blobs = list(_guard("blobs", partial(check_blobs, settings)))
+    yield from (*metadata, *blobs)
+    if any(finding.status == "fail" for finding in metadata):
+        return
+    yield from _guard_all("database", partial(examine_database, settings))
+    if all(finding.status != "fail" for finding in blobs):
+        yield from _guard("storage-match", partial(check_storage_match, settings))
 
 
 def _guard(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
+    return _guard_all(name, lambda: (check(),))
+
+
+def _guard_all(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     """Run a check; one that breaks is a finding like any other, and must not hide those after it."""
     try:
-        yield check()
+        yield from check()
     except Exception as error:  # noqa: BLE001 - supervises the checks, which meet machines nobody foresaw
         message = f"the check itself broke: {type(error).__name__}: {error}"
         yield failed(name, message, "Report this as a fault.")

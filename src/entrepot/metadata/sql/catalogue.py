@@ -8,6 +8,7 @@ from typing import Final
 from entrepot.metadata.sql import (
     blobs,
     catalog,
+    diagnosis,
     instance,
     inventory,
     manifests,
@@ -45,6 +46,7 @@ STATEMENTS: Final = (
     *orphans.STATEMENTS,
     *instance.STATEMENTS,
     *inventory.STATEMENTS,
+    *diagnosis.STATEMENTS,
 )
 
 

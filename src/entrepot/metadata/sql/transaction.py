@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from entrepot.metadata.sql.blobs import SqlBlobReader, SqlBlobWriterRows
 from entrepot.metadata.sql.catalog import SqlCatalogReader
+from entrepot.metadata.sql.diagnosis import SqlDiagnosisReader
 from entrepot.metadata.sql.instance import SqlInstanceReader
 from entrepot.metadata.sql.inventory import SqlInventoryReader
 from entrepot.metadata.sql.manifests import SqlManifestReader, SqlManifestWriterRows
@@ -72,3 +73,4 @@ class SqlReaders:
         self.orphans = SqlOrphanReader(executor)
         self.instance = SqlInstanceReader(executor)
         self.inventory = SqlInventoryReader(executor)
+        self.diagnosis = SqlDiagnosisReader(executor)

@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrepot.kernel.filesystems import NETWORK_FILESYSTEMS, filesystem_kind
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
-from entrepot.settings import LoadedSettings, Settings, metadata_path, storage_root, uses_postgresql
+from entrepot.settings import (
+    LoadedSettings,
+    Settings,
+    metadata_path,
+    setting_fields,
+    storage_root,
+    uses_postgresql,
+)
 from entrepot.settings.sizes import format_size
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
 __all__ = [
     "check_config_file",
     "check_data_directory",
     "check_free_space",
     "check_metadata_filesystem",
+    "check_secret_files",
     "check_storage_root",
     "judge_filesystem",
     "judge_free_space",
@@ -34,14 +43,33 @@ def check_config_file(loaded: LoadedSettings) -> Finding:
     """Check that a file with secrets is for its owner only."""
     if loaded.config_file is None:
         return passed("settings", "the settings are sound; no file was read")
-    holds_secret = any(
-        loaded.origins[key].kind == "file" for key in ("metadata.url", "storage.s3.secret_key")
-    )
+    holds_secret = any(loaded.origins[key].kind == "file" for key in _secret_keys())
     mode = loaded.config_file.stat().st_mode
     if holds_secret and mode & _READABLE_BY_OTHERS:
         message = f"{loaded.config_file} holds secrets and others may read it (mode {stat.S_IMODE(mode):04o})"
         return warned("settings", message, f"Run: chmod 600 {loaded.config_file}")
     return passed("settings", f"the settings are sound; {loaded.config_file} was read")
+
+
+def check_secret_files(loaded: LoadedSettings, environment: Mapping[str, str]) -> Finding:
+    """Check that the files named by ``*_FILE`` variables are for their owner only."""
+    variables = {
+        loaded.origins[key].detail for key in _secret_keys() if loaded.origins[key].kind == "environment"
+    }
+    paths = [
+        Path(environment[name])
+        for name in sorted(variables)
+        if name.endswith("_FILE") and name in environment
+    ]
+    open_ones = [str(path) for path in paths if path.stat().st_mode & stat.S_IROTH]
+    if open_ones:
+        message = f"everybody may read the secret in {', '.join(open_ones)}"
+        return warned("secret-files", message, f"Run: chmod o-rwx {' '.join(open_ones)}")
+    return passed("secret-files", f"{len(paths)} secrets are read from files of their own")
+
+
+def _secret_keys() -> list[str]:
+    return [field.key for field in setting_fields() if field.is_secret]
 
 
 def check_data_directory(settings: Settings) -> Finding:
@@ -105,7 +133,7 @@ def judge_free_space(directory: Path, free_bytes: int, min_free_bytes: int) -> F
     floor = format_size(min_free_bytes)
     free = f"{free_bytes / _GIB:.1f} GiB free"
     message = f"{free} at {directory}, uploads need more than {floor} (storage.min_free_bytes)"
-    remedy = "Free space or enlarge the volume; deleting images gives space back."
+    remedy = "Enlarge the volume. Deleting images takes them from clients, but frees no bytes yet."
     if free_bytes <= min_free_bytes:
         return failed("free-space", message, remedy)
     if free_bytes < 5 * min_free_bytes:

@@ -1,0 +1,47 @@
+"""What an operator's examination asks: the database's clock, and how fast the store grows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.diagnosis import RecentGrowth
+from entrepot.metadata.sql.statements import Statement
+
+if TYPE_CHECKING:
+    from entrepot.metadata.sql.statements import ReadExecutor
+
+__all__ = ["STATEMENTS", "SqlDiagnosisReader"]
+
+_MILLISECONDS: Final = 1000
+
+CLOCK: Final = Statement("diagnosis.clock", "SELECT {now} FROM instance WHERE id = 1")
+# Along the primary key from its end: the cost is bounded by :rows, not by the size of the registry.
+RECENT_GROWTH: Final = Statement(
+    "diagnosis.recent_growth",
+    """
+    SELECT count(*), coalesce(sum(size_bytes), 0), coalesce(min(created_at), 0)
+    FROM (SELECT size_bytes, created_at FROM blobs WHERE id > 0 ORDER BY id DESC LIMIT :rows) AS page
+    WHERE created_at > {now} - :age
+    """,
+)
+
+STATEMENTS: Final = (CLOCK, RECENT_GROWTH)
+
+
+class SqlDiagnosisReader:
+    """Implements :class:`entrepot.metadata.diagnosis.DiagnosisReader`."""
+
+    def __init__(self, executor: ReadExecutor) -> None:
+        self._executor = executor
+
+    async def clock_milliseconds(self) -> int:
+        """See the protocol."""
+        ((milliseconds,),) = await self._executor.fetch_rows(CLOCK)
+        return int(milliseconds)
+
+    async def recent_growth(self, seconds: int, most_blobs: int) -> RecentGrowth:
+        """See the protocol."""
+        ((blobs, size_bytes, since),) = await self._executor.fetch_rows(
+            RECENT_GROWTH, age=seconds * _MILLISECONDS, rows=most_blobs
+        )
+        return RecentGrowth(int(blobs), int(size_bytes), int(since))

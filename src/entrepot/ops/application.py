@@ -44,6 +44,11 @@ COMMANDS: tuple[Command, ...] = (
         "Check this machine and the settings, and say what to do about faults.",
     ),
     Command(
+        ("support-bundle",),
+        "entrepot.ops.support_bundle:support_bundle",
+        "Write a file with what somebody needs to help with this node, without secrets.",
+    ),
+    Command(
         ("version",),
         "entrepot.ops.version:show_version",
         "Show the versions of Entrepot and of what it runs on.",

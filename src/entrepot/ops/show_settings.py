@@ -6,7 +6,7 @@ from entrepot.ops.options import ConfigOption, DataOption, ListenOption, load_co
 from entrepot.ops.output import OutputOption, format_json, format_table
 from entrepot.settings import LoadedSettings, Secret, flatten_settings, setting_fields, show_value
 
-__all__ = ["show_settings"]
+__all__ = ["describe_settings", "show_settings"]
 
 
 def show_settings(
@@ -18,7 +18,7 @@ def show_settings(
 ) -> int:
     """Show the effective settings and where each comes from; secrets are masked."""
     loaded = load_command_settings(config, make_flags(data, listen))
-    print(_render_json(loaded) if output == "json" else _render_table(loaded))
+    print(format_json(describe_settings(loaded)) if output == "json" else _render_table(loaded))
     return 0
 
 
@@ -31,7 +31,8 @@ def _render_table(loaded: LoadedSettings) -> str:
     return format_table(("KEY", "VALUE", "ORIGIN"), rows)
 
 
-def _render_json(loaded: LoadedSettings) -> str:
+def describe_settings(loaded: LoadedSettings) -> dict[str, object]:
+    """Return every setting with value, origin and whether it is secret, as plain values; secrets are masked."""
     values = flatten_settings(loaded.settings)
     rows: list[dict[str, object]] = []
     for field in setting_fields():
@@ -46,4 +47,4 @@ def _render_json(loaded: LoadedSettings) -> str:
                 "origin": {"kind": origin.kind, "detail": origin.detail},
             }
         )
-    return format_json({"config_file": str(loaded.config_file or ""), "settings": rows})
+    return {"config_file": str(loaded.config_file or ""), "settings": rows}

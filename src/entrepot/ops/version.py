@@ -9,17 +9,22 @@ from importlib.metadata import version as installed_version
 from entrepot import __version__
 from entrepot.ops.output import OutputOption, format_json
 
-__all__ = ["show_version"]
+__all__ = ["collect_versions", "show_version"]
 
 
-def show_version(*, output: OutputOption = "text") -> int:
-    """Show the versions of Entrepot and of what it runs on."""
-    versions = {
+def collect_versions() -> dict[str, str]:
+    """Return the versions by name."""
+    return {
         "entrepot": __version__,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "granian": installed_version("granian"),
     }
+
+
+def show_version(*, output: OutputOption = "text") -> int:
+    """Show the versions of Entrepot and of what it runs on."""
+    versions = collect_versions()
     if output == "json":
         print(format_json(versions))
     else:

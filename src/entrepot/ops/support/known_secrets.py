@@ -1,0 +1,91 @@
+"""Finds the secrets of this machine's settings by value, also where the settings as a whole can't be used."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from entrepot.settings import setting_fields
+from entrepot.settings.loading import DEFAULT_CONFIG_FILE
+from entrepot.settings.sources import CONFIG_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["known_secrets"]
+
+_TELLING_NAME: Final = re.compile(
+    r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|AUTH|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY",
+    re.IGNORECASE,
+)
+_LEAST_LENGTH: Final = 8
+"""Of the value of a variable that is no setting: SSH_AUTH=1 is no secret."""
+
+
+def known_secrets(environment: Mapping[str, str], config_file: Path | None) -> frozenset[str]:
+    """Return every secret that the sources of the settings hold, and passwords within them.
+
+    `config_file` is the file named on the command line, None for the usual one. Nothing here fails: a file that can't
+    be read has no secret to tell.
+    """
+    path = config_file or Path(environment.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
+    found = {*_of_environment(environment), *_of_file(path)}
+    return frozenset(part for secret in found for part in _with_parts(secret))
+
+
+def _of_environment(environment: Mapping[str, str]) -> Iterator[str]:
+    secret = {field.environment_variable for field in setting_fields() if field.is_secret}
+    plain = {field.environment_variable for field in setting_fields()} - secret
+    for name, value in environment.items():
+        if name in secret or (name not in plain and _tells_of_a_secret(name, value)):
+            yield value
+        if name.removesuffix("_FILE") in secret or (name.endswith("_FILE") and _TELLING_NAME.search(name)):
+            yield from _content(Path(value))
+
+
+def _tells_of_a_secret(name: str, value: str) -> bool:
+    is_path = value.startswith("/") and "\0" not in value and Path(value).exists()
+    return len(value) >= _LEAST_LENGTH and not is_path and _TELLING_NAME.search(name) is not None
+
+
+def _content(path: Path) -> Iterator[str]:
+    try:
+        yield path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError):
+        return
+
+
+def _of_file(path: Path) -> Iterator[str]:
+    try:
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    for field in setting_fields():
+        if field.is_secret:
+            value: Any = document
+            for word in field.key.split("."):
+                value = value.get(word) if isinstance(value, dict) else None
+            if isinstance(value, str):
+                yield value
+
+
+def _with_parts(secret: str) -> Iterator[str]:
+    """Yield a secret and, of an address, its password, which appears by itself in messages."""
+    if secret.strip():
+        yield secret
+    # By hand as well: an address that nobody could parse may still hold a password.
+    authority = secret.partition("://")[2].rpartition("@")[0]
+    if ":" in authority:
+        password = authority.partition(":")[2]
+        yield from {password, unquote(password)} - {""}
+    try:
+        query = urlsplit(secret).query if "://" in secret else ""
+    except ValueError:
+        return
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if value and _TELLING_NAME.search(name):
+            yield from {value, unquote(value)}

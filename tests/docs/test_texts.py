@@ -12,6 +12,7 @@ from tests.docs.pages import ROOT, Page, load_page, load_pages
 _TRANSLATIONS: Final = (
     ("README.md", "README.zh-CN.md"),
     ("docs/operations/guide.md", "docs/operations/guide.zh-CN.md"),
+    ("docs/operations/runbook.md", "docs/operations/runbook.zh-CN.md"),
     ("docs/article.md", "docs/article.zh-CN.md"),
 )
 _MACHINE_PATH: Final = re.compile(r"(?<![\w./~-])/(?:work|root|home|Users|tmp|workspace)/")
@@ -25,7 +26,7 @@ def test_translations_have_the_same_structure(english: str, chinese: str) -> Non
     one, other = load_page(english), load_page(chinese)
     assert [level for level, _ in other.headings()] == [level for level, _ in one.headings()]
     assert len(list(other.table_rows())) == len(list(one.table_rows()))
-    for language in ("toml", "ini", "nginx"):
+    for language in ("toml", "ini", "nginx", "promql"):
         assert other.code(language) == one.code(language)
 
 

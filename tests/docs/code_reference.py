@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from typing import TYPE_CHECKING
 
 from entrepot.blobstore import keys
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "error_code_statuses",
     "render_command_options",
-    "render_error_classes",
     "render_error_codes",
     "render_exit_codes",
     "render_failpoints",
@@ -101,22 +99,6 @@ def render_error_codes() -> str:
         for code, statuses in error_code_statuses().items()
     ]
     return render_table(("Code", "HTTP status", "Message", "Cause", "Remedy"), rows)
-
-
-def render_error_classes() -> str:
-    """Return which domain error becomes which reply."""
-    rows = [
-        (f"`{kind.__name__}`", str(status), f"`{code.code}`", _first_sentence(kind))
-        for kind, (status, code) in sorted(
-            ERROR_TABLE.items(), key=lambda item: (item[1][0], item[0].__name__)
-        )
-    ]
-    return render_table(("Error", "HTTP status", "Code", "When"), rows)
-
-
-def _first_sentence(kind: type) -> str:
-    text = " ".join((inspect.getdoc(kind) or "").split())
-    return re.split(r"[.;:] ", text + " ")[0].strip(".") + "."
 
 
 def render_log_events() -> str:

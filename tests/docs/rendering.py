@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.metadata.sql.catalogue import render_statement_catalogue
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.documentation import render_commands_table, render_metrics_table, render_settings_table
-from tests.docs import code_reference, interface_reference, structure_reference
+from tests.docs import code_reference, error_reference, interface_reference, structure_reference
 from tests.docs.pages import ROOT, load_pages
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ RENDERERS: Final[dict[str, Callable[[], str]]] = {
     "command-options": code_reference.render_command_options,
     "commands": render_commands_table,
     "decisions": structure_reference.render_decisions,
-    "error-classes": code_reference.render_error_classes,
+    "error-classes": error_reference.render_error_classes,
     "error-codes": code_reference.render_error_codes,
     "exit-codes": code_reference.render_exit_codes,
     "failpoints": code_reference.render_failpoints,
@@ -46,6 +46,7 @@ RENDERERS: Final[dict[str, Callable[[], str]]] = {
     "schema-tables": structure_reference.render_schema_tables,
     "setting-ranges": code_reference.render_ranges,
     "settings": render_settings_table,
+    "start-refusals": error_reference.render_start_refusals,
     "statements": render_statement_catalogue,
     "storage-layout": code_reference.render_storage_layout,
 }

@@ -14,6 +14,7 @@ from entrepot.oci.error_codes import ErrorCode
 from entrepot.ops.application import COMMANDS
 from entrepot.processes.errors import ExitCode
 from entrepot.settings import setting_fields
+from tests.docs.error_reference import error_classes, outcome_of
 from tests.docs.interface_reference import ops_paths
 from tests.docs.pages import load_page, load_pages
 from tests.docs.source_facts import failpoint_places, log_events, outbox_kinds
@@ -29,6 +30,7 @@ def _expectations() -> list[tuple[str, str]]:
     expected = [("docs/reference/settings.md", field.key) for field in setting_fields()]
     expected += [("docs/reference/settings.md", field.environment_variable) for field in setting_fields()]
     expected += [("docs/reference/errors.md", code.code) for code in ErrorCode]
+    expected += [("docs/reference/errors.md", kind.__name__) for kind in error_classes()]
     expected += [("docs/reference/metrics.md", metric.name) for metric in METRIC_DEFINITIONS]
     expected += [("docs/reference/events.md", name) for name in log_events()]
     expected += [("docs/reference/events.md", kind.name) for kind in outbox_kinds()]
@@ -56,6 +58,17 @@ def test_the_source_is_really_read() -> None:
     assert {"request.completed", "process.crashed", "process.exited", "library.message"} <= set(log_events())
     assert "manifest.put" in {kind.name for kind in outbox_kinds()}
     assert set(failpoint_places()) == {point.name for point in Failpoint}
+
+
+def test_every_error_is_seen_or_known_to_stay_inside() -> None:
+    """What neither an edge maps nor a command shows is on this short list, so that a new class is thought about."""
+    inside = {kind.__name__ for kind in error_classes() if outcome_of(kind) == "stays inside"}
+
+    assert len(error_classes()) > 60
+    assert inside == {
+        *("RegistryError", "ClientGoneError", "DocumentError", "InvalidJsonError"),
+        *("LifespanError", "WorkerEndedError"),
+    }
 
 
 @pytest.mark.parametrize("guide", ["docs/operations/guide.md", "docs/operations/guide.zh-CN.md"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import pytest
 
@@ -14,6 +15,7 @@ from entrepot.oci.error_codes import ErrorCode
 from entrepot.ops.application import COMMANDS
 from entrepot.processes.errors import ExitCode
 from entrepot.settings import setting_fields
+from tests.architecture.source_files import product_files
 from tests.docs.error_reference import error_classes, outcome_of
 from tests.docs.interface_reference import ops_paths
 from tests.docs.pages import load_page, load_pages
@@ -76,6 +78,20 @@ def test_the_guides_name_every_exit_code(guide: str) -> None:
     heading = "## Exit codes" if guide.endswith("guide.md") else "## 退出码"
     section = _text(guide).split(heading, 1)[1].split("\n## ", 1)[0]
     assert [code.value for code in ExitCode if str(code.value) not in section] == []
+
+
+@pytest.mark.parametrize("guide", ["docs/operations/guide.md", "docs/operations/guide.zh-CN.md"])
+def test_the_guides_name_every_check_of_the_doctor(guide: str) -> None:
+    """A finding that somebody reads has its line in the guide."""
+    files = [file.text for file in product_files() if "/ops/checks/" in file.path]
+    found = {
+        name
+        for text in files
+        for name in re.findall(r'(?:passed|warned|failed|_check_\w+)\(\s*"([a-z-]+)"', text)
+    }
+
+    assert {"clock", "data-directory", "storage-match", "durability"} <= found
+    assert [name for name in sorted(found) if f"`{name}`" not in _text(guide)] == []
 
 
 def test_no_log_event_is_invented() -> None:

@@ -6,6 +6,7 @@ is added tomorrow is covered without a change here.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+import asyncpg
 import httpx
 import pytest
 
@@ -84,11 +86,29 @@ def exposed(
         outputs = {f"command lines of {pid}": read_command_line(pid) for pid in registry.processes()} | {
             path: registry.get_ops(path)[1].decode() for path in ("/metrics", "/readyz", "/readyz/write")
         }
+        outputs |= {"database": asyncio.run(_dump(environment["ENTREPOT_METADATA_URL"]))}
+        outputs |= {
+            str(file): file.read_bytes().decode(errors="replace")
+            for file in registry.data_directory.rglob("*")
+            if file.is_file()
+        }
         outputs |= _commands(directory, node)
         registry.stop()
     canaries = {*environment.values(), _DATABASE_PASSWORD, quote(_DATABASE_PASSWORD, safe=""), signature}
     canaries |= {_CLIENT_PASSWORD, base64.b64encode(f"ann:{_CLIENT_PASSWORD}".encode()).decode()}
     return Exposed(node, frozenset(canaries), outputs, directory / "log.jsonl")
+
+
+async def _dump(url: str) -> str:
+    """Return every row of every table as text."""
+    connection = await asyncpg.connect(url)
+    tables = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    rows = [await connection.fetch(f'SELECT to_json(t)::text FROM "{name}" t') for (name,) in tables]
+    await connection.close()
+    assert len(rows) > 10
+    return "\n".join(text for found in rows for (text,) in found)
 
 
 def _use(registry: RunningEntrepot) -> str:
@@ -179,7 +199,7 @@ def read_bundle(path: Path) -> dict[str, str]:
 
 
 def test_s27_no_canary_leaves_the_registry(exposed: Exposed) -> None:
-    """Logs at level debug, errors, listings, argv, metrics, and every member of the bundle: 0 hits."""
+    """Logs at level debug, errors, listings, argv, metrics, rows, files, and every member of the bundle: 0 hits."""
     found = {
         (place, canary)
         for place, text in {**exposed.outputs, "log": exposed.log.read_text()}.items()

@@ -263,9 +263,13 @@ def test_a_sound_database_is_examined_and_left_alone(tmp_path: Path) -> None:
     assert after == before
 
 
+def _always(_settings: Settings) -> bool:
+    return True
+
+
 def test_a_late_journal_is_told_with_its_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_checks, "_LATE_SECONDS", 0)
-    monkeypatch.setattr(database_checks, "is_node_running", lambda _settings: True)
+    monkeypatch.setattr(database_checks, "is_node_running", _always)
 
     findings = {finding.check: finding for finding in examine_database(_used(tmp_path))}
 

@@ -16,7 +16,7 @@ from entrepot.ops.support.archive import Archive
 from entrepot.ops.support.directory_sizes import measure_parts
 from entrepot.ops.support.host_facts import describe_filesystem, describe_host
 from entrepot.ops.support.log_excerpt import last_lines
-from entrepot.ops.support.parts import Part
+from entrepot.ops.support.parts import Part, Wishes
 from entrepot.ops.support.process_facts import describe_process, registry_processes
 from entrepot.ops.support.redaction import Redactor
 
@@ -75,7 +75,11 @@ def test_a_part_that_fails_or_hangs_is_named_and_hides_no_other(
         Part("slow", "never seen either", hang),
         Part("good", "something", lambda: {"good.json": {"fine": True}}),
     )
-    monkeypatch.setattr(command, "list_parts", lambda _wishes: parts)
+
+    def list_parts(_wishes: Wishes) -> tuple[Part, ...]:
+        return parts
+
+    monkeypatch.setattr(command, "list_parts", list_parts)
     monkeypatch.setattr(command, "_PART_SECONDS", 0.2)
 
     code = command.support_bundle(data=tmp_path / "data", output=tmp_path / "b.tar.gz")
@@ -135,10 +139,9 @@ def test_sizes_are_told_by_part_and_time_is_bounded(tmp_path: Path) -> None:
 def test_a_process_is_described_without_the_values_of_its_environment() -> None:
     facts = describe_process(os.getpid())
 
-    variables = facts["variables"]
-    assert isinstance(variables, list)
-    assert "PATH" in variables
-    assert not [name for name in variables if "=" in str(name)]
+    variables = str(facts["variables"])
+    assert "'PATH'" in variables
+    assert "=" not in variables
     assert isinstance(facts["open_files"], int)
     assert str(facts["VmRSS"]).endswith("kB")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote, urlsplit
 
 from entrepot.settings import setting_fields
@@ -13,7 +13,7 @@ from entrepot.settings.loading import DEFAULT_CONFIG_FILE
 from entrepot.settings.sources import CONFIG_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["known_secrets"]
 
@@ -60,16 +60,20 @@ def _content(path: Path) -> Iterator[str]:
 
 def _of_file(path: Path) -> Iterator[str]:
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
     for field in setting_fields():
-        if field.is_secret:
-            value: Any = document
-            for word in field.key.split("."):
-                value = value.get(word) if isinstance(value, dict) else None
-            if isinstance(value, str):
-                yield value
+        value = _look_up(document, field.key.split(".")) if field.is_secret else None
+        if isinstance(value, str):
+            yield value
+
+
+def _look_up(table: Mapping[str, object], words: Sequence[str]) -> object:
+    value = table.get(words[0])
+    if len(words) == 1 or not isinstance(value, dict):
+        return value
+    return _look_up(cast("dict[str, object]", value), words[1:])
 
 
 def _with_parts(secret: str) -> Iterator[str]:

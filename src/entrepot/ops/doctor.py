@@ -113,6 +113,9 @@ def _guard_all(name: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Fi
     """Run a check; one that breaks is a finding like any other, and must not hide those after it."""
     try:
         yield from check()
+    except PermissionError as error:
+        message = f"this user may not look at {error.filename}"
+        yield failed(name, message, "Run this as the user that the registry runs as.")
     except Exception as error:  # noqa: BLE001 - supervises the checks, which meet machines nobody foresaw
         message = f"the check itself broke: {type(error).__name__}: {error}"
         yield failed(name, message, "Report this as a fault.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -219,6 +220,24 @@ def test_a_check_that_breaks_is_a_finding_and_hides_no_other(
     assert (code, answer["ok"]) == (1, False)
     assert found["clock"]["message"] == "the check itself broke: ZeroDivisionError: half a machine"
     assert "blobs" in found
+
+
+def test_what_this_user_may_not_see_is_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Run by another user than the registry's, doctor doesn't take a closed door for a defect."""
+
+    def knock() -> Finding:
+        raise PermissionError(errno.EACCES, "Permission denied", "/data/run")
+
+    monkeypatch.setattr(doctor_command, "check_clock", knock)
+
+    doctor_command.doctor(data=tmp_path, output="json")
+
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    (found,) = [finding for finding in findings if finding["check"] == "clock"]
+    assert found["message"] == "this user may not look at /data/run"
+    assert found["remedy"] == "Run this as the user that the registry runs as."
 
 
 def test_findings_are_printed_with_their_remedy_and_a_sum() -> None:

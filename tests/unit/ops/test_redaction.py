@@ -150,6 +150,13 @@ def test_every_secret_setting_is_known_by_value_whatever_its_source(tmp_path: Pa
     }
 
 
+def test_the_value_of_a_telling_variable_that_is_a_path_is_no_secret(tmp_path: Path) -> None:
+    """Paths are what a bundle is for; but a key may begin with a slash, too."""
+    environment = {"TOKEN_DIRECTORY": str(tmp_path), "AWS_SECRET_ACCESS_KEY": "/aBcD+eF/gHiJkLmN"}
+
+    assert known_secrets(environment, None) == {"/aBcD+eF/gHiJkLmN"}
+
+
 def test_a_password_of_an_address_that_nobody_can_parse_is_known() -> None:
     found = known_secrets({"ENTREPOT_METADATA_URL": "postgresql://u:pa/ss[@h/d"}, None)
 

@@ -59,9 +59,11 @@ def is_address_free(address: ListenAddress) -> bool:
 
 
 def is_node_running(settings: Settings) -> bool:
-    """Whether a registry holds the lock of this data directory."""
+    """Whether a registry holds the lock of this data directory. Raises PermissionError if this user can't tell."""
     try:
         descriptor = os.open(settings.data.directory / RUN_DIRECTORY / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        raise
     except OSError:
         return False
     try:

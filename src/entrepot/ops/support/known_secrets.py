@@ -47,8 +47,17 @@ def _of_environment(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _tells_of_a_secret(name: str, value: str) -> bool:
-    is_path = value.startswith("/") and "\0" not in value and Path(value).exists()
-    return len(value) >= _LEAST_LENGTH and not is_path and _TELLING_NAME.search(name) is not None
+    return len(value) >= _LEAST_LENGTH and _TELLING_NAME.search(name) is not None and not _is_path(value)
+
+
+def _is_path(value: str) -> bool:
+    """Whether something lies there; a secret may begin with a slash, too."""
+    try:
+        return value.startswith("/") and Path(value).exists()
+    except PermissionError:
+        return True  # it is asked of a directory that exists and is closed to us
+    except (OSError, ValueError):
+        return False
 
 
 def _content(path: Path) -> Iterator[str]:

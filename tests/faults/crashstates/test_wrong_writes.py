@@ -60,7 +60,7 @@ def test_f4_a_write_that_was_dropped_is_never_acknowledged(
     That of the journal entry, the last, refuses nothing: the fact is committed, and written again in the background.
     """
     for lying in range(1, _WRITES + 1):
-        with subtests.test(lying):
+        with subtests.test(f"write {lying}"):
             directory = tmp_path / str(lying)
             directory.mkdir()
             done = perform_plans(directory, [_PLAN], rotating_seed, Mischief(lying=lying, below=_BLOBS))

@@ -61,6 +61,22 @@ def _environment(database_url: str, s3: S3Server) -> dict[str, str]:
     }
 
 
+def _secret_values(environment: Mapping[str, str]) -> list[str]:
+    return [environment[field.environment_variable] for field in _SECRETS]
+
+
+def _companions(s3: S3Server) -> dict[str, str]:
+    """Return the key ids without which secret keys of object stores are refused; they are no secrets."""
+    prefixes = {
+        field.key.removesuffix("secret_key") for field in _SECRETS if field.key.endswith(".secret_key")
+    }
+    return {
+        field.environment_variable: s3.access_key_id
+        for field in setting_fields()
+        if field.key.removesuffix("access_key") in prefixes
+    }
+
+
 @pytest.fixture(scope="module")
 def exposed(
     postgres_server: PostgresServer, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
@@ -75,14 +91,14 @@ def exposed(
             "endpoint": s3_server.endpoint_url,
             "bucket": s3_server.bucket,
             "prefix": "s27/",
-            "access_key": s3_server.access_key_id,
             "redirect_downloads": True,
         },
     }
-    registry = RunningEntrepot(directory, settings=settings, environment=environment)
+    companions = _companions(s3_server)
+    registry = RunningEntrepot(directory, settings=settings, environment={**environment, **companions})
     with registry:
         signature = _use(registry)
-        node = {**environment, "ENTREPOT_CONFIG": str(directory / "entrepot.toml")}
+        node = {**environment, **companions, "ENTREPOT_CONFIG": str(directory / "entrepot.toml")}
         outputs = {f"command lines of {pid}": read_command_line(pid) for pid in registry.processes()} | {
             path: registry.get_ops(path)[1].decode() for path in ("/metrics", "/readyz", "/readyz/write")
         }
@@ -146,7 +162,7 @@ def _commands(directory: Path, environment: dict[str, str]) -> dict[str, str]:
     log = directory / "log-with-more.jsonl"
     shutil.copy(directory / "log.jsonl", log)
     with log.open("a", encoding="utf-8") as stream:
-        for value in environment.values():
+        for value in _secret_values(environment):
             stream.write(f"another program wrote: {value}\n{json.dumps({'event': 'x', 'text': value})}\n")
         stream.write(f"Authorization: Bearer {_CLIENT_PASSWORD}\nhttps://ann:{_CLIENT_PASSWORD}@mirror/v2/\n")
     bundle = directory / "bundle.tar.gz"
@@ -215,7 +231,7 @@ def test_s27_the_canaries_were_really_there(exposed: Exposed) -> None:
     """The search can fail: the log handed to the bundle held them, and the process had them."""
     log = (exposed.log.parent / "log-with-more.jsonl").read_text()
 
-    assert [name for name, value in exposed.environment.items() if value not in log] == []
+    assert [value for value in _secret_values(exposed.environment) if value not in log] == []
     assert _CLIENT_PASSWORD in log
     assert "another program wrote: ********" in exposed.outputs["log.log"]
 
@@ -253,14 +269,15 @@ def test_the_bundle_tells_what_somebody_needs_who_is_to_help(exposed: Exposed) -
 
 def test_s27_secrets_in_files_of_their_own_stay_there(exposed: Exposed, tmp_path: Path) -> None:
     """`*_FILE` for every secret setting; and settings that can't be used still make a bundle, without them."""
-    environment = {"ENTREPOT_CONFIG": exposed.environment["ENTREPOT_CONFIG"]}
+    secret = {field.environment_variable for field in _SECRETS}
+    environment = {name: value for name, value in exposed.environment.items() if name not in secret}
     for field in _SECRETS:
         file = tmp_path / field.key
         file.write_text(exposed.environment[field.environment_variable] + "\n", encoding="utf-8")
         file.chmod(0o600)
         environment[f"{field.environment_variable}_FILE"] = str(file)
     log = tmp_path / "log"
-    log.write_text("\n".join(exposed.environment.values()), encoding="utf-8")
+    log.write_text("\n".join(_secret_values(exposed.environment)), encoding="utf-8")
 
     shown = _run(environment, "settings", "show", "-o", "json")
     broken = _run(

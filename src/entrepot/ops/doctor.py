@@ -24,6 +24,7 @@ from entrepot.ops.checks.network import check_exposure, check_ops_listener, chec
 from entrepot.ops.checks.ownership import check_ownership
 from entrepot.ops.checks.storage_match import check_storage_match
 from entrepot.ops.checks.stores import check_metadata, check_object_store
+from entrepot.ops.checks.suspicion import check_suspicion
 from entrepot.ops.checks.sync_speed import check_sync_speed
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
 from entrepot.ops.options import ConfigOption, DataOption, ListenOption, load_with_flags, make_flags
@@ -82,6 +83,7 @@ def examine_node(loaded: LoadedSettings) -> Iterator[Finding]:
         "free-space": check_free_space,
         "free-files": check_free_files,
         "sync-speed": check_sync_speed,
+        "disk-flushes": check_suspicion,
         "http.listen": check_public_listener,
         "ops.listen": check_ops_listener,
         "exposure": check_exposure,

@@ -26,6 +26,7 @@ from entrepot.ops.checks.directories import check_secret_files
 from entrepot.ops.checks.forecast import check_free_files, judge_forecast, judge_free_files
 from entrepot.ops.checks.ownership import check_ownership
 from entrepot.ops.checks.storage_match import check_storage_match
+from entrepot.ops.checks.suspicion import check_suspicion
 from entrepot.ops.checks.sync_speed import check_sync_speed, judge_sync_speed, measure_syncs
 from entrepot.ops.doctor import examine_node
 from entrepot.settings import DataSettings, MetadataSettings, Secret, Settings, StorageSettings, load_settings
@@ -79,6 +80,18 @@ def test_no_sync_is_measured_where_nothing_lies(tmp_path: Path) -> None:
 
     assert check_sync_speed(settings_for(tmp_path / "new")).status == "ok"
     assert "neither" in check_sync_speed(remote).message
+
+
+def test_f7_a_disk_that_failed_to_flush_is_told_with_its_reason(tmp_path: Path) -> None:
+    before = check_suspicion(settings_for(tmp_path))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "storage-suspect").write_text("fdatasync of x failed: EIO", encoding="utf-8")
+
+    after = check_suspicion(settings_for(tmp_path))
+
+    assert before.status == "ok"
+    assert (after.status, after.message) == ("fail", "the disk failed to flush: fdatasync of x failed: EIO")
+    assert "smartctl" in after.remedy
 
 
 def test_files_of_another_user_and_open_ones_are_found(tmp_path: Path) -> None:

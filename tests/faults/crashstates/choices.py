@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING, Any, Final
+from itertools import combinations, islice, zip_longest
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tests.faults.crashstates.history import PAGE_BYTES, SECTOR_BYTES, CrashState, Damage, DamageKind
 from tests.faults.crashstates.operations import AddEntry, Mark, RemoveEntry, Rename, Write
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Thoroughness", "choose", "coverage", "distinct_states", "enumerate_states"]
 
+_T = TypeVar("_T")
 _LOG_SUFFIX: Final = "-wal"
 _DATABASE_SUFFIX: Final = ".db"
 
@@ -30,7 +31,8 @@ class Thoroughness:
         all_subsets_up_to: so many operations in doubt have every subset of them lost.
         samples: so many random subsets are lost where more are in doubt.
         torn_writes: so many of the writes in doubt are damaged, in every way.
-        crashes: so many moments at most are tried, chosen by chance, besides those after an answer to the client.
+        crashes: after so many writes at most the power fails, chosen by chance; and after each other operation, and
+            each answer to the client.
     """
 
     all_subsets_up_to: int
@@ -71,22 +73,23 @@ def distinct_states(history: History, states: Iterable[CrashState]) -> tuple[int
 def choose(history: History, states: list[CrashState], most: int, seed: int) -> tuple[list[CrashState], int]:
     """Return at most `most` states, as different as can be, and the number of classes they were drawn from.
 
-    Two states are of one class when only what follows the first gap in SQLite's log tells them apart: SQLite reads the
-    log up to there. One of each class comes before a second of any.
+    Every moment of a crash has its turn before any has a second one, and so has every class within a moment. Two states
+    are of one class when only what follows the first gap in SQLite's log tells them apart: SQLite reads up to there.
     """
     draw = random.Random(seed)
-    classes: dict[Any, list[CrashState]] = {}
-    for state in states:
-        classes.setdefault(_class_of(history, state), []).append(state)
-    waiting = list(classes.values())
-    draw.shuffle(waiting)
-    for members in waiting:
-        draw.shuffle(members)
-    chosen: list[CrashState] = []
-    while waiting and len(chosen) < most:
-        chosen.extend(members.pop() for members in waiting[: most - len(chosen)])
-        waiting = [members for members in waiting if members]
-    return chosen, len(classes)
+    moments: dict[int, dict[Any, list[CrashState]]] = {}
+    for state in draw.sample(states, len(states)):
+        moments.setdefault(state.length, {}).setdefault(_class_of(history, state), []).append(state)
+    count = len({one for classes in moments.values() for one in classes})
+    queues = [_by_turns(list(classes.values()), draw) for classes in moments.values()]
+    return list(islice(_by_turns(queues, draw), most)), count
+
+
+def _by_turns(queues: list[list[_T]], draw: random.Random) -> list[_T]:
+    """Return the members of all queues: the first of each, in an order of chance, then the second of each."""
+    draw.shuffle(queues)
+    rounds = zip_longest(*queues, fillvalue=None)
+    return [one for members in rounds for one in members if one is not None]
 
 
 def coverage(history: History, state: CrashState) -> Counter[str]:
@@ -119,9 +122,13 @@ def coverage(history: History, state: CrashState) -> Counter[str]:
 def _moments(history: History, most: int, draw: random.Random) -> list[int]:
     """Return after how many operations the power fails."""
     operations = range(history.begin, len(history.operations))
-    answers = [index + 1 for index in operations if isinstance(history.operations[index], Mark)]
-    others = [index + 1 for index in operations if history.has_effect(index)]
-    return sorted([*answers, *(draw.sample(others, most) if len(others) > most else others)])
+    writes = [index + 1 for index in operations if history.written_node(index) is not None]
+    others = [
+        index + 1
+        for index in operations
+        if isinstance(history.operations[index], Mark | AddEntry | RemoveEntry | Rename)
+    ]
+    return sorted([*others, *(draw.sample(writes, most) if len(writes) > most else writes)])
 
 
 def _lost_sets(free: list[int], thoroughness: Thoroughness, draw: random.Random) -> Iterator[frozenset[int]]:

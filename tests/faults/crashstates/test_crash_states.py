@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from tests.faults.crashstates.history import CrashState, History
 
-_SHORT: Final = Thoroughness(all_subsets_up_to=5, samples=2, torn_writes=2, crashes=60)
-_SHORT_STATES: Final = 100
+_SHORT: Final = Thoroughness(all_subsets_up_to=5, samples=2, torn_writes=2, crashes=30)
+_SHORT_STATES: Final = 90
 _LONG: Final = Thoroughness(all_subsets_up_to=12, samples=20, torn_writes=12, crashes=sys.maxsize)
 _LONG_STATES: Final = 900
 _WORKERS: Final = 2

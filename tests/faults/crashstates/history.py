@@ -103,10 +103,12 @@ class History:
 
     def __init__(self, operations: Sequence[Operation], root: str) -> None:
         self.operations: Final = operations
+        self._written: Final = [one.node if isinstance(one, Write | Truncate) else None for one in operations]
         self._root = root
         self._files: dict[int, _File] = {}
         self._entries: list[int] = []
         self._names: dict[tuple[int, frozenset[int]], dict[str, int]] = {}
+        self._wholes: dict[tuple[int, frozenset[int], int], tuple[FileState, ...]] = {}
         self._certain_at: Final = [_NEVER] * len(operations)
         self.begin: Final = self._examine()
 
@@ -153,28 +155,43 @@ class History:
 
     def paths(self, state: CrashState) -> dict[str, int]:
         """Return the nodes below the root by path."""
-        count = bisect_left(self._entries, state.length)
-        lost = frozenset(index for index in state.lost if self.written_node(index) is None)
+        count, lost = self._names_key(state)
         if (count, lost) not in self._names:
             self._names[count, lost] = self._walk(self._entries[:count], lost)
         return self._names[count, lost]
 
     def signature(self, state: CrashState) -> tuple[FileState, ...]:
         """Return a value that is equal for states with equal trees, and seldom different for them."""
-        lost: dict[int | None, list[int]] = {}
-        for index in state.lost:
-            lost.setdefault(self.written_node(index), []).append(index)
+        whole = self._whole(state)
+        touched = {self.written_node(index) for index in state.lost}
+        touched.update(self.written_node(one.operation) for one in state.damaged)
+        if touched <= {None}:
+            return whole
         return tuple(
-            self._file_state(path, node, state, lost.get(node, []))
-            for path, node in self.paths(state).items()
+            self._file_state(file.path, file.node, state) if file.node in touched else file for file in whole
         )
+
+    def _names_key(self, state: CrashState) -> tuple[int, frozenset[int]]:
+        lost = frozenset(index for index in state.lost if self.written_node(index) is None)
+        return bisect_left(self._entries, state.length), lost
+
+    def _whole(self, state: CrashState) -> tuple[FileState, ...]:
+        """Return the signature of the state with the same names in which no bytes are missing."""
+        key = (*self._names_key(state), state.length)
+        if key not in self._wholes:
+            if next(iter(self._wholes), key)[2] != state.length:
+                self._wholes.clear()  # states come in the order of their length
+            unhurt = CrashState(state.length)
+            self._wholes[key] = tuple(
+                self._file_state(path, node, unhurt) for path, node in self.paths(state).items()
+            )
+        return self._wholes[key]
 
     def written_node(self, index: int) -> int | None:
         """Return the file whose bytes an operation changes, None for one that changes names or nothing."""
-        operation = self.operations[index]
-        return operation.node if isinstance(operation, Write | Truncate) else None
+        return self._written[index]
 
-    def _file_state(self, path: str, node: int, state: CrashState, lost: list[int]) -> FileState:
+    def _file_state(self, path: str, node: int, state: CrashState) -> FileState:
         if node not in self._files:
             return FileState(path, node)
         own = self._files[node].operations
@@ -186,7 +203,7 @@ class History:
             path,
             node,
             last,
-            frozenset(index for index in lost if index < last),
+            frozenset(index for index in state.lost if index < last and self.written_node(index) == node),
             tuple(one for one in state.damaged if self.written_node(one.operation) == node),
         )
 

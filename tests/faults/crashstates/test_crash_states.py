@@ -7,6 +7,7 @@ record, and the registry is opened on each.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from tests.faults.crashstates.choices import (
     enumerate_states,
 )
 from tests.faults.crashstates.examination import Job, examine_tree, prepare_worker
+from tests.faults.crashstates.history import History
+from tests.faults.crashstates.operations import SyncDirectory, SyncFile
 from tests.faults.crashstates.plans import PLANS
 from tests.faults.crashstates.recording import record_plans
 from tests.plumbing.evidence import LongRun, write_evidence
@@ -32,12 +35,16 @@ from tests.plumbing.evidence import LongRun, write_evidence
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from tests.faults.crashstates.history import CrashState, History
+    from tests.faults.crashstates.history import CrashState
+    from tests.faults.crashstates.operations import Operation
 
 _SHORT: Final = Thoroughness(all_subsets_up_to=5, samples=2, torn_writes=2, crashes=30)
 _SHORT_STATES: Final = 90
 _LONG: Final = Thoroughness(all_subsets_up_to=12, samples=20, torn_writes=12, crashes=sys.maxsize)
-_LONG_STATES: Final = 900
+_LONG_STATES: Final = int(os.environ.get("CRASH_STATES", "1500"))
+"""Of each plan; 1500 take ten minutes for all plans where nothing else runs."""
+_FORGETFUL_PLAN: Final = "push-one-layer"
+_FORGETFUL_STATES: Final = 40
 _WORKERS: Final = 2
 _STATES_AT_ONCE: Final = 64
 _TOTALS: Final = ("operations", "states", "distinct", "classes", "examined", "broken")
@@ -115,6 +122,36 @@ def test_f2_f3_f4_a_power_cut_breaks_no_promise(
     assert not broken, f"{len(broken)} of {len(chosen)} states break a promise:\n" + "\n".join(broken[:5])
 
 
+@pytest.mark.parametrize("forgotten", ["names", "blobs", "log"])
+def test_a_forgotten_sync_is_noticed(
+    forgotten: str,
+    histories: Mapping[str, History],
+    workers: ProcessPoolExecutor,
+    scratch: Path,
+    rotating_seed: int,
+) -> None:
+    """The same record without the syncs of directories, of blobs or of SQLite's log: promises break."""
+    history = _without_syncs(histories[_FORGETFUL_PLAN], forgotten)
+    _, distinct = distinct_states(history, enumerate_states(history, _SHORT, rotating_seed))
+    chosen, _ = choose(history, distinct, _FORGETFUL_STATES, rotating_seed)
+    assert _examine(workers, history, chosen, _FORGETFUL_PLAN, rotating_seed, scratch)
+
+
+def _without_syncs(history: History, forgotten: str) -> History:
+    """Return the history of a registry that does not sync one kind of thing."""
+
+    def is_forgotten(operation: Operation) -> bool:
+        if isinstance(operation, SyncDirectory):
+            return forgotten == "names"
+        if not isinstance(operation, SyncFile):
+            return False
+        name = history.name_of(operation.node)
+        return name.endswith("-wal") if forgotten == "log" else forgotten == "blobs" and "." not in name
+
+    kept = [operation for operation in history.operations if not is_forgotten(operation)]
+    return History(kept, _FORGETFUL_PLAN)
+
+
 @pytest.mark.long
 def test_f2_f3_f4_many_power_cuts_break_no_promise(
     histories: Mapping[str, History],
@@ -143,4 +180,5 @@ def test_f2_f3_f4_many_power_cuts_break_no_promise(
             }
             assert not broken, "\n".join(broken[:5])
     totals = {key: sum(fact[key] for fact in facts.values()) for key in _TOTALS}
-    write_evidence("crash-states", {"totals": totals, "plans": facts}, run)
+    sides = {"most_per_plan": _LONG_STATES, "workers": _WORKERS}
+    write_evidence("crash-states", {**sides, "totals": totals, "plans": facts}, run)

@@ -47,6 +47,7 @@ _FORGETFUL_PLAN: Final = "push-one-layer"
 _FORGETFUL_STATES: Final = 40
 _WORKERS: Final = 2
 _STATES_AT_ONCE: Final = 64
+_COVERS: Final = ("src/entrepot", "tests/faults/crashstates", "tests/faults/images.py")
 _TOTALS: Final = ("operations", "states", "distinct", "classes", "examined", "broken")
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - states are written below a directory of our own in it
 
@@ -181,4 +182,4 @@ def test_f2_f3_f4_many_power_cuts_break_no_promise(
             assert not broken, "\n".join(broken[:5])
     totals = {key: sum(fact[key] for fact in facts.values()) for key in _TOTALS}
     sides = {"most_per_plan": _LONG_STATES, "workers": _WORKERS}
-    write_evidence("crash-states", {**sides, "totals": totals, "plans": facts}, run)
+    write_evidence("crash-states", {**sides, "totals": totals, "plans": facts}, run, covers=_COVERS)

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.bootstrap import open_stores
 from entrepot.kernel.errors import EntrepotError
-from entrepot.settings import metadata_path
+from entrepot.registry.journal import ENTRY_KINDS
+from entrepot.registry.journal_reader import JournalReader, find_incarnations
+from entrepot.settings import metadata_path, storage_root
 from tests.faults.crashstates.performing import STEP, finish_upload, perform, registry_on, settings_for
 from tests.faults.crashstates.plans import PushBlob, build_plan
 from tests.faults.crashstates.recorder import DATA
@@ -85,6 +88,7 @@ async def examine(data: Path, plan: Plan, marks: list[bytes]) -> None:
     told = [msgspec.json.decode(mark, type=Acknowledgement) for mark in marks]
     done = sum(one.what == STEP for one in told)
     async with registry_on(data) as client:
+        await _check_journal(data, plan, done)
         before = plan.truth(done)
         after = plan.truth(min(done + 1, len(plan.steps)))
         observed = await _observe(client, before)
@@ -133,6 +137,25 @@ async def _observe(client: AsgiClient, paths: Truth) -> Truth:
         assert reply.status in {200, 404}, f"I1 or I3: {path} answers {reply.status} {reply.body!r}"
         truth[path] = reply.body if reply.status == 200 else None
     return truth
+
+
+async def _check_journal(data: Path, plan: Plan, done: int) -> None:
+    """I1 without a database: the store alone tells of what was answered, once, and at most of what was under way.
+
+    How many facts there are says it: each has a number of its own, and none is written before its commit.
+    """
+    blobs = FilesystemBlobStore(storage_root(settings_for(data)), min_free_bytes=0)
+    damage: list[str] = []
+    lines = [
+        line
+        for incarnation in await find_incarnations(blobs)
+        async for line in JournalReader(blobs, incarnation, lambda *what: damage.append(str(what))).facts()
+    ]
+    await blobs.aclose()
+    found = sum(line.kind in ENTRY_KINDS for line in lines)
+    expected = {plan.facts(done), plan.facts(min(done + 1, len(plan.steps)))}
+    assert not damage, f"I3: journal {damage}"
+    assert found in expected, f"I1: the journal has {found} facts instead of {sorted(expected)}"
 
 
 async def _check_upload(client: AsgiClient, plan: Plan, done: int, told: list[Acknowledgement]) -> None:

@@ -6,12 +6,16 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 from entrepot.bootstrap import Dispatcher, open_stores
 from entrepot.processes.data_directory import prepare_run_directory
+from entrepot.registry.journal import Journal
 from entrepot.settings import Settings, load_settings
+from entrepot.workers import upkeep
 from tests.asgi.client import AsgiClient, AsgiReply
 from tests.asgi.lifespan import running_lifespan
-from tests.faults.crashstates.plans import Checkpoint, Delete, PushBlob, PutManifest, Step
+from tests.faults.crashstates.plans import Checkpoint, Compact, Delete, PushBlob, PutManifest, Step
 from tests.faults.pushing import Acknowledgement
 
 if TYPE_CHECKING:
@@ -64,7 +68,18 @@ async def perform(
         case Checkpoint():
             async with open_stores(settings_for(data)) as stores:
                 await stores.metadata.maintain()
+        case Compact():
+            await _compact(data)
     tell(Acknowledgement(STEP, ""))
+
+
+async def _compact(data: Path) -> None:
+    """Run the duty once, on facts that were recorded just now."""
+    async with open_stores(settings_for(data)) as stores:
+        journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
+            await upkeep.journal_duty(stores.metadata, journal).run()
 
 
 async def _push_blob(client: AsgiClient, step: PushBlob, tell: Callable[[Acknowledgement], None]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PLANS",
     "Checkpoint",
+    "Compact",
     "Delete",
     "Plan",
     "PushBlob",
@@ -78,7 +79,12 @@ class Checkpoint:
     """What the background worker does now and then: SQLite's log is copied into the database."""
 
 
-Step = PushBlob | PutManifest | Delete | Checkpoint
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """What the background worker does every five seconds: entries of the journal become a segment, and are removed."""
+
+
+Step = PushBlob | PutManifest | Delete | Checkpoint | Compact
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,14 @@ class Plan:
     name: str
     before: tuple[Step, ...]
     steps: tuple[Step, ...]
+
+    def facts(self, done: int) -> int:
+        """Return how many facts about tags and manifests the journal holds once `done` of the steps were answered."""
+        performed = (*self.before, *self.steps[:done])
+        return sum(
+            isinstance(step, PutManifest) or (isinstance(step, Delete) and "/manifests/" in step.path)
+            for step in performed
+        )
 
     def truth(self, done: int) -> Truth:
         """Return what can be read once `done` of the steps were answered, with every path of the whole plan."""
@@ -123,7 +137,7 @@ def build_plan(name: str, seed: int) -> Plan:
 def _paths(step: Step) -> tuple[str, ...]:
     if isinstance(step, PutManifest):
         return step.paths
-    return () if isinstance(step, Checkpoint) else (step.path,)
+    return () if isinstance(step, Checkpoint | Compact) else (step.path,)
 
 
 def _push(image: Image) -> list[Step]:
@@ -160,13 +174,15 @@ def _deleting(shape: Callable[[int, str], Image]) -> Callable[[int], tuple[list[
 
 
 def _churn(seed: int) -> tuple[list[Step], list[Step]]:
-    """Checkpoints between pushes and deletes: the log is begun anew over frames of its earlier life."""
+    """The background worker's duties between pushes and deletes: SQLite's log is begun anew over older frames."""
     first, second = (one_layer_image(seed + number, f"crash/{number}") for number in (1, 2))
     steps: Sequence[Step] = (
         *_push(first),
         Checkpoint(),
+        Compact(),
         *_delete(first)[:2],
         *_push(second),
+        Compact(),
         Checkpoint(),
         *_delete(second)[:1],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -12,6 +13,8 @@ from tests.soak.connection import Connection, FailedRequestError, Record, Stoppe
 from tests.soak.repository import Repository
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.blackbox.material.images import Image
 
 __all__ = ["MIX", "SoakClient"]
@@ -50,6 +53,7 @@ class SoakClient(threading.Thread):
     ) -> None:
         super().__init__(name=f"soak-client-{number}", daemon=True)
         self.record = Record()
+        self.has_done_everything = threading.Event()
         self._number = number
         self._chance = random.Random(f"{seed}/{number}")
         self._connection = Connection(port, requests_per_second, stop, self.record)
@@ -67,15 +71,29 @@ class SoakClient(threading.Thread):
     def run(self) -> None:
         """Act until stopped; what fails is in the record, and the client goes on."""
         names, weights = list(MIX), list(MIX.values())
-        while True:
-            try:
+        try:
+            self._attempt(self._do_everything_once)
+            self.has_done_everything.set()
+            while True:
                 (action,) = self._chance.choices(names, weights)
-                self._act(action, self._chance.choice(self._repositories))
-            except FailedRequestError:
-                continue
-            except StoppedError:
-                self._connection.close()
-                return
+                repository = self._chance.choice(self._repositories)
+                self._attempt(lambda action=action, repository=repository: self._act(action, repository))  # type: ignore[misc]  # mypy can't infer a default
+        except StoppedError:
+            self._connection.close()
+
+    @staticmethod
+    def _attempt(action: Callable[[], None]) -> None:
+        with contextlib.suppress(FailedRequestError):  # it is in the record
+            action()
+
+    def _do_everything_once(self) -> None:
+        """However short the run is, nothing is left out."""
+        first, second, *_ = self._repositories
+        for number, image in enumerate(self._pool[:4]):
+            first.push(image, f"t-{number}", self._chance, None)
+        second.push(self._pool[0], "t-0", self._chance, first.name)
+        for action in MIX:
+            self._act(action, first)
 
     def _act(self, action: str, repository: Repository) -> None:
         if action == "push" or len(repository.images) < 3 or not repository.tags:

@@ -53,7 +53,6 @@ def test_it_is_refused_migrated_and_whole(thawed: Thawed, tmp_path: Path) -> Non
         assert f"from version {thawed.schema} to {_NEWEST}" in migrated.stdout
         copies = list((thawed.data / "backups").glob(f"entrepot-schema-{thawed.schema:04d}-*.db"))
         assert len(copies) == (1 if thawed.url.startswith("sqlite") else 0)
-    assert _migrate(registry, "--check").returncode == 0
     registry.start()
     try:
         registry.wait_until_ready()

@@ -55,9 +55,14 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 class Expectations(msgspec.Struct):
-    """What the version that made the directory answered last, repository by repository."""
+    """What the version that made the directory answered last, repository by repository.
+
+    `commit` tells a reader which version that was; by the git object ids `source` and `lock` it is found again.
+    """
 
     commit: str
+    source: str
+    lock: str
     engine: str
     tags: dict[str, dict[str, Manifest]] = msgspec.field(default_factory=dict[str, dict[str, Manifest]])
     manifests: dict[str, list[Manifest]] = msgspec.field(default_factory=dict[str, list[Manifest]])

@@ -32,7 +32,7 @@ from tests.drivers.metadata.raw_database import RawDatabase
 from tests.drivers.postgres_server import PostgresServer
 from tests.upgrade.content import APPLICATION, Expectations, Upload, bytes_of, push_everything
 from tests.upgrade.frozen_data import FROZEN
-from tests.upgrade.old_program import ROOT, OldEntrepot, check_out
+from tests.upgrade.old_program import ROOT, OldCode, OldEntrepot, check_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,13 +64,14 @@ print(json.dumps({"schema": load_migrations()[-1].version, "statements": stateme
 
 def main(name: str, commit: str = "HEAD") -> None:
     """Freeze `commit` as tests/upgrade/frozen/`name`."""
+    code = OldCode.of_commit(commit)
     resolved = subprocess.run(
         ["git", "-C", str(ROOT), "rev-parse", commit], capture_output=True, text=True, check=True
     ).stdout.strip()
     target = FROZEN / name
     target.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="entrepot-freeze-") as scratch:
-        source = check_out(resolved, Path(scratch) / "program")
+        source = check_out(code, Path(scratch) / "program")
         listed = subprocess.run(
             [sys.executable, "-P", "-c", _STATEMENTS],
             env={"PYTHONPATH": str(source)},
@@ -81,14 +82,15 @@ def main(name: str, commit: str = "HEAD") -> None:
         for engine in ("sqlite", "postgresql"):
             directory = Path(scratch) / engine
             directory.mkdir()
-            _freeze(engine, source, resolved, directory, target)
+            expectations = Expectations(resolved, code.source, code.lock, engine)
+            _freeze(expectations, source, directory, target)
     for path in sorted(target.iterdir()):
         assert path.stat().st_size < _MOST_BYTES, f"{path} is too large to be kept for ever"
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes")  # noqa: T201 - tells the person who called it
 
 
-def _freeze(engine: str, source: Path, commit: str, directory: Path, target: Path) -> None:
-    expectations = Expectations(commit=commit, engine=engine)
+def _freeze(expectations: Expectations, source: Path, directory: Path, target: Path) -> None:
+    engine = expectations.engine
     settings: dict[str, dict[str, Any]] = {"storage": {"min_free_bytes": 0}}
     with tempfile.TemporaryDirectory(prefix="entrepot-pg-") as server_directory:
         postgres = PostgresServer.of_this_session(Path(server_directory)) if engine == "postgresql" else None

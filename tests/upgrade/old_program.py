@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,34 +13,48 @@ from tests.running.entrepot import RunningEntrepot
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HistoryMissingError", "OldEntrepot", "check_out"]
+__all__ = ["HistoryMissingError", "OldCode", "OldEntrepot", "check_out"]
 
 ROOT: Final = Path(__file__).parents[2]
 _LOCK: Final = "requirements/runtime.txt"
 
 
 class HistoryMissingError(Exception):
-    """The commit isn't in this clone."""
+    """The version isn't in the history of this clone."""
 
 
-def check_out(commit: str, directory: Path) -> Path:
-    """Write the source of the product at `commit` below `directory` and return the folder to import it from.
+@dataclass(frozen=True, slots=True)
+class OldCode:
+    """A version, by the git object ids of its source and its lock: they outlive a rebase, the commit's id does not."""
+
+    source: str
+    lock: str
+
+    @classmethod
+    def of_commit(cls, commit: str) -> OldCode:
+        """Return the code of a commit.
+
+        Raises:
+            HistoryMissingError: there is no such commit here.
+        """
+        source, lock = (_git("rev-parse", f"{commit}:{path}").decode().strip() for path in ("src", _LOCK))
+        return cls(source, lock)
+
+
+def check_out(code: OldCode, directory: Path) -> Path:
+    """Write the source of a version below `directory` and return the folder to import it from.
 
     It runs in this environment, so what it depends on must be locked as it was then; else make an environment of its
-    own with the `scripts/create-venv` of that commit.
+    own with the `scripts/create-venv` of that version.
 
     Raises:
         HistoryMissingError: a shallow clone, or a source archive.
     """
-    archive = subprocess.run(
-        ["git", "-C", str(ROOT), "archive", commit, "src", _LOCK], capture_output=True, check=False
-    )
-    if archive.returncode != 0:
-        raise HistoryMissingError(archive.stderr.decode().strip())
+    archive = _git("archive", "--format=tar", "--prefix=src/", code.source)
     directory.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["tar", "-x", "-C", str(directory)], input=archive.stdout, check=True)
-    then, now = ((root / _LOCK).read_text() for root in (directory, ROOT))
-    assert then == now, f"{commit} was locked to other versions of its dependencies"
+    subprocess.run(["tar", "-x", "-C", str(directory)], input=archive, check=True)
+    now = (ROOT / _LOCK).read_bytes()
+    assert _git("cat-file", "blob", code.lock) == now, "it was locked to other versions of its dependencies"
     source = directory / "src"
     asked = "import entrepot; print(entrepot.__file__)"
     found = subprocess.run(
@@ -51,6 +66,13 @@ def check_out(commit: str, directory: Path) -> Path:
     )
     assert found.stdout.startswith(str(source)), found.stdout
     return source
+
+
+def _git(*arguments: str) -> bytes:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
+    if done.returncode != 0:
+        raise HistoryMissingError(done.stderr.decode().strip())
+    return done.stdout
 
 
 class OldEntrepot(RunningEntrepot):

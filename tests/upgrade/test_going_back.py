@@ -12,7 +12,7 @@ import pytest
 from entrepot.metadata.sql.schema import load_migrations
 from tests.running.entrepot import RunningEntrepot
 from tests.upgrade.frozen_data import frozen_names, frozen_statements, thaw
-from tests.upgrade.old_program import HistoryMissingError, OldEntrepot, check_out
+from tests.upgrade.old_program import HistoryMissingError, OldCode, OldEntrepot, check_out
 from tests.upgrade.pulling import push_again, require_pulls
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ def test_the_copy_put_back_is_served_by_the_older_program(name: str, tmp_path: P
     """All from before the migration is there, byte for byte; a push made after it is not, and can be repeated."""
     thawed = thaw(name, "sqlite", tmp_path, None)
     try:
-        source = check_out(thawed.expectations.commit, tmp_path / "old")
+        code = OldCode(thawed.expectations.source, thawed.expectations.lock)
+        source = check_out(code, tmp_path / "old")
     except HistoryMissingError as error:
-        pytest.fail(f"the commit of {name} is not here (git fetch --unshallow): {error}")
+        pytest.fail(f"{name} is not in the history here (git fetch --unshallow): {error}")
     head = RunningEntrepot(tmp_path / "head", settings=thawed.settings, data_directory=thawed.data)
     head.write_settings()
     command = [sys.executable, "-m", "entrepot", "migrate", "--config", str(head._settings_file)]

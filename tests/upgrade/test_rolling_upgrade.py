@@ -17,7 +17,7 @@ from tests.processes.running import wait_for
 from tests.running.entrepot import RunningEntrepot
 from tests.upgrade.content import Expectations, begin_upload, push_everything
 from tests.upgrade.frozen_data import FROZEN, frozen_names, frozen_statements
-from tests.upgrade.old_program import HistoryMissingError, OldEntrepot, check_out
+from tests.upgrade.old_program import HistoryMissingError, OldCode, OldEntrepot, check_out
 from tests.upgrade.pulling import finish_uploads, push_again, require_everything
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def old_source(frozen_name: str, tmp_path: Path) -> Path:
-    """Check the frozen version's commit out."""
-    commit = json.loads((FROZEN / frozen_name / "postgresql.json").read_bytes())["commit"]
+    """Take the frozen version out of the history."""
+    frozen = json.loads((FROZEN / frozen_name / "postgresql.json").read_bytes())
     try:
-        return check_out(commit, tmp_path / "old")
+        return check_out(OldCode(frozen["source"], frozen["lock"]), tmp_path / "old")
     except HistoryMissingError as error:
-        pytest.fail(f"the commit of {frozen_name} is not here (git fetch --unshallow): {error}")
+        pytest.fail(f"{frozen_name} is not in the history here (git fetch --unshallow): {error}")
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_two_versions_serve_one_database_while_it_is_migrated(
     try:
         old.start()
         old.wait_until_ready()
-        expected = Expectations(commit="", engine="postgresql")
+        expected = Expectations(commit="", source="", lock="", engine="postgresql")
         push_everything(old.host, expected, tmp_path)
         new.write_settings()
         with _SteadyPushes(old) as pushes:

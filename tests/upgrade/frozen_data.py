@@ -14,7 +14,16 @@ from tests.upgrade.content import Expectations
 if TYPE_CHECKING:
     from tests.drivers.postgres_server import PostgresServer
 
-__all__ = ["FROZEN", "FrozenStatements", "Thawed", "frozen_names", "frozen_statements", "thaw"]
+__all__ = [
+    "FROZEN",
+    "FrozenStatements",
+    "Thawed",
+    "compatible_names",
+    "frozen_names",
+    "frozen_statements",
+    "schema_of",
+    "thaw",
+]
 
 FROZEN: Final = Path(__file__).parent / "frozen"
 
@@ -49,6 +58,16 @@ def frozen_names() -> list[str]:
     return sorted(path.name for path in FROZEN.iterdir() if path.is_dir())
 
 
+def compatible_names() -> list[str]:
+    """Return the frozen versions whose program may still run beside the head: those that keep their statements."""
+    return [name for name in frozen_names() if (FROZEN / name / "statements.json").exists()]
+
+
+def schema_of(name: str) -> int:
+    """Return the version of the schema that a frozen directory has."""
+    return int(name.partition("-")[0])
+
+
 def frozen_statements(name: str) -> FrozenStatements:
     """Return the statements of one version."""
     return msgspec.json.decode((FROZEN / name / "statements.json").read_bytes(), type=FrozenStatements)
@@ -66,4 +85,4 @@ def thaw(name: str, engine: str, directory: Path, postgres: PostgresServer | Non
         url = postgres.create_database()
         postgres.run_script(url, dump)
         dump.unlink()
-    return Thawed(data, url, frozen_statements(name).schema, expectations)
+    return Thawed(data, url, schema_of(name), expectations)

@@ -11,7 +11,7 @@ import pytest
 
 from entrepot.metadata.sql.schema import load_migrations
 from tests.running.entrepot import RunningEntrepot
-from tests.upgrade.frozen_data import frozen_names, frozen_statements, thaw
+from tests.upgrade.frozen_data import frozen_names, schema_of, thaw
 from tests.upgrade.old_program import HistoryMissingError, OldCode, OldEntrepot, check_out
 from tests.upgrade.pulling import push_again, require_pulls
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long
 
-_OLDER = [name for name in frozen_names() if frozen_statements(name).schema < load_migrations()[-1].version]
+_OLDER = [name for name in frozen_names() if schema_of(name) < load_migrations()[-1].version]
 
 
 @pytest.mark.parametrize("name", _OLDER)

@@ -17,7 +17,7 @@ import pytest
 from entrepot.metadata.sql.migrate import apply_migrations, migrate
 from entrepot.metadata.sql.schema import load_migrations
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
-from tests.upgrade.frozen_data import frozen_names, frozen_statements
+from tests.upgrade.frozen_data import compatible_names, frozen_statements
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ _CHECKS: Final = """
 """
 
 
-@pytest.mark.parametrize("name", frozen_names())
+@pytest.mark.parametrize("name", compatible_names())
 async def test_sqlite_takes_every_statement_of_an_older_program(name: str, tmp_path: Path) -> None:
     """Each one is prepared on the schema of the head, with the parameters that program gives it."""
     url = f"sqlite://{tmp_path}/metadata.db"
@@ -77,7 +77,7 @@ async def migrated(migrated_url: str) -> AsyncIterator[Connection]:
     await connection.close()
 
 
-@pytest.mark.parametrize("name", frozen_names())
+@pytest.mark.parametrize("name", compatible_names())
 async def test_postgresql_takes_every_statement_of_an_older_program(name: str, migrated: Connection) -> None:
     """The same on the other engine, which also checks the types of parameters and results."""
     faults: list[str] = []
@@ -93,7 +93,7 @@ async def test_postgresql_takes_every_statement_of_an_older_program(name: str, m
     assert faults == []
 
 
-@pytest.mark.parametrize("name", frozen_names())
+@pytest.mark.parametrize("name", compatible_names())
 async def test_migrations_only_add_what_an_older_program_may_leave_out(
     name: str, migrated: Connection, empty_postgres_url: str
 ) -> None:

@@ -60,6 +60,8 @@ _KEPT_TABLES: Final = (
     "rows.links", "rows.manifests", "rows.manifest_references", "rows.blobs", "rows.tags", "rows.facts",
     "rows.tag_history",
 )  # fmt: skip
+_COURSE: Final = 12
+"""About so many samples are kept in the evidence."""
 _MOST_BYTES_PER_ROW: Final = 1400
 _MOST_GROWTH_PER_ROW: Final = 1.25
 
@@ -111,7 +113,7 @@ def test_ten_seconds_of_mixed_load_without_a_failed_request(
     assert run.failures == []
     assert run.log_errors == []
     assert run.requests > 300
-    _require_only_what_lives(run)
+    assert _rows_too_many(run) == []
     operations = {operation for client in run.clients for operation, _ in client.record.latencies}
     assert {"blob.mount", "tag.delete", "manifest.delete", "blob.delete", "upload.cancel"} <= operations
 
@@ -128,15 +130,25 @@ def test_an_hour_of_mixed_load_without_a_failed_request_and_without_growth_i12(
 
     warm_up = min(_MOST_WARM_UP_SECONDS, seconds * _WARM_UP_SHARE)
     verdicts = judge(run.sampler.samples, warm_up, _BOUNDS)
-    path = write_evidence("soak", _findings(run, rate, warm_up, verdicts), long_run, covers=_COVERS)
+    faults = _faults(run, rate * seconds, warm_up, verdicts)
+    findings = {"passed": not faults, "faults": faults, **_findings(run, rate, warm_up, verdicts)}
+    path = write_evidence("soak", findings, long_run, covers=_COVERS)
     with capsys.disabled():
         print(f"\n{path.read_text(encoding='utf-8')}")  # noqa: T201 - an hour's result is worth reading
-    assert run.failures == []
-    assert run.log_errors == []
-    assert run.requests > 0.9 * rate * seconds, "the stated rate was not kept"
-    assert [verdict for verdict in verdicts if not verdict.holds] == []
-    _require_only_what_lives(run)
-    _require_a_database_as_large_as_its_rows(run, warm_up)
+    assert faults == []
+
+
+def _faults(run: _Run, wanted: float, warm_up_seconds: float, verdicts: Sequence[Verdict]) -> list[str]:
+    """Look at everything before anything is said, so that one fault doesn't hide the others from the evidence."""
+    faults = [*run.failures, *run.log_errors]
+    if run.requests <= 0.9 * wanted:
+        faults.append(f"the stated rate was not kept: {run.requests} requests in place of {wanted:.0f}")
+    faults += [
+        f"{verdict.name} grew by {verdict.growth:.0f} and reached {verdict.highest:.0f}"
+        for verdict in verdicts
+        if not verdict.holds
+    ]
+    return faults + _rows_too_many(run) + _database_too_large(run, warm_up_seconds)
 
 
 def _soak(product: RunningEntrepot, seconds: float, rate: float, sample_every: float, seed: int) -> _Run:
@@ -161,23 +173,26 @@ def _soak(product: RunningEntrepot, seconds: float, rate: float, sample_every: f
     return _Run(sampler, clients, time.monotonic() - began_at, errors[:20])
 
 
-def _require_only_what_lives(run: _Run) -> None:
+def _rows_too_many(run: _Run) -> list[str]:
     """The database holds links, manifests, tags and sessions of what the clients have, and no more of them."""
     counted = [sample for sample in run.sampler.samples if "rows.links" in sample]
-    for name, most_per_client in _MOST_LIVE_ROWS.items():
-        highest = max(sample[name] for sample in counted)
-        assert highest <= most_per_client * _CLIENTS, f"{name}: {highest}"
+    highest = {name: max(sample[name] for sample in counted) for name in _MOST_LIVE_ROWS}
+    return [
+        f"{name}: {highest[name]:.0f} in place of {most * _CLIENTS} at most"
+        for name, most in _MOST_LIVE_ROWS.items()
+        if highest[name] > most * _CLIENTS
+    ]
 
 
-def _require_a_database_as_large_as_its_rows(run: _Run, warm_up_seconds: float) -> None:
+def _database_too_large(run: _Run, warm_up_seconds: float) -> list[str]:
     """Facts and history are kept for ever today, so the file grows with them, but with nothing else."""
     per_row = [
         sample["database_bytes"] / sum(sample[name] for name in _KEPT_TABLES)
         for sample in run.sampler.samples
         if "rows.links" in sample and sample["seconds"] >= warm_up_seconds
     ]
-    assert max(per_row) <= _MOST_BYTES_PER_ROW
-    assert per_row[-1] <= per_row[0] * _MOST_GROWTH_PER_ROW, per_row
+    fits = max(per_row) <= _MOST_BYTES_PER_ROW and per_row[-1] <= per_row[0] * _MOST_GROWTH_PER_ROW
+    return [] if fits else [f"bytes of the database per row: from {per_row[0]:.0f} to {per_row[-1]:.0f}"]
 
 
 def _findings(run: _Run, rate: float, warm_up_seconds: float, verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -216,6 +231,8 @@ def _findings(run: _Run, rate: float, warm_up_seconds: float, verdicts: Sequence
         "rows_after_warm_up": next(s for s in counted if s["seconds"] >= warm_up_seconds),
         "rows_at_last": counted[-1],
         "samples": len(run.sampler.samples),
+        # A cache that fills bends, a leak is straight: the figures of start and end alone don't tell them apart.
+        "course": counted[:: max(1, len(counted) // _COURSE)],
     }
 
 

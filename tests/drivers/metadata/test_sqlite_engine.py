@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.kernel.loop_allowance import LoopAllowance
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import StoredManifest
 from entrepot.metadata.sql import sqlite as sqlite_engine
 from entrepot.metadata.sql import sqlite_writer
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.sqlite import SqliteMetadata
-from entrepot.metadata.sql.sqlite_reader import LoopAllowance
 from tests.drivers.metadata.child import Child, push_unit
 from tests.drivers.metadata.material import REPOSITORY, TAG, fact, push_manifest
 

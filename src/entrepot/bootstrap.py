@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from entrepot.auth.loopback import EveryoneAuthorizer, LoopbackAuthorizer
 from entrepot.auth.modes import Modes, with_modes
+from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
 from entrepot.distribution_api.application import DistributionApplication
@@ -47,7 +48,15 @@ from entrepot.registry.staging import StagingPipeline
 from entrepot.registry.upload_expiry import UploadExpiry
 from entrepot.registry.uploads import UploadParts, Uploads
 from entrepot.services import Services
-from entrepot.settings import Settings, metadata_path, metadata_url, storage_root, uses_postgresql
+from entrepot.settings import (
+    DirectoryAddress,
+    Settings,
+    metadata_path,
+    metadata_url,
+    parse_store_address,
+    storage_root,
+    uses_postgresql,
+)
 from entrepot.workers.housekeeping import expiry_duty, orphan_duty
 from entrepot.workers.upkeep import checkpoint_duty, gauge_duty, journal_duty
 from entrepot.workers.worker import Duty, Worker
@@ -60,6 +69,7 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.blobstore.s3.options import S3Options
     from entrepot.distribution_api.asgi import ASGIApplication, Receive, Scope, Send
+    from entrepot.lifecycle.recovery import BlobRecovery
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = [
@@ -70,6 +80,7 @@ __all__ = [
     "build_health_probes",
     "build_http_application",
     "build_services",
+    "open_recovery",
     "open_services",
     "open_stores",
     "prepare_metadata",
@@ -187,6 +198,7 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
     leases = SessionLeases(metadata, owner, int(settings.uploads.lease_seconds))
     await leases.release_dead()
     journal = Journal(blobs, await metadata.instance.incarnation())
+    metrics = _build_metrics()
     uploads = Uploads(
         UploadParts(
             metadata=metadata,
@@ -195,7 +207,7 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
             leases=leases,
             waiting=RunningDigests(),
             pipeline=StagingPipeline(hashing, settings.uploads.write_step_bytes),
-            publication=BlobPublication(metadata, blobs, hashing),
+            publication=BlobPublication(metadata, blobs, hashing, metrics.blobs_healed.inc),
             session_ttl_seconds=settings.uploads.session_ttl_seconds,
             advised_chunk_bytes=_advised_chunk_bytes(settings),
         )
@@ -217,7 +229,7 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
         blobs=Blobs(metadata, blobs, ContentCache(settings.cache.small_blob_bytes), redirect=redirect),
         uploads=uploads,
         mounts=Mounts(metadata),
-        metrics=_build_metrics(),
+        metrics=metrics,
     )
 
 
@@ -304,11 +316,12 @@ def build_background_worker(settings: Settings) -> Worker:
             gauge_duty(stores.metadata, stores.blobs, metrics),
             journal_duty(stores.metadata, journal),
         )
+        scrubbing = await _scrub_duties(settings, stores, metrics, stack)
         # Who closes the registry to writes, to move or to examine it, wants to find tomorrow what is there today.
         return (
-            kept_up
+            (*kept_up, *scrubbing)
             if settings.registry.read_only
-            else (*kept_up, *_clearing_duties(settings, stores, metrics))
+            else (*kept_up, *scrubbing, *_clearing_duties(settings, stores, metrics))
         )
 
     return Worker(open_duties, stack.aclose)
@@ -322,6 +335,55 @@ def _clearing_duties(settings: Settings, stores: Stores, metrics: Metrics) -> tu
         expiry_duty(UploadExpiry(metadata, StagedUploads(metadata, blobs)), metrics),
         orphan_duty(OrphanSweep(metadata, blobs, options), metadata, metrics),
     )
+
+
+async def _scrub_duties(
+    settings: Settings, stores: Stores, metrics: Metrics, stack: contextlib.AsyncExitStack
+) -> tuple[Duty, ...]:
+    """Return the duty of the scheduled verification; what it needs is closed with `stack`."""
+    from entrepot.workers.scrubbing import ScrubPlan, open_scrub_duty  # noqa: PLC0415  # one process needs it
+
+    chosen = settings.verify
+    if chosen.period_seconds == 0:
+        return ()
+    sources: tuple[BlobRecovery, ...] = ()
+    if chosen.heal_from:
+        try:
+            sources = (await stack.enter_async_context(open_recovery(settings, chosen.heal_from)),)
+        except (
+            StorageUnavailableError
+        ) as error:  # the registry works without it, and so does the verification
+            _log.warning("heal.source.missing", source=chosen.heal_from, reason=str(error))
+    # A registry that is closed to writes is examined and left as it is.
+    repairs = chosen.quarantine and not settings.registry.read_only
+    plan = ScrubPlan(chosen.period_seconds, chosen.rate_bytes_per_second, repairs, sources)
+    duty = open_scrub_duty(stores.metadata, stores.blobs, metrics, plan)
+    return (await stack.enter_async_context(duty),)
+
+
+@contextlib.asynccontextmanager
+async def open_recovery(settings: Settings, address: str) -> AsyncIterator[BlobRecovery]:
+    """Open another blob store to take sound bytes from; a bucket with the endpoint and key of `storage.s3`.
+
+    Raises:
+        ValueError: `address` is none.
+        BlobStoreError: there is no such store.
+    """
+    from entrepot.lifecycle.recovery import StoreRecovery  # noqa: PLC0415  # no process that serves needs it
+
+    parsed = parse_store_address(address)
+    if isinstance(parsed, DirectoryAddress):
+        store: BlobStore = FilesystemBlobStore(parsed.path)
+        if not await asyncio.to_thread(parsed.path.is_dir):
+            raise StorageUnavailableError(f"there is no directory {parsed.path}")
+    else:
+        from entrepot.blobstore.s3.store import S3BlobStore  # noqa: PLC0415  # loads the SDK; only where it is used
+
+        store = S3BlobStore(replace(s3_options(settings), bucket=parsed.bucket, prefix=parsed.prefix))
+    try:
+        yield StoreRecovery(address, store)
+    finally:
+        await store.aclose()
 
 
 @dataclass(frozen=True, slots=True)

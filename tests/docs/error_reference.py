@@ -20,6 +20,10 @@ from tests.docs.tables import render_table
 __all__ = ["error_classes", "outcome_of", "render_error_classes", "render_start_refusals"]
 
 _ELSEWHERE: Final = {
+    "LifecycleError": "exit code 3 of `entrepot verify`",
+    "MassDamageError": "exit code 3 of `entrepot verify`",
+    "ScrubBusyError": "exit code 3 of `entrepot verify`",
+    "ScrubLostError": "exit code 3 of `entrepot verify`",
     "SettingsError": "exit code 2 of every command",
     "StartRefusedError": "exit code of `entrepot serve`",
     "CommandError": "exit code of the command",

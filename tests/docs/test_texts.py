@@ -14,6 +14,7 @@ _TRANSLATIONS: Final = (
     ("docs/operations/guide.md", "docs/operations/guide.zh-CN.md"),
     ("docs/operations/runbook.md", "docs/operations/runbook.zh-CN.md"),
     ("docs/article.md", "docs/article.zh-CN.md"),
+    ("docs/how-to/verify.md", "docs/how-to/verify.zh-CN.md"),
 )
 _MACHINE_PATH: Final = re.compile(r"(?<![\w./~-])/(?:work|root|home|Users|tmp|workspace)/")
 _RECORD_HEADINGS: Final = ["Context", "Decision", "Consequences"]

@@ -21,6 +21,7 @@ __all__ = [
     "BlobWriter",
     "Capacity",
     "LocalPaths",
+    "LocalSizes",
     "MultipartUploads",
     "Presigner",
     "StoredObject",
@@ -230,6 +231,19 @@ class LocalPaths(Protocol):
 
     def local_path(self, key: str) -> Path:
         """Return where the object lies; no check that it does."""
+        ...
+
+
+@runtime_checkable
+class LocalSizes(Protocol):
+    """A driver that can tell the size of an object within microseconds."""
+
+    async def glance(self, key: str) -> int:
+        """Return what :meth:`BlobStore.stat` would, but as the directory tells it: it may not be possible to open it.
+
+        Raises:
+            ObjectNotFoundError: when there is none.
+        """
         ...
 
 

@@ -23,7 +23,7 @@ from entrepot.kernel.errors import EntrepotError
 from entrepot.observability.logging import get_request_logger
 from entrepot.observability.request_ids import RequestIds, bind_request_id, unbind_request_id
 from entrepot.oci.error_codes import ErrorCode
-from entrepot.registry.errors import ContentDamagedError
+from entrepot.registry.errors import BlobLostError, ContentDamagedError
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
@@ -125,7 +125,7 @@ class DistributionApplication:
         refusals = self._refusals.get(type(error))
         if refusals is not None:
             refusals.inc()
-        elif status >= 500:
+        elif status >= 500 or isinstance(error, BlobLostError):
             self._count_damage(error)
             _log.error("request.failed", operation=operation, reason=str(error), error=type(error).__name__)
 
@@ -135,7 +135,7 @@ class DistributionApplication:
             _log.error("response.broken", operation=operation, reason=str(error), error=type(error).__name__)
 
     def _count_damage(self, error: EntrepotError) -> None:
-        if isinstance(error, ContentDamagedError):
+        if isinstance(error, ContentDamagedError | BlobLostError):
             self._services.metrics.damaged_content.inc()
 
     def _record(

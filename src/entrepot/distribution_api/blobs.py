@@ -27,7 +27,8 @@ _ATTACHMENT: Final[Header] = (b"content-disposition", b"attachment")
 
 async def pull_blob(services: Services, request: Request, grant: Grant[Pull], reference: str) -> Response:
     """GET or HEAD a blob by digest; GET also a part of it."""
-    blob = await services.blobs.find(grant, Digest.parse(reference))
+    find = services.blobs.describe if request.method == "HEAD" else services.blobs.find
+    blob = await find(grant, Digest.parse(reference))
     digest = str(blob.digest).encode("ascii")
     tag = entity_tag(digest)
     named: tuple[Header, ...] = ((b"docker-content-digest", digest), (b"etag", tag))

@@ -18,7 +18,7 @@ __all__ = ["Failpoint", "UnknownFailpointError", "arm_failpoints", "reach"]
 
 
 class Failpoint(StrEnum):
-    """Every place of a push, delete or migration where a crash is interesting, in the order in which it passes them."""
+    """Every place where a crash is interesting: of a push or delete, a repair, a migration, in the order of passing."""
 
     SESSION_CREATED = "session.created"
     SESSION_LEASED = "session.leased"
@@ -38,6 +38,13 @@ class Failpoint(StrEnum):
     MANIFEST_COMMITTED = "manifest.committed"
     DELETE_COMMITTED = "delete.committed"
     JOURNAL_WRITTEN = "journal.written"
+    BLOB_REPOINTED = "blob.repointed"
+    HEAL_STAGED = "heal.staged"
+    HEAL_COMMITTED = "heal.committed"
+    QUARANTINE_COMMITTED = "quarantine.committed"
+    MANIFEST_COPY_DROPPED = "manifest.copy.dropped"
+    MANIFEST_COPY_STORED = "manifest.copy.stored"
+    SCRUB_RECORDED = "scrub.recorded"
     UNIT_BEFORE_COMMIT = "unit.before.commit"
     UNIT_AFTER_COMMIT = "unit.after.commit"
     MIGRATION_COPIED = "migration.copied"

@@ -25,13 +25,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class InventoryBlob:
-    """A blob's row, whatever its state."""
+    """A blob's row, whatever its state.
+
+    Attributes:
+        quarantined: whether a verification set it aside; its state is `trash` then.
+    """
 
     id: int
     digest: Digest
     size_bytes: int
     state: BlobState
     storage_key: str
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ class ManifestWriterRows(Protocol):
     """Manifests within a unit."""
 
     async def put(self, manifest: NewManifest) -> bool:
-        """Insert the manifest with its references, or revive it when it was condemned.
+        """Insert the manifest with its references, or revive it when it was condemned or set aside as damaged.
 
-        Returns whether it can be pulled only since then. It can't be condemned by others until the unit ends.
+        Returns whether it can be pulled only since then. It can't be condemned by others until the unit ends. Damaged
+        bytes under its digest are replaced by those of a manifest that comes with a fresh copy.
         """
         ...
 
@@ -31,7 +32,9 @@ class ManifestWriterRows(Protocol):
         ...
 
     async def hold(self, repository_id: int, digest: Digest) -> int | None:
-        """Keep everybody from a live manifest until the unit ends, and return its number; `None` without one.
+        """Keep everybody from a manifest until the unit ends, and return its number; `None` without one.
+
+        One that was set aside as damaged is there, too: it can't be pulled, but somebody may want to be rid of it.
 
         What a later statement of the unit finds to refer to the manifest is all there is.
         """
@@ -40,8 +43,11 @@ class ManifestWriterRows(Protocol):
     async def condemn(self, manifest_id: int) -> None:
         """Make a manifest that the unit holds invisible; a later push revives it."""
 
-    async def body_key(self, digest: Digest) -> str | None:
-        """Return the storage key of a copy of these manifest bytes, when some repository already has them."""
+    async def body_key(self, digest: Digest, body: bytes) -> str | None:
+        """Return the storage key of a copy of these manifest bytes, when some repository already has them.
+
+        `body` hashes to `digest`. Other bytes under that digest are damaged ones, and count as none.
+        """
         ...
 
 

@@ -124,7 +124,11 @@ class ImageReference:
 
 @dataclass(frozen=True, slots=True)
 class NewManifest:
-    """A manifest whose bytes are durable under `storage_key`."""
+    """A manifest whose bytes are durable under `storage_key`.
+
+    Attributes:
+        fresh_copy: whether the bytes were stored for this very manifest, since no sound ones were known.
+    """
 
     repository_id: int
     digest: Digest
@@ -137,6 +141,7 @@ class NewManifest:
     annotations_json: bytes
     references: tuple[ImageReference, ...]
     creator: str
+    fresh_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UploadProgress,
         UploadSession,
     )
+    from entrepot.metadata.verification import QuarantineRows, VerificationReader
     from entrepot.oci.digest import Digest
 
 __all__ = [
@@ -370,6 +371,11 @@ class Transaction(Protocol):
         """Book-keeping of journal compaction."""
         ...
 
+    @property
+    def quarantine(self) -> QuarantineRows:
+        """Damaged content, set aside."""
+        ...
+
 
 class Metadata(Protocol):
     """A metadata store of either engine. All methods may be called at the same time from many tasks."""
@@ -432,6 +438,11 @@ class Metadata(Protocol):
     @property
     def diagnosis(self) -> DiagnosisReader:
         """Facts for an operator's examination."""
+        ...
+
+    @property
+    def verification(self) -> VerificationReader:
+        """What a verification asks about single rows."""
         ...
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:

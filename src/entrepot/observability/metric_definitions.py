@@ -149,4 +149,46 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "counter",
         "Bytes that removing orphans set free.",
     ),
+    MetricDefinition(
+        "registry_blobs_healed_total",
+        "counter",
+        "Blobs whose bytes were lost, and that a push of the same content brought back. Look at the disk.",
+    ),
+    MetricDefinition(
+        "registry_scrub_running",
+        "gauge",
+        "1 while the scheduled verification is under way on this node, else 0.",
+        gauge_mode="livesum",
+    ),
+    MetricDefinition(
+        "registry_scrub_progress_ratio",
+        "gauge",
+        "How much of the blobs the pass under way has examined, from 0 to 1; of the last one when none is.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_scrub_last_completed_timestamp_seconds",
+        "gauge",
+        "When a scheduled verification last came to its end, in seconds since 1970; 0: never. Older than two periods "
+        "is an alarm.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_scrub_damaged",
+        "gauge",
+        "Damage left, as of the pass of the scheduled verification under way, or the last one, by kind. More than 0 is "
+        "an alarm: run entrepot verify.",
+        labels=("kind",),
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_scrub_objects_total",
+        "counter",
+        "Blobs, manifests, facts and objects that the scheduled verification looked at.",
+    ),
+    MetricDefinition(
+        "registry_scrub_bytes_total",
+        "counter",
+        "Bytes that the scheduled verification read and hashed.",
+    ),
 )

@@ -58,6 +58,13 @@ class Metrics:
     orphans_found: Counter
     orphans_removed: Counter
     orphans_removed_bytes: Counter
+    blobs_healed: Counter
+    scrub_running: Gauge
+    scrub_progress: Gauge
+    scrub_last_completed: Gauge
+    scrub_damaged: Gauge
+    scrub_objects: Counter
+    scrub_bytes: Counter
 
     def flush_requests(self) -> None:
         """Hand on what was counted of requests; whoever counts sees to it that this is called soon after."""
@@ -98,6 +105,13 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         orphans_found=cast("Counter", made["registry_orphans_found_total"]),
         orphans_removed=cast("Counter", made["registry_orphans_removed_total"]),
         orphans_removed_bytes=cast("Counter", made["registry_orphans_removed_bytes_total"]),
+        blobs_healed=cast("Counter", made["registry_blobs_healed_total"]),
+        scrub_running=cast("Gauge", made["registry_scrub_running"]),
+        scrub_progress=cast("Gauge", made["registry_scrub_progress_ratio"]),
+        scrub_last_completed=cast("Gauge", made["registry_scrub_last_completed_timestamp_seconds"]),
+        scrub_damaged=cast("Gauge", made["registry_scrub_damaged"]),
+        scrub_objects=cast("Counter", made["registry_scrub_objects_total"]),
+        scrub_bytes=cast("Counter", made["registry_scrub_bytes_total"]),
     )
 
 

@@ -49,6 +49,11 @@ COMMANDS: tuple[Command, ...] = (
         "Write a file with what somebody needs to help with this node, without secrets.",
     ),
     Command(
+        ("verify",),
+        "entrepot.ops.verify:verify",
+        "Prove that everything stored is what was pushed; set aside or heal what is not.",
+    ),
+    Command(
         ("version",),
         "entrepot.ops.version:show_version",
         "Show the versions of Entrepot and of what it runs on.",
@@ -56,7 +61,8 @@ COMMANDS: tuple[Command, ...] = (
 )
 _GROUPS = {"settings": "What the registry runs with."}
 _EPILOGUE = (
-    "Exit codes: 0 done, 1 a check failed, 2 settings or usage can't be used; serve has more, see its help."
+    "Exit codes: 0 done, 1 a check failed, 2 settings or usage can't be used; serve and verify have more, "
+    "see their help."
 )
 
 

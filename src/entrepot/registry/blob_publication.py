@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from entrepot.blobstore.errors import BlobStoreError
+from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.registry.errors import DigestMismatchError
 from entrepot.registry.facts import journalled_fact
@@ -27,11 +27,23 @@ __all__ = ["BlobPublication", "adopt_into", "link_into"]
 _log: Any = structlog.get_logger()
 
 
+def _unheard() -> None:
+    """Nobody listens."""
+
+
 class BlobPublication:
     """Turns staged bytes into a blob of a repository."""
 
-    def __init__(self, metadata: Metadata, blobs: BlobStore, hashing: HashingPool) -> None:
+    def __init__(
+        self,
+        metadata: Metadata,
+        blobs: BlobStore,
+        hashing: HashingPool,
+        on_healed: Callable[[], None] = _unheard,
+    ) -> None:
+        """Take the stores; `on_healed` is told when a push replaced bytes that were lost."""
         self._metadata = metadata
+        self._on_healed = on_healed
         self._blobs = blobs
         self._hashing = hashing
 
@@ -49,11 +61,41 @@ class BlobPublication:
         return await writer.publish(digest)
 
     async def commit(self, blob: NewBlob, unit: Callable[[Transaction], Awaitable[AdoptedBlob]]) -> None:
-        """Run the unit that adopts `blob`, and delete its bytes when another push of the same digest had won."""
+        """Run the unit that adopts `blob`; of its bytes and those of a push that had won before, one copy stays.
+
+        That is the winner's, unless it is not there any more or has another size: then what was pushed just now takes
+        its place (F12). Bytes of the right size are believed, as a pull believes them; a verification reads them.
+        """
         adopted = await self._metadata.write(unit)
         reach(Failpoint.BLOB_COMMITTED)
-        if adopted.storage_key != blob.storage_key:
+        if adopted.storage_key == blob.storage_key:
+            return
+        if await self._is_whole(adopted.storage_key, blob.size_bytes):
             await self._drop(blob.storage_key)
+        else:
+            await self._replace(adopted, blob)
+
+    async def _is_whole(self, storage_key: str, size_bytes: int) -> bool:
+        """Tell whether a copy has the right size; one of which that can't be told is left to whoever reads it."""
+        try:
+            return await self._blobs.stat(storage_key) == size_bytes
+        except ObjectNotFoundError:
+            return False
+        except BlobStoreError:
+            return True
+
+    async def _replace(self, adopted: AdoptedBlob, blob: NewBlob) -> None:
+        """Let the row name the new bytes, unless it was changed meanwhile, and delete the copy that is not named."""
+
+        async def unit(tx: Transaction) -> bool:
+            return await tx.quarantine.repoint_blob(adopted.id, adopted.storage_key, blob.storage_key)
+
+        repointed = await self._metadata.write(unit)
+        reach(Failpoint.BLOB_REPOINTED)
+        if repointed:
+            self._on_healed()
+            _log.warning("blob.healed", digest=str(blob.digest), source="a push")
+        await self._drop(adopted.storage_key if repointed else blob.storage_key)
 
     async def _drop(self, storage_key: str) -> None:
         """Delete a copy that lost; the push succeeded all the same, and the sweep of orphans finds what stays."""

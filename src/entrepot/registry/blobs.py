@@ -6,11 +6,16 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrepot.blobstore.driver import LocalPaths, Presigner
+from entrepot.blobstore.driver import LocalPaths, LocalSizes, Presigner
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.metadata.records import Missing, StoredBlob
 from entrepot.oci.digest import Digest
-from entrepot.registry.errors import BlobUnknownError, ContentDamagedError, RepositoryUnknownError
+from entrepot.registry.errors import (
+    BlobLostError,
+    BlobUnknownError,
+    ContentDamagedError,
+    RepositoryUnknownError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,6 +79,7 @@ class Blobs:
         self._cache = cache
         self._presigner = store if redirect and isinstance(store, Presigner) else None
         self._paths = store if isinstance(store, LocalPaths) else None
+        self._sizes = store if isinstance(store, LocalSizes) else None
 
     async def find(self, grant: Grant[Pull], digest: Digest) -> StoredBlob:
         """Return a blob of the granted repository.
@@ -87,6 +93,27 @@ class Blobs:
         if isinstance(found, Missing):
             raise BlobUnknownError(grant.repository, digest)
         return found
+
+    async def describe(self, grant: Grant[Pull], digest: Digest) -> StoredBlob:
+        """Return a blob whose bytes are there, as far as their number tells.
+
+        A client that pushes asks before it sends: told of bytes that are gone, it would leave them out, and no push
+        would ever heal what was lost. Only a store that can tell within microseconds is asked; an object store,
+        which keeps copies itself, is not.
+
+        Raises:
+            RepositoryUnknownError, BlobUnknownError: there is none, or only in other repositories (S3).
+            BlobLostError: its bytes are gone, or they are fewer or more than were pushed.
+        """
+        blob = await self.find(grant, digest)
+        if self._sizes is not None:
+            try:
+                size = await self._sizes.glance(blob.storage_key)
+            except ObjectNotFoundError as error:
+                raise BlobLostError(grant.repository, digest) from error
+            if size != blob.size_bytes:
+                raise BlobLostError(grant.repository, digest)
+        return blob
 
     async def open(self, blob: StoredBlob, part: ByteRange | None = None) -> BlobContent:
         """Choose how the bytes of a found blob, or of a part of it, are sent.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from entrepot.oci.names import RepositoryName
 
 __all__ = [
+    "BlobLostError",
     "BlobUnknownError",
     "ContentDamagedError",
     "ContentInUseError",
@@ -59,6 +60,10 @@ class BlobUnknownError(RegistryError):
         super().__init__(f"repository {repository} has no blob {digest}")
         self.repository = repository
         self.digest = digest
+
+
+class BlobLostError(BlobUnknownError):
+    """The repository has the blob, but its bytes are gone: a client that still has them may push them again."""
 
 
 class ContentDamagedError(RegistryError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -157,10 +157,12 @@ async def _put(
     name, subject = grant.repository, grant.principal.subject
     repository = await tx.repositories.ensure(name.text, name.project, subject)
     await _require_references(tx, repository.id, references)
-    used_key = await tx.manifests.body_key(digest) or key
+    known_key = await tx.manifests.body_key(digest, push.body)
+    used_key = known_key or key
     if not used_key:
-        raise ManifestBytesGoneError("the manifest's bytes were collected meanwhile")
-    appeared = await tx.manifests.put(_row(push, references, repository.id, digest, used_key, subject))
+        raise ManifestBytesGoneError("the manifest's bytes were collected meanwhile, or are damaged")
+    row = _row(push, references, repository.id, digest, used_key, subject)
+    appeared = await tx.manifests.put(replace(row, fresh_copy=known_key is None))
     moved = False
     for tag in sorted(tag.text for tag in push.tags):
         previous = await tx.tags.put(repository.id, tag, digest, subject)

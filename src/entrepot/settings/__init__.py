@@ -34,6 +34,12 @@ from entrepot.settings.listen import ListenAddress, parse_listen
 from entrepot.settings.loading import LoadedSettings, load_settings
 from entrepot.settings.secret import Secret
 from entrepot.settings.sources import Origin
+from entrepot.settings.store_address import (
+    BucketAddress,
+    DirectoryAddress,
+    StoreAddress,
+    parse_store_address,
+)
 from entrepot.settings.tree import (
     AccessSettings,
     CacheSettings,
@@ -48,12 +54,15 @@ from entrepot.settings.tree import (
     StorageSettings,
     TlsSettings,
     UploadSettings,
+    VerifySettings,
 )
 
 __all__ = [
     "AccessSettings",
+    "BucketAddress",
     "CacheSettings",
     "DataSettings",
+    "DirectoryAddress",
     "HttpSettings",
     "LimitSettings",
     "ListenAddress",
@@ -71,8 +80,10 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StorageSettings",
+    "StoreAddress",
     "TlsSettings",
     "UploadSettings",
+    "VerifySettings",
     "changed_keys",
     "dump_settings",
     "flatten_settings",
@@ -83,6 +94,7 @@ __all__ = [
     "ops_listen",
     "parse_dumped_settings",
     "parse_listen",
+    "parse_store_address",
     "public_url",
     "read_settings_file",
     "setting_documentation",

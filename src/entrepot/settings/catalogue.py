@@ -54,7 +54,7 @@ class SettingField:
     @property
     def is_size(self) -> bool:
         """Whether the value counts bytes, and may be written as 8MiB."""
-        return self.key.endswith("_bytes")
+        return self.key.endswith(("_bytes", "_bytes_per_second"))
 
     @property
     def environment_variable(self) -> str:

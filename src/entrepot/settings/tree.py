@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from entrepot.settings.limits import LimitSettings
 from entrepot.settings.secret import Secret
 from entrepot.settings.section import Section, Setting
+from entrepot.settings.verify import VerifySettings
 
 __all__ = [
     "AccessSettings",
@@ -26,6 +27,7 @@ __all__ = [
     "StorageSettings",
     "TlsSettings",
     "UploadSettings",
+    "VerifySettings",
 ]
 
 _KIB = 1024
@@ -385,6 +387,7 @@ class Settings(Section, frozen=True):
     storage: StorageSettings = StorageSettings()
     uploads: UploadSettings = UploadSettings()
     housekeeping: HousekeepingSettings = HousekeepingSettings()
+    verify: VerifySettings = VerifySettings()
     access: AccessSettings = AccessSettings()
     registry: RegistrySettings = RegistrySettings()
     cache: CacheSettings = CacheSettings()

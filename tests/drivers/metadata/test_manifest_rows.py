@@ -99,9 +99,9 @@ async def test_the_key_of_a_body_is_known_as_soon_as_one_repository_has_it(metad
     async def unit(tx: Transaction) -> tuple[str | None, str | None, str]:
         row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
         manifest = new_manifest(row.id, '{"a":1}')
-        before = await tx.manifests.body_key(manifest.digest)
+        before = await tx.manifests.body_key(manifest.digest, manifest.body)
         await tx.manifests.put(manifest)
-        return before, await tx.manifests.body_key(manifest.digest), manifest.storage_key
+        return before, await tx.manifests.body_key(manifest.digest, manifest.body), manifest.storage_key
 
     before, after, expected = await metadata.write(unit)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import islice
+from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.errors import StorageUnavailableError
@@ -12,7 +13,7 @@ from entrepot.blobstore.filesystem.disk_threads import DiskThreads
 from entrepot.blobstore.filesystem.durable import DurableOperations
 from entrepot.blobstore.filesystem.free_space import measure_capacity
 from entrepot.blobstore.filesystem.listing import walk_objects
-from entrepot.blobstore.filesystem.object_file import ObjectFile, object_size
+from entrepot.blobstore.filesystem.object_file import ObjectFile, named_size, object_size
 from entrepot.blobstore.filesystem.published_file import claim_published
 from entrepot.blobstore.filesystem.small_objects import write_object
 from entrepot.blobstore.filesystem.staged_file import StagedFile, open_staged_file, remove_unheld
@@ -20,6 +21,7 @@ from entrepot.blobstore.filesystem.volume import Volume
 from entrepot.blobstore.filesystem.writer import FilesystemWriter
 from entrepot.blobstore.keys import UPLOADS, require_prefix, require_upload_id, staged_key
 from entrepot.kernel.ids import new_public_id
+from entrepot.kernel.loop_allowance import LoopAllowance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -38,7 +40,7 @@ _PROBE: Final = b"entrepot storage check\n"
 
 
 class FilesystemBlobStore:
-    """A :class:`BlobStore` and :class:`LocalPaths` on one directory tree of one local disk.
+    """A :class:`BlobStore`, :class:`LocalPaths` and :class:`LocalSizes` on one directory tree of one local disk.
 
     Several processes may use the same root at once. Call :meth:`prepare` before anything else.
     """
@@ -60,6 +62,7 @@ class FilesystemBlobStore:
             operations: the system calls that make bytes durable; tests count them or make them fail.
         """
         self._threads = DiskThreads(executor, _THREAD_COUNT)
+        self._allowance = LoopAllowance()
         self._volume = Volume(root, min_free_bytes, operations or DurableOperations())
 
     @property
@@ -86,6 +89,16 @@ class FilesystemBlobStore:
     async def stat(self, key: str) -> int:
         """Return the size of an object in bytes."""
         return await self._threads.run(object_size, self._volume.path_of(key), key)
+
+    async def glance(self, key: str) -> int:
+        """Return the size of an object as its directory tells it; on the event loop as long as the disk is quick."""
+        path = self._volume.path_of(key)
+        started = perf_counter()
+        if not self._allowance.allows(started):
+            return await self._threads.run(named_size, path, key)
+        size = named_size(path, key)
+        self._allowance.record(started, perf_counter())
+        return size
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield a range of an object; a range that reaches beyond the end is cut there."""

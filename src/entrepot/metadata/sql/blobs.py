@@ -53,7 +53,8 @@ REVIVE_TRASHED: Final = Statement(
     """
     UPDATE blobs
     SET state = 'live', condemned_at = NULL, trashed_at = NULL, storage_key = :storage_key,
-        size_bytes = :size_bytes, tier = 'standard', pool = 'default', encryption_key_id = NULL
+        size_bytes = :size_bytes, tier = 'standard', pool = 'default', encryption_key_id = NULL,
+        quarantined_at = NULL, quarantine_reason = NULL
     WHERE id = :blob_id
     """,
 )

@@ -15,11 +15,13 @@ from entrepot.metadata.sql import (
     mounts,
     orphans,
     outbox,
+    quarantine,
     references,
     referrers,
     repositories,
     tags,
     upload_sessions,
+    verification,
 )
 
 __all__ = ["POINT_READS", "STATEMENTS", "render_statement_catalogue"]
@@ -47,6 +49,8 @@ STATEMENTS: Final = (
     *instance.STATEMENTS,
     *inventory.STATEMENTS,
     *diagnosis.STATEMENTS,
+    *verification.STATEMENTS,
+    *quarantine.STATEMENTS,
 )
 
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from entrepot.metadata.sql.statements import ReadExecutor, Row
 
-__all__ = ["STATEMENTS", "SqlInventoryReader"]
+__all__ = ["STATEMENTS", "SqlInventoryReader", "blob_of"]
 
 BLOBS: Final = Statement(
     "inventory.blobs",
     """
-    SELECT id, digest, size_bytes, state, storage_key FROM blobs
+    SELECT id, digest, size_bytes, state, storage_key, quarantined_at FROM blobs
     WHERE id > :after ORDER BY id LIMIT :rows
     """,
 )
@@ -59,7 +59,7 @@ TAGS_OF: Final = Statement(
 LINKS_OF: Final = Statement(
     "inventory.links_of",
     """
-    SELECT b.id, b.digest, b.size_bytes, b.state, b.storage_key
+    SELECT b.id, b.digest, b.size_bytes, b.state, b.storage_key, b.quarantined_at
     FROM repositories r JOIN repository_blobs l ON l.repository_id = r.id JOIN blobs b ON b.id = l.blob_id
     WHERE r.name = :repository AND r.deleted_at IS NULL AND l.blob_id > :after
     ORDER BY l.blob_id LIMIT :rows
@@ -77,7 +77,7 @@ class SqlInventoryReader:
 
     async def blobs(self, after_id: int, limit: int) -> Sequence[InventoryBlob]:
         """See the protocol."""
-        return [_blob(row) for row in await self._executor.fetch_rows(BLOBS, after=after_id, rows=limit)]
+        return [blob_of(row) for row in await self._executor.fetch_rows(BLOBS, after=after_id, rows=limit)]
 
     async def bodies(self, after_digest: str, limit: int) -> Sequence[InventoryBody]:
         """See the protocol."""
@@ -109,12 +109,15 @@ class SqlInventoryReader:
     async def links_of(self, repository: str, after_id: int, limit: int) -> Sequence[InventoryBlob]:
         """See the protocol."""
         rows = await self._executor.fetch_rows(LINKS_OF, repository=repository, after=after_id, rows=limit)
-        return [_blob(row) for row in rows]
+        return [blob_of(row) for row in rows]
 
 
-def _blob(row: Row) -> InventoryBlob:
-    number, digest, size_bytes, state, storage_key = row
-    return InventoryBlob(number, digest_from_text(digest), size_bytes, state, storage_key)
+def blob_of(row: Row) -> InventoryBlob:
+    """Return the value of a row of id, digest, size, state, key and the time it was set aside."""
+    number, digest, size_bytes, state, storage_key, quarantined_at = row
+    return InventoryBlob(
+        number, digest_from_text(digest), size_bytes, state, storage_key, quarantined_at is not None
+    )
 
 
 def _manifest(row: Row) -> InventoryManifest:

@@ -84,8 +84,9 @@ INSERT: Final = Statement(
 REVIVE: Final = Statement(
     "manifests.revive",
     """
-    UPDATE manifests SET state = 'live', condemned_at = NULL
-    WHERE repository_id = :repository_id AND digest = :digest AND state = 'condemned'
+    UPDATE manifests SET state = 'live', condemned_at = NULL, quarantined_at = NULL, quarantine_reason = NULL
+    WHERE repository_id = :repository_id AND digest = :digest
+        AND (state = 'condemned' OR quarantined_at IS NOT NULL)
     """,
 )
 HOLD_LIVE: Final = Statement(
@@ -99,12 +100,17 @@ HOLD: Final = Statement(
     "manifests.hold",
     """
     SELECT id FROM manifests
-    WHERE repository_id = :repository_id AND digest = :digest AND state = 'live' {for_update}
+    WHERE repository_id = :repository_id AND digest = :digest
+        AND (state = 'live' OR quarantined_at IS NOT NULL) {for_update}
     """,
 )
 CONDEMN: Final = Statement(
     "manifests.condemn",
-    "UPDATE manifests SET state = 'condemned', condemned_at = {now} WHERE id = :manifest_id AND state = 'live'",
+    """
+    UPDATE manifests
+    SET state = 'condemned', condemned_at = {now}, quarantined_at = NULL, quarantine_reason = NULL
+    WHERE id = :manifest_id AND (state = 'live' OR quarantined_at IS NOT NULL)
+    """,
 )
 FIND_PRESENT: Final = Statement(
     "manifests.find_present",
@@ -114,9 +120,17 @@ FIND_PRESENT: Final = Statement(
     ORDER BY digest {for_share}
     """,
 )
+# Bytes that differ from those of somebody who hashed his are damaged, and so are of no use to him.
 FIND_BODY_KEY: Final = Statement(
     "manifests.find_body_key",
-    "SELECT storage_key FROM manifest_bodies WHERE digest = :digest",
+    "SELECT storage_key FROM manifest_bodies WHERE digest = :digest AND body = :body",
+)
+REPLACE_BODY: Final = Statement(
+    "manifests.replace_body",
+    """
+    UPDATE manifest_bodies SET body = :body, size_bytes = :size_bytes, storage_key = :storage_key
+    WHERE digest = :digest AND body <> :body
+    """,
 )
 
 POINT_READS: Final = (FIND_BY_TAG, FIND_BY_DIGEST, DESCRIBE_BY_TAG, DESCRIBE_BY_DIGEST)
@@ -130,6 +144,7 @@ STATEMENTS: Final = (
     CONDEMN,
     FIND_PRESENT,
     FIND_BODY_KEY,
+    REPLACE_BODY,
 )
 
 
@@ -168,13 +183,15 @@ class SqlManifestWriterRows:
     async def put(self, manifest: NewManifest) -> bool:
         """See the protocol."""
         digest = str(manifest.digest)
-        await self._executor.execute(
-            INSERT_BODY,
-            digest=digest,
-            size_bytes=len(manifest.body),
-            body=manifest.body,
-            storage_key=manifest.storage_key,
-        )
+        body: dict[str, Value] = {
+            "digest": digest,
+            "size_bytes": len(manifest.body),
+            "body": manifest.body,
+            "storage_key": manifest.storage_key,
+        }
+        inserted = await self._executor.execute(INSERT_BODY, **body)
+        if inserted == 0 and manifest.fresh_copy:
+            await self._executor.execute(REPLACE_BODY, **body)
         row = await self._executor.fetch_row(
             INSERT,
             repository_id=manifest.repository_id,
@@ -225,9 +242,9 @@ class SqlManifestWriterRows:
         """See the protocol."""
         await self._executor.execute(CONDEMN, manifest_id=manifest_id)
 
-    async def body_key(self, digest: Digest) -> str | None:
+    async def body_key(self, digest: Digest, body: bytes) -> str | None:
         """See the protocol."""
-        row = await self._executor.fetch_row(FIND_BODY_KEY, digest=str(digest))
+        row = await self._executor.fetch_row(FIND_BODY_KEY, digest=str(digest), body=body)
         return None if row is None else row[0]
 
 

@@ -14,11 +14,13 @@ from entrepot.metadata.sql.manifests import SqlManifestReader, SqlManifestWriter
 from entrepot.metadata.sql.mounts import SqlMountReader, SqlMountRows
 from entrepot.metadata.sql.orphans import SqlOrphanReader, SqlOrphanRows
 from entrepot.metadata.sql.outbox import SqlJournalRows, SqlOutboxReader, SqlOutboxWriterRows
+from entrepot.metadata.sql.quarantine import SqlQuarantineRows
 from entrepot.metadata.sql.references import SqlReferenceRows
 from entrepot.metadata.sql.referrers import SqlReferrerReader
 from entrepot.metadata.sql.repositories import SqlRepositoryWriterRows
 from entrepot.metadata.sql.tags import SqlTagReader, SqlTagWriterRows
 from entrepot.metadata.sql.upload_sessions import SqlUploadSessionReader, SqlUploadSessionWriterRows
+from entrepot.metadata.sql.verification import SqlVerificationReader
 
 if TYPE_CHECKING:
     from entrepot.metadata.sql.statements import Executor, ReadExecutor
@@ -40,6 +42,7 @@ class SqlTransaction:
     outbox: SqlOutboxWriterRows
     journal: SqlJournalRows
     orphans: SqlOrphanRows
+    quarantine: SqlQuarantineRows
 
     @classmethod
     def over(cls, executor: Executor) -> SqlTransaction:
@@ -55,6 +58,7 @@ class SqlTransaction:
             SqlOutboxWriterRows(executor),
             SqlJournalRows(executor),
             SqlOrphanRows(executor),
+            SqlQuarantineRows(executor),
         )
 
 
@@ -74,3 +78,4 @@ class SqlReaders:
         self.instance = SqlInstanceReader(executor)
         self.inventory = SqlInventoryReader(executor)
         self.diagnosis = SqlDiagnosisReader(executor)
+        self.verification = SqlVerificationReader(executor)

@@ -1,0 +1,131 @@
+"""Reads the whole journal, and compares it with the facts that the database counts as written into it."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
+from entrepot.lifecycle.scrub.options import Mode
+from entrepot.lifecycle.scrub.steps import Step
+from entrepot.registry.journal_reader import JournalReader
+from entrepot.registry.store_ownership import find_foreign_facts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions
+
+__all__ = ["JournalPhase"]
+
+_log: Any = structlog.get_logger()
+
+_FACTS: Final = 5000
+_MOST_MISSING: Final = 100_000
+_NAMED_RUNS: Final = 10
+
+
+class JournalPhase:
+    """See :class:`entrepot.lifecycle.scrub.steps.Phase`; one step, begun anew when it was interrupted.
+
+    A fact that the database counts as written lies in a segment, and segments are never removed. Whoever asks the
+    database first and reads the store afterwards therefore never misses one for its being written just then.
+    """
+
+    def __init__(self, ground: ScrubGround, options: ScrubOptions) -> None:
+        self._metadata = ground.metadata
+        self._blobs = ground.blobs
+        self._options = options
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return "facts"
+
+    @property
+    def in_bytes(self) -> bool:
+        """Whether progress is counted in bytes."""
+        return False
+
+    async def total(self) -> int | None:
+        """Nobody counts the facts."""
+        return None
+
+    async def steps(self, cursor: str) -> AsyncGenerator[Step, None]:
+        """Read it all."""
+        if cursor or self._options.repositories:
+            return
+        findings: list[Finding] = []
+        damaged: dict[str, str] = {}
+        count, missing = await self._read(damaged)
+        if missing:
+            # What was compacted between the two looks is there at the second one.
+            _, missing_again = await self._read({})
+            missing = sorted(set(missing) & set(missing_again))
+        findings += [
+            Finding(Kind.JOURNAL_UNREADABLE, "journal", key, key, detail=why) for key, why in damaged.items()
+        ]
+        if missing:
+            findings.append(await self._settle(missing))
+        foreign = await find_foreign_facts(self._metadata, self._blobs)
+        if foreign:
+            findings.append(Finding(Kind.JOURNAL_FOREIGN, "journal", "journal", detail=foreign))
+        yield Step("done", count, findings=tuple(findings))
+
+    async def _read(self, damaged: dict[str, str]) -> tuple[int, list[int]]:
+        """Return how many facts the journal holds, and which it lacks."""
+        last = await self._metadata.orphans.last_fact()
+        incarnation = await self._metadata.instance.incarnation()
+        reader = JournalReader(self._blobs, incarnation, damaged.__setitem__)
+        missing: list[int] = []
+        count = 0
+        async with aclosing(reader.facts()) as facts, aclosing(self._expected(last)) as expected:
+            waiting = await anext(expected, None)
+            async for fact in facts:
+                count += 1
+                while waiting is not None and waiting <= fact.sequence:
+                    if waiting < fact.sequence and len(missing) < _MOST_MISSING:
+                        missing.append(waiting)
+                    waiting = await anext(expected, None)
+            while waiting is not None and len(missing) < _MOST_MISSING:
+                missing.append(waiting)
+                waiting = await anext(expected, None)
+        return count, missing
+
+    async def _expected(self, last: int) -> AsyncGenerator[int, None]:
+        """Yield the numbers up to `last` that must be there."""
+        after = 0
+        while page := await self._metadata.verification.journalled(after, _FACTS):
+            for number in page:
+                if number <= last:
+                    yield number
+            after = page[-1]
+
+    async def _settle(self, missing: Sequence[int]) -> Finding:
+        outcome = {Mode.REHEARSE: Outcome.WOULD_HEAL, Mode.REPAIR: Outcome.HEALED}.get(
+            self._options.mode, Outcome.FOUND
+        )
+        if self._options.mode is Mode.REPAIR:
+            for start in range(0, len(missing), _FACTS):
+                await self._reopen(missing[start : start + _FACTS])
+            _log.warning("journal.reopened", facts=len(missing))
+        detail = f"{len(missing)} facts are missing: {_runs(missing)}"
+        source = "the database" if outcome is not Outcome.FOUND else ""
+        return Finding(Kind.JOURNAL_GAP, "journal", "journal", detail=detail, outcome=outcome, source=source)
+
+    async def _reopen(self, sequences: Sequence[int]) -> None:
+        """Let the background worker write these facts again."""
+        await self._metadata.write(lambda tx: tx.quarantine.reopen_facts(sequences))
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as runs, `3, 7-9`, the first few of them."""
+    starts = [numbers[0], *(after for before, after in pairwise(numbers) if after != before + 1)]
+    ends = [*(before for before, after in pairwise(numbers) if after != before + 1), numbers[-1]]
+    texts = [
+        f"{start}-{end}" if start != end else str(start) for start, end in zip(starts, ends, strict=True)
+    ]
+    return ", ".join(texts[:_NAMED_RUNS]) + (" …" if len(texts) > _NAMED_RUNS else "")

@@ -147,6 +147,13 @@ class BlobStore(Protocol):
         Storing the same bytes under the same key again is allowed and changes nothing.
         """
 
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Store a small object durably, as :meth:`put` does, unless something lies under the key; then return `False`.
+
+        Of two who do so at once, one gets `False`. An object store without conditional writes can't tell, and replaces.
+        """
+        ...
+
     async def stat(self, key: str) -> int:
         """Return the size of an object in bytes.
 
@@ -178,6 +185,14 @@ class BlobStore(Protocol):
 
         Byte order holds for the layout of :mod:`entrepot.blobstore.keys`, where no name is that of a directory beside
         it with `-`, `.` or `+` and more at its end: SeaweedFS would list that directory first.
+        """
+        ...
+
+    async def list_folders(self, prefix: str) -> Sequence[str]:
+        """Return the names between `prefix`, which ends with a slash, and the next slash of any key, in byte order.
+
+        Costs what the names cost, however many keys lie below them. A name may be that of a folder whose last object
+        was just removed.
         """
         ...
 

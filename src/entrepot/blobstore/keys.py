@@ -18,12 +18,10 @@ late can't hit bytes that were pushed again.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from entrepot.blobstore.errors import InvalidKeyError
-
-if TYPE_CHECKING:
-    from entrepot.oci.digest import Digest
+from entrepot.oci.digest import Digest, InvalidDigestError
 
 __all__ = [
     "AFTER_ALL_KEYS",
@@ -46,6 +44,7 @@ __all__ = [
     "staged_key",
     "staged_tail_key",
     "staged_tail_prefix",
+    "stated_digest",
     "stored_key_of",
     "upload_marker_prefix",
     "upload_of",
@@ -62,6 +61,9 @@ _KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*\Z", re.ASCII)
 _UPLOAD_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z", re.ASCII)
 AFTER_ALL_KEYS: Final = "~"
 """Greater than every character of a key, so that a prefix with it stands behind all keys with that prefix."""
+
+_NESTED_PARTS: Final = 5
+"""Segments of the key of a nested blob or of manifest bytes."""
 
 _LONGEST_KEY: Final = 1024
 """Bytes in a key, at most (Amazon S3 user guide, "Naming Amazon S3 objects")."""
@@ -176,6 +178,25 @@ def upload_of(key: str) -> str:
     if key.startswith((BLOBS, INDEX)) and key.count("/") == 1:
         return name.partition(".")[0].rsplit("-", 2)[0]
     return name
+
+
+def stated_digest(key: str) -> Digest | None:
+    """Return the digest that the key of a nested blob, of manifest bytes or of a marker states.
+
+    `None` for a key that states none, such as that of a flat blob, or a file that none of our programs wrote.
+    """
+    parts = key.split("/")
+    if key.startswith(INDEX):
+        _, _, stated = key.partition(".")
+        algorithm, _, value = stated.partition(".")
+    elif key.startswith((BLOBS, MANIFESTS)) and len(parts) == _NESTED_PARTS:
+        _, algorithm, _, value, _ = parts
+    else:
+        return None
+    try:
+        return Digest.parse(f"{algorithm}:{value}")
+    except InvalidDigestError:
+        return None
 
 
 def stored_key_of(key: str) -> str:

@@ -59,6 +59,13 @@ class MemoryBlobStore:
         self.admit(len(data))
         self.objects[require_key(key)] = bytes(data)
 
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Store a small object where there is none."""
+        if require_key(key) in self.objects:
+            return False
+        await self.put(key, data)
+        return True
+
     async def stat(self, key: str) -> int:
         """Return the size of an object in bytes."""
         return len(self._object(key))
@@ -83,6 +90,12 @@ class MemoryBlobStore:
             data = self.objects.get(key)
             if data is not None:
                 yield StoredObject(key, len(data))
+
+    async def list_folders(self, prefix: str) -> Sequence[str]:
+        """Return names of folders."""
+        require_prefix(prefix)
+        below = (key.removeprefix(prefix) for key in self.objects if key.startswith(prefix))
+        return sorted({rest.partition("/")[0] for rest in below if "/" in rest})
 
     async def open_writer(self, upload: UploadReference) -> MemoryWriter:
         """Take the exclusive hold on an upload."""

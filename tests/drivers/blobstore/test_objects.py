@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,53 @@ async def test_putting_the_same_bytes_again_changes_nothing(store: BlobStore) ->
     await store.put("manifests/a", b"once")
     assert await read_all(store, "manifests/a") == b"once"
     assert await keys_of(store, "manifests/") == ["manifests/a"]
+
+
+async def test_a_new_object_replaces_nothing(store: BlobStore) -> None:
+    """Of two who store something under one key, the second is told, and nothing is left of what it brought."""
+    await store.check()
+    assert await store.put_new("journal/a", b"first")
+    assert not await store.put_new("journal/a", b"second")
+    assert await read_all(store, "journal/a") == b"first"
+    assert await keys_of(store) == ["journal/a"]
+
+
+async def test_one_of_many_who_store_a_new_object_at_once_wins(store: BlobStore) -> None:
+    """Whoever is told that it succeeded is the one whose bytes are there."""
+    await store.check()
+    outcomes = await asyncio.gather(*(store.put_new("journal/a", b"%d" % number) for number in range(8)))
+    assert [str(number).encode() for number, won in enumerate(outcomes) if won] == [
+        await read_all(store, "journal/a")
+    ]
+
+
+async def test_folders_are_named_once_and_not_looked_into(store: BlobStore) -> None:
+    """Names up to the next slash, in byte order; an object directly below is none."""
+    for key in (
+        "journal/b/entries/1",
+        "journal/a/entries/1",
+        "journal/a/segments/1",
+        "journal/c",
+        "blobs/x/1",
+    ):
+        await store.put(key, b"")
+
+    assert await store.list_folders("journal/") == ["a", "b"]
+    assert await store.list_folders("journal/a/") == ["entries", "segments"]
+    assert await store.list_folders("manifests/") == []
+
+
+async def test_a_listing_that_begins_late_leaves_out_what_is_before(store: BlobStore) -> None:
+    """Also where names begin alike, and where the key to begin after lies in a folder or is none."""
+    keys = [f"journal/a/segments/{name}" for name in ("1", "10", "11", "2", "20")]
+    for key in (*keys, "journal/a2/segments/1"):
+        await store.put(key, b"")
+
+    for start, expected in (("1", keys[1:]), ("10", keys[2:]), ("15", keys[3:]), ("2", keys[4:]), ("3", [])):
+        found = store.list_objects("journal/a/", f"journal/a/segments/{start}")
+        assert [one.key async for one in found] == expected
+    later = [one.key async for one in store.list_objects("journal/", "journal/a/segments/20")]
+    assert later == ["journal/a2/segments/1"]
 
 
 async def test_a_missing_object_is_reported_before_the_first_chunk(store: BlobStore) -> None:

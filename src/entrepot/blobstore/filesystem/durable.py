@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DurableOperations", "write_all"]
 
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _MOST_BUFFERS: Final = os.sysconf("SC_IOV_MAX")
 
 
@@ -42,6 +44,23 @@ class DurableOperations:
     def rename(self, source: Path, target: Path) -> None:
         """Give a file its final name."""
         source.rename(target)
+
+    def rename_new(self, source: Path, target: Path) -> None:
+        """Give a file its final name unless that is taken; replace where the file system knows no second names.
+
+        Raises:
+            FileExistsError: it is.
+        """
+        try:
+            target.hardlink_to(source)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            source.rename(target)
+        else:
+            source.unlink()
 
     def make_directory(self, directory: Path, mode: int) -> None:
         """Create one directory.

@@ -11,7 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["walk_objects"]
+__all__ = ["list_folders", "walk_objects"]
+
+
+def list_folders(root: Path, prefix: str) -> list[str]:
+    """Return the names of the directories in the directory `prefix` under `root`, in byte order.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    try:
+        with os.scandir(root / prefix) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def walk_objects(root: Path, prefix: str, start_after: str) -> Iterator[StoredObject]:
@@ -27,7 +40,7 @@ def walk_objects(root: Path, prefix: str, start_after: str) -> Iterator[StoredOb
 
 
 def _walk(root: Path, base: str, prefix: str, start_after: str) -> Iterator[StoredObject]:
-    for key, entry in _sorted_entries(root, base):
+    for key, entry in _sorted_entries(root, base, start_after):
         if not (key.startswith(prefix) or prefix.startswith(key)):
             continue
         if key.endswith("/"):
@@ -40,8 +53,13 @@ def _walk(root: Path, base: str, prefix: str, start_after: str) -> Iterator[Stor
                 continue
 
 
-def _sorted_entries(root: Path, base: str) -> list[tuple[str, os.DirEntry[str]]]:
-    """Return the entries of a directory with their keys; a directory sorts by its name *with* the slash, as keys do."""
+def _sorted_entries(root: Path, base: str, start_after: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return the entries of a directory with their keys; a directory sorts by its name *with* the slash, as keys do.
+
+    What certainly lies before `start_after` is left out while reading: a directory may hold very many names, of which a
+    look at its end needs few.
+    """
+    passed = start_after.removeprefix(base) if start_after.startswith(base) else ""
     try:
         with os.scandir(root / base) as entries:
             named = [
@@ -50,6 +68,7 @@ def _sorted_entries(root: Path, base: str) -> list[tuple[str, os.DirEntry[str]]]
                     entry,
                 )
                 for entry in entries
+                if entry.name >= passed or passed.startswith(entry.name)
             ]
     except (FileNotFoundError, NotADirectoryError):
         return []

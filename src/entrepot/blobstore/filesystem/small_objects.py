@@ -18,7 +18,7 @@ from entrepot.kernel.ids import new_public_id
 if TYPE_CHECKING:
     from entrepot.blobstore.filesystem.volume import Volume
 
-__all__ = ["write_object"]
+__all__ = ["write_new_object", "write_object"]
 
 
 def write_object(volume: Volume, key: str, data: bytes) -> None:
@@ -30,6 +30,19 @@ def write_object(volume: Volume, key: str, data: bytes) -> None:
     Raises:
         StorageFullError, StorageUnavailableError, StorageSuspectError: nothing lies under `key`.
     """
+    _write(volume, key, data, replace=True)
+
+
+def write_new_object(volume: Volume, key: str, data: bytes) -> bool:
+    """Do the same only if nothing lies under `key`; return whether that was so.
+
+    Raises:
+        StorageFullError, StorageUnavailableError, StorageSuspectError: as :func:`write_object`.
+    """
+    return _write(volume, key, data, replace=False)
+
+
+def _write(volume: Volume, key: str, data: bytes, *, replace: bool) -> bool:
     require_key(key)
     temporary = volume.root / UPLOADS / f"put-{new_public_id()}"
     with disk_errors_translated(f"write {key}"):
@@ -43,15 +56,18 @@ def write_object(volume: Volume, key: str, data: bytes) -> None:
             volume.sync_file(descriptor, temporary)
             _require_whole(descriptor, key, len(data))
             reach(Failpoint.OBJECT_SYNCED)
-            volume.move_into_place(
-                temporary, key, Failpoint.OBJECT_RENAMED, Failpoint.OBJECT_DIRECTORY_SYNCED
+            moved = volume.move_into_place(
+                temporary, key, Failpoint.OBJECT_RENAMED, Failpoint.OBJECT_DIRECTORY_SYNCED, replace=replace
             )
+            if not moved:
+                temporary.unlink()
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
         finally:
             os.close(descriptor)
+    return moved
 
 
 def _require_whole(descriptor: int, key: str, size: int) -> None:

@@ -12,10 +12,10 @@ from entrepot.blobstore.filesystem.disk_errors import disk_errors_translated
 from entrepot.blobstore.filesystem.disk_threads import DiskThreads
 from entrepot.blobstore.filesystem.durable import DurableOperations
 from entrepot.blobstore.filesystem.free_space import measure_capacity
-from entrepot.blobstore.filesystem.listing import walk_objects
+from entrepot.blobstore.filesystem.listing import list_folders, walk_objects
 from entrepot.blobstore.filesystem.object_file import ObjectFile, named_size, object_size
 from entrepot.blobstore.filesystem.published_file import claim_published
-from entrepot.blobstore.filesystem.small_objects import write_object
+from entrepot.blobstore.filesystem.small_objects import write_new_object, write_object
 from entrepot.blobstore.filesystem.staged_file import StagedFile, open_staged_file, remove_unheld
 from entrepot.blobstore.filesystem.volume import Volume
 from entrepot.blobstore.filesystem.writer import FilesystemWriter
@@ -24,7 +24,7 @@ from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.loop_allowance import LoopAllowance
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -86,6 +86,10 @@ class FilesystemBlobStore:
         """Store a small object durably."""
         await self._threads.run(write_object, self._volume, key, data)
 
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Store a small object durably where there is none."""
+        return await self._threads.run(write_new_object, self._volume, key, data)
+
     async def stat(self, key: str) -> int:
         """Return the size of an object in bytes."""
         return await self._threads.run(object_size, self._volume.path_of(key), key)
@@ -141,6 +145,10 @@ class FilesystemBlobStore:
             for found in batch:
                 yield found
 
+    async def list_folders(self, prefix: str) -> Sequence[str]:
+        """Return names of directories, without looking into them."""
+        return await self._threads.run(_list_folders, self._volume.root, require_prefix(prefix))
+
     async def open_writer(self, upload: UploadReference) -> FilesystemWriter:
         """Open and lock the staged file; a cancelled wait does not leave it locked."""
         staged = await self._threads.acquire(
@@ -190,6 +198,11 @@ class FilesystemBlobStore:
             self._volume.remove(key)
         if found != _PROBE:
             raise StorageUnavailableError(f"{key} does not hold what was written to it")
+
+
+def _list_folders(root: Path, prefix: str) -> Sequence[str]:
+    with disk_errors_translated("list directories"):
+        return list_folders(root, prefix)
 
 
 def _open_and_read(path: Path, key: str, start: int, wanted: int) -> tuple[ObjectFile | None, bytes]:

@@ -102,18 +102,23 @@ class Volume:
         except OSError as error:
             raise self.suspect(f"fsync of {directory} failed: {error}") from error
 
-    def move_into_place(self, source: Path, key: str, renamed: Failpoint, synced: Failpoint) -> None:
-        """Give a complete, synced file its final key, durably.
+    def move_into_place(
+        self, source: Path, key: str, renamed: Failpoint, synced: Failpoint, *, replace: bool = True
+    ) -> bool:
+        """Give a complete, synced file its final key, durably; return `False` if that key is taken and not replaced.
 
         A plain rename is enough. It would replace, but a key is only ever written with the same bytes: that of a blob
-        holds its digest and its upload, and whoever renames holds the lock of exactly the file that was verified.
+        holds its digest and its upload, and whoever renames holds the lock of exactly the file that was verified. Only
+        the number in the key of a journal entry may be given twice, by two databases that take themselves for one.
 
         Raises:
             StorageSuspectError: a directory could not be fsynced; the object is removed.
             StorageFullError, StorageUnavailableError: nothing was moved.
         """
         target = self.path_of(key)
-        directories = self._rename(source, target, key)
+        directories = self._rename(source, target, key, replace=replace)
+        if directories is None:
+            return False
         reach(renamed)
         try:
             for directory in directories:
@@ -124,6 +129,7 @@ class Volume:
             raise
         self._directories.remember(key)
         reach(synced)
+        return True
 
     def remove(self, key: str) -> None:
         """Remove an object and the directory it may leave empty; a missing one is fine.
@@ -135,13 +141,20 @@ class Volume:
             self.path_of(key).unlink()
         self._directories.prune_for(key)
 
-    def _rename(self, source: Path, target: Path, key: str) -> tuple[Path, ...]:
-        """Rename, creating directories again that a deletion beside us prunes between the two steps."""
+    def _rename(self, source: Path, target: Path, key: str, *, replace: bool) -> tuple[Path, ...] | None:
+        """Rename, creating directories again that a deletion beside us prunes between the two steps.
+
+        Returns:
+            The directories to make durable; `None` when the target exists and is not to be replaced.
+        """
+        rename = self.operations.rename if replace else self.operations.rename_new
         with disk_errors_translated(f"move {source.name} to {key}"):
             for _ in range(_MOST_MOVE_ATTEMPTS):
                 try:
                     directories = self._directories.create_for(key)
-                    self.operations.rename(source, target)
+                    rename(source, target)
+                except FileExistsError:
+                    return None
                 except FileNotFoundError:
                     if not source.exists():
                         raise

@@ -16,17 +16,23 @@ if TYPE_CHECKING:
 
     from entrepot.blobstore.s3.connection import S3Connection
 
-__all__ = ["list_keys", "read_range", "read_whole", "remove_object", "store_object"]
+__all__ = ["list_common_prefixes", "list_keys", "read_range", "read_whole", "remove_object", "store_object"]
 
 _READ_BYTES: Final = 1024 * 1024
 _MOST_RESUMPTIONS: Final = 3
 """Connections that may break one after the other without a single byte in between."""
 
 
-async def store_object(connection: S3Connection, key: str, *pieces: bytes | memoryview) -> None:
-    """Store an object of at most one part's size."""
+async def store_object(
+    connection: S3Connection, key: str, *pieces: bytes | memoryview, **conditions: object
+) -> None:
+    """Store an object of at most one part's size.
+
+    Raises:
+        PreconditionFailedError: a condition does not hold.
+    """
     body, md5 = await asyncio.to_thread(join_with_md5, pieces)
-    await connection.put(key, body, md5)
+    await connection.put(key, body, md5, **conditions)
 
 
 async def remove_object(connection: S3Connection, key: str) -> None:
@@ -102,6 +108,19 @@ async def list_keys(connection: S3Connection, prefix: str, start_after: str) -> 
         answer = await connection.call_bucket("list_objects_v2", "list", subject, moved_bytes=0, **arguments)
         for found in answer.get("Contents", ()):
             yield StoredObject(str(found["Key"]).removeprefix(own), int(found["Size"]))
+        if not answer.get("IsTruncated"):
+            return
+        arguments["ContinuationToken"] = answer["NextContinuationToken"]
+
+
+async def list_common_prefixes(connection: S3Connection, prefix: str) -> AsyncGenerator[str]:
+    """Yield what stands between `prefix` and the next slash of the keys that begin with it, each once."""
+    own = connection.options.prefix + prefix
+    arguments: dict[str, object] = {"Prefix": own, "Delimiter": "/"}
+    while True:
+        answer = await connection.call_bucket("list_objects_v2", "list", prefix, moved_bytes=0, **arguments)
+        for found in answer.get("CommonPrefixes", ()):
+            yield str(found["Prefix"]).removeprefix(own).removesuffix("/")
         if not answer.get("IsTruncated"):
             return
         arguments["ContinuationToken"] = answer["NextContinuationToken"]

@@ -22,7 +22,14 @@ from entrepot.blobstore.keys import (
 )
 from entrepot.blobstore.s3.connection import S3Connection
 from entrepot.blobstore.s3.multipart import abort_multipart, abort_multiparts_below, list_multiparts
-from entrepot.blobstore.s3.objects import list_keys, read_range, read_whole, remove_object, store_object
+from entrepot.blobstore.s3.objects import (
+    list_common_prefixes,
+    list_keys,
+    read_range,
+    read_whole,
+    remove_object,
+    store_object,
+)
 from entrepot.blobstore.s3.s3_errors import PreconditionFailedError
 from entrepot.blobstore.s3.upload_state import read_state
 from entrepot.blobstore.s3.writer import S3Writer
@@ -30,7 +37,7 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from entrepot.blobstore.driver import Capacity, UploadReference
     from entrepot.blobstore.s3.options import S3Options
@@ -81,6 +88,16 @@ class S3BlobStore:
         await store_object(self._connection, require_key(key), data)
         reach(Failpoint.OBJECT_DIRECTORY_SYNCED)
 
+    async def put_new(self, key: str, data: bytes) -> bool:
+        """Store a small object where there is none, as far as the store honours the condition."""
+        condition: dict[str, object] = {"IfNoneMatch": "*"} if self.conditional_put else {}
+        try:
+            await store_object(self._connection, require_key(key), data, **condition)
+        except PreconditionFailedError:
+            return False
+        reach(Failpoint.OBJECT_DIRECTORY_SYNCED)
+        return True
+
     async def stat(self, key: str) -> int:
         """Return the size of an object in bytes."""
         return int((await self._connection.call("head_object", "examine", require_key(key)))["ContentLength"])
@@ -106,6 +123,10 @@ class S3BlobStore:
         """Yield objects in byte order, a page of the store at a time."""
         async for found in list_keys(self._connection, require_prefix(prefix), start_after):
             yield found
+
+    async def list_folders(self, prefix: str) -> Sequence[str]:
+        """Return common prefixes, which the store gathers itself."""
+        return [folder async for folder in list_common_prefixes(self._connection, require_prefix(prefix))]
 
     async def open_writer(self, upload: UploadReference) -> S3Writer:
         """Continue an upload from its state; the fence of `upload` must not have been used by another writer.

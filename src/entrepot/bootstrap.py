@@ -26,7 +26,7 @@ from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.kernel.process_identity import ProcessIdentity
-from entrepot.metadata.errors import SchemaMismatchError
+from entrepot.metadata.errors import RebuildUnfinishedError, SchemaMismatchError
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.observability.metrics import Metrics, build_metrics
@@ -45,6 +45,7 @@ from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.registry.referrers import Referrers
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.staging import StagingPipeline
+from entrepot.registry.store_ownership import find_discrepancy, require_finished_rebuild
 from entrepot.registry.upload_expiry import UploadExpiry
 from entrepot.registry.uploads import UploadParts, Uploads
 from entrepot.services import Services
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from entrepot.distribution_api.asgi import ASGIApplication, Receive, Scope, Send
     from entrepot.lifecycle.recovery import BlobRecovery
     from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.registry.store_ownership import Discrepancy
 
 __all__ = [
     "Dispatcher",
@@ -80,6 +82,7 @@ __all__ = [
     "build_health_probes",
     "build_http_application",
     "build_services",
+    "open_blobs",
     "open_recovery",
     "open_services",
     "open_stores",
@@ -108,7 +111,7 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         MetadataError, BlobStoreError: one of them can't be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        blobs = await _open_blobs(settings)
+        blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.aclose)
         metadata = await _open_metadata(settings)
         stack.push_async_callback(metadata.aclose)
@@ -145,7 +148,12 @@ def _log_migration(step: str) -> None:
     _log.info("metadata.schema.created", step=step)
 
 
-async def _open_blobs(settings: Settings) -> BlobStore:
+async def open_blobs(settings: Settings) -> BlobStore:
+    """Open the blob store alone; whoever does so closes it.
+
+    Raises:
+        BlobStoreError: it can't be used.
+    """
     if settings.storage.driver == "s3":
         return await _open_s3(settings)
     store = FilesystemBlobStore(storage_root(settings), min_free_bytes=settings.storage.min_free_bytes)
@@ -191,8 +199,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 async def build_services(settings: Settings, stores: Stores, hashing: HashingPool) -> Services:
-    """Build the services of an HTTP process and give back the leases that dead predecessors held."""
+    """Build the services of an HTTP process and give back the leases that dead predecessors held.
+
+    When the storage holds what the database does not know, they refuse every write: a database that was restored from
+    an older copy would give the numbers of facts again that the journal has already (F47).
+
+    Raises:
+        RebuildUnfinishedError: the database is a half-filled one.
+    """
     metadata, blobs = stores.metadata, stores.blobs
+    mismatch = await _find_mismatch(stores)
+    metrics = _build_metrics()
+    metrics.database_mismatch.set(0 if mismatch is None else 1)
+    if mismatch is not None:
+        _log.error("database.mismatch", reason=mismatch.reason, remedy=mismatch.remedy)
     node = await asyncio.to_thread(read_or_create_node_id, settings.data.directory)
     owner = ProcessIdentity.of_this_process(node)
     leases = SessionLeases(metadata, owner, int(settings.uploads.lease_seconds))
@@ -214,7 +234,7 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
     )
     redirect = settings.storage.driver == "s3" and settings.storage.s3.redirect_downloads
     return Services(
-        authorizer=_build_authorizer(settings),
+        authorizer=_build_authorizer(settings, mismatch),
         manifests=Manifests(metadata, hashing),
         manifest_pushes=ManifestPushes(
             metadata,
@@ -233,6 +253,11 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
     )
 
 
+async def _find_mismatch(stores: Stores) -> Discrepancy | None:
+    await require_finished_rebuild(stores.metadata)
+    return await find_discrepancy(stores.metadata, stores.blobs)
+
+
 def _advised_chunk_bytes(settings: Settings) -> int:
     """Return below which size a chunk costs more than its bytes: syncs on a disk, a rewritten tail in a bucket."""
     if settings.storage.driver == "s3":
@@ -240,10 +265,22 @@ def _advised_chunk_bytes(settings: Settings) -> int:
     return settings.uploads.write_step_bytes
 
 
-def _build_authorizer(settings: Settings) -> Authorizer:
+def _build_authorizer(settings: Settings, mismatch: Discrepancy | None) -> Authorizer:
     inner = EveryoneAuthorizer() if settings.access.insecure_anonymous else LoopbackAuthorizer()
-    modes = Modes(read_only=settings.registry.read_only, allow_delete=settings.registry.allow_delete)
+    modes = Modes(
+        read_only=settings.registry.read_only,
+        allow_delete=settings.registry.allow_delete,
+        obstacle="" if mismatch is None else _tell_clients(mismatch),
+    )
     return with_modes(inner, modes)
+
+
+def _tell_clients(mismatch: Discrepancy) -> str:
+    """Return what concerns a client; which object gave the mismatch away is for the log."""
+    return (
+        "this registry takes no pushes and no deletes at present, since its storage holds what its database does not "
+        f"know; its operator has to look into it ({mismatch.remedy})"
+    )
 
 
 def _build_metrics() -> Metrics:
@@ -291,7 +328,7 @@ class Dispatcher:
         await receive()
         try:
             services = await self._stack.enter_async_context(open_services(self._settings))
-        except SchemaMismatchError:
+        except (SchemaMismatchError, RebuildUnfinishedError):
             raise  # starting again is of no use, which the process that runs this tells its parent
         except EntrepotError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
@@ -309,14 +346,18 @@ def build_background_worker(settings: Settings) -> Worker:
 
     async def open_duties() -> Sequence[Duty]:
         stores = await stack.enter_async_context(open_stores(settings))
+        mismatch = await _find_mismatch(stores)
         metrics = _build_metrics()
-        journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
-        kept_up = (
+        harmless = (
             checkpoint_duty(stores.metadata, metrics),
             gauge_duty(stores.metadata, stores.blobs, metrics),
-            journal_duty(stores.metadata, journal),
         )
+        if mismatch is not None:
+            # The journal is another database's, or a younger copy's of this one, which has written these facts already.
+            return harmless
         scrubbing = await _scrub_duties(settings, stores, metrics, stack)
+        journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
+        kept_up = (*harmless, journal_duty(stores.metadata, journal))
         # Who closes the registry to writes, to move or to examine it, wants to find tomorrow what is there today.
         return (
             (*kept_up, *scrubbing)
@@ -401,6 +442,7 @@ class StoreProbes:
         self._settings = settings
         self._stack = contextlib.AsyncExitStack()
         self._stores: Stores | None = None
+        self._looks_right = False
 
     async def read_ready(self) -> ProbeResult:
         """Whether a row can be read and the blob store answers."""
@@ -419,6 +461,10 @@ class StoreProbes:
 
         try:
             stores = await self._opened()
+            # Once they fitted together, only a restart gives this process another database or another store.
+            if not self._looks_right and (mismatch := await _find_mismatch(stores)) is not None:
+                return ProbeResult(ok=False, detail=f"{mismatch.reason}: {mismatch.remedy}")
+            self._looks_right = True
             await stores.metadata.write(unit)
             await stores.blobs.check()
         except EntrepotError as error:

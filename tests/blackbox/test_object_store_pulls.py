@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -30,7 +31,7 @@ def _settings(server: S3Server, endpoint: str, **more: object) -> dict[str, dict
     store = {
         "endpoint": endpoint,
         "bucket": server.bucket,
-        "prefix": "object-store-pulls/",
+        "prefix": f"{secrets.token_hex(4)}/",  # a database of its own needs a storage of its own
         "access_key": server.access_key_id,
         "secret_key": server.secret_access_key,
     }

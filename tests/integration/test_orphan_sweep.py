@@ -176,11 +176,23 @@ async def test_f47_the_storage_of_another_database_is_left_alone(swept: Swept) -
         await swept.store.put(key, b"{}")
 
         assert [(await swept.sweep()).refused for _ in range(2)] == [
-            f"{key} was written for another database"
+            f"{JOURNAL}{foreign}/ was written for another database"
         ] * 2
         await swept.store.delete(key)
 
     assert (await swept.sweep()).refused == ""
+
+
+async def test_a_journal_that_a_rebuild_took_over_is_not_foreign(swept: Swept) -> None:
+    """Up to the number that went into the database, that is; a younger fact in it is nobody's again."""
+    foreign = "0" * 32
+    await swept.store.put(journal_entry_key(foreign, 7), b"{}")
+    await swept.metadata.write(lambda tx: tx.replay.settle(foreign, 7))
+    assert (await swept.sweep()).refused == ""
+
+    await swept.store.put(journal_segment_key(foreign, 5, 8), b"{}")
+
+    assert "another database" in (await swept.sweep()).refused
 
 
 @pytest.mark.parametrize("kind", ["entry", "segment"])

@@ -19,9 +19,9 @@ class AccessDeniedError(EntrepotError):
 
 
 class ActionDisabledError(EntrepotError):
-    """A setting forbids this to everybody, whatever they may otherwise do."""
+    """A setting, or a state that the registry is in, forbids this to everybody, whatever they may otherwise do."""
 
-    def __init__(self, reason: str, setting: str) -> None:
-        super().__init__(f"{reason} (setting {setting})")
+    def __init__(self, reason: str, setting: str = "") -> None:
+        super().__init__(f"{reason} (setting {setting})" if setting else reason)
         self.reason = reason
         self.setting = setting

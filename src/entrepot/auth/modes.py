@@ -20,10 +20,15 @@ A = TypeVar("A", bound=Action)
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """What the settings forbid to everybody."""
+    """What the settings, or the state of the registry, forbid to everybody.
+
+    Attributes:
+        obstacle: why nothing may be written although no setting says so, for people; empty when nothing is wrong.
+    """
 
     read_only: bool = False
     allow_delete: bool = True
+    obstacle: str = ""
 
 
 def with_modes(inner: Authorizer, modes: Modes) -> Authorizer:
@@ -58,6 +63,8 @@ class ModeAuthorizer:
         return await self._inner.authorize_catalog(principal)
 
     def _require_enabled(self, action: type[Action]) -> None:
+        if self._modes.obstacle and issubclass(action, Push | Delete):
+            raise ActionDisabledError(self._modes.obstacle)
         if self._modes.read_only and issubclass(action, Push | Delete):
             raise ActionDisabledError("this registry is read-only at present", "registry.read_only")
         if not self._modes.allow_delete and issubclass(action, Delete):

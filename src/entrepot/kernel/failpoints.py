@@ -18,7 +18,7 @@ __all__ = ["Failpoint", "UnknownFailpointError", "arm_failpoints", "reach"]
 
 
 class Failpoint(StrEnum):
-    """Every place where a crash is interesting: of a push or delete, a repair, a migration, in the order of passing."""
+    """Every place where a crash is interesting, each kind of work in the order of its steps."""
 
     SESSION_CREATED = "session.created"
     SESSION_LEASED = "session.leased"
@@ -51,6 +51,8 @@ class Failpoint(StrEnum):
     MIGRATION_STATEMENT_RUN = "migration.statement.run"
     MIGRATION_RECORDED = "migration.recorded"
     MIGRATION_COMMITTED = "migration.committed"
+    REBUILD_UNIT_COMMITTED = "rebuild.unit.committed"
+    REBUILD_FINISHED = "rebuild.finished"
 
 
 class UnknownFailpointError(EntrepotError):

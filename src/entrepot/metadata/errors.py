@@ -5,8 +5,10 @@ from __future__ import annotations
 from entrepot.kernel.errors import EntrepotError
 
 __all__ = [
+    "HistoryDivergedError",
     "MetadataError",
     "MetadataUnavailableError",
+    "RebuildUnfinishedError",
     "SchemaMismatchError",
     "UnitRejectedError",
     "UnknownManifestError",
@@ -44,3 +46,21 @@ class UnknownManifestError(MetadataError):
         super().__init__(f"tag {tag} can't point at {digest}: the repository has no such manifest")
         self.tag = tag
         self.digest = digest
+
+
+class HistoryDivergedError(MetadataError):
+    """The database recorded another fact under a number than the journal in the blob store tells of."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(
+            f"fact {sequence} of the database is another one than the journal's: the database went its own way since "
+            "they parted, and can't be brought up to the storage"
+        )
+        self.sequence = sequence
+
+
+class RebuildUnfinishedError(MetadataError):
+    """The database was filled in part by a rebuild: what it does not hold would be taken for deleted."""
+
+    def __init__(self) -> None:
+        super().__init__("a rebuild of this database is not finished: run entrepot rebuild again, then start")

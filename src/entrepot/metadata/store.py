@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UploadProgress,
         UploadSession,
     )
+    from entrepot.metadata.replay_store import ReplayReader, ReplayRows
     from entrepot.metadata.verification import QuarantineRows, VerificationReader
     from entrepot.oci.digest import Digest
 
@@ -376,6 +377,11 @@ class Transaction(Protocol):
         """Damaged content, set aside."""
         ...
 
+    @property
+    def replay(self) -> ReplayRows:
+        """What only a rebuild does."""
+        ...
+
 
 class Metadata(Protocol):
     """A metadata store of either engine. All methods may be called at the same time from many tasks."""
@@ -443,6 +449,11 @@ class Metadata(Protocol):
     @property
     def verification(self) -> VerificationReader:
         """What a verification asks about single rows."""
+        ...
+
+    @property
+    def replay(self) -> ReplayReader:
+        """What a rebuild left behind."""
         ...
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:

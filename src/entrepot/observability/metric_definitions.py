@@ -118,6 +118,13 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         gauge_mode="mostrecent",
     ),
     MetricDefinition(
+        "registry_database_mismatch",
+        "gauge",
+        "1 while nothing can be pushed because the storage holds what the database does not know, as after the restore "
+        "of an older copy: see the log for the remedy. An alarm.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
         "registry_uploads_expired_total",
         "counter",
         "Unfinished uploads that were removed because nobody went on with them.",

@@ -52,6 +52,7 @@ class Metrics:
     storage_capacity_bytes: Gauge
     sqlite_wal_bytes: Gauge
     journal_backlog: Gauge
+    database_mismatch: Gauge
     uploads_expired: Counter
     orphans: Gauge
     orphan_bytes: Gauge
@@ -99,6 +100,7 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         storage_capacity_bytes=cast("Gauge", made["registry_storage_capacity_bytes"]),
         sqlite_wal_bytes=cast("Gauge", made["registry_sqlite_wal_bytes"]),
         journal_backlog=cast("Gauge", made["registry_journal_backlog"]),
+        database_mismatch=cast("Gauge", made["registry_database_mismatch"]),
         uploads_expired=cast("Counter", made["registry_uploads_expired_total"]),
         orphans=cast("Gauge", made["registry_orphans"]),
         orphan_bytes=cast("Gauge", made["registry_orphan_bytes"]),

@@ -39,6 +39,11 @@ COMMANDS: tuple[Command, ...] = (
         "Bring the metadata database to this program's schema, or check whether that is needed.",
     ),
     Command(
+        ("rebuild",),
+        "entrepot.ops.rebuild:rebuild",
+        "Make the metadata database again from the storage, or bring an older copy of it up to date.",
+    ),
+    Command(
         ("doctor",),
         "entrepot.ops.doctor:doctor",
         "Check this machine and the settings, and say what to do about faults.",

@@ -9,7 +9,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrepot.metadata.errors import SchemaMismatchError
+from entrepot.metadata.errors import RebuildUnfinishedError, SchemaMismatchError
 from entrepot.observability.logging import configure_logging
 from entrepot.processes.assignment import Assignment, Ready, Refused, StatusPipe, read_assignment
 from entrepot.processes.errors import ExitCode
@@ -45,9 +45,9 @@ class ChildContext:
 def run_child(main: Callable[[ChildContext], Awaitable[None]]) -> int:
     """Run a child's main coroutine until it returns; return the exit code of the process.
 
-    A SettingsError before or while building, and a database with another schema, are reported as a refusal: at the
-    first start the parent gives up. Anything else that is raised ends the process by way of sys.excepthook, which logs
-    it, and the parent starts another one.
+    A SettingsError before or while building, a database with another schema, and one that a rebuild has filled in part
+    are reported as a refusal: at the first start the parent gives up. Anything else that is raised ends the process by
+    way of sys.excepthook, which logs it, and the parent starts another one.
     """
     assignment = read_assignment(_STANDARD_INPUT)
     status = StatusPipe(assignment.status)
@@ -62,6 +62,8 @@ def run_child(main: Callable[[ChildContext], Awaitable[None]]) -> int:
         return _refuse(status, error, ExitCode.BAD_SETTINGS)
     except SchemaMismatchError as error:
         return _refuse(status, error, ExitCode.SCHEMA_MISMATCH)
+    except RebuildUnfinishedError as error:
+        return _refuse(status, error, ExitCode.REBUILD_UNFINISHED)
     return ExitCode.OK
 
 

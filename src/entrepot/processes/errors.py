@@ -26,6 +26,8 @@ class ExitCode(IntEnum):
     """The data directory can't be written."""
     SCHEMA_MISMATCH = 6
     """The database has another schema than this program: run `entrepot migrate`, or install the newer program."""
+    REBUILD_UNFINISHED = 7
+    """The database was filled in part by `entrepot rebuild`, which was interrupted."""
 
 
 class StartRefusedError(EntrepotError):

@@ -12,9 +12,9 @@ from entrepot.metadata.records import OutboxFact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entrepot.auth.grants import Action, Grant
+    from entrepot.auth.grants import Action, Grant, RegistryGrant
 
-__all__ = ["RecordedFact", "journalled_fact"]
+__all__ = ["RecordedFact", "journalled_fact", "journalled_registry_fact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,8 @@ def journalled_fact(grant: Grant[Action], kind: str, payload: Mapping[str, objec
         msgspec.json.encode(payload),
         journalled=True,
     )
+
+
+def journalled_registry_fact(grant: RegistryGrant, kind: str, payload: Mapping[str, object]) -> OutboxFact:
+    """Return the fact that whoever holds the grant did this to the registry as a whole; it belongs into the journal."""
+    return OutboxFact(kind, "", grant.principal.subject, msgspec.json.encode(payload), journalled=True)

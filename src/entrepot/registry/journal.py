@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from entrepot.blobstore.errors import BlobStoreError
+from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.kernel.failpoints import Failpoint, reach
 
@@ -56,11 +56,21 @@ class Journal:
         """Write one fact durably; a store that fails is logged and left to the background worker."""
         fact, key = recorded.fact, journal_entry_key(self._incarnation, recorded.sequence)
         line = _Line(recorded.sequence, fact.kind, fact.repository, fact.actor, msgspec.Raw(fact.payload))
+        entry = self._encoder.encode(line)
         try:
-            await self._blobs.put(key, self._encoder.encode(line))
+            if not await self._blobs.put_new(key, entry) and await self._read(key) not in {entry, b""}:
+                # Another database takes itself for this one. Its fact stays; this one goes into the next segment.
+                _log.error("journal.conflict", sequence=recorded.sequence, key=key)
         except BlobStoreError as error:
             _log.warning("journal.entry.postponed", sequence=recorded.sequence, reason=str(error))
         reach(Failpoint.JOURNAL_WRITTEN)
+
+    async def _read(self, key: str) -> bytes:
+        """Return an entry; an empty one when it was compacted meanwhile."""
+        try:
+            return b"".join([chunk async for chunk in self._blobs.read(key)])
+        except ObjectNotFoundError:
+            return b""
 
     async def write_segment(self, facts: Sequence[JournalFact]) -> None:
         """Write facts, in sequence order, as one object of JSON lines.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.blobstore.errors import ObjectNotFoundError
-from entrepot.blobstore.keys import AFTER_ALL_KEYS, JOURNAL, journal_entry_key, journal_segment_key
+from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_segment_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from entrepot.blobstore.driver import BlobStore
 
-__all__ = ["JournalReader", "RecordedLine", "find_incarnations"]
+__all__ = ["JournalReader", "RecordedLine", "find_incarnations", "has_journal"]
 
 _NO_NUMBER: Final = 1 << 62
 
@@ -56,20 +56,19 @@ async def find_incarnations(blobs: BlobStore) -> list[str]:
     Raises:
         BlobStoreError: the store can't be listed.
     """
-    found: list[str] = []
-    after = ""
-    while key := await _first_key(blobs, after):
-        incarnation = key.removeprefix(JOURNAL).partition("/")[0]
-        found.append(incarnation)
-        after = f"{JOURNAL}{incarnation}/{AFTER_ALL_KEYS}"
-    return found
+    return [name for name in await blobs.list_folders(JOURNAL) if await has_journal(blobs, name)]
 
 
-async def _first_key(blobs: BlobStore, after: str) -> str:
-    async with aclosing(_listed(blobs, JOURNAL, after)) as keys:
-        async for key in keys:
-            return key
-    return ""
+async def has_journal(blobs: BlobStore, incarnation: str) -> bool:
+    """Tell whether anything lies in a database's folder of the journal; drivers leave empty ones behind.
+
+    Raises:
+        BlobStoreError: the store can't be listed.
+    """
+    async with aclosing(_listed(blobs, f"{JOURNAL}{incarnation}/")) as keys:
+        async for _ in keys:
+            return True
+    return False
 
 
 class JournalReader:

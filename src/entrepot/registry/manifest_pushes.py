@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from entrepot.registry.journal import Journal
     from entrepot.registry.tag_conditions import TagCondition
 
-__all__ = ["ManifestPush", "ManifestPushes", "PushedManifest"]
+__all__ = ["ManifestPush", "ManifestPushes", "PushedManifest", "manifest_row", "references_of"]
 
 _FACT_KIND = "manifest.put"
 
@@ -120,7 +120,7 @@ class ManifestPushes:
     async def _commit(
         self, grant: Grant[Push], push: ManifestPush, digest: Digest, key: str
     ) -> PushedManifest:
-        references = _references(push.parsed, sparse=self._accept_sparse_indexes)
+        references = references_of(push.parsed, sparse=self._accept_sparse_indexes)
 
         async def unit(tx: Transaction) -> _Outcome:
             return await _put(tx, grant, push, references, digest, key)
@@ -161,7 +161,7 @@ async def _put(
     used_key = known_key or key
     if not used_key:
         raise ManifestBytesGoneError("the manifest's bytes were collected meanwhile, or are damaged")
-    row = _row(push, references, repository.id, digest, used_key, subject)
+    row = manifest_row(push, references, repository.id, digest, used_key, subject)
     appeared = await tx.manifests.put(replace(row, fresh_copy=known_key is None))
     moved = False
     for tag in sorted(tag.text for tag in push.tags):
@@ -192,7 +192,7 @@ async def _require_references(
         raise ManifestReferencesMissingError(missing_blobs, missing_manifests)
 
 
-def _row(
+def manifest_row(
     push: ManifestPush,
     references: tuple[ImageReference, ...],
     repository_id: int,
@@ -200,6 +200,7 @@ def _row(
     key: str,
     creator: str,
 ) -> NewManifest:
+    """Return the row of a manifest whose bytes lie under `key`."""
     parsed = push.parsed
     return NewManifest(
         repository_id=repository_id,
@@ -216,7 +217,7 @@ def _row(
     )
 
 
-def _references(parsed: ParsedManifest, *, sparse: bool) -> tuple[ImageReference, ...]:
+def references_of(parsed: ParsedManifest, *, sparse: bool) -> tuple[ImageReference, ...]:
     """Return all that a manifest keeps alive, each digest once.
 
     Layers that may lie elsewhere need not be there, nor the entries of an index where sparse ones are accepted.

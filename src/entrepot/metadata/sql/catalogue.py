@@ -18,6 +18,7 @@ from entrepot.metadata.sql import (
     quarantine,
     references,
     referrers,
+    replay,
     repositories,
     tags,
     upload_sessions,
@@ -51,6 +52,7 @@ STATEMENTS: Final = (
     *diagnosis.STATEMENTS,
     *verification.STATEMENTS,
     *quarantine.STATEMENTS,
+    *replay.STATEMENTS,
 )
 
 

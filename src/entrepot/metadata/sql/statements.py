@@ -10,6 +10,8 @@ token                   meaning
 ``{for_share}``         the same, but several may hold the lock at once
 ``{texts:name}``        a set of texts, from a JSON array in the parameter ``name``
 ``{integers:name}``     a set of integers, from a JSON array in the parameter ``name``
+``{explicit_id}``       lets an INSERT choose the number of a row that the engine would number itself
+``{last_outbox_id}``    the greatest number in the outbox; the engine's own numbers go on after it from then on
 ======================  ==============================================================================
 """
 
@@ -50,6 +52,9 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "for_share": "",
         "texts": "(SELECT value FROM json_each(:{name}))",
         "integers": "(SELECT value FROM json_each(:{name}))",
+        "explicit_id": "",
+        # AUTOINCREMENT goes on after the greatest number that was ever there.
+        "last_outbox_id": "max(id)",
     },
     "postgresql": {
         "now": NOW["postgresql"],
@@ -57,6 +62,8 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "for_share": "FOR SHARE",
         "texts": "(SELECT json_array_elements_text(:{name}))",
         "integers": "(SELECT json_array_elements_text(:{name})::bigint)",
+        "explicit_id": "OVERRIDING SYSTEM VALUE",
+        "last_outbox_id": "setval(pg_get_serial_sequence('outbox', 'id'), max(id))",
     },
 }
 _TOKEN: Final = re.compile(r"\{([a-z_]+)(?::([a-z_]+))?\}")

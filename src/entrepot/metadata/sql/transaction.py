@@ -17,6 +17,7 @@ from entrepot.metadata.sql.outbox import SqlJournalRows, SqlOutboxReader, SqlOut
 from entrepot.metadata.sql.quarantine import SqlQuarantineRows
 from entrepot.metadata.sql.references import SqlReferenceRows
 from entrepot.metadata.sql.referrers import SqlReferrerReader
+from entrepot.metadata.sql.replay import SqlReplayReader, SqlReplayRows
 from entrepot.metadata.sql.repositories import SqlRepositoryWriterRows
 from entrepot.metadata.sql.tags import SqlTagReader, SqlTagWriterRows
 from entrepot.metadata.sql.upload_sessions import SqlUploadSessionReader, SqlUploadSessionWriterRows
@@ -43,6 +44,7 @@ class SqlTransaction:
     journal: SqlJournalRows
     orphans: SqlOrphanRows
     quarantine: SqlQuarantineRows
+    replay: SqlReplayRows
 
     @classmethod
     def over(cls, executor: Executor) -> SqlTransaction:
@@ -59,6 +61,7 @@ class SqlTransaction:
             SqlJournalRows(executor),
             SqlOrphanRows(executor),
             SqlQuarantineRows(executor),
+            SqlReplayRows(executor),
         )
 
 
@@ -79,3 +82,4 @@ class SqlReaders:
         self.inventory = SqlInventoryReader(executor)
         self.diagnosis = SqlDiagnosisReader(executor)
         self.verification = SqlVerificationReader(executor)
+        self.replay = SqlReplayReader(executor)

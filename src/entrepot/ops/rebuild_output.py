@@ -1,0 +1,167 @@
+"""Prints what a rebuild made, what it had to leave out, and what to do next."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from entrepot.ops.output import format_json, format_table
+from entrepot.ops.progress import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from entrepot.metadata.rebuild_work import RebuildWork
+    from entrepot.rebuild.position import Position
+    from entrepot.rebuild.report import JournalSummary, RebuildReport
+
+__all__ = ["DryRun", "keep_result", "print_choice", "print_result"]
+
+_SHOWN: Final = 50
+"""Lines of each kind that people are shown; JSON has them all."""
+_NOT_REBUILT: Final = (
+    "upload sessions, statistics of pulls, and whatever else no push or delete has written down"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a dry run found of the database as it is: nothing, or where it stands, and the facts it has not seen.
+
+    `problem` says why it can't be read, if so: that is what a rebuild is for.
+    """
+
+    position: Position | None
+    unseen_facts: int
+    problem: str = ""
+
+
+def print_choice(journals: Sequence[JournalSummary], output: str) -> None:
+    """Print what lies in the storage, for somebody who has to choose."""
+    if output == "json":
+        print(format_json({"finished": False, "journals": [asdict(one) for one in journals]}))
+        return
+    print(
+        "The storage holds the journals of several databases. Choose with --incarnation; given more than once,"
+    )
+    print("they are replayed in that order, the oldest first.")
+    rows = [
+        (
+            one.incarnation,
+            f"{one.facts:,}",
+            _moment(one.first_at_milliseconds),
+            _moment(one.last_at_milliseconds),
+            f"{one.repository_count:,}: {', '.join(one.repositories)}",
+        )
+        for one in journals
+    ]
+    print(format_table(("incarnation", "facts", "first", "last", "repositories"), rows))
+
+
+def _moment(milliseconds: int | None) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415  # only here, and costly at the start of every command
+
+    if milliseconds is None:
+        return "-"
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def print_result(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None, output: str) -> None:
+    """Print everything that is known."""
+    if output == "json":
+        print(format_json(_as_json(report, work, dry_run)))
+        return
+    for line in _lines(report, work, dry_run):
+        print(line)
+
+
+def keep_result(report: RebuildReport, work: RebuildWork, path: Path) -> None:
+    """Write everything that is known to a file, durably, as `-o json` prints it."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(format_json(_as_json(report, work, None)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _as_json(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None) -> dict[str, object]:
+    result: dict[str, object] = {"finished": True, "dry_run": dry_run is not None, **asdict(report)}
+    result["losses"] = [asdict(one) for one in work.losses()]
+    result["lost_tags"] = [asdict(one) for one in work.lost_tags()]
+    result["spots"] = [asdict(one) for one in work.spots()]
+    if dry_run is not None and (position := dry_run.position) is not None:
+        result["database"] = {
+            **asdict(position),
+            "unseen_facts": dry_run.unseen_facts,
+            "database_is_behind": position.database_is_behind,
+            "storage_is_behind": position.storage_is_behind,
+        }
+    if dry_run is not None and dry_run.problem:
+        result["database"] = {"problem": dry_run.problem}
+    return result
+
+
+def _lines(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None) -> Iterator[str]:
+    yield "Nothing was changed. A rebuild would bring:" if dry_run is not None else "The rebuild is finished."
+    yield f"  database      {' → '.join((*report.ancestors, report.incarnation))}"
+    yield f"  facts         {report.facts:,} read, {report.applied:,} applied"
+    if (totals := report.totals) is not None:
+        yield f"  repositories  {totals.repositories:,}"
+        yield f"  tags          {totals.tags:,}"
+        yield f"  manifests     {totals.manifests:,}"
+        yield f"  blobs         {totals.blobs:,} ({format_bytes(totals.blob_bytes)})"
+    left = report.leftovers
+    if left.blobs or left.manifests or left.staged:
+        yield (
+            f"No row mentions {left.blobs:,} blobs ({format_bytes(left.blob_bytes)}), {left.manifests:,} manifests and "
+            f"{left.staged:,} objects of unfinished uploads ({format_bytes(left.staged_bytes)}); the sweep of orphans "
+            "removes them after housekeeping.orphan_grace_seconds."
+        )
+    yield from _damage(report, work)
+    if dry_run is not None:
+        yield from _comparison(dry_run)
+        return
+    yield f"Not in the storage, so not in the database: {_NOT_REBUILT}."
+    yield "Next: entrepot serve" if report.is_whole else "Next: read what was left out, then entrepot serve"
+
+
+def _damage(report: RebuildReport, work: RebuildWork) -> Iterator[str]:
+    if report.lost_tags:
+        yield f"Tags left out ({report.lost_tags:,}):"
+        yield from (
+            f"  {one.repository}:{one.tag} -> {one.digest}" for one in islice(work.lost_tags(), _SHOWN)
+        )
+    if report.losses:
+        yield f"Left out ({report.losses:,}):"
+        for one in islice(work.losses(), _SHOWN):
+            yield f"  {one.what} {one.repository}@{one.digest}: {one.reason}"
+    if report.spots:
+        yield f"Parts of the journal that can't be read ({report.spots:,}):"
+        yield from (f"  {one.key}: {one.reason}" for one in islice(work.spots(), _SHOWN))
+    if max(report.lost_tags, report.losses, report.spots) > _SHOWN:
+        yield f"Only {_SHOWN} of each kind are shown; -o json shows all."
+
+
+def _comparison(dry_run: DryRun) -> Iterator[str]:
+    position = dry_run.position
+    if dry_run.problem:
+        yield f"The database can't be read ({dry_run.problem}). Move it away, then entrepot rebuild makes a new one."
+    elif position is None:
+        yield "There is no database yet, or an empty one: entrepot rebuild makes it."
+    elif position.storage_is_behind:
+        yield (
+            f"The storage is older than the database: facts {position.journal_last + 1} to {position.surely_written} "
+            "are not in its journal. What was pushed since can't be pulled. Do not rebuild: restore the newer storage, "
+            "or find what is missing with entrepot verify."
+        )
+    elif position.database_is_behind:
+        yield (
+            f"The database is older than the storage: it has not seen {dry_run.unseen_facts:,} facts after "
+            f"{position.database_last}. Bring it up to date with entrepot rebuild --catch-up."
+        )
+    elif position.database_last == 0:
+        yield "The database is empty: entrepot rebuild fills it."
+    else:
+        yield "The database knows everything that the journal tells: there is nothing to rebuild."

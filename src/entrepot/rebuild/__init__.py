@@ -1,0 +1,1 @@
+"""The database again, from what lies in the blob store alone."""

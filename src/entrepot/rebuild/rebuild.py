@@ -1,0 +1,247 @@
+"""The rebuild as a whole: of an empty database from everything, or of one that is behind from what it has not seen.
+
+What a rebuild of an empty database has done so far stands in the database itself, written by the units that did it; as
+long as it stands there no registry serves from it. One that is behind needs no such mark: the facts it has recorded
+tell, and until it has caught up it is served for reading only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.metadata.rebuild_work import Spot
+from entrepot.rebuild.errors import ChoiceNeededError, RebuildRefusedError
+from entrepot.rebuild.position import find_last_number
+from entrepot.rebuild.replay import JournalReplay, Replayed, Source
+from entrepot.rebuild.report import RebuildReport
+from entrepot.rebuild.steps import StepMaker
+from entrepot.rebuild.stored_contents import take_inventory
+from entrepot.rebuild.survey import count_leftovers, count_totals
+from entrepot.registry.facts import journalled_registry_fact
+from entrepot.registry.journal_reader import find_incarnations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from entrepot.auth.grants import RegistryGrant
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.rebuild_work import RebuildWork
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.registry.hashing import HashingPool
+
+__all__ = ["Rebuild", "RebuildOptions", "RebuildProgress"]
+
+_REBUILT: Final = "database.rebuilt"
+_OVERLAP: Final = 10_000
+"""How many numbers before a database's last one are looked at again: a copy may lack facts that began before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildOptions:
+    """What is wanted.
+
+    Attributes:
+        incarnations: whose journals are replayed, in this order; the rebuilt database is the last one from then on.
+            None: the only one there is.
+        catch_up: whether the database is to be brought up to date instead of made anew.
+        verify: whether every blob is hashed before it is used.
+        sparse_indexes: whether indexes may list what their repository does not have.
+    """
+
+    incarnations: tuple[str, ...] = ()
+    catch_up: bool = False
+    verify: bool = False
+    sparse_indexes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildProgress:
+    """Who is told how far things are: objects listed and facts dealt with since the last call.
+
+    Before the first fact `on_journal` gets how many there are at most.
+    """
+
+    on_objects: Callable[[int], None]
+    on_journal: Callable[[int], None]
+    on_facts: Callable[[int], None]
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    """How far a rebuild of an empty database has come: `after` this fact of the journal of this index."""
+
+    incarnations: tuple[str, ...]
+    index: int = 0
+    after: int = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any fact was dealt with."""
+        return self.index > 0 or self.after > 0
+
+
+class Rebuild:
+    """Makes or completes a database from a store. Nothing else may write to either meanwhile."""
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        blobs: BlobStore,
+        work: RebuildWork,
+        hashing: HashingPool,
+        options: RebuildOptions,
+    ) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._work = work
+        self._options = options
+        steps = StepMaker(blobs, work, hashing, verify=options.verify)
+        self._replay = JournalReplay(metadata, blobs, work, steps, sparse=options.sparse_indexes)
+
+    async def run(
+        self, grant: RegistryGrant, progress: RebuildProgress, keep: Callable[[RebuildReport], None]
+    ) -> RebuildReport:
+        """Do it, or go on with what an earlier run has begun.
+
+        `keep` gets the report before the last unit, so that no run ends without anybody's knowing what was left out.
+
+        Raises:
+            RebuildRefusedError, ChoiceNeededError: nothing was changed.
+            HistoryDivergedError: what the database recorded is not what the journal tells.
+            MetadataError, BlobStoreError: it broke off; run it again.
+        """
+        mark = await self._catch_up_mark() if self._options.catch_up else await self._fresh_mark()
+        unfinished = await self._metadata.replay.unfinished()
+        if unfinished is not None and mark.has_begun and self._work.note("observed") != unfinished:
+            reason = "it may have left out more than is named here: run entrepot verify afterwards"
+            self._work.add_spot(Spot("the run that was interrupted", reason))
+        await take_inventory(self._blobs, self._work, progress.on_objects)
+        done = await self._replay_all(mark, progress)
+        report = await self._report(mark, done, resumed=unfinished is not None)
+        keep(report)
+        await self._finish(grant, mark, done)
+        reach(Failpoint.REBUILD_FINISHED)
+        return report
+
+    async def _fresh_mark(self) -> _Mark:
+        """Return where to begin or to go on in a database that is empty, or that a rebuild left unfinished."""
+        unfinished = await self._metadata.replay.unfinished()
+        wanted = self._options.incarnations
+        if unfinished is not None:
+            mark = msgspec.json.decode(unfinished, type=_Mark)
+            if wanted not in {(), mark.incarnations}:
+                raise RebuildRefusedError(
+                    f"a rebuild from {' and '.join(mark.incarnations)} was interrupted in this database",
+                    "go on with that one, or begin with an empty database",
+                )
+            return mark
+        if not await self._is_empty():
+            raise RebuildRefusedError(
+                "the database is not empty",
+                "use --catch-up if it is an older copy of the storage's own; "
+                "to make it anew, move it away (SQLite) or name an empty one (PostgreSQL)",
+            )
+        return _Mark(await self._chosen())
+
+    async def _chosen(self) -> tuple[str, ...]:
+        found = await find_incarnations(self._blobs)
+        if not found:
+            raise RebuildRefusedError(
+                "the storage holds no journal", "check storage.root, or bucket and prefix, in the settings"
+            )
+        unknown = [one for one in self._options.incarnations if one not in found]
+        if unknown:
+            raise RebuildRefusedError(
+                f"the storage holds no journal of {', '.join(unknown)}", f"it holds {', '.join(found)}"
+            )
+        if self._options.incarnations:
+            return self._options.incarnations
+        if len(found) > 1:
+            raise ChoiceNeededError(found)
+        return tuple(found)
+
+    async def _is_empty(self) -> bool:
+        """Whether nobody has pushed anything into the database yet; one that was merely started is as good as new."""
+        metadata = self._metadata
+        return (
+            await metadata.orphans.last_fact() == 0
+            and not (await metadata.catalog.list_names("", 1)).names
+            and not await metadata.inventory.blobs(0, 1)
+        )
+
+    async def _catch_up_mark(self) -> _Mark:
+        if await self._metadata.replay.unfinished() is not None:
+            raise RebuildRefusedError(
+                "a rebuild of the whole database was interrupted", "run it again, without --catch-up"
+            )
+        own = await self._metadata.instance.incarnation()
+        if own not in await find_incarnations(self._blobs):
+            raise RebuildRefusedError(
+                f"the storage holds no journal of this database ({own})",
+                "this is another registry's storage, or the database was made anew: "
+                "then rebuild it without --catch-up",
+            )
+        return _Mark((own,), 0, max(await self._metadata.orphans.last_fact() - _OVERLAP, 0))
+
+    async def _replay_all(self, mark: _Mark, progress: RebuildProgress) -> Sequence[Replayed]:
+        done: list[Replayed] = []
+        if not self._options.catch_up:
+            await self._metadata.write(
+                lambda tx: tx.replay.mark_unfinished(msgspec.json.encode(mark).decode())
+            )
+        lasts = [await find_last_number(self._blobs, name) for name in mark.incarnations[mark.index :]]
+        progress.on_journal(max(sum(lasts) - mark.after, 0))
+        for index in range(mark.index, len(mark.incarnations)):
+            source = Source(
+                mark.incarnations[index],
+                own=index == len(mark.incarnations) - 1,
+                after=mark.after if index == mark.index else 0,
+                mark=None if self._options.catch_up else _marker(mark.incarnations, index),
+            )
+            done.append(await self._replay.run(source, progress.on_facts))
+        return done
+
+    async def _finish(self, grant: RegistryGrant, mark: _Mark, done: Sequence[Replayed]) -> None:
+        """Be the database that wrote the journal, and go on with its numbers, in one unit."""
+        *ancestors, own = mark.incarnations
+        last = done[-1].last
+        known = await self._metadata.orphans.last_fact()
+        ends = {name: await find_last_number(self._blobs, name) for name in ancestors}
+        facts = sum(one.applied for one in done)
+
+        async def unit(tx: Transaction) -> None:
+            if not self._options.catch_up:
+                await tx.replay.take_incarnation(own)
+                for name, end in ends.items():
+                    await tx.replay.settle(name, end)
+                await tx.replay.mark_finished()
+            if last > 0:
+                await tx.replay.number_on(last)
+            if facts or last > known:
+                payload = {"facts": facts, "ancestors": ancestors, "catch_up": self._options.catch_up}
+                await tx.outbox.append(journalled_registry_fact(grant, _REBUILT, payload))
+
+        await self._metadata.write(unit)
+
+    async def _report(self, mark: _Mark, done: Sequence[Replayed], *, resumed: bool) -> RebuildReport:
+        *ancestors, own = mark.incarnations
+        return RebuildReport(
+            incarnation=own,
+            ancestors=tuple(ancestors),
+            facts=sum(one.read for one in done),
+            applied=sum(one.applied for one in done),
+            last_fact=done[-1].last,
+            resumed=resumed,
+            totals=None if self._options.catch_up else await count_totals(self._metadata),
+            leftovers=await count_leftovers(self._metadata, self._blobs, self._work),
+            losses=sum(1 for _ in self._work.losses()),
+            lost_tags=sum(1 for _ in self._work.lost_tags()),
+            spots=sum(1 for _ in self._work.spots()),
+        )
+
+
+def _marker(incarnations: tuple[str, ...], index: int) -> Callable[[int], str]:
+    return lambda after: msgspec.json.encode(_Mark(incarnations, index, after)).decode()

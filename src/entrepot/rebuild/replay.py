@@ -1,0 +1,165 @@
+"""Replays a journal into a database: facts in the order of their numbers, a few hundred to a unit."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.metadata.rebuild_work import Spot
+from entrepot.metadata.records import JournalFact
+from entrepot.rebuild.application import FactApplication, Outcome
+from entrepot.registry.journal_reader import JournalReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.rebuild_work import RebuildWork
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.rebuild.steps import Step, StepMaker
+    from entrepot.registry.journal_reader import RecordedLine
+
+__all__ = ["JournalReplay", "Replayed", "Source"]
+
+_READ_AT_ONCE: Final = 16
+"""Lines whose manifests are in memory before anybody looks at their sizes; one has 4 MiB at most."""
+_UNIT_FACTS: Final = 256
+_UNIT_BYTES: Final = 16 * 1024 * 1024
+_UNITS_PER_CHECKPOINT: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which journal is replayed, and from where.
+
+    Attributes:
+        own: whether the database is to be the one that wrote it: then its facts keep their numbers.
+        after: facts up to this number are left out.
+        mark: what a unit leaves behind in the database of how far it came, given its last number; absent, nothing: the
+            recorded facts tell.
+    """
+
+    incarnation: str
+    own: bool
+    after: int
+    mark: Callable[[int], str] | None
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay has done so far.
+
+    Attributes:
+        read: facts that were read.
+        applied: those of them that the database did not know.
+        last: the greatest number that the journal gives to anything, readable or not.
+    """
+
+    read: int = 0
+    applied: int = 0
+    last: int = 0
+
+
+class JournalReplay:
+    """Replays journals one after the other."""
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        blobs: BlobStore,
+        work: RebuildWork,
+        steps: StepMaker,
+        *,
+        sparse: bool,
+    ) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._work = work
+        self._steps = steps
+        self._sparse = sparse
+
+    async def run(self, source: Source, on_facts: Callable[[int], None]) -> Replayed:
+        """Replay one journal to its end; `on_facts` is told how many facts were dealt with since it was last called.
+
+        Raises:
+            HistoryDivergedError: the database has facts of its own under the journal's numbers.
+            MetadataError, BlobStoreError: it broke off; the next run goes on.
+        """
+        done = Replayed(last=source.after)
+        count = 0
+        async with aclosing(self._units(source, done)) as units:
+            async for unit in units:
+                await self._apply(source, unit, done)
+                on_facts(len(unit))
+                count += 1
+                if count % _UNITS_PER_CHECKPOINT == 0:
+                    # There is no background worker here, and a long log makes every read slow.
+                    await self._metadata.maintain()
+        return done
+
+    async def _units(self, source: Source, done: Replayed) -> AsyncGenerator[Sequence[Step]]:
+        unit: list[Step] = []
+        async with aclosing(self._lines(source, done)) as groups:
+            async for group in groups:
+                unit += await self._steps.make(group)
+                if len(unit) >= _UNIT_FACTS or sum(step.body_bytes for step in unit) >= _UNIT_BYTES:
+                    yield unit
+                    unit = []
+        if unit:
+            yield unit
+
+    async def _lines(self, source: Source, done: Replayed) -> AsyncGenerator[Sequence[RecordedLine]]:
+        def on_damage(key: str, reason: str) -> None:
+            self._work.add_spot(Spot(key, reason))
+            # A number that something had is never given again, though nobody can tell what had it.
+            last = key.rpartition("/")[2].rpartition("-")[2]
+            done.last = max(done.last, int(last) if last.isdecimal() else 0)
+
+        reader = JournalReader(self._blobs, source.incarnation, on_damage)
+        group: list[RecordedLine] = []
+        async with aclosing(reader.facts(source.after)) as lines:
+            async for line in lines:
+                done.read += 1
+                done.last = max(done.last, line.sequence)
+                group.append(line)
+                if len(group) == _READ_AT_ONCE:
+                    yield group
+                    group = []
+        if group:
+            yield group
+
+    async def _apply(self, source: Source, steps: Sequence[Step], done: Replayed) -> None:
+        digests = {digest for step in steps for digest in step.blobs}
+        keys = await self._metadata.replay.blob_keys(sorted(digests))
+        dead = frozenset(digest for digest, key in keys.items() if not self._work.holds(key))
+        outcomes: list[Outcome] = []
+        mark = None if source.mark is None else source.mark(steps[-1].line.sequence)
+
+        async def unit(tx: Transaction) -> None:
+            outcomes.clear()
+            application = FactApplication(tx, dead, sparse=self._sparse)
+            outcomes.extend(
+                [
+                    await application.apply(step)
+                    for step in steps
+                    if not source.own or await tx.replay.record(_fact(step.line))
+                ]
+            )
+            if mark is not None:
+                await tx.replay.mark_unfinished(mark)
+
+        await self._metadata.write(unit)
+        reach(Failpoint.REBUILD_UNIT_COMMITTED)
+        done.applied += len(outcomes)
+        for outcome in outcomes:
+            outcome.write_to(self._work)
+        if mark is not None:
+            self._work.write_down("observed", mark)
+        self._work.save()
+
+
+def _fact(line: RecordedLine) -> JournalFact:
+    at = line.at_milliseconds or 0
+    return JournalFact(line.sequence, at, line.kind, line.repository, line.actor, bytes(line.payload))

@@ -1,0 +1,64 @@
+"""Loses a database and makes it again, with the command and in the test's own process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from entrepot.ops.application import run_command_line
+from entrepot.registry.journal import Journal
+from entrepot.settings import metadata_path, metadata_url
+from entrepot.workers import upkeep
+from entrepot.workers.upkeep import journal_duty
+from tests.drivers.metadata.raw_database import RawDatabase
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.bootstrap import Stores
+    from entrepot.settings import Settings
+
+__all__ = ["compact", "copy_database", "database_of", "lose_database", "rebuild", "restore_database"]
+
+
+def database_of(settings: Settings) -> RawDatabase:
+    """Return the database, to be looked at past the store."""
+    return RawDatabase(metadata_url(settings))
+
+
+async def compact(stores: Stores) -> None:
+    """Write every fact into a segment, as the background worker does five seconds later."""
+    journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
+    grace, upkeep._ENTRY_GRACE_MILLISECONDS = upkeep._ENTRY_GRACE_MILLISECONDS, 0  # type: ignore[misc]  # a constant
+    try:
+        await journal_duty(stores.metadata, journal).run()
+    finally:
+        upkeep._ENTRY_GRACE_MILLISECONDS = grace  # type: ignore[misc]  # as above
+
+
+def lose_database(settings: Settings) -> None:
+    """Delete the SQLite file and all that belongs to it."""
+    shutil.rmtree(metadata_path(settings).parent)
+
+
+def copy_database(settings: Settings, to: Path) -> None:
+    """Copy the SQLite file, of a registry that is not running."""
+    shutil.copytree(metadata_path(settings).parent, to)
+
+
+def restore_database(settings: Settings, copy: Path) -> None:
+    """Put such a copy back."""
+    lose_database(settings)
+    shutil.copytree(copy, metadata_path(settings).parent)
+
+
+async def rebuild(settings: Settings, *options: str) -> tuple[int, dict[str, Any]]:
+    """Run `entrepot rebuild` on the embedded stores; return its exit code and what it says, empty without JSON."""
+    arguments = ("rebuild", "--data", str(settings.data.directory), "-o", "json", *options)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = await asyncio.to_thread(run_command_line, arguments)
+    return code, json.loads(said.getvalue() or "{}")

@@ -35,6 +35,7 @@ from entrepot.registry.blobs import Blobs
 from entrepot.registry.catalog import Catalog
 from entrepot.registry.content_cache import ContentCache
 from entrepot.registry.deletions import Deletions
+from entrepot.registry.file_pushes import FilePushes
 from entrepot.registry.hashing import HashingPool, RunningDigests
 from entrepot.registry.journal import Journal
 from entrepot.registry.leases import SessionLeases
@@ -219,18 +220,16 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
     await leases.release_dead()
     journal = Journal(blobs, await metadata.instance.incarnation())
     metrics = _build_metrics()
-    uploads = Uploads(
-        UploadParts(
-            metadata=metadata,
-            blobs=blobs,
-            staged=StagedUploads(metadata, blobs),
-            leases=leases,
-            waiting=RunningDigests(),
-            pipeline=StagingPipeline(hashing, settings.uploads.write_step_bytes),
-            publication=BlobPublication(metadata, blobs, hashing, metrics.blobs_healed.inc),
-            session_ttl_seconds=settings.uploads.session_ttl_seconds,
-            advised_chunk_bytes=_advised_chunk_bytes(settings),
-        )
+    uploading = UploadParts(
+        metadata=metadata,
+        blobs=blobs,
+        staged=StagedUploads(metadata, blobs),
+        leases=leases,
+        waiting=RunningDigests(),
+        pipeline=StagingPipeline(hashing, settings.uploads.write_step_bytes),
+        publication=BlobPublication(metadata, blobs, hashing, metrics.blobs_healed.inc),
+        session_ttl_seconds=settings.uploads.session_ttl_seconds,
+        advised_chunk_bytes=_advised_chunk_bytes(settings),
     )
     redirect = settings.storage.driver == "s3" and settings.storage.s3.redirect_downloads
     return Services(
@@ -247,7 +246,8 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
         referrers=Referrers(metadata),
         catalog=Catalog(metadata),
         blobs=Blobs(metadata, blobs, ContentCache(settings.cache.small_blob_bytes), redirect=redirect),
-        uploads=uploads,
+        uploads=Uploads(uploading),
+        file_pushes=FilePushes(uploading),
         mounts=Mounts(metadata),
         metrics=metrics,
     )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from entrepot.registry.blobs import Blobs
     from entrepot.registry.catalog import Catalog
     from entrepot.registry.deletions import Deletions
+    from entrepot.registry.file_pushes import FilePushes
     from entrepot.registry.manifest_pushes import ManifestPushes
     from entrepot.registry.manifests import Manifests
     from entrepot.registry.mounts import Mounts
@@ -32,5 +33,6 @@ class Services:
     catalog: Catalog
     blobs: Blobs
     uploads: Uploads
+    file_pushes: FilePushes
     mounts: Mounts
     metrics: Metrics

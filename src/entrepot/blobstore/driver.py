@@ -8,7 +8,7 @@ processes. Nothing here blocks the event loop. A driver holds no state another p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,14 +20,24 @@ __all__ = [
     "BlobStore",
     "BlobWriter",
     "Capacity",
+    "FileStager",
     "LocalPaths",
     "LocalSizes",
     "MultipartUploads",
     "Presigner",
+    "Sharing",
     "StoredObject",
     "ThreadedWriter",
     "UploadReference",
 ]
+
+
+Sharing: TypeAlias = Literal["link", "clone"]
+"""How a file's bytes become those of an upload without being copied.
+
+`link`: one more name for the same file, which whoever may write to the file can still change. `clone`: a file of its
+own whose blocks are shared until one of both changes (btrfs, XFS).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +268,23 @@ class LocalSizes(Protocol):
 
         Raises:
             ObjectNotFoundError: when there is none.
+        """
+        ...
+
+
+@runtime_checkable
+class FileStager(Protocol):
+    """A driver that can take the bytes of a file of this machine without copying them."""
+
+    async def stage_file(self, upload: UploadReference, source: Path, sharing: Sharing) -> BlobWriter | None:
+        """Make the whole of `source` the staged bytes of a new upload and take the hold on it.
+
+        The writer takes no further bytes; its bytes are to be read under :meth:`BlobWriter.seal` and verified before
+        it publishes them. `None` when source and store can't share in this way; then nothing is left behind. Closing
+        and discarding never touch `source` itself.
+
+        Raises:
+            StorageUnavailableError: the store failed.
         """
         ...
 

@@ -9,7 +9,7 @@ import structlog
 
 from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.kernel.failpoints import Failpoint, reach
-from entrepot.registry.errors import DigestMismatchError
+from entrepot.registry.errors import DigestMismatchError, UploadConflictError
 from entrepot.registry.facts import journalled_fact
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entrepot.oci.digest import Digest
     from entrepot.registry.hashing import HashingPool, RunningDigest
 
-__all__ = ["BlobPublication", "adopt_into", "link_into"]
+__all__ = ["BlobPublication", "adopt_into", "finish_session", "link_into"]
 
 _log: Any = structlog.get_logger()
 
@@ -120,6 +120,22 @@ def _recorded_digest(lease: UploadLease, size: int, digest: Digest) -> str | Non
     """Return what an earlier request recorded, when it covers exactly these bytes in this algorithm."""
     covers = lease.offset == size and lease.algorithm == digest.algorithm
     return lease.digest_so_far if covers else None
+
+
+async def finish_session(
+    tx: Transaction, lease: UploadLease, grant: Grant[Push], blob: NewBlob
+) -> AdoptedBlob:
+    """Within a unit: replace the session by the blob its bytes became.
+
+    Raises:
+        UploadConflictError: somebody else ended the session.
+    """
+    removed = await tx.upload_sessions.remove(lease.public_id, lease.fence)
+    # A unit may run again after its first COMMIT was lost on the way: then the session is gone and the blob is there,
+    # which is what was wanted. Without the blob, somebody else ended the session.
+    if not removed and await tx.blobs.absent_from(lease.repository_id, (blob.digest,)):
+        raise UploadConflictError(lease.public_id)
+    return await adopt_into(tx, lease.repository_id, grant, blob)
 
 
 async def adopt_into(tx: Transaction, repository_id: int, grant: Grant[Push], blob: NewBlob) -> AdoptedBlob:

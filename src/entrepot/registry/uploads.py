@@ -17,14 +17,13 @@ from entrepot.blobstore.errors import UploadBusyError, UploadLostError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.records import (
-    AdoptedBlob,
     Missing,
     NewBlob,
     NewUploadSession,
     UploadLease,
     UploadProgress,
 )
-from entrepot.registry.blob_publication import adopt_into
+from entrepot.registry.blob_publication import finish_session
 from entrepot.registry.errors import (
     DigestMismatchError,
     SourceInterruptedError,
@@ -243,15 +242,7 @@ class Uploads:
         size, key = await self._publish(lease, digest, body)
         blob = NewBlob(digest, size, key, grant.principal.subject)
 
-        async def unit(tx: Transaction) -> AdoptedBlob:
-            removed = await tx.upload_sessions.remove(lease.public_id, lease.fence)
-            # A unit may run again after its first COMMIT was lost on the way: then the session is gone and the blob is
-            # there, which is what was wanted. Without the blob, somebody else ended the session.
-            if not removed and await tx.blobs.absent_from(lease.repository_id, (digest,)):
-                raise UploadConflictError(lease.public_id)
-            return await adopt_into(tx, lease.repository_id, grant, blob)
-
-        await self._parts.publication.commit(blob, unit)
+        await self._parts.publication.commit(blob, lambda tx: finish_session(tx, lease, grant, blob))
 
     async def _publish(
         self, lease: UploadLease, digest: Digest, body: AsyncIterator[bytes]

@@ -41,7 +41,7 @@ _MOST_OPEN_ATTEMPTS: Final = 32
 
 
 class StagedFile:
-    """An open, locked staged file.
+    """An open, locked staged file. One that shares its bytes with another file is open for reading only.
 
     All methods block. A mutex orders them, so that `close` never pulls the descriptor from under a write whose waiting
     task was cancelled.
@@ -63,10 +63,13 @@ class StagedFile:
         """Cut the file to the offset the session counts.
 
         Raises:
-            UploadLostError: it is shorter.
+            UploadLostError: it is shorter, or it is somebody else's file as well.
         """
         with disk_errors_translated(f"cut back the upload {self._upload_id}"):
-            size = os.fstat(self._descriptor).st_size
+            status = os.fstat(self._descriptor)
+            size = status.st_size
+            if status.st_nlink > 1:  # cutting it would cut the file it was linked from (shared_file.py)
+                raise UploadLostError(self._upload_id, "its file has another name elsewhere")
             if size < self.offset:
                 raise UploadLostError(self._upload_id, f"{size} of {self.offset} bytes are there")
             if size > self.offset:

@@ -15,6 +15,7 @@ from entrepot.blobstore.filesystem.free_space import measure_capacity
 from entrepot.blobstore.filesystem.listing import list_folders, walk_objects
 from entrepot.blobstore.filesystem.object_file import ObjectFile, named_size, object_size
 from entrepot.blobstore.filesystem.published_file import claim_published
+from entrepot.blobstore.filesystem.shared_file import open_shared_file
 from entrepot.blobstore.filesystem.small_objects import write_new_object, write_object
 from entrepot.blobstore.filesystem.staged_file import StagedFile, open_staged_file, remove_unheld
 from entrepot.blobstore.filesystem.volume import Volume
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from entrepot.blobstore.driver import Capacity, StoredObject, UploadReference
+    from entrepot.blobstore.driver import Capacity, Sharing, StoredObject, UploadReference
     from entrepot.oci.digest import Digest
 
 __all__ = ["FilesystemBlobStore"]
@@ -40,7 +41,7 @@ _PROBE: Final = b"entrepot storage check\n"
 
 
 class FilesystemBlobStore:
-    """A :class:`BlobStore`, :class:`LocalPaths` and :class:`LocalSizes` on one directory tree of one local disk.
+    """A :class:`BlobStore` with files that can be named, measured and shared, on one directory tree of one local disk.
 
     Several processes may use the same root at once. Call :meth:`prepare` before anything else.
     """
@@ -156,6 +157,15 @@ class FilesystemBlobStore:
         )
         return FilesystemWriter(self._threads, staged, upload.upload_id)
 
+    async def stage_file(
+        self, upload: UploadReference, source: Path, sharing: Sharing
+    ) -> FilesystemWriter | None:
+        """See :class:`entrepot.blobstore.driver.FileStager`."""
+        staged = await self._threads.acquire(
+            partial(open_shared_file, self._volume, upload, source, sharing), _close_staged
+        )
+        return None if staged is None else FilesystemWriter(self._threads, staged, upload.upload_id)
+
     async def discard(self, upload: UploadReference) -> None:
         """Remove the staged file.
 
@@ -217,6 +227,11 @@ def _open_and_read(path: Path, key: str, start: int, wanted: int) -> tuple[Objec
         opened.close()
         return None, first
     return opened, first
+
+
+def _close_staged(staged: StagedFile | None) -> None:
+    if staged is not None:
+        staged.close()
 
 
 def _close_opened(result: tuple[ObjectFile | None, bytes]) -> None:

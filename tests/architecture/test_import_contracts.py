@@ -27,7 +27,7 @@ def skeleton(tmp_path: Path) -> Path:
     """Return a project of empty packages in the shape of this one, with our contracts."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     packages = """
-        processes distribution_api workers registry projects auth events ops oci observability kernel settings
+        processes distribution_api workers transfer registry projects auth events ops oci observability kernel settings
         metadata metadata/sql blobstore blobstore/filesystem blobstore/s3 blobstore/memory .
     """
     for package in packages.split():
@@ -60,6 +60,7 @@ SETTINGS = "The settings tree is seen by bootstrap, processes and commands only"
 SERVER = "The HTTP server belongs to the processes"
 SQL = "SQL libraries belong to metadata.sql"
 CLOUD = "Cloud libraries belong to blobstore.s3"
+HTTP_CLIENT = "The HTTP client belongs to what speaks to other servers"
 OCI = "oci knows of no network, disk, database or log"
 FAULTS = {
     RANKS: [
@@ -78,7 +79,8 @@ FAULTS = {
         ("blobstore", "sqlite3"),
         ("ops", "asyncpg"),
     ],
-    CLOUD: [("blobstore.filesystem", "aiobotocore"), ("auth", "botocore"), ("registry", "aiohttp")],
+    CLOUD: [("blobstore.filesystem", "aiobotocore"), ("auth", "botocore")],
+    HTTP_CLIENT: [("registry", "aiohttp"), ("transfer", "aiohttp"), ("blobstore.filesystem", "yarl")],
     DRIVERS: [
         ("registry", "entrepot.metadata.sql"),
         ("workers", "entrepot.blobstore.s3"),

@@ -63,6 +63,8 @@ def _render_command(command: Command) -> str:
         application = application[word]
     rows: list[tuple[str, str]] = []
     for argument in application.assemble_argument_collection(parse_docstring=True):
+        if argument.names == ("*",):  # only holds the options that follow it
+            continue
         names = ", ".join(f"`{name}`" for name in argument.names)
         rows.append((names, argument.parameter.help or ""))
     options = render_table(("Option", "Meaning"), rows) if rows else "No options.\n"

@@ -11,6 +11,7 @@ from tests.docs.pages import ROOT, Page, load_page, load_pages
 
 _TRANSLATIONS: Final = (
     ("README.md", "README.zh-CN.md"),
+    ("docs/how-to/import.md", "docs/how-to/import.zh-CN.md"),
     ("docs/operations/guide.md", "docs/operations/guide.zh-CN.md"),
     ("docs/operations/runbook.md", "docs/operations/runbook.zh-CN.md"),
     ("docs/article.md", "docs/article.zh-CN.md"),

@@ -59,6 +59,16 @@ COMMANDS: tuple[Command, ...] = (
         "Prove that everything stored is what was pushed; set aside or heal what is not.",
     ),
     Command(
+        ("import",),
+        "entrepot.ops.import_images:import_images",
+        "Bring images in from a storage tree, a layout, an archive or a running registry.",
+    ),
+    Command(
+        ("export",),
+        "entrepot.ops.export_images:export_images",
+        "Write images out as OCI layouts.",
+    ),
+    Command(
         ("version",),
         "entrepot.ops.version:show_version",
         "Show the versions of Entrepot and of what it runs on.",

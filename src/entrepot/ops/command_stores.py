@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+import pwd
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
 
-from entrepot.bootstrap import open_stores
+from entrepot.bootstrap import build_services, open_stores
 from entrepot.metadata.errors import SchemaMismatchError
-from entrepot.ops.errors import EXIT_CHECK_FAILED, CommandError
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_USAGE, CommandError
 from entrepot.processes.data_directory import lock_data_directory, prepare_run_directory
 from entrepot.processes.errors import StartRefusedError
+from entrepot.registry.hashing import HashingPool
+from entrepot.settings import storage_root
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from entrepot.bootstrap import Stores
+    from entrepot.services import Services
     from entrepot.settings import Settings
 
-__all__ = ["alone_on_data_directory", "open_command_stores"]
+__all__ = [
+    "alone_on_data_directory",
+    "open_command_services",
+    "open_command_stores",
+    "require_owner_of_storage",
+]
+
+_HASHING_THREADS: Final = 4
 
 
 @contextlib.asynccontextmanager
@@ -34,6 +46,46 @@ async def open_command_stores(settings: Settings) -> AsyncIterator[Stores]:
             yield stores
     except SchemaMismatchError as error:
         raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def open_command_services(settings: Settings) -> AsyncIterator[tuple[Stores, Services]]:
+    """Open both stores and build the services of the registry on them, for a command that acts as a client would.
+
+    Raises:
+        CommandError, MetadataError, BlobStoreError: as :func:`open_command_stores`.
+    """
+    async with open_command_stores(settings) as stores:
+        with ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing") as executor:
+            yield stores, await build_services(settings, stores, HashingPool(executor))
+
+
+def require_owner_of_storage(settings: Settings) -> None:
+    """Make sure that the registry can read what this process writes: they are to be the same user.
+
+    Raises:
+        CommandError: the storage directory belongs to another user; the message says how to become that one.
+    """
+    if settings.storage.driver != "filesystem":
+        return
+    try:
+        owner = storage_root(settings).stat().st_uid
+    except OSError:
+        return  # it does not exist yet, or opening it will say what is wrong
+    if owner != os.geteuid():
+        name = _name_of(owner)
+        raise CommandError(
+            EXIT_USAGE,
+            f"entrepot: {storage_root(settings)} belongs to {name}; files of another user could not be read by the "
+            f"registry. Run this as {name}: sudo -u {name} entrepot ...",
+        )
+
+
+def _name_of(user_id: int) -> str:
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return f"#{user_id}"
 
 
 @contextlib.contextmanager

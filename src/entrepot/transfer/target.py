@@ -1,0 +1,274 @@
+"""Where an import goes: the services of this registry, with the grants of the operator of this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+
+from entrepot.auth.grants import Pull, Push
+from entrepot.auth.host import HostAuthorizer, host_operator
+from entrepot.metadata.records import StoredManifest
+from entrepot.oci.names import RepositoryName
+from entrepot.registry.errors import BlobUnknownError, ManifestUnknownError, RepositoryUnknownError
+from entrepot.registry.file_pushes import PushableFile
+from entrepot.registry.manifest_pushes import ManifestPush
+from entrepot.transfer.source import LocalFile
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from pathlib import Path
+
+    from entrepot.blobstore.driver import Sharing
+    from entrepot.oci.descriptor import Descriptor
+    from entrepot.oci.digest import Digest
+    from entrepot.oci.manifest import ParsedManifest
+    from entrepot.oci.names import TagName
+    from entrepot.registry.blobs import Blobs
+    from entrepot.registry.file_pushes import FilePushes, FileTransfer
+    from entrepot.registry.manifest_pushes import ManifestPushes
+    from entrepot.registry.manifests import Manifests
+    from entrepot.registry.mounts import Mounts
+    from entrepot.registry.tag_conditions import TagCondition
+    from entrepot.registry.uploads import Uploads
+    from entrepot.transfer.source import BlobOrigin
+
+__all__ = [
+    "BlobTransfer",
+    "ImportTarget",
+    "LinkPolicy",
+    "RegistryServices",
+    "RegistryTarget",
+    "RehearsedTarget",
+]
+
+LinkPolicy: TypeAlias = Literal["auto", "always", "never"]
+"""When a blob that is a file is hard-linked instead of copied.
+
+`auto`: when the program that wrote the file never changes it in place and the file belongs to this process's user;
+`always`: whenever the file system allows it; `never`: not at all. A clone is tried in any case.
+"""
+
+BlobTransfer: TypeAlias = "FileTransfer | Literal['received', 'mounted']"
+
+_CLONE: Final[tuple[Sharing, ...]] = ("clone",)
+_LINK_OR_CLONE: Final[tuple[Sharing, ...]] = ("link", "clone")
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryServices:
+    """The services that an import or export calls."""
+
+    manifests: Manifests
+    manifest_pushes: ManifestPushes
+    blobs: Blobs
+    mounts: Mounts
+    uploads: Uploads
+    file_pushes: FilePushes
+
+
+class ImportTarget(Protocol):
+    """What an import asks of its target, and does to it. Errors of the stores end an import."""
+
+    async def find_tag(self, repository: RepositoryName, tag: TagName) -> Digest | None:
+        """Return what a tag points at, `None` without such a tag."""
+        ...
+
+    async def find_manifest(self, repository: RepositoryName, digest: Digest) -> StoredManifest | None:
+        """Return a manifest with its bytes, `None` without one. What it refers to is there as well."""
+        ...
+
+    async def has_blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Whether the repository has the blob."""
+        ...
+
+    async def mount_blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Give the repository a blob that another repository has; `False` when none has it."""
+        ...
+
+    async def store_blob(
+        self, repository: RepositoryName, blob: Descriptor, origin: BlobOrigin, count: Callable[[int], None]
+    ) -> BlobTransfer:
+        """Store a blob and return how its bytes got there; `count` is told of bytes as they come.
+
+        Raises:
+            DigestMismatchError, SourceInterruptedError, SourceError: the source is at fault; nothing is kept.
+        """
+        ...
+
+    async def store_manifest(
+        self,
+        repository: RepositoryName,
+        manifest: ParsedManifest,
+        body: bytes,
+        digest: Digest,
+        tag: TagName | None,
+        condition: TagCondition,
+    ) -> None:
+        """Store a manifest, and point a tag at it.
+
+        Raises:
+            ManifestReferencesMissingError, TagConditionError: nothing is kept.
+        """
+
+
+class RegistryTarget:
+    """This registry."""
+
+    def __init__(self, services: RegistryServices, links: LinkPolicy, user_id: int) -> None:
+        self._services = services
+        self._links = links
+        self._user_id = user_id
+        self._authorizer = HostAuthorizer()
+        self._principal = host_operator()
+
+    async def find_tag(self, repository: RepositoryName, tag: TagName) -> Digest | None:
+        """Ask for the tag's row."""
+        grant = await self._authorizer.authorize(self._principal, Pull, repository)
+        try:
+            return (await self._services.manifests.describe(grant, tag)).digest
+        except (RepositoryUnknownError, ManifestUnknownError):
+            return None
+
+    async def find_manifest(self, repository: RepositoryName, digest: Digest) -> StoredManifest | None:
+        """Ask for the manifest's row."""
+        grant = await self._authorizer.authorize(self._principal, Pull, repository)
+        try:
+            return await self._services.manifests.pull(grant, digest)
+        except (RepositoryUnknownError, ManifestUnknownError):
+            return None
+
+    async def has_blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Ask for the link's row."""
+        grant = await self._authorizer.authorize(self._principal, Pull, repository)
+        try:
+            await self._services.blobs.find(grant, digest)
+        except (RepositoryUnknownError, BlobUnknownError):
+            return False
+        return True
+
+    async def mount_blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Mount it from any repository."""
+        push = await self._authorizer.authorize(self._principal, Push, repository)
+        for name in await self._services.mounts.sources(digest):
+            pull = await self._authorizer.authorize(self._principal, Pull, RepositoryName.parse(name))
+            if await self._services.mounts.mount(push, pull, digest):
+                return True
+        return False
+
+    async def is_anywhere(self, digest: Digest) -> bool:
+        """Whether some repository has the blob."""
+        return bool(await self._services.mounts.sources(digest))
+
+    async def store_blob(
+        self, repository: RepositoryName, blob: Descriptor, origin: BlobOrigin, count: Callable[[int], None]
+    ) -> BlobTransfer:
+        """Push it."""
+        grant = await self._authorizer.authorize(self._principal, Push, repository)
+        if isinstance(origin, LocalFile):
+            file = PushableFile(origin.path, self._sharing(origin))
+            transfer = await self._services.file_pushes.push(grant, blob.digest, file)
+            count(blob.size)
+            return transfer
+        chunks = _counted(origin.chunks, count)
+        try:
+            await self._services.uploads.push_whole(grant, blob.digest, chunks)
+        finally:
+            await chunks.aclose()
+        return "received"
+
+    async def store_manifest(
+        self,
+        repository: RepositoryName,
+        manifest: ParsedManifest,
+        body: bytes,
+        digest: Digest,
+        tag: TagName | None,
+        condition: TagCondition,
+    ) -> None:
+        """Push it."""
+        grant = await self._authorizer.authorize(self._principal, Push, repository)
+        tags = () if tag is None else (tag,)
+        await self._services.manifest_pushes.push(
+            grant, ManifestPush(body, manifest, digest, tags, condition)
+        )
+
+    def _sharing(self, file: LocalFile) -> tuple[Sharing, ...]:
+        if self._links == "always":
+            return _LINK_OR_CLONE
+        if self._links == "never" or not file.is_immutable or not self._owns(file.path):
+            return _CLONE
+        return _LINK_OR_CLONE
+
+    def _owns(self, path: Path) -> bool:
+        """Whether nobody else owns the file: an owner can change it at any time, through whichever name."""
+        try:
+            return path.lstat().st_uid == self._user_id
+        except OSError:
+            return False  # reading it will say why
+
+
+class RehearsedTarget:
+    """This registry, seen but not changed: what would be stored is remembered and then found, as if it were there."""
+
+    def __init__(self, registry: RegistryTarget) -> None:
+        self._registry = registry
+        self._blobs: set[tuple[str, Digest]] = set()
+        self._anywhere: set[Digest] = set()
+        self._manifests: dict[tuple[str, Digest], StoredManifest] = {}
+        self._tags: dict[tuple[str, str], Digest] = {}
+
+    async def find_tag(self, repository: RepositoryName, tag: TagName) -> Digest | None:
+        """Return what the tag would point at."""
+        rehearsed = self._tags.get((repository.text, tag.text))
+        return rehearsed or await self._registry.find_tag(repository, tag)
+
+    async def find_manifest(self, repository: RepositoryName, digest: Digest) -> StoredManifest | None:
+        """Return what would be there."""
+        rehearsed = self._manifests.get((repository.text, digest))
+        return rehearsed or await self._registry.find_manifest(repository, digest)
+
+    async def has_blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Whether it would be there."""
+        return (repository.text, digest) in self._blobs or await self._registry.has_blob(repository, digest)
+
+    async def mount_blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Whether it could be mounted."""
+        if digest not in self._anywhere and not await self._registry.is_anywhere(digest):
+            return False
+        self._blobs.add((repository.text, digest))
+        return True
+
+    async def store_blob(
+        self, repository: RepositoryName, blob: Descriptor, origin: BlobOrigin, count: Callable[[int], None]
+    ) -> BlobTransfer:
+        """Remember it; its bytes are not read."""
+        if not isinstance(origin, LocalFile):
+            await origin.chunks.aclose()
+        count(blob.size)
+        self._blobs.add((repository.text, blob.digest))
+        self._anywhere.add(blob.digest)
+        return "copied" if isinstance(origin, LocalFile) else "received"
+
+    async def store_manifest(
+        self,
+        repository: RepositoryName,
+        manifest: ParsedManifest,
+        body: bytes,
+        digest: Digest,
+        tag: TagName | None,
+        condition: TagCondition,
+    ) -> None:
+        """Remember it. Tags do not move in between, so their condition holds."""
+        found = StoredManifest(digest, manifest.media_type, len(body), body)
+        self._manifests[repository.text, digest] = found
+        if tag is not None:
+            self._tags[repository.text, tag.text] = digest
+
+
+async def _counted(chunks: AsyncGenerator[bytes], count: Callable[[int], None]) -> AsyncGenerator[bytes]:
+    try:
+        async for chunk in chunks:
+            count(len(chunk))
+            yield chunk
+    finally:
+        await chunks.aclose()

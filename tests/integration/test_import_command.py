@@ -1,0 +1,88 @@
+"""The commands themselves: what is refused before anything is opened, and with which exit code."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.ops.command_stores import require_owner_of_storage
+from entrepot.ops.errors import CommandError
+from entrepot.settings import storage_root
+from tests.asgi.services import scratch_settings
+from tests.integration.importing import TreeWriter
+from tests.integration.test_commands import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("import",), "give one of --from"),
+        (("import", "--from", "https://a.example", "--from-oci-layout", "x"), "give one of --from"),
+        (("import", "--from-distribution", "absent"), "rootdirectory"),
+        (("import", "--from-docker-archive", "absent"), "can't be read"),
+        (("import", "--from", "https://a.example", "--username", "ann"), "belong together"),
+        (("import", "--from-distribution", "x", "--rename", "old"), "old=new"),
+        (("import", "--from-distribution", "x", "--parallel", "0"), "1 to 64"),
+        (("export", "--to", "out"), "--all"),
+        (("export", "app", "--to", "out", "--tar", "--link"), "--tar or --link"),
+        (("export", "Not/A/Name", "--to", "out"), "lower-case"),
+    ],
+)
+def test_what_can_not_be_meant_ends_with_2(
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With what to write instead, and before there is a database."""
+    from entrepot.observability import logging
+    from entrepot.ops import export_images, import_images
+    from entrepot.ops.application import run_command_line
+
+    def keep_the_log_of_this_process(*_: object) -> None:
+        assert callable(logging.configure_logging)
+
+    for module in (import_images, export_images):
+        monkeypatch.setattr(module, "configure_logging", keep_the_log_of_this_process)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ENTREPOT_CONFIG", os.devnull)
+
+    code = run_command_line([*arguments, "--data", str(tmp_path / "data")])
+
+    assert (code, reason in capsys.readouterr().err) == (2, True)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_log_line_of_the_stores_is_not_in_the_report(tmp_path: Path) -> None:
+    """The first import makes the schema; standard output holds JSON and nothing else."""
+    tree = TreeWriter(tmp_path / "tree")
+    tree.add_image("app", "v1")
+
+    result = run(
+        tmp_path, "import", "--from-distribution", str(tree.root), "--data", f"{tmp_path}/data", "-o", "json"
+    )
+
+    assert (result.returncode, result.stdout[:1], result.stdout[-2:]) == (0, "{", "}\n")
+
+
+def test_the_commands_write_as_the_user_of_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of another user, such as root, could not be read by the registry: the message says whom to become."""
+    settings = scratch_settings(tmp_path)
+    require_owner_of_storage(settings)
+    storage_root(settings).mkdir(parents=True)
+    require_owner_of_storage(settings)
+    owner = storage_root(settings).stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+
+    with pytest.raises(CommandError, match="sudo -u") as refused:
+        require_owner_of_storage(settings)
+
+    assert refused.value.exit_code == 2

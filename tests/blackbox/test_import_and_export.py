@@ -240,15 +240,18 @@ def test_another_entrepot_is_imported(served: RunningEntrepot, tmp_path: Path) -
     assert report["compared"] > report["tags"]["set"], "nothing that is attached to an image came along"
 
 
-def test_archives_of_podman_and_skopeo_are_imported_and_run(
+def test_archives_of_docker_podman_and_skopeo_are_imported_and_run(
     podman: Program,
     skopeo: Program,
     docker_engine: DockerEngine,
     material: Material,
     tmp_path: Path,
 ) -> None:
-    """Podman save in both formats and skopeo's docker-archive: docker pulls and runs what was made of them."""
+    """What each of them saved in each of its formats: docker pulls and runs what was made of it, podman pulls it."""
     data = tmp_path / "data"
+    docker_engine.docker.run("load", "--input", str(material.small_archive("amd64")))
+    docker_engine.docker.run("save", "--output", f"{tmp_path}/docker.tar", "tests/small:amd64")
+    docker_engine.remove("tests/small:amd64")
     podman.run("load", "--input", str(material.small_archive("amd64")))
     for kind in ("docker-archive", "oci-archive"):
         podman.run(
@@ -258,6 +261,7 @@ def test_archives_of_podman_and_skopeo_are_imported_and_run(
         "copy", f"oci:{material.small_layout}:multi", f"docker-archive:{tmp_path}/skopeo.tar:by/skopeo:1"
     )
     for option, file, prefix in (
+        ("--from-docker-archive", "docker.tar", "docker"),
         ("--from-docker-archive", "docker-archive.tar", "saved"),
         ("--from-oci-layout", "oci-archive.tar", "layout"),
         ("--from-docker-archive", "skopeo.tar", ""),
@@ -266,7 +270,8 @@ def test_archives_of_podman_and_skopeo_are_imported_and_run(
         assert (report["ok"], report["tags"]["set"]) == (True, 1), file
 
     with RunningEntrepot(tmp_path / "served", data_directory=data) as running:
-        for name in ("saved/tests/small:amd64", "layout/tests/small:amd64", "by/skopeo:1"):
+        prefixed = [f"{prefix}/tests/small:amd64" for prefix in ("docker", "saved", "layout")]
+        for name in (*prefixed, "by/skopeo:1"):
             reference = f"{running.host}/{name}"
             podman.run("pull", "--tls-verify=false", reference)
             docker_engine.docker.run("pull", reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.kernel.process_identity import ProcessIdentity
-from entrepot.metadata.errors import RebuildUnfinishedError, SchemaMismatchError
+from entrepot.metadata.errors import MetadataUnavailableError, RebuildUnfinishedError, SchemaMismatchError
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.observability.metrics import Metrics, build_metrics
@@ -57,6 +58,7 @@ from entrepot.settings import (
     metadata_url,
     parse_store_address,
     storage_root,
+    suspicion_marker,
     uses_postgresql,
 )
 from entrepot.workers.housekeeping import expiry_duty, orphan_duty
@@ -142,7 +144,11 @@ async def prepare_metadata(settings: Settings) -> None:
 def _prepare_metadata_directory(directory: Path) -> None:
     create_directory(directory, 0o700)
     # Also when it is there: another process may have created it a moment ago, and its name be in doubt still.
-    sync_directory(directory.parent)
+    try:
+        sync_directory(directory.parent)
+    except OSError as error:
+        if error.errno != errno.EROFS:  # on a volume that turned read-only pulls need nothing of it (F9)
+            raise
 
 
 def _log_migration(step: str) -> None:
@@ -157,7 +163,11 @@ async def open_blobs(settings: Settings) -> BlobStore:
     """
     if settings.storage.driver == "s3":
         return await _open_s3(settings)
-    store = FilesystemBlobStore(storage_root(settings), min_free_bytes=settings.storage.min_free_bytes)
+    store = FilesystemBlobStore(
+        storage_root(settings),
+        min_free_bytes=settings.storage.min_free_bytes,
+        suspicion_marker=suspicion_marker(settings),
+    )
     await store.prepare()
     return store
 
@@ -217,7 +227,7 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
     node = await asyncio.to_thread(read_or_create_node_id, settings.data.directory)
     owner = ProcessIdentity.of_this_process(node)
     leases = SessionLeases(metadata, owner, int(settings.uploads.lease_seconds))
-    await leases.release_dead()
+    await _give_back_leases(leases)
     journal = Journal(blobs, await metadata.instance.incarnation())
     metrics = _build_metrics()
     uploading = UploadParts(
@@ -256,6 +266,14 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
 async def _find_mismatch(stores: Stores) -> Discrepancy | None:
     await require_finished_rebuild(stores.metadata)
     return await find_discrepancy(stores.metadata, stores.blobs)
+
+
+async def _give_back_leases(leases: SessionLeases) -> None:
+    """Spare clients the wait for leases of dead processes; not being able to write is no reason not to serve pulls."""
+    try:
+        await leases.release_dead()
+    except MetadataUnavailableError as error:
+        _log.warning("leases.kept", reason=str(error))
 
 
 def _advised_chunk_bytes(settings: Settings) -> int:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.processes.data_directory import clear_metrics_directory
 from entrepot.processes.errors import ExitCode, StartRefusedError
 from entrepot.processes.sockets import bind_listener
 from entrepot.settings import ListenAddress
@@ -101,12 +100,6 @@ def test_a_full_disk_is_refused_with_the_systems_reason(tmp_path: Path) -> None:
         registry.start()
         assert registry.wait_exit() == 5
     assert "No space left on device" in registry.events("start.refused")[0]["reason"]
-
-
-def test_metrics_of_an_earlier_run_are_wiped(tmp_path: Path) -> None:
-    (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "counter_1.db").touch()
-    assert list(clear_metrics_directory(tmp_path).iterdir()) == []
 
 
 @contextlib.contextmanager

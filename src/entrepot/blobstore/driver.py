@@ -27,6 +27,7 @@ __all__ = [
     "Presigner",
     "Sharing",
     "StoredObject",
+    "SuspectableDisk",
     "ThreadedWriter",
     "UploadReference",
 ]
@@ -286,6 +287,15 @@ class FileStager(Protocol):
         Raises:
             StorageUnavailableError: the store failed.
         """
+        ...
+
+
+@runtime_checkable
+class SuspectableDisk(Protocol):
+    """A driver that stops writing once the disk has failed to make something durable."""
+
+    async def suspicion(self) -> str:
+        """Return what failed, in any process of this node since the registry was started; empty when nothing did."""
         ...
 
 

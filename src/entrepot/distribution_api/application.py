@@ -18,6 +18,7 @@ from entrepot.distribution_api.errors import (
 from entrepot.distribution_api.requests import Request
 from entrepot.distribution_api.responses import Response, send_response
 from entrepot.distribution_api.routes import find_route
+from entrepot.distribution_api.store_failures import store_failure
 from entrepot.distribution_api.unread_bodies import end_after_body
 from entrepot.kernel.errors import EntrepotError
 from entrepot.observability.logging import get_request_logger
@@ -126,17 +127,19 @@ class DistributionApplication:
         if refusals is not None:
             refusals.inc()
         elif status >= 500 or isinstance(error, BlobLostError):
-            self._count_damage(error)
+            self._count_fault(error)
             _log.error("request.failed", operation=operation, reason=str(error), error=type(error).__name__)
 
     def _report_broken(self, operation: str, error: BaseException) -> None:
         if isinstance(error, EntrepotError):
-            self._count_damage(error)
+            self._count_fault(error)
             _log.error("response.broken", operation=operation, reason=str(error), error=type(error).__name__)
 
-    def _count_damage(self, error: EntrepotError) -> None:
+    def _count_fault(self, error: EntrepotError) -> None:
         if isinstance(error, ContentDamagedError | BlobLostError):
             self._services.metrics.damaged_content.inc()
+        elif (failure := store_failure(error)) is not None:
+            self._services.metrics.store_failures.labels(*failure).inc()
 
     def _record(
         self, request: Request, principal: Principal, operation: str, status: int, seconds: float

@@ -28,7 +28,7 @@ from entrepot.distribution_api.errors import (
     TooManyRequestsError,
 )
 from entrepot.distribution_api.responses import Header, Response
-from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
+from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
 from entrepot.oci.digest import InvalidDigestError
 from entrepot.oci.error_codes import ErrorCode
 from entrepot.oci.manifest import InvalidManifestError, ManifestTooLargeError, UnsupportedManifestError
@@ -76,6 +76,7 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     TooManyRequestsError: (429, ErrorCode.TOOMANYREQUESTS),
     MetadataError: (500, ErrorCode.UNKNOWN),
     MetadataUnavailableError: (503, ErrorCode.UNAVAILABLE),
+    MetadataFullError: (507, ErrorCode.STORAGE_FULL),
     InvalidDigestError: (400, ErrorCode.DIGEST_INVALID),
     InvalidManifestError: (400, ErrorCode.MANIFEST_INVALID),
     ManifestTooLargeError: (413, ErrorCode.SIZE_INVALID),
@@ -101,7 +102,8 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
 }
 """Status and code by error class; a class that is not listed takes the row of its nearest listed ancestor."""
 
-_INTERNAL: Final = frozenset({ErrorCode.UNKNOWN})
+_INTERNAL: Final = frozenset({ErrorCode.UNKNOWN, ErrorCode.UNAVAILABLE, ErrorCode.STORAGE_FULL})
+"""Codes whose cause lies within: a client is told what it can do, not which path or part failed (CWE-209)."""
 _ALWAYS_ALLOWED: Final = b"GET, HEAD"
 """What no mode forbids (RFC 9110 wants 405 to name it)."""
 _RETRYABLE: Final = frozenset({409, 429, 503})
@@ -111,8 +113,7 @@ _ENDS_CONNECTION: Final = (BodyTooSlowError, HeadTooLargeError)
 def error_response(error: EntrepotError) -> Response:
     """Return the reply for a domain error."""
     status, code = _row(type(error))
-    # What went wrong inside is for the log; a client gets the catalogue's sentence (CWE-209).
-    message = code.message if code in _INTERNAL or code is ErrorCode.UNAVAILABLE else str(error)
+    message = f"{code.message} {code.remedy}" if code in _INTERNAL else str(error)
     return render_error(status, code, message, _headers(error, status), _detail(error))
 
 

@@ -7,6 +7,7 @@ from entrepot.kernel.errors import EntrepotError
 __all__ = [
     "HistoryDivergedError",
     "MetadataError",
+    "MetadataFullError",
     "MetadataUnavailableError",
     "RebuildUnfinishedError",
     "SchemaMismatchError",
@@ -20,10 +21,14 @@ class MetadataError(EntrepotError):
 
 
 class MetadataUnavailableError(MetadataError):
-    """The database can't be reached, is full, locked for too long, or read-only; the call may succeed later."""
+    """The database can't be reached, is locked for too long, damaged or read-only; the call may succeed later."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"the metadata database is unavailable: {detail}")
+
+
+class MetadataFullError(MetadataUnavailableError):
+    """The database has no room for what was to be written; reads go on."""
 
 
 class SchemaMismatchError(MetadataError):

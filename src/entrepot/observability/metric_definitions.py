@@ -75,6 +75,20 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "none. Any increase is an alarm.",
     ),
     MetricDefinition(
+        "registry_store_failures_total",
+        "counter",
+        "Requests that failed (5xx, or an answer broken off) because a store could not do its part. Store: blobs or "
+        "metadata. Reason: full, suspect (an fsync failed; blobs only) or unavailable (everything else).",
+        labels=("store", "reason"),
+    ),
+    MetricDefinition(
+        "registry_storage_suspect",
+        "gauge",
+        "1 since an fsync of a blob failed: pushes of bytes are refused until the registry is started anew. An alarm: "
+        "examine the disk first. Not reported for an object store.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
         "registry_uploads_in_progress",
         "gauge",
         "Requests that are writing the bytes of a blob right now, on this node.",

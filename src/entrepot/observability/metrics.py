@@ -43,6 +43,8 @@ class Metrics:
     requests: BufferedRequestCounts
     responses_aborted: Counter
     damaged_content: Counter
+    store_failures: Counter
+    storage_suspect: Gauge
     uploads_in_progress: Gauge
     bodies_in_progress: Gauge
     refused_greedy_addresses: Counter
@@ -91,6 +93,8 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         requests=BufferedRequestCounts(cast("Counter", made["registry_requests_total"])),
         responses_aborted=cast("Counter", made["registry_responses_aborted_total"]),
         damaged_content=cast("Counter", made["registry_damaged_content_total"]),
+        store_failures=cast("Counter", made["registry_store_failures_total"]),
+        storage_suspect=cast("Gauge", made["registry_storage_suspect"]),
         uploads_in_progress=cast("Gauge", made["registry_uploads_in_progress"]),
         bodies_in_progress=cast("Gauge", made["registry_bodies_in_progress"]),
         refused_greedy_addresses=refused.labels("address"),

@@ -122,5 +122,5 @@ class ErrorCode(Enum):
     STORAGE_FULL = (
         "The registry has no room for this content.",
         "The storage has reached its capacity or the part of it that is kept in reserve.",
-        "Delete images that are no longer needed, or ask an administrator for more room.",
+        "Ask an administrator for more room and push again then; pulls go on meanwhile.",
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -13,15 +11,13 @@ from entrepot.kernel.durable_directories import create_directory
 from entrepot.processes.errors import ExitCode, StartRefusedError
 
 __all__ = [
-    "METRICS_DIRECTORY",
     "RUN_DIRECTORY",
-    "clear_metrics_directory",
+    "forget_suspicion",
     "lock_data_directory",
     "prepare_run_directory",
 ]
 
 RUN_DIRECTORY = "run"
-METRICS_DIRECTORY = "metrics"
 _LOCK_FILE = "lock"
 _WRITE_CHECK_FILE = "write-check"
 _ORPHANS_GONE_SECONDS = 3.0
@@ -67,13 +63,17 @@ def lock_data_directory(run_directory: Path) -> int:
     return descriptor
 
 
-def clear_metrics_directory(run_directory: Path) -> Path:
-    """Return an empty `<data>/run/metrics`: files of an earlier run would be summed into this one's figures."""
-    metrics_directory = run_directory / METRICS_DIRECTORY
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(metrics_directory)
-    metrics_directory.mkdir(mode=0o700)
-    return metrics_directory
+def forget_suspicion(marker: Path) -> None:
+    """Trust the disk of the blobs again, though an fsync failed in an earlier run: whoever starts us has looked at it.
+
+    Raises:
+        StartRefusedError: STORAGE_NOT_WRITABLE, when the marker can't be removed.
+    """
+    try:
+        marker.unlink(missing_ok=True)
+    except OSError as error:
+        reason = f"{marker} can't be removed: {error.strerror}"
+        raise StartRefusedError(ExitCode.STORAGE_NOT_WRITABLE, reason) from error
 
 
 def _check_writable(directory: Path) -> None:

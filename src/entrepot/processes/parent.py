@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from entrepot.observability.logging import configure_logging, get_logger
 from entrepot.processes.assignment import Assignment, Refused, Role
 from entrepot.processes.data_directory import (
-    clear_metrics_directory,
+    forget_suspicion,
     lock_data_directory,
     prepare_run_directory,
 )
@@ -26,10 +26,18 @@ from entrepot.processes.drain_flag import DrainFlag
 from entrepot.processes.errors import ExitCode, StartRefusedError
 from entrepot.processes.factories import Factories
 from entrepot.processes.keeper import Keeper, KeeperHooks
+from entrepot.processes.metrics_directory import prepare_metrics_directory, remove_metrics_directory
 from entrepot.processes.reloading import plan_reload
 from entrepot.processes.running_process import RunningProcess, StartPlan
 from entrepot.processes.sockets import bind_listener, raise_descriptor_limit
-from entrepot.settings import Settings, SettingsError, http_listen, ops_listen, setting_fields
+from entrepot.settings import (
+    Settings,
+    SettingsError,
+    http_listen,
+    ops_listen,
+    setting_fields,
+    suspicion_marker,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -84,9 +92,10 @@ def _claim(settings: Settings) -> _Claim:
     raise_descriptor_limit()
     run_directory = prepare_run_directory(settings.data.directory)
     lock = lock_data_directory(run_directory)
+    forget_suspicion(suspicion_marker(settings))
     public = bind_listener(http_listen(settings), "http.listen")
     ops = bind_listener(ops_listen(settings), "ops.listen")
-    return _Claim(lock, clear_metrics_directory(run_directory), public, ops, DrainFlag.create())
+    return _Claim(lock, prepare_metrics_directory(run_directory), public, ops, DrainFlag.create())
 
 
 class _Parent:
@@ -131,6 +140,7 @@ class _Parent:
         for task in companions:
             task.cancel()
         await self._shut_down()
+        remove_metrics_directory(self._claim.metrics_directory)
         get_logger().info("serve.stopped", exit_code=int(self._exit_code))
         return self._exit_code
 

@@ -18,6 +18,7 @@ from entrepot.settings.derived import (
     ops_listen,
     public_url,
     storage_root,
+    suspicion_marker,
     uses_postgresql,
     uses_tls,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "setting_fields",
     "show_value",
     "storage_root",
+    "suspicion_marker",
     "uses_postgresql",
     "uses_tls",
     "write_settings_file",

@@ -18,6 +18,7 @@ __all__ = [
     "ops_listen",
     "public_url",
     "storage_root",
+    "suspicion_marker",
     "uses_postgresql",
     "uses_tls",
 ]
@@ -72,3 +73,8 @@ def metadata_url(settings: Settings) -> str:
 def storage_root(settings: Settings) -> Path:
     """Return the directory of the blobs; only of use when ``storage.driver`` is filesystem."""
     return Path(settings.storage.root) if settings.storage.root else settings.data.directory / "storage"
+
+
+def suspicion_marker(settings: Settings) -> Path:
+    """Return the file that tells the processes of this node that an fsync of a blob failed; removed at each start."""
+    return settings.data.directory / "run" / "storage-suspect"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entrepot.blobstore.driver import SuspectableDisk
 from entrepot.workers.worker import Duty
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics) -> Duty:
         if capacity is not None:
             metrics.storage_used_bytes.set(capacity.used_bytes)
             metrics.storage_capacity_bytes.set(capacity.total_bytes)
+        if isinstance(blobs, SuspectableDisk):
+            metrics.storage_suspect.set(bool(await blobs.suspicion()))
         metrics.journal_backlog.set(await metadata.outbox.unjournalled_count())
 
     return Duty("gauges", 10.0, run)

@@ -230,14 +230,15 @@ async def test_f7_a_failed_fsync_of_a_directory_drops_the_bytes(
         await disk.check()
 
 
+@pytest.mark.parametrize("method", ["sync_data", "sync_directory"])
 async def test_f7_a_failed_fsync_of_a_small_object_drops_it(
-    disk: FilesystemBlobStore, operations: WatchedOperations
+    disk: FilesystemBlobStore, operations: WatchedOperations, method: str
 ) -> None:
-    for method in ("sync_data", "sync_directory"):
-        operations.fail_next[method] = errno.EIO
-        with pytest.raises(StorageSuspectError):
-            await disk.put("manifests/sha256/aa/bb/1", b"x")
-        assert await keys_of(disk) == []
+    operations.fail_next[method] = errno.EIO
+    with pytest.raises(StorageSuspectError):
+        await disk.put("manifests/sha256/aa/bb/1", b"x")
+    assert operations.counts[method] == 1
+    assert await keys_of(disk) == []
 
 
 async def test_f6_check_tells_of_a_disk_that_refuses(

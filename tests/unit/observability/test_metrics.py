@@ -120,12 +120,13 @@ def test_every_definition_is_made_and_no_metric_lacks_one() -> None:
 
 
 def test_no_label_could_grow_without_bound() -> None:
-    """Labels are operation, status, reason and kind of damage only: never a repository, a tag or a digest."""
+    """Labels are operation, status, store, reason and kind of damage only: never a repository, a tag or a digest."""
     assert {label for definition in METRIC_DEFINITIONS for label in definition.labels} == {
         "kind",
         "operation",
         "reason",
         "status",
+        "store",
     }
 
 

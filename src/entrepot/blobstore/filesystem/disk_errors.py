@@ -11,15 +11,20 @@ from entrepot.blobstore.errors import BlobStoreError, StorageFullError, StorageU
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["disk_error", "disk_errors_translated"]
+__all__ = ["disk_error", "disk_errors_translated", "is_full"]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or the share of it that this user may take, has no room left."""
+    return error.errno in _FULL
 
 
 def disk_error(error: OSError, action: str) -> BlobStoreError:
     """Return the blob store's error for `error`, which happened while the driver tried to `action`."""
     detail = f"could not {action}: {error}"
-    if error.errno in _FULL:
+    if is_full(error):
         return StorageFullError(detail)
     return StorageUnavailableError(detail)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Final, Generic, ParamSpec, TypeVar
 
 from entrepot.blobstore.errors import StorageUnavailableError
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DiskThreads"]
 
+_NO_THREAD: Final = "can't start new thread"
+"""What CPython says when the kernel refuses one: memory, or the number of processes, has run out."""
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
@@ -55,10 +58,30 @@ class DiskThreads:
     def _submit(
         self, call: Callable[_Parameters, _Result], *args: _Parameters.args, **kwargs: _Parameters.kwargs
     ) -> Future[_Result]:
+        wanted = _WantedCall(partial(call, *args, **kwargs))
         try:
-            return self._executor.submit(call, *args, **kwargs)
-        except RuntimeError as error:  # what an executor raises after its shutdown
-            raise StorageUnavailableError("the driver is closed") from error
+            return self._executor.submit(wanted)
+        except RuntimeError as error:  # the executor was shut down, or can't start a thread
+            # It has queued the call before it wanted another thread: one that opens and locks a file must not be made
+            # when nobody is left who closes it.
+            wanted.is_wanted = False
+            reason = "no thread can be started" if str(error) == _NO_THREAD else "the driver is closed"
+            raise StorageUnavailableError(reason) from error
+
+
+class _WantedCall(Generic[_Result]):
+    """A call that can be taken back as long as it has not begun."""
+
+    __slots__ = ("_call", "is_wanted")
+
+    def __init__(self, call: Callable[[], _Result]) -> None:
+        self._call = call
+        self.is_wanted = True
+
+    def __call__(self) -> _Result:
+        if not self.is_wanted:
+            raise StorageUnavailableError(_NO_THREAD)
+        return self._call()
 
 
 def _release_result(future: Future[_Result], release: Callable[[_Result], None]) -> None:

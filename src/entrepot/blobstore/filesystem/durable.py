@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["DurableOperations", "write_all"]
+__all__ = ["DirectoryNotOpenedError", "DurableOperations", "write_all"]
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _MOST_BUFFERS: Final = os.sysconf("SC_IOV_MAX")
+
+
+class DirectoryNotOpenedError(OSError):
+    """A directory could not be opened, so no fsync was tried: for want of a descriptor, say. Nothing is lost by it."""
 
 
 class DurableOperations:
@@ -34,8 +38,16 @@ class DurableOperations:
         os.fdatasync(descriptor)
 
     def sync_directory(self, directory: Path) -> None:
-        """Make the entries of a directory survive a power cut."""
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """Make the entries of a directory survive a power cut.
+
+        Raises:
+            DirectoryNotOpenedError: no fsync was tried.
+            OSError: the fsync failed.
+        """
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DirectoryNotOpenedError(error.errno, error.strerror, str(directory)) from error
         try:
             os.fsync(descriptor)
         finally:

@@ -28,6 +28,7 @@ def claim_published(volume: Volume, upload_id: str, digest: Digest) -> StoredObj
         UploadBusyError: the publisher lives.
         StorageSuspectError, StorageUnavailableError: it can't be examined or synced.
     """
+    volume.suspicion.require_none()
     key = nested_blob_key(digest, upload_id)
     path = volume.path_of(key)
     with disk_errors_translated(f"examine {key}"):

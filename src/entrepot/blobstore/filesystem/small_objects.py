@@ -44,6 +44,7 @@ def write_new_object(volume: Volume, key: str, data: bytes) -> bool:
 
 def _write(volume: Volume, key: str, data: bytes, *, replace: bool) -> bool:
     require_key(key)
+    volume.suspicion.require_none()
     temporary = volume.root / UPLOADS / f"put-{new_public_id()}"
     with disk_errors_translated(f"write {key}"):
         descriptor = os.open(

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.errors import (
-    StorageSuspectError,
+    BlobStoreError,
     StorageUnavailableError,
     UploadBusyError,
     UploadLostError,
@@ -141,7 +141,7 @@ class StagedFile:
             return
         try:
             self._volume.sync_file(self._descriptor, self._path)
-        except StorageSuspectError:
+        except BlobStoreError:
             self._release()
             raise
         self._unsynced = False
@@ -152,7 +152,7 @@ class StagedFile:
             return
         try:
             self._volume.sync_directory(self._path.parent)
-        except StorageSuspectError:
+        except BlobStoreError:
             with suppress(OSError):
                 self._path.unlink()
             self._release()
@@ -186,6 +186,7 @@ def open_staged_file(volume: Volume, upload: UploadReference) -> StagedFile:
     Raises:
         UploadBusyError, UploadLostError, StorageUnavailableError, StorageFullError: nothing is left open or created.
     """
+    volume.suspicion.require_none()
     path = volume.path_of(staged_key(require_upload_id(upload.upload_id)))
     with disk_errors_translated(f"open the upload {upload.upload_id}"):
         try:

@@ -18,6 +18,7 @@ from entrepot.blobstore.filesystem.published_file import claim_published
 from entrepot.blobstore.filesystem.shared_file import open_shared_file
 from entrepot.blobstore.filesystem.small_objects import write_new_object, write_object
 from entrepot.blobstore.filesystem.staged_file import StagedFile, open_staged_file, remove_unheld
+from entrepot.blobstore.filesystem.suspicion import Suspicion
 from entrepot.blobstore.filesystem.volume import Volume
 from entrepot.blobstore.filesystem.writer import FilesystemWriter
 from entrepot.blobstore.keys import UPLOADS, require_prefix, require_upload_id, staged_key
@@ -53,18 +54,24 @@ class FilesystemBlobStore:
         min_free_bytes: int = 0,
         executor: Executor | None = None,
         operations: DurableOperations | None = None,
+        suspicion_marker: Path | None = None,
     ) -> None:
         """Take `root` as the store's directory; nothing is touched yet.
 
         Args:
             root: an absolute path on a local file system.
             min_free_bytes: uploads get a StorageFullError once fewer bytes would stay free; small objects do not.
-            executor: where disk calls run; 16 own threads when there is none. A given one is not shut down.
+            executor: where disk calls run; own threads when there is none, 16 for what changes the disk and 16 for
+                what reads it. A given one is not shut down.
             operations: the system calls that make bytes durable; tests count them or make them fail.
+            suspicion_marker: a file that tells all who give the same one that an fsync failed.
         """
         self._threads = DiskThreads(executor, _THREAD_COUNT)
         self._allowance = LoopAllowance()
-        self._volume = Volume(root, min_free_bytes, operations or DurableOperations())
+        # Apart from those that wait for a disk which is slow to write: pulls need not stand behind pushes (F8).
+        self._reading = DiskThreads(executor, _THREAD_COUNT)
+        suspicion = Suspicion(suspicion_marker)
+        self._volume = Volume(root, min_free_bytes, operations or DurableOperations(), suspicion)
 
     @property
     def name(self) -> str:
@@ -93,14 +100,14 @@ class FilesystemBlobStore:
 
     async def stat(self, key: str) -> int:
         """Return the size of an object in bytes."""
-        return await self._threads.run(object_size, self._volume.path_of(key), key)
+        return await self._reading.run(object_size, self._volume.path_of(key), key)
 
     async def glance(self, key: str) -> int:
         """Return the size of an object as its directory tells it; on the event loop as long as the disk is quick."""
         path = self._volume.path_of(key)
         started = perf_counter()
         if not self._allowance.allows(started):
-            return await self._threads.run(named_size, path, key)
+            return await self._reading.run(named_size, path, key)
         size = named_size(path, key)
         self._allowance.record(started, perf_counter())
         return size
@@ -108,7 +115,7 @@ class FilesystemBlobStore:
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Yield a range of an object; a range that reaches beyond the end is cut there."""
         first_wanted = _READ_BYTES if end is None else min(_READ_BYTES, end - start)
-        opened, chunk = await self._threads.acquire(
+        opened, chunk = await self._reading.acquire(
             partial(_open_and_read, self._volume.path_of(key), key, start, first_wanted), _close_opened
         )
         if opened is None:  # the whole range came at once, as of every small blob
@@ -123,9 +130,9 @@ class FilesystemBlobStore:
                 if end is not None and offset >= end:
                     return
                 wanted = _READ_BYTES if end is None else min(_READ_BYTES, end - offset)
-                chunk = await self._threads.run(opened.read_at, offset, wanted)
+                chunk = await self._reading.run(opened.read_at, offset, wanted)
         finally:
-            self._threads.run_later(opened.close)
+            self._reading.run_later(opened.close)
 
     async def delete(self, key: str) -> None:
         """Remove an object; one in the staging directory only when nobody holds it.
@@ -185,7 +192,6 @@ class FilesystemBlobStore:
 
     async def check(self) -> None:
         """Write, read and delete a tiny object, unless the disk is suspect already."""
-        self._volume.require_trust()
         await self._threads.run(self._probe)
 
     async def capacity(self) -> Capacity:
@@ -193,9 +199,14 @@ class FilesystemBlobStore:
         with disk_errors_translated("measure the free space"):
             return await self._threads.run(measure_capacity, self._volume.root)
 
+    async def suspicion(self) -> str:
+        """Return the fsync that failed since the registry was started, empty when none did."""
+        return await self._threads.run(self._volume.suspicion.reason)
+
     async def aclose(self) -> None:
         """End own threads."""
         await self._threads.aclose()
+        await self._reading.aclose()
 
     def _probe(self) -> None:
         key = f"{UPLOADS}check-{new_public_id()}"

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from entrepot.blobstore.errors import StorageSuspectError, StorageUnavailableError
+from entrepot.blobstore.errors import BlobStoreError, StorageUnavailableError
 from entrepot.blobstore.filesystem.directories import DIRECTORY_MODE, DirectoryTree
-from entrepot.blobstore.filesystem.disk_errors import disk_errors_translated
+from entrepot.blobstore.filesystem.disk_errors import disk_error, disk_errors_translated, is_full
+from entrepot.blobstore.filesystem.durable import DirectoryNotOpenedError
 from entrepot.blobstore.filesystem.filesystem_kind import UNSUITABLE_KINDS, filesystem_kind
 from entrepot.blobstore.filesystem.free_space import FreeSpaceFloor
 from entrepot.blobstore.keys import BLOBS, JOURNAL, MANIFESTS, UPLOADS, require_key
 from entrepot.kernel.failpoints import reach
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from entrepot.blobstore.filesystem.durable import DurableOperations
+    from entrepot.blobstore.filesystem.suspicion import Suspicion
     from entrepot.kernel.failpoints import Failpoint
 
 __all__ = ["Volume"]
@@ -27,12 +31,14 @@ _MOST_MOVE_ATTEMPTS: Final = 32
 class Volume:
     """The root of a store with its write rules. All methods block; they run on disk threads."""
 
-    def __init__(self, root: Path, min_free_bytes: int, operations: DurableOperations) -> None:
+    def __init__(
+        self, root: Path, min_free_bytes: int, operations: DurableOperations, suspicion: Suspicion
+    ) -> None:
         self.root = root
         self.operations = operations
         self.floor = FreeSpaceFloor(root, min_free_bytes)
+        self.suspicion = suspicion
         self._directories = DirectoryTree(root, operations)
-        self._suspicion: str = ""
 
     def path_of(self, key: str) -> Path:
         """Return where `key` lies.
@@ -56,51 +62,47 @@ class Volume:
                 raise StorageUnavailableError(
                     f"{self.root} lies on {kind}, where locks and fsync can't be relied on"
                 )
-            for created in missing:
-                self.operations.sync_directory(created.parent)
-            for prefix in (UPLOADS, BLOBS, MANIFESTS, JOURNAL):
-                key = f"{prefix}any"
-                for directory in self._directories.create_for(key):
-                    self.operations.sync_directory(directory)
-                self._directories.remember(key)
+            try:
+                self._make_upper_directories(missing)
+            except OSError as error:
+                # A volume that has turned read-only can't be prepared for pushes, and pulls need nothing of it (F9).
+                if missing or error.errno != errno.EROFS:
+                    raise
 
-    def require_trust(self) -> None:
-        """Raise when an fsync has failed in this process.
-
-        Raises:
-            StorageSuspectError: with what failed.
-        """
-        if self._suspicion:
-            raise StorageSuspectError(self._suspicion)
-
-    def suspect(self, detail: str) -> StorageSuspectError:
-        """Stop trusting the disk until this process is restarted by somebody; return the error to raise."""
-        self._suspicion = self._suspicion or detail
-        return StorageSuspectError(detail)
+    def _make_upper_directories(self, created: Sequence[Path]) -> None:
+        for directory in created:
+            self.operations.sync_directory(directory.parent)
+        for prefix in (UPLOADS, BLOBS, MANIFESTS, JOURNAL):
+            key = f"{prefix}any"
+            for directory in self._directories.create_for(key):
+                self.operations.sync_directory(directory)
+            self._directories.remember(key)
 
     def sync_file(self, descriptor: int, path: Path) -> None:
         """Make a file's bytes durable, or remove it: after a failed fsync the kernel may call lost pages clean (F7).
 
         Raises:
-            StorageSuspectError: the file is gone.
+            StorageSuspectError, StorageFullError: the file is gone.
         """
         try:
             self.operations.sync_data(descriptor)
         except OSError as error:
             with suppress(OSError):
                 path.unlink()
-            raise self.suspect(f"fdatasync of {path} failed: {error}") from error
+            raise self._judge(error, f"fdatasync of {path} failed: {error}") from error
 
     def sync_directory(self, directory: Path) -> None:
         """Make a directory's entries durable.
 
         Raises:
-            StorageSuspectError: they may not be.
+            StorageSuspectError, StorageFullError, StorageUnavailableError: they may not be.
         """
         try:
             self.operations.sync_directory(directory)
+        except DirectoryNotOpenedError as error:
+            raise disk_error(error, f"open {directory} in order to sync it") from error
         except OSError as error:
-            raise self.suspect(f"fsync of {directory} failed: {error}") from error
+            raise self._judge(error, f"fsync of {directory} failed: {error}") from error
 
     def move_into_place(
         self, source: Path, key: str, renamed: Failpoint, synced: Failpoint, *, replace: bool = True
@@ -113,7 +115,7 @@ class Volume:
 
         Raises:
             StorageSuspectError: a directory could not be fsynced; the object is removed.
-            StorageFullError, StorageUnavailableError: nothing was moved.
+            StorageFullError, StorageUnavailableError: nothing was moved, or the object is removed.
         """
         target = self.path_of(key)
         directories = self._rename(source, target, key, replace=replace)
@@ -123,7 +125,7 @@ class Volume:
         try:
             for directory in directories:
                 self.sync_directory(directory)
-        except StorageSuspectError:
+        except BlobStoreError:
             with suppress(OSError):
                 target.unlink()
             raise
@@ -140,6 +142,12 @@ class Volume:
         with disk_errors_translated(f"delete {key}"), suppress(FileNotFoundError, NotADirectoryError):
             self.path_of(key).unlink()
         self._directories.prune_for(key)
+
+    def _judge(self, error: OSError, detail: str) -> BlobStoreError:
+        """Tell a disk that is full, where the file that is given up is all that is lost, from one that can't write."""
+        if is_full(error):
+            return disk_error(error, f"flush: {detail}")
+        return self.suspicion.arouse(detail)
 
     def _rename(self, source: Path, target: Path, key: str, *, replace: bool) -> tuple[Path, ...] | None:
         """Rename, creating directories again that a deletion beside us prunes between the two steps.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.durable_directories import sync_directory
-from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
+from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +61,8 @@ def create_private_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         sync_directory(path.parent)
     except OSError as error:
+        if error.errno == errno.EROFS and path.exists():
+            return  # there is nothing to make durable, and reads go on (F9)
         raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
 
 
@@ -94,7 +97,8 @@ def translate_error(error: sqlite3.Error, path: Path) -> MetadataError:
     if condition is None:
         return MetadataError(f"SQLite refused a statement: {error}")
     name = getattr(error, "sqlite_errorname", "no error name")
-    return MetadataUnavailableError(f"{path}: {condition} ({name}: {error})")
+    kind = MetadataFullError if _primary_code(error) == sqlite3.SQLITE_FULL else MetadataUnavailableError
+    return kind(f"{path}: {condition} ({name}: {error})")
 
 
 def _primary_code(error: sqlite3.Error) -> int:

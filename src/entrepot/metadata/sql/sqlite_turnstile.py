@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import contextmanager
@@ -53,7 +54,10 @@ class Turnstile:
 
 
 def _open_lock_file(path: Path) -> int:
+    """Open a file that is only ever locked, so that reading it is enough where the volume has turned read-only (F9)."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
+        if error.errno == errno.EROFS and path.exists():
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         raise MetadataUnavailableError(f"{path}: {error.strerror}") from error

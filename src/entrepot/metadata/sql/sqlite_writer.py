@@ -177,9 +177,9 @@ class SqliteWriter:
             accepted.error = error
         if accepted.error is not None:
             if not self._connection.in_transaction:
-                raise MetadataUnavailableError(
-                    f"{self._path}: a group of writes was rolled back: {accepted.error}"
-                )
+                unavailable = isinstance(accepted.error, MetadataUnavailableError)
+                kind = type(accepted.error) if unavailable else MetadataUnavailableError
+                raise kind(f"{self._path}: a group of writes was rolled back: {accepted.error}")
             self._connection.execute("ROLLBACK TO unit")
         self._connection.execute("RELEASE unit")
 

@@ -34,7 +34,11 @@ _NEVER = 1_000_000
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One flow: settings as JSON, what kills it, which image it is about, and the file for acknowledgements."""
+    """One flow: settings as JSON, what kills it, which image it is about, and the file for acknowledgements.
+
+    `script` (`module:name`) is run in place of `flow` where it is given: a coroutine function of client, seed,
+    repository and log.
+    """
 
     settings: str
     failpoints: str
@@ -42,6 +46,7 @@ class Order(msgspec.Struct, frozen=True):
     repository: str
     acknowledgements: str
     flow: Literal["push", "delete"] = "push"
+    script: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -101,8 +106,13 @@ async def _carry_out(order: Order) -> None:
     async with running_lifespan(application):
         counting = ",".join(f"{name}:{_NEVER}" for name in Failpoint)
         arm_failpoints(order.failpoints or counting)
+        client = AsgiClient(application)
+        if order.script:
+            module, _, name = order.script.partition(":")
+            await getattr(importlib.import_module(module), name)(client, order.seed, order.repository, log)
+            return
         do = push_image if order.flow == "push" else delete_image
-        await do(AsgiClient(application), one_layer_image(order.seed, order.repository), log)
+        await do(client, one_layer_image(order.seed, order.repository), log)
 
 
 if __name__ == "__main__":

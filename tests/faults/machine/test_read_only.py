@@ -1,0 +1,104 @@
+"""F9: a volume turns read-only under the running product, by hand or because ext4 found an error."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.processes.assignment import Role
+from tests.faults.machine.content import RefusedError
+from tests.faults.machine.product import Product, running_product
+from tests.faults.machine.promises import check_complete, check_store
+from tests.faults.machine.volumes import MIB, ext4_volume, memory_volume, remount, unmount
+from tests.processes.running import wait_for
+
+if TYPE_CHECKING:
+    from tests.faults.machine.content import Content
+    from tests.faults.machine.findings import Findings
+
+
+async def _require_refusal(product: Product, kept: Content) -> None:
+    """Pushes get 503 and may be repeated, `/readyz/write` says it, and pulls go on."""
+    with pytest.raises(RefusedError) as refusal:
+        await product.push(product.new_content())
+    assert refusal.value.reply.status == 503
+    assert "retry-after" in refusal.value.reply.headers
+    await check_complete(product.client, kept)
+    assert not product.is_write_ready()
+    assert product.registry.get_ops("/readyz")[0] == 200
+
+
+async def test_f9_blobs_on_a_volume_that_turns_read_only(tmp_path: Path, findings: Findings) -> None:
+    """Writes 503, reads 200, readiness tells, one line in the log per refusal, and it recovers by itself."""
+    with (
+        memory_volume(tmp_path / "volume", "size=32m") as volume,
+        running_product(tmp_path / "registry", storage={"root": str(volume)}) as product,
+    ):
+        kept = await product.push(product.new_content())
+        log_size = product.registry.log_size()
+        remount(volume, "ro")
+
+        await _require_refusal(product, kept)
+        assert [line["event"] for line in product.faults_logged(log_size)] == ["request.failed"]
+        assert "Read-only file system" in product.faults_logged(log_size)[0]["reason"]
+        assert product.metric("registry_store_failures_total", store="blobs", reason="unavailable") == 1
+
+        remount(volume, "rw")
+        healed = time.monotonic()
+        await product.push(product.new_content())
+        wait_for(product.is_write_ready, 5, lambda: "not ready again")
+        seconds = time.monotonic() - healed
+        assert seconds < 5
+        findings.note("F9", "blobs read-only, remounted", statuses=[503], heals_seconds=seconds)
+        await check_store(product.settings)
+
+
+async def test_f9_everything_on_an_ext4_that_turns_itself_read_only(
+    tmp_path: Path, findings: Findings
+) -> None:
+    """What the kernel does after damage, database included: writes 503, reads 200, also from a child started then."""
+    with ext4_volume(tmp_path / "volume", 64 * MIB, options="errors=remount-ro") as volume:
+        with running_product(tmp_path / "registry", volume) as product:
+            kept = await product.push(product.new_content())
+            _report_damage(volume)
+            await _require_refusal(product, kept)
+            product.registry.kill(Role.HTTP)
+            product.wait_until_answering()
+            await _require_refusal(product, kept)
+        _repair(volume)
+        with running_product(tmp_path / "registry again", volume) as product:
+            await check_complete(product.client, kept)
+            findings.note("F9", "ext4 that turned itself read-only", statuses=[503])
+            await product.push(product.new_content("two layers"))
+            await check_store(product.settings)
+
+
+def _device(volume: Path) -> str:
+    listed = subprocess.run(
+        ["findmnt", "--noheadings", "--output", "SOURCE", str(volume)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return listed.stdout.strip()
+
+
+def _report_damage(volume: Path) -> None:
+    """Have ext4 behave as after an error it found: with `errors=remount-ro` it takes no more writes."""
+    name = Path(_device(volume)).name
+    Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("asked for by a test\n")
+
+
+def _repair(volume: Path) -> None:
+    """Do what a keeper does: unmount, check, mount."""
+    image = volume.with_name(f"{volume.name}.ext4")
+    unmount(volume)
+    assert (
+        subprocess.run(["fsck.ext4", "-f", "-y", str(image)], check=False, capture_output=True).returncode
+        <= 1
+    )
+    subprocess.run(["mount", "-o", "loop", str(image), str(volume)], check=True)

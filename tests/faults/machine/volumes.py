@@ -1,0 +1,99 @@
+"""Small file systems that a test fills up, breaks or makes read-only; mounting needs root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.plumbing.skips import require_program
+from tests.processes.running import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Filler", "ext4_volume", "memory_volume", "remount", "unmount"]
+
+_BLOCK: Final = 64 * 1024
+MIB: Final = 1024 * 1024
+_UNMOUNT_SECONDS: Final = 10
+
+
+class Filler:
+    """A file that takes all room of a volume; removing it gives the room back."""
+
+    def __init__(self, volume: Path) -> None:
+        self._path = volume / "filler"
+
+    def fill(self) -> None:
+        """Take what is left, to the last block."""
+        with self._path.open("ab", buffering=0) as file:
+            for size in (MIB, _BLOCK, 4096, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+            with contextlib.suppress(OSError):
+                os.fsync(file.fileno())
+
+    def empty(self) -> None:
+        """Give it back."""
+        self._path.unlink()
+
+
+@contextlib.contextmanager
+def memory_volume(directory: Path, options: str) -> Iterator[Path]:
+    """Mount a tmpfs with these mount options, such as `size=32m`."""
+    _mount(directory, "-t", "tmpfs", "-o", options, "tmpfs")
+    try:
+        yield directory
+    finally:
+        unmount(directory)
+
+
+@contextlib.contextmanager
+def ext4_volume(
+    directory: Path, size_bytes: int, *, make: tuple[str, ...] = (), options: str = ""
+) -> Iterator[Path]:
+    """Make an ext4 in a file beside `directory` and mount it.
+
+    Args:
+        make: more arguments of mkfs.ext4, such as `-N 64` for few inodes.
+        options: mount options.
+    """
+    image = directory.with_name(f"{directory.name}.ext4")
+    with image.open("wb") as file:
+        file.truncate(size_bytes)
+    command = [require_program("mkfs.ext4"), "-q", "-F", "-m", "0", *make, str(image)]
+    subprocess.run(command, check=True, capture_output=True)
+    _mount(directory, "-o", f"loop,{options}" if options else "loop", str(image))
+    try:
+        yield directory
+    finally:
+        unmount(directory)
+        image.unlink()
+
+
+def remount(directory: Path, options: str) -> None:
+    """Change the options of a mount, such as `ro`."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(directory)], check=True, capture_output=True)
+
+
+def _mount(directory: Path, *arguments: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("not allowed to mount a file system (needs root)")
+    directory.mkdir(exist_ok=True)
+    subprocess.run(["mount", *arguments, str(directory)], check=True, capture_output=True)
+
+
+def unmount(directory: Path) -> None:
+    """Unmount, which takes until the last thread of the processes that were killed has let go of it."""
+    command = ["umount", str(directory)]
+    wait_for(
+        lambda: subprocess.run(command, check=False, capture_output=True).returncode == 0,
+        _UNMOUNT_SECONDS,
+        lambda: f"{directory} is busy",
+    )

@@ -51,10 +51,18 @@ BROAD_EXCEPTS: Final[dict[str, str]] = {
 }
 """`path::Class.function` of each supervisor that may catch everything, with the reason."""
 
+_OUR_TABLES: Final = "the name of a table from our own list"
 BUILT_STATEMENTS: Final[dict[str, str]] = {
     "src/entrepot/metadata/sql/engine_facts.py::_count": (
         "the name of a table, which SQLite itself has just told, in quotes"
     ),
+    "src/entrepot/metadata/sql/postgres_load.py::_make_schema": _OUR_TABLES,
+    "src/entrepot/metadata/sql/postgres_load.py::_require_empty": _OUR_TABLES,
+    "src/entrepot/metadata/sql/postgres_load.py::_set_sequences": _OUR_TABLES,
+    "src/entrepot/metadata/sql/postgres_load.py::reserve_postgres": _OUR_TABLES,
+    "src/entrepot/metadata/sql/sqlite_load.py::_begin": _OUR_TABLES,
+    "src/entrepot/metadata/sql/sqlite_load.py::_drop_tables": _OUR_TABLES,
+    "src/entrepot/metadata/sql/sqlite_load.py::_require_empty": _OUR_TABLES,
 }
 """`path::Class.function` where part of a statement can be no parameter (the name of a savepoint), with the reason."""
 

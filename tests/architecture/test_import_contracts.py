@@ -27,7 +27,8 @@ def skeleton(tmp_path: Path) -> Path:
     """Return a project of empty packages in the shape of this one, with our contracts."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     packages = """
-        processes distribution_api workers transfer registry projects auth events ops oci observability kernel settings
+        processes distribution_api workers backup transfer registry projects auth events ops oci observability kernel
+        settings
         metadata metadata/sql blobstore blobstore/filesystem blobstore/s3 blobstore/memory .
     """
     for package in packages.split():
@@ -61,6 +62,7 @@ SERVER = "The HTTP server belongs to the processes"
 SQL = "SQL libraries belong to metadata.sql"
 CLOUD = "Cloud libraries belong to blobstore.s3"
 HTTP_CLIENT = "The HTTP client belongs to what speaks to other servers"
+SEALING = "Sealing belongs to backup"
 OCI = "oci knows of no network, disk, database or log"
 FAULTS = {
     RANKS: [
@@ -81,6 +83,7 @@ FAULTS = {
     ],
     CLOUD: [("blobstore.filesystem", "aiobotocore"), ("auth", "botocore")],
     HTTP_CLIENT: [("registry", "aiohttp"), ("transfer", "aiohttp"), ("blobstore.filesystem", "yarl")],
+    SEALING: [("registry", "cryptography"), ("ops", "cryptography")],
     DRIVERS: [
         ("registry", "entrepot.metadata.sql"),
         ("workers", "entrepot.blobstore.s3"),
@@ -137,6 +140,7 @@ def test_right_imports_are_free(skeleton: Path) -> None:
     plant(skeleton, "bootstrap", "import entrepot.settings, entrepot.metadata.sql, entrepot.blobstore.s3")
     plant(skeleton, "metadata.sql", "import sqlite3, asyncpg, entrepot.oci")
     plant(skeleton, "blobstore.s3", "import aiobotocore, botocore, entrepot.observability")
+    plant(skeleton, "backup", "import cryptography, entrepot.registry")
     plant(skeleton, "registry", "import entrepot.metadata, entrepot.blobstore, entrepot.auth")
     checked = check_imports(skeleton)
 

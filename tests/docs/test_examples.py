@@ -33,7 +33,8 @@ def test_settings_files_are_accepted(path: str, code: str, tmp_path: Path) -> No
     """Every example of a settings file loads; what a page leaves to variables is given here."""
     file = tmp_path / "entrepot.toml"
     file.write_text(code, encoding="utf-8")
-    environment = {"ENTREPOT_STORAGE_S3_SECRET_KEY": "example"} if "access_key" in code else {}
+    keys = re.findall(r"^\[(\w+)\.s3\]", code, re.MULTILINE) if "access_key" in code else []
+    environment = {f"ENTREPOT_{section.upper()}_S3_SECRET_KEY": "example" for section in keys}
     loaded = load_settings(environment=environment, user_id=0, config_file=file)
     assert any(origin.kind == "file" for origin in loaded.origins.values()), path
 

@@ -93,6 +93,7 @@ def exposed(
             "prefix": "s27/",
             "redirect_downloads": True,
         },
+        "backup.s3": {"access_key": "backups"},
     }
     companions = _companions(s3_server)
     registry = RunningEntrepot(directory, settings=settings, environment={**environment, **companions})
@@ -169,6 +170,8 @@ def _commands(directory: Path, environment: dict[str, str]) -> dict[str, str]:
     runs = {
         "settings show -o json": _run(environment, "settings", "show", "-o", "json"),
         "doctor": _run(environment, "doctor", "-o", "json"),
+        "backup create": _run(environment, "backup", "create", "--to", str(directory / "backup")),
+        "backup list": _run(environment, "backup", "list", "--from", str(directory / "backup")),
         "support-bundle": _run(environment, "support-bundle", "--log", str(log), "-o", str(bundle)),
         **_failing_runs(directory, environment),
     }

@@ -14,6 +14,7 @@ from entrepot.observability.metrics import build_metrics
 from entrepot.registry.journal import Journal
 from entrepot.settings import metadata_path, storage_root
 from entrepot.workers import upkeep
+from entrepot.workers.backup_age import backup_age_duty
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.faults.image import one_layer_image
 from tests.faults.pushing import AcknowledgementLog, push_image
@@ -112,3 +113,19 @@ def _manifests_without_log(registry: InProcessRegistry, copy: Path) -> int:
     copy.write_bytes(metadata_path(registry.settings).read_bytes())
     with contextlib.closing(sqlite3.connect(copy)) as database:
         return int(database.execute("SELECT count(*) FROM manifests").fetchone()[0])
+
+
+async def test_the_age_of_the_last_backup_is_shown(registry: InProcessRegistry) -> None:
+    """Zero when there never was one, so that an alarm on its age rings; then the time it was completed at."""
+    gathered = CollectorRegistry()
+    duty = backup_age_duty(registry.stores.metadata, build_metrics(gathered))
+
+    await duty.run()
+    assert gathered.get_sample_value("registry_backup_last_completed_timestamp_seconds") == 0
+
+    await registry.stores.metadata.write(lambda tx: tx.backups.record_completed("snapshot"))
+    await duty.run()
+    shown = gathered.get_sample_value("registry_backup_last_completed_timestamp_seconds")
+    completed = await registry.stores.metadata.backups.last_completed()
+    assert completed is not None
+    assert shown == completed / 1000

@@ -11,6 +11,15 @@
     journal/<incarnation>/entries/<20 digits>      one fact (tag set, manifest put …), written before the reply
     journal/<incarnation>/segments/<20 digits>-<20 digits>   many facts, written by the background worker
 
+A backup repository is a store of its own, with blobs (under names that may hide their digests) and::
+
+    backup/repository                              what the repository is, and how its key is found
+    backup/pruning                                 there while snapshots are being removed
+    snapshots/<id>/begun                           a snapshot was begun, and by whom
+    snapshots/<id>/rows/<table>.<8 digits>         a run of rows
+    snapshots/<id>/lists/<8 digits>                a run of the blobs that the rows mention
+    snapshots/<id>/manifest                        what the snapshot consists of, written last
+
 Every key holds a random id or a sequence number, so that no key is ever used for other bytes: a deletion that arrives
 late can't hit bytes that were pushed again.
 """
@@ -25,10 +34,13 @@ from entrepot.oci.digest import Digest, InvalidDigestError
 
 __all__ = [
     "AFTER_ALL_KEYS",
+    "BACKUP_PRUNING",
+    "BACKUP_REPOSITORY",
     "BLOBS",
     "INDEX",
     "JOURNAL",
     "MANIFESTS",
+    "SNAPSHOTS",
     "UPLOADS",
     "flat_blob_key",
     "flat_blob_prefix",
@@ -37,10 +49,16 @@ __all__ = [
     "journal_entry_key",
     "journal_segment_key",
     "manifest_key",
+    "named_digest_of",
     "nested_blob_key",
     "require_key",
     "require_prefix",
     "require_upload_id",
+    "snapshot_begun_key",
+    "snapshot_list_key",
+    "snapshot_manifest_key",
+    "snapshot_of",
+    "snapshot_rows_key",
     "staged_key",
     "staged_tail_key",
     "staged_tail_prefix",
@@ -55,6 +73,9 @@ BLOBS: Final = "blobs/"
 INDEX: Final = "index/"
 MANIFESTS: Final = "manifests/"
 JOURNAL: Final = "journal/"
+SNAPSHOTS: Final = "snapshots/"
+BACKUP_REPOSITORY: Final = "backup/repository"
+BACKUP_PRUNING: Final = "backup/pruning"
 
 _SEGMENT: Final = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._:@=+-]{1,255}"
 _KEY: Final = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*\Z", re.ASCII)
@@ -204,3 +225,39 @@ def stored_key_of(key: str) -> str:
     if key.startswith(INDEX):
         return BLOBS + key.removeprefix(INDEX).partition(".")[0]
     return key
+
+
+def named_digest_of(key: str) -> str | None:
+    """Return the digest (a text) that the key of a blob on a disk, or of a marker, names; `None` for other keys."""
+    if key.startswith(BLOBS) and key.count("/") == 4:
+        _, algorithm, _, value, _ = key.split("/")
+        return f"{algorithm}:{value}"
+    if key.startswith(INDEX):
+        _, _, named = key.partition(".")
+        return named.replace(".", ":", 1)
+    return None
+
+
+def snapshot_begun_key(snapshot: str) -> str:
+    """Return the key of the first object of a snapshot."""
+    return f"{SNAPSHOTS}{snapshot}/begun"
+
+
+def snapshot_rows_key(snapshot: str, table: str, number: int) -> str:
+    """Return the key of a run of rows."""
+    return f"{SNAPSHOTS}{snapshot}/rows/{table}.{number:08d}"
+
+
+def snapshot_list_key(snapshot: str, number: int) -> str:
+    """Return the key of a run of the list of blobs."""
+    return f"{SNAPSHOTS}{snapshot}/lists/{number:08d}"
+
+
+def snapshot_manifest_key(snapshot: str) -> str:
+    """Return the key of the last object of a snapshot; without it there is no snapshot."""
+    return f"{SNAPSHOTS}{snapshot}/manifest"
+
+
+def snapshot_of(key: str) -> str:
+    """Return the id of the snapshot that an object below :data:`SNAPSHOTS` belongs to."""
+    return key.removeprefix(SNAPSHOTS).partition("/")[0]

@@ -53,6 +53,16 @@ class Failpoint(StrEnum):
     MIGRATION_COMMITTED = "migration.committed"
     REBUILD_UNIT_COMMITTED = "rebuild.unit.committed"
     REBUILD_FINISHED = "rebuild.finished"
+    SNAPSHOT_BEGUN = "snapshot.begun"
+    SNAPSHOT_ROWS_READ = "snapshot.rows.read"
+    SNAPSHOT_BLOB_STORED = "snapshot.blob.stored"
+    SNAPSHOT_FINISHED = "snapshot.finished"
+    RESTORE_RESERVED = "restore.reserved"
+    RESTORE_BLOB_STORED = "restore.blob.stored"
+    RESTORE_ROWS_LOADED = "restore.rows.loaded"
+    RESTORE_COMMITTED = "restore.committed"
+    PRUNE_BEGUN = "prune.begun"
+    PRUNE_SNAPSHOT_REMOVED = "prune.snapshot.removed"
 
 
 class UnknownFailpointError(EntrepotError):

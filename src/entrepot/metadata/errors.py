@@ -10,6 +10,7 @@ __all__ = [
     "MetadataFullError",
     "MetadataUnavailableError",
     "RebuildUnfinishedError",
+    "RestoreUnfinishedError",
     "SchemaMismatchError",
     "UnitRejectedError",
     "UnknownManifestError",
@@ -69,3 +70,14 @@ class RebuildUnfinishedError(MetadataError):
 
     def __init__(self) -> None:
         super().__init__("a rebuild of this database is not finished: run entrepot rebuild again, then start")
+
+
+class RestoreUnfinishedError(MetadataError):
+    """A restore into this database was begun and not finished; it must not be served, nor migrated."""
+
+    def __init__(self, snapshot: str) -> None:
+        super().__init__(
+            f"a restore of snapshot {snapshot} into this database was not finished; "
+            "run `entrepot backup restore` again"
+        )
+        self.snapshot = snapshot

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from entrepot.metadata.backup_store import BackupReader, BackupRows
     from entrepot.metadata.diagnosis import DiagnosisReader
     from entrepot.metadata.inventory import InventoryReader
     from entrepot.metadata.manifest_store import ManifestWriterRows, ReferenceRows, TagWriterRows
@@ -382,6 +383,11 @@ class Transaction(Protocol):
         """What only a rebuild does."""
         ...
 
+    @property
+    def backups(self) -> BackupRows:
+        """Backups, and blobs that came back from one."""
+        ...
+
 
 class Metadata(Protocol):
     """A metadata store of either engine. All methods may be called at the same time from many tasks."""
@@ -454,6 +460,11 @@ class Metadata(Protocol):
     @property
     def replay(self) -> ReplayReader:
         """What a rebuild left behind."""
+        ...
+
+    @property
+    def backups(self) -> BackupReader:
+        """What is known of backups."""
         ...
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:

@@ -212,4 +212,11 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "counter",
         "Bytes that the scheduled verification read and hashed.",
     ),
+    MetricDefinition(
+        "registry_backup_last_completed_timestamp_seconds",
+        "gauge",
+        "When the last complete backup of this registry ended, in seconds since 1970; 0 when none ever did. Alarm when "
+        "it is older than two of your periods.",
+        gauge_mode="mostrecent",
+    ),
 )

@@ -68,6 +68,7 @@ class Metrics:
     scrub_damaged: Gauge
     scrub_objects: Counter
     scrub_bytes: Counter
+    backup_last_completed: Gauge
 
     def flush_requests(self) -> None:
         """Hand on what was counted of requests; whoever counts sees to it that this is called soon after."""
@@ -118,6 +119,7 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         scrub_damaged=cast("Gauge", made["registry_scrub_damaged"]),
         scrub_objects=cast("Counter", made["registry_scrub_objects_total"]),
         scrub_bytes=cast("Counter", made["registry_scrub_bytes_total"]),
+        backup_last_completed=cast("Gauge", made["registry_backup_last_completed_timestamp_seconds"]),
     )
 
 

@@ -69,12 +69,36 @@ COMMANDS: tuple[Command, ...] = (
         "Write images out as OCI layouts.",
     ),
     Command(
+        ("backup", "create"),
+        "entrepot.ops.backup_create:create_backup",
+        "Take a snapshot of the registry, which may run, to a directory or a bucket.",
+    ),
+    Command(("backup", "list"), "entrepot.ops.backup_list:list_backups", "List the snapshots of a backup."),
+    Command(
+        ("backup", "verify"),
+        "entrepot.ops.backup_verify:verify_backup",
+        "Check that a snapshot can be restored.",
+    ),
+    Command(
+        ("backup", "restore"),
+        "entrepot.ops.backup_restore:restore_backup",
+        "Restore a registry whole, its database, lost blobs, or single repositories.",
+    ),
+    Command(
+        ("backup", "prune"),
+        "entrepot.ops.backup_prune:prune_backups",
+        "Remove old snapshots and what only they needed.",
+    ),
+    Command(
         ("version",),
         "entrepot.ops.version:show_version",
         "Show the versions of Entrepot and of what it runs on.",
     ),
 )
-_GROUPS = {"settings": "What the registry runs with."}
+_GROUPS = {
+    "settings": "What the registry runs with.",
+    "backup": "Snapshots of the registry, and the way back from them.",
+}
 _EPILOGUE = (
     "Exit codes: 0 done, 1 a check failed, 2 settings or usage can't be used; serve and verify have more, "
     "see their help."

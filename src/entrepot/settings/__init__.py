@@ -43,6 +43,8 @@ from entrepot.settings.store_address import (
 )
 from entrepot.settings.tree import (
     AccessSettings,
+    BackupS3Settings,
+    BackupSettings,
     CacheSettings,
     DataSettings,
     HttpSettings,
@@ -60,6 +62,8 @@ from entrepot.settings.tree import (
 
 __all__ = [
     "AccessSettings",
+    "BackupS3Settings",
+    "BackupSettings",
     "BucketAddress",
     "CacheSettings",
     "DataSettings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from entrepot.settings.backup import BackupS3Settings, BackupSettings
 from entrepot.settings.limits import LimitSettings
 from entrepot.settings.secret import Secret
 from entrepot.settings.section import Section, Setting
@@ -12,6 +13,8 @@ from entrepot.settings.verify import VerifySettings
 
 __all__ = [
     "AccessSettings",
+    "BackupS3Settings",
+    "BackupSettings",
     "CacheSettings",
     "DataSettings",
     "HousekeepingSettings",
@@ -392,3 +395,4 @@ class Settings(Section, frozen=True):
     registry: RegistrySettings = RegistrySettings()
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
+    backup: BackupSettings = BackupSettings()

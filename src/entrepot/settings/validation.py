@@ -31,12 +31,13 @@ def find_problems(settings: Settings, texts: Mapping[str, object]) -> tuple[tupl
         *_check_each(texts, _PATH_KEYS, _check_path),
         *_check_each(texts, _LISTEN_KEYS, parse_listen),
         *_check_each(texts, ("http.external_url",), _check_external_url),
-        *_check_each(texts, ("storage.s3.endpoint",), _check_http_url),
+        *_check_each(texts, ("storage.s3.endpoint", "backup.s3.endpoint"), _check_http_url),
         *_check_each(texts, ("verify.heal_from",), parse_store_address),
         *_check_metadata_url(settings),
         *_check_listeners(settings),
         *_check_tls(settings),
         *_check_storage(settings),
+        *_check_backup(settings),
     )
 
 
@@ -153,3 +154,12 @@ def _check_storage(settings: Settings) -> Iterator[tuple[str, str]]:
             "storage.s3.prefix",
             f"{s3.prefix!r} must end with a slash, or it would run into the names after it",
         )
+
+
+def _check_backup(settings: Settings) -> Iterator[tuple[str, str]]:
+    target, s3 = settings.backup.target, settings.backup.s3
+    if target and not target.startswith(("s3://", "file:///", "/")):
+        yield "backup.target", f"{target!r} is neither an absolute path, file:///path nor s3://bucket/prefix"
+    if bool(s3.access_key) != bool(s3.secret_key):
+        missing, given = ("access_key", "secret_key") if s3.secret_key else ("secret_key", "access_key")
+        yield f"backup.s3.{missing}", f"must be set, since backup.s3.{given} is"

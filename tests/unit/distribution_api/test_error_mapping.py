@@ -30,6 +30,8 @@ _NEVER_ARRIVE = {
     "DocumentError": "parse_manifest turns it into InvalidManifestError",
     "InvalidJsonError": "parse_manifest turns it into InvalidManifestError",
     "InvalidMetadataAddressError": "refuses the start, before the edge exists",
+    "DatabaseNotEmptyError": "refuses a restore, which no request does",
+    "RestoreUnfinishedError": "refuses the start, before the edge exists",
     "StoreHeldError": "raised by work on the host, which no request does",
     "NetworkFilesystemError": "refuses the start, before the edge exists",
 }

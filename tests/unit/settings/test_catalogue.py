@@ -101,7 +101,12 @@ def test_rows_read_as_documented() -> None:
     assert rows["storage.s3.path_style"].default == "true"
     assert rows["http.drain_timeout_seconds"].default == "30"
     assert rows["storage.s3.secret_key"].environment_variable == "ENTREPOT_STORAGE_S3_SECRET_KEY"
-    assert [row.key for row in rows.values() if row.secret] == ["metadata.url", "storage.s3.secret_key"]
+    assert [row.key for row in rows.values() if row.secret] == [
+        "metadata.url",
+        "storage.s3.secret_key",
+        "backup.passphrase",
+        "backup.s3.secret_key",
+    ]
 
 
 def test_s27_secrets_are_masked_when_shown() -> None:

@@ -338,6 +338,22 @@ def test_a_file_that_holds_no_secret_is_refused(tmp_path: Path, content: bytes, 
             "storage.s3.access_key (default): must be set, since storage.s3.secret_key is",
         ),
         (
+            {"backup.target": "backups"},
+            "backup.target (flag backup.target): 'backups' is neither an absolute path",
+        ),
+        (
+            {"backup.s3.access_key": "a"},
+            "backup.s3.secret_key (default): must be set, since backup.s3.access_key is",
+        ),
+        (
+            {"backup.s3.secret_key": "a"},
+            "backup.s3.access_key (default): must be set, since backup.s3.secret_key is",
+        ),
+        (
+            {"backup.s3.endpoint": "seaweed:8333"},
+            "backup.s3.endpoint (flag backup.s3.endpoint): 'seaweed:8333' is not an http://",
+        ),
+        (
             {"storage.driver": "s3", "storage.s3.bucket": "b", "storage.s3.prefix": "/p/"},
             "storage.s3.prefix (flag storage.s3.prefix): '/p/' begins with a slash",
         ),

@@ -55,6 +55,7 @@ class FilesystemBlobStore:
         executor: Executor | None = None,
         operations: DurableOperations | None = None,
         suspicion_marker: Path | None = None,
+        local_only: bool = True,
     ) -> None:
         """Take `root` as the store's directory; nothing is touched yet.
 
@@ -65,13 +66,20 @@ class FilesystemBlobStore:
                 what reads it. A given one is not shut down.
             operations: the system calls that make bytes durable; tests count them or make them fail.
             suspicion_marker: a file that tells all who give the same one that an fsync failed.
+            local_only: whether to refuse a network file system. A backup may lie on one: only one process writes an
+                upload there, and every byte is verified when it is read.
         """
         self._threads = DiskThreads(executor, _THREAD_COUNT)
         self._allowance = LoopAllowance()
         # Apart from those that wait for a disk which is slow to write: pulls need not stand behind pushes (F8).
         self._reading = DiskThreads(executor, _THREAD_COUNT)
-        suspicion = Suspicion(suspicion_marker)
-        self._volume = Volume(root, min_free_bytes, operations or DurableOperations(), suspicion)
+        self._volume = Volume(
+            root,
+            min_free_bytes,
+            operations or DurableOperations(),
+            Suspicion(suspicion_marker),
+            local_only=local_only,
+        )
 
     @property
     def name(self) -> str:

@@ -32,9 +32,16 @@ class Volume:
     """The root of a store with its write rules. All methods block; they run on disk threads."""
 
     def __init__(
-        self, root: Path, min_free_bytes: int, operations: DurableOperations, suspicion: Suspicion
+        self,
+        root: Path,
+        min_free_bytes: int,
+        operations: DurableOperations,
+        suspicion: Suspicion,
+        *,
+        local_only: bool = True,
     ) -> None:
         self.root = root
+        self._local_only = local_only
         self.operations = operations
         self.floor = FreeSpaceFloor(root, min_free_bytes)
         self.suspicion = suspicion
@@ -58,7 +65,7 @@ class Volume:
             missing = [path for path in (self.root, *self.root.parents) if not path.exists()]
             self.root.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
             kind = filesystem_kind(self.root)
-            if kind in UNSUITABLE_KINDS:
+            if self._local_only and kind in UNSUITABLE_KINDS:
                 raise StorageUnavailableError(
                     f"{self.root} lies on {kind}, where locks and fsync can't be relied on"
                 )

@@ -6,6 +6,7 @@ from textwrap import dedent
 from typing import Final
 
 from entrepot.metadata.sql import (
+    backups,
     blobs,
     catalog,
     diagnosis,
@@ -53,6 +54,7 @@ STATEMENTS: Final = (
     *verification.STATEMENTS,
     *quarantine.STATEMENTS,
     *replay.STATEMENTS,
+    *backups.STATEMENTS,
 )
 
 

@@ -11,7 +11,13 @@ import asyncpg
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, is_conflict, translate_error
-from entrepot.metadata.sql.schema import CREATE_LEDGER, RECORD_MIGRATION, render_migration, split_script
+from entrepot.metadata.sql.schema import (
+    CREATE_LEDGER,
+    RECORD_MIGRATION,
+    render_migration,
+    require_whole,
+    split_script,
+)
 from entrepot.metadata.sql.statements import render
 
 if TYPE_CHECKING:
@@ -122,4 +128,4 @@ async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> dict[int, 
     if await connection.fetchval("SELECT to_regclass('schema_migrations')") is None:
         return {}
     rows = await connection.fetch("SELECT version, checksum FROM schema_migrations")
-    return {row["version"]: row["checksum"] for row in rows}
+    return require_whole({row["version"]: row["checksum"] for row in rows})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.errors import MetadataError, SchemaMismatchError
+from entrepot.metadata.errors import MetadataError, RestoreUnfinishedError, SchemaMismatchError
 from entrepot.metadata.sql.statements import NOW, Statement
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ __all__ = [
     "Migration",
     "MigrationChangedError",
     "load_migrations",
+    "mark_entry",
     "pending_migrations",
     "render_migration",
     "require_current",
+    "require_whole",
     "split_script",
 ]
 
@@ -100,6 +102,26 @@ class Migration:
     def ledger_entry(self) -> dict[str, Value]:
         """Return the parameters of :data:`RECORD_MIGRATION`."""
         return {"version": self.version, "name": self.name, "checksum": self.checksum}
+
+
+_RESTORE_MARK: Final = 0
+"""Stands among the versions of a database that is being restored, until all of it is there."""
+
+
+def mark_entry(snapshot: str) -> dict[str, Value]:
+    """Return the parameters of :data:`RECORD_MIGRATION` that mark a database as one that is being restored."""
+    return {"version": _RESTORE_MARK, "name": "restore", "checksum": snapshot}
+
+
+def require_whole(applied: dict[int, str]) -> dict[int, str]:
+    """Return the checksums of applied migrations unless a restore is not finished.
+
+    Raises:
+        RestoreUnfinishedError: there is the mark of one.
+    """
+    if _RESTORE_MARK in applied:
+        raise RestoreUnfinishedError(applied[_RESTORE_MARK])
+    return applied
 
 
 def load_migrations() -> tuple[Migration, ...]:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.metadata.sql.schema import CREATE_LEDGER, RECORD_MIGRATION, render_migration, split_script
+from entrepot.metadata.sql.schema import (
+    CREATE_LEDGER,
+    RECORD_MIGRATION,
+    render_migration,
+    require_whole,
+    split_script,
+)
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, create_private_file, translate_error
 from entrepot.metadata.sql.sqlite_turnstile import Turnstile
 from entrepot.metadata.sql.statements import render
@@ -90,7 +96,9 @@ def _require_library() -> None:
 def _applied(connection: sqlite3.Connection) -> dict[int, str]:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations'").fetchall():
         return {}
-    return dict(connection.execute("SELECT version, checksum FROM schema_migrations").fetchall())
+    return require_whole(
+        dict(connection.execute("SELECT version, checksum FROM schema_migrations").fetchall())
+    )
 
 
 def _apply(

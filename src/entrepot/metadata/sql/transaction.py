@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from entrepot.metadata.sql.backups import SqlBackupReader, SqlBackupRows
 from entrepot.metadata.sql.blobs import SqlBlobReader, SqlBlobWriterRows
 from entrepot.metadata.sql.catalog import SqlCatalogReader
 from entrepot.metadata.sql.diagnosis import SqlDiagnosisReader
@@ -45,6 +46,7 @@ class SqlTransaction:
     orphans: SqlOrphanRows
     quarantine: SqlQuarantineRows
     replay: SqlReplayRows
+    backups: SqlBackupRows
 
     @classmethod
     def over(cls, executor: Executor) -> SqlTransaction:
@@ -62,6 +64,7 @@ class SqlTransaction:
             SqlOrphanRows(executor),
             SqlQuarantineRows(executor),
             SqlReplayRows(executor),
+            SqlBackupRows(executor),
         )
 
 
@@ -83,3 +86,4 @@ class SqlReaders:
         self.diagnosis = SqlDiagnosisReader(executor)
         self.verification = SqlVerificationReader(executor)
         self.replay = SqlReplayReader(executor)
+        self.backups = SqlBackupReader(executor)

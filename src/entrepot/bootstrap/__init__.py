@@ -1,0 +1,33 @@
+"""The composition root: the only package that names concrete drivers. It builds everything and closes it in reverse."""
+
+from entrepot.bootstrap.background import build_background_worker
+from entrepot.bootstrap.http import Dispatcher, build_distribution, build_http_application
+from entrepot.bootstrap.probes import StoreProbes, build_health_probes
+from entrepot.bootstrap.recovery import open_recovery
+from entrepot.bootstrap.services import build_services, open_services
+from entrepot.bootstrap.stores import (
+    Stores,
+    open_blob_store,
+    open_blobs,
+    open_stores,
+    prepare_metadata,
+    s3_options,
+)
+
+__all__ = [
+    "Dispatcher",
+    "StoreProbes",
+    "Stores",
+    "build_background_worker",
+    "build_distribution",
+    "build_health_probes",
+    "build_http_application",
+    "build_services",
+    "open_blob_store",
+    "open_blobs",
+    "open_recovery",
+    "open_services",
+    "open_stores",
+    "prepare_metadata",
+    "s3_options",
+]

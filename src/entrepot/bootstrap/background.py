@@ -1,0 +1,95 @@
+"""Lists the duties of the background worker, on stores of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from entrepot.blobstore.errors import StorageUnavailableError
+from entrepot.bootstrap.recovery import open_recovery
+from entrepot.bootstrap.services import build_process_metrics, find_mismatch
+from entrepot.bootstrap.stores import Stores, open_stores
+from entrepot.registry.journal import Journal
+from entrepot.registry.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.staged_uploads import StagedUploads
+from entrepot.registry.upload_expiry import UploadExpiry
+from entrepot.workers.backup_age import backup_age_duty
+from entrepot.workers.housekeeping import expiry_duty, orphan_duty
+from entrepot.workers.upkeep import checkpoint_duty, gauge_duty, journal_duty
+from entrepot.workers.worker import Duty, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.lifecycle.recovery import BlobRecovery
+    from entrepot.observability.metrics import Metrics
+    from entrepot.settings import Settings
+
+__all__ = ["build_background_worker"]
+
+_log: Any = structlog.get_logger()
+
+
+def build_background_worker(settings: Settings) -> Worker:
+    """Return the background worker; it opens the stores when it runs."""
+    stack = contextlib.AsyncExitStack()
+
+    async def open_duties() -> Sequence[Duty]:
+        stores = await stack.enter_async_context(open_stores(settings))
+        mismatch = await find_mismatch(stores)
+        metrics = build_process_metrics()
+        harmless = (
+            checkpoint_duty(stores.metadata, metrics),
+            gauge_duty(stores.metadata, stores.blobs, metrics),
+            backup_age_duty(stores.metadata, metrics),
+        )
+        if mismatch is not None:
+            # The journal is another database's, or a younger copy's of this one, which has written these facts already.
+            return harmless
+        scrubbing = await _scrub_duties(settings, stores, metrics, stack)
+        journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
+        kept_up = (*harmless, journal_duty(stores.metadata, journal))
+        # Who closes the registry to writes, to move or to examine it, wants to find tomorrow what is there today.
+        return (
+            (*kept_up, *scrubbing)
+            if settings.registry.read_only
+            else (*kept_up, *scrubbing, *_clearing_duties(settings, stores, metrics))
+        )
+
+    return Worker(open_duties, stack.aclose)
+
+
+def _clearing_duties(settings: Settings, stores: Stores, metrics: Metrics) -> tuple[Duty, ...]:
+    metadata, blobs = stores.metadata, stores.blobs
+    chosen = settings.housekeeping
+    options = SweepOptions(chosen.orphan_grace_seconds, chosen.orphan_sweep_period_seconds)
+    return (
+        expiry_duty(UploadExpiry(metadata, StagedUploads(metadata, blobs)), metrics),
+        orphan_duty(OrphanSweep(metadata, blobs, options), metadata, metrics),
+    )
+
+
+async def _scrub_duties(
+    settings: Settings, stores: Stores, metrics: Metrics, stack: contextlib.AsyncExitStack
+) -> tuple[Duty, ...]:
+    """Return the duty of the scheduled verification; what it needs is closed with `stack`."""
+    from entrepot.workers.scrubbing import ScrubPlan, open_scrub_duty  # noqa: PLC0415  # one process needs it
+
+    chosen = settings.verify
+    if chosen.period_seconds == 0:
+        return ()
+    sources: tuple[BlobRecovery, ...] = ()
+    if chosen.heal_from:
+        try:
+            sources = (await stack.enter_async_context(open_recovery(settings, chosen.heal_from)),)
+        except (
+            StorageUnavailableError
+        ) as error:  # the registry works without it, and so does the verification
+            _log.warning("heal.source.missing", source=chosen.heal_from, reason=str(error))
+    # A registry that is closed to writes is examined and left as it is.
+    repairs = chosen.quarantine and not settings.registry.read_only
+    plan = ScrubPlan(chosen.period_seconds, chosen.rate_bytes_per_second, repairs, sources)
+    duty = open_scrub_duty(stores.metadata, stores.blobs, metrics, plan)
+    return (await stack.enter_async_context(duty),)

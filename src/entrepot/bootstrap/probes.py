@@ -1,0 +1,76 @@
+"""Answers whether pulls and pushes would work, for the ops listener."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from entrepot.bootstrap.services import find_mismatch
+from entrepot.bootstrap.stores import Stores, open_stores
+from entrepot.kernel.errors import EntrepotError
+
+if TYPE_CHECKING:
+    from entrepot.metadata.store import Transaction
+    from entrepot.settings import Settings
+
+__all__ = ["ProbeResult", "StoreProbes", "build_health_probes"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """Whether something works, and what was found."""
+
+    ok: bool
+    detail: str
+
+
+class StoreProbes:
+    """Asks both stores whether pulls and pushes would work; opens them at the first question and after failures."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = contextlib.AsyncExitStack()
+        self._stores: Stores | None = None
+        self._looks_right = False
+
+    async def read_ready(self) -> ProbeResult:
+        """Whether a row can be read and the blob store answers."""
+        try:
+            stores = await self._opened()
+            await stores.metadata.instance.ping()
+        except EntrepotError as error:
+            return ProbeResult(ok=False, detail=str(error))
+        return ProbeResult(ok=True, detail="metadata can be read")
+
+    async def write_ready(self) -> ProbeResult:
+        """Whether a write unit commits and an object can be written, read and deleted."""
+
+        async def unit(tx: Transaction) -> int:
+            return await tx.upload_sessions.release_owner("readiness probe")
+
+        try:
+            stores = await self._opened()
+            # Once they fitted together, only a restart gives this process another database or another store.
+            if not self._looks_right and (mismatch := await find_mismatch(stores)) is not None:
+                return ProbeResult(ok=False, detail=f"{mismatch.reason}: {mismatch.remedy}")
+            self._looks_right = True
+            await stores.metadata.write(unit)
+            await stores.blobs.check()
+        except EntrepotError as error:
+            return ProbeResult(ok=False, detail=str(error))
+        return ProbeResult(ok=True, detail="metadata and blob store can be written")
+
+    async def aclose(self) -> None:
+        """Close the stores."""
+        await self._stack.aclose()
+
+    async def _opened(self) -> Stores:
+        if self._stores is None:
+            self._stores = await self._stack.enter_async_context(open_stores(self._settings))
+        return self._stores
+
+
+def build_health_probes(settings: Settings) -> StoreProbes:
+    """Return the probes of the ops listener."""
+    return StoreProbes(settings)

@@ -1,0 +1,150 @@
+"""Opens what holds state, as the settings name it: the only place where drivers are chosen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.kernel.durable_directories import create_directory, sync_directory
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.opening import open_metadata
+from entrepot.settings import (
+    Settings,
+    metadata_path,
+    metadata_url,
+    storage_root,
+    suspicion_marker,
+    uses_postgresql,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.blobstore.s3.options import S3Options
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["Stores", "open_blob_store", "open_blobs", "open_stores", "prepare_metadata", "s3_options"]
+
+_log: Any = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The two things that hold state."""
+
+    metadata: Metadata
+    blobs: BlobStore
+
+
+@contextlib.asynccontextmanager
+async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
+    """Open metadata and blob store, making the schema of a new database first, and close them at the end.
+
+    Raises:
+        MetadataError, BlobStoreError: one of them can't be used.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        blobs = await open_blobs(settings)
+        stack.push_async_callback(blobs.aclose)
+        metadata = await _open_metadata(settings)
+        stack.push_async_callback(metadata.aclose)
+        yield Stores(metadata, blobs)
+
+
+async def _open_metadata(settings: Settings) -> Metadata:
+    await prepare_metadata(settings)
+    return await open_metadata(
+        metadata_url(settings),
+        settings.metadata.pool_size,
+        settings.metadata.statement_timeout_seconds,
+    )
+
+
+async def prepare_metadata(settings: Settings) -> None:
+    """Make the schema when the database has none; every process does this, and the first one wins.
+
+    Raises:
+        MetadataError: the database can't be used.
+    """
+    if not uses_postgresql(settings):
+        await asyncio.to_thread(_prepare_metadata_directory, metadata_path(settings).parent)
+    await initialise_if_empty(metadata_url(settings), _log_migration)
+
+
+def _prepare_metadata_directory(directory: Path) -> None:
+    create_directory(directory, 0o700)
+    # Also when it is there: another process may have created it a moment ago, and its name be in doubt still.
+    try:
+        sync_directory(directory.parent)
+    except OSError as error:
+        if error.errno != errno.EROFS:  # on a volume that turned read-only pulls need nothing of it (F9)
+            raise
+
+
+def _log_migration(step: str) -> None:
+    _log.info("metadata.schema.created", step=step)
+
+
+@contextlib.asynccontextmanager
+async def open_blob_store(settings: Settings) -> AsyncIterator[BlobStore]:
+    """Open the blob store alone, as work that comes before there is a database needs it, and close it.
+
+    Raises:
+        BlobStoreError: it can't be used.
+    """
+    blobs = await open_blobs(settings)
+    try:
+        yield blobs
+    finally:
+        await blobs.aclose()
+
+
+async def open_blobs(settings: Settings) -> BlobStore:
+    """Open the blob store alone; whoever does so closes it.
+
+    Raises:
+        BlobStoreError: it can't be used.
+    """
+    if settings.storage.driver == "s3":
+        return await _open_s3(settings)
+    store = FilesystemBlobStore(
+        storage_root(settings),
+        min_free_bytes=settings.storage.min_free_bytes,
+        suspicion_marker=suspicion_marker(settings),
+    )
+    await store.prepare()
+    return store
+
+
+async def _open_s3(settings: Settings) -> BlobStore:
+    # A registry on a local disk need not pay for the SDK: 30 MB of memory and half a second at the start.
+    from entrepot.blobstore.s3.store import S3BlobStore  # noqa: PLC0415  # see above
+
+    store = S3BlobStore(s3_options(settings))
+    await store.prepare()
+    return store
+
+
+def s3_options(settings: Settings) -> S3Options:
+    """Return what the S3 driver needs to know, from the settings."""
+    from entrepot.blobstore.s3.options import S3Options  # noqa: PLC0415  # its package loads the SDK
+
+    chosen = settings.storage.s3
+    return S3Options(
+        bucket=chosen.bucket,
+        endpoint_url=chosen.endpoint,
+        region=chosen.region,
+        access_key_id=chosen.access_key,
+        secret_access_key=chosen.secret_key.reveal(),
+        path_style=chosen.path_style,
+        prefix=chosen.prefix,
+        part_bytes=chosen.part_size_bytes,
+    )

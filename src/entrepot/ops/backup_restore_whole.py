@@ -1,0 +1,105 @@
+"""Restores a whole registry, or its database: nobody else is on the data directory meanwhile."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from entrepot.backup.restoration import RestoreOptions, RestoreReport, WholeRestore, require_empty_store
+from entrepot.backup.snapshots import find_snapshot
+from entrepot.bootstrap import open_blob_store
+from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.metadata.sql.dumping import is_reserved, open_load, require_known_schema, reserve_for_load
+from entrepot.metadata.sql.migrate import migrate
+from entrepot.ops.backup_options import ProgressObserver, print_json
+from entrepot.ops.backup_target import opened_repository
+from entrepot.ops.command_stores import alone_on_data_directory
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
+from entrepot.ops.progress import format_bytes
+from entrepot.settings import Settings, metadata_path, metadata_url, uses_postgresql
+
+if TYPE_CHECKING:
+    from entrepot.backup.format import SnapshotManifest
+    from entrepot.backup.repository import BackupRepository
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.ops.backup_options import BackupChoice
+    from entrepot.ops.backup_restore_parts import RestoreOrder
+
+__all__ = ["restore_whole"]
+
+
+async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_only: bool) -> int:
+    """Restore into the database and the store that the settings name, and migrate to this program's schema.
+
+    Raises:
+        CommandError: a registry runs on the data directory.
+        EntrepotError: database or store are not empty, or can't be used.
+    """
+    settings = choice.settings
+    async with opened_repository(choice) as repository:
+        manifest = await find_snapshot(repository, order.snapshot)
+        require_known_schema(manifest.schema_version)
+        with alone_on_data_directory(settings):
+            async with open_blob_store(settings) as store:
+                resumed = await is_reserved(metadata_url(settings))
+                if not database_only:
+                    await require_empty_store(store, resumed=resumed)
+                if order.dry_run:
+                    print(_describe(manifest, database_only=database_only))
+                    return EXIT_OK
+                report = await _restore(
+                    settings, repository, manifest, store, order, database_only=database_only
+                )
+    return _report(manifest, report, order, database_only=database_only)
+
+
+async def _restore(
+    settings: Settings,
+    repository: BackupRepository,
+    manifest: SnapshotManifest,
+    store: BlobStore,
+    order: RestoreOrder,
+    *,
+    database_only: bool,
+) -> RestoreReport:
+    url = metadata_url(settings)
+    if not uses_postgresql(settings):
+        metadata_path(settings).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if await reserve_for_load(url, manifest.id):
+        print("going on with a restore that was not finished", file=sys.stderr)
+    reach(Failpoint.RESTORE_RESERVED)
+    observer = ProgressObserver()
+    options = RestoreOptions(
+        database_only=database_only, parallel=order.parallel, bytes_per_second=order.rate
+    )
+    load = partial(open_load, url)
+    try:
+        report = await WholeRestore(repository, manifest, store, load, options, observer).run()
+    finally:
+        observer.end()
+    await migrate(url, None, partial(print, file=sys.stderr))
+    return report
+
+
+def _describe(manifest: SnapshotManifest, *, database_only: bool) -> str:
+    bytes_too = "" if database_only else f" and {manifest.blobs} blobs, {format_bytes(manifest.blob_bytes)}"
+    rows = sum(manifest.counts.values())
+    return f"snapshot {manifest.id} would be restored: {rows} rows{bytes_too}; nothing was changed"
+
+
+def _report(
+    manifest: SnapshotManifest, report: RestoreReport, order: RestoreOrder, *, database_only: bool
+) -> int:
+    if order.output == "json":
+        print_json({"snapshot": manifest.id, "report": report})
+    else:
+        print(f"snapshot {manifest.id} restored: {report.rows} rows, {report.blobs} blobs", end="")
+        print(f" ({format_bytes(report.blob_bytes)})" if report.blobs else "")
+        for digest, reason in sorted(report.missing.items()):
+            print(f"  without its bytes: {digest}: {reason}")
+        if database_only:
+            print(
+                "Run entrepot rebuild --catch-up before the registry is started: the store may know of later pushes."
+            )
+    return EXIT_CHECK_FAILED if report.missing else EXIT_OK

@@ -1,0 +1,180 @@
+"""Parts of a backup come back into a registry that is there: its database, lost blobs, single repositories."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.backup.errors import BackupDamagedError
+from entrepot.backup.healing import BackupBlobRecovery
+from entrepot.backup.repository import open_repository
+from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.metadata.sql.dumping import reserve_for_load
+from entrepot.oci.digest import Digest
+from tests.asgi.small_images import LAYER, image, push_blob, push_blobs, put
+from tests.drivers.metadata.raw_database import RawDatabase
+from tests.integration.backed_up import LARGE, contents, filled, on_registry, stored_blobs
+from tests.running.backups import BackupCommands
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.asgi.services import InProcessRegistry
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> BackupCommands:
+    """Commands for a registry that is there."""
+    return BackupCommands(tmp_path / "data", str(tmp_path / "backup"))
+
+
+def test_a_database_older_than_its_blobs(commands: BackupCommands) -> None:
+    """F47: the database comes back onto the store that outlived it; later facts keep their numbers in the journal."""
+    before = filled(commands)
+    commands.run("create")
+    database = RawDatabase(f"sqlite://{commands.data}/metadata/entrepot.db")
+    incarnation = asyncio.run(database.value("SELECT incarnation FROM instance"))
+
+    async def push_more(registry: InProcessRegistry) -> None:
+        assert (await put(registry.client, "later", image())).status == 201
+
+    on_registry(commands.data, push_more)
+    last = asyncio.run(database.value("SELECT max(id) FROM outbox"))
+    for path in (commands.data / "metadata").iterdir():
+        path.unlink()
+
+    # A restore of the database that was killed must not be taken for one of everything.
+    assert not asyncio.run(reserve_for_load(database.url, "killed"))
+    refused = commands.run("restore")
+    assert (refused.code, "journal" in refused.errors) == (1, True), refused
+
+    restored = commands.run("restore", "--database-only")
+    leases = asyncio.run(database.value("SELECT count(*) FROM sweeps WHERE lease_until IS NOT NULL"))
+    assert leases == 0
+    assert asyncio.run(database.count("sweeps")) >= 1, "how far work on this store has come is known again"
+
+    assert restored.code == 0, restored
+    assert asyncio.run(database.value("SELECT incarnation FROM instance")) == incarnation
+    assert contents(commands.data) == before
+    on_registry(commands.data, lambda registry: put(registry.client, "after", image()))
+    assert asyncio.run(database.value("SELECT max(id) FROM outbox")) > last
+
+
+def test_blobs_older_than_the_database(commands: BackupCommands) -> None:
+    """F47: bytes that are gone or cut come back from the backup, and are served again at once."""
+    before = filled(commands)
+    commands.run("create")
+    files = [path for path in (commands.data / "storage" / "blobs").rglob("*") if path.is_file()]
+    files[0].unlink()
+    files[1].write_bytes(b"short")
+    next((commands.data / "storage" / "manifests").rglob("*/*/*/*")).unlink()
+
+    planned = commands.run("restore", "--blobs-only", "--dry-run")
+    healed = commands.run("restore", "--blobs-only")
+
+    assert len(planned.report["healed"]) == len(healed.report["healed"]) == 3
+    assert healed.report["lost"] == {}
+    assert contents(commands.data) == before
+    assert commands.run("restore", "--blobs-only").report["healed"] == []
+
+
+def test_what_no_backup_has_stays_lost(commands: BackupCommands) -> None:
+    """It is told by digest, with exit code 1."""
+    filled(commands)
+    commands.run("create")
+    on_registry(commands.data, lambda registry: push_blob(registry.client, b"pushed later"))
+    for path in (commands.data / "storage" / "blobs").rglob("*"):
+        if path.is_file() and path.read_bytes() == b"pushed later":
+            path.unlink()
+
+    healed = commands.run("restore", "--blobs-only")
+
+    assert healed.code == 1
+    assert list(healed.report["lost"]) == [str(Digest.of_bytes(b"pushed later"))]
+
+
+def test_one_repository_comes_back_into_a_registry_in_use(commands: BackupCommands, tmp_path: Path) -> None:
+    """Under its own name or another; tags set since then stay, unless they are to be overwritten."""
+    before = filled(commands)
+    commands.run("create")
+    other = BackupCommands(tmp_path / "other", commands.target)
+    moved = image(annotations={"a": "b"})
+
+    async def begin(registry: InProcessRegistry) -> None:
+        await push_blobs(registry.client)
+        assert (await put(registry.client, "plain", moved)).status == 201
+
+    on_registry(other.data, begin)
+    planned = other.run("restore", "--repository", "team/*", "--dry-run")
+    restored = other.run("restore", "--repository", "team/app")
+
+    assert planned.report["report"]["repositories"] == 2
+    assert planned.report["report"]["blobs"] == 3, "two of each repository, but those that are there"
+    assert restored.code == 0, restored
+    assert restored.report["report"]["kept_tags"] == ["team/app:plain"]
+    assert restored.report["report"]["manifests"] == 4
+    after = contents(other.data)
+    assert after["team/app/manifests/plain"] == moved
+    assert after["team/app/manifests/multi"] == before["team/app/manifests/multi"]
+    assert "team/other/tags" not in after
+
+    assert other.run("restore", "--repository", "team/app", "--overwrite").report["report"]["tags"] == 1
+    assert contents(other.data)["team/app/manifests/plain"] == before["team/app/manifests/plain"]
+    again = other.run("restore", "--repository", "team/app", "--overwrite").report["report"]
+    assert (again["blobs"], again["manifests"], again["tags"]) == (0, 0, 0)
+
+    renamed = other.run("restore", "--repository", "team/other", "--as", "copies/other")
+    assert renamed.report["report"]["blobs"] == 0, "the registry has both blobs, so they are linked"
+    assert contents(other.data)["copies/other/manifests/v1"] == before["team/other/manifests/v1"]
+    assert other.run("restore", "--all-repositories", "--as", "one").code == 2
+    assert other.run("restore", "--repository", "no/such").code == 1
+
+
+def test_all_repositories_are_merged_into_an_empty_registry(commands: BackupCommands, tmp_path: Path) -> None:
+    """By pushing, so the registry may run; what is attached to images comes along."""
+    before = filled(commands)
+    commands.run("create")
+    other = BackupCommands(tmp_path / "other", commands.target)
+
+    assert other.run("restore", "--all-repositories").code == 0
+
+    assert contents(other.data) == before
+
+    async def referrers(registry: InProcessRegistry) -> None:
+        reply = await registry.client.request("GET", f"/v2/team/app/referrers/{Digest.of_bytes(image())}")
+        assert len(json.loads(reply.body)["manifests"]) == 1
+
+    on_registry(other.data, referrers)
+
+
+def test_single_blobs_are_given_out_for_healing(commands: BackupCommands, tmp_path: Path) -> None:
+    """By digest and size; what is not there is `None`, and what is damaged never ends well."""
+    filled(commands)
+    commands.run("create")
+    digest, large = Digest.of_bytes(LAYER), Digest.of_bytes(LARGE)
+    for path in stored_blobs(tmp_path / "backup"):
+        if path.stat().st_size == len(LARGE):
+            path.write_bytes(b"x" * len(LARGE))
+
+    async def look() -> None:
+        store = FilesystemBlobStore(tmp_path / "backup")
+        recovery = await BackupBlobRecovery.over(await open_repository(store, ""))
+        assert await recovery.read_manifest(Digest.of_bytes(image())) == image()
+        assert await recovery.read_manifest(Digest.of_bytes(b"never pushed")) is None
+        assert recovery.name.startswith("backup ")
+        whole = await recovery.open(digest, len(LAYER))
+        assert whole is not None
+        assert b"".join([chunk async for chunk in whole]) == LAYER
+        assert await recovery.open(digest, len(LAYER) + 1) is None
+        assert await recovery.open(Digest.of_bytes(b"never pushed"), 1) is None
+        damaged = await recovery.open(large, len(LARGE))
+        assert damaged is not None
+        with pytest.raises(BackupDamagedError):
+            async for _ in damaged:
+                pass
+        await store.aclose()
+
+    asyncio.run(look())

@@ -14,6 +14,7 @@ from entrepot.backup.repository import open_repository
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.metadata.sql.dumping import reserve_for_load
 from entrepot.oci.digest import Digest
+from entrepot.ops.application import run_command_line
 from tests.asgi.small_images import LAYER, image, push_blob, push_blobs, put
 from tests.drivers.metadata.raw_database import RawDatabase
 from tests.integration.backed_up import LARGE, contents, filled, on_registry, stored_blobs
@@ -59,6 +60,9 @@ def test_a_database_older_than_its_blobs(commands: BackupCommands) -> None:
     assert restored.code == 0, restored
     assert asyncio.run(database.value("SELECT incarnation FROM instance")) == incarnation
     assert contents(commands.data) == before
+    # Until it has caught up it is only read from; then it has what was pushed after the snapshot, too.
+    assert run_command_line(("rebuild", "--catch-up", "--data", str(commands.data))) == 0
+    assert contents(commands.data)["team/app/manifests/later"] == image()
     on_registry(commands.data, lambda registry: put(registry.client, "after", image()))
     assert asyncio.run(database.value("SELECT max(id) FROM outbox")) > last
 

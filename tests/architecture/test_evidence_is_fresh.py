@@ -46,6 +46,17 @@ def test_evidence_is_about_committed_code() -> None:
         assert changed == [], path.name
 
 
+def test_evidence_is_of_runs_that_passed() -> None:
+    """A run that says it failed proves nothing; it has to be looked into, and run again."""
+    failed = [
+        path.name
+        for path in sorted(EVIDENCE.glob("*.json"))
+        if json.loads(path.read_bytes()).get("passed") is False
+    ]
+
+    assert failed == [], _REMEDY
+
+
 class _History:
     """A work tree whose commits are made one by one."""
 

@@ -146,6 +146,20 @@ async def test_another_copy_of_the_bytes_stands_in(settings: Settings) -> None:
     ]
 
 
+async def test_of_several_copies_a_sound_one_is_taken(settings: Settings) -> None:
+    """After damage was healed the damaged bytes lie there for a while, under the key that the facts name (I3)."""
+    file = _stored(settings, "blobs", LAYER)
+    file.with_name("f" * 32).write_bytes(LAYER)
+    file.write_bytes(bytes(len(LAYER)))
+
+    code, report = await rebuild(settings)
+
+    assert code == 0, report
+    async with in_process_registry(settings) as registry:
+        pulled = await registry.client.request("GET", f"/v2/{NAME}/blobs/{Digest.of_bytes(LAYER)}")
+        assert (pulled.status, pulled.body) == (200, LAYER)
+
+
 async def test_what_was_deleted_later_is_not_mourned(tmp_path: Path) -> None:
     """Bytes that a collector took after everything that needed them was deleted are no loss."""
     settings = scratch_settings(tmp_path / "deleted")

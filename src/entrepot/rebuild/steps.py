@@ -128,9 +128,15 @@ class StepMaker:
         return None
 
     async def _find_blob(self, digest: Digest, size: int, key: str) -> Content | None:
-        """Return bytes of the right length, and with `verify` of the right content; those under `key` first."""
-        for content in _preferring(key, BLOBS, self._work.find(digest)):
-            if content.size_bytes == size and (not self._verify or await self._is_good(content)):
+        """Return bytes of the right length, and with `verify` of the right content; those under `key` first.
+
+        Where several objects have that length, they are hashed in any case: one of them may be a damaged one that was
+        healed, which leaves no fact.
+        """
+        contents = _preferring(key, BLOBS, self._work.find(digest))
+        fitting = [content for content in contents if content.size_bytes == size]
+        for content in fitting:
+            if not (self._verify or len(fitting) > 1) or await self._is_good(content):
                 return content
         return None
 

@@ -149,7 +149,9 @@ async def _check_journal(data: Path, plan: Plan, done: int) -> None:
     lines = [
         line
         for incarnation in await find_incarnations(blobs)
-        async for line in JournalReader(blobs, incarnation, lambda *what: damage.append(str(what))).facts()
+        async for line in JournalReader(
+            blobs, incarnation, lambda key, why: damage.append(f"{key}: {why}")
+        ).facts()
     ]
     await blobs.aclose()
     found = sum(line.kind in ENTRY_KINDS for line in lines)

@@ -142,3 +142,21 @@ async def test_ctrl_c_ends_with_4_and_resume_goes_on(scrubbed: Scrubbed, tmp_pat
 
     assert (code, report["resumed"], report["examined"]["blobs"]) == (1, True, 10)
     assert report["damaged"] == {"missing": 1}
+
+
+async def test_lost_bytes_come_back_from_a_backup(scrubbed: Scrubbed, tmp_path: Path) -> None:
+    """A sealed backup heals one blob and one manifest; with a wrong passphrase nothing is set aside (F11, F12)."""
+    target, data = str(tmp_path / "backup"), str(tmp_path / "data")
+    secret = {"ENTREPOT_BACKUP_PASSPHRASE": "correct horse", "ENTREPOT_BACKUP_TARGET": target}
+    assert run(tmp_path, "backup", "create", "--data", data, **secret).returncode == 0
+    scrubbed.damage("missing", scrubbed.image.layer)
+    repair = ("verify", "--data", data, "-o", "json", "--repair", "--heal-from")
+
+    wrong = run(tmp_path, *repair, f"backup:{target}", ENTREPOT_BACKUP_PASSPHRASE="wrong")
+    assert (wrong.returncode, await scrubbed.pull_layer()) == (3, 500)
+    done = run(tmp_path, *repair, "backup", **secret)
+
+    report = json.loads(done.stdout)
+    assert (done.returncode, [one["outcome"] for one in report["findings"]]) == (0, ["healed"])
+    assert report["findings"][0]["source"].startswith("backup ")
+    assert await scrubbed.pull_layer() == 200

@@ -44,6 +44,7 @@ from entrepot.settings.sizes import parse_size
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from entrepot.bootstrap import Stores
     from entrepot.lifecycle.recovery import BlobRecovery
@@ -54,6 +55,9 @@ __all__ = ["EXIT_INCOMPLETE", "EXIT_INTERRUPTED", "verify"]
 
 EXIT_INCOMPLETE: Final = 3
 EXIT_INTERRUPTED: Final = 4
+_BACKUP: Final = "backup"
+"""Begins the address of a backup among the sources; a blob store's begins with `file:` or `s3:`."""
+
 _EXIT_CODES: Final = {
     "sound": EXIT_OK,
     "damaged": EXIT_CHECK_FAILED,
@@ -160,6 +164,8 @@ def _parse_rate(text: str) -> int:
 
 
 def _require_address(text: str) -> None:
+    if _is_backup(text):
+        return
     try:
         parse_store_address(text)
     except ValueError as error:
@@ -257,9 +263,24 @@ def _stopping() -> Iterator[list[int]]:
 @contextlib.asynccontextmanager
 async def _sources(request: _Request) -> AsyncIterator[tuple[BlobRecovery, ...]]:
     async with contextlib.AsyncExitStack() as stack:
-        yield tuple(
-            [
-                await stack.enter_async_context(open_recovery(request.settings, one))
-                for one in request.heal_from
-            ]
+        opening = [_open_source(request.settings, one) for one in request.heal_from]
+        yield tuple([await stack.enter_async_context(one) for one in opening])
+
+
+def _open_source(settings: Settings, address: str) -> AbstractAsyncContextManager[BlobRecovery]:
+    if not _is_backup(address):
+        return open_recovery(settings, address)
+    # Only who heals from a backup pays for what unseals it.
+    from entrepot.ops.backup_options import BackupChoice  # noqa: PLC0415  # see above
+    from entrepot.ops.backup_target import opened_recovery  # noqa: PLC0415  # see above
+
+    target = address.removeprefix(_BACKUP).removeprefix(":") or settings.backup.target
+    if not target:
+        raise CommandError(
+            EXIT_USAGE, "entrepot: --heal-from backup: backup.target is not set; write backup:PATH"
         )
+    return opened_recovery(BackupChoice(settings, target, settings.backup.passphrase.reveal()))
+
+
+def _is_backup(address: str) -> bool:
+    return address.partition(":")[0] == _BACKUP

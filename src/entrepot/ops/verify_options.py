@@ -72,8 +72,8 @@ HealOption: TypeAlias = Annotated[
     Parameter(
         name="--heal-from",
         negative="",
-        help="Another blob store of Entrepot with sound bytes: file:///path or s3://bucket/prefix (with the endpoint "
-        "and key of storage.s3). May be given several times. Default: verify.heal_from.",
+        help="Where sound bytes are: another blob store, file:///path or s3://bucket/prefix (with the endpoint and key "
+        "of storage.s3); or a backup, backup or backup:PATH. May be given several times. Default: verify.heal_from.",
     ),
 ]
 ForceOption: TypeAlias = Annotated[

@@ -8,20 +8,21 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.faults.machine.content import push_content
+from tests.faults.machine.content import delete_content, push_content
 from tests.faults.machine.product import Product, running_product
-from tests.faults.machine.promises import check_complete, check_kept, check_store
+from tests.faults.machine.promises import check_complete, check_deleted, check_kept, check_store
 from tests.faults.machine.remote import BROKEN
 from tests.faults.machine.tracing import injected
-from tests.faults.pushing import AcknowledgementLog, read_acknowledgements
+from tests.faults.pushing import Acknowledgement, AcknowledgementLog, read_acknowledgements
 from tests.processes.running import is_alive, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from tests.faults.machine.findings import Findings
@@ -52,18 +53,43 @@ class Kills:
     findings: Findings
     by_kind: dict[str, int] = field(default_factory=dict[str, int])
 
-    async def push_and_kill(self, kind: str, turn: int, shape: str) -> bool:
+    async def push_and_kill(self, kind: str, shape: str, turn: int) -> bool:
         """Push under the injection and examine what is left; False when there were fewer calls than `turn`."""
         product, content, record = self.product, self.product.new_content(shape), self.product.record()
-        pid, log = product.http_pid, AcknowledgementLog.open(record)
+        log = AcknowledgementLog.open(record)
+        if not await self._killed(kind, turn, push_content(product.client, content, log)):
+            await check_complete(product.client, content)
+            return False
+        await check_kept(product.client, content, read_acknowledgements(record))
+        await push_content(product.client, content, log)
+        await check_complete(product.client, content)
+        return True
+
+    async def delete_and_kill(self, kind: str, shape: str, turn: int) -> bool:
+        """The same for the delete of what was pushed undisturbed."""
+        product, content, record = self.product, self.product.new_content(shape), self.product.record()
+        await push_content(product.client, content, AcknowledgementLog.open(product.record()))
+        log = AcknowledgementLog.open(record)
+        killed = await self._killed(kind, turn, delete_content(product.client, content, log))
+        await check_deleted(product.client, content, read_acknowledgements(record))
+        replies = [await product.client.request("DELETE", path) for path in content.deletion_paths()]
+        assert {reply.status for reply in replies} <= {202, 404}, "I7: the repeated delete"
+        await check_deleted(
+            product.client, content, [Acknowledgement("deleted", path) for path in content.deletion_paths()]
+        )
+        return killed
+
+    async def _killed(self, kind: str, turn: int, flow: Awaitable[None]) -> bool:
+        """Carry out a flow under the injection, and have the registry answer again; False when nothing was killed."""
+        product = self.product
+        pid = product.http_pid
         killed = False
         with injected(pid, product.directory / "strace", [f"{_CALLS[kind]}:signal=KILL:when={turn}"]):
             try:
-                await push_content(product.client, content, log)
+                await flow
             except BROKEN:
                 killed = True
         if not killed and is_alive(pid):
-            await check_complete(product.client, content)
             return False
         wait_for(lambda: not is_alive(pid), 10, product.registry.log_tail)
         killed_at = time.monotonic()
@@ -71,9 +97,6 @@ class Kills:
         self.findings.note(
             "F1", f"system calls, {kind}", kills=1, restart_seconds=time.monotonic() - killed_at
         )
-        await check_kept(product.client, content, read_acknowledgements(record))
-        await push_content(product.client, content, log)
-        await check_complete(product.client, content)
         return True
 
     def _recover(self, kind: str) -> None:
@@ -98,19 +121,34 @@ async def test_f1_a_push_killed_at_some_system_calls_keeps_every_promise(
     choose = random.Random(f"{rotating_seed} {repetition}")
     points = [(kind, turn) for kind in _CALLS for turn in range(1, _MOST_SAMPLED_TURN + 1)]
     for kind, turn in choose.sample(points, _SAMPLE):
-        await kills.push_and_kill(kind, turn, "one layer")
+        await kills.push_and_kill(kind, "one layer", turn)
 
     assert sum(kills.by_kind.values()) >= _SAMPLE // 2, kills.by_kind
     await check_store(kills.product.settings)
 
 
 @pytest.mark.long
-async def test_f1_a_push_killed_at_every_system_call_keeps_every_promise(kills: Kills) -> None:
+@pytest.mark.parametrize("shape", ["one layer", "two layers", "index"])
+async def test_f1_a_push_killed_at_every_system_call_keeps_every_promise(kills: Kills, shape: str) -> None:
     """The same for the n-th call of each kind, n = 1 until the push comes through."""
     for kind in _CALLS:
-        turn = 1
-        while await kills.push_and_kill(kind, turn, "two layers"):
-            turn += _STRIDES.get(kind, 1)
-            assert turn < _MOST_TURNS, f"a push makes {turn} calls of the kind {kind} on one thread"
+        await _kill_at_every_turn(kind, partial(kills.push_and_kill, kind, shape))
         assert kills.by_kind.get(kind, 0) > 0, kind
     await check_store(kills.product.settings)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shape", ["two layers", "index"])
+async def test_f1_a_delete_killed_at_every_system_call_keeps_every_promise(kills: Kills, shape: str) -> None:
+    """What was acknowledged stays deleted (I5), nothing is left half (I2), and the repeated delete ends it (I7)."""
+    for kind in _CALLS:
+        await _kill_at_every_turn(kind, partial(kills.delete_and_kill, kind, shape))
+    assert kills.by_kind.keys() >= {"database", "sync", "answer"}, kills.by_kind
+    await check_store(kills.product.settings)
+
+
+async def _kill_at_every_turn(kind: str, kill: Callable[[int], Awaitable[bool]]) -> None:
+    turn = 1
+    while await kill(turn):
+        turn += _STRIDES.get(kind, 1)
+        assert turn < _MOST_TURNS, f"there are {turn} calls of the kind {kind} on one thread"

@@ -7,11 +7,8 @@ loop yet. That makes a crash cost milliseconds, so that all of them can be tried
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
-import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Literal
 
@@ -19,18 +16,15 @@ import msgspec
 import structlog
 
 from entrepot.bootstrap import Dispatcher
-from entrepot.kernel import failpoints
-from entrepot.kernel.failpoints import Failpoint, arm_failpoints
+from entrepot.kernel.failpoints import arm_failpoints
 from entrepot.settings import Settings, parse_dumped_settings
 from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan
+from tests.faults.forks import COUNTING, serve_orders
 from tests.faults.image import one_layer_image
 from tests.faults.pushing import AcknowledgementLog, delete_image, push_image
 
-__all__ = ["Order", "Outcome"]
-
-_NEVER = 1_000_000
-"""A count that no push reaches: arms a failpoint only to count how often it is passed."""
+__all__ = ["Order"]
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -49,54 +43,17 @@ class Order(msgspec.Struct, frozen=True):
     script: str = ""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """How the process ended, and, if it did not crash, how often each failpoint was passed."""
-
-    signal: int
-    exit_code: int
-    passes: dict[str, int]
-
-
 def main() -> None:
     """Carry out orders until standard input ends."""
     # What the product imports only when it is configured is imported here once rather than in every fork.
     importlib.import_module("entrepot.blobstore.s3.store")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
-    for line in sys.stdin.buffer:
-        outcome = _run(msgspec.json.decode(line, type=Order))
-        sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
-        sys.stdout.buffer.flush()
+    serve_orders(Order, _carry_out_and_return)
 
 
-def _run(order: Order) -> Outcome:
-    reader, writer = os.pipe()
-    process = os.fork()
-    if process == 0:
-        os.close(reader)
-        _carry_out_and_exit(order, writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        report = pipe.read()
-    status = os.waitpid(process, 0)[1]
-    passes = msgspec.json.decode(report, type=dict[str, int]) if report else {}
-    if os.WIFSIGNALED(status):
-        return Outcome(os.WTERMSIG(status), 0, passes)
-    return Outcome(0, os.WEXITSTATUS(status), passes)
-
-
-def _carry_out_and_exit(order: Order, report: int) -> None:
-    code = 1
-    try:
-        asyncio.run(_carry_out(order))
-        counted = {name.value: _NEVER - left for name, left in failpoints._armed.items()}
-        os.write(report, msgspec.json.encode(counted))
-        code = 0
-    except BaseException:  # noqa: BLE001  # whatever it was, the fork must not go on as its parent
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
-        os._exit(code)
+def _carry_out_and_return(order: Order) -> int:
+    asyncio.run(_carry_out(order))
+    return 0
 
 
 async def _carry_out(order: Order) -> None:
@@ -104,8 +61,7 @@ async def _carry_out(order: Order) -> None:
     log = AcknowledgementLog.open(Path(order.acknowledgements))
     application = Dispatcher(settings)
     async with running_lifespan(application):
-        counting = ",".join(f"{name}:{_NEVER}" for name in Failpoint)
-        arm_failpoints(order.failpoints or counting)
+        arm_failpoints(order.failpoints or COUNTING)
         client = AsgiClient(application)
         if order.script:
             module, _, name = order.script.partition(":")

@@ -6,10 +6,7 @@ As :mod:`tests.faults.crash_server`: everything is imported once, and each order
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import sys
-import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,18 +15,15 @@ import structlog
 
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.bootstrap import open_stores
-from entrepot.kernel import failpoints
-from entrepot.kernel.failpoints import Failpoint, arm_failpoints
+from entrepot.kernel.failpoints import arm_failpoints
 from entrepot.lifecycle.recovery import StoreRecovery
 from entrepot.lifecycle.scrub.options import Mode, ScrubGround, ScrubOptions
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import parse_dumped_settings
-from tests.faults.crash_server import Outcome
+from tests.faults.forks import COUNTING, serve_orders
 from tests.integration.scrubbing import verify_stores
 
 __all__ = ["RepairOrder", "repair"]
-
-_NEVER = 1_000_000
 
 
 class RepairOrder(msgspec.Struct, frozen=True):
@@ -58,42 +52,12 @@ async def repair(order: RepairOrder) -> dict[str, str]:
 def main() -> None:
     """Carry out orders until standard input ends."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
-    for line in sys.stdin.buffer:
-        outcome = _run(msgspec.json.decode(line, type=RepairOrder))
-        sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
-        sys.stdout.buffer.flush()
+    serve_orders(RepairOrder, _carry_out)
 
 
-def _run(order: RepairOrder) -> Outcome:
-    reader, writer = os.pipe()
-    process = os.fork()
-    if process == 0:
-        os.close(reader)
-        _carry_out_and_exit(order, writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        report = pipe.read()
-    status = os.waitpid(process, 0)[1]
-    passes = msgspec.json.decode(report, type=dict[str, int]) if report else {}
-    if os.WIFSIGNALED(status):
-        return Outcome(os.WTERMSIG(status), 0, passes)
-    return Outcome(0, os.WEXITSTATUS(status), passes)
-
-
-def _carry_out_and_exit(order: RepairOrder, report: int) -> None:
-    code = 1
-    try:
-        counting = ",".join(f"{name}:{_NEVER}" for name in Failpoint)
-        asyncio.run(repair(msgspec.structs.replace(order, failpoints=order.failpoints or counting)))
-        counted = {name.value: _NEVER - left for name, left in failpoints._armed.items()}
-        os.write(report, msgspec.json.encode(counted))
-        code = 0
-    except BaseException:  # noqa: BLE001  # whatever it was, the fork must not go on as its parent
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
-        os._exit(code)
+def _carry_out(order: RepairOrder) -> int:
+    asyncio.run(repair(msgspec.structs.replace(order, failpoints=order.failpoints or COUNTING)))
+    return 0
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from entrepot.kernel.failpoints import Failpoint
 from entrepot.oci.digest import Digest
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.asgi.small_images import image, index
-from tests.faults.import_crash_server import ImportOrder, ImportOutcome
+from tests.faults.forks import Outcome
+from tests.faults.import_crash_server import ImportOrder
 from tests.faults.invariants import check_stored_bytes
 from tests.integration.importing import TreeWriter
 from tests.plumbing.evidence import LongRun, write_evidence
@@ -59,13 +60,13 @@ class ImportServer:
             stderr=self._log,
         )
 
-    def run(self, arguments: list[str], failpoints: str = "") -> ImportOutcome:
+    def run(self, arguments: list[str], failpoints: str = "") -> Outcome:
         """Run `entrepot` with these arguments."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(ImportOrder(arguments, failpoints)) + b"\n")
         self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=ImportOutcome)
+        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
 
     def close(self) -> None:
         """End it."""

@@ -19,7 +19,7 @@ from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.raw_database import RawDatabase
-from tests.faults.crash_server import Outcome
+from tests.faults.forks import Outcome
 from tests.faults.image import OneLayerImage, one_layer_image
 from tests.faults.repair_server import RepairOrder, repair
 from tests.integration.scrubbing import Scrubbed, scrubbed_registry

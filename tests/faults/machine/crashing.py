@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from entrepot.settings import dump_settings
-from tests.faults.crash_server import Order, Outcome
+from tests.faults.crash_server import Order
+from tests.faults.forks import Outcome
 from tests.faults.pushing import AcknowledgementLog, read_acknowledgements
 
 if TYPE_CHECKING:

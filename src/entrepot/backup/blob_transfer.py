@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from entrepot.backup.blob_index import BlobIndex
-    from entrepot.backup.pace import Pace
     from entrepot.backup.repository import BackupRepository
     from entrepot.backup.sealing import Transform
     from entrepot.blobstore.driver import BlobStore
+    from entrepot.kernel.pace import Pace
     from entrepot.oci.digest import Digest, Hasher
 
 __all__ = ["blob_context", "copy_into_repository", "copy_into_store", "read_from_repository"]
@@ -100,7 +100,7 @@ async def read_from_repository(
         unsealed(repository.store.read(key), blob_context(name), repository.cipher)
     ) as content:
         async for chunk in content:
-            await pace.pass_through(len(chunk))
+            await pace.take(len(chunk))
             await asyncio.to_thread(hasher.update, chunk)
             yield chunk
     if hasher.hexdigest() != digest.hex:
@@ -135,7 +135,7 @@ async def _store(
     published = False
     try:
         async for chunk in chunks:
-            await pace.pass_through(len(chunk))
+            await pace.take(len(chunk))
             if pieces := await asyncio.to_thread(step.take, chunk):
                 await writer.write(pieces)
         if pieces := await asyncio.to_thread(step.transform.finish):

@@ -27,7 +27,6 @@ from entrepot.backup.errors import (
     PruningUnderWayError,
 )
 from entrepot.backup.format import BegunSnapshot, DamagedBlob, ListedBlob, SnapshotManifest
-from entrepot.backup.pace import Pace
 from entrepot.backup.rows import read_list
 from entrepot.backup.rows_dump import RowsDump
 from entrepot.backup.snapshots import is_finished, list_ids, remove_snapshot
@@ -35,6 +34,7 @@ from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import BACKUP_PRUNING, snapshot_begun_key, snapshot_manifest_key
 from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.kernel.pace import Pace
 from entrepot.oci.digest import Digest
 from entrepot.registry.store_hold import StoreHold
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from entrepot.backup.blob_index import index_blobs
 from entrepot.backup.blob_transfer import copy_into_store, read_from_repository
 from entrepot.backup.errors import BackupDamagedError
-from entrepot.backup.pace import Pace
 from entrepot.backup.rows import read_table
 from entrepot.backup.snapshots import find_snapshot
 from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.kernel.pace import Pace
 from entrepot.registry.store_hold import StoreHold
 
 if TYPE_CHECKING:

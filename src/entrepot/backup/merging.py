@@ -14,9 +14,9 @@ from entrepot.backup.blob_index import index_blobs
 from entrepot.backup.blob_transfer import read_from_repository
 from entrepot.backup.errors import BackupDamagedError
 from entrepot.backup.manifest_order import children_first, in_groups
-from entrepot.backup.pace import Pace
 from entrepot.backup.selection import read_bodies
 from entrepot.backup.workers import work_on_all
+from entrepot.kernel.pace import Pace
 from entrepot.metadata.records import Missing
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import InvalidManifestError, UnsupportedManifestError, parse_manifest

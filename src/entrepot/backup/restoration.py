@@ -19,7 +19,6 @@ from entrepot.backup.adaptation import adapt_to_store, give_back_leases, let_job
 from entrepot.backup.blob_index import index_blobs
 from entrepot.backup.blob_transfer import copy_into_store
 from entrepot.backup.errors import BackupDamagedError, StoreNotEmptyError
-from entrepot.backup.pace import Pace
 from entrepot.backup.rows import RowBatch, read_list, read_table
 from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.keys import (
@@ -32,6 +31,7 @@ from entrepot.blobstore.keys import (
 )
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
+from entrepot.kernel.pace import Pace
 from entrepot.metadata.dumps import DUMPED_TABLES
 from entrepot.oci.digest import Digest
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from entrepot.backup.blob_transfer import read_from_repository
 from entrepot.backup.errors import BackupDamagedError
-from entrepot.backup.pace import Pace
 from entrepot.backup.rows import read_chunk, read_list
 from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.errors import ObjectNotFoundError
+from entrepot.kernel.pace import Pace
 from entrepot.oci.digest import Digest
 
 if TYPE_CHECKING:

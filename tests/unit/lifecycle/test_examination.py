@@ -9,10 +9,10 @@ import pytest
 
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.blobstore.memory import MemoryBlobStore
+from entrepot.kernel.pace import Pace
 from entrepot.lifecycle.scrub import examination
 from entrepot.lifecycle.scrub.examination import Condition, Examination
 from entrepot.lifecycle.scrub.findings import Kind
-from entrepot.lifecycle.scrub.pace import Pace
 from entrepot.oci.digest import Digest
 from entrepot.registry.hashing import HashingPool
 

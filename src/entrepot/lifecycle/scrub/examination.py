@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from entrepot.blobstore.driver import BlobStore
-    from entrepot.lifecycle.scrub.pace import Pace
+    from entrepot.kernel.pace import Pace
     from entrepot.oci.digest import Digest
     from entrepot.registry.hashing import HashingPool
 

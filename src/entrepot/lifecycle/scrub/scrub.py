@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
+from entrepot.kernel.pace import Pace
 from entrepot.lifecycle.scrub.blob_phase import BlobPhase
 from entrepot.lifecycle.scrub.examination import Examination
 from entrepot.lifecycle.scrub.healing import Healing
@@ -16,7 +17,6 @@ from entrepot.lifecycle.scrub.manifest_phase import ManifestPhase
 from entrepot.lifecycle.scrub.mass_damage import MassDamageGuard
 from entrepot.lifecycle.scrub.object_phase import ObjectPhase
 from entrepot.lifecycle.scrub.options import Mode
-from entrepot.lifecycle.scrub.pace import Pace
 from entrepot.lifecycle.scrub.row_phase import RowPhase
 from entrepot.metadata.errors import MetadataUnavailableError
 

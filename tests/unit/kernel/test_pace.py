@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from entrepot.lifecycle.scrub.pace import Pace
+from entrepot.kernel.pace import Pace
 
 
 async def _seconds_for(pace: Pace, *counts: int) -> float:

@@ -1,4 +1,4 @@
-"""Keeps reading from taking the disk away from pushes and pulls."""
+"""Keeps long reading and copying from taking a disk or line away from pushes and pulls."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SAVED_SECONDS: Final = 1.0
 class Pace:
     """Lets through so many bytes a second, shared by all tasks that ask."""
 
-    def __init__(self, bytes_per_second: int) -> None:
-        """Take the rate; 0 is without limit."""
-        self._bytes_per_second = bytes_per_second
+    def __init__(self, bytes_per_second: int | None) -> None:
+        """Take the rate; 0 or none is without limit."""
+        self._bytes_per_second = bytes_per_second or 0
         self._free_at = 0.0
 
     async def take(self, count: int) -> None:

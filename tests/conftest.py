@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.plumbing.skips",
     "tests.plumbing.seeds",
     "tests.plumbing.budgets",
+    "tests.plumbing.timing",
     "tests.running.setups",
     "tests.drivers.s3_server",
     "tests.drivers.postgres_server",

@@ -278,6 +278,7 @@ _DECLARED: Final = (
 )
 
 
+@pytest.mark.usefixtures("without_collections")
 @pytest.mark.parametrize("parser", _PARSERS)
 def test_s40_no_long_input_takes_long(parser: str) -> None:
     """Half a second of processor time is a hundred times what it takes; quadratic work would take minutes."""

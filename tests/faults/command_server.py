@@ -7,8 +7,6 @@ so that a crash costs milliseconds and all of them can be tried at each merge.
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +14,7 @@ import msgspec
 from entrepot.backup import passphrase
 from entrepot.kernel.failpoints import arm_failpoints
 from entrepot.ops.application import run_command_line
-from tests.faults.forks import COUNTING, Outcome, serve_orders
+from tests.faults.forks import COUNTING, ForkServer, Outcome, serve_orders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,34 +29,15 @@ class CommandOrder(msgspec.Struct, frozen=True):
     failpoints: str = ""
 
 
-class CommandServer:
+class CommandServer(ForkServer):
     """The process that forks commands."""
 
     def __init__(self, directory: Path) -> None:
-        self._log = (directory / "stderr").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.command_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-        )
+        super().__init__("tests.faults.command_server", directory / "stderr")
 
     def run(self, *words: str, failpoints: str = "") -> Outcome:
         """Run one command in a process of its own and return how that process ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(CommandOrder(words, failpoints)) + b"\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-        self._log.close()
+        return self.order(CommandOrder(words, failpoints))
 
 
 def main() -> None:

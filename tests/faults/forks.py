@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import traceback
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -19,8 +20,9 @@ from entrepot.kernel.failpoints import Failpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-__all__ = ["COUNTING", "Outcome", "serve_orders"]
+__all__ = ["COUNTING", "ForkServer", "Outcome", "serve_orders"]
 
 _NEVER: Final = 1_000_000
 """A count that nothing reaches: arms a failpoint only to count how often it is passed."""
@@ -36,6 +38,34 @@ class Outcome(msgspec.Struct, frozen=True):
     signal: int
     exit_code: int
     passes: dict[str, int]
+
+
+class ForkServer:
+    """The process that serves orders, as the test that gives them sees it."""
+
+    def __init__(self, module: str, log: Path) -> None:
+        """Start a module whose `main` calls :func:`serve_orders`; what it says goes to `log`."""
+        self._log = log.open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
+
+    def order(self, order: msgspec.Struct) -> Outcome:
+        """Have an order carried out in a process of its own and return how that process ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self._process.stdin.flush()
+        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+        self._log.close()
 
 
 def serve_orders(kind: type[OrderT], carry_out: Callable[[OrderT], int]) -> None:

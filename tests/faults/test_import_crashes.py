@@ -8,11 +8,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from entrepot.bootstrap import open_stores
@@ -20,7 +17,7 @@ from entrepot.kernel.failpoints import Failpoint
 from entrepot.oci.digest import Digest
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.asgi.small_images import image, index
-from tests.faults.forks import Outcome
+from tests.faults.forks import ForkServer, Outcome
 from tests.faults.import_crash_server import ImportOrder
 from tests.faults.invariants import check_stored_bytes
 from tests.integration.importing import TreeWriter
@@ -48,34 +45,15 @@ _PASSED = {
 """What every import passes, whichever way the bytes come."""
 
 
-class ImportServer:
+class ImportServer(ForkServer):
     """The process that forks imports."""
 
     def __init__(self, log: Path) -> None:
-        self._log = log.open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.import_crash_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-        )
+        super().__init__("tests.faults.import_crash_server", log)
 
     def run(self, arguments: list[str], failpoints: str = "") -> Outcome:
         """Run `entrepot` with these arguments."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(ImportOrder(arguments, failpoints)) + b"\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-        self._log.close()
+        return self.order(ImportOrder(arguments, failpoints))
 
 
 @pytest.fixture

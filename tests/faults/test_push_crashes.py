@@ -9,14 +9,11 @@ import asyncio
 import os
 import secrets
 import signal
-import subprocess
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final, Literal
 
-import msgspec
 import pytest
 
 from entrepot.bootstrap import Dispatcher, open_stores
@@ -25,7 +22,7 @@ from entrepot.settings import Settings, dump_settings, load_settings
 from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan
 from tests.faults.crash_server import Order
-from tests.faults.forks import Outcome
+from tests.faults.forks import ForkServer, Outcome
 from tests.faults.image import OneLayerImage, one_layer_image
 from tests.faults.invariants import check_acknowledged, check_stored_bytes, check_visible
 from tests.faults.pushing import (
@@ -67,19 +64,13 @@ class Push:
     acknowledgements: Path
 
 
-class CrashServer:
+class CrashServer(ForkServer):
     """The process that forks pushes."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._numbers = count(1)
-        self._log = (directory / "stderr").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.crash_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-        )
+        super().__init__("tests.faults.crash_server", directory / "stderr")
 
     def prepare(self, settings: Settings) -> Push:
         """Return a push with bytes, a repository and a record of its own."""
@@ -89,24 +80,11 @@ class CrashServer:
 
     def run(self, push: Push, failpoints: str, flow: Literal["push", "delete"] = "push") -> Outcome:
         """Run a push, or the delete of what it pushed, in a process of its own and return how that process ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         settings = dump_settings(push.settings).decode()
         order = Order(
             settings, failpoints, push.seed, push.image.repository, str(push.acknowledgements), flow
         )
-        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-        self._log.close()
+        return self.order(order)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +17,7 @@ from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.raw_database import RawDatabase
-from tests.faults.forks import Outcome
+from tests.faults.forks import ForkServer, Outcome
 from tests.faults.image import OneLayerImage, one_layer_image
 from tests.faults.repair_server import RepairOrder, repair
 from tests.integration.scrubbing import Scrubbed, scrubbed_registry
@@ -45,34 +43,15 @@ _OWN_STEPS = frozenset(
 """Where only a repair passes; its other steps are those of drivers and transactions, which pushes pass, too."""
 
 
-class _RepairServer:
+class _RepairServer(ForkServer):
     """The process that forks repairs."""
 
     def __init__(self, directory: Path) -> None:
-        self._log = (directory / "stderr").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.repair_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-        )
+        super().__init__("tests.faults.repair_server", directory / "stderr")
 
     def run(self, order: RepairOrder) -> Outcome:
         """Run a repair in a process of its own and return how that process ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-        self._log.close()
+        return self.order(order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from entrepot.settings import dump_settings
 from tests.faults.crash_server import Order
-from tests.faults.forks import Outcome
+from tests.faults.forks import ForkServer, Outcome
 from tests.faults.pushing import AcknowledgementLog, read_acknowledgements
 
 if TYPE_CHECKING:
@@ -42,19 +38,13 @@ class Subject:
         return AcknowledgementLog.open(self.record)
 
 
-class FlowServer:
+class FlowServer(ForkServer):
     """The process that forks flows (`tests.faults.crash_server`)."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._numbers = count(1)
-        self._errors = (directory / "stderr").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.crash_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-        )
+        super().__init__("tests.faults.crash_server", directory / "stderr")
 
     def prepare(self, settings: Settings) -> Subject:
         """Return a subject that nothing was done with yet."""
@@ -63,8 +53,6 @@ class FlowServer:
 
     def run(self, subject: Subject, script: str, failpoints: str = "") -> Outcome:
         """Run a function of `tests.faults.machine.flows` in a fork and return how that ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         order = Order(
             settings=dump_settings(subject.settings).decode(),
             failpoints=failpoints,
@@ -73,15 +61,4 @@ class FlowServer:
             acknowledgements=str(subject.record),
             script=f"tests.faults.machine.flows:{script}",
         )
-        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
-        self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Outcome)
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-        self._errors.close()
+        return self.order(order)

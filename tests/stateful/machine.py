@@ -148,30 +148,33 @@ class RegistryMachine(RuleBasedStateMachine):
         assert self._world.request("DELETE", location).status == (404 if session is None else 204)
         assert self._world.request("GET", location).status == 404
 
-    @rule(
-        target=sessions, source=_repository, repository=_repository, content=_content, name_it=st.booleans()
-    )
-    def mount(
-        self,
-        source: str,
-        repository: str,
-        content: bytes,
-        name_it: bool,
-    ) -> str | MultipleResults[str]:
-        """POST with mount, with and without `from`: a blob, or a session to upload it."""
+    @rule(target=sessions, source=_repository, repository=_repository, content=_content)
+    def mount(self, source: str, repository: str, content: bytes) -> str | MultipleResults[str]:
+        """POST with mount and `from`: a blob, or a session to upload it."""
         digest = digest_of(content)
-        query = f"mount={digest}" + (f"&from={self._project}/{source}" if name_it else "")
-        reply = self._ask("POST", repository, f"blobs/uploads/?{query}")
+        reply = self._ask("POST", repository, f"blobs/uploads/?mount={digest}&from={self._project}/{source}")
         if reply.status == 202:
-            # Without a name the search may be bounded, so a session is an answer that is always right.
-            assert not name_it or digest not in self._models[source].blobs
+            assert digest not in self._models[source].blobs
             return self._take_session(repository, reply)
         assert reply.status == 201
-        # Without a name it may come from a repository of another sequence.
-        known = self._models[source].blobs.keys() | self._models[repository].blobs.keys()
-        assert not name_it or digest in known
+        assert digest in self._models[source].blobs.keys() | self._models[repository].blobs.keys()
         self._models[repository].add_blob(content)
         return multiple()
+
+    @rule(repository=_repository, content=_content)
+    def mount_from_anywhere(self, repository: str, content: bytes) -> None:
+        """POST with mount and no `from`, and the upload that a client makes of a refusal.
+
+        The registry may know the blob from another sequence, so either answer is right: what follows brings
+        both to the same state, because a later draw must not depend on what earlier sequences left behind.
+        """
+        digest = digest_of(content)
+        reply = self._ask("POST", repository, f"blobs/uploads/?mount={digest}")
+        if reply.status == 202:
+            location = reply.headers["location"].partition("?")[0]
+            reply = self._world.request("PUT", f"{location}?digest={digest}", {}, [content])
+        assert (reply.status, reply.headers["docker-content-digest"]) == (201, digest)
+        self._models[repository].add_blob(content)
 
     # Manifests
 

@@ -62,14 +62,20 @@ SERVER = "The HTTP server belongs to the processes"
 SQL = "SQL libraries belong to metadata.sql"
 CLOUD = "Cloud libraries belong to blobstore.s3"
 HTTP_CLIENT = "The HTTP client belongs to what speaks to other servers"
-SEALING = "Sealing belongs to backup"
+CRYPTOGRAPHY = "Cryptography belongs to sealed backups and to keys"
+PASSWORDS = "Password hashing belongs to people"
+TOKENS = "JSON Web Tokens belong to bearer tokens"
+POLICIES = "Cedar belongs to decisions"
+FRAMEWORK = "The web framework belongs to the control plane"
 OCI = "oci knows of no network, disk, database or log"
 FAULTS = {
     RANKS: [
         ("kernel", "entrepot.oci"),
         ("registry", "entrepot.services"),
         ("auth", "entrepot.registry"),
-        ("projects", "entrepot.auth"),
+        ("auth.decisions", "entrepot.projects"),
+        ("control_api", "entrepot.distribution_api"),
+        ("client", "entrepot.kernel"),
         ("metadata", "entrepot.blobstore"),
         ("distribution_api", "entrepot.workers"),
         ("events", "entrepot.bootstrap"),
@@ -83,7 +89,11 @@ FAULTS = {
     ],
     CLOUD: [("blobstore.filesystem", "aiobotocore"), ("auth", "botocore")],
     HTTP_CLIENT: [("registry", "aiohttp"), ("transfer", "aiohttp"), ("blobstore.filesystem", "yarl")],
-    SEALING: [("registry", "cryptography"), ("ops", "cryptography")],
+    CRYPTOGRAPHY: [("registry", "cryptography"), ("ops", "cryptography"), ("auth.people", "cryptography")],
+    PASSWORDS: [("auth", "argon2")],
+    TOKENS: [("auth", "joserfc"), ("token_service", "joserfc")],
+    POLICIES: [("auth", "cedarpy"), ("projects", "cedarpy")],
+    FRAMEWORK: [("distribution_api", "litestar"), ("services", "litestar")],
     DRIVERS: [
         ("registry", "entrepot.metadata.sql"),
         ("workers", "entrepot.blobstore.s3"),

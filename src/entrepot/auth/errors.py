@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["AccessDeniedError", "ActionDisabledError"]
+__all__ = [
+    "AccessDeniedError",
+    "ActionDisabledError",
+    "AuthenticationRequiredError",
+    "InsufficientScopeError",
+    "InvalidCredentialsError",
+    "InvalidTokenError",
+    "LockedOutError",
+    "PasswordChangeRequiredError",
+    "ProjectUnknownError",
+]
 
 
 class AccessDeniedError(EntrepotError):
@@ -25,3 +35,81 @@ class ActionDisabledError(EntrepotError):
         super().__init__(f"{reason} (setting {setting})" if setting else reason)
         self.reason = reason
         self.setting = setting
+
+
+class AuthenticationRequiredError(EntrepotError):
+    """Nobody is known yet, and somebody has to be.
+
+    Attributes:
+        scope: the scope that a token would need, as `repository:team/app:pull,push`; empty when none is needed.
+    """
+
+    def __init__(self, scope: str = "") -> None:
+        super().__init__("authentication is required: log in, or present a token")
+        self.scope = scope
+
+
+class InsufficientScopeError(EntrepotError):
+    """A valid bearer token was not issued for this; one that was might be obtained (T2, T16)."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"the token is not good for {scope}: either it was not asked for, or it is not granted"
+        )
+        self.scope = scope
+
+
+class InvalidCredentialsError(EntrepotError):
+    """A name or secret is wrong, expired, disabled or used from elsewhere; which of these, only the audit log tells.
+
+    Attributes:
+        cause: what the audit record says; never shown to the client (S19).
+    """
+
+    def __init__(self, cause: str = "") -> None:
+        super().__init__("the user name or the secret is wrong")
+        self.cause = cause
+
+
+class InvalidTokenError(EntrepotError):
+    """A bearer token is malformed, expired, revoked or not ours.
+
+    Attributes:
+        cause: what the log says.
+    """
+
+    def __init__(self, cause: str, scope: str = "") -> None:
+        super().__init__("the bearer token is not valid any more, or never was; ask for a new one")
+        self.cause = cause
+        self.scope = scope
+
+
+class LockedOutError(EntrepotError):
+    """Too many wrong passwords for this account came from this address.
+
+    Attributes:
+        retry_after_seconds: when trying again may help.
+    """
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"too many failed logins for this account from this address; try again in {retry_after_seconds} s"
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PasswordChangeRequiredError(EntrepotError):
+    """The password is right but was set by somebody else, or is too old: it opens nothing but its own change."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the password has to be changed first: `entrepot user password`, or PUT /api/v2.0/users/{id}/password"
+        )
+
+
+class ProjectUnknownError(EntrepotError):
+    """There is no such project, and the one who asks may know that."""
+
+    def __init__(self, project: str | int) -> None:
+        super().__init__(f"there is no project {project}")
+        self.project = project

@@ -1,4 +1,4 @@
-"""Grants: the proof of a decision, which services demand as an argument and take the repository from.
+"""Grants: the proof of a decision, which services demand as an argument and take what it is about from.
 
 A service that needs `Grant[Push]` can't be called by code that forgot to ask: that is a type error, not a hole.
 Only authorizers make grants.
@@ -11,9 +11,24 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from entrepot.auth.principals import Principal
+from entrepot.auth.project_actions import ProjectAction
+from entrepot.auth.system_actions import SystemAction
 from entrepot.oci.names import RepositoryName
 
-__all__ = ["Action", "Authorizer", "CatalogGrant", "Delete", "Grant", "Pull", "Push", "RegistryGrant"]
+__all__ = [
+    "Action",
+    "Authorizer",
+    "CatalogGrant",
+    "ControlAuthorizer",
+    "Delete",
+    "Grant",
+    "ProjectGrant",
+    "Pull",
+    "Push",
+    "RegistryGrant",
+    "SelfGrant",
+    "SystemGrant",
+]
 
 
 class Action:
@@ -34,14 +49,25 @@ class Delete(Action):
 
 A_co = TypeVar("A_co", bound=Action, covariant=True)
 A = TypeVar("A", bound=Action)
+P_co = TypeVar("P_co", bound=ProjectAction, covariant=True)
+P = TypeVar("P", bound=ProjectAction)
+S_co = TypeVar("S_co", bound=SystemAction, covariant=True)
+S = TypeVar("S", bound=SystemAction)
 
 
 class Grant(msgspec.Struct, Generic[A_co], frozen=True):
-    """Permission for one action on one repository."""
+    """Permission for one action on one repository.
+
+    Attributes:
+        may_create: whether a push may bring the repository into being.
+        may_overwrite: whether a push may point a tag that exists at something else (S11).
+    """
 
     action: type[A_co]
     repository: RepositoryName
     principal: Principal
+    may_create: bool = False
+    may_overwrite: bool = False
 
 
 class RegistryGrant(msgspec.Struct, frozen=True):
@@ -56,14 +82,37 @@ class CatalogGrant(msgspec.Struct, frozen=True):
     principal: Principal
 
 
+class ProjectGrant(msgspec.Struct, Generic[P_co], frozen=True):
+    """Permission for one thing in one project, which exists."""
+
+    action: type[P_co]
+    project_id: int
+    project: str
+    principal: Principal
+
+
+class SystemGrant(msgspec.Struct, Generic[S_co], frozen=True):
+    """Permission for one thing on the registry as a whole."""
+
+    action: type[S_co]
+    principal: Principal
+
+
+class SelfGrant(msgspec.Struct, frozen=True):
+    """Permission of a person or robot to what is their own: password, access tokens, sessions, own permissions."""
+
+    principal: Principal
+
+
 class Authorizer(Protocol):
-    """Decides. Implementations are free of state that a request could change, and fail closed."""
+    """Decides for the data plane. Fails closed."""
 
     async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
         """Return the grant.
 
         Raises:
-            AccessDeniedError: when the principal may not.
+            AuthenticationRequiredError, InsufficientScopeError: other credentials, or a token for more, might do.
+            AccessDeniedError: the principal may not.
         """
         ...
 
@@ -71,7 +120,8 @@ class Authorizer(Protocol):
         """Return the grant to use the registry itself.
 
         Raises:
-            AccessDeniedError: when the principal may not.
+            AuthenticationRequiredError: nobody is known yet.
+            AccessDeniedError: the principal may not.
         """
         ...
 
@@ -79,6 +129,40 @@ class Authorizer(Protocol):
         """Return the grant to list all repositories.
 
         Raises:
-            AccessDeniedError: when the principal may not.
+            AuthenticationRequiredError, InsufficientScopeError: other credentials, or a token for more, might do.
+            AccessDeniedError: the principal may not.
+        """
+        ...
+
+
+class ControlAuthorizer(Protocol):
+    """Decides for the control plane, anew for each request. Fails closed."""
+
+    async def authorize_project(
+        self, principal: Principal, action: type[P], project: str | int
+    ) -> ProjectGrant[P]:
+        """Return the grant for a project by name or by number.
+
+        Raises:
+            AuthenticationRequiredError: nobody is known yet.
+            AccessDeniedError: the principal may not, or there is no such project and it is not theirs to know (S19).
+            ProjectUnknownError: there is none, and the principal may know.
+        """
+        ...
+
+    async def authorize_system(self, principal: Principal, action: type[S]) -> SystemGrant[S]:
+        """Return the grant.
+
+        Raises:
+            AuthenticationRequiredError: nobody is known yet.
+            AccessDeniedError: the principal may not.
+        """
+        ...
+
+    async def authorize_self(self, principal: Principal) -> SelfGrant:
+        """Return the grant; also to one who must choose a new password first.
+
+        Raises:
+            AuthenticationRequiredError: nobody is known yet.
         """
         ...

@@ -26,7 +26,7 @@ class HostAuthorizer:
 
     async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
         """Return the grant."""
-        return Grant(action, repository, principal)
+        return Grant(action, repository, principal, may_create=True, may_overwrite=True)
 
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
         """Return the grant."""
@@ -44,4 +44,4 @@ def host_operator() -> Principal:
         name = pwd.getpwuid(user).pw_name
     except KeyError:
         name = str(user)
-    return Principal(subject=f"host:{name}", address="", forwarded=False)
+    return Principal(subject=f"host:{name}", address="", forwarded=False, name=name, kind="host")

@@ -34,7 +34,7 @@ class LoopbackAuthorizer:
     async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
         """Return the grant, or raise `AccessDeniedError` for a peer that is not on this machine."""
         _require_loopback(principal)
-        return Grant(action, repository, principal)
+        return Grant(action, repository, principal, may_create=True, may_overwrite=True)
 
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
         """Return the grant, or raise `AccessDeniedError` for a peer that is not on this machine."""
@@ -52,7 +52,7 @@ class EveryoneAuthorizer:
 
     async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
         """Return the grant."""
-        return Grant(action, repository, principal)
+        return Grant(action, repository, principal, may_create=True, may_overwrite=True)
 
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
         """Return the grant."""

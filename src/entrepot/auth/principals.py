@@ -1,26 +1,79 @@
-"""The one who asks, as the edge found them."""
+"""The one who asks, as the edge found them, and what they presented leaves of their rights."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import msgspec
 
-__all__ = ["ANONYMOUS", "Principal"]
+__all__ = ["ANONYMOUS", "NO_ORIGIN", "CredentialLimits", "Origin", "Principal", "PrincipalKind"]
 
 ANONYMOUS: Final = "anonymous"
-"""The subject of everybody who presented no credentials."""
+"""The subject and the name of everybody who presented no credentials."""
+
+PrincipalKind = Literal["anonymous", "user", "robot", "host"]
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """The request that somebody makes, as an audit record tells of it; all texts may be empty.
+
+    Attributes:
+        path: the path of the URL, without the query.
+    """
+
+    request_id: str = ""
+    user_agent: str = ""
+    method: str = ""
+    path: str = ""
+
+
+NO_ORIGIN: Final = Origin()
+"""What is not done for a request: commands on the host and the work of the background worker."""
+
+
+class CredentialLimits(msgspec.Struct, frozen=True, gc=False):
+    """What a credential that is weaker than its subject may be used for (S15); `None` sets no limit.
+
+    Attributes:
+        permissions: names of permissions, as `repository:pull`.
+        projects: names of projects.
+        credential: the public id of the access token, for audit records and for refresh tokens that come of it.
+    """
+
+    credential: str
+    permissions: frozenset[str] | None = None
+    projects: frozenset[str] | None = None
+
+    def allow(self, permission: str, project: str) -> bool:
+        """Whether the limits leave a permission; `project` is empty for what concerns the system as a whole."""
+        if self.permissions is not None and permission not in self.permissions:
+            return False
+        return self.projects is None or project in self.projects
 
 
 class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who asks, and from where.
 
     Attributes:
-        subject: the stable id that upload sessions, rows and audit records carry.
+        subject: the stable id that upload sessions, rows and audit records carry: the public id of a subject's row,
+            `anonymous`, or `host:` and a login name.
         address: the peer's IP address as text, empty when the server could not tell.
         forwarded: whether anything suggests that somebody passed the request on, so that `address` is not the client's.
+        name: what people call the subject: the login name of a person, the full name of a robot.
+        limits: what the presented credential leaves, `None` when it is as good as its subject.
+        access: for a bearer token, the actions (`pull`, `push`, `delete`, `create`, `overwrite`) by name of repository
+            that were decided when it was issued, and under `*` those on the registry (`catalog`); `None` for everybody
+            else, who is decided about anew.
+        must_change_password: whether the person may do nothing but choose a new password.
     """
 
     subject: str
     address: str
     forwarded: bool
+    name: str = ANONYMOUS
+    kind: PrincipalKind = "anonymous"
+    origin: Origin = NO_ORIGIN
+    limits: CredentialLimits | None = None
+    access: Mapping[str, frozenset[str]] | None = None
+    must_change_password: bool = False

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.auth.errors import AccessDeniedError, ActionDisabledError
+from entrepot.auth.errors import (
+    AccessDeniedError,
+    ActionDisabledError,
+    AuthenticationRequiredError,
+    InsufficientScopeError,
+    InvalidCredentialsError,
+    InvalidTokenError,
+    LockedOutError,
+    PasswordChangeRequiredError,
+    ProjectUnknownError,
+)
 from entrepot.blobstore.errors import (
     BlobStoreError,
     StorageFullError,
@@ -61,6 +71,13 @@ _RETRY_AFTER_SECONDS: Final = b"1"
 ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     AccessDeniedError: (403, ErrorCode.DENIED),
     ActionDisabledError: (405, ErrorCode.UNSUPPORTED),
+    AuthenticationRequiredError: (401, ErrorCode.UNAUTHORIZED),
+    InsufficientScopeError: (401, ErrorCode.UNAUTHORIZED),
+    InvalidCredentialsError: (401, ErrorCode.UNAUTHORIZED),
+    InvalidTokenError: (401, ErrorCode.UNAUTHORIZED),
+    LockedOutError: (429, ErrorCode.TOOMANYREQUESTS),
+    PasswordChangeRequiredError: (403, ErrorCode.DENIED),
+    ProjectUnknownError: (404, ErrorCode.NAME_UNKNOWN),
     BlobStoreError: (500, ErrorCode.UNKNOWN),
     StorageFullError: (507, ErrorCode.STORAGE_FULL),
     StorageUnavailableError: (503, ErrorCode.UNAVAILABLE),

@@ -11,35 +11,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from entrepot.metadata.audit_store import AuditWriterRows
     from entrepot.metadata.backup_store import BackupReader, BackupRows
     from entrepot.metadata.diagnosis import DiagnosisReader
     from entrepot.metadata.inventory import InventoryReader
     from entrepot.metadata.manifest_store import ManifestWriterRows, ReferenceRows, TagWriterRows
+    from entrepot.metadata.orphan_store import OrphanReader, OrphanRows
+    from entrepot.metadata.outbox_store import JournalRows, OutboxReader, OutboxWriterRows
     from entrepot.metadata.records import (
         AdoptedBlob,
-        Candidate,
-        ExpiredUpload,
-        JournalFact,
         Missing,
         MountableBlob,
         NamePage,
         NewBlob,
-        NewUploadSession,
-        OutboxFact,
-        Owners,
         ReferrerPage,
         ReferrerQuery,
         RepositoryRow,
         StoredBlob,
         StoredManifest,
-        SweepClaim,
-        UploadLease,
-        UploadProgress,
-        UploadSession,
     )
     from entrepot.metadata.replay_store import ReplayReader, ReplayRows
+    from entrepot.metadata.upload_store import UploadSessionReader, UploadSessionWriterRows
     from entrepot.metadata.verification import QuarantineRows, VerificationReader
     from entrepot.oci.digest import Digest
 
@@ -48,21 +42,14 @@ __all__ = [
     "BlobWriterRows",
     "CatalogReader",
     "InstanceReader",
-    "JournalRows",
     "ManifestReader",
     "Metadata",
     "MountReader",
     "MountRows",
-    "OrphanReader",
-    "OrphanRows",
-    "OutboxReader",
-    "OutboxWriterRows",
     "ReferrerReader",
     "RepositoryWriterRows",
     "TagReader",
     "Transaction",
-    "UploadSessionReader",
-    "UploadSessionWriterRows",
 ]
 
 T = TypeVar("T")
@@ -132,18 +119,6 @@ class CatalogReader(Protocol):
         ...
 
 
-class UploadSessionReader(Protocol):
-    """Upload sessions as status requests need them. Each call is one statement."""
-
-    async def find(self, repository: str, public_id: str, creator: str) -> UploadSession | Missing:
-        """Return a session of this repository and this creator; any other is missing (S5)."""
-        ...
-
-    async def lease_owners(self, prefix: str) -> Sequence[str]:
-        """Return who holds leases now, run out or not, of those whose names begin with `prefix`."""
-        ...
-
-
 class InstanceReader(Protocol):
     """Facts about the database itself."""
 
@@ -157,38 +132,6 @@ class InstanceReader(Protocol):
         Raises:
             MetadataUnavailableError: when that fails or takes longer than the statement time-out.
         """
-
-
-class OutboxReader(Protocol):
-    """Facts that wait for their consumers."""
-
-    async def unjournalled(self, older_than_milliseconds: int, limit: int) -> Sequence[JournalFact]:
-        """Return journal facts not compacted yet, in sequence order, that were written at least so long ago."""
-        ...
-
-    async def unjournalled_count(self) -> int:
-        """Return how many journal facts have not been compacted yet."""
-        ...
-
-
-class OrphanReader(Protocol):
-    """What the sweep of orphans asks."""
-
-    async def owners(self, uploads: Sequence[str], keys: Sequence[str]) -> Owners:
-        """Return which of these ids of sessions and storage keys some row mentions, all at one moment."""
-        ...
-
-    async def candidates(self, after: str, last: str, grace_seconds: int) -> Sequence[Candidate]:
-        """Return what was remembered of the keys in `(after, last]`, in byte order."""
-        ...
-
-    async def count(self) -> tuple[int, int]:
-        """Return how many candidates there are, and their bytes."""
-        ...
-
-    async def last_fact(self) -> int:
-        """Return the sequence number of the youngest fact, 0 without one."""
-        ...
 
 
 class RepositoryWriterRows(Protocol):
@@ -242,82 +185,6 @@ class MountRows(Protocol):
     async def hold_source(self, repository: str, digest: Digest) -> MountableBlob | None:
         """Return the live blob that the repository links to; it stays live and linked until the unit ends."""
         ...
-
-
-class UploadSessionWriterRows(Protocol):
-    """Upload sessions within a unit."""
-
-    async def create(self, session: NewUploadSession) -> None:
-        """Insert a session at offset 0."""
-
-    async def lease(
-        self, repository: str, public_id: str, creator: str, owner: str, lease_seconds: int
-    ) -> UploadLease | Missing | None:
-        """Take the lease of a session; `None` when somebody else holds it, `Missing` when there is no such session."""
-        ...
-
-    async def renew(self, public_id: str, fence: int, lease_seconds: int) -> bool:
-        """Prolong a lease; `False` when it was lost."""
-        ...
-
-    async def record(self, progress: UploadProgress) -> bool:
-        """Record new offset, digest and state and release the lease; `False` when lease or offset were lost."""
-        ...
-
-    async def release(self, public_id: str, fence: int) -> None:
-        """Give the lease back without a change; a lost one is fine."""
-
-    async def remove(self, public_id: str, fence: int) -> bool:
-        """Delete the session; `False` when the lease was lost."""
-        ...
-
-    async def remove_expired(self, limit: int) -> Sequence[ExpiredUpload]:
-        """Delete up to `limit` sessions whose time is over and which nobody holds, and return them."""
-        ...
-
-    async def release_owner(self, owner: str) -> int:
-        """Give back every lease of a process that is known to be dead; return how many."""
-        ...
-
-
-class OrphanRows(Protocol):
-    """Candidates of the sweep of orphans, and the sweep's own progress, within a unit."""
-
-    async def remember(self, sizes: Mapping[str, int]) -> None:
-        """Note keys with their sizes in bytes as seen now; those noted before keep their time."""
-
-    async def forget(self, keys: Sequence[str]) -> None:
-        """Remove candidates that are gone, or that a row mentions after all."""
-
-    async def claim(self, name: str, lease_seconds: int) -> SweepClaim | None:
-        """Take the sweep's lease; `None` when it is not due yet or somebody else is at it."""
-        ...
-
-    async def hold(self, name: str, lease_seconds: int) -> SweepClaim | None:
-        """Take the sweep's lease to keep it from running, due or not; `None` when somebody else is at it."""
-        ...
-
-    async def save(self, claim: SweepClaim, lease_seconds: int) -> bool:
-        """Record progress and prolong the lease; `False` when it was lost."""
-        ...
-
-    async def release(self, claim: SweepClaim, pause_seconds: int) -> None:
-        """Record progress and give the lease back; the sweep is due again after the pause."""
-
-
-class OutboxWriterRows(Protocol):
-    """Facts recorded by the unit that causes them."""
-
-    async def append(self, fact: OutboxFact) -> int:
-        """Record a fact and return its sequence number."""
-        ...
-
-
-class JournalRows(Protocol):
-    """Book-keeping of the background worker that compacts the journal."""
-
-    async def mark_journalled(self, sequences: Sequence[int]) -> None:
-        """Remember that these facts lie in a durable segment."""
 
 
 class Transaction(Protocol):
@@ -386,6 +253,11 @@ class Transaction(Protocol):
     @property
     def backups(self) -> BackupRows:
         """Backups, and blobs that came back from one."""
+        ...
+
+    @property
+    def audit(self) -> AuditWriterRows:
+        """Records of what was done."""
         ...
 
 

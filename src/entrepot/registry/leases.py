@@ -11,6 +11,7 @@ from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataError
 from entrepot.metadata.records import Missing, NewUploadSession, UploadLease
 from entrepot.registry.errors import UploadConflictError, UploadUnknownError
+from entrepot.registry.repository_access import granted_repository
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,7 +66,7 @@ class SessionLeases:
         name, subject = grant.repository, grant.principal.subject
 
         async def unit(tx: Transaction) -> UploadLease | Missing | None:
-            repository = await tx.repositories.ensure(name.text, name.project, subject)
+            repository = await granted_repository(tx, grant)
             await tx.upload_sessions.create(
                 NewUploadSession(session, repository.id, subject, algorithm, time_to_live_seconds)
             )

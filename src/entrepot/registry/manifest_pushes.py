@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from entrepot.auth.errors import AccessDeniedError
 from entrepot.blobstore.keys import manifest_key
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
@@ -18,6 +19,7 @@ from entrepot.registry.errors import (
     TagConditionError,
 )
 from entrepot.registry.facts import RecordedFact, journalled_fact
+from entrepot.registry.repository_access import granted_repository, require_overwrite
 from entrepot.registry.tag_conditions import UNCONDITIONAL
 
 if TYPE_CHECKING:
@@ -97,6 +99,7 @@ class ManifestPushes:
             DigestMismatchError: the bytes do not hash to the claimed digest.
             ManifestReferencesMissingError: the repository lacks a blob or manifest that it names.
             TagConditionError: a tag does not point at what the push asked for.
+            RepositoryCreationDeniedError, TagOverwriteDeniedError: the grant does not reach so far.
             BlobStoreError, MetadataError: the stores failed.
         """
         algorithm = push.claimed.algorithm if push.claimed is not None else "sha256"
@@ -127,7 +130,7 @@ class ManifestPushes:
 
         try:
             outcome = await self._metadata.write(unit)
-        except (ManifestReferencesMissingError, TagConditionError):
+        except (ManifestReferencesMissingError, TagConditionError, AccessDeniedError):
             await self._drop(key)
             raise
         reach(Failpoint.MANIFEST_COMMITTED)
@@ -155,7 +158,7 @@ async def _put(
     Rows are locked in one order by everybody: blobs, children, the manifest itself, then tags by name.
     """
     name, subject = grant.repository, grant.principal.subject
-    repository = await tx.repositories.ensure(name.text, name.project, subject)
+    repository = await granted_repository(tx, grant)
     await _require_references(tx, repository.id, references)
     known_key = await tx.manifests.body_key(digest, push.body)
     used_key = known_key or key
@@ -166,6 +169,7 @@ async def _put(
     moved = False
     for tag in sorted(tag.text for tag in push.tags):
         previous = await tx.tags.put(repository.id, tag, digest, subject)
+        require_overwrite(grant, tag, previous, digest)
         if not push.condition.allows(previous):
             raise TagConditionError(name, tag, previous)
         moved |= previous != digest

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.records import NewBlob, StoredBlob
 from entrepot.registry.blob_publication import link_into
+from entrepot.registry.repository_access import granted_repository
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,13 +44,13 @@ class Mounts:
         found = await self._metadata.blobs.find(source.repository.text, digest)
         if not isinstance(found, StoredBlob):
             return False
-        name, subject = target.repository, target.principal.subject
+        subject = target.principal.subject
 
         async def unit(tx: Transaction) -> bool:
             blob = await tx.mounts.hold_source(source.repository.text, digest)
             if blob is None:
                 return False
-            repository = await tx.repositories.ensure(name.text, name.project, subject)
+            repository = await granted_repository(tx, target)
             linked = NewBlob(digest, blob.size_bytes, blob.storage_key, subject)
             await link_into(tx, repository.id, target, blob.id, linked)
             return True

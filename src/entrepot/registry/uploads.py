@@ -31,6 +31,7 @@ from entrepot.registry.errors import (
     UploadOffsetError,
     UploadUnknownError,
 )
+from entrepot.registry.repository_access import granted_repository
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,10 +86,10 @@ class Uploads:
         Its bytes are hashed with `algorithm` as they arrive. A digest in another one costs a second pass at the end.
         """
         session = new_public_id()
-        name, subject = grant.repository, grant.principal.subject
+        subject = grant.principal.subject
 
         async def unit(tx: Transaction) -> None:
-            repository = await tx.repositories.ensure(name.text, name.project, subject)
+            repository = await granted_repository(tx, grant)
             await tx.upload_sessions.create(
                 NewUploadSession(session, repository.id, subject, algorithm, self._parts.session_ttl_seconds)
             )

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from entrepot.settings.audit import AuditSettings
 from entrepot.settings.backup import BackupS3Settings, BackupSettings
+from entrepot.settings.identity import (
+    AdminSettings,
+    LockoutSettings,
+    PasswordSettings,
+    SecretsSettings,
+    SessionSettings,
+    TokenSettings,
+)
 from entrepot.settings.limits import LimitSettings
 from entrepot.settings.secret import Secret
 from entrepot.settings.section import Section, Setting
@@ -13,6 +22,8 @@ from entrepot.settings.verify import VerifySettings
 
 __all__ = [
     "AccessSettings",
+    "AdminSettings",
+    "AuditSettings",
     "BackupS3Settings",
     "BackupSettings",
     "CacheSettings",
@@ -20,15 +31,20 @@ __all__ = [
     "HousekeepingSettings",
     "HttpSettings",
     "LimitSettings",
+    "LockoutSettings",
     "LogSettings",
     "MetadataSettings",
     "OpsSettings",
+    "PasswordSettings",
     "RegistrySettings",
     "S3Settings",
+    "SecretsSettings",
+    "SessionSettings",
     "Setting",
     "Settings",
     "StorageSettings",
     "TlsSettings",
+    "TokenSettings",
     "UploadSettings",
     "VerifySettings",
 ]
@@ -304,6 +320,13 @@ class HousekeepingSettings(Section, frozen=True):
 class AccessSettings(Section, frozen=True):
     """Who may do what, before anybody is known."""
 
+    accounts: Annotated[
+        bool,
+        Setting(
+            "Have people, robots and roles, and refuse everybody who is not known and allowed.",
+            "false: only this machine (loopback) may use the registry.",
+        ),
+    ] = False
     insecure_anonymous: Annotated[
         bool,
         Setting(
@@ -392,6 +415,13 @@ class Settings(Section, frozen=True):
     housekeeping: HousekeepingSettings = HousekeepingSettings()
     verify: VerifySettings = VerifySettings()
     access: AccessSettings = AccessSettings()
+    admin: AdminSettings = AdminSettings()
+    passwords: PasswordSettings = PasswordSettings()
+    lockout: LockoutSettings = LockoutSettings()
+    web_session: SessionSettings = SessionSettings()
+    bearer_token: TokenSettings = TokenSettings()
+    secrets: SecretsSettings = SecretsSettings()
+    audit_log: AuditSettings = AuditSettings()
     registry: RegistrySettings = RegistrySettings()
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()

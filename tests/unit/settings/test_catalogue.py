@@ -104,6 +104,8 @@ def test_rows_read_as_documented() -> None:
     assert [row.key for row in rows.values() if row.secret] == [
         "metadata.url",
         "storage.s3.secret_key",
+        "admin.password",
+        "secrets.master_key",
         "backup.passphrase",
         "backup.s3.secret_key",
     ]

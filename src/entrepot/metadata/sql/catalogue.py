@@ -6,6 +6,7 @@ from textwrap import dedent
 from typing import Final
 
 from entrepot.metadata.sql import (
+    audit_records,
     backups,
     blobs,
     catalog,
@@ -55,6 +56,7 @@ STATEMENTS: Final = (
     *quarantine.STATEMENTS,
     *replay.STATEMENTS,
     *backups.STATEMENTS,
+    *audit_records.STATEMENTS,
 )
 
 

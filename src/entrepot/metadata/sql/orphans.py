@@ -100,7 +100,7 @@ STATEMENTS: Final = (
 
 
 class SqlOrphanReader:
-    """Implements :class:`entrepot.metadata.store.OrphanReader`."""
+    """Implements :class:`entrepot.metadata.orphan_store.OrphanReader`."""
 
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
@@ -134,7 +134,7 @@ class SqlOrphanReader:
 
 
 class SqlOrphanRows:
-    """Implements :class:`entrepot.metadata.store.OrphanRows`."""
+    """Implements :class:`entrepot.metadata.orphan_store.OrphanRows`."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

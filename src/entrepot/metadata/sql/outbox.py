@@ -45,7 +45,7 @@ STATEMENTS: Final = (APPEND, UNJOURNALLED, UNJOURNALLED_COUNT, MARK_JOURNALLED)
 
 
 class SqlOutboxReader:
-    """Implements :class:`entrepot.metadata.store.OutboxReader`."""
+    """Implements :class:`entrepot.metadata.outbox_store.OutboxReader`."""
 
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
@@ -62,7 +62,7 @@ class SqlOutboxReader:
 
 
 class SqlOutboxWriterRows:
-    """Implements :class:`entrepot.metadata.store.OutboxWriterRows`."""
+    """Implements :class:`entrepot.metadata.outbox_store.OutboxWriterRows`."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -81,7 +81,7 @@ class SqlOutboxWriterRows:
 
 
 class SqlJournalRows:
-    """Implements :class:`entrepot.metadata.store.JournalRows`."""
+    """Implements :class:`entrepot.metadata.outbox_store.JournalRows`."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

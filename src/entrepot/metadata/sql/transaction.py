@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from entrepot.metadata.sql.audit_records import SqlAuditWriterRows
 from entrepot.metadata.sql.backups import SqlBackupReader, SqlBackupRows
 from entrepot.metadata.sql.blobs import SqlBlobReader, SqlBlobWriterRows
 from entrepot.metadata.sql.catalog import SqlCatalogReader
@@ -47,6 +48,7 @@ class SqlTransaction:
     quarantine: SqlQuarantineRows
     replay: SqlReplayRows
     backups: SqlBackupRows
+    audit: SqlAuditWriterRows
 
     @classmethod
     def over(cls, executor: Executor) -> SqlTransaction:
@@ -65,6 +67,7 @@ class SqlTransaction:
             SqlQuarantineRows(executor),
             SqlReplayRows(executor),
             SqlBackupRows(executor),
+            SqlAuditWriterRows(executor),
         )
 
 

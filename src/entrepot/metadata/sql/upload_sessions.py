@@ -116,7 +116,7 @@ STATEMENTS: Final = (
 
 
 class SqlUploadSessionReader:
-    """Implements :class:`entrepot.metadata.store.UploadSessionReader`."""
+    """Implements :class:`entrepot.metadata.upload_store.UploadSessionReader`."""
 
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
@@ -131,7 +131,7 @@ class SqlUploadSessionReader:
 
 
 class SqlUploadSessionWriterRows:
-    """Implements :class:`entrepot.metadata.store.UploadSessionWriterRows`."""
+    """Implements :class:`entrepot.metadata.upload_store.UploadSessionWriterRows`."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

@@ -1,0 +1,1 @@
+"""The audit log: records of who did what, chained, signed, exported, verified."""

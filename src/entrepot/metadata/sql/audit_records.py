@@ -1,0 +1,54 @@
+"""Records of the audit log: added here by whatever unit does what they tell of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.sql.statements import Statement
+
+if TYPE_CHECKING:
+    from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.metadata.sql.statements import Executor
+
+__all__ = ["STATEMENTS", "SqlAuditWriterRows"]
+
+APPEND: Final = Statement(
+    "audit_records.append",
+    """
+    INSERT INTO audit_records
+        (record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name, request_id,
+         body, disclosure)
+    VALUES
+        (:record_id, coalesce(:at, {now}), :action, :outcome, :subject, :user_name, :address, :project, :object_kind,
+         :object_name, :request_id, :body, :disclosure)
+    ON CONFLICT (record_id) DO NOTHING
+    """,
+)
+
+STATEMENTS: Final = (APPEND,)
+
+
+class SqlAuditWriterRows:
+    """Implements :class:`entrepot.metadata.audit_store.AuditWriterRows`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def append(self, record: NewAuditRecord) -> None:
+        """See the protocol."""
+        await self._executor.execute(
+            APPEND,
+            record_id=record.record_id,
+            at=record.at_milliseconds,
+            action=record.action,
+            outcome=record.outcome,
+            subject=record.subject,
+            user_name=record.user_name,
+            address=record.address,
+            project=record.project,
+            object_kind=record.object_kind,
+            object_name=record.object_name,
+            request_id=record.request_id,
+            body=record.body,
+            disclosure=record.disclosure,
+        )

@@ -1,0 +1,67 @@
+"""The repository that a push is about: found, or made where the grant lets it be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrepot.auth.errors import AccessDeniedError
+
+if TYPE_CHECKING:
+    from entrepot.auth.grants import Grant, Push
+    from entrepot.metadata.records import RepositoryRow
+    from entrepot.metadata.store import Transaction
+    from entrepot.oci.digest import Digest
+    from entrepot.oci.names import TagName
+
+__all__ = [
+    "RepositoryCreationDeniedError",
+    "TagOverwriteDeniedError",
+    "granted_repository",
+    "require_overwrite",
+]
+
+
+class RepositoryCreationDeniedError(AccessDeniedError):
+    """A push to a repository that does not exist, by somebody who may push but not create repositories."""
+
+    def __init__(self, repository: str, project: str) -> None:
+        super().__init__(
+            f"repository {repository} does not exist, and you may push to the repositories of project {project} but "
+            "not create one: ask an operations administrator to create it (entrepot repository create "
+            f"{repository}), or to change who may create repositories by pushing (entrepot project set {project} "
+            "repository_creation=developers)"
+        )
+
+
+class TagOverwriteDeniedError(AccessDeniedError):
+    """A push would move a tag, by somebody who may create tags but not move them (S11)."""
+
+    def __init__(self, tag: TagName | str) -> None:
+        super().__init__(
+            f"tag {tag} exists and points at something else, and you may create tags but not move them"
+        )
+
+
+async def granted_repository(tx: Transaction, grant: Grant[Push]) -> RepositoryRow:
+    """Return the repository of a grant to push, within a unit; one that is new only if the grant says so.
+
+    Raises:
+        RepositoryCreationDeniedError: there is none, and the grant does not reach so far.
+    """
+    name = grant.repository
+    if grant.may_create:
+        return await tx.repositories.ensure(name.text, name.project, grant.principal.subject)
+    found = await tx.repositories.find(name.text)
+    if found is None:
+        raise RepositoryCreationDeniedError(name.text, name.project)
+    return found
+
+
+def require_overwrite(grant: Grant[Push], tag: str, previous: Digest | None, digest: Digest) -> None:
+    """Refuse to have moved a tag without the right to; raised in the unit, this takes the move back.
+
+    Raises:
+        TagOverwriteDeniedError: the tag pointed at something else, and the grant does not reach so far.
+    """
+    if previous is not None and previous != digest and not grant.may_overwrite:
+        raise TagOverwriteDeniedError(tag)

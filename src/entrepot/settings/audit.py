@@ -1,0 +1,41 @@
+"""The settings of the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from entrepot.settings.section import Section, Setting
+
+__all__ = ["AuditSettings"]
+
+
+class AuditSettings(Section, frozen=True):
+    """The record of who did what. It can't be switched off."""
+
+    retention_days: Annotated[
+        int,
+        Setting(
+            "For how many days records are kept before they can be purged.",
+            "180: the least that China's Cybersecurity Law asks for; less can't be set.",
+            reloadable=True,
+            minimum=180,
+            maximum=36500,
+        ),
+    ] = 180
+    spool_flush: Annotated[
+        Literal["none", "group"],
+        Setting(
+            "Whether records of pulls and refusals are flushed to the disk, many at a time, before the reply.",
+            "none: they survive the death of a process as they are; group survives a power cut and costs time.",
+        ),
+    ] = "none"
+    checkpoint_seconds: Annotated[
+        int,
+        Setting(
+            "How often the end of the chain is signed, when it has grown.",
+            "300: at most five minutes of records have only the chain to prove them.",
+            reloadable=True,
+            minimum=1,
+            maximum=86400,
+        ),
+    ] = 300

@@ -7,6 +7,7 @@ from entrepot.kernel.errors import EntrepotError
 __all__ = [
     "AccessDeniedError",
     "ActionDisabledError",
+    "AuditUnavailableError",
     "AuthenticationRequiredError",
     "InsufficientScopeError",
     "InvalidCredentialsError",
@@ -113,3 +114,11 @@ class ProjectUnknownError(EntrepotError):
     def __init__(self, project: str | int) -> None:
         super().__init__(f"there is no project {project}")
         self.project = project
+
+
+class AuditUnavailableError(EntrepotError):
+    """What was asked for could not be recorded, so it is not done (I11, F45)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the audit log takes no records at present: {reason}")
+        self.reason = reason

@@ -12,6 +12,7 @@ import msgspec
 from entrepot.auth.errors import (
     AccessDeniedError,
     ActionDisabledError,
+    AuditUnavailableError,
     AuthenticationRequiredError,
     InsufficientScopeError,
     InvalidCredentialsError,
@@ -71,6 +72,7 @@ _RETRY_AFTER_SECONDS: Final = b"1"
 ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     AccessDeniedError: (403, ErrorCode.DENIED),
     ActionDisabledError: (405, ErrorCode.UNSUPPORTED),
+    AuditUnavailableError: (503, ErrorCode.UNAVAILABLE),
     AuthenticationRequiredError: (401, ErrorCode.UNAUTHORIZED),
     InsufficientScopeError: (401, ErrorCode.UNAUTHORIZED),
     InvalidCredentialsError: (401, ErrorCode.UNAUTHORIZED),

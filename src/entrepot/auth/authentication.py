@@ -1,0 +1,59 @@
+"""Who is behind what was presented: the protocols by which edges ask, whatever kind of credential it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from entrepot.auth.principals import Origin, Principal
+
+__all__ = ["Authenticator", "PasswordLogin"]
+
+
+class PasswordLogin(Protocol):
+    """People who present their password."""
+
+    async def by_password(
+        self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        """Return the person; success and failure are each audited by the unit that counts them (I11).
+
+        A person who must choose a new password first is returned with `must_change_password`. A name that nobody has
+        costs as much time as a wrong password (S19).
+
+        Raises:
+            InvalidCredentialsError: unknown, wrong, disabled or without a password.
+            LockedOutError: too many wrong ones for this account came from this address.
+        """
+        ...
+
+
+class Authenticator(Protocol):
+    """Everybody: people, robots, access tokens."""
+
+    async def by_basic(
+        self, name: str, secret: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        """Return whom a name and a secret belong to (RFC 7617); remembered for 60 s, unless the subject changes.
+
+        The name tells a robot (`robot$…`), the form of the secret an access token (`ept_…`); all else is a password.
+
+        Raises:
+            InvalidCredentialsError: they belong to nobody, or may not be used now or from here.
+            LockedOutError: too many wrong ones for this account came from this address.
+        """
+        ...
+
+    async def by_subject(
+        self, subject: str, credential: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        """Return a subject that was authenticated before, as refresh tokens and sessions know it, as it is now.
+
+        Args:
+            subject: the public id.
+            credential: the public id of the access token it was done with, whose limits hold (S15); empty for none.
+
+        Raises:
+            InvalidCredentialsError: it is disabled, deleted or expired, or its access token is gone.
+        """
+        ...

@@ -1,0 +1,54 @@
+"""What somebody may do with what: the protocol that authorizers and the token service ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from entrepot.auth.principals import Principal
+    from entrepot.oci.names import RepositoryName
+
+__all__ = ["NOTHING", "Decisions", "ProjectStanding"]
+
+NOTHING: frozenset[str] = frozenset()
+"""The answer to everybody who may do nothing, whether or not the thing exists."""
+
+
+class ProjectStanding(msgspec.Struct, frozen=True):
+    """What a principal may do in one project.
+
+    Attributes:
+        project_id: the number of the row.
+        epoch: of the project's row: moves whenever anything changes that decides (members, visibility, settings).
+        permissions: names of project permissions, as `repository:pull`, after the limits of the credential.
+        roles: names of the roles that the principal holds in the project or on the system.
+    """
+
+    project_id: int
+    project: str
+    epoch: int
+    permissions: frozenset[str]
+    roles: frozenset[str] = frozenset()
+
+
+class Decisions(Protocol):
+    """Decides by Cedar, and remembers for at most 30 s and as long as no epoch moved. Fails closed (I6)."""
+
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+        """Return which of `pull`, `push`, `delete`, `create` and `overwrite` the principal may.
+
+        `create` is whether a push may bring a new repository into being: the permission `repository:create`, or
+        `repository:push` where the project's setting `repository_creation` reaches so far. `NOTHING` where the project
+        does not exist.
+        """
+        ...
+
+    async def on_registry(self, principal: Principal) -> frozenset[str]:
+        """Return the names of the system permissions that the principal holds."""
+        ...
+
+    async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
+        """Return the principal's standing in a project by name or number; `None` when there is no such project."""
+        ...

@@ -1,0 +1,33 @@
+"""Epochs: the counters that let what was issued or remembered die when what it was decided by changes.
+
+Every subject and every project has one. The unit that disables a person, changes a role or a member moves it, and every
+process watches for those that moved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Epochs"]
+
+
+class Epochs(Protocol):
+    """Which epochs moved of late. Synchronous, as it is asked for each request; refreshed in the background."""
+
+    def require_fresh(self) -> None:
+        """Refuse to vouch for anything when the database was not heard of for 60 s (I6).
+
+        Raises:
+            MetadataUnavailableError: what moved since is not known.
+        """
+
+    def is_current(self, subject: str, subject_epoch: int, projects: Mapping[str, int]) -> bool:
+        """Whether neither the subject (public id) nor any of the projects (by name) has moved beyond its epoch."""
+        ...
+
+    def moves(self) -> int:
+        """Return a number that grows whenever any epoch was seen to move: memories keyed by it forget all at once."""
+        ...

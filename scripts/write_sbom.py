@@ -12,6 +12,7 @@ from email.parser import HeaderParser
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from email.message import Message
     from pathlib import Path
 
@@ -44,8 +45,11 @@ def canonical_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def licences_of(metadata: Message) -> tuple[dict[str, Any], ...]:
-    """Return the declared licence: an SPDX expression, else the classifiers, else the first line of free text."""
+def licences_of(metadata: Message, texts: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """Return the declared licence: an SPDX expression, else the classifiers, else the first line of free text.
+
+    Where nothing is declared, the titles of the licence files in `texts` have to do.
+    """
     expression = metadata.get("License-Expression")
     if expression:
         return ({"expression": expression},)
@@ -55,7 +59,13 @@ def licences_of(metadata: Message) -> tuple[dict[str, Any], ...]:
     ]
     if not names and metadata.get("License"):
         names = [metadata["License"].strip().splitlines()[0]]
+    names = names or [title_of(text) for text in texts]
     return tuple({"license": {"name": name}} for name in names)
+
+
+def title_of(text: str) -> str:
+    """Return the name that a licence gives itself in its first paragraph, as `Apache License Version 2.0`."""
+    return " ".join(text.strip().split("\n\n")[0].split()[:4]).rstrip(",")
 
 
 def read_wheel(path: Path) -> Wheel:
@@ -63,6 +73,8 @@ def read_wheel(path: Path) -> Wheel:
     with zipfile.ZipFile(path) as archive:
         inside = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
         metadata = HeaderParser().parsestr(archive.read(inside).decode())
+        folder = inside.removesuffix("METADATA") + "licenses/"
+        texts = [archive.read(name).decode() for name in archive.namelist() if name.startswith(folder)]
     requirements: list[str] = metadata.get_all("Requires-Dist", [])
     names = (re.match(r"[\w.-]+", requirement) for requirement in requirements)
     return Wheel(
@@ -71,7 +83,7 @@ def read_wheel(path: Path) -> Wheel:
         file_name=path.name,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         summary=metadata.get("Summary", ""),
-        licences=licences_of(metadata),
+        licences=licences_of(metadata, texts),
         requires=tuple(sorted({canonical_name(name.group()) for name in names if name})),
     )
 

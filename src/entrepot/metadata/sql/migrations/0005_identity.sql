@@ -6,8 +6,9 @@ ALTER TABLE projects ADD COLUMN epoch_changed_at {integer};
 CREATE INDEX subjects_epoch ON subjects (epoch_changed_at) WHERE epoch_changed_at IS NOT NULL;
 CREATE INDEX projects_epoch ON projects (epoch_changed_at) WHERE epoch_changed_at IS NOT NULL;
 
--- A project without an owner comes from the days before accounts; the first administrator takes it over.
-ALTER TABLE projects ADD COLUMN owner_id {integer} REFERENCES subjects (id);
+-- A project without an owner comes from the days before accounts; the first administrator takes it over. The number is
+-- that of a subject; an old table gets no new constraint, since a program of the version before still writes to it.
+ALTER TABLE projects ADD COLUMN owner_id {integer};
 ALTER TABLE projects ADD COLUMN is_public {integer} NOT NULL DEFAULT 0;
 ALTER TABLE projects ADD COLUMN repository_creation {text} NOT NULL DEFAULT 'operators';
 ALTER TABLE projects ADD COLUMN updated_at {integer};

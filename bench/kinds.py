@@ -45,7 +45,7 @@ http {{
 
 
 def build_entrepot(directory: Path, sections: str = "", *, is_encrypted: bool = False) -> Server:
-    """Return Entrepot with its defaults, SQLite and the file system below `directory`, and what `sections` change."""
+    """Return Entrepot without accounts, SQLite and the file system below `directory`; `sections` change more."""
     directory.mkdir(exist_ok=True)
     port = find_free_port()
     configuration = directory / "entrepot.toml"
@@ -53,6 +53,7 @@ def build_entrepot(directory: Path, sections: str = "", *, is_encrypted: bool = 
         f'[data]\ndirectory = "{directory}/entrepot-data"\n'
         f'[http]\nlisten = "127.0.0.1:{port}"\n'
         f'[ops]\nlisten = "127.0.0.1:{find_free_port()}"\n'
+        "[access]\naccounts = false\n"  # the peers ask for no name either
         f"{sections}"
     )
     configuration.write_text(text)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.grants import Authorizer
     from entrepot.observability.metrics import Metrics
     from entrepot.registry.blobs import Blobs
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from entrepot.registry.manifests import Manifests
     from entrepot.registry.mounts import Mounts
     from entrepot.registry.referrers import Referrers
+    from entrepot.registry.repositories import ProjectRepositories
     from entrepot.registry.uploads import Uploads
 
 __all__ = ["Services"]
@@ -35,4 +37,6 @@ class Services:
     uploads: Uploads
     file_pushes: FilePushes
     mounts: Mounts
+    repositories: ProjectRepositories
+    notes: AuditNotes
     metrics: Metrics

@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 BROAD_EXCEPTS: Final[dict[str, str]] = {
+    "src/entrepot/control_api/application.py::ControlApplication._answer": (
+        "supervises one request: the client is answered, the log is told"
+    ),
     "src/entrepot/distribution_api/application.py::DistributionApplication._answer": (
         "supervises one request: the client is answered, the log is told"
     ),
@@ -46,6 +49,9 @@ BROAD_EXCEPTS: Final[dict[str, str]] = {
     "src/entrepot/processes/launch.py::launch": "the outermost frame of a child process",
     "src/entrepot/processes/ops_application.py::RememberedCheck._run": (
         "whatever breaks a probe, the answer is: not ready"
+    ),
+    "src/entrepot/token_service/application.py::TokenApplication._answer": (
+        "supervises one request: the client is answered, the log is told"
     ),
     "src/entrepot/workers/worker.py::_repeat": "supervises one duty: the others go on",
 }

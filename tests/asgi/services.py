@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from entrepot.blobstore.filesystem.durable import DurableOperations
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
-from entrepot.bootstrap import Stores, build_distribution, build_services, prepare_metadata
+from entrepot.bootstrap import (
+    Stores,
+    build_distribution,
+    build_process_metrics,
+    build_services,
+    open_spool,
+    prepare_metadata,
+)
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import Settings, load_settings, metadata_url, storage_root
@@ -88,8 +95,12 @@ class InProcessRegistry:
 
 
 def scratch_settings(directory: Path, **flags: str | bool) -> Settings:
-    """Return the settings of an embedded registry below `directory`; `flags` as `section_key`."""
-    chosen: dict[str, str | bool] = {"data.directory": str(directory), "storage.min_free_bytes": "0"}
+    """Return the settings of an embedded registry without accounts below `directory`; `flags` as `section__key`."""
+    chosen: dict[str, str | bool] = {
+        "data.directory": str(directory),
+        "storage.min_free_bytes": "0",
+        "access.accounts": False,
+    }
     chosen.update({key.replace("__", "."): value for key, value in flags.items()})
     return load_settings(environment={}, user_id=0, flags=chosen).settings
 
@@ -108,11 +119,14 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
     executor = ThreadPoolExecutor(2)
     try:
         stores = Stores(metadata, blobs)
-        services = await build_services(settings, stores, HashingPool(executor))
+        metrics = build_process_metrics()
+        notes = open_spool(settings, metrics)
+        services = await build_services(settings, stores, HashingPool(executor), metrics=metrics, notes=notes)
         client = AsgiClient(build_distribution(settings, services))
         counts.reset()
         with _hops_counted(counts):
             yield InProcessRegistry(client, services, stores, counts, settings)
+        await notes.aclose()
     finally:
         executor.shutdown()
         await metadata.aclose()

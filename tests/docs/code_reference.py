@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
+from entrepot.auth.cedar.policies import render_policies
+from entrepot.auth.cedar.schema import render_schema
 from entrepot.blobstore import keys
+from entrepot.client.errors import EXIT_CODES
 from entrepot.distribution_api.error_mapping import ERROR_TABLE
 from entrepot.kernel.failpoints import Failpoint
 from entrepot.oci.error_codes import ErrorCode
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "error_code_statuses",
+    "render_cedar_policies",
+    "render_cedar_schema",
+    "render_client_exit_codes",
     "render_command_options",
     "render_error_codes",
     "render_exit_codes",
@@ -69,6 +75,11 @@ def _render_command(command: Command) -> str:
         rows.append((names, argument.parameter.help or ""))
     options = render_table(("Option", "Meaning"), rows) if rows else "No options.\n"
     return f"### `entrepot {' '.join(command.words)}`\n\n{command.summary}\n\n{options}"
+
+
+def render_client_exit_codes() -> str:
+    """Return what commands that speak to a registry end with."""
+    return render_table(("Code", "Meaning"), [(f"`{code}`", meaning) for code, meaning in EXIT_CODES.items()])
 
 
 def render_exit_codes() -> str:
@@ -158,3 +169,13 @@ def render_storage_layout() -> str:
     lines = [line for line in drawing.splitlines() if line.startswith("    ") or not line]
     tree = "\n".join(line.removeprefix("    ") for line in lines).strip("\n")
     return f"```text\n{tree}\n```\n"
+
+
+def render_cedar_schema() -> str:
+    """Return the schema that policies are checked against."""
+    return f"```cedar\n{render_schema().strip()}\n```"
+
+
+def render_cedar_policies() -> str:
+    """Return the policies of the built-in roles."""
+    return f"```cedar\n{render_policies().strip()}\n```"

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 import entrepot
+from entrepot.control_api.error_mapping import CONTROL_ERROR_TABLE
 from entrepot.distribution_api.error_mapping import ERROR_TABLE
 from entrepot.kernel.errors import EntrepotError
 from entrepot.processes.errors import ExitCode
@@ -28,9 +29,17 @@ _ELSEWHERE: Final = {
     "StartRefusedError": "exit code of `entrepot serve`",
     "CommandError": "exit code of the command",
     "InvalidMetadataAddressError": "exit code 1 of the command, 503 of the readiness check",
+    "InvalidPoliciesError": "exit code 1 of `entrepot serve`",
     "NetworkFilesystemError": "exit code 1 of the command, 503 of the readiness check",
     "StoreHeldError": "exit code 1 of the command",
     "UnknownFailpointError": "exit code 1 of `entrepot serve`",
+    "MasterKeyError": "exit code 1 of `entrepot serve` or of the command",
+    "MasterKeyMissingError": "exit code 1 of `entrepot serve` or of the command",
+    "UnsealingError": "exit code 1 of `entrepot serve` or of the command",
+    "KeyRotationError": "exit code 1 of the command",
+    "KeyUnknownError": "exit code 1 of the command",
+    "TokenRequestError": "400 of the token service",
+    "GrantTypeError": "400 of the token service",
     "LogUnavailableError": "a line of `entrepot support-bundle`",
     "NodeSilentError": "a line of `entrepot support-bundle`",
     "NoDatabaseYetError": "a line of `entrepot support-bundle`",
@@ -40,6 +49,7 @@ _BENEATH_SERVERS: Final = frozenset(
     {
         "auth",
         "blobstore",
+        "control_api",
         "distribution_api",
         "kernel",
         "metadata",
@@ -76,6 +86,9 @@ def outcome_of(kind: type[EntrepotError]) -> str:
         if ancestor in ERROR_TABLE:
             status, code = ERROR_TABLE[ancestor]
             return f"{status} `{code.code}`"
+        if ancestor in CONTROL_ERROR_TABLE:
+            status, name = CONTROL_ERROR_TABLE[ancestor]
+            return f"{status} `{name.value}`"
     if kind.__name__ in _ELSEWHERE:
         return _ELSEWHERE[kind.__name__]
     is_beneath = kind.__module__.split(".")[1] in _BENEATH_SERVERS

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.auth.system_actions import SystemAction
+from entrepot.control_api.declarations import API_PREFIX
+from entrepot.control_api.routes import all_endpoints
 from entrepot.distribution_api.caching import NOT_STORED
 from entrepot.distribution_api.routes import ROUTES
 from entrepot.oci.media_types import OCI_IMAGE_CONFIG, OCI_IMAGE_MANIFEST
@@ -18,11 +21,13 @@ from entrepot.processes.ops_application import OpsApplication
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.docs.meanings import meanings_of
 from tests.docs.tables import render_table
+from tests.integration.control_api.matrix import expectations
 from tests.integration.test_access_matrix import _CALLERS as CALLERS
 from tests.integration.test_access_matrix import EXPECTED
 from tests.integration.test_cacheability import KEPT
 
 if TYPE_CHECKING:
+    from entrepot.control_api.declarations import AnyEndpoint
     from entrepot.processes.factories import HealthProbes, ProbeResult
     from tests.asgi.services import InProcessRegistry
 
@@ -30,8 +35,10 @@ __all__ = [
     "ops_paths",
     "render_access_matrix",
     "render_caching",
+    "render_management_api",
     "render_ops_paths",
     "render_request_costs",
+    "render_role_matrix",
     "render_routes",
 ]
 
@@ -195,3 +202,56 @@ def _manifest(config: bytes, layer: bytes) -> bytes:
         "layers": [{"mediaType": layer_type, "digest": _digest(layer), "size": len(layer)}],
     }
     return msgspec.json.encode(document)
+
+
+def render_management_api() -> str:
+    """Return every endpoint of the management API with what it demands."""
+    rows = [
+        (
+            f"`{endpoint.operation}`",
+            f"`{endpoint.method}`",
+            f"`{endpoint.path.removeprefix(API_PREFIX)}`",
+            _demand(endpoint),
+            endpoint.summary,
+        )
+        for endpoint in all_endpoints()
+    ]
+    return render_table(("Operation", "Method", "Path", "Demands", "Meaning"), rows)
+
+
+def _demand(endpoint: AnyEndpoint) -> str:
+    demand = endpoint.demand
+    names = " or ".join(
+        f"`{action.permission.name}` {'on the system' if issubclass(action, SystemAction) else 'in the project'}"
+        for action in demand.actions
+    )
+    plain = {
+        "public": "nothing",
+        "anyone": "nothing",
+        "self": "an account",
+        "own or one of": "one's own, or ",
+    }
+    return f"{plain.get(demand.kind, '')}{names}"
+
+
+def render_role_matrix() -> str:
+    """Return who is let through to which endpoint; each cell is asserted by the test of the rows it is made of."""
+    rows = [
+        (
+            f"`{row.operation}`",
+            f"`{row.method}`",
+            row.aspect,
+            *(_cell(row, one) for one in expectations.CALLERS),
+        )
+        for row in expectations.rows()
+    ]
+    return render_table(("Operation", "Method", "About", *expectations.CALLERS), rows)
+
+
+def _cell(row: expectations.Row, caller: expectations.Caller) -> str:
+    private, public = (
+        expectations.is_allowed(row, caller, is_public=is_public) for is_public in (False, True)
+    )
+    if private:
+        return "✓"
+    return "public" if public else "—"

@@ -87,7 +87,11 @@ def outbox_kinds() -> list[OutboxKind]:
             if _called(node) == "OutboxFact" and not file.path.endswith("registry/facts.py"):
                 message = f"{file.path}:{node.lineno}: facts are made by registry/facts.py, where this looks for them"
                 raise ValueError(message)
-            if _called(node) not in {"journalled_fact", "journalled_registry_fact"}:
+            if _called(node) not in {
+                "journalled_fact",
+                "journalled_project_fact",
+                "journalled_registry_fact",
+            }:
                 continue
             kind = node.args[1]
             name = constants.get(kind.id) if isinstance(kind, ast.Name) else _text(kind)

@@ -98,6 +98,7 @@ def test_no_log_event_is_invented() -> None:
     """Names of events that the pages quote exist in the code."""
     families = {name.split(".")[0] for name in log_events()} - {"setting"}
     known = set(log_events()) | {route.operation for route in ROUTES} | {point.value for point in Failpoint}
+    known |= {".".join(file.path.removesuffix(".py").split("/")[-2:]) for file in product_files()}
     known |= {field.key for field in setting_fields()} | {kind.name for kind in outbox_kinds()}
     quoted = {
         word

@@ -1,9 +1,8 @@
-"""The nginx configuration of the documentation works as it is printed: TLS and a password before a real registry."""
+"""The nginx configuration of the documentation works as it is printed: TLS before a real registry with accounts."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import socket
 import ssl
 import subprocess
@@ -18,7 +17,7 @@ from tests.docs.pages import load_page
 from tests.plumbing.skips import require_program
 from tests.processes.certificates import make_certificate
 from tests.processes.running import wait_for
-from tests.running.entrepot import RunningEntrepot
+from tests.running.with_accounts import ADMINISTRATOR, EntrepotWithAccounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +31,13 @@ _LAYER = bytes(3 * 1024 * 1024)
 class Proxied:
     """A registry and the way to it through nginx."""
 
-    registry: RunningEntrepot
+    registry: EntrepotWithAccounts
     url: str
     certificate: Path
 
-    def client(self, password: str | None = "right") -> httpx.Client:
+    def client(self, password: str | None = ADMINISTRATOR.secret) -> httpx.Client:
         """Return a client that trusts nginx's certificate."""
-        auth = None if password is None else ("ann", password)
+        auth = None if password is None else (ADMINISTRATOR.name, password)
         trust = ssl.create_default_context(cafile=str(self.certificate))
         return httpx.Client(base_url=self.url, verify=trust, auth=auth, timeout=20)
 
@@ -48,18 +47,16 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     """Start both; nginx with the example, of which only paths, port and host name are replaced."""
     directory = tmp_path_factory.mktemp("nginx")
     certificate, key = make_certificate(directory, _HOST)
-    password = _run("openssl", "passwd", "-apr1", "right").strip()
-    (directory / "registry.htpasswd").write_text(f"ann:{password}\n", encoding="utf-8")
-    settings = {"access": {"insecure_anonymous": True}}
-    with RunningEntrepot(directory / "registry", settings=settings) as registry:
-        port = _free_port()
+    port = _free_port()
+    settings = {"http": {"external_url": f"https://{_HOST}:{port}"}}
+    with EntrepotWithAccounts(directory / "registry", settings=settings) as registry:
+        registry.control().create_project("demo")
         replacements = {
             "127.0.0.1:5000": registry.host,
             "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
             "registry.example.com": _HOST,
             "/etc/nginx/tls/chain.pem": str(certificate),
             "/etc/nginx/tls/key.pem": str(key),
-            "/etc/nginx/registry.htpasswd": str(directory / "registry.htpasswd"),
         }
         file = _write_configuration(directory, replacements)
         command = [require_program("nginx"), "-p", str(directory), "-e", "error.log", "-c", str(file)]
@@ -103,12 +100,21 @@ def test_a_blob_is_pushed_and_pulled_through_nginx(proxied: Proxied) -> None:
 
 @pytest.mark.parametrize("password", [None, "wrong"])
 def test_without_the_password_nothing_is_served(proxied: Proxied, password: str | None) -> None:
-    """The proxy asks, so that `docker login` works, and the registry is not asked."""
+    """And the client is sent to the token service by way of nginx, where `docker login` then works (T2)."""
     with proxied.client(password) as client:
         reply = client.get("/v2/")
 
     assert reply.status_code == 401
-    assert re.match(r"Basic realm=", reply.headers["www-authenticate"])
+    assert reply.headers["www-authenticate"].startswith(f'Bearer realm="{proxied.url}/service/token",')
+
+
+def test_a_token_is_fetched_and_used_through_nginx(proxied: Proxied) -> None:
+    with proxied.client() as client:
+        token = client.get("/service/token?service=entrepot&scope=repository:demo/app:pull").json()["token"]
+    with proxied.client(None) as client:
+        reply = client.get("/v2/", headers={"Authorization": f"Bearer {token}"})
+
+    assert reply.status_code == 200
 
 
 def test_the_request_id_of_nginx_stands_in_the_log(proxied: Proxied) -> None:

@@ -11,10 +11,13 @@ from tests.docs.pages import ROOT, Page, load_page, load_pages
 
 _TRANSLATIONS: Final = (
     ("README.md", "README.zh-CN.md"),
+    ("docs/how-to/accounts.md", "docs/how-to/accounts.zh-CN.md"),
+    ("docs/how-to/audit.md", "docs/how-to/audit.zh-CN.md"),
     ("docs/how-to/import.md", "docs/how-to/import.zh-CN.md"),
     ("docs/operations/guide.md", "docs/operations/guide.zh-CN.md"),
     ("docs/operations/runbook.md", "docs/operations/runbook.zh-CN.md"),
     ("docs/article.md", "docs/article.zh-CN.md"),
+    ("docs/how-to/command-line.md", "docs/how-to/command-line.zh-CN.md"),
     ("docs/how-to/verify.md", "docs/how-to/verify.zh-CN.md"),
 )
 _MACHINE_PATH: Final = re.compile(r"(?<![\w./~-])/(?:work|root|home|Users|tmp|workspace)/")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from entrepot.auth.keys.signing_keys import SigningKeys
 from entrepot.backup import creation, passphrase
 from entrepot.backup.creation import BackupCreation, CreationOptions
 from entrepot.backup.repository import create_or_open_repository
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.blobstore.keys import BACKUP_PRUNING
+from entrepot.bootstrap.keys import open_sealing
 from entrepot.metadata.sql.dumping import open_dump
+from entrepot.metadata.sql.opening import open_metadata
 from entrepot.oci.digest import Digest
 from entrepot.settings import metadata_url
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
@@ -31,9 +36,6 @@ from tests.integration.backed_up import (
     with_passphrase,
 )
 from tests.running.backups import BackupCommands
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +138,46 @@ def test_a_passphrase_is_refused_where_nothing_is_encrypted(commands: BackupComm
 
     assert refused.code == 1
     assert "not encrypted" in refused.errors
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_the_master_key_is_in_no_backup_and_a_restore_says_which_is_missing_s27(
+    commands: BackupCommands, tmp_path: Path, sealed: bool
+) -> None:
+    """Not in a sealed one either: who has the passphrase must not sign tokens. With the key in place all is well."""
+    filled(commands)
+    key = _make_keys(commands.data)
+    if sealed:
+        commands = with_passphrase(commands, tmp_path)
+    assert commands.run("create").code == 0
+    stored = b"".join(path.read_bytes() for path in Path(commands.target).rglob("*") if path.is_file())
+    restored = BackupCommands(tmp_path / "restored", commands.target, more=commands.more)
+    with_key = BackupCommands(tmp_path / "with-key", commands.target, more=commands.more)
+    shutil.copytree(commands.data / "secrets", with_key.data / "secrets")
+
+    said = restored.run("restore", output="text")
+    complete = with_key.run("restore")
+
+    assert (said.code, complete.code) == (0, 0)
+    assert key in said.output
+    assert "entrepot keys renew" in said.output
+    assert complete.report["missing_master_keys"] == []
+    assert (commands.data / "secrets" / "master.key").read_bytes().strip() not in stored
+    assert not (restored.data / "secrets").exists()
+
+
+def _make_keys(data: Path) -> str:
+    """Do what the first start with accounts does, and return the id of the master key."""
+
+    async def make() -> str:
+        settings = scratch_settings(data)
+        sealing = await open_sealing(settings)
+        metadata = await open_metadata(metadata_url(settings), 1, 5.0)
+        await SigningKeys(metadata, sealing, "token").ensure()
+        await metadata.aclose()
+        return sealing.key_id
+
+    return asyncio.run(make())
 
 
 @pytest.mark.parametrize("sealed", [False, True])

@@ -179,8 +179,9 @@ def serving(installation: Path, data: Path) -> Iterator[int]:
         installation / "bin" / "entrepot", "serve", "--listen", "127.0.0.1:5000", "--data", data
     )
     log = data.with_suffix(".log")
+    environment = {**os.environ, "ENTREPOT_ACCESS_ACCOUNTS": "false"}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         try:
             yield process.pid
         finally:

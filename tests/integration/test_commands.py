@@ -10,10 +10,11 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 import tomllib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -292,11 +293,13 @@ def test_migrate_refuses_a_database_that_is_none(tmp_path: Path) -> None:
 
 
 @contextmanager
-def served(tmp_path: Path, *arguments: str) -> Generator[tuple[subprocess.Popen[str], list[str]]]:
-    """Run ``entrepot serve`` until it says that it is ready; yield the process and its lines so far."""
+def served(
+    tmp_path: Path, *arguments: str, accounts: str = "false"
+) -> Generator[tuple[subprocess.Popen[str], list[str]]]:
+    """Run ``entrepot serve`` until it is ready; yield the process and its lines so far."""
     process = subprocess.Popen(
         [*ENTREPOT, "serve", *arguments],
-        env=clean_environment(tmp_path),
+        env=clean_environment(tmp_path, ENTREPOT_ACCESS_ACCOUNTS=accounts),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -331,7 +334,8 @@ def test_serve_greets_warns_runs_and_stops(tmp_path: Path) -> None:
     in_use = "is in use, and the registry of this data directory is running"
     assert "WARNING: access.insecure_anonymous is on: everybody on this machine" in greeting
     assert f"  data      {data}" in greeting
-    assert greeting[-1] == f"  docker pull {listen}/demo/hello-world"
+    assert greeting[-2] == f"  docker pull {listen}/demo/hello-world"
+    assert greeting[-1].startswith("There are no accounts: everybody may push and pull.")
     assert find(answer, "http.listen") == ("ok", f"{listen} {in_use}")
     assert find(answer, "ops.listen") == ("ok", f"127.0.0.1:{port + 80} {in_use}")
     assert find(answer, "metadata")[0] == "ok"
@@ -339,6 +343,47 @@ def test_serve_greets_warns_runs_and_stops(tmp_path: Path) -> None:
     assert [line for line in second_lines if not line.startswith("{")] == []
     assert (first.returncode, second.returncode) == (0, 0)
     assert [stat.S_IMODE((data / name).stat().st_mode) & 0o077 for name in ("run", "metadata")] == [0, 0]
+
+
+def test_s17_s27_the_first_start_with_accounts_says_where_the_password_is_and_how_to_go_on(
+    tmp_path: Path,
+) -> None:
+    """What it says works as it stands, and takes the file away; nowhere does it say the password itself."""
+    data, listen = tmp_path / "data", f"127.0.0.1:{free_port()}"
+    file = data / "secrets" / "admin-password"
+    with served(tmp_path, "--data", str(data), "--listen", listen, accounts="true") as (process, lines):
+        password = file.read_text().strip()
+        before = run(tmp_path, "doctor", "--data", str(data), "--listen", listen, "-o", "json", **_ACCOUNTS)
+        said = [line for line in lines if not line.startswith("{")]
+        start = said.index(next(line for line in said if line.startswith("  read -rsp")))
+        changed = subprocess.run(
+            ["bash", "-c", "\n".join(said[start : start + 4])],
+            input="Lantern+Orchard+58\n",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        _wait_until_gone(file)
+        after = run(tmp_path, "doctor", "--data", str(data), "--listen", listen, "-o", "json", **_ACCOUNTS)
+        assert process.stderr is not None
+
+    assert f"whose first password lies in {file}" in "\n".join(said)
+    assert f"  docker login {listen} -u admin" in said
+    assert password not in "\n".join(lines) + before.stdout + after.stdout
+    assert changed.stdout == ""
+    assert find(json.loads(before.stdout), "first-password")[0] == "warn"
+    assert find(json.loads(after.stdout), "first-password")[0] == "ok"
+    assert find(json.loads(after.stdout), "master-key")[0] == "ok"
+
+
+_ACCOUNTS: Final = {"ENTREPOT_ACCESS_ACCOUNTS": "true"}
+
+
+def _wait_until_gone(file: Path) -> None:
+    give_up_at = time.monotonic() + 20
+    while file.exists():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
 
 
 def test_doctor_fails_for_an_object_store_that_does_not_answer(tmp_path: Path) -> None:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.auth.people.first_administrator import ensure_first_administrator
+from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
+from entrepot.auth.people.passwords import HashCost, PasswordHashing
+from entrepot.bootstrap import open_stores
 from entrepot.ops.command_stores import require_owner_of_storage
 from entrepot.ops.errors import CommandError
-from entrepot.settings import storage_root
+from entrepot.settings import metadata_path, storage_root
 from tests.asgi.services import scratch_settings
 from tests.integration.importing import TreeWriter
 from tests.integration.test_commands import run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from entrepot.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -86,3 +95,35 @@ def test_the_commands_write_as_the_user_of_the_registry(
         require_owner_of_storage(settings)
 
     assert refused.value.exit_code == 2
+
+
+def test_what_an_import_makes_belongs_to_the_first_administrator(tmp_path: Path) -> None:
+    """At once where there is one, as beside a registry that runs; without people it waits for the first start."""
+    tree = TreeWriter(tmp_path / "tree")
+    tree.add_image("team/app", "v1")
+    known, nobody = scratch_settings(tmp_path / "known"), scratch_settings(tmp_path / "nobody")
+    asyncio.run(_make_administrator(known))
+
+    ended = [
+        run(tmp_path, "import", "--from-distribution", str(tree.root), "--data", str(data))
+        for data in (known.data.directory, nobody.data.directory)
+    ]
+
+    assert [result.returncode for result in ended] == [0, 0]
+    assert _owners(known) == [("team", "admin", "project-admin")]
+    assert _owners(nobody) == [("team", None, None)]
+
+
+async def _make_administrator(settings: Settings) -> None:
+    async with open_stores(settings) as stores:
+        with contextlib.closing(PasswordHashing(HashCost(8, 1, 1))) as hashing:
+            policy = PasswordPolicy(PasswordLimits())
+            await ensure_first_administrator(stores.metadata, hashing, policy, settings.data.directory)
+
+
+def _owners(settings: Settings) -> list[tuple[str, str | None, str | None]]:
+    with contextlib.closing(sqlite3.connect(metadata_path(settings))) as connection:
+        return connection.execute(
+            "SELECT p.name, s.name, a.role FROM projects p LEFT JOIN subjects s ON s.id = p.owner_id "
+            "LEFT JOIN role_assignments a ON a.project_id = p.id"
+        ).fetchall()

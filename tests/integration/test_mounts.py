@@ -96,7 +96,7 @@ async def test_a_mount_copies_no_bytes_and_costs_one_commit(registry: InProcessR
 
     counts = registry.counts
     assert (counts.commits, counts.data_syncs, counts.directory_syncs) == (1, 0, 0)
-    assert len(counts.statements) <= 8
+    assert len(counts.statements) <= 10  # two of them records: of the mount and of the repository it makes
 
 
 async def test_a_mount_may_be_repeated(registry: InProcessRegistry) -> None:

@@ -28,7 +28,8 @@ _Value = TypeVar("_Value")
 class RunningRegistry:
     """Writes a settings file, starts `command <settings file>` on it and captures the log. Use as context manager.
 
-    `settings` are TOML sections as nested dicts; addresses and the data directory are filled in.
+    `settings` are TOML sections as nested dicts; addresses and the data directory are filled in. It has no accounts
+    unless they say so.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class RunningRegistry:
             "data": {"directory": str(self.data_directory)},
             "http": {"listen": f"127.0.0.1:{self.port}"},
             "ops": {"listen": f"127.0.0.1:{self.ops_port}"},
+            "access": {"accounts": False},
         }
         for section, values in (settings or {}).items():
             self.settings.setdefault(section, {}).update(values)

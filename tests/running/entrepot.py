@@ -27,9 +27,9 @@ class RunningEntrepot(RunningRegistry):
     """One registry with its own directory, ports and settings file. Use as context manager, or start and stop it.
 
     `settings` are TOML sections by dotted name (`{"storage.s3": {"bucket": "b"}}`); addresses and the data directory
-    are filled in. `environment` is added to that of the registry's processes; `ENTREPOT_*` variables of this process
-    are kept from them, since the registry refuses to start with one it does not know. Start it on the main thread: it
-    is stopped when the thread that started it ends.
+    are filled in, and it has no accounts unless they say so. `environment` is added to that of the registry's
+    processes; `ENTREPOT_*` variables of this process are kept from them, since the registry refuses to start with one
+    it does not know. Start it on the main thread: it is stopped when the thread that started it ends.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.drivers.postgres_server import PostgresServer
     from tests.drivers.s3_server import S3Server
 
-__all__ = ["Setup", "registry", "registry_settings", "setup", "stored_blobs"]
+__all__ = ["Setup", "registry", "registry_settings", "setup", "stored_blobs", "stores_of"]
 
 _LOG_START = pytest.StashKey[int]()
 
@@ -51,6 +51,11 @@ def setup(request: pytest.FixtureRequest) -> Setup:
 @pytest.fixture(scope="session")
 def registry_settings(setup: Setup, request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     """Return the settings of one setup, with a database and a part of the bucket that no other registry uses."""
+    return stores_of(setup, request, f"{setup.replace('+', '-')}/")
+
+
+def stores_of(setup: Setup, request: pytest.FixtureRequest, prefix: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of a setup with a database of its own, and that part of the bucket."""
     settings: dict[str, dict[str, Any]] = {}
     # Asked for by name, so that a server starts only when a test needs it.
     if setup.uses_postgresql:
@@ -62,7 +67,7 @@ def registry_settings(setup: Setup, request: pytest.FixtureRequest) -> dict[str,
         settings["storage.s3"] = {
             "endpoint": s3.endpoint_url,
             "bucket": s3.bucket,
-            "prefix": f"{setup.replace('+', '-')}/",
+            "prefix": prefix,
             "access_key": s3.access_key_id,
             "secret_key": s3.secret_access_key,
         }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from entrepot.settings import load_settings
+from tests.asgi.services import scratch_settings
 from tests.stateful.machine import RegistryMachine
 from tests.stateful.world import World
 
@@ -30,10 +30,7 @@ def world(
     request: pytest.FixtureRequest,
 ) -> Iterator[World]:
     """Run the product's composition on one setup, with a database and a part of the bucket of its own."""
-    flags: dict[str, str | bool] = {
-        "data.directory": str(tmp_path_factory.mktemp("stateful")),
-        "storage.min_free_bytes": "0",
-    }
+    flags: dict[str, str | bool] = {}
     for section, values in registry_settings.items():
         flags.update({f"{section}.{key}": value for key, value in values.items()})
     if setup.uses_postgresql:
@@ -41,7 +38,7 @@ def world(
         flags["metadata.url"] = postgres.create_database()
     if setup.uses_s3:
         flags["storage.s3.prefix"] = f"stateful-{setup.replace('+', '-')}/"
-    with World(load_settings(environment={}, user_id=0, flags=flags).settings) as made:
+    with World(scratch_settings(tmp_path_factory.mktemp("stateful"), **flags)) as made:
         yield made
 
 

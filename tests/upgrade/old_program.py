@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ class OldCode:
 def check_out(code: OldCode, directory: Path) -> Path:
     """Write the source of a version below `directory` and return the folder to import it from.
 
-    It runs in this environment, so what it depends on must be locked as it was then; else make an environment of its
-    own with the `scripts/create-venv` of that version.
+    It runs in this environment, so what it depends on must be locked as it was then, whatever came beside it since;
+    else make an environment of its own with the `scripts/create-venv` of that version.
 
     Raises:
         HistoryMissingError: a shallow clone, or a source archive.
@@ -53,8 +54,8 @@ def check_out(code: OldCode, directory: Path) -> Path:
     archive = _git("archive", "--format=tar", "--prefix=src/", code.source)
     directory.mkdir(parents=True, exist_ok=True)
     subprocess.run(["tar", "-x", "-C", str(directory)], input=archive, check=True)
-    now = (ROOT / _LOCK).read_bytes()
-    assert _git("cat-file", "blob", code.lock) == now, "it was locked to other versions of its dependencies"
+    changed = _locked(_git("cat-file", "blob", code.lock)) - _locked((ROOT / _LOCK).read_bytes())
+    assert changed == set(), "it was locked to other versions of its dependencies"
     source = directory / "src"
     asked = "import entrepot; print(entrepot.__file__)"
     found = subprocess.run(
@@ -66,6 +67,11 @@ def check_out(code: OldCode, directory: Path) -> Path:
     )
     assert found.stdout.startswith(str(source)), found.stdout
     return source
+
+
+def _locked(lock: bytes) -> set[str]:
+    """Return the packages of a lock file, each with its version."""
+    return set(re.findall(r"^[\w.-]+==[^\s\\]+", lock.decode(), re.MULTILINE))
 
 
 def _git(*arguments: str) -> bytes:
@@ -93,3 +99,11 @@ class OldEntrepot(RunningEntrepot):
             environment={**(environment or {}), "PYTHONPATH": str(source)},
             data_directory=data_directory,
         )
+        if not _knows_accounts(source):
+            del self.settings["access"]["accounts"]  # it refuses to start with a setting it does not know
+
+
+def _knows_accounts(source: Path) -> bool:
+    """Whether the version in `source` has the setting `access.accounts`."""
+    folder = source / "entrepot" / "settings"
+    return any("\n    accounts: " in file.read_text() for file in folder.rglob("*.py"))

@@ -10,15 +10,31 @@ import os
 import pwd
 from typing import TYPE_CHECKING, TypeVar
 
-from entrepot.auth.grants import Action, CatalogGrant, Grant, RegistryGrant
+from entrepot.auth.decisions import ProjectStanding
+from entrepot.auth.errors import ProjectUnknownError
+from entrepot.auth.grants import (
+    Action,
+    CatalogGrant,
+    Grant,
+    ProjectGrant,
+    RegistryGrant,
+    SelfGrant,
+    SystemGrant,
+)
+from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.principals import Principal
+from entrepot.auth.project_actions import ProjectAction
+from entrepot.auth.system_actions import SystemAction
 
 if TYPE_CHECKING:
+    from entrepot.metadata.standing_store import StandingReader
     from entrepot.oci.names import RepositoryName
 
-__all__ = ["HostAuthorizer", "host_operator"]
+__all__ = ["HostAuthorizer", "HostControlAuthorizer", "HostDecisions", "host_operator", "host_system_grant"]
 
 A = TypeVar("A", bound=Action)
+P = TypeVar("P", bound=ProjectAction)
+S = TypeVar("S", bound=SystemAction)
 
 
 class HostAuthorizer:
@@ -36,6 +52,60 @@ class HostAuthorizer:
         """Return the grant."""
         return CatalogGrant(principal)
 
+    async def authorize_system(self, principal: Principal, action: type[S]) -> SystemGrant[S]:
+        """Return the grant."""
+        return SystemGrant(action, principal)
+
+
+class HostControlAuthorizer(HostAuthorizer):
+    """The same for the control plane, where projects are named and must exist."""
+
+    def __init__(self, standings: StandingReader) -> None:
+        self._standings = standings
+
+    async def authorize_project(
+        self, principal: Principal, action: type[P], project: str | int
+    ) -> ProjectGrant[P]:
+        """Return the grant, or raise `ProjectUnknownError`."""
+        facts = await self._standings.in_project(principal.subject, project)
+        if facts is None:
+            raise ProjectUnknownError(project)
+        return ProjectGrant(action, facts.project_id, facts.name, principal)
+
+    async def authorize_self(self, principal: Principal) -> SelfGrant:
+        """Return the grant."""
+        return SelfGrant(principal)
+
+
+class HostDecisions:
+    """Implements :class:`entrepot.auth.decisions.Decisions` for services that ask what their caller may give away."""
+
+    def __init__(self, standings: StandingReader) -> None:
+        self._standings = standings
+
+    async def on_repository(
+        self,
+        principal: Principal,  # noqa: ARG002  # all may
+        repository: RepositoryName,  # noqa: ARG002  # everywhere
+    ) -> frozenset[str]:
+        """Return all actions."""
+        return frozenset({"pull", "push", "delete", "create", "overwrite"})
+
+    async def on_registry(self, principal: Principal) -> frozenset[str]:  # noqa: ARG002  # all may
+        """Return all permissions."""
+        return frozenset(SYSTEM_PERMISSIONS)
+
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:  # noqa: ARG002  # all may
+        """Return all permissions."""
+        return frozenset(PROJECT_PERMISSIONS)
+
+    async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
+        """Return all permissions in a project that exists."""
+        facts = await self._standings.in_project(principal.subject, project)
+        if facts is None:
+            return None
+        return ProjectStanding(facts.project_id, facts.name, facts.epoch, frozenset(PROJECT_PERMISSIONS))
+
 
 def host_operator() -> Principal:
     """Return the principal of whoever runs this process: `host:` and the login name, or the number without one."""
@@ -45,3 +115,8 @@ def host_operator() -> Principal:
     except KeyError:
         name = str(user)
     return Principal(subject=f"host:{name}", address="", forwarded=False, name=name, kind="host")
+
+
+def host_system_grant(action: type[S]) -> SystemGrant[S]:
+    """Return the grant of whoever runs this process for something on the registry as a whole."""
+    return SystemGrant(action, host_operator())

@@ -23,8 +23,8 @@ __all__ = ["EveryoneAuthorizer", "LoopbackAuthorizer"]
 A = TypeVar("A", bound=Action)
 
 _REFUSAL = (
-    "this registry has no accounts yet and serves only clients on its own machine that call it by a loopback address; "
-    "start it with --insecure-anonymous to let everybody who reaches it read and write"
+    "this registry has no accounts and serves only clients on its own machine that call it by a loopback address; turn "
+    "them on (access.accounts), or start it with --insecure-anonymous to let everybody who reaches it read and write"
 )
 
 

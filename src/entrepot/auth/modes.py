@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from entrepot.auth.errors import ActionDisabledError
 from entrepot.auth.grants import Action, Delete, Push
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.oci.names import RepositoryName
 
-__all__ = ["ModeAuthorizer", "Modes", "with_modes"]
+__all__ = ["ModeAuthorizer", "ModeGate", "Modes", "ReadOnlySwitch", "with_modes"]
 
 A = TypeVar("A", bound=Action)
 
@@ -31,17 +31,57 @@ class Modes:
     obstacle: str = ""
 
 
-def with_modes(inner: Authorizer, modes: Modes) -> Authorizer:
-    """Return an authorizer that keeps to the modes: `inner` itself when they forbid nothing."""
-    return inner if modes == Modes() else ModeAuthorizer(inner, modes)
+class ReadOnlySwitch(Protocol):
+    """Tells whether an administrator closed the registry to writes while it runs."""
+
+    async def is_read_only(self) -> bool:
+        """Whether nothing may be pushed or deleted at present; known at most five seconds late, without waiting.
+
+        Raises:
+            MetadataUnavailableError: nobody can tell (I6).
+        """
+        ...
+
+
+class ModeGate:
+    """Refuses what the modes forbid; every path that changes content asks it (S12)."""
+
+    def __init__(self, modes: Modes, switch: ReadOnlySwitch | None = None) -> None:
+        self._modes = modes
+        self._switch = switch
+
+    async def require_enabled(self, action: type[Action]) -> None:
+        """Refuse a push or a delete that nobody may do at present.
+
+        Raises:
+            ActionDisabledError: it is forbidden to everybody.
+            MetadataUnavailableError: whether it is can't be told.
+        """
+        if not issubclass(action, Push | Delete):
+            return
+        if self._modes.obstacle:
+            raise ActionDisabledError(self._modes.obstacle)
+        if self._modes.read_only:
+            raise ActionDisabledError("this registry is read-only at present", "registry.read_only")
+        if self._switch is not None and await self._switch.is_read_only():
+            raise ActionDisabledError("this registry is read-only at present", "configuration read_only")
+        if not self._modes.allow_delete and issubclass(action, Delete):
+            raise ActionDisabledError("deleting is switched off on this registry", "registry.allow_delete")
+
+
+def with_modes(inner: Authorizer, modes: Modes, switch: ReadOnlySwitch | None = None) -> Authorizer:
+    """Return an authorizer that keeps to the modes: `inner` itself when they forbid nothing and never will."""
+    if modes == Modes() and switch is None:
+        return inner
+    return ModeAuthorizer(inner, ModeGate(modes, switch))
 
 
 class ModeAuthorizer:
-    """Asks another authorizer first, so that a stranger learns nothing of the mode, and then the mode."""
+    """Asks another authorizer first, so that a stranger learns nothing of the mode, and then the gate."""
 
-    def __init__(self, inner: Authorizer, modes: Modes) -> None:
+    def __init__(self, inner: Authorizer, gate: ModeGate) -> None:
         self._inner = inner
-        self._modes = modes
+        self._gate = gate
 
     async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
         """Return the grant.
@@ -51,7 +91,7 @@ class ModeAuthorizer:
             ActionDisabledError: nobody may at present.
         """
         grant = await self._inner.authorize(principal, action, repository)
-        self._require_enabled(action)
+        await self._gate.require_enabled(action)
         return grant
 
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
@@ -61,11 +101,3 @@ class ModeAuthorizer:
     async def authorize_catalog(self, principal: Principal) -> CatalogGrant:
         """Return the grant of the inner authorizer: listing changes nothing."""
         return await self._inner.authorize_catalog(principal)
-
-    def _require_enabled(self, action: type[Action]) -> None:
-        if self._modes.obstacle and issubclass(action, Push | Delete):
-            raise ActionDisabledError(self._modes.obstacle)
-        if self._modes.read_only and issubclass(action, Push | Delete):
-            raise ActionDisabledError("this registry is read-only at present", "registry.read_only")
-        if not self._modes.allow_delete and issubclass(action, Delete):
-            raise ActionDisabledError("deleting is switched off on this registry", "registry.allow_delete")

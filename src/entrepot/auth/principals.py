@@ -20,12 +20,14 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         path: the path of the URL, without the query.
+        success_status: that of the reply if all goes well; 0 where that is not known beforehand.
     """
 
     request_id: str = ""
     user_agent: str = ""
     method: str = ""
     path: str = ""
+    success_status: int = 0
 
 
 NO_ORIGIN: Final = Origin()
@@ -66,6 +68,7 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
             that were decided when it was issued, and under `*` those on the registry (`catalog`); `None` for everybody
             else, who is decided about anew.
         must_change_password: whether the person may do nothing but choose a new password.
+        epoch: of the subject's row when the credentials were checked; 0 for who has no row.
     """
 
     subject: str
@@ -77,3 +80,4 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     limits: CredentialLimits | None = None
     access: Mapping[str, frozenset[str]] | None = None
     must_change_password: bool = False
+    epoch: int = 0

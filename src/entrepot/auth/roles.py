@@ -12,7 +12,7 @@ import msgspec
 
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 
-__all__ = ["BUILT_IN_ROLES", "FIRST_CUSTOM_ROLE_ID", "ROLES_BY_ID", "Role"]
+__all__ = ["BUILT_IN_ROLES", "FIRST_CUSTOM_ROLE_ID", "PUBLIC_PERMISSIONS", "ROLES_BY_ID", "Role"]
 
 FIRST_CUSTOM_ROLE_ID: Final = 1000
 """Numbers of custom roles begin here, so that they never meet one that Harbor has or will have."""
@@ -116,6 +116,22 @@ BUILT_IN_ROLES: Final = {
     )
 }
 """By name."""
+
+PUBLIC_PERMISSIONS: Final = frozenset(
+    {
+        "project:read",
+        "repository:read",
+        "repository:list",
+        "repository:pull",
+        "artifact:read",
+        "artifact:list",
+        "tag:list",
+        "accessory:list",
+        "label:read",
+        "label:list",
+    }
+)
+"""What everybody may in a public project, also without a name: pull and look, but not see who its members are."""
 
 ROLES_BY_ID: Final = {role.role_id: role for role in BUILT_IN_ROLES.values()}
 """By Harbor's number."""

@@ -1,10 +1,11 @@
 """The composition root: the only package that names concrete drivers. It builds everything and closes it in reverse."""
 
 from entrepot.bootstrap.background import build_background_worker
-from entrepot.bootstrap.http import Dispatcher, build_distribution, build_http_application
+from entrepot.bootstrap.edges import build_distribution, open_spool
+from entrepot.bootstrap.http import Dispatcher, build_http_application
 from entrepot.bootstrap.probes import StoreProbes, build_health_probes
 from entrepot.bootstrap.recovery import open_recovery
-from entrepot.bootstrap.services import build_services, open_services
+from entrepot.bootstrap.services import build_process_metrics, build_services
 from entrepot.bootstrap.stores import (
     Stores,
     open_blob_store,
@@ -22,11 +23,12 @@ __all__ = [
     "build_distribution",
     "build_health_probes",
     "build_http_application",
+    "build_process_metrics",
     "build_services",
     "open_blob_store",
     "open_blobs",
     "open_recovery",
-    "open_services",
+    "open_spool",
     "open_stores",
     "prepare_metadata",
     "s3_options",

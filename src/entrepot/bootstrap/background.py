@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from entrepot.audit.checkpoints import Checkpoints
+from entrepot.audit.sealer import Sealer
 from entrepot.blobstore.errors import StorageUnavailableError
+from entrepot.bootstrap.keys import CheckpointKeys
 from entrepot.bootstrap.recovery import open_recovery
 from entrepot.bootstrap.services import build_process_metrics, find_mismatch
 from entrepot.bootstrap.stores import Stores, open_stores
+from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.registry.journal import Journal
 from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.upload_expiry import UploadExpiry
+from entrepot.settings import audit_directory
+from entrepot.workers.accounts_upkeep import first_password_duty
+from entrepot.workers.audit_upkeep import audit_checkpoint_duty, audit_drain_duty, audit_seal_duty
 from entrepot.workers.backup_age import backup_age_duty
 from entrepot.workers.housekeeping import expiry_duty, orphan_duty
 from entrepot.workers.upkeep import checkpoint_duty, gauge_duty, journal_duty
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrepot.lifecycle.recovery import BlobRecovery
+    from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
     from entrepot.settings import Settings
 
@@ -44,6 +53,8 @@ def build_background_worker(settings: Settings) -> Worker:
             checkpoint_duty(stores.metadata, metrics),
             gauge_duty(stores.metadata, stores.blobs, metrics),
             backup_age_duty(stores.metadata, metrics),
+            *await _audit_duties(settings, stores.metadata, metrics),
+            *_accounts_duties(settings, stores.metadata),
         )
         if mismatch is not None:
             # The journal is another database's, or a younger copy's of this one, which has written these facts already.
@@ -59,6 +70,21 @@ def build_background_worker(settings: Settings) -> Worker:
         )
 
     return Worker(open_duties, stack.aclose)
+
+
+def _accounts_duties(settings: Settings, metadata: Metadata) -> tuple[Duty, ...]:
+    return (first_password_duty(metadata, settings.data.directory),) if settings.access.accounts else ()
+
+
+async def _audit_duties(settings: Settings, metadata: Metadata, metrics: Metrics) -> tuple[Duty, ...]:
+    node = await asyncio.to_thread(read_or_create_node_id, settings.data.directory)
+    directory, period = audit_directory(settings), settings.audit_log.checkpoint_seconds
+    checkpoints = Checkpoints(metadata, CheckpointKeys(settings, metadata), directory / "checkpoints")
+    return (
+        audit_drain_duty(directory / "spool", metadata, node, metrics),
+        audit_seal_duty(Sealer(metadata), metadata, metrics),
+        audit_checkpoint_duty(checkpoints, metadata, metrics, lambda: period),
+    )
 
 
 def _clearing_duties(settings: Settings, stores: Stores, metrics: Metrics) -> tuple[Duty, ...]:

@@ -1,18 +1,16 @@
-"""Builds the services of an HTTP process on open stores."""
+"""Builds the services of the data plane on open stores."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.loopback import EveryoneAuthorizer, LoopbackAuthorizer
-from entrepot.auth.modes import Modes, with_modes
-from entrepot.bootstrap.stores import Stores, open_stores
+from entrepot.auth.modes import ModeGate, Modes, with_modes
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataUnavailableError
@@ -23,13 +21,14 @@ from entrepot.registry.catalog import Catalog
 from entrepot.registry.content_cache import ContentCache
 from entrepot.registry.deletions import Deletions
 from entrepot.registry.file_pushes import FilePushes
-from entrepot.registry.hashing import HashingPool, RunningDigests
+from entrepot.registry.hashing import RunningDigests
 from entrepot.registry.journal import Journal
 from entrepot.registry.leases import SessionLeases
 from entrepot.registry.manifest_pushes import ManifestPushes
 from entrepot.registry.manifests import Manifests
 from entrepot.registry.mounts import Mounts
 from entrepot.registry.referrers import Referrers
+from entrepot.registry.repositories import ProjectRepositories
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.staging import StagingPipeline
 from entrepot.registry.store_ownership import find_discrepancy, require_finished_rebuild
@@ -37,42 +36,44 @@ from entrepot.registry.uploads import UploadParts, Uploads
 from entrepot.services import Services
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
+    from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.grants import Authorizer
+    from entrepot.bootstrap.identity import Identity
+    from entrepot.bootstrap.stores import Stores
+    from entrepot.registry.hashing import HashingPool
     from entrepot.registry.store_ownership import Discrepancy
     from entrepot.settings import Settings
 
-__all__ = ["build_process_metrics", "build_services", "find_mismatch", "open_services"]
+__all__ = ["build_process_metrics", "build_services", "find_mismatch"]
 
 _log: Any = structlog.get_logger()
 
-_HASHING_THREADS: Final = 4
 
-
-@contextlib.asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Build the services of an HTTP process on open stores."""
-    async with contextlib.AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings))
-        executor = stack.enter_context(ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing"))
-        services = await build_services(settings, stores, HashingPool(executor))
-        stack.callback(services.metrics.flush_requests)
-        yield services
-
-
-async def build_services(settings: Settings, stores: Stores, hashing: HashingPool) -> Services:
-    """Build the services of an HTTP process and give back the leases that dead predecessors held.
+async def build_services(
+    settings: Settings,
+    stores: Stores,
+    hashing: HashingPool,
+    *,
+    metrics: Metrics | None = None,
+    notes: AuditNotes | None = None,
+    identity: Identity | None = None,
+) -> Services:
+    """Build the services of the data plane and give back the leases that dead predecessors held.
 
     When the storage holds what the database does not know, they refuse every write: a database that was restored from
     an older copy would give the numbers of facts again that the journal has already (F47).
+
+    Args:
+        metrics: those of the process; own ones for a command that nobody scrapes.
+        notes: where pulls and refusals are noted; for a command on the host the database itself.
+        identity: who there is and what they may; without it nobody has an account.
 
     Raises:
         RebuildUnfinishedError: the database is a half-filled one.
     """
     metadata, blobs = stores.metadata, stores.blobs
     mismatch = await find_mismatch(stores)
-    metrics = build_process_metrics()
+    metrics = metrics or build_process_metrics()
     metrics.database_mismatch.set(0 if mismatch is None else 1)
     if mismatch is not None:
         _log.error("database.mismatch", reason=mismatch.reason, remedy=mismatch.remedy)
@@ -81,20 +82,11 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
     leases = SessionLeases(metadata, owner, int(settings.uploads.lease_seconds))
     await _give_back_leases(leases)
     journal = Journal(blobs, await metadata.instance.incarnation())
-    uploading = UploadParts(
-        metadata=metadata,
-        blobs=blobs,
-        staged=StagedUploads(metadata, blobs),
-        leases=leases,
-        waiting=RunningDigests(),
-        pipeline=StagingPipeline(hashing, settings.uploads.write_step_bytes),
-        publication=BlobPublication(metadata, blobs, hashing, metrics.blobs_healed.inc),
-        session_ttl_seconds=settings.uploads.session_ttl_seconds,
-        advised_chunk_bytes=_advised_chunk_bytes(settings),
-    )
+    uploading = _uploading(settings, stores, hashing, leases, metrics)
     redirect = settings.storage.driver == "s3" and settings.storage.s3.redirect_downloads
+    modes, switch = _modes(settings, mismatch), identity.configurations if identity is not None else None
     return Services(
-        authorizer=_build_authorizer(settings, mismatch),
+        authorizer=with_modes(_decider(settings, identity), modes, switch),
         manifests=Manifests(metadata, hashing),
         manifest_pushes=ManifestPushes(
             metadata,
@@ -110,6 +102,8 @@ async def build_services(settings: Settings, stores: Stores, hashing: HashingPoo
         uploads=Uploads(uploading),
         file_pushes=FilePushes(uploading),
         mounts=Mounts(metadata),
+        repositories=ProjectRepositories(metadata, journal, ModeGate(modes, switch)),
+        notes=notes or DirectNotes(metadata),
         metrics=metrics,
     )
 
@@ -139,14 +133,35 @@ def _advised_chunk_bytes(settings: Settings) -> int:
     return settings.uploads.write_step_bytes
 
 
-def _build_authorizer(settings: Settings, mismatch: Discrepancy | None) -> Authorizer:
-    inner = EveryoneAuthorizer() if settings.access.insecure_anonymous else LoopbackAuthorizer()
-    modes = Modes(
+def _uploading(
+    settings: Settings, stores: Stores, hashing: HashingPool, leases: SessionLeases, metrics: Metrics
+) -> UploadParts:
+    metadata, blobs = stores.metadata, stores.blobs
+    return UploadParts(
+        metadata=metadata,
+        blobs=blobs,
+        staged=StagedUploads(metadata, blobs),
+        leases=leases,
+        waiting=RunningDigests(),
+        pipeline=StagingPipeline(hashing, settings.uploads.write_step_bytes),
+        publication=BlobPublication(metadata, blobs, hashing, metrics.blobs_healed.inc),
+        session_ttl_seconds=settings.uploads.session_ttl_seconds,
+        advised_chunk_bytes=_advised_chunk_bytes(settings),
+    )
+
+
+def _decider(settings: Settings, identity: Identity | None) -> Authorizer:
+    if identity is not None:
+        return identity.authorizer
+    return EveryoneAuthorizer() if settings.access.insecure_anonymous else LoopbackAuthorizer()
+
+
+def _modes(settings: Settings, mismatch: Discrepancy | None) -> Modes:
+    return Modes(
         read_only=settings.registry.read_only,
         allow_delete=settings.registry.allow_delete,
         obstacle="" if mismatch is None else _tell_clients(mismatch),
     )
-    return with_modes(inner, modes)
 
 
 def _tell_clients(mismatch: Discrepancy) -> str:

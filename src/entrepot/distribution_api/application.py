@@ -6,8 +6,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import structlog
 
+from entrepot.auth.errors import AuditUnavailableError
+from entrepot.distribution_api.audit import with_origin
+from entrepot.distribution_api.challenges import needed_scope
 from entrepot.distribution_api.error_mapping import error_response, render_error
 from entrepot.distribution_api.errors import (
     BodyTooSlowError,
@@ -32,7 +36,10 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.distribution_api.admission import Admission
     from entrepot.distribution_api.asgi import Receive, Scope, Send
+    from entrepot.distribution_api.audit import EdgeAudit
     from entrepot.distribution_api.body_pace import PaceLimits
+    from entrepot.distribution_api.credentials import Identification
+    from entrepot.distribution_api.routes import Route, Target
     from entrepot.observability.buffered_metrics import BufferedDurations
     from entrepot.services import Services
 
@@ -50,8 +57,19 @@ _METRICS_FLUSH_SECONDS: Final = 0.5
 class DistributionApplication:
     """Answers everything under `/v2/`."""
 
-    def __init__(self, services: Services, admission: Admission, pace: PaceLimits) -> None:
+    def __init__(
+        self,
+        services: Services,
+        admission: Admission,
+        pace: PaceLimits,
+        *,
+        audit: EdgeAudit,
+        identification: Identification | None = None,
+    ) -> None:
+        """Take what requests pass; without `identification` nobody has an account, and everybody is just a peer."""
         self._services = services
+        self._audit = audit
+        self._identification = identification
         self._admission = admission
         self._pace = pace
         self._request_log = get_request_logger()
@@ -100,26 +118,48 @@ class DistributionApplication:
             request.release()
             unbind_request_id(token)
 
-    async def _answer(self, request: Request, principal: Principal) -> tuple[str, Response]:
+    async def _answer(self, request: Request, peer: Principal) -> tuple[str, Response]:
         operation = _UNROUTED
+        principal, found = peer, None
         try:
-            self._admission.require_room(principal.address)
+            self._admission.require_room(peer.address)
             request.require_small_head()
             request.require_clarity()
-            route, target = find_route(request.method, request.path)
+            found = route, target = find_route(request.method, request.path)
             operation = route.operation
+            principal = peer = with_origin(peer, request, operation)
+            if self._identification is not None:
+                principal = await self._identification.identify(request, peer)
             if not route.reads_body(request):
-                return operation, await route.run(self._services, request, principal, target)
-            async with self._admission.reading_body(principal.address):
-                with self._services.metrics.bodies_in_progress.track_inprogress():
-                    return operation, await route.run(self._services, request, principal, target)
+                response = await route.run(self._services, request, principal, target)
+                await self._audit.note_reply(operation, request, principal, target, response)
+            else:
+                async with self._admission.reading_body(peer.address):
+                    with self._services.metrics.bodies_in_progress.track_inprogress():
+                        response = await route.run(self._services, request, principal, target)
         except EntrepotError as error:
-            response = error_response(error)
-            self._note(operation, error, response.status)
-            return operation, response
+            return operation, await self._refuse(request, principal, found, error)
         except Exception:  # noqa: BLE001  # the supervisor of one request: it must answer, and the log must tell
             _log.exception("request.crashed", operation=operation)
             return operation, render_error(500, ErrorCode.UNKNOWN, ErrorCode.UNKNOWN.message)
+        else:
+            return operation, response
+
+    async def _refuse(
+        self, request: Request, principal: Principal, found: tuple[Route, Target] | None, error: EntrepotError
+    ) -> Response:
+        response = error_response(error)
+        if found is not None:
+            try:
+                await self._audit.note_refusal(request, principal, found, error, response.status)
+            except AuditUnavailableError as unavailable:
+                error, response = unavailable, error_response(unavailable)
+        self._note(found[0].operation if found is not None else _UNROUTED, error, response.status)
+        if response.status != 401 or self._identification is None:
+            return response
+        scope = needed_scope(*found, request) if found is not None else ""
+        challenge = self._identification.challenges.header(request, error, scope)
+        return msgspec.structs.replace(response, headers=(*response.headers, challenge))
 
     def _note(self, operation: str, error: EntrepotError, status: int) -> None:
         """Count what was refused for the sake of others; log and count what went wrong here."""

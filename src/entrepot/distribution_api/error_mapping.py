@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.auth.access_tokens.errors import AccessTokenError
 from entrepot.auth.errors import (
     AccessDeniedError,
     ActionDisabledError,
@@ -21,6 +22,10 @@ from entrepot.auth.errors import (
     PasswordChangeRequiredError,
     ProjectUnknownError,
 )
+from entrepot.auth.people.errors import PasswordsBusyError, PeopleError
+from entrepot.auth.robots.errors import RobotError
+from entrepot.auth.role_errors import RoleError
+from entrepot.auth.scopes import ScopeLimitError
 from entrepot.blobstore.errors import (
     BlobStoreError,
     StorageFullError,
@@ -54,6 +59,8 @@ from entrepot.registry.errors import (
     ManifestBytesGoneError,
     ManifestReferencesMissingError,
     ManifestUnknownError,
+    RepositoryDescriptionError,
+    RepositoryExistsError,
     RepositoryUnknownError,
     SourceInterruptedError,
     TagConditionError,
@@ -71,6 +78,7 @@ _RETRY_AFTER_SECONDS: Final = b"1"
 
 ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     AccessDeniedError: (403, ErrorCode.DENIED),
+    AccessTokenError: (400, ErrorCode.UNSUPPORTED),
     ActionDisabledError: (405, ErrorCode.UNSUPPORTED),
     AuditUnavailableError: (503, ErrorCode.UNAVAILABLE),
     AuthenticationRequiredError: (401, ErrorCode.UNAUTHORIZED),
@@ -79,7 +87,12 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     InvalidTokenError: (401, ErrorCode.UNAUTHORIZED),
     LockedOutError: (429, ErrorCode.TOOMANYREQUESTS),
     PasswordChangeRequiredError: (403, ErrorCode.DENIED),
+    PasswordsBusyError: (503, ErrorCode.TOOMANYREQUESTS),
+    PeopleError: (400, ErrorCode.UNSUPPORTED),
     ProjectUnknownError: (404, ErrorCode.NAME_UNKNOWN),
+    RoleError: (400, ErrorCode.UNSUPPORTED),
+    RobotError: (400, ErrorCode.UNSUPPORTED),
+    ScopeLimitError: (400, ErrorCode.UNSUPPORTED),
     BlobStoreError: (500, ErrorCode.UNKNOWN),
     StorageFullError: (507, ErrorCode.STORAGE_FULL),
     StorageUnavailableError: (503, ErrorCode.UNAVAILABLE),
@@ -112,6 +125,8 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     ManifestBytesGoneError: (503, ErrorCode.UNAVAILABLE),
     ManifestReferencesMissingError: (404, ErrorCode.MANIFEST_BLOB_UNKNOWN),
     ManifestUnknownError: (404, ErrorCode.MANIFEST_UNKNOWN),
+    RepositoryDescriptionError: (400, ErrorCode.UNSUPPORTED),
+    RepositoryExistsError: (409, ErrorCode.DENIED),
     RepositoryUnknownError: (404, ErrorCode.NAME_UNKNOWN),
     SourceInterruptedError: (400, ErrorCode.BLOB_UPLOAD_INVALID),
     TagConditionError: (412, ErrorCode.DENIED),
@@ -166,6 +181,8 @@ def _headers(error: EntrepotError, status: int) -> tuple[Header, ...]:
         return ((b"content-range", b"bytes */%d" % error.size),)
     if isinstance(error, ActionDisabledError):
         return ((b"allow", _ALWAYS_ALLOWED),)
+    if isinstance(error, LockedOutError):
+        return ((b"retry-after", b"%d" % error.retry_after_seconds),)
     if isinstance(error, _ENDS_CONNECTION):
         return ((b"connection", b"close"),)
     if status in _RETRYABLE and not isinstance(error, ContentInUseError):

@@ -67,6 +67,22 @@ class Request:
         value = self.header(name)
         return value.decode("latin-1") if value is not None else None
 
+    def only_text_header(self, name: bytes) -> str | None:
+        """Return a header as text, or `None`; what decides who asks must not be said twice (S39).
+
+        Raises:
+            RequestError: there is more than one.
+        """
+        headers: list[tuple[bytes, bytes]] = self._scope["headers"]
+        if len(headers) != len(self._headers) and sum(field == name for field, _ in headers) > 1:
+            raise RequestError(f"the request has more than one header {name.decode('ascii')}")
+        return self.text_header(name)
+
+    @property
+    def scheme(self) -> str:
+        """`https` when the client speaks TLS to this server itself, else `http`."""
+        return "https" if self._scope.get("scheme") == "https" else "http"
+
     def query(self, name: str) -> str | None:
         """Return the only value of a query field, or `None` when it is absent.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from entrepot.distribution_api.responses import Response
     from entrepot.services import Services
 
-__all__ = ["ROUTES", "Endpoint", "RegistryRoute", "RepositoryRoute", "Route", "find_route"]
+__all__ = ["ROUTES", "Endpoint", "RegistryRoute", "RepositoryRoute", "Route", "Target", "find_route"]
 
 A = TypeVar("A", bound=Action)
 G = TypeVar("G")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.errors import AccessDeniedError, AuthenticationRequiredError, InsufficientScopeError
 from entrepot.auth.grants import Pull
 from entrepot.distribution_api.errors import BodyLengthError, RequestError
 from entrepot.distribution_api.responses import Header, Response
@@ -53,6 +53,15 @@ async def begin_upload(services: Services, request: Request, grant: Grant[Push],
     return Response(202, (*_session_headers(grant.repository, session, 0), advice))
 
 
+_NOT_THERE: Final = (
+    AccessDeniedError,
+    AuthenticationRequiredError,
+    InsufficientScopeError,
+    InvalidRepositoryNameError,
+)
+"""Why a blob can't be had from a repository, all the same to the caller."""
+
+
 async def _mounted(services: Services, request: Request, grant: Grant[Push], digest: Digest) -> bool:
     """Whether the blob is linked to the granted repository now.
 
@@ -64,7 +73,7 @@ async def _mounted(services: Services, request: Request, grant: Grant[Push], dig
     for name in dict.fromkeys((*names, grant.repository.text)):
         try:
             pull = await services.authorizer.authorize(grant.principal, Pull, RepositoryName.parse(name))
-        except (AccessDeniedError, InvalidRepositoryNameError):
+        except _NOT_THERE:
             continue
         if await services.mounts.mount(grant, pull, digest):
             return True

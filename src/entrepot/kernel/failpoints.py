@@ -63,6 +63,12 @@ class Failpoint(StrEnum):
     RESTORE_COMMITTED = "restore.committed"
     PRUNE_BEGUN = "prune.begun"
     PRUNE_SNAPSHOT_REMOVED = "prune.snapshot.removed"
+    ADMIN_PASSWORD_WRITTEN = "admin.password.written"  # noqa: S105  # a name
+    AUDIT_NOTED = "audit.noted"
+    AUDIT_DRAINED = "audit.drained"
+    AUDIT_SEGMENT_REMOVED = "audit.segment.removed"
+    AUDIT_SEALED = "audit.sealed"
+    AUDIT_PURGED = "audit.purged"
 
 
 class UnknownFailpointError(EntrepotError):

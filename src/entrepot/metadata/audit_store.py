@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-__all__ = ["AuditWriterRows", "NewAuditRecord"]
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "END_OF_TIME",
+    "AuditChainRows",
+    "AuditFilter",
+    "AuditPageQuery",
+    "AuditReader",
+    "AuditRow",
+    "AuditWriterRows",
+    "ChainLink",
+    "ChainState",
+    "CheckpointRow",
+    "NewAuditRecord",
+    "UnsealedRecord",
+]
+
+END_OF_TIME: Final = 2**62
+"""In milliseconds: later than any record."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewAuditRecord:
+class NewAuditRecord(msgspec.Struct, frozen=True, gc=False):
     """A record as it is added; everything but `body` and `disclosure` is for finding it again.
 
     Attributes:
@@ -34,8 +54,218 @@ class NewAuditRecord:
     at_milliseconds: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """A record as it is kept.
+
+    Attributes:
+        sequence: its place in the chain, `None` until it is sealed; so is `chain_hash`.
+        disclosure: `None` after the personal data in it were erased.
+    """
+
+    id: int
+    record_id: str
+    at: int
+    action: str
+    outcome: str
+    subject: str
+    user_name: str
+    address: str
+    project: str
+    object_kind: str
+    object_name: str
+    request_id: str
+    body: bytes
+    disclosure: bytes | None
+    sequence: int | None
+    chain_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnsealedRecord:
+    """What of a record goes into the chain."""
+
+    id: int
+    record_id: str
+    at: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChainLink:
+    """A sealed record, without what it says."""
+
+    sequence: int
+    at: int
+    chain_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainState:
+    """Where the chain ends and where what is left of it begins.
+
+    Attributes:
+        chain_id: random, made with the chain.
+        algorithm: how the next records are linked.
+        purged_sequence: the last record that was purged, 0 without one; `purged_hash` is the hash of its link.
+        now: milliseconds since 1970 by the database's clock.
+    """
+
+    chain_id: str
+    algorithm: str
+    sequence: int
+    chain_hash: str
+    purged_sequence: int
+    purged_hash: str
+    now: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """A signed end of the chain.
+
+    Attributes:
+        signed: the bytes that were signed.
+        public_key: of the pair that signed, as the algorithm's standard form.
+    """
+
+    sequence: int
+    chain_hash: str
+    algorithm: str
+    key_id: str
+    public_key: bytes
+    signed: bytes
+    signature: bytes
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which records are wanted; an empty text sets no condition. Times are `since <= at < until`, milliseconds."""
+
+    user: str = ""
+    action: str = ""
+    project: str = ""
+    address: str = ""
+    outcome: str = ""
+    object_name: str = ""
+    since: int = 0
+    until: int = END_OF_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPageQuery:
+    """A page of records: those next to `edge` (a record's id) that it does not include.
+
+    Attributes:
+        direction: `older` begins at the edge and goes back in time, newest first; `newer` the other way, oldest first.
+        offset: how many to leave out, for callers that count pages.
+    """
+
+    wanted: AuditFilter
+    limit: int
+    edge: int = END_OF_TIME
+    direction: Literal["older", "newer"] = "older"
+    offset: int = 0
+
+
+class AuditReader(Protocol):
+    """The audit log as it is read. Each call is one statement."""
+
+    async def page(self, query: AuditPageQuery) -> Sequence[AuditRow]:
+        """Return a page."""
+        ...
+
+    async def count(self, wanted: AuditFilter) -> int:
+        """Return how many records there are; costs time with their number."""
+        ...
+
+    async def sealed(self, after: int, limit: int) -> Sequence[AuditRow]:
+        """Return sealed records whose sequence is greater than `after`, in the order of the chain."""
+        ...
+
+    async def links(self, after: int, limit: int) -> Sequence[ChainLink]:
+        """Return the same records as :meth:`sealed`, without what they say."""
+        ...
+
+    async def sequences_between(self, since: int, until: int) -> tuple[int, int] | None:
+        """Return the least and the greatest sequence of sealed records of these milliseconds, `None` without any."""
+        ...
+
+    async def unsealed_count(self) -> int:
+        """Return how many records wait to be sealed."""
+        ...
+
+    async def disclosed_count(self, subject: str, after: int, upto: int) -> int:
+        """Return how many records of a subject with ids in `(after, upto]` have personal data."""
+        ...
+
+    async def subjects_named(self, name: str) -> Sequence[str]:
+        """Return the subjects of records under a name, sorted: a name may have been several people's in turn."""
+        ...
+
+    async def last_id(self) -> int:
+        """Return the greatest id, 0 without records."""
+        ...
+
+    async def chain(self) -> ChainState | None:
+        """Return the chain, `None` before the first record was sealed."""
+        ...
+
+    async def checkpoints(self, first: int, limit: int) -> Sequence[CheckpointRow]:
+        """Return checkpoints of sequences from `first` on."""
+        ...
+
+    async def last_checkpoint(self) -> CheckpointRow | None:
+        """Return the checkpoint of the greatest sequence."""
+        ...
+
+    async def spool_cursors(self, node: str) -> Mapping[str, int]:
+        """Return how many bytes of a node's segments were taken over, by segment."""
+        ...
+
+
 class AuditWriterRows(Protocol):
     """Records within a unit."""
 
     async def append(self, record: NewAuditRecord) -> None:
         """Add a record, unless one with its id is there (I11)."""
+
+    async def extend(self, records: Sequence[NewAuditRecord]) -> None:
+        """Add several, as :meth:`append`."""
+
+
+class AuditChainRows(Protocol):
+    """The chain within a unit, and what is kept about local files."""
+
+    async def hold(self, chain_id: str, algorithm: str, start: str) -> ChainState:
+        """Return the chain and keep every other unit from it until this one ends; makes it when there is none."""
+        ...
+
+    async def unsealed(self, limit: int) -> Sequence[UnsealedRecord]:
+        """Return records without a place in the chain, those added first first."""
+        ...
+
+    async def links(self, after: int, limit: int) -> Sequence[ChainLink]:
+        """Return sealed records whose sequence is greater than `after`."""
+        ...
+
+    async def seal(self, places: Sequence[tuple[int, int, str]]) -> None:
+        """Give records (id, sequence, hash) their places in the chain, whose end is then the last of them."""
+
+    async def purge(self, first: int, last: ChainLink) -> None:
+        """Delete records from the sequence `first` to `last`, whose link is what the chain begins with from then on."""
+
+    async def erase_disclosures(self, subject: str, after: int, upto: int) -> int:
+        """Erase the personal data of records of a subject with ids in `(after, upto]`; return how many."""
+        ...
+
+    async def add_checkpoint(self, checkpoint: CheckpointRow) -> bool:
+        """Keep a checkpoint; `False` when there is one of that sequence."""
+        ...
+
+    async def move_spool_cursor(self, node: str, segment: str, offset: int) -> None:
+        """Note how many bytes of a segment were taken over."""
+
+    async def forget_spool(self, node: str, segment: str) -> None:
+        """Remove what was noted of a segment that is gone."""

@@ -109,6 +109,9 @@ class RebuildWork(Protocol):
     def regain_tags_of(self, repository: str, digest: str) -> None:
         """Forget all lost tags of a manifest that was deleted."""
 
+    def regain_repository(self, repository: str) -> None:
+        """Forget everything that a repository lost: it was deleted as a whole."""
+
     def add_spot(self, spot: Spot) -> None:
         """Remember a part of the journal that can't be read."""
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from entrepot.metadata.identity_store import IdentityReaders, IdentityRows
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from entrepot.metadata.audit_store import AuditWriterRows
     from entrepot.metadata.backup_store import BackupReader, BackupRows
     from entrepot.metadata.diagnosis import DiagnosisReader
     from entrepot.metadata.inventory import InventoryReader
@@ -187,7 +188,7 @@ class MountRows(Protocol):
         ...
 
 
-class Transaction(Protocol):
+class Transaction(IdentityRows, Protocol):
     """What a unit may touch."""
 
     @property
@@ -255,13 +256,8 @@ class Transaction(Protocol):
         """Backups, and blobs that came back from one."""
         ...
 
-    @property
-    def audit(self) -> AuditWriterRows:
-        """Records of what was done."""
-        ...
 
-
-class Metadata(Protocol):
+class Metadata(IdentityReaders, Protocol):
     """A metadata store of either engine. All methods may be called at the same time from many tasks."""
 
     @property

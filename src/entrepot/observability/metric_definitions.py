@@ -219,4 +219,62 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "it is older than two of your periods.",
         gauge_mode="mostrecent",
     ),
+    MetricDefinition(
+        "registry_audit_unsealed",
+        "gauge",
+        "Records of the audit log that have no place in its chain yet. Some hundreds under load are normal; an alarm "
+        "when they stay above 10000.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_audit_drained_timestamp_seconds",
+        "gauge",
+        "When the records that this node notes in local files were last taken into the database, in seconds since "
+        "1970. Older than a minute is an alarm.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_audit_spool_bytes",
+        "gauge",
+        "Bytes of these files, including what is in the database already. Pulls are refused at 1 GiB.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_audit_spool_failures_total",
+        "counter",
+        "Pulls, listings and refusals that could not be noted, not even in memory, and were answered with 503 for "
+        "that. Any increase is an alarm: look at the disk.",
+    ),
+    MetricDefinition(
+        "registry_audit_buffered_total",
+        "counter",
+        "Pulls, listings and refusals whose records could not be written and had to wait in memory. Any increase is an "
+        "alarm: look at the disk.",
+    ),
+    MetricDefinition(
+        "registry_audit_buffer_records",
+        "gauge",
+        "How many records wait in memory now. At audit_log.buffer_records per process pulls are refused.",
+        gauge_mode="livesum",
+    ),
+    MetricDefinition(
+        "registry_audit_spool_damaged_bytes_total",
+        "counter",
+        "Bytes of these files that were no records any more. Any increase is an alarm: the files are kept beside the "
+        "others, with the ending .damaged.",
+    ),
+    MetricDefinition(
+        "registry_audit_checkpoint_timestamp_seconds",
+        "gauge",
+        "When the end of the audit log's chain was last signed, in seconds since 1970; 0: never. It is signed again "
+        "when it has grown.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
+        "registry_audit_unsigned_seconds",
+        "gauge",
+        "For how long the oldest record of the chain that no checkpoint covers has waited for one; 0: none waits. An "
+        "alarm when it is above twelve periods of audit_log.checkpoint_seconds.",
+        gauge_mode="mostrecent",
+    ),
 )

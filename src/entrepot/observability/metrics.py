@@ -69,6 +69,15 @@ class Metrics:
     scrub_objects: Counter
     scrub_bytes: Counter
     backup_last_completed: Gauge
+    audit_unsealed: Gauge
+    audit_drained: Gauge
+    audit_spool_bytes: Gauge
+    audit_spool_failures: Counter
+    audit_buffered: Counter
+    audit_buffer_records: Gauge
+    audit_spool_damaged_bytes: Counter
+    audit_checkpoint: Gauge
+    audit_unsigned_seconds: Gauge
 
     def flush_requests(self) -> None:
         """Hand on what was counted of requests; whoever counts sees to it that this is called soon after."""
@@ -120,6 +129,15 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         scrub_objects=cast("Counter", made["registry_scrub_objects_total"]),
         scrub_bytes=cast("Counter", made["registry_scrub_bytes_total"]),
         backup_last_completed=cast("Gauge", made["registry_backup_last_completed_timestamp_seconds"]),
+        audit_unsealed=cast("Gauge", made["registry_audit_unsealed"]),
+        audit_drained=cast("Gauge", made["registry_audit_drained_timestamp_seconds"]),
+        audit_spool_bytes=cast("Gauge", made["registry_audit_spool_bytes"]),
+        audit_spool_failures=cast("Counter", made["registry_audit_spool_failures_total"]),
+        audit_buffered=cast("Counter", made["registry_audit_buffered_total"]),
+        audit_buffer_records=cast("Gauge", made["registry_audit_buffer_records"]),
+        audit_spool_damaged_bytes=cast("Counter", made["registry_audit_spool_damaged_bytes_total"]),
+        audit_checkpoint=cast("Gauge", made["registry_audit_checkpoint_timestamp_seconds"]),
+        audit_unsigned_seconds=cast("Gauge", made["registry_audit_unsigned_seconds"]),
     )
 
 

@@ -6,9 +6,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from entrepot import __version__
+from entrepot.client.catalogue import CLIENT_COMMANDS, CLIENT_GROUPS
+from entrepot.client.errors import ClientError
 from entrepot.ops.errors import EXIT_USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -90,18 +92,101 @@ COMMANDS: tuple[Command, ...] = (
         "Remove old snapshots and what only they needed.",
     ),
     Command(
+        ("admin", "list"),
+        "entrepot.ops.admin:list_administrators",
+        "List the operations administrators.",
+    ),
+    Command(
+        ("admin", "reset-password"),
+        "entrepot.ops.admin:reset_password",
+        "Give a person a new password, to be changed at the next login.",
+    ),
+    Command(
+        ("admin", "unlock"),
+        "entrepot.ops.admin:unlock",
+        "Let a person who was locked out after wrong passwords try again.",
+    ),
+    Command(("admin", "enable"), "entrepot.ops.admin:enable", "Enable a person who was disabled."),
+    Command(
+        ("admin", "grant-operations-admin"),
+        "entrepot.ops.admin:grant_operations_admin",
+        "Make a person an operations administrator.",
+    ),
+    Command(
+        ("keys", "list"),
+        "entrepot.ops.keys_list:list_keys",
+        "List the keys that sign tokens and the audit log.",
+    ),
+    Command(
+        ("keys", "rotate"),
+        "entrepot.ops.keys_change:rotate_keys",
+        "Let the next signing key take over; what the old one signed stays good until it ends.",
+    ),
+    Command(
+        ("keys", "revoke"),
+        "entrepot.ops.keys_change:revoke_key",
+        "End a signing key that others may know, and every token that it signed.",
+    ),
+    Command(
+        ("keys", "rewrap"),
+        "entrepot.ops.keys_rewrap:rewrap_keys",
+        "Seal what is secret in the database anew, under another master key.",
+    ),
+    Command(
+        ("keys", "renew"),
+        "entrepot.ops.keys_renew:renew_keys",
+        "Make new signing keys when the master key that seals the old ones is lost.",
+    ),
+    Command(
+        ("audit", "show"),
+        "entrepot.ops.audit_show:show_audit_log",
+        "Show who did what, the newest first.",
+    ),
+    Command(
+        ("audit", "export"),
+        "entrepot.ops.audit_export:export_audit_log",
+        "Write a part of the audit log in a form that proves itself.",
+    ),
+    Command(
+        ("audit", "verify"),
+        "entrepot.ops.audit_verify:verify_audit_log",
+        "Prove that an export, or the database, holds the audit log as it was sealed.",
+    ),
+    Command(
+        ("audit", "purge"),
+        "entrepot.ops.audit_purge:purge_audit_log",
+        "Remove records older than 180 days or more; the rest can still be proven.",
+    ),
+    Command(
+        ("audit", "erase"),
+        "entrepot.ops.audit_erase:erase_personal_data",
+        "Erase the personal data of somebody who is gone; the log can still be proven.",
+    ),
+    Command(
         ("version",),
         "entrepot.ops.version:show_version",
         "Show the versions of Entrepot and of what it runs on.",
     ),
+    Command(
+        ("completion",),
+        "entrepot.ops.completion:show_completion",
+        "Print what teaches a shell to complete these commands.",
+    ),
+    *(Command(*command) for command in CLIENT_COMMANDS),
 )
 _GROUPS = {
     "settings": "What the registry runs with.",
+    "admin": "The way back in, on the host and without a login; each is in the audit log.",
+    "audit": "The record of who did what.",
     "backup": "Snapshots of the registry, and the way back from them.",
+    "keys": "The keys that sign tokens and the audit log, and the master key that seals them.",
 }
+_CLIENT_WORDS = frozenset(command.words[0] for command in CLIENT_COMMANDS)
+_OVER_THE_NETWORK = Group("Commands for whoever uses a registry, over its API", sort_key=2)
+_ON_THE_HOST = Group("Commands on the registry's own host", sort_key=1)
 _EPILOGUE = (
-    "Exit codes: 0 done, 1 a check failed, 2 settings or usage can't be used; serve and verify have more, "
-    "see their help."
+    "Exit codes: 0 done, 1 a check failed, 2 settings or usage can't be used; serve, verify and audit verify "
+    "have more, see their help. Commands over the API: 3 not logged in, 4 not found, 5 conflict, 6 unreachable."
 )
 
 
@@ -114,14 +199,23 @@ def build_application() -> App:
         version=__version__,
         result_action="return_value",
     )
-    groups = {name: App(name=name, help=text) for name, text in _GROUPS.items()}
+    texts = {**CLIENT_GROUPS, **_GROUPS}
+    groups = {name: App(name=name, help=text, group=_section(name)) for name, text in texts.items()}
     for group in groups.values():
         application.command(group)
     for command in COMMANDS:
         *outer, name = command.words
-        target = groups[outer[0]] if outer else application
-        target.command(command.function, name=name, help=command.summary)
+        if outer:
+            groups[outer[0]].command(command.function, name=name, help=command.summary)
+        else:
+            application.command(command.function, name=name, help=command.summary, group=_section(name))
     return application
+
+
+def _section(first_word: str) -> Group:
+    """Return the part of the help that a command stands in; what both sides have is the host's."""
+    of_client = first_word in _CLIENT_WORDS and first_word not in _GROUPS
+    return _OVER_THE_NETWORK if of_client else _ON_THE_HOST
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
@@ -131,7 +225,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         code = cast("int | None", application(arguments, exit_on_error=False, print_error=True))
     except CycloptsError:
         return EXIT_USAGE
-    except CommandError as error:
+    except (CommandError, ClientError) as error:
         print("\n".join(error.lines), file=sys.stderr)
         return error.exit_code
     return code or 0

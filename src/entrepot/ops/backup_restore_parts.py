@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from entrepot.auth.host import HostAuthorizer, host_operator
+from entrepot.auth.people.adoption import adopt_projects
 from entrepot.backup.errors import BackupError
 from entrepot.backup.healing import BlobHealing
 from entrepot.backup.merging import MergeOptions, MergeParts, RepositoryMerge
@@ -71,6 +72,8 @@ async def restore_repositories(
                 report = await RepositoryMerge(parts, repository, manifest, options, observer).run(chosen)
             finally:
                 observer.end()
+        if not order.dry_run:
+            await adopt_projects(stores.metadata)
     if order.output == "json":
         print_json({"snapshot": manifest.id, "report": report})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,12 +15,15 @@ from entrepot.metadata.sql.dumping import is_reserved, open_load, require_known_
 from entrepot.metadata.sql.migrate import migrate
 from entrepot.ops.backup_options import ProgressObserver, print_json
 from entrepot.ops.backup_target import opened_repository
-from entrepot.ops.command_stores import alone_on_data_directory
+from entrepot.ops.command_stores import alone_on_data_directory, open_command_metadata
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
+from entrepot.ops.master_keys import present_master_keys, sealing_master_keys
 from entrepot.ops.progress import format_bytes
 from entrepot.settings import Settings, metadata_path, metadata_url, uses_postgresql
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from entrepot.backup.format import SnapshotManifest
     from entrepot.backup.repository import BackupRepository
     from entrepot.blobstore.driver import BlobStore
@@ -51,7 +55,8 @@ async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_o
                 report = await _restore(
                     settings, repository, manifest, store, order, database_only=database_only
                 )
-    return _report(manifest, report, order, database_only=database_only)
+    missing = await _missing_master_keys(settings)
+    return _report(manifest, report, order, missing, database_only=database_only)
 
 
 async def _restore(
@@ -82,6 +87,13 @@ async def _restore(
     return report
 
 
+async def _missing_master_keys(settings: Settings) -> Sequence[str]:
+    """Return the ids of those that sealed the keys in the database: no backup holds them."""
+    async with open_command_metadata(settings) as metadata:
+        needed = await sealing_master_keys(metadata)
+    return sorted(needed - await asyncio.to_thread(present_master_keys, settings))
+
+
 def _describe(manifest: SnapshotManifest, *, database_only: bool) -> str:
     bytes_too = "" if database_only else f" and {manifest.blobs} blobs, {format_bytes(manifest.blob_bytes)}"
     rows = sum(manifest.counts.values())
@@ -89,15 +101,26 @@ def _describe(manifest: SnapshotManifest, *, database_only: bool) -> str:
 
 
 def _report(
-    manifest: SnapshotManifest, report: RestoreReport, order: RestoreOrder, *, database_only: bool
+    manifest: SnapshotManifest,
+    report: RestoreReport,
+    order: RestoreOrder,
+    missing_keys: Sequence[str],
+    *,
+    database_only: bool,
 ) -> int:
     if order.output == "json":
-        print_json({"snapshot": manifest.id, "report": report})
+        print_json({"snapshot": manifest.id, "report": report, "missing_master_keys": missing_keys})
     else:
         print(f"snapshot {manifest.id} restored: {report.rows} rows, {report.blobs} blobs", end="")
         print(f" ({format_bytes(report.blob_bytes)})" if report.blobs else "")
         for digest, reason in sorted(report.missing.items()):
             print(f"  without its bytes: {digest}: {reason}")
+        if missing_keys:
+            print(
+                f"The backup does not hold the master key {', '.join(missing_keys)}, without which no registry with "
+                "accounts starts on this database: copy secrets/master.key of the former data directory, or set "
+                "secrets.master_key. If it is lost: entrepot keys renew."
+            )
         if database_only:
             print(
                 "Run entrepot rebuild --catch-up before the registry is started: the store may know of later pushes."

@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.bootstrap import build_services, open_stores
 from entrepot.metadata.errors import SchemaMismatchError
+from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_USAGE, CommandError
 from entrepot.processes.data_directory import lock_data_directory, prepare_run_directory
 from entrepot.processes.errors import StartRefusedError
 from entrepot.registry.hashing import HashingPool
-from entrepot.settings import storage_root
+from entrepot.settings import metadata_path, metadata_url, storage_root, uses_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from entrepot.bootstrap import Stores
+    from entrepot.metadata.store import Metadata
     from entrepot.services import Services
     from entrepot.settings import Settings
 
 __all__ = [
     "alone_on_data_directory",
+    "open_command_metadata",
     "open_command_services",
     "open_command_stores",
     "require_owner_of_storage",
@@ -58,6 +61,46 @@ async def open_command_services(settings: Settings) -> AsyncIterator[tuple[Store
     async with open_command_stores(settings) as stores:
         with ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing") as executor:
             yield stores, await build_services(settings, stores, HashingPool(executor))
+
+
+@contextlib.asynccontextmanager
+async def open_command_metadata(settings: Settings) -> AsyncIterator[Metadata]:
+    """Open the database alone, which must be there; a registry may run on it, and the storage may be gone.
+
+    Raises:
+        CommandError: there is no database, it is another user's, or its schema is not that of this program.
+        MetadataError: it can't be used.
+    """
+    _require_own_database(settings)
+    try:
+        metadata = await open_metadata(
+            metadata_url(settings), settings.metadata.pool_size, settings.metadata.statement_timeout_seconds
+        )
+    except SchemaMismatchError as error:
+        raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {error}") from error
+    try:
+        yield metadata
+    finally:
+        await metadata.aclose()
+
+
+def _require_own_database(settings: Settings) -> None:
+    if uses_postgresql(settings):
+        return
+    path = metadata_path(settings)
+    try:
+        owner = path.stat().st_uid
+    except OSError as error:
+        raise CommandError(
+            EXIT_CHECK_FAILED, f"entrepot: there is no database in {path}; see --data and --config"
+        ) from error
+    if owner != os.geteuid():
+        name = _name_of(owner)
+        raise CommandError(
+            EXIT_USAGE,
+            f"entrepot: {path} belongs to {name}; files that another user makes beside it would stop the registry. "
+            f"Run this as {name}: sudo -u {name} entrepot ...",
+        )
 
 
 def require_owner_of_storage(settings: Settings) -> None:

@@ -7,6 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from entrepot.ops.checks.accounts import check_master_key_file, examine_accounts
 from entrepot.ops.checks.certificate import check_certificate
 from entrepot.ops.checks.database import examine_database
 from entrepot.ops.checks.directories import (
@@ -88,6 +89,7 @@ def examine_node(loaded: LoadedSettings) -> Iterator[Finding]:
         "ops.listen": check_ops_listener,
         "exposure": check_exposure,
         "certificate": check_certificate,
+        "master-key-file": check_master_key_file,
     }
     for name, check in checks.items():
         yield from _guard(name, partial(check, settings))
@@ -103,6 +105,8 @@ def _examine_stores(settings: Settings) -> Iterator[Finding]:
     if any(finding.status == "fail" for finding in metadata):
         return
     yield from _guard_all("database", partial(examine_database, settings))
+    if settings.access.accounts:
+        yield from _guard_all("accounts", partial(examine_accounts, settings))
     if all(finding.status != "fail" for finding in blobs):
         yield from _guard("storage-match", partial(check_storage_match, settings))
 

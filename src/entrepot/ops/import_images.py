@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from entrepot.auth.people.adoption import adopt_projects
 from entrepot.kernel.errors import EntrepotError
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.command_stores import open_command_services, require_owner_of_storage
@@ -213,7 +214,10 @@ async def _run(
     dry_run: bool,
 ) -> ImportReport:
     require_owner_of_storage(settings)
-    async with _opened(place, options.parallel) as source, open_command_services(settings) as (_, services):
+    async with (
+        _opened(place, options.parallel) as source,
+        open_command_services(settings) as (stores, services),
+    ):
         registry = RegistryTarget(_services(services), link, os.geteuid())
         target = RehearsedTarget(registry) if dry_run else registry
         importer = Importer(source, target, selection, options, progress.advance)
@@ -221,6 +225,7 @@ async def _run(
         report = await importer.run()
         progress.finish()
         if not dry_run:
+            await adopt_projects(stores.metadata)
             await importer.compare()
         return report
 

@@ -16,7 +16,7 @@ from entrepot.kernel.errors import EntrepotError
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, ListenOption, load_with_flags, make_flags
 from entrepot.ops.support.archive import Archive
-from entrepot.ops.support.known_secrets import known_secrets
+from entrepot.ops.support.known_secrets import known_secrets, secrets_in_directory
 from entrepot.ops.support.parts import Members, Part, Wishes, list_parts
 from entrepot.ops.support.redaction import Redactor
 from entrepot.settings import SettingsError
@@ -78,7 +78,10 @@ def support_bundle(
     name = f"entrepot-support-{platform.node() or 'host'}-{stamp}"
     path = (output or Path(f"{name}.tar.gz")).absolute()
     _refuse_bad_target(path)
-    archive = Archive(name, Redactor(known_secrets(os.environ, config)))
+    secrets = known_secrets(os.environ, config)
+    if loaded is not None:
+        secrets |= secrets_in_directory(loaded.settings.data.directory)
+    archive = Archive(name, Redactor(secrets))
     outcomes = [_gather(part, archive) for part in list_parts(Wishes(loaded, problems, log, journal, lines))]
     archive.add_text("README.txt", _render_readme(outcomes, archive.sizes()))
     try:

@@ -58,11 +58,13 @@ def run(
     *,
     reload_settings: Callable[[], Settings] | None = None,
     factories: Factories | None = None,
+    on_ready: Callable[[], None] | None = None,
 ) -> int:
     """Serve until told to stop; return the exit code.
 
     `reload_settings` reads the sources again on SIGHUP and may raise SettingsError, which keeps everything as it is;
-    without it SIGHUP renews certificates only. `factories` says what the children run.
+    without it SIGHUP renews certificates only. `factories` says what the children run. `on_ready` is called when all of
+    them are ready for the first time; it is short, since it holds up the parent.
     """
     signal.signal(
         signal.SIGHUP, signal.SIG_IGN
@@ -73,7 +75,8 @@ def run(
     except StartRefusedError as refusal:
         get_logger().error("start.refused", reason=refusal.reason, exit_code=int(refusal.exit_code))
         return refusal.exit_code
-    return asyncio.run(_Parent(settings, claim, factories or Factories(), reload_settings).serve())
+    made = _Parent(settings, claim, factories or Factories(), reload_settings, on_ready)
+    return asyncio.run(made.serve())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,13 @@ class _Parent:
         claim: _Claim,
         factories: Factories,
         reload_settings: Callable[[], Settings] | None,
+        on_ready: Callable[[], None] | None,
     ) -> None:
         self._settings = settings
         self._dump = Assignment.dump(settings)
         self._claim = claim
         self._reload_settings = reload_settings
+        self._on_ready = on_ready
         self._plans = _make_plans(claim, factories)
         hooks = KeeperHooks(self._start_process, self._forget_metrics_of, self._note_refusal)
         self._keepers = {role: Keeper(role, hooks) for role in (Role.HTTP, Role.BACKGROUND, Role.OPS)}
@@ -156,6 +161,8 @@ class _Parent:
     async def _announce_ready(self) -> None:
         for keeper in self._keepers.values():
             await keeper.first_ready.wait()
+        if self._on_ready is not None:
+            self._on_ready()
         get_logger().info("serve.ready")
 
     async def _shut_down(self) -> None:

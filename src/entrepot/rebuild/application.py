@@ -13,7 +13,15 @@ from entrepot.metadata.rebuild_work import Loss, LostTag
 from entrepot.metadata.records import NewBlob
 from entrepot.oci.digest import Digest
 from entrepot.oci.names import RepositoryName
-from entrepot.rebuild.facts import BlobLinked, BlobUnlinked, ManifestDeleted, ManifestPut, TagDeleted
+from entrepot.rebuild.facts import (
+    BlobLinked,
+    BlobUnlinked,
+    ManifestDeleted,
+    ManifestPut,
+    RepositoryCreated,
+    RepositoryDeleted,
+    TagDeleted,
+)
 from entrepot.registry.manifest_pushes import manifest_row, references_of
 
 if TYPE_CHECKING:
@@ -39,9 +47,12 @@ class Outcome:
     lost_tags: list[LostTag] = field(default_factory=list[LostTag])
     regained_tags: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     all_tags_of: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    deleted_repositories: list[str] = field(default_factory=list[str])
 
     def write_to(self, work: RebuildWork) -> None:
         """Keep it."""
+        for repository in self.deleted_repositories:
+            work.regain_repository(repository)
         for what, repository, digest in self.regained:
             work.regain(what, repository, digest)
         for repository, digest in self.all_tags_of:
@@ -80,6 +91,10 @@ class FactApplication:
             await self._delete_manifest(step, change, outcome)
         elif isinstance(change, TagDeleted):
             await self._delete_tag(step, change, outcome)
+        elif isinstance(change, RepositoryCreated):
+            await self._repository(step)
+        elif isinstance(change, RepositoryDeleted):
+            await self._delete_repository(step, outcome)
         return outcome
 
     async def _link(self, step: Step, change: BlobLinked, outcome: Outcome) -> None:
@@ -214,6 +229,12 @@ class FactApplication:
         removed = await self._tx.tags.remove(repository.id, change.tag, step.line.actor)
         if removed is not None and step.line.at_milliseconds is not None:
             await self._tx.replay.date_tag(repository.id, change.tag, step.line.at_milliseconds)
+
+    async def _delete_repository(self, step: Step, outcome: Outcome) -> None:
+        outcome.deleted_repositories.append(step.line.repository)
+        repository_id = await self._tx.project_repositories.hold_named(step.line.repository)
+        if repository_id is not None:
+            await self._tx.project_repositories.delete(repository_id, step.line.actor)
 
     async def _repository(self, step: Step) -> RepositoryRow:
         name = RepositoryName.parse(step.line.repository)

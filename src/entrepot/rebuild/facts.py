@@ -20,6 +20,8 @@ __all__ = [
     "ManifestDeleted",
     "ManifestPut",
     "Nothing",
+    "RepositoryCreated",
+    "RepositoryDeleted",
     "TagDeleted",
     "UnreadableFactError",
     "read_change",
@@ -71,11 +73,28 @@ class TagDeleted(msgspec.Struct, frozen=True, tag=False):
     digest: str
 
 
+class RepositoryCreated(msgspec.Struct, frozen=True, tag=False):
+    """A repository was made that nothing had been pushed to yet."""
+
+
+class RepositoryDeleted(msgspec.Struct, frozen=True, tag=False):
+    """A repository was deleted with everything in it."""
+
+
 class Nothing(msgspec.Struct, frozen=True, tag=False):
     """Something happened that left no content behind."""
 
 
-Change: TypeAlias = BlobLinked | BlobUnlinked | ManifestPut | ManifestDeleted | TagDeleted | Nothing
+Change: TypeAlias = (
+    BlobLinked
+    | BlobUnlinked
+    | ManifestPut
+    | ManifestDeleted
+    | TagDeleted
+    | RepositoryCreated
+    | RepositoryDeleted
+    | Nothing
+)
 
 _KINDS: Final[dict[str, type[Change]]] = {
     "blob.linked": BlobLinked,
@@ -83,6 +102,8 @@ _KINDS: Final[dict[str, type[Change]]] = {
     "manifest.put": ManifestPut,
     "manifest.delete": ManifestDeleted,
     "tag.delete": TagDeleted,
+    "repository.create": RepositoryCreated,
+    "repository.delete": RepositoryDeleted,
     "database.rebuilt": Nothing,
 }
 
@@ -113,6 +134,8 @@ def _check(line: RecordedLine, change: Change) -> None:
     if isinstance(change, Nothing):
         return
     RepositoryName.parse(line.repository)
+    if isinstance(change, RepositoryCreated | RepositoryDeleted):
+        return
     Digest.parse(change.digest)
     tags = (change.tag,) if isinstance(change, TagDeleted) else getattr(change, "tags", ())
     for tag in tags:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.grants import Grant, Push
     from entrepot.blobstore.driver import BlobStore, BlobWriter
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.records import AdoptedBlob, NewBlob, UploadLease
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Digest
@@ -123,9 +124,9 @@ def _recorded_digest(lease: UploadLease, size: int, digest: Digest) -> str | Non
 
 
 async def finish_session(
-    tx: Transaction, lease: UploadLease, grant: Grant[Push], blob: NewBlob
+    tx: Transaction, lease: UploadLease, grant: Grant[Push], blob: NewBlob, record: NewAuditRecord
 ) -> AdoptedBlob:
-    """Within a unit: replace the session by the blob its bytes became.
+    """Within a unit: replace the session by the blob its bytes became, and add the record of that.
 
     Raises:
         UploadConflictError: somebody else ended the session.
@@ -135,6 +136,7 @@ async def finish_session(
     # which is what was wanted. Without the blob, somebody else ended the session.
     if not removed and await tx.blobs.absent_from(lease.repository_id, (blob.digest,)):
         raise UploadConflictError(lease.public_id)
+    await tx.audit.append(record)
     return await adopt_into(tx, lease.repository_id, grant, blob)
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entrepot.auth.audit_actions import AuditAction
 from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.kernel.ids import new_public_id
+from entrepot.registry.audit import blob_record, manifest_record
 from entrepot.registry.errors import (
     BlobUnknownError,
     ContentInUseError,
@@ -47,12 +50,23 @@ class Deletions:
         Raises:
             RepositoryUnknownError, ManifestUnknownError: there is no such tag.
         """
+        record_id = new_public_id()
 
         async def unit(tx: Transaction) -> RecordedFact:
             repository_id = await _require_repository(tx, grant)
             digest = await tx.tags.remove(repository_id, tag.text, grant.principal.subject)
             if digest is None:
                 raise ManifestUnknownError(grant.repository, tag.text)
+            await tx.audit.append(
+                manifest_record(
+                    grant,
+                    AuditAction.TAG_DELETE,
+                    digest,
+                    {tag.text: str(digest)},
+                    {tag.text: None},
+                    record_id=record_id,
+                )
+            )
             fact = journalled_fact(grant, _TAG_DELETED, {"tag": tag.text, "digest": str(digest)})
             return RecordedFact(await tx.outbox.append(fact), fact)
 
@@ -67,6 +81,7 @@ class Deletions:
             RepositoryUnknownError, ManifestUnknownError: there is no such manifest.
             ContentInUseError: an index of the repository lists it.
         """
+        record_id = new_public_id()
 
         async def unit(tx: Transaction) -> RecordedFact:
             repository_id = await _require_repository(tx, grant)
@@ -80,6 +95,13 @@ class Deletions:
                 raise ContentInUseError(digest, indexes)
             await tx.manifests.condemn(manifest_id)
             tags = await tx.tags.remove_all_of(repository_id, manifest_id, digest, grant.principal.subject)
+            before = dict.fromkeys(tags, str(digest))
+            after: dict[str, str | None] = dict.fromkeys(tags)
+            await tx.audit.append(
+                manifest_record(
+                    grant, AuditAction.MANIFEST_DELETE, digest, before, after, record_id=record_id
+                )
+            )
             fact = journalled_fact(grant, _MANIFEST_DELETED, {"digest": str(digest), "tags": list(tags)})
             return RecordedFact(await tx.outbox.append(fact), fact)
 
@@ -97,6 +119,7 @@ class Deletions:
             RepositoryUnknownError, BlobUnknownError: the repository has no such blob.
             ContentInUseError: a manifest of the repository refers to it.
         """
+        record = blob_record(grant, AuditAction.BLOB_DELETE, digest)
 
         async def unit(tx: Transaction) -> None:
             repository_id = await _require_repository(tx, grant)
@@ -109,6 +132,7 @@ class Deletions:
             if manifests:
                 raise ContentInUseError(digest, manifests)
             await tx.blobs.unlink(repository_id, blob_id)
+            await tx.audit.append(record)
             await tx.outbox.append(journalled_fact(grant, _BLOB_UNLINKED, {"digest": str(digest)}))
 
         await self._metadata.write(unit)

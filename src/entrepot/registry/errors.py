@@ -22,6 +22,8 @@ __all__ = [
     "ManifestReferencesMissingError",
     "ManifestUnknownError",
     "RegistryError",
+    "RepositoryDescriptionError",
+    "RepositoryExistsError",
     "RepositoryUnknownError",
     "SourceInterruptedError",
     "StoreHeldError",
@@ -42,6 +44,24 @@ class RepositoryUnknownError(RegistryError):
     def __init__(self, repository: RepositoryName) -> None:
         super().__init__(f"repository {repository} does not exist")
         self.repository = repository
+
+
+class RepositoryExistsError(RegistryError):
+    """There is such a repository already."""
+
+    def __init__(self, repository: RepositoryName) -> None:
+        super().__init__(f"repository {repository} exists already")
+        self.repository = repository
+
+
+class RepositoryDescriptionError(RegistryError):
+    """A text that can't describe a repository."""
+
+    def __init__(self, max_characters: int) -> None:
+        super().__init__(
+            f"a description has {max_characters} characters at most, and no null character among them"
+        )
+        self.max_characters = max_characters
 
 
 class ManifestUnknownError(RegistryError):

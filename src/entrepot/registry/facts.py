@@ -12,9 +12,10 @@ from entrepot.metadata.records import OutboxFact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entrepot.auth.grants import Action, Grant, RegistryGrant
+    from entrepot.auth.grants import Action, Grant, ProjectGrant, RegistryGrant
+    from entrepot.auth.project_actions import ProjectAction
 
-__all__ = ["RecordedFact", "journalled_fact", "journalled_registry_fact"]
+__all__ = ["RecordedFact", "journalled_fact", "journalled_project_fact", "journalled_registry_fact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ def journalled_fact(grant: Grant[Action], kind: str, payload: Mapping[str, objec
         msgspec.json.encode(payload),
         journalled=True,
     )
+
+
+def journalled_project_fact(
+    grant: ProjectGrant[ProjectAction], kind: str, repository: str, payload: Mapping[str, object]
+) -> OutboxFact:
+    """Return the fact that whoever holds the grant did this to a repository of its project, for the journal."""
+    subject = grant.principal.subject
+    return OutboxFact(kind, repository, subject, msgspec.json.encode(payload), journalled=True)
 
 
 def journalled_registry_fact(grant: RegistryGrant, kind: str, payload: Mapping[str, object]) -> OutboxFact:

@@ -12,9 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from entrepot.auth.audit_actions import AuditAction
 from entrepot.blobstore.driver import FileStager, UploadReference
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.records import NewBlob
+from entrepot.registry.audit import blob_record
 from entrepot.registry.blob_publication import finish_session
 from entrepot.registry.errors import SourceInterruptedError
 from entrepot.registry.hashing import RunningDigest
@@ -66,7 +68,10 @@ class FilePushes:
         try:
             transfer, size, key = await self._publish(lease, digest, file)
             blob = NewBlob(digest, size, key, grant.principal.subject)
-            await self._parts.publication.commit(blob, lambda tx: finish_session(tx, lease, grant, blob))
+            record = blob_record(grant, AuditAction.BLOB_PUSH, digest, {"size": size})
+            await self._parts.publication.commit(
+                blob, lambda tx: finish_session(tx, lease, grant, blob, record)
+            )
         except BaseException:
             await self._parts.staged.abandon(lease)
             raise

@@ -29,7 +29,9 @@ __all__ = ["ENTRY_KINDS", "Journal"]
 
 _log: Any = structlog.get_logger()
 
-ENTRY_KINDS = frozenset({"manifest.put", "manifest.delete", "tag.delete"})
+ENTRY_KINDS = frozenset(
+    {"manifest.put", "manifest.delete", "tag.delete", "repository.create", "repository.delete"}
+)
 """Kinds of facts that get an entry of their own at once; the others wait for the next segment."""
 
 

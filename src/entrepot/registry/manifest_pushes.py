@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.errors import AccessDeniedError
 from entrepot.blobstore.keys import manifest_key
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.records import ImageReference, Missing, NewManifest
+from entrepot.registry.audit import manifest_record
 from entrepot.registry.errors import (
     DigestMismatchError,
     ManifestBytesGoneError,
@@ -124,9 +126,10 @@ class ManifestPushes:
         self, grant: Grant[Push], push: ManifestPush, digest: Digest, key: str
     ) -> PushedManifest:
         references = references_of(push.parsed, sparse=self._accept_sparse_indexes)
+        record_id = new_public_id()
 
         async def unit(tx: Transaction) -> _Outcome:
-            return await _put(tx, grant, push, references, digest, key)
+            return await _put(tx, grant, push, references, digest, key, record_id)
 
         try:
             outcome = await self._metadata.write(unit)
@@ -152,6 +155,7 @@ async def _put(
     references: tuple[ImageReference, ...],
     digest: Digest,
     key: str,
+    record_id: str,
 ) -> _Outcome:
     """The unit of a push: all of it, or none.
 
@@ -166,13 +170,19 @@ async def _put(
         raise ManifestBytesGoneError("the manifest's bytes were collected meanwhile, or are damaged")
     row = manifest_row(push, references, repository.id, digest, used_key, subject)
     appeared = await tx.manifests.put(replace(row, fresh_copy=known_key is None))
+    before: dict[str, str | None] = {}
     moved = False
     for tag in sorted(tag.text for tag in push.tags):
         previous = await tx.tags.put(repository.id, tag, digest, subject)
         require_overwrite(grant, tag, previous, digest)
         if not push.condition.allows(previous):
             raise TagConditionError(name, tag, previous)
+        before[tag] = None if previous is None else str(previous)
         moved |= previous != digest
+    after = dict.fromkeys(before, str(digest))
+    await tx.audit.append(
+        manifest_record(grant, AuditAction.MANIFEST_PUSH, digest, before, after, record_id=record_id)
+    )
     if not appeared and not moved:
         return _Outcome(used_key, None)
     fact = journalled_fact(grant, _FACT_KIND, _payload(push, digest, used_key))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entrepot.auth.audit_actions import AuditAction
 from entrepot.metadata.records import NewBlob, StoredBlob
+from entrepot.registry.audit import blob_record
 from entrepot.registry.blob_publication import link_into
 from entrepot.registry.repository_access import granted_repository
 
@@ -45,6 +47,7 @@ class Mounts:
         if not isinstance(found, StoredBlob):
             return False
         subject = target.principal.subject
+        record = blob_record(target, AuditAction.BLOB_MOUNT, digest, {"from": source.repository.text})
 
         async def unit(tx: Transaction) -> bool:
             blob = await tx.mounts.hold_source(source.repository.text, digest)
@@ -53,6 +56,7 @@ class Mounts:
             repository = await granted_repository(tx, target)
             linked = NewBlob(digest, blob.size_bytes, blob.storage_key, subject)
             await link_into(tx, repository.id, target, blob.id, linked)
+            await tx.audit.append(record)
             return True
 
         return await self._metadata.write(unit)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.errors import AccessDeniedError, ProjectUnknownError
+from entrepot.registry.audit import creation_record
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Push
+    from entrepot.auth.principals import PrincipalKind
     from entrepot.metadata.records import RepositoryRow
     from entrepot.metadata.store import Transaction
     from entrepot.oci.digest import Digest
@@ -19,6 +21,8 @@ __all__ = [
     "granted_repository",
     "require_overwrite",
 ]
+
+_ACCOUNTS: Final[frozenset[PrincipalKind]] = frozenset({"user", "robot"})
 
 
 class RepositoryCreationDeniedError(AccessDeniedError):
@@ -45,16 +49,24 @@ class TagOverwriteDeniedError(AccessDeniedError):
 async def granted_repository(tx: Transaction, grant: Grant[Push]) -> RepositoryRow:
     """Return the repository of a grant to push, within a unit; one that is new only if the grant says so.
 
+    Where there are accounts, a project exists because somebody made it: their pushes make repositories, never projects.
+
     Raises:
         RepositoryCreationDeniedError: there is none, and the grant does not reach so far.
+        ProjectUnknownError: the project was deleted since the grant was made.
     """
     name = grant.repository
-    if grant.may_create:
-        return await tx.repositories.ensure(name.text, name.project, grant.principal.subject)
     found = await tx.repositories.find(name.text)
-    if found is None:
+    if found is not None:
+        return found
+    if not grant.may_create:
         raise RepositoryCreationDeniedError(name.text, name.project)
-    return found
+    if grant.principal.kind in _ACCOUNTS and await tx.projects.share(name.project) is None:
+        raise ProjectUnknownError(name.project)
+    repository = await tx.repositories.ensure(name.text, name.project, grant.principal.subject)
+    if repository.created:  # else another push was quicker, and recorded it
+        await tx.audit.append(creation_record(grant))
+    return repository
 
 
 def require_overwrite(grant: Grant[Push], tag: str, previous: Digest | None, digest: Digest) -> None:

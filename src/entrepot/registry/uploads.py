@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from entrepot.auth.audit_actions import AuditAction
 from entrepot.blobstore.errors import UploadBusyError, UploadLostError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
@@ -23,6 +24,7 @@ from entrepot.metadata.records import (
     UploadLease,
     UploadProgress,
 )
+from entrepot.registry.audit import blob_record
 from entrepot.registry.blob_publication import finish_session
 from entrepot.registry.errors import (
     DigestMismatchError,
@@ -242,8 +244,8 @@ class Uploads:
     ) -> None:
         size, key = await self._publish(lease, digest, body)
         blob = NewBlob(digest, size, key, grant.principal.subject)
-
-        await self._parts.publication.commit(blob, lambda tx: finish_session(tx, lease, grant, blob))
+        record = blob_record(grant, AuditAction.BLOB_PUSH, digest, {"size": size})
+        await self._parts.publication.commit(blob, lambda tx: finish_session(tx, lease, grant, blob, record))
 
     async def _publish(
         self, lease: UploadLease, digest: Digest, body: AsyncIterator[bytes]

@@ -12,6 +12,8 @@ from entrepot.settings.catalogue import (
     show_value,
 )
 from entrepot.settings.derived import (
+    audit_directory,
+    first_password_file,
     http_listen,
     metadata_path,
     metadata_url,
@@ -89,8 +91,10 @@ __all__ = [
     "TlsSettings",
     "UploadSettings",
     "VerifySettings",
+    "audit_directory",
     "changed_keys",
     "dump_settings",
+    "first_password_file",
     "flatten_settings",
     "http_listen",
     "load_settings",

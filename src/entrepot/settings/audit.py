@@ -29,6 +29,16 @@ class AuditSettings(Section, frozen=True):
             "none: they survive the death of a process as they are; group survives a power cut and costs time.",
         ),
     ] = "none"
+    buffer_records: Annotated[
+        int,
+        Setting(
+            "How many of these records wait in the memory of each process while the data directory takes none.",
+            "10000: about 15 MiB; pulls go on for that many. kill -9 then loses what waits: 0, which refuses at once, "
+            "for who may not lose any.",
+            minimum=0,
+            maximum=1000000,
+        ),
+    ] = 10000
     checkpoint_seconds: Annotated[
         int,
         Setting(

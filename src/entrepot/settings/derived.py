@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPS_PORT_OFFSET",
+    "audit_directory",
+    "first_password_file",
     "http_listen",
     "metadata_path",
     "metadata_url",
@@ -41,6 +43,16 @@ def ops_listen(settings: Settings) -> ListenAddress:
 def uses_tls(settings: Settings) -> bool:
     """Whether the public listener speaks TLS."""
     return settings.tls.certificate != ""
+
+
+def audit_directory(settings: Settings) -> Path:
+    """Return where the audit log has its files: the spool of notes, and copies of signed checkpoints."""
+    return settings.data.directory / "audit"
+
+
+def first_password_file(settings: Settings) -> Path:
+    """Return where the first administrator's random password lies until it was changed."""
+    return settings.data.directory / "secrets" / "admin-password"
 
 
 def public_url(settings: Settings) -> str:

@@ -79,12 +79,20 @@ def load_settings(
         merged.values.update(source.values)
         merged.origins.update(source.origins)
         merged.problems.extend(source.problems)
+    _follow_insecure_anonymous(merged)
     settings = build_settings(merged.values)
     for key, sentence in find_problems(settings, flatten_settings(settings)):
         merged.problems.append(f"{key} ({merged.origins[key]}): {sentence}")
     if merged.problems:
         raise SettingsError(tuple(merged.problems))
     return LoadedSettings(settings, MappingProxyType(merged.origins), path)
+
+
+def _follow_insecure_anonymous(merged: SourceValues) -> None:
+    """Who lets everybody in has no accounts, unless they say that they do, which is refused."""
+    if merged.values["access.insecure_anonymous"] and merged.origins["access.accounts"].kind == "default":
+        merged.values["access.accounts"] = False
+        merged.origins["access.accounts"] = Origin("default", "with access.insecure_anonymous")
 
 
 def _find_file(environment: Mapping[str, str], config_file: Path | None, default_file: Path) -> Path | None:

@@ -82,7 +82,7 @@ class HttpSettings(Section, frozen=True):
         str,
         Setting(
             "Scheme, host and port under which clients reach this registry, if a proxy stands in front.",
-            "Empty: the listener's own address. Shown to people; replies name paths only, which hold everywhere.",
+            "Empty: what a request says. Clients fetch tokens there, so a proxy that encrypts needs it set to https://.",
             reloadable=True,
         ),
     ] = ""

@@ -36,6 +36,7 @@ def find_problems(settings: Settings, texts: Mapping[str, object]) -> tuple[tupl
         *_check_metadata_url(settings),
         *_check_listeners(settings),
         *_check_tls(settings),
+        *_check_access(settings),
         *_check_storage(settings),
         *_check_backup(settings),
     )
@@ -131,6 +132,14 @@ def _check_tls(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "tls.certificate", "must be set, since tls.key is"
     if tls.certificate and settings.http.external_url.startswith("http://"):
         yield "http.external_url", "begins with http:// while tls.certificate makes the listener speak https"
+
+
+def _check_access(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.access.accounts and settings.access.insecure_anonymous:
+        yield (
+            "access.insecure_anonymous",
+            "lets everybody in without a name, while access.accounts is true as well; set one of them to false",
+        )
 
 
 def _check_storage(settings: Settings) -> Iterator[tuple[str, str]]:

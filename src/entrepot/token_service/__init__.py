@@ -1,1 +1,1 @@
-"""The token service (`/service/token`): tokens for a name and a secret, and the keys to verify them with."""
+"""The token service at `/service/token`: clients come here with credentials and leave with a bearer token."""

@@ -6,24 +6,19 @@ One of the two runs half a unit on a connection of its own, the other must stand
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-import asyncpg
 import pytest
 
 from entrepot.auth.grants import Delete, Grant
 from entrepot.auth.principals import Principal
 from entrepot.blobstore.memory import MemoryBlobStore
 from entrepot.metadata.records import ImageReference, StoredManifest
-from entrepot.metadata.sql.catalogue import STATEMENTS
-from entrepot.metadata.sql.postgres_executor import PostgresUnitExecutor
-from entrepot.metadata.sql.statements import render_all
-from entrepot.metadata.sql.transaction import SqlTransaction
 from entrepot.oci.names import RepositoryName, TagName
 from entrepot.registry.deletions import Deletions
 from entrepot.registry.errors import ContentInUseError
 from entrepot.registry.journal import Journal
+from tests.drivers.metadata.half_units import half_a_unit, started_and_waiting
 from tests.drivers.metadata.material import (
     ALICE,
     REPOSITORY,
@@ -36,7 +31,7 @@ from tests.drivers.metadata.material import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Digest
@@ -60,27 +55,6 @@ def deletions(metadata: Metadata) -> Deletions:
     return Deletions(metadata, Journal(MemoryBlobStore(), "incarnation"))
 
 
-@asynccontextmanager
-async def _half_a_unit(database: RawDatabase) -> AsyncIterator[SqlTransaction]:
-    """Begin a unit; it is committed at the end of the block."""
-    async with (
-        asyncpg.create_pool(database.url, min_size=1, max_size=1) as pool,
-        pool.acquire() as connection,
-    ):
-        executor = PostgresUnitExecutor(connection, render_all(STATEMENTS, "postgresql"), None)
-        await executor.begin()
-        yield SqlTransaction.over(executor)
-        await executor.commit()
-
-
-async def _started_and_waiting(other: Awaitable[T]) -> asyncio.Future[T]:
-    """Start the other side and see that it waits."""
-    started = asyncio.ensure_future(other)
-    await asyncio.wait((started,), timeout=_LOOK_SECONDS)
-    assert not started.done(), f"did not wait: {started}"
-    return started
-
-
 def _in_repository(metadata: Metadata, act: Callable[[Transaction, int], Awaitable[T]]) -> Awaitable[T]:
     async def unit(tx: Transaction) -> T:
         row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
@@ -101,10 +75,10 @@ async def test_i2_a_blob_delete_waits_for_a_push_that_refers_to_it(
     metadata: Metadata, database: RawDatabase, deletions: Deletions
 ) -> None:
     await push_blob(metadata, "a")
-    async with _half_a_unit(database) as push:
+    async with half_a_unit(database) as push:
         repository = await _repository_id(push)
         assert list(await push.blobs.absent_from(repository, [digest_of("a")])) == []
-        deleting = await _started_and_waiting(deletions.delete_blob(_GRANT, digest_of("a")))
+        deleting = await started_and_waiting(deletions.delete_blob(_GRANT, digest_of("a")))
         await push.manifests.put(new_manifest(repository, "{}", (layer("a"),)))
 
     with pytest.raises(ContentInUseError):
@@ -118,11 +92,11 @@ async def test_i2_a_push_waits_for_a_blob_delete_and_finds_it_missing(
         return await tx.blobs.absent_from(repository, [digest_of("a")])
 
     await push_blob(metadata, "a")
-    async with _half_a_unit(database) as delete:
+    async with half_a_unit(database) as delete:
         repository = await _repository_id(delete)
         blob_id = await delete.blobs.hold_link(repository, digest_of("a"))
         assert blob_id is not None
-        pushing = await _started_and_waiting(_in_repository(metadata, absent))
+        pushing = await started_and_waiting(_in_repository(metadata, absent))
         await delete.blobs.unlink(repository, blob_id)
 
     assert list(await pushing) == [digest_of("a")]
@@ -133,7 +107,7 @@ async def test_a_blob_delete_does_not_wait_for_pushes_to_other_repositories(
 ) -> None:
     await push_blob(metadata, "a")
     await push_blob(metadata, "a", "team/other")
-    async with _half_a_unit(database) as push:
+    async with half_a_unit(database) as push:
         other = await push.repositories.ensure("team/other", "team", ALICE)
         assert list(await push.blobs.absent_from(other.id, [digest_of("a")])) == []
 
@@ -144,12 +118,12 @@ async def test_a_blob_push_waits_for_a_delete_and_links_anew(
     metadata: Metadata, database: RawDatabase
 ) -> None:
     await push_blob(metadata, "a")
-    async with _half_a_unit(database) as delete:
+    async with half_a_unit(database) as delete:
         repository = await _repository_id(delete)
         blob_id = await delete.blobs.hold_link(repository, digest_of("a"))
         assert blob_id is not None
         held = blob_id
-        linking = await _started_and_waiting(
+        linking = await started_and_waiting(
             _in_repository(metadata, lambda tx, repository: tx.blobs.link(repository, held, ALICE))
         )
         await delete.blobs.unlink(repository, blob_id)
@@ -162,10 +136,10 @@ async def test_i2_a_manifest_delete_waits_for_an_index_that_lists_it(
     metadata: Metadata, database: RawDatabase, deletions: Deletions
 ) -> None:
     child = await push_manifest(metadata, '{"child":1}', tag=None)
-    async with _half_a_unit(database) as push:
+    async with half_a_unit(database) as push:
         repository = await _repository_id(push)
         assert list(await push.manifests.absent_from(repository, [child])) == []
-        deleting = await _started_and_waiting(deletions.delete_manifest(_GRANT, child))
+        deleting = await started_and_waiting(deletions.delete_manifest(_GRANT, child))
         await push.manifests.put(new_manifest(repository, '{"index":1}', (_child(child),)))
 
     with pytest.raises(ContentInUseError):
@@ -180,10 +154,10 @@ async def test_i2_an_index_waits_for_the_delete_of_its_manifest_and_finds_it_mis
     async def absent(tx: Transaction, repository: int) -> Sequence[Digest]:
         return await tx.manifests.absent_from(repository, [child])
 
-    async with _half_a_unit(database) as delete:
+    async with half_a_unit(database) as delete:
         manifest_id = await delete.manifests.hold(await _repository_id(delete), child)
         assert manifest_id is not None
-        pushing = await _started_and_waiting(_in_repository(metadata, absent))
+        pushing = await started_and_waiting(_in_repository(metadata, absent))
         await delete.manifests.condemn(manifest_id)
 
     assert list(await pushing) == [child]
@@ -198,13 +172,13 @@ async def test_a_push_of_a_manifest_waits_for_its_delete_and_revives_it(
         appeared = await tx.manifests.put(new_manifest(repository))
         return appeared, await tx.tags.put(repository, TAG, digest, ALICE)
 
-    async with _half_a_unit(database) as delete:
+    async with half_a_unit(database) as delete:
         repository = await _repository_id(delete)
         manifest_id = await delete.manifests.hold(repository, digest)
         assert manifest_id is not None
         await delete.manifests.condemn(manifest_id)
         assert list(await delete.tags.remove_all_of(repository, manifest_id, digest, ALICE)) == [TAG]
-        pushing = await _started_and_waiting(_in_repository(metadata, push))
+        pushing = await started_and_waiting(_in_repository(metadata, push))
 
     assert await pushing == (True, None)
     found = await metadata.manifests.find_by_tag(REPOSITORY, TAG)
@@ -215,10 +189,10 @@ async def test_a_delete_waits_for_a_push_of_the_same_manifest_and_takes_its_new_
     metadata: Metadata, database: RawDatabase, deletions: Deletions
 ) -> None:
     digest = await push_manifest(metadata)
-    async with _half_a_unit(database) as push:
+    async with half_a_unit(database) as push:
         repository = await _repository_id(push)
         assert await push.manifests.put(new_manifest(repository)) is False
-        deleting = await _started_and_waiting(deletions.delete_manifest(_GRANT, digest))
+        deleting = await started_and_waiting(deletions.delete_manifest(_GRANT, digest))
         await push.tags.put(repository, "v2", digest, ALICE)
 
     await deleting
@@ -232,9 +206,9 @@ async def test_i4_a_tag_put_waits_for_its_delete_and_creates_it_anew(
 ) -> None:
     await push_manifest(metadata)
     second = await push_manifest(metadata, '{"b":1}', tag=None)
-    async with _half_a_unit(database) as delete:
+    async with half_a_unit(database) as delete:
         await delete.tags.remove(await _repository_id(delete), TAG, ALICE)
-        putting = await _started_and_waiting(
+        putting = await started_and_waiting(
             _in_repository(metadata, lambda tx, repository: tx.tags.put(repository, TAG, second, ALICE))
         )
 
@@ -249,9 +223,9 @@ async def test_i5_a_manifest_delete_leaves_a_tag_that_moves_away(
 ) -> None:
     first = await push_manifest(metadata)
     second = await push_manifest(metadata, '{"b":1}', tag=None)
-    async with _half_a_unit(database) as push:
+    async with half_a_unit(database) as push:
         await push.tags.put(await _repository_id(push), TAG, second, ALICE)
-        deleting = await _started_and_waiting(deletions.delete_manifest(_GRANT, first))
+        deleting = await started_and_waiting(deletions.delete_manifest(_GRANT, first))
 
     await deleting
     found = await metadata.manifests.find_by_tag(REPOSITORY, TAG)
@@ -264,9 +238,9 @@ async def test_i4_a_tag_delete_waits_for_a_move_and_tells_where_the_tag_pointed_
 ) -> None:
     await push_manifest(metadata)
     second = await push_manifest(metadata, '{"b":1}', tag=None)
-    async with _half_a_unit(database) as push:
+    async with half_a_unit(database) as push:
         await push.tags.put(await _repository_id(push), TAG, second, ALICE)
-        deleting = await _started_and_waiting(deletions.delete_tag(_GRANT, TagName.parse(TAG)))
+        deleting = await started_and_waiting(deletions.delete_tag(_GRANT, TagName.parse(TAG)))
 
     await deleting
     assert await database.count("tags") == 0

@@ -26,6 +26,14 @@ _SCANS_ALLOWED: Final = {
     # These walk a partial index that holds nothing but their own rows.
     "outbox.unjournalled": "outbox_unjournalled",
     "outbox.unjournalled_count": "outbox_unjournalled",
+    # The roles of one subject, found through indexes, set beside its other facts.
+    "standings.in_project_by_name": "SCAN h",
+    "standings.in_project_by_number": "SCAN h",
+    "standings.on_system": "SCAN h",
+    # As above: this index holds roles on the system only.
+    "role_assignments.list_system": "role_assignments_system",
+    "audit_chain.unsealed": "audit_records_unsealed",
+    "audit_records.unsealed_count": "audit_records_unsealed",
 }
 _ONE_ROW_TABLE: Final = "instance"
 _LISTINGS: Final = ("tags.list_names", "outbox.unjournalled")

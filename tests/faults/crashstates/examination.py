@@ -22,7 +22,8 @@ from entrepot.kernel.errors import EntrepotError
 from entrepot.registry.journal import ENTRY_KINDS
 from entrepot.registry.journal_reader import JournalReader, find_incarnations
 from entrepot.settings import metadata_path, storage_root
-from tests.faults.crashstates.performing import STEP, finish_upload, perform, registry_on, settings_for
+from tests.asgi.services import scratch_settings
+from tests.faults.crashstates.performing import STEP, finish_upload, perform, registry_on
 from tests.faults.crashstates.plans import PushBlob, build_plan
 from tests.faults.crashstates.recorder import DATA
 from tests.faults.invariants import check_stored_bytes
@@ -98,9 +99,9 @@ async def examine(data: Path, plan: Plan, marks: list[bytes]) -> None:
             await perform(client, data, step, lambda _: None, again=number == done)
         final = await _observe(client, before)
         assert final == plan.truth(len(plan.steps)), f"I7: {_difference(final, plan.truth(len(plan.steps)))}"
-    async with open_stores(settings_for(data)) as stores:
+    async with open_stores(scratch_settings(data)) as stores:
         await check_stored_bytes(stores.blobs)
-    _check_database(metadata_path(settings_for(data)))
+    _check_database(metadata_path(scratch_settings(data)))
     identity = (data / "node-id").read_bytes()
     assert re.fullmatch(rb"[0-9a-f]{32}", identity), f"the node has no identity: {identity!r}"
 
@@ -144,7 +145,7 @@ async def _check_journal(data: Path, plan: Plan, done: int) -> None:
 
     How many facts there are says it: each has a number of its own, and none is written before its commit.
     """
-    blobs = FilesystemBlobStore(storage_root(settings_for(data)), min_free_bytes=0)
+    blobs = FilesystemBlobStore(storage_root(scratch_settings(data)), min_free_bytes=0)
     damage: list[str] = []
     lines = [
         line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,10 @@ import pytest
 from entrepot.bootstrap import Dispatcher, open_stores
 from entrepot.processes.data_directory import prepare_run_directory
 from entrepot.registry.journal import Journal
-from entrepot.settings import Settings, load_settings
 from entrepot.workers import upkeep
 from tests.asgi.client import AsgiClient, AsgiReply
 from tests.asgi.lifespan import running_lifespan
+from tests.asgi.services import scratch_settings
 from tests.faults.crashstates.plans import Checkpoint, Compact, Delete, PushBlob, PutManifest, Step
 from tests.faults.pushing import Acknowledgement
 
@@ -22,23 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-__all__ = ["STEP", "finish_upload", "perform", "registry_on", "settings_for"]
+__all__ = ["STEP", "finish_upload", "perform", "registry_on"]
 
 STEP = "step"
 """What an acknowledgement says when a whole step was answered."""
-
-
-def settings_for(data: Path) -> Settings:
-    """Return the settings of a registry on SQLite and disk in `data`."""
-    flags: dict[str, str | bool] = {"data.directory": str(data), "storage.min_free_bytes": "0"}
-    return load_settings(environment={}, user_id=os.getuid(), flags=flags).settings
 
 
 @asynccontextmanager
 async def registry_on(data: Path) -> AsyncIterator[AsgiClient]:
     """Start the registry as `entrepot serve` does, but within this process, and yield a client."""
     prepare_run_directory(data)
-    application = Dispatcher(settings_for(data))
+    application = Dispatcher(scratch_settings(data))
     async with running_lifespan(application):
         yield AsgiClient(application)
 
@@ -66,7 +59,7 @@ async def perform(
         case Delete(path=path):
             _require(await client.request("DELETE", path), 202, *((404,) if again else ()))
         case Checkpoint():
-            async with open_stores(settings_for(data)) as stores:
+            async with open_stores(scratch_settings(data)) as stores:
                 await stores.metadata.maintain()
         case Compact():
             await _compact(data)
@@ -75,7 +68,7 @@ async def perform(
 
 async def _compact(data: Path) -> None:
     """Run the duty once, on facts that were recorded just now."""
-    async with open_stores(settings_for(data)) as stores:
+    async with open_stores(scratch_settings(data)) as stores:
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)

@@ -10,9 +10,10 @@ import msgspec
 from entrepot.bootstrap import open_stores
 from entrepot.registry.journal import Journal
 from entrepot.workers import upkeep
+from tests.asgi.services import scratch_settings
 from tests.faults.crashstates.examination import examine
 from tests.faults.crashstates.operations import Mark, read_operations
-from tests.faults.crashstates.performing import STEP, settings_for
+from tests.faults.crashstates.performing import STEP
 from tests.faults.crashstates.plans import build_plan
 from tests.faults.crashstates.recorder import BEGIN, DATA
 from tests.faults.crashstates.recording import perform_plans
@@ -44,7 +45,7 @@ def _examine(directory: Path, plan: str, seed: int) -> None:
 
 async def _journal_what_is_missing(data: Path) -> None:
     """Run the background worker's duty once, on facts old enough that no request writes their entries any more."""
-    async with open_stores(settings_for(data)) as stores:
+    async with open_stores(scratch_settings(data)) as stores:
         await asyncio.sleep((upkeep._ENTRY_GRACE_MILLISECONDS + 100) / 1000)
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
         await upkeep.journal_duty(stores.metadata, journal).run()

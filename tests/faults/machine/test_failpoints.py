@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 from contextlib import asynccontextmanager
@@ -14,9 +13,9 @@ import pytest
 
 from entrepot.bootstrap import Dispatcher
 from entrepot.kernel.failpoints import Failpoint
-from entrepot.settings import Settings, load_settings
 from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan
+from tests.asgi.services import scratch_settings
 from tests.faults.machine.content import content_of, mount_content, push_content
 from tests.faults.machine.crashing import FlowServer, Subject
 from tests.faults.machine.promises import (
@@ -30,6 +29,7 @@ from tests.faults.machine.promises import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from entrepot.settings import Settings
     from tests.faults.machine.findings import Findings
 
 _SAMPLE: Final = 6
@@ -66,11 +66,7 @@ def flow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlowServer
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """One registry, a repository of its own for each kill."""
-    flags: dict[str, str | bool] = {
-        "data.directory": str(tmp_path_factory.mktemp("data")),
-        "storage.min_free_bytes": "0",
-    }
-    return load_settings(environment={}, user_id=os.getuid(), flags=flags).settings
+    return scratch_settings(tmp_path_factory.mktemp("data"))
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
-"""F45 as far as there is something that takes notes: the journal beside the blobs can't be written.
+"""F45: the journal beside the blobs can't be written.
 
-There is no audit trail yet. The journal is what records each change outside the database today, so its rule is proved
-here: a change is not refused because its note can't be taken at once, and the note arrives later.
+The audit log's own sink is in `tests/integration/test_audit_sink.py`. The journal records each change outside the
+database, and its rule is proved here: a change is not refused because its note can't be taken at once, and the note
+arrives later.
 """
 
 from __future__ import annotations

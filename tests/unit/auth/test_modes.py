@@ -9,6 +9,7 @@ from entrepot.auth.grants import Action, Delete, Pull, Push
 from entrepot.auth.loopback import EveryoneAuthorizer, LoopbackAuthorizer
 from entrepot.auth.modes import Modes, with_modes
 from entrepot.auth.principals import ANONYMOUS, Principal
+from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.oci.names import RepositoryName
 
 _NAME = RepositoryName.parse("team/app")
@@ -70,3 +71,57 @@ def test_no_mode_costs_nothing() -> None:
     inner = EveryoneAuthorizer()
 
     assert with_modes(inner, Modes()) is inner
+
+
+class _Switch:
+    """Says what a test says, or that nobody can tell; counts how often it was asked."""
+
+    def __init__(self, *, closed: bool | None) -> None:
+        self.closed = closed
+        self.asked = 0
+
+    async def is_read_only(self) -> bool:
+        """See `ReadOnlySwitch`."""
+        self.asked += 1
+        if self.closed is None:
+            raise MetadataUnavailableError("no answer")
+        return self.closed
+
+
+@pytest.mark.parametrize("action", [Push, _PushOfANewKind, Delete])
+async def test_s12_what_is_closed_while_it_runs_gets_no_grant(action: type[Action]) -> None:
+    """The switch alone is enough, and an open one forbids nothing."""
+    with pytest.raises(ActionDisabledError) as caught:
+        await with_modes(EveryoneAuthorizer(), Modes(), _Switch(closed=True)).authorize(
+            _PRINCIPAL, action, _NAME
+        )
+    assert caught.value.setting == "configuration read_only"
+
+    opened = with_modes(EveryoneAuthorizer(), Modes(), _Switch(closed=False))
+    assert (await opened.authorize(_PRINCIPAL, action, _NAME)).action is action
+
+
+async def test_a_pull_never_asks_the_switch() -> None:
+    """Pulls go on while the database is away, and cost no statement more."""
+    switch = _Switch(closed=None)
+
+    granted = await with_modes(EveryoneAuthorizer(), Modes(), switch).authorize(_PRINCIPAL, Pull, _NAME)
+
+    assert (granted.action, switch.asked) == (Pull, 0)
+
+
+async def test_i6_where_nobody_can_tell_nothing_is_written() -> None:
+    """A push is refused for the moment rather than let through."""
+    with pytest.raises(MetadataUnavailableError):
+        await with_modes(EveryoneAuthorizer(), Modes(), _Switch(closed=None)).authorize(
+            _PRINCIPAL, Push, _NAME
+        )
+
+
+async def test_s19_a_stranger_learns_nothing_of_the_switch() -> None:
+    """The inner authorizer refuses first."""
+    switch = _Switch(closed=True)
+
+    with pytest.raises(AccessDeniedError):
+        await with_modes(LoopbackAuthorizer(), Modes(), switch).authorize(_PRINCIPAL, Push, _NAME)
+    assert switch.asked == 0

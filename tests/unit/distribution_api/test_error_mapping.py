@@ -30,10 +30,16 @@ _NEVER_ARRIVE = {
     "DocumentError": "parse_manifest turns it into InvalidManifestError",
     "InvalidJsonError": "parse_manifest turns it into InvalidManifestError",
     "InvalidMetadataAddressError": "refuses the start, before the edge exists",
+    "InvalidPoliciesError": "refuses the start, before the edge exists",
     "DatabaseNotEmptyError": "refuses a restore, which no request does",
     "RestoreUnfinishedError": "refuses the start, before the edge exists",
     "StoreHeldError": "raised by work on the host, which no request does",
     "NetworkFilesystemError": "refuses the start, before the edge exists",
+    "MasterKeyError": "refuses the start, before the edge exists; later it is logged by what reads the keys",
+    "MasterKeyMissingError": "as MasterKeyError",
+    "UnsealingError": "as MasterKeyError",
+    "KeyUnknownError": "raised by work on the host, which no request does",
+    "KeyRotationError": "raised by work on the host, which no request does",
 }
 
 

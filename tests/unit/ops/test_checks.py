@@ -44,6 +44,11 @@ def settings_for(directory: Path) -> Settings:
     return Settings(data=DataSettings(directory=directory))
 
 
+_ACCOUNTS = AccessSettings(accounts=True)
+_EVERYBODY = AccessSettings(accounts=False, insecure_anonymous=True)
+_NOBODY = AccessSettings(accounts=False)
+
+
 @pytest.mark.parametrize(
     ("version", "status"),
     [((3, 39, 9), "fail"), ((3, 40, 0), "ok"), ((3, 46, 1), "ok"), ((2, 99, 0), "fail")],
@@ -114,22 +119,24 @@ def test_an_older_schema_warns_and_a_newer_one_fails(current: int, newest: int, 
 
 
 @pytest.mark.parametrize(
-    ("listen", "anonymous", "tls", "status"),
+    ("listen", "access", "tls", "status"),
     [
-        ("127.0.0.1:5000", True, False, "ok"),
-        ("[::1]:5000", False, False, "ok"),
-        ("0.0.0.0:5000", False, False, "warn"),
-        ("0.0.0.0:5000", False, True, "ok"),
-        ("10.0.0.1:5000", True, True, "warn"),
+        ("127.0.0.1:5000", _EVERYBODY, False, "ok"),
+        ("[::1]:5000", _NOBODY, False, "ok"),
+        ("0.0.0.0:5000", _ACCOUNTS, False, "warn"),
+        ("0.0.0.0:5000", _ACCOUNTS, True, "ok"),
+        ("0.0.0.0:5000", _NOBODY, True, "warn"),
+        ("10.0.0.1:5000", _EVERYBODY, True, "warn"),
     ],
 )
 def test_what_is_offered_to_a_network_is_questioned(
-    listen: str, anonymous: bool, tls: bool, status: str
+    listen: str, access: AccessSettings, tls: bool, status: str
 ) -> None:
+    """Accounts with TLS pass. Without accounts a network is either let in whole or not served at all."""
     settings = msgspec.structs.replace(
         settings_for(Path("/data")),
         http=HttpSettings(listen=listen),
-        access=AccessSettings(insecure_anonymous=anonymous),
+        access=access,
         tls=TlsSettings(certificate="/c.pem", key="/k.pem") if tls else TlsSettings(),
     )
 

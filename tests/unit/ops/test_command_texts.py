@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from entrepot.observability.metric_definitions import METRIC_DEFINITIONS
@@ -13,71 +12,7 @@ from entrepot.ops.application import COMMANDS, run_command_line
 from entrepot.ops.documentation import render_commands_table, render_metrics_table, render_settings_table
 from entrepot.ops.options import make_flags
 from entrepot.ops.output import format_table
-from entrepot.ops.serve import render_greeting, render_warnings
-from entrepot.settings import (
-    AccessSettings,
-    DataSettings,
-    HttpSettings,
-    MetadataSettings,
-    S3Settings,
-    Secret,
-    Settings,
-    StorageSettings,
-    setting_fields,
-)
-
-PLAIN = Settings(data=DataSettings(directory=Path("/data")))
-
-
-def test_the_greeting_shows_where_data_lies_and_how_to_push_first() -> None:
-    lines = render_greeting(PLAIN).splitlines()
-
-    assert lines[1:6] == [
-        "  data      /data",
-        "  metadata  /data/metadata/entrepot.db",
-        "  blobs     /data/storage",
-        "  clients   http://127.0.0.1:5000",
-        "  health    http://127.0.0.1:5080/readyz",
-    ]
-    assert lines[-3:] == [
-        "  docker tag hello-world 127.0.0.1:5000/demo/hello-world",
-        "  docker push 127.0.0.1:5000/demo/hello-world",
-        "  docker pull 127.0.0.1:5000/demo/hello-world",
-    ]
-
-
-def test_s27_the_greeting_of_a_cluster_node_shows_no_secret() -> None:
-    settings = msgspec.structs.replace(
-        PLAIN,
-        http=HttpSettings(listen="0.0.0.0:5000", external_url="https://registry.example"),
-        metadata=MetadataSettings(url=Secret("postgresql://u:canary@db/e")),
-        storage=StorageSettings(driver="s3", s3=S3Settings(bucket="blobs", secret_key=Secret("canary"))),
-    )
-
-    text = render_greeting(settings)
-
-    assert "canary" not in text
-    assert "  metadata  PostgreSQL\n  blobs     s3 bucket blobs\n" in text
-    assert text.endswith("docker pull registry.example/demo/hello-world")
-
-
-@pytest.mark.parametrize(
-    ("anonymous", "listen", "expected"),
-    [
-        (False, "0.0.0.0:5000", ""),
-        (True, "0.0.0.0:5000", "everybody who can reach 0.0.0.0:5000"),
-        (True, "127.0.0.1:5000", "everybody on this machine"),
-    ],
-)
-def test_anonymous_access_is_warned_of(anonymous: bool, listen: str, expected: str) -> None:
-    settings = msgspec.structs.replace(
-        PLAIN, http=HttpSettings(listen=listen), access=AccessSettings(insecure_anonymous=anonymous)
-    )
-
-    text = "\n".join(render_warnings(settings))
-
-    assert (text != "") == anonymous
-    assert expected in text
+from entrepot.settings import setting_fields
 
 
 def test_a_relative_data_directory_on_the_command_line_is_meant_from_here(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.ops.support.known_secrets import known_secrets
+from entrepot.ops.support.known_secrets import known_secrets, secrets_in_directory
 from entrepot.ops.support.redaction import Redactor
 from entrepot.settings import setting_fields
 
@@ -56,6 +56,7 @@ def test_s27_a_known_secret_is_found_in_every_form(text: str) -> None:
         "token: CANARY",
         '"identityToken":"CANARY"',
         r"{\"password\": \"CANARY\"}",
+        "denied: ept_0123456789CANARY and ers_CANARY_0123456789, then epr_-CANARY-0123",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJDQU5BUlkifQ.CANARY-signature",
         "-----BEGIN EC PRIVATE KEY-----\nCANARY\nCANARY\n-----END EC PRIVATE KEY-----\n",
         "-----BEGIN PRIVATE KEY-----\nCANARY, and no end",
@@ -162,3 +163,13 @@ def test_a_password_of_an_address_that_nobody_can_parse_is_known() -> None:
     found = known_secrets({"ENTREPOT_METADATA_URL": "postgresql://u:pa/ss[@h/d"}, None)
 
     assert "pa/ss[" in found
+
+
+def test_s27_what_lies_in_the_directory_of_secrets_is_known(tmp_path: Path) -> None:
+    """The master key and the first password; a registry that was never started has neither."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "admin-password").write_text("first-canary\n", encoding="utf-8")
+    (tmp_path / "secrets" / "master.key").write_text("key-canary=\n", encoding="utf-8")
+
+    assert secrets_in_directory(tmp_path) == {"first-canary", "key-canary="}
+    assert secrets_in_directory(tmp_path / "absent") == frozenset()

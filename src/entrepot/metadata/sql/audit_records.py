@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from entrepot.metadata.audit_store import NewAuditRecord
-    from entrepot.metadata.sql.statements import Executor
+    from entrepot.metadata.sql.statements import Executor, Value
 
 __all__ = ["STATEMENTS", "SqlAuditWriterRows"]
 
@@ -36,19 +38,27 @@ class SqlAuditWriterRows:
 
     async def append(self, record: NewAuditRecord) -> None:
         """See the protocol."""
-        await self._executor.execute(
-            APPEND,
-            record_id=record.record_id,
-            at=record.at_milliseconds,
-            action=record.action,
-            outcome=record.outcome,
-            subject=record.subject,
-            user_name=record.user_name,
-            address=record.address,
-            project=record.project,
-            object_kind=record.object_kind,
-            object_name=record.object_name,
-            request_id=record.request_id,
-            body=record.body,
-            disclosure=record.disclosure,
-        )
+        await self._executor.execute(APPEND, **_values(record))
+
+    async def extend(self, records: Sequence[NewAuditRecord]) -> None:
+        """See the protocol."""
+        if records:
+            await self._executor.execute_many(APPEND, [_values(record) for record in records])
+
+
+def _values(record: NewAuditRecord) -> dict[str, Value]:
+    return {
+        "record_id": record.record_id,
+        "at": record.at_milliseconds,
+        "action": record.action,
+        "outcome": record.outcome,
+        "subject": record.subject,
+        "user_name": record.user_name,
+        "address": record.address,
+        "project": record.project,
+        "object_kind": record.object_kind,
+        "object_name": record.object_name,
+        "request_id": record.request_id,
+        "body": record.body,
+        "disclosure": record.disclosure,
+    }

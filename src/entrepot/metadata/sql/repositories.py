@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import RepositoryRow
+from entrepot.metadata.sql.project_changes import GIVE_UP_NAME
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ _CREATION_ATTEMPTS: Final = 5
 
 FIND: Final = Statement(
     "repositories.find",
-    "SELECT id FROM repositories WHERE name = :name AND deleted_at IS NULL",
+    "SELECT id FROM repositories WHERE name = :name AND deleted_at IS NULL {for_share}",
 )
 INSERT_PROJECT: Final = Statement(
     "repositories.insert_project",
     """
-    INSERT INTO projects (public_id, name, created_at, creator)
-    VALUES (:public_id, :project, {now}, :creator)
+    INSERT INTO projects (public_id, name, epoch, epoch_changed_at, created_at, creator)
+    VALUES (:public_id, :project, CAST(:epoch AS bigint), CASE WHEN CAST(:epoch AS bigint) > 0 THEN {now} END,
+            {now}, :creator)
     ON CONFLICT (name) DO NOTHING
     """,
 )
@@ -32,7 +34,8 @@ INSERT: Final = Statement(
     "repositories.insert",
     """
     INSERT INTO repositories (public_id, project_id, name, created_at, creator)
-    VALUES (:public_id, (SELECT id FROM projects WHERE name = :project), :name, {now}, :creator)
+    SELECT CAST(:public_id AS text), p.id, CAST(:name AS text), {now}, CAST(:creator AS text)
+    FROM projects p WHERE p.name = :project AND p.deleted_at IS NULL {for_share}
     ON CONFLICT (name) WHERE deleted_at IS NULL DO NOTHING
     RETURNING id
     """,
@@ -49,18 +52,21 @@ class SqlRepositoryWriterRows:
 
     async def ensure(self, name: str, project: str, creator: str) -> RepositoryRow:
         """See the protocol."""
+        epoch = 0
         for _ in range(_CREATION_ATTEMPTS):
             found = await self.find(name)
             if found is not None:
                 return found
             await self._executor.execute(
-                INSERT_PROJECT, public_id=new_public_id(), project=project, creator=creator
+                INSERT_PROJECT, public_id=new_public_id(), project=project, epoch=epoch, creator=creator
             )
             row = await self._executor.fetch_row(
                 INSERT, public_id=new_public_id(), project=project, name=name, creator=creator
             )
             if row is not None:
                 return RepositoryRow(row[0], name, created=True)
+            former = await self._executor.fetch_row(GIVE_UP_NAME, name=project)
+            epoch = epoch if former is None else int(former[0]) + 1
         raise MetadataUnavailableError(f"repository {name} is being removed")
 
     async def find(self, name: str) -> RepositoryRow | None:

@@ -146,6 +146,11 @@ class SqliteWorkFile:
         """See the protocol."""
         self._change("DELETE FROM lost_tags WHERE repository = ? AND digest = ?", (repository, digest))
 
+    def regain_repository(self, repository: str) -> None:
+        """See the protocol."""
+        self._change("DELETE FROM losses WHERE repository = ?", (repository,))
+        self._change("DELETE FROM lost_tags WHERE repository = ?", (repository,))
+
     def add_spot(self, spot: Spot) -> None:
         """See the protocol."""
         self._change(

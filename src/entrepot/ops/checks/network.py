@@ -83,8 +83,11 @@ def check_exposure(settings: Settings) -> Finding:
     if settings.access.insecure_anonymous:
         message = f"everybody who can reach {listen} may push, pull and overwrite (access.insecure_anonymous)"
         return warned("exposure", message, "Turn it off, or keep the listener in a closed network.")
+    if not settings.access.accounts:
+        message = f"{listen} is reached from outside, and without accounts serves this machine only"
+        return warned("exposure", message, "Set access.accounts = true, or listen on 127.0.0.1.")
     if not uses_tls(settings):
-        message = f"{listen} is reached from outside and has no TLS"
+        message = f"{listen} is reached from outside and has no TLS: passwords and tokens cross the network in clear"
         remedy = (
             "Set tls.certificate and tls.key, or put a proxy in front that encrypts; clients insist on it."
         )

@@ -27,10 +27,11 @@ _LOOKED_INTO: Final = (
     "storage/blobs",
     "storage/journal",
     "backups",
+    "secrets",
 )
 _MOST_ENTRIES: Final = 1000
 """Per directory: whoever owns the first thousand files of a store owns, as a rule, the others, too."""
-_PRIVATE: Final = ("metadata", "run", "backups")
+_PRIVATE: Final = ("metadata", "run", "backups", "secrets")
 _SHOWN: Final = 3
 
 

@@ -15,7 +15,7 @@ from entrepot.settings.sources import CONFIG_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["known_secrets"]
+__all__ = ["known_secrets", "secrets_in_directory"]
 
 _TELLING_NAME: Final = re.compile(
     r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|AUTH|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY",
@@ -34,6 +34,15 @@ def known_secrets(environment: Mapping[str, str], config_file: Path | None) -> f
     path = config_file or Path(environment.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
     found = {*_of_environment(environment), *_of_file(path)}
     return frozenset(part for secret in found for part in _with_parts(secret))
+
+
+def secrets_in_directory(directory: Path) -> frozenset[str]:
+    """Return what lies in `secrets` below a data directory: the master key, and an unchanged first password."""
+    try:
+        found = [text for path in sorted((directory / "secrets").iterdir()) for text in _content(path)]
+    except OSError:
+        return frozenset()
+    return frozenset(text for text in found if text.strip())
 
 
 def _of_environment(environment: Mapping[str, str]) -> Iterator[str]:

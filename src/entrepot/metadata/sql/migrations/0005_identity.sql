@@ -12,6 +12,14 @@ ALTER TABLE projects ADD COLUMN owner_id {integer};
 ALTER TABLE projects ADD COLUMN is_public {integer} NOT NULL DEFAULT 0;
 ALTER TABLE projects ADD COLUMN repository_creation {text} NOT NULL DEFAULT 'operators';
 ALTER TABLE projects ADD COLUMN updated_at {integer};
+CREATE INDEX projects_owner ON projects (owner_id);
+
+-- A deleted project keeps its row and its name until somebody makes another of that name, so that whoever watches epochs
+-- sees it move; then the old row gives the name up, and the new one begins with a greater epoch.
+ALTER TABLE projects ADD COLUMN deleted_at {integer};
+
+ALTER TABLE repositories ADD COLUMN description {text} NOT NULL DEFAULT '';
+ALTER TABLE repositories ADD COLUMN updated_at {integer};
 
 -- What Harbor calls metadata and nothing decides by; values are texts.
 CREATE TABLE project_metadata (
@@ -83,8 +91,11 @@ CREATE TABLE role_assignments (
 CREATE UNIQUE INDEX role_assignments_project ON role_assignments (project_id, subject_id) WHERE project_id IS NOT NULL;
 CREATE UNIQUE INDEX role_assignments_system ON role_assignments (subject_id, role) WHERE project_id IS NULL;
 CREATE INDEX role_assignments_subject ON role_assignments (subject_id);
+CREATE INDEX role_assignments_role ON role_assignments (role, subject_id);
 
--- A row for each subject of the kind 'robot'. Its secret has 256 random bits, so a plain SHA-256 of it is kept.
+-- A row for each subject of the kind 'robot'. Of a generated secret, 256 random bits, a plain SHA-256 is kept; of one that
+-- somebody chose, an argon2id hash. `creator` is who answers for it (a subject's public id, or an operator of the host):
+-- what they may not do any more, it may not either.
 CREATE TABLE robots (
     subject_id {integer} NOT NULL PRIMARY KEY REFERENCES subjects (id),
     project_id {integer} REFERENCES projects (id) ON DELETE CASCADE,
@@ -95,12 +106,13 @@ CREATE TABLE robots (
     allowed_addresses {bytes} NOT NULL,
     duration_days {integer} NOT NULL,
     expires_at {integer},
-    creator_id {integer} REFERENCES subjects (id),
+    creator {text} NOT NULL,
     last_used_at {integer},
     updated_at {integer} NOT NULL
 ) {table};
 
 CREATE INDEX robots_project ON robots (project_id, subject_id);
+CREATE INDEX robots_creator ON robots (creator);
 
 CREATE TABLE access_tokens (
     id {identity},
@@ -174,6 +186,12 @@ CREATE TABLE signing_keys (
     retired_at {integer}
 ) {table};
 
+CREATE INDEX signing_keys_purpose ON signing_keys (purpose, id);
+
+-- Nodes that start or rotate at the same time end up with the same keys.
+CREATE UNIQUE INDEX signing_keys_next ON signing_keys (purpose) WHERE state = 'next';
+CREATE UNIQUE INDEX signing_keys_active ON signing_keys (purpose) WHERE state = 'active';
+
 -- Settings that are changed at run time, through the API.
 CREATE TABLE configurations (
     name {text} NOT NULL PRIMARY KEY,
@@ -228,6 +246,7 @@ CREATE INDEX audit_records_address ON audit_records (address, id);
 -- The end of the chain, and how much of its beginning was purged.
 CREATE TABLE audit_chain (
     id {integer} NOT NULL PRIMARY KEY CHECK (id = 1),
+    chain_id {text} NOT NULL,
     algorithm {text} NOT NULL,
     sequence {integer} NOT NULL,
     chain_hash {text} NOT NULL,
@@ -235,11 +254,13 @@ CREATE TABLE audit_chain (
     purged_hash {text} NOT NULL
 ) {table};
 
+-- Who verifies needs nothing beside a checkpoint: `signed` names the chain, its end and the time, and the public key is there.
 CREATE TABLE audit_checkpoints (
     sequence {integer} NOT NULL PRIMARY KEY,
     chain_hash {text} NOT NULL,
     algorithm {text} NOT NULL,
     key_id {text} NOT NULL,
+    public_key {bytes} NOT NULL,
     signed {bytes} NOT NULL,
     signature {bytes} NOT NULL,
     at {integer} NOT NULL

@@ -1,0 +1,176 @@
+"""Signs the end of the chain from time to time and lets the signature leave the database: to a file and to the log.
+
+A chain alone proves nothing against somebody who can write to the database and makes it anew. A signed end that lies
+elsewhere does: the chain has to lead to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from entrepot.kernel.durable_directories import create_directory, sync_directory
+from entrepot.metadata.audit_store import CheckpointRow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.audit.signing import CheckpointSigner
+    from entrepot.metadata.audit_store import ChainState
+    from entrepot.metadata.store import Metadata
+
+__all__ = [
+    "CheckpointContent",
+    "Checkpoints",
+    "decode_checkpoint",
+    "encode_checkpoint",
+    "read_signed_content",
+]
+
+_log: Any = structlog.get_logger()
+
+_MILLISECONDS: Final = 1000
+_encoder: Final = msgspec.json.Encoder(order="deterministic")
+
+
+class CheckpointContent(msgspec.Struct, frozen=True, rename={"chain_hash": "hash"}):
+    """What is signed: which chain led to which link at which sequence, and when that was."""
+
+    v: int
+    chain: str
+    algorithm: str
+    sequence: int
+    chain_hash: str
+    at: int
+
+
+class _CheckpointFile(msgspec.Struct, frozen=True):
+    """A checkpoint as it leaves the database; bytes are base64."""
+
+    type: str
+    key_id: str
+    algorithm: str
+    public_key: str
+    signed: str
+    signature: str
+
+
+class Checkpoints:
+    """Signs when it is time to."""
+
+    def __init__(self, metadata: Metadata, signer: CheckpointSigner, directory: Path) -> None:
+        """Take `<data>/audit/checkpoints`, which is made when it is needed."""
+        self._metadata = metadata
+        self._signer = signer
+        self._directory = directory
+
+    async def run(self, period_seconds: int) -> bool:
+        """Sign the end of the chain when it has grown and the last time is long enough ago; return whether it was.
+
+        Raises:
+            MetadataError: the database can't be read or written.
+            EntrepotError: there is no key to sign with.
+            OSError: the file can't be written; the database has the checkpoint.
+        """
+        chain = await self._metadata.audit.chain()
+        if chain is None or not await self._is_due(chain, period_seconds):
+            return False
+        checkpoint = await self._sign(chain)
+        if not await self._metadata.write(lambda tx: tx.audit_chain.add_checkpoint(checkpoint)):
+            return False
+        content = encode_checkpoint(checkpoint)
+        await asyncio.to_thread(_write, self._directory, f"{checkpoint.sequence:020d}.json", content)
+        _log.info(
+            "audit.checkpoint.signed",
+            sequence=checkpoint.sequence,
+            chain_hash=checkpoint.chain_hash,
+            checkpoint=content.decode("ascii"),
+        )
+        return True
+
+    async def _is_due(self, chain: ChainState, period_seconds: int) -> bool:
+        last = await self._metadata.audit.last_checkpoint()
+        if last is None:
+            return chain.sequence > 0
+        return chain.sequence > last.sequence and chain.now - last.at >= period_seconds * _MILLISECONDS
+
+    async def _sign(self, chain: ChainState) -> CheckpointRow:
+        content = CheckpointContent(
+            1, chain.chain_id, chain.algorithm, chain.sequence, chain.chain_hash, chain.now
+        )
+        signed = _encoder.encode(content)
+        signature = await self._signer.sign(signed)
+        return CheckpointRow(
+            sequence=chain.sequence,
+            chain_hash=chain.chain_hash,
+            algorithm=signature.algorithm,
+            key_id=signature.key_id,
+            public_key=signature.public_key,
+            signed=signed,
+            signature=signature.signature,
+            at=chain.now,
+        )
+
+
+def encode_checkpoint(checkpoint: CheckpointRow) -> bytes:
+    """Return a checkpoint as one line of JSON, for files and exports."""
+    return _encoder.encode(
+        _CheckpointFile(
+            type="checkpoint",
+            key_id=checkpoint.key_id,
+            algorithm=checkpoint.algorithm,
+            public_key=base64.b64encode(checkpoint.public_key).decode("ascii"),
+            signed=checkpoint.signed.decode("ascii"),
+            signature=base64.b64encode(checkpoint.signature).decode("ascii"),
+        )
+    )
+
+
+def decode_checkpoint(line: bytes) -> CheckpointRow | None:
+    """Read what :func:`encode_checkpoint` wrote, `None` for anything else; it verifies nothing."""
+    try:
+        read = msgspec.json.decode(line, type=_CheckpointFile)
+        public_key = base64.b64decode(read.public_key, validate=True)
+        signature = base64.b64decode(read.signature, validate=True)
+        signed = read.signed.encode("ascii")
+    except (msgspec.MsgspecError, binascii.Error, UnicodeError):
+        return None
+    content = read_signed_content(signed)
+    if content is None:
+        return None
+    return CheckpointRow(
+        sequence=content.sequence,
+        chain_hash=content.chain_hash,
+        algorithm=read.algorithm,
+        key_id=read.key_id,
+        public_key=public_key,
+        signed=signed,
+        signature=signature,
+        at=content.at,
+    )
+
+
+def read_signed_content(signed: bytes) -> CheckpointContent | None:
+    """Read the bytes that were signed, `None` for anything else."""
+    try:
+        return msgspec.json.decode(signed, type=CheckpointContent)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def _write(directory: Path, name: str, content: bytes) -> None:
+    """Write a file that is whole or not there, also after a power cut. Blocks."""
+    create_directory(directory, 0o750)
+    draft = directory / f".{name}"
+    with draft.open("wb") as file:
+        file.write(content + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(directory / name)
+    sync_directory(directory)

@@ -1,0 +1,134 @@
+"""Takes what a node noted in local files into the database, in batches, and removes files that are done with.
+
+A unit adds a batch of records and moves the cursor of their file. Reading a file twice does no harm, since a record is
+kept once by its id (I11); the cursor spares the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from entrepot.audit.frames import FrameBatch, read_frames
+from entrepot.audit.segments import DAMAGED_SUFFIX, ended_segment, segment_paths
+from entrepot.kernel.failpoints import Failpoint, reach
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.metadata.store import Metadata, Transaction
+
+__all__ = ["AuditDrain", "DrainReport"]
+
+_log: Any = structlog.get_logger()
+
+_BATCH_BYTES: Final = 512 * 1024
+"""About 400 records, which are some milliseconds of writing."""
+_WHOLE_RECORD_BYTES: Final = 8 * 1024 * 1024
+"""Twice what a record may have: what is no whole frame within it is damage."""
+
+
+@dataclass(slots=True)
+class DrainReport:
+    """What a run did.
+
+    Attributes:
+        damaged_bytes: passed over since they were no record; the file that holds them is kept.
+    """
+
+    records: int = 0
+    damaged_bytes: int = 0
+
+
+class AuditDrain:
+    """Drains the files of one node; one at a time per node."""
+
+    def __init__(self, directory: Path, metadata: Metadata, node: str) -> None:
+        """Take `<data>/audit/spool` and the id of the node it belongs to."""
+        self._directory = directory
+        self._metadata = metadata
+        self._node = node
+
+    async def run(self) -> DrainReport:
+        """Drain all that is there now.
+
+        Raises:
+            MetadataError: the database takes nothing; the files stay.
+            OSError: they can't be read.
+        """
+        report = DrainReport()
+        if not await asyncio.to_thread(self._directory.is_dir):
+            return report
+        paths = await asyncio.to_thread(segment_paths, self._directory)
+        cursors = dict(await self._metadata.audit.spool_cursors(self._node))
+        for path in paths:
+            await self._drain(path, cursors.pop(path.name, 0), report)
+        for segment in cursors:  # removed, and the process died before it could say so
+            await self._forget(segment)
+        return report
+
+    async def _drain(self, path: Path, start: int, report: DrainReport) -> None:
+        offset, damaged = start, 0
+        ended = False
+        while True:
+            batch = await asyncio.to_thread(_read, path, offset)
+            if batch.consumed:
+                offset += batch.consumed
+                damaged += batch.damaged
+                report.records += len(batch.records)
+                await self._take_over(path.name, batch, offset)
+            elif ended:
+                break
+            else:
+                # Its writer may have added a last record between our look at the end and its own.
+                ended = await asyncio.to_thread(_has_ended, path)
+                if not ended:
+                    break
+        report.damaged_bytes += damaged
+        if damaged:
+            _log.error("audit.spool.damaged", segment=path.name, bytes=damaged)
+        if ended:
+            await self._remove(path, batch.pending, damaged)
+
+    async def _take_over(self, segment: str, batch: FrameBatch, offset: int) -> None:
+        async def unit(tx: Transaction) -> None:
+            await tx.audit.extend(batch.records)
+            await tx.audit_chain.move_spool_cursor(self._node, segment, offset)
+
+        await self._metadata.write(unit)
+        reach(Failpoint.AUDIT_DRAINED)
+
+    async def _remove(self, path: Path, torn: int, damaged: int) -> None:
+        """Remove a file that nobody writes to any more; one that was damaged is kept aside for people."""
+        if torn:
+            _log.warning("audit.spool.torn", segment=path.name, bytes=torn)
+        if damaged:
+            await asyncio.to_thread(path.rename, path.with_suffix(DAMAGED_SUFFIX))
+        else:
+            await asyncio.to_thread(path.unlink)
+        reach(Failpoint.AUDIT_SEGMENT_REMOVED)
+        await self._forget(path.name)
+
+    async def _forget(self, segment: str) -> None:
+        await self._metadata.write(lambda tx: tx.audit_chain.forget_spool(self._node, segment))
+
+
+def _read(path: Path, offset: int) -> FrameBatch:
+    """Read a batch; a longer stretch where the usual one holds no whole frame."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        batch = read_frames(file.read(_BATCH_BYTES))
+        if batch.consumed == 0 and batch.pending == _BATCH_BYTES:
+            file.seek(offset)
+            batch = read_frames(file.read(_WHOLE_RECORD_BYTES))
+        if batch.consumed == 0 and batch.pending == _WHOLE_RECORD_BYTES:
+            return FrameBatch((), batch.pending, batch.pending, 0)
+        return batch
+
+
+def _has_ended(path: Path) -> bool:
+    with ended_segment(path) as ended:
+        return ended

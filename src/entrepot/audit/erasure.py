@@ -1,0 +1,81 @@
+"""Erases the personal data in the records of somebody who is gone; what they did stays, under an id, and provable."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.auth.grants import SystemGrant
+    from entrepot.auth.system_actions import DeleteUser
+    from entrepot.metadata.store import Metadata, Transaction
+
+__all__ = ["AuditErasure", "is_erasable"]
+
+_BATCH_IDS: Final = 5000
+_PUBLIC_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def is_erasable(subject: str) -> bool:
+    """Tell whether a subject is a person or a robot. Nobody in particular and the host's operators are not erased."""
+    return _PUBLIC_ID.fullmatch(subject) is not None
+
+
+class AuditErasure:
+    """Erases names, addresses and programs; the chain holds only commitments to them and is not touched."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+
+    async def subjects(self, grant: SystemGrant[DeleteUser], name: str) -> Sequence[str]:
+        """Return who acted under a name and can be erased: people and robots, also those that are gone.
+
+        Attempts to log in that failed are nobody's, whatever name was given.
+
+        Raises:
+            MetadataError: the database can't be read.
+        """
+        del grant
+        found = await self._metadata.audit.subjects_named(name)
+        return [subject for subject in found if is_erasable(subject)]
+
+    async def count(self, grant: SystemGrant[DeleteUser], subject: str) -> int:
+        """Return how many records :meth:`erase` would find personal data in.
+
+        Raises:
+            MetadataError: the database can't be read.
+        """
+        del grant
+        audit = self._metadata.audit
+        last = await audit.last_id()
+        return sum(
+            [
+                await audit.disclosed_count(subject, after, after + _BATCH_IDS)
+                for after in range(0, last, _BATCH_IDS)
+            ]
+        )
+
+    async def erase(self, grant: SystemGrant[DeleteUser], subject: str) -> int:
+        """Erase the personal data in all records of acts of a subject (public id); return how many had some.
+
+        It walks through all records, in several units. Repeating it is fine; later records are not erased.
+
+        Raises:
+            MetadataError: the database failed; repeat it.
+        """
+        record = audit_record(grant.principal, AuditAction.AUDIT_ERASE, AuditObject("user", subject))
+        last = await self._metadata.audit.last_id()
+        erased = 0
+        await self._metadata.write(lambda tx: tx.audit.append(record))
+        for after in range(0, last, _BATCH_IDS):
+
+            async def unit(tx: Transaction, after: int = after) -> int:
+                return await tx.audit_chain.erase_disclosures(subject, after, after + _BATCH_IDS)
+
+            erased += await self._metadata.write(unit)
+        return erased

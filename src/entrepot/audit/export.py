@@ -1,0 +1,108 @@
+"""Writes a part of the audit log in a form that proves itself, for an auditor and for the archive.
+
+The part is one piece of the chain that holds all records of the times asked for; records in between that are of other
+times belong to it, or the chain would have a hole. It goes on to the first signed checkpoint, when there is one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.audit.checkpoints import encode_checkpoint
+from entrepot.audit.errors import AuditRangeEmptyError
+from entrepot.audit.export_format import (
+    FORMAT,
+    ExportEnd,
+    ExportHeader,
+    encode_line,
+    encode_record,
+    sealed_record,
+)
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from entrepot.auth.grants import SystemGrant
+    from entrepot.auth.system_actions import ExportAuditLog
+    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["AuditExport"]
+
+_BATCH: Final = 500
+
+
+class AuditExport:
+    """Exports by times."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+
+    async def lines(
+        self, grant: SystemGrant[ExportAuditLog], since: int, until: int
+    ) -> AsyncGenerator[bytes]:
+        """Yield the lines of an export of `since <= at < until` (milliseconds); that it was made is recorded first.
+
+        Raises:
+            AuditRangeEmptyError: no sealed record is of these times.
+            MetadataError: the database failed.
+        """
+        header = await self._header(since, until)
+        record = audit_record(
+            grant.principal,
+            AuditAction.AUDIT_EXPORT,
+            AuditObject("audit-log", ""),
+            after={"since": since, "until": until, "first": header.after + 1, "last": header.last},
+        )
+        await self._metadata.write(lambda tx: tx.audit.append(record))
+        yield encode_line(header)
+        for checkpoint in await self._checkpoints(header):
+            yield encode_checkpoint(checkpoint)
+        count, after = 0, header.after
+        while after < header.last:
+            rows = await self._metadata.audit.sealed(after, min(_BATCH, header.last - after))
+            if not rows:
+                break
+            for row in rows:
+                yield encode_record(sealed_record(row))
+            count += len(rows)
+            after = rows[-1].sequence or header.last
+        yield encode_line(ExportEnd(count, header.last))
+
+    async def _header(self, since: int, until: int) -> ExportHeader:
+        audit = self._metadata.audit
+        chain = await audit.chain()
+        span = await audit.sequences_between(since, until)
+        if chain is None or span is None:
+            raise AuditRangeEmptyError
+        first, last = span
+        next_checkpoint = await audit.checkpoints(last, 1)
+        if next_checkpoint:
+            last = min(next_checkpoint[0].sequence, chain.sequence)
+        after, after_hash = chain.purged_sequence, chain.purged_hash
+        if first - 1 > after:
+            before = await audit.links(first - 2, 1)
+            after, after_hash = before[0].sequence, before[0].chain_hash
+        return ExportHeader(
+            format=FORMAT,
+            chain=chain.chain_id,
+            algorithm=chain.algorithm,
+            after=after,
+            after_hash=after_hash,
+            last=last,
+            since=since,
+            until=until,
+            made_at=chain.now,
+        )
+
+    async def _checkpoints(self, header: ExportHeader) -> Sequence[CheckpointRow]:
+        found: list[CheckpointRow] = []
+        first = header.after + 1
+        while page := await self._metadata.audit.checkpoints(first, _BATCH):
+            found += [checkpoint for checkpoint in page if checkpoint.sequence <= header.last]
+            if len(page) < _BATCH or page[-1].sequence > header.last:
+                break
+            first = page[-1].sequence + 1
+        return found

@@ -1,0 +1,124 @@
+"""The lines of an export: JSON objects, so that other programs can read them, with all that verifying them takes.
+
+First a header that says which part of the chain this is, then the signed checkpoints of that part, then the records,
+and at the end how many there were. A record's line has the names of the Elastic Common Schema and, under `entrepot`,
+what was sealed; the former follows from the latter, so whoever verifies makes the line again and compares.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from entrepot.audit.ecs import ecs_fields
+from entrepot.audit.proof import SealedRecord
+
+if TYPE_CHECKING:
+    from entrepot.metadata.audit_store import AuditRow
+
+__all__ = [
+    "FORMAT",
+    "ExportEnd",
+    "ExportHeader",
+    "decode_record",
+    "encode_line",
+    "encode_record",
+    "sealed_record",
+]
+
+FORMAT: Final = 1
+
+_encoder: Final = msgspec.json.Encoder(order="sorted")
+
+
+class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
+    """Which part of which chain an export holds: what lies between the link `after` and the link `last`.
+
+    Attributes:
+        since: the times that were asked for, in milliseconds; the chain may hold others in between.
+        made_at: when the export was made, by the database's clock.
+    """
+
+    format: int
+    chain: str
+    algorithm: str
+    after: int
+    after_hash: str
+    last: int
+    since: int
+    until: int
+    made_at: int
+
+
+class ExportEnd(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
+    """That nothing follows, and what was written."""
+
+    records: int
+    last: int
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    sequence: int
+    hash: str
+    record_id: str
+    at: int
+    body: str
+    disclosure: str | None
+
+
+class _RecordLine(msgspec.Struct, frozen=True):
+    entrepot: _Sealed
+
+
+def encode_line(part: ExportHeader | ExportEnd) -> bytes:
+    """Return the line of a header or an end, without the line break."""
+    return _encoder.encode(part)
+
+
+def encode_record(record: SealedRecord) -> bytes:
+    """Return the line of a record, without the line break.
+
+    One that was tampered with so that it is no JSON any more has no fields: who verifies finds it by its hash.
+    """
+    try:
+        fields: dict[str, Any] = ecs_fields(record.at, record.body, record.disclosure)
+    except (msgspec.MsgspecError, ValueError, AttributeError, OverflowError):
+        fields = {}
+    fields["entrepot"] = _Sealed(
+        sequence=record.sequence,
+        hash=record.chain_hash,
+        record_id=record.record_id,
+        at=record.at,
+        body=record.body.decode(errors="replace"),
+        disclosure=None if record.disclosure is None else record.disclosure.decode(errors="replace"),
+    )
+    return _encoder.encode(fields)
+
+
+def decode_record(line: bytes) -> SealedRecord | None:
+    """Read what was sealed from a record's line, `None` for anything else."""
+    try:
+        sealed = msgspec.json.decode(line, type=_RecordLine).entrepot
+        return SealedRecord(
+            sequence=sealed.sequence,
+            chain_hash=sealed.hash,
+            record_id=sealed.record_id,
+            at=sealed.at,
+            body=sealed.body.encode(),
+            disclosure=None if sealed.disclosure is None else sealed.disclosure.encode(),
+        )
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def sealed_record(row: AuditRow) -> SealedRecord:
+    """Return what of a sealed row goes into an export."""
+    return SealedRecord(
+        sequence=row.sequence or 0,
+        chain_hash=row.chain_hash or "",
+        record_id=row.record_id,
+        at=row.at,
+        body=row.body,
+        disclosure=row.disclosure,
+    )

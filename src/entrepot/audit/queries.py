@@ -1,0 +1,121 @@
+"""Reads the audit log for people: auditors see all of it, others what concerns a project of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.audit.ecs import ecs_fields
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.grants import ProjectGrant
+
+if TYPE_CHECKING:
+    from entrepot.auth.audit_notes import AuditNotes
+    from entrepot.auth.grants import SystemGrant
+    from entrepot.auth.project_actions import ListLog
+    from entrepot.auth.system_actions import ListAuditLog
+    from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery, AuditRow
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["AuditEntry", "AuditLog", "AuditPage"]
+
+MOST_ROWS: Final = 1000
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """A record as it is shown.
+
+    Attributes:
+        id: for paging.
+        sequence: its place in the chain, `None` until it is sealed.
+        fields: by the names of the Elastic Common Schema.
+    """
+
+    id: int
+    record_id: str
+    at: int
+    action: str
+    outcome: str
+    user_name: str
+    project: str
+    object_kind: str
+    object_name: str
+    sequence: int | None
+    fields: Mapping[str, object]
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """A page of entries in the order that was asked for, and whether others follow."""
+
+    entries: tuple[AuditEntry, ...]
+    more: bool
+
+
+class AuditLog:
+    """Lists records; that somebody did so is noted (8.1.4.3a)."""
+
+    def __init__(self, metadata: Metadata, notes: AuditNotes) -> None:
+        self._metadata = metadata
+        self._notes = notes
+
+    async def list(
+        self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], query: AuditPageQuery
+    ) -> AuditPage:
+        """Return a page; a grant for a project shows the records of this project, whatever the query says.
+
+        Raises:
+            AuditUnavailableError: the reading can't be noted.
+            MetadataError: the database failed.
+        """
+        wanted = _within(grant, query.wanted)
+        limit = min(max(query.limit, 1), MOST_ROWS)
+        await self._note(grant, wanted)
+        rows = await self._metadata.audit.page(replace(query, wanted=wanted, limit=limit + 1))
+        return AuditPage(tuple(_entry(row) for row in rows[:limit]), more=len(rows) > limit)
+
+    async def count(
+        self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter
+    ) -> int:
+        """Return how many records :meth:`list` has in all; costs time with their number."""
+        return await self._metadata.audit.count(_within(grant, wanted))
+
+    async def _note(
+        self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter
+    ) -> None:
+        project = grant.project if isinstance(grant, ProjectGrant) else ""
+        about = AuditObject("audit-log", project, project)
+        filters = {
+            "action": wanted.action,
+            "outcome": wanted.outcome,
+            "project": wanted.project,
+            "since": wanted.since,
+            "until": wanted.until,
+        }
+        # Whom somebody looks for is personal data, which records hold as commitments only: it stays out.
+        await self._notes.note(
+            audit_record(grant.principal, AuditAction.AUDIT_READ, about, after={"filter": filters})
+        )
+
+
+def _within(grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter) -> AuditFilter:
+    return replace(wanted, project=grant.project) if isinstance(grant, ProjectGrant) else wanted
+
+
+def _entry(row: AuditRow) -> AuditEntry:
+    return AuditEntry(
+        id=row.id,
+        record_id=row.record_id,
+        at=row.at,
+        action=row.action,
+        outcome=row.outcome,
+        user_name=row.user_name,
+        project=row.project,
+        object_kind=row.object_kind,
+        object_name=row.object_name,
+        sequence=row.sequence,
+        fields=ecs_fields(row.at, row.body, row.disclosure),
+    )

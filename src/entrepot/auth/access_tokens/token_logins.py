@@ -1,0 +1,74 @@
+"""People whose programs present an access token in place of the password."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.access_tokens.scopes import limits_of
+from entrepot.auth.credential_memory import Verified
+from entrepot.auth.generated_secrets import has_form, hash_generated
+from entrepot.auth.principals import Principal
+
+if TYPE_CHECKING:
+    from entrepot.auth.machine_logins import Attempt, LoginBook
+    from entrepot.metadata.credential_store import CredentialReader, StoredTokenCredential
+
+__all__ = ["TOKEN_PREFIX", "TokenLogins"]
+
+TOKEN_PREFIX: Final = "ept_"  # noqa: S105 - how secrets begin is no secret
+"""How access tokens begin; what begins so is never tried as a password."""
+
+_KIND: Final = "user"
+_MILLISECONDS: Final = 1000
+
+
+class TokenLogins:
+    """The name that comes with a token must be its person's: one that is found without the name is worth nothing."""
+
+    def __init__(self, credentials: CredentialReader, book: LoginBook) -> None:
+        self._credentials = credentials
+        self._book = book
+
+    async def verify(self, attempt: Attempt) -> Verified:
+        """Return the person, with the limits of the token (S15).
+
+        Raises:
+            InvalidCredentialsError: unknown, expired, of somebody else or of somebody disabled.
+            LockedOutError: too many failures for this name came from this address.
+        """
+        await self._book.require_unlocked(attempt, _KIND)
+        secret_hash = hash_generated(attempt.secret)
+        row = None
+        if has_form(attempt.secret, TOKEN_PREFIX):
+            row = await self._credentials.find_token(secret_hash)
+        if row is None or not hmac.compare_digest(row.secret_hash, secret_hash):
+            await self._book.refuse(attempt, _KIND, "unknown access token")
+        obstacle = _obstacle(row, attempt.name)
+        if obstacle:
+            await self._book.refuse(attempt, _KIND, obstacle)
+        principal = Principal(
+            row.subject,
+            attempt.address,
+            attempt.forwarded,
+            row.name,
+            "user",
+            origin=attempt.origin,
+            limits=limits_of(row.credential, row.scopes),
+            must_change_password=row.must_change_password,
+            epoch=row.epoch,
+        )
+        await self._book.admit(attempt, principal)
+        left = row.remaining_milliseconds
+        return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
+
+
+def _obstacle(row: StoredTokenCredential, name: str) -> str:
+    """Return why the token does not help, as the audit log tells it; empty when it does."""
+    if row.name.casefold() != name.casefold():
+        return "access token of somebody else"
+    if row.disabled:
+        return "disabled"
+    if row.remaining_milliseconds is not None and row.remaining_milliseconds <= 0:
+        return "expired"
+    return ""

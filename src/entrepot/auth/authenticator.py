@@ -1,0 +1,152 @@
+"""Tells who is behind what was presented: people, robots and access tokens, through one door."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from entrepot.auth.access_tokens.scopes import limits_of
+from entrepot.auth.access_tokens.token_logins import TOKEN_PREFIX, TokenLogins
+from entrepot.auth.credential_memory import Verified
+from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.machine_logins import Attempt, LoginBook, is_storable_name
+from entrepot.auth.principals import Principal
+from entrepot.auth.robots.addresses import is_address_allowed
+from entrepot.auth.robots.robot_logins import ROBOT_PREFIX, RobotLogins
+from entrepot.auth.single_flight import SingleFlight
+
+if TYPE_CHECKING:
+    from entrepot.auth.authentication import PasswordLogin
+    from entrepot.auth.chosen_secrets import SecretHasher
+    from entrepot.auth.credential_memory import CredentialMemory
+    from entrepot.auth.failures import FailureCounter
+    from entrepot.auth.last_uses import LastUses
+    from entrepot.auth.principals import Origin
+    from entrepot.metadata.credential_store import StoredSubject
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["CredentialAuthenticator"]
+
+
+class CredentialAuthenticator:
+    """Implements :class:`entrepot.auth.authentication.Authenticator`. Belongs to one event loop.
+
+    A credential that was right is remembered for a minute. Requests that present the same one at the same time share
+    one check of it, so fifty layers that are pulled at once cost one slow hash; a wrong one that is presented fifty
+    times at once is one guess, and counts and is recorded as one.
+    """
+
+    def __init__(
+        self,
+        *,
+        metadata: Metadata,
+        passwords: PasswordLogin,
+        hasher: SecretHasher,
+        failures: FailureCounter,
+        memory: CredentialMemory,
+        uses: LastUses,
+    ) -> None:
+        book = LoginBook(metadata, failures)
+        self._credentials = metadata.credentials
+        self._passwords = passwords
+        self._robots = RobotLogins(metadata.credentials, hasher, book)
+        self._tokens = TokenLogins(metadata.credentials, book)
+        self._memory = memory
+        self._uses = uses
+        self._flights: SingleFlight[Verified] = SingleFlight()
+
+    async def by_basic(
+        self, name: str, secret: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        """See the protocol. The principal carries the present request's address and origin.
+
+        Raises:
+            InvalidCredentialsError, LockedOutError: as the protocol says.
+            MetadataUnavailableError: the database was not heard of for too long to vouch for what is remembered (I6).
+        """
+        key = self._memory.key(name, secret, address, forwarded=forwarded)
+        verified = self._memory.find(key)
+        if verified is None:
+            attempt = Attempt(name, secret, address, origin, forwarded)
+            verified = await self._flights.run(key, partial(self._verify, key, attempt))
+        principal = verified.principal
+        self._note_use(principal)
+        return msgspec.structs.replace(principal, address=address, forwarded=forwarded, origin=origin)
+
+    async def by_subject(
+        self, subject: str, credential: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        """See the protocol. One point read; nothing of it is remembered.
+
+        Raises:
+            InvalidCredentialsError: as the protocol says, or the robot is not allowed from there.
+        """
+        row = await self._credentials.find_subject(subject, credential)
+        if row is None:
+            raise InvalidCredentialsError("unknown subject")
+        obstacle = _obstacle(row, credential, address, forwarded=forwarded)
+        if obstacle:
+            raise InvalidCredentialsError(obstacle)
+        principal = Principal(
+            row.subject,
+            address,
+            forwarded,
+            row.name,
+            row.kind,
+            origin=origin,
+            limits=limits_of(credential, row.scopes) if credential else None,
+            must_change_password=row.must_change_password,
+            epoch=row.epoch,
+        )
+        self._note_use(principal)
+        return principal
+
+    async def aclose(self) -> None:
+        """Wait for checks that are under way. May be called again."""
+        await self._flights.aclose()
+
+    async def _verify(self, key: bytes, attempt: Attempt) -> Verified:
+        moment = self._memory.moment()
+        if attempt.name.startswith(ROBOT_PREFIX):
+            verified = await self._robots.verify(attempt)
+        elif attempt.secret.startswith(TOKEN_PREFIX):
+            verified = await self._tokens.verify(attempt)
+        else:
+            verified = await self._verify_password(attempt)
+        self._memory.remember(key, verified, moment)
+        return verified
+
+    async def _verify_password(self, attempt: Attempt) -> Verified:
+        # The epoch from before the check: whatever moves it later voids what is remembered of this.
+        name = attempt.name
+        before = await self._credentials.find_person(name) if is_storable_name(name) else None
+        principal = await self._passwords.by_password(
+            name, attempt.secret, attempt.address, attempt.origin, forwarded=attempt.forwarded
+        )
+        is_known = before is not None and before.subject == principal.subject
+        if before is None or not is_known or principal.must_change_password:
+            return Verified(principal, None)
+        return Verified(principal, before.epoch)
+
+    def _note_use(self, principal: Principal) -> None:
+        if principal.kind == "robot":
+            self._uses.robot_used(principal.subject)
+        elif principal.limits is not None:
+            self._uses.token_used(principal.limits.credential)
+
+
+def _obstacle(row: StoredSubject, credential: str, address: str, *, forwarded: bool) -> str:
+    """Return why a subject may not go on, as a log tells it; empty when it may."""
+    if row.disabled:
+        return "disabled"
+    if row.expired:
+        return "expired"
+    if not is_address_allowed(row.allowed_addresses, address, forwarded=forwarded):
+        return "address not allowed"
+    if credential and (row.credential is None or row.kind != "user"):
+        return "the access token is gone"
+    if credential and row.credential_expired:
+        return "the access token expired"
+    return ""

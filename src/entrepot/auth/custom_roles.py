@@ -1,0 +1,218 @@
+"""Custom roles: made, changed and removed by those who hold everything that they put into them (S9)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
+from entrepot.auth.role_catalog import RoleCatalog, custom_role, row_number
+from entrepot.auth.role_errors import (
+    InvalidRoleError,
+    RoleInUseError,
+    RoleNameTakenError,
+    RoleUnknownError,
+)
+from entrepot.auth.roles import BUILT_IN_ROLES
+from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.role_store import NewRole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from entrepot.auth.grants import SystemGrant
+    from entrepot.auth.principals import Principal
+    from entrepot.auth.roles import Role
+    from entrepot.auth.system_actions import CreateRole, DeleteRole, ListRole, ReadRole, UpdateRole
+    from entrepot.metadata.role_store import RoleLevel, StoredRole
+    from entrepot.metadata.store import Metadata, Transaction
+
+__all__ = ["Holdings", "Roles", "require_holding"]
+
+_NAME: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z", re.ASCII)
+_MOST_NAME_CHARACTERS: Final = 64
+_MOST_DESCRIPTION_CHARACTERS: Final = 1024
+_encoder: Final = msgspec.json.Encoder()
+
+
+class Holdings(Protocol):
+    """What somebody holds themselves, and so may give away."""
+
+    async def on_registry(self, principal: Principal) -> frozenset[str]:
+        """Return the names of the system permissions that the principal holds."""
+        ...
+
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:
+        """Return the names of the project permissions that the principal holds in every project there is."""
+        ...
+
+
+async def require_holding(
+    holdings: Holdings, principal: Principal, project: Iterable[str], system: Iterable[str]
+) -> None:
+    """Refuse to hand out what the one who hands it out does not hold (S9).
+
+    Raises:
+        AccessDeniedError: naming what is lacking.
+    """
+    lacking = sorted(set(project) - await holdings.in_every_project(principal))
+    lacking += sorted(set(system) - await holdings.on_registry(principal))
+    if lacking:
+        raise AccessDeniedError(
+            f"nobody gives others what they do not hold themselves everywhere: {', '.join(lacking)}"
+        )
+
+
+class Roles:
+    """The service of roles. Every change is one unit with its audit record, and moves the epochs of all holders."""
+
+    def __init__(self, metadata: Metadata, holdings: Holdings) -> None:
+        self._metadata = metadata
+        self._holdings = holdings
+        self._catalog = RoleCatalog(metadata.roles)
+
+    async def list_all(self, grant: SystemGrant[ListRole]) -> Sequence[Role]:  # noqa: ARG002  # proof enough
+        """Return all roles, built-in ones first."""
+        return await self._catalog.list_all()
+
+    async def find(self, grant: SystemGrant[ReadRole], role_id: int) -> Role:  # noqa: ARG002  # proof enough
+        """Return one role by the number that APIs use.
+
+        Raises:
+            RoleUnknownError: there is none.
+        """
+        role = await self._catalog.find(role_id)
+        if role is None:
+            raise RoleUnknownError(role_id)
+        return role
+
+    async def create(
+        self,
+        grant: SystemGrant[CreateRole],
+        name: str,
+        level: RoleLevel,
+        permissions: Iterable[str],
+        description: str = "",
+    ) -> Role:
+        """Make a role.
+
+        Raises:
+            InvalidRoleError: name, level, description or a permission can't be.
+            RoleNameTakenError: another role, or somebody who had one of this name, has it.
+            AccessDeniedError: the creator does not hold all of it.
+        """
+        if len(name) > _MOST_NAME_CHARACTERS or _NAME.match(name) is None:
+            raise InvalidRoleError(
+                "the name of a role is lower-case letters and digits, joined by '.', '_' or '-', 64 at most"
+            )
+        if name in BUILT_IN_ROLES:
+            raise RoleNameTakenError(name)
+        wanted = await self._check(grant.principal, level, permissions, description)
+        new = NewRole(name, level, description, wanted)
+        record = audit_record(
+            grant.principal, AuditAction.ROLE_CREATE, _about(name), after=_state(level, description, wanted)
+        )
+
+        async def create(tx: Transaction) -> StoredRole:
+            stored = None if await tx.roles.is_assigned(name) else await tx.roles.add(new)
+            if stored is None:
+                raise RoleNameTakenError(name)
+            await tx.audit.append(record)
+            return stored
+
+        return custom_role(await self._metadata.write(create))
+
+    async def update(
+        self, grant: SystemGrant[UpdateRole], role_id: int, permissions: Iterable[str], description: str
+    ) -> None:
+        """Replace what a custom role permits and says; its name and level stay.
+
+        Raises:
+            RoleUnknownError: there is no custom role with this number.
+            InvalidRoleError: as for `create`.
+            AccessDeniedError: the caller does not hold all that it is to permit.
+        """
+        stored = await self._metadata.roles.find(row_number(role_id))
+        if stored is None:
+            raise RoleUnknownError(role_id)
+        wanted = await self._check(grant.principal, stored.level, permissions, description)
+        record_id = new_public_id()
+
+        async def update(tx: Transaction) -> None:
+            held = await tx.roles.hold(row_number(role_id))
+            if held is None:
+                raise RoleUnknownError(role_id)
+            await tx.roles.change(held.id, description, wanted)
+            await tx.epochs.move_holders(held.name)
+            await tx.audit.append(
+                audit_record(
+                    grant.principal,
+                    AuditAction.ROLE_UPDATE,
+                    _about(held.name),
+                    before=_state(held.level, held.description, held.permissions),
+                    after=_state(held.level, description, wanted),
+                    record_id=record_id,
+                )
+            )
+
+        await self._metadata.write(update)
+
+    async def delete(self, grant: SystemGrant[DeleteRole], role_id: int) -> None:
+        """Delete a custom role that nobody has.
+
+        Raises:
+            RoleUnknownError: there is no custom role with this number.
+            RoleInUseError: somebody has it, in a project or on the system.
+        """
+        record_id = new_public_id()
+
+        async def delete(tx: Transaction) -> None:
+            held = await tx.roles.hold(row_number(role_id))
+            if held is None:
+                raise RoleUnknownError(role_id)
+            if await tx.roles.is_assigned(held.name):
+                raise RoleInUseError(held.name)
+            await tx.roles.remove(held.id)
+            await tx.audit.append(
+                audit_record(
+                    grant.principal,
+                    AuditAction.ROLE_DELETE,
+                    _about(held.name),
+                    before=_state(held.level, held.description, held.permissions),
+                    record_id=record_id,
+                )
+            )
+
+        await self._metadata.write(delete)
+
+    async def _check(
+        self, principal: Principal, level: RoleLevel, permissions: Iterable[str], description: str
+    ) -> bytes:
+        """Return the permissions as they are stored, once they are known to exist and to be held."""
+        wanted = sorted(set(permissions))
+        if level not in {"project", "system"}:
+            raise InvalidRoleError("the level of a role is project or system")
+        known = PROJECT_PERMISSIONS if level == "project" else SYSTEM_PERMISSIONS
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            raise InvalidRoleError(f"there is no such permission on this level: {', '.join(unknown)}")
+        if not wanted:
+            raise InvalidRoleError("a role permits something")
+        if len(description) > _MOST_DESCRIPTION_CHARACTERS:
+            raise InvalidRoleError(f"a description has {_MOST_DESCRIPTION_CHARACTERS} characters at most")
+        in_project = wanted if level == "project" else ()
+        await require_holding(self._holdings, principal, in_project, () if in_project else wanted)
+        return _encoder.encode(wanted)
+
+
+def _about(name: str) -> AuditObject:
+    return AuditObject("role", name)
+
+
+def _state(level: str, description: str, permissions: bytes) -> Mapping[str, object]:
+    return {"level": level, "description": description, "permissions": msgspec.json.decode(permissions)}

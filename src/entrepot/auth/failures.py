@@ -1,0 +1,35 @@
+"""The protocol of the lock-out: failures are counted by account and address together, for every kind of credential.
+
+Nobody locks out somebody else from afar, and a robot whose secret somebody guesses at goes on from where it runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from entrepot.metadata.store import Transaction
+
+__all__ = ["FailureCounter"]
+
+
+class FailureCounter(Protocol):
+    """Counts in the database, so that all entrances of all nodes count together (T15).
+
+    An account is whatever was presented as a name, at most 255 printable characters of it.
+    """
+
+    async def require_unlocked(self, account: str, address: str, *, forwarded: bool) -> None:
+        """Let somebody try. One read.
+
+        Raises:
+            LockedOutError: too many failures for this account came from this address.
+        """
+
+    async def record_failure(
+        self, transaction: Transaction, account: str, address: str, *, forwarded: bool
+    ) -> None:
+        """Count one more, in the unit that records it for the audit log."""
+
+    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
+        """Forget what was counted: the right secret was presented."""

@@ -1,0 +1,70 @@
+"""The keys of one purpose in memory, asked for each token without any input or output."""
+
+from __future__ import annotations
+
+import time
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.errors import MetadataUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from entrepot.auth.keys.key_pairs import SigningKey, VerificationKey
+
+__all__ = ["KeyRing"]
+
+_TRUSTED_SECONDS: Final = 60.0
+
+
+class KeyRing:
+    """What the last look at the database found; belongs to one event loop.
+
+    Fails closed (I6): 60 s after the last look nobody knows which key was revoked since. It also knows the database's
+    time, so that nodes whose own clocks are apart agree on when a token ends (F27).
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._looked_at = float("-inf")
+        self._time_offset = 0.0
+        self._signing: SigningKey | None = None
+        self._verifying: Mapping[str, VerificationKey] = MappingProxyType({})
+
+    def install(
+        self, signing: SigningKey | None, verifying: Mapping[str, VerificationKey], database_time: float
+    ) -> None:
+        """Replace all keys by what was just read, when the database's clock said `database_time` (seconds)."""
+        self._looked_at = self._monotonic()
+        self._time_offset = database_time - self._looked_at
+        self._signing = signing
+        self._verifying = MappingProxyType(dict(verifying))
+
+    def now(self) -> float:
+        """Return the time of the database's clock, in seconds since 1970."""
+        return self._monotonic() + self._time_offset
+
+    def signing_key(self) -> SigningKey:
+        """Return the key to sign with.
+
+        Raises:
+            MetadataUnavailableError: it is not known which that is.
+        """
+        self._require_fresh()
+        if self._signing is None:
+            raise MetadataUnavailableError("there is no active signing key")
+        return self._signing
+
+    def verification_keys(self) -> Mapping[str, VerificationKey]:
+        """Return every key that something may be signed with, by id: the next, the active, and retired ones.
+
+        Raises:
+            MetadataUnavailableError: it is not known which these are.
+        """
+        self._require_fresh()
+        return self._verifying
+
+    def _require_fresh(self) -> None:
+        if self._monotonic() - self._looked_at > _TRUSTED_SECONDS:
+            raise MetadataUnavailableError("the signing keys were not read for 60 s")

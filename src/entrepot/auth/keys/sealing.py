@@ -1,0 +1,61 @@
+"""Seals secrets that have to lie in the database: AES-256-GCM under the master key, bound to the row they belong to."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from entrepot.auth.keys.errors import MasterKeyMissingError, UnsealingError
+
+if TYPE_CHECKING:
+    from entrepot.auth.keys.master_key import MasterKey
+
+__all__ = ["Sealing"]
+
+_NONCE_BYTES: Final = 12
+"""Random; with as few secrets as a registry stores, none is ever drawn twice."""
+
+
+class Sealing:
+    """Seals with one key, and opens what that or one of the `others` sealed. May be used from any thread."""
+
+    def __init__(self, key: MasterKey, *others: MasterKey) -> None:
+        self.key_id: Final = key.key_id
+        self._ciphers = {one.key_id: AESGCM(one.reveal()) for one in (*others, key)}
+
+    def opens(self, key_id: str) -> bool:
+        """Whether the master key of that id is here."""
+        return key_id in self._ciphers
+
+    def seal(self, secret: bytes, purpose: str, identity: str) -> bytes:
+        """Return the secret, sealed; it can be opened only for the same purpose and identity.
+
+        Args:
+            purpose: what kind of secret it is, as `signing-key`.
+            identity: what names the row, so that nobody puts one row's secret into another.
+        """
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._ciphers[self.key_id].encrypt(nonce, secret, _bound_to(purpose, identity))
+
+    def unseal(self, sealed: bytes, key_id: str, purpose: str, identity: str) -> bytes:
+        """Return the secret again; fails closed.
+
+        Raises:
+            MasterKeyMissingError: another key sealed it; the message names which.
+            UnsealingError: it was altered, or belongs to something else.
+        """
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise MasterKeyMissingError(key_id, tuple(self._ciphers))
+        try:
+            return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound_to(purpose, identity))
+        except (InvalidTag, ValueError) as error:
+            raise UnsealingError(purpose, identity) from error
+
+
+def _bound_to(purpose: str, identity: str) -> bytes:
+    """Return the associated data, with the length in front so that no two pairs read alike (S42)."""
+    return f"{len(purpose)}:{purpose}{identity}".encode()

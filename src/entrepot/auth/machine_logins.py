@@ -1,0 +1,123 @@
+"""Logins by what no person types: the attempt, and the record and the count that each one leaves.
+
+The unit that counts a failure is the one that records it (I11).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.principals import ANONYMOUS, Origin, Principal
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from entrepot.auth.failures import FailureCounter
+    from entrepot.metadata.store import Metadata, Transaction
+
+__all__ = ["Attempt", "LoginBook", "is_storable_name"]
+
+_MOST_NAME_CHARACTERS: Final = 255
+_SUCCESS: Final = 200
+_FAILURE: Final = 401
+_LOCKED: Final = 429
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """What somebody presented, and from where. Formatting it shows no secret (S27)."""
+
+    name: str
+    secret: str
+    address: str
+    origin: Origin
+    forwarded: bool
+
+    def __repr__(self) -> str:
+        return f"Attempt({self.name!r} from {self.address!r})"
+
+    @property
+    def account(self) -> str:
+        """The name as the database and a log can take it."""
+        shown = "".join(
+            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in self.name
+        )
+        return shown[:_MOST_NAME_CHARACTERS]
+
+    def unknown(self) -> Principal:
+        """Return the principal of a failure: nobody, by the name that was presented."""
+        return Principal(ANONYMOUS, self.address, self.forwarded, name=self.account, origin=self.origin)
+
+
+class LoginBook:
+    """Counts and records what becomes of attempts."""
+
+    def __init__(self, metadata: Metadata, failures: FailureCounter) -> None:
+        self._metadata = metadata
+        self._failures = failures
+
+    async def require_unlocked(self, attempt: Attempt, kind: str) -> None:
+        """Let an attempt go on.
+
+        Raises:
+            LockedOutError: too many failed before; that is recorded as well.
+        """
+        try:
+            await self._failures.require_unlocked(
+                attempt.account, attempt.address, forwarded=attempt.forwarded
+            )
+        except LockedOutError:
+            record = audit_record(
+                attempt.unknown(),
+                AuditAction.LOGIN,
+                AuditObject(kind, attempt.account),
+                outcome="failure",
+                reason="locked out",
+                status=_LOCKED,
+            )
+            await self._metadata.write(lambda tx: tx.audit.append(record))
+            raise
+
+    async def refuse(self, attempt: Attempt, kind: str, cause: str) -> NoReturn:
+        """Count and record a failure.
+
+        Raises:
+            InvalidCredentialsError: always.
+        """
+        record = audit_record(
+            attempt.unknown(),
+            AuditAction.LOGIN,
+            AuditObject(kind, attempt.account),
+            outcome="failure",
+            reason=cause,
+            status=_FAILURE,
+        )
+
+        async def unit(tx: Transaction) -> None:
+            await self._failures.record_failure(
+                tx, attempt.account, attempt.address, forwarded=attempt.forwarded
+            )
+            await tx.audit.append(record)
+
+        await self._metadata.write(unit)
+        raise InvalidCredentialsError(cause)
+
+    async def admit(self, attempt: Attempt, principal: Principal) -> None:
+        """Record a success, and forget the failures before it."""
+        about = AuditObject(principal.kind, principal.name)
+        record = audit_record(principal, AuditAction.LOGIN, about, status=_SUCCESS)
+
+        async def unit(tx: Transaction) -> None:
+            await self._failures.clear(tx, attempt.account, attempt.address, forwarded=attempt.forwarded)
+            await tx.audit.append(record)
+
+        await self._metadata.write(unit)
+
+
+def is_storable_name(name: str) -> bool:
+    """Whether anybody can have a name, so that it is worth looking up."""
+    return 0 < len(name) <= _MOST_NAME_CHARACTERS and name.isprintable()

@@ -1,0 +1,79 @@
+"""Who administers the registry: Harbor's `sysadmin_flag`, which here is the role operations-admin on the system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.people.people import require_other_administrator, require_person
+from entrepot.kernel.ids import new_public_id
+
+if TYPE_CHECKING:
+    from entrepot.auth.grants import SystemGrant
+    from entrepot.auth.principals import Principal
+    from entrepot.auth.system_actions import UpdateUser
+    from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.metadata.user_store import PersonRow
+
+__all__ = ["Administrators"]
+
+_ROLE: Final = "operations-admin"
+
+
+class Administrators:
+    """Gives and takes the role; there is always somebody who has it and can log in."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+
+    async def make(self, grant: SystemGrant[UpdateUser], person_id: int) -> None:
+        """Make a person an operations administrator, unless they are one.
+
+        Raises:
+            PersonUnknownError: there is none.
+        """
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> None:
+            await tx.users.hold_administrators()
+            person = await require_person(tx, person_id)
+            if not person.is_administrator:
+                await tx.users.make_administrator(person_id, grant.principal.subject)
+                await tx.audit.append(_record(grant.principal, AuditAction.ROLE_ASSIGN, person, record_id))
+
+        await self._metadata.write(unit)
+
+    async def unmake(self, grant: SystemGrant[UpdateUser], person_id: int) -> None:
+        """Take the role from a person who has it.
+
+        Raises:
+            PersonUnknownError: there is none.
+            LastAdministratorError: nobody else has it.
+        """
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> None:
+            active = await tx.users.hold_administrators()
+            person = await require_person(tx, person_id)
+            require_other_administrator(person, active)
+            if person.is_administrator:
+                await tx.users.unmake_administrator(person_id)
+                await tx.audit.append(_record(grant.principal, AuditAction.ROLE_REVOKE, person, record_id))
+
+        await self._metadata.write(unit)
+
+
+def _record(principal: Principal, action: AuditAction, person: PersonRow, record_id: str) -> NewAuditRecord:
+    before, after = [], [_ROLE]
+    if action is AuditAction.ROLE_REVOKE:
+        before, after = after, before
+    return audit_record(
+        principal,
+        action,
+        AuditObject("user", person.name),
+        before={"system_roles": before},
+        after={"system_roles": after},
+        record_id=record_id,
+    )

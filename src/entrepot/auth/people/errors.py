@@ -1,0 +1,101 @@
+"""What can't be done with people, groups and their passwords."""
+
+from __future__ import annotations
+
+from entrepot.kernel.errors import EntrepotError
+
+__all__ = [
+    "GroupUnknownError",
+    "InvalidPersonError",
+    "LastAdministratorError",
+    "NameTakenError",
+    "OwnAccountError",
+    "PasswordRejectedError",
+    "PasswordsBusyError",
+    "PeopleError",
+    "PersonUnknownError",
+    "SessionUnknownError",
+]
+
+
+class PeopleError(EntrepotError):
+    """The root of what is refused here because of what was asked."""
+
+
+class PasswordRejectedError(PeopleError):
+    """A new password does not satisfy the policy.
+
+    Attributes:
+        reasons: every one, as a person reads it; never the password.
+    """
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"the password is not accepted: {'; '.join(reasons)}")
+        self.reasons = reasons
+
+
+class InvalidPersonError(PeopleError):
+    """A property of a person or a group has a form that is not accepted."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field} {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class NameTakenError(PeopleError):
+    """A person or a group has the name already, or it is kept for the registry itself."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"the name {name} can't be given to a {kind}: it is taken")
+        self.kind = kind
+        self.name = name
+
+
+class PersonUnknownError(PeopleError):
+    """There is no such person."""
+
+    def __init__(self, person: str | int) -> None:
+        super().__init__(f"there is no person {person}")
+        self.person = person
+
+
+class GroupUnknownError(PeopleError):
+    """There is no such group."""
+
+    def __init__(self, group: str | int) -> None:
+        super().__init__(f"there is no group {group}")
+        self.group = group
+
+
+class SessionUnknownError(PeopleError):
+    """There is no such session, or it is not the one's own."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such session")
+
+
+class LastAdministratorError(PeopleError):
+    """Nobody would be left who may administer the registry."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is the last active operations administrator: give somebody else the role operations-admin first"
+        )
+        self.name = name
+
+
+class OwnAccountError(PeopleError):
+    """This can't be done to oneself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "one's own account can be neither deleted nor disabled: another administrator can do that"
+        )
+
+
+class PasswordsBusyError(EntrepotError):
+    """So many passwords wait to be checked that one more is refused; a moment later it may be taken."""
+
+    def __init__(self) -> None:
+        super().__init__("too many passwords are being checked at the moment; try again in a second")

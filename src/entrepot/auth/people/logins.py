@@ -1,0 +1,142 @@
+"""People who present their password, at whichever entrance: the one way in which a password is ever checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.people.lockout import count_failure, legible, place_of, rule_of, seconds_of
+from entrepot.auth.principals import ANONYMOUS, Principal
+
+if TYPE_CHECKING:
+    from entrepot.auth.people.lockout import LockoutLimits, Place
+    from entrepot.auth.people.password_policy import PasswordPolicy
+    from entrepot.auth.people.passwords import PasswordHashing
+    from entrepot.auth.principals import Origin
+    from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.metadata.user_store import CredentialsRow
+
+__all__ = ["PasswordLogins"]
+
+_Outcome = Literal["success", "wrong password", "unknown", "disabled", "no password", "locked out"]
+_CHANGED: Final = "changed meanwhile"
+
+
+class PasswordLogins:
+    """Implements :class:`entrepot.auth.authentication.PasswordLogin` for the people on this registry's own list."""
+
+    def __init__(
+        self, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy, lockout: LockoutLimits
+    ) -> None:
+        self._metadata = metadata
+        self._hashing = hashing
+        self._policy = policy
+        self._rule = rule_of(lockout)
+
+    async def by_password(
+        self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        """See the protocol.
+
+        Raises:
+            InvalidCredentialsError, LockedOutError: as the protocol says.
+            PasswordsBusyError: too many passwords are being checked.
+            MetadataUnavailableError: nobody can be let in.
+        """
+        place = place_of(name, address, forwarded=forwarded)
+        unknown = Principal(ANONYMOUS, address, forwarded, name=place.account, origin=origin)
+        left = await self._metadata.login_failures.locked_milliseconds(place.account, place.address)
+        if left > 0:
+            await self._metadata.write(_Appending(_failure(unknown, "locked out")))
+            raise LockedOutError(seconds_of(left))
+        found = await self._metadata.users.credentials_named(name) if name == place.account else None
+        matches = await self._hashing.verify(found.password_hash if found else None, password)
+        outcome = _outcome(found, matches=matches)
+        if found is None or outcome != "success":
+            raise await self._refuse(place, unknown, outcome)
+        return await self._admit(found, place, unknown, password)
+
+    async def _admit(
+        self, found: CredentialsRow, place: Place, unknown: Principal, password: str
+    ) -> Principal:
+        person, old_hash = found.person, found.password_hash or ""
+        principal = Principal(
+            person.subject,
+            unknown.address,
+            unknown.forwarded,
+            name=person.name,
+            kind="user",
+            origin=unknown.origin,
+            must_change_password=person.must_change_password
+            or self._policy.is_too_old(found.password_age_milliseconds),
+            epoch=person.epoch,
+        )
+        new_hash = await self._hashing.hash(password) if self._hashing.is_outdated(old_hash) else old_hash
+        welcome = audit_record(principal, AuditAction.LOGIN, AuditObject("user", person.name), status=200)
+        late = _failure(unknown, "locked out")
+        vanished = _failure(unknown, _CHANGED)
+
+        async def unit(tx: Transaction) -> int | None:
+            # Other attempts may have failed while this one was checked: however many are under way at once, no more
+            # than the limit get an answer.
+            await tx.login_failures.forget(place.account, place.address)
+            left = await tx.login_failures.locked_milliseconds(place.account, place.address)
+            if left > 0:
+                await tx.audit.append(late)
+                return left
+            if not await tx.users.note_login(person.id, old_hash):
+                await tx.audit.append(vanished)
+                return None
+            if new_hash != old_hash:
+                await tx.users.renew_hash(person.id, old_hash, new_hash)
+            await tx.audit.append(welcome)
+            return 0
+
+        left = await self._metadata.write(unit)
+        if left is None:
+            raise InvalidCredentialsError(_CHANGED)
+        if left > 0:
+            raise LockedOutError(seconds_of(left))
+        return principal
+
+    async def _refuse(
+        self, place: Place, unknown: Principal, outcome: _Outcome
+    ) -> InvalidCredentialsError | LockedOutError:
+        """Count the failure, and return what to raise."""
+        record, late = _failure(unknown, outcome), _failure(unknown, "locked out")
+
+        async def unit(tx: Transaction) -> int:
+            left = await count_failure(tx, place, self._rule)
+            await tx.audit.append(late if left > 0 else record)
+            return left
+
+        left = await self._metadata.write(unit)
+        return LockedOutError(seconds_of(left)) if left > 0 else InvalidCredentialsError(outcome)
+
+
+class _Appending:
+    """A unit that adds one record."""
+
+    def __init__(self, record: NewAuditRecord) -> None:
+        self._record = record
+
+    async def __call__(self, tx: Transaction) -> None:
+        await tx.audit.append(self._record)
+
+
+def _outcome(found: CredentialsRow | None, *, matches: bool) -> _Outcome:
+    if found is None:
+        return "unknown"
+    if found.password_hash is None:
+        return "no password"
+    if not matches:
+        return "wrong password"
+    return "success" if found.person.disabled_at is None else "disabled"
+
+
+def _failure(unknown: Principal, reason: str) -> NewAuditRecord:
+    about = AuditObject("user", legible(unknown.name))
+    return audit_record(unknown, AuditAction.LOGIN, about, outcome="failure", reason=reason, status=401)

@@ -1,0 +1,132 @@
+"""Passwords that are chosen anew: by their owner, who shows the old one, or by an administrator, for one login."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.people.errors import PasswordRejectedError, PersonUnknownError
+from entrepot.auth.people.lockout import count_failure, place_of, require_open, rule_of, seconds_of
+from entrepot.auth.people.people import require_person
+from entrepot.kernel.ids import new_public_id
+
+if TYPE_CHECKING:
+    from entrepot.auth.grants import SelfGrant, SystemGrant
+    from entrepot.auth.people.lockout import LockoutLimits, Place
+    from entrepot.auth.people.password_policy import PasswordPolicy
+    from entrepot.auth.people.passwords import PasswordHashing
+    from entrepot.auth.principals import Principal
+    from entrepot.auth.system_actions import UpdateUser
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.metadata.user_store import CredentialsRow, PersonRow
+
+__all__ = ["PasswordChanges"]
+
+
+class PasswordChanges:
+    """The service. A changed password ends the person's sessions and whatever was issued for the old one (S14)."""
+
+    def __init__(
+        self, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy, lockout: LockoutLimits
+    ) -> None:
+        self._metadata = metadata
+        self._hashing = hashing
+        self._policy = policy
+        self._rule = rule_of(lockout)
+
+    async def change_own(self, grant: SelfGrant, old: str, new: str) -> None:
+        """Change one's own password; wrong old ones count as failed logins do, so no stolen session can guess.
+
+        Raises:
+            InvalidCredentialsError: the old one is wrong, or there is none to change.
+            LockedOutError: too many wrong ones came from this address.
+            PasswordRejectedError: the new one is not accepted.
+        """
+        principal = grant.principal
+        place = place_of(principal.name, principal.address, forwarded=principal.forwarded)
+        await require_open(self._metadata.login_failures, place)
+        found = await self._credentials_of(principal)
+        old_hash = found.password_hash or ""
+        if not await self._hashing.verify(found.password_hash, old):
+            raise await self._refuse(principal, place)
+        await self._require_acceptable(found.person, new)
+        new_hash = await self._hashing.hash(new)
+        record = audit_record(
+            principal, AuditAction.USER_PASSWORD_CHANGE, AuditObject("user", found.person.name)
+        )
+
+        async def unit(tx: Transaction) -> None:
+            if not await tx.users.password_is(found.person.id, old_hash):
+                raise InvalidCredentialsError("changed meanwhile")
+            await self._set(tx, found.person, new_hash, must_change=False)
+            await tx.audit.append(record)
+
+        await self._metadata.write(unit)
+
+    async def reset(self, grant: SystemGrant[UpdateUser], person_id: int, new: str) -> str:
+        """Give somebody a password that they must change at their next login, and return their subject.
+
+        Raises:
+            PersonUnknownError, PasswordRejectedError: nothing was changed.
+        """
+        person = await self._metadata.users.find(person_id)
+        if person is None:
+            raise PersonUnknownError(person_id)
+        await self._require_acceptable(person, new)
+        new_hash, record_id = await self._hashing.hash(new), new_public_id()
+
+        async def unit(tx: Transaction) -> str:
+            found = await require_person(tx, person_id)
+            await self._set(tx, found, new_hash, must_change=True)
+            await tx.login_failures.unlock(found.name)
+            about = AuditObject("user", found.name)
+            after = {"must_change_password": True}
+            await tx.audit.append(
+                audit_record(
+                    grant.principal, AuditAction.USER_PASSWORD_RESET, about, after=after, record_id=record_id
+                )
+            )
+            return found.subject
+
+        return await self._metadata.write(unit)
+
+    async def _set(self, tx: Transaction, person: PersonRow, new_hash: str, *, must_change: bool) -> None:
+        kept = self._policy.limits.history + 1
+        await tx.users.set_password(person.id, new_hash, must_change=must_change, kept=kept)
+        await tx.users.move_epoch(person.id)
+        await tx.users.end_logins(person.id)
+
+    async def _credentials_of(self, principal: Principal) -> CredentialsRow:
+        person = await self._metadata.users.find_subject(principal.subject)
+        found = None if person is None else await self._metadata.users.credentials(person.id)
+        if found is None:
+            raise InvalidCredentialsError("no person")
+        return found
+
+    async def _require_acceptable(self, person: PersonRow, new: str) -> None:
+        reasons = self._policy.reasons_against(new, (person.name, person.email, person.realname))
+        former = max(self._policy.limits.history, 1)  # the present one is never a new one
+        if not reasons:
+            hashes = await self._metadata.users.password_history(person.id, former)
+            if await self._hashing.matches_any(hashes, new):
+                reasons = (f"it is among the last {former} that this person had",)
+        if reasons:
+            raise PasswordRejectedError(reasons)
+
+    async def _refuse(self, principal: Principal, place: Place) -> InvalidCredentialsError | LockedOutError:
+        record = audit_record(
+            principal,
+            AuditAction.USER_PASSWORD_CHANGE,
+            AuditObject("user", principal.name),
+            outcome="failure",
+            reason="wrong password",
+        )
+
+        async def unit(tx: Transaction) -> int:
+            await tx.audit.append(record)
+            return await count_failure(tx, place, self._rule)
+
+        left = await self._metadata.write(unit)
+        return LockedOutError(seconds_of(left)) if left > 0 else InvalidCredentialsError("wrong password")

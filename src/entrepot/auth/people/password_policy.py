@@ -1,0 +1,164 @@
+"""What people may choose as their password, and passwords that the registry itself chooses.
+
+Guessing programs know words, names, rows of the keyboard and the disguises people use; so a password may contain none
+of them, whatever it has beside. Every reason is told at once: nobody has to guess what is wrong next.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.people.worst_passwords import WORST_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["MAX_LENGTH", "PasswordLimits", "PasswordPolicy", "load_words"]
+
+MAX_LENGTH: Final = 128
+"""Characters; more would only give somebody a way to keep the threads busy."""
+
+_DAY_MILLISECONDS: Final = 86_400_000
+_RUN_LENGTH: Final = 4
+_LEAST_WORD: Final = 4
+_LEAST_NAME: Final = 3
+_LEAST_DISTINCT: Final = 5
+_GENERATED_LENGTH: Final = 24
+_ALPHABET: Final = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_"
+"""Without what people mix up when they copy it from a screen."""
+_ROWS: Final = (
+    "abcdefghijklmnopqrstuvwxyz",
+    "01234567890",
+    "qwertyuiop",
+    "asdfghjkl",
+    "zxcvbnm",
+    "qwertzuiop",
+    "yxcvbnm",
+    "azertyuiop",
+    "!@#$%^&*()",
+)
+_RUNS: Final = frozenset(
+    way[start : start + _RUN_LENGTH]
+    for row in _ROWS
+    for way in (row, row[::-1])
+    for start in range(len(row) - _RUN_LENGTH + 1)
+)
+_DISGUISES: Final = str.maketrans("013457@$!", "oieastasi")
+_REPEATED: Final = re.compile(r"(.)\1{3}", re.DOTALL)
+_REPEATED_WHOLE: Final = re.compile(r"(.+?)\1+\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordLimits:
+    """The numbers of the policy; `max_age_days` is 0 where passwords don't age."""
+
+    min_length: int = 8
+    classes: int = 3
+    history: int = 5
+    max_age_days: int = 0
+
+
+class PasswordPolicy:
+    """Judges passwords; pure and without state. Former passwords are the service's to compare."""
+
+    def __init__(self, limits: PasswordLimits, words: frozenset[str] = frozenset()) -> None:
+        self.limits = limits
+        self._words = words | {_undisguised(word) for word in WORST_WORDS} | WORST_WORDS
+        self._longest_word = max(map(len, self._words))
+
+    def reasons_against(self, password: str, names: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return why a password is not accepted, nothing when it is.
+
+        Args:
+            names: what the person is called: login name, e-mail address, real name.
+        """
+        composed = unicodedata.normalize("NFC", password)
+        return (*self._faults_of_form(composed), *self._faults_of_content(composed, names))
+
+    def is_too_old(self, age_milliseconds: int | None) -> bool:
+        """Whether a password that was set so long ago must be changed."""
+        if age_milliseconds is None or self.limits.max_age_days == 0:
+            return False
+        return age_milliseconds >= self.limits.max_age_days * _DAY_MILLISECONDS
+
+    def generate(self) -> str:
+        """Return a random password of at least 140 bits that the policy accepts."""
+        length = max(_GENERATED_LENGTH, self.limits.min_length)
+        while True:
+            password = "".join(secrets.choice(_ALPHABET) for _ in range(length))
+            if not self.reasons_against(password):
+                return password
+
+    def _faults_of_form(self, password: str) -> Iterator[str]:
+        if len(password) < self.limits.min_length:
+            yield f"it has fewer than {self.limits.min_length} characters"
+        if len(password) > MAX_LENGTH:
+            yield f"it has more than {MAX_LENGTH} characters"
+        if not all(character.isprintable() for character in password):
+            yield "it has characters that can't be seen"
+        if len({_class_of(character) for character in password}) < self.limits.classes:
+            yield (
+                f"it has fewer than {self.limits.classes} of these four: lower-case letters, upper-case letters, "
+                "digits, others"
+            )
+
+    def _faults_of_content(self, password: str, names: Iterable[str]) -> Iterator[str]:
+        password = password[:MAX_LENGTH].casefold()
+        if any(password[at : at + _RUN_LENGTH] in _RUNS for at in range(len(password))):
+            yield "it has a row of the keyboard, the alphabet or the digits"
+        if (
+            _REPEATED.search(password)
+            or _REPEATED_WHOLE.match(password)
+            or len(set(password)) < _LEAST_DISTINCT
+        ):
+            yield "it repeats itself"
+        forms = {password, _undisguised(password)}
+        if any(self._has_word(form) for form in forms):
+            yield "it has a word that is among the first to be guessed"
+        parts = {part for name in names for part in _parts_of(name)}
+        if any(part in form for part in parts for form in forms):
+            yield "it has a name of its owner"
+
+    def _has_word(self, password: str) -> bool:
+        starts = range(len(password) - _LEAST_WORD + 1)
+        return any(
+            password[start:end] in self._words
+            for start in starts
+            for end in range(start + _LEAST_WORD, min(start + self._longest_word, len(password)) + 1)
+        )
+
+
+def load_words(path: Path) -> frozenset[str]:
+    """Return the words of a dictionary file, one per line; those of fewer than four letters are left out. Blocks.
+
+    Raises:
+        OSError, UnicodeDecodeError: it can't be read, or is not UTF-8.
+    """
+    lines = path.read_text("utf-8").splitlines()
+    words = {unicodedata.normalize("NFC", line.strip()).casefold() for line in lines}
+    return frozenset(word for word in words if _LEAST_WORD <= len(word) <= MAX_LENGTH)
+
+
+def _class_of(character: str) -> str:
+    """Return which of the four kinds a character is; letters without case, as those of Chinese, are others."""
+    if character.islower():
+        return "lower"
+    if character.isupper():
+        return "upper"
+    return "digit" if character.isdecimal() else "other"
+
+
+def _undisguised(password: str) -> str:
+    return password.translate(_DISGUISES)
+
+
+def _parts_of(name: str) -> set[str]:
+    """Return what of a name must not occur: the whole, and the words it is made of, but not a domain's."""
+    whole = name.casefold()
+    parts = {whole, *re.split(r"[^\w]+|_", whole.partition("@")[0])}
+    return {part for part in parts if len(part) >= _LEAST_NAME}

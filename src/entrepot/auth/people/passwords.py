@@ -1,0 +1,138 @@
+"""Hashes people's passwords with argon2id, on few threads and with few waiting, since each costs memory on purpose.
+
+The parameters are the first of those that OWASP's Password Storage Cheat Sheet holds for equally strong (46 MiB, one
+pass, one lane): of them it uses the most memory, which is what costs those who guess on graphics cards. RFC 9106's
+second recommendation (64 MiB, three passes, four lanes) takes three times as much of the processors, and of four at
+once: whoever sends many names could take a small node's from its pulls. So all logins together cost two processors and
+92 MiB at most, however many come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import argon2
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from entrepot.auth.people.errors import PasswordsBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["OWASP_FIRST", "HashCost", "PasswordHashing"]
+
+T = TypeVar("T")
+
+_THREADS: Final = 2
+_WAITING: Final = 64
+_HASH_BYTES: Final = 32
+_SALT_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class HashCost:
+    """What a hash costs whoever computes it."""
+
+    memory_kibibytes: int
+    passes: int
+    lanes: int
+
+
+OWASP_FIRST: Final = HashCost(memory_kibibytes=47104, passes=1, lanes=1)
+"""OWASP Password Storage Cheat Sheet, Argon2id, the first of the equivalent options."""
+
+
+class PasswordHashing:
+    """Hashes and checks passwords for one process. Coroutines return to the loop while threads compute."""
+
+    def __init__(self, cost: HashCost = OWASP_FIRST, *, waiting: int = _WAITING) -> None:
+        self._hasher = argon2.PasswordHasher(
+            time_cost=cost.passes,
+            memory_cost=cost.memory_kibibytes,
+            parallelism=cost.lanes,
+            hash_len=_HASH_BYTES,
+            salt_len=_SALT_BYTES,
+        )
+        self._nobody = _unmatched_hash(cost)
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
+        self._capacity = _THREADS + waiting
+        self._pending = 0
+
+    async def hash(self, password: str) -> str:
+        """Return the hash of a password with a salt of its own, in argon2's text form.
+
+        Raises:
+            PasswordsBusyError: too many wait already.
+        """
+        return await self._run(lambda: self._hasher.hash(_encoded(password)))
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether the password is the one that was hashed; without a hash it takes as long and is not (S19).
+
+        Raises:
+            PasswordsBusyError: too many wait already.
+        """
+        wanted = self._nobody if password_hash is None else password_hash
+        matches = await self._run(lambda: self._matches(wanted, password))
+        return matches and password_hash is not None
+
+    async def matches_any(self, password_hashes: Sequence[str], password: str) -> bool:
+        """Whether the password is one of those that were hashed.
+
+        Raises:
+            PasswordsBusyError: too many wait already.
+        """
+        for password_hash in password_hashes:
+            if await self.verify(password_hash, password):
+                return True
+        return False
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether the hash was made with other parameters than are used now."""
+        try:
+            return self._hasher.check_needs_rehash(password_hash)
+        except InvalidHashError:
+            return False
+
+    def close(self) -> None:
+        """Let the threads end; whatever waits is given up."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _matches(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, _encoded(password))
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._pending >= self._capacity:
+            raise PasswordsBusyError
+        self._pending += 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        # Counted until the thread is done with it: a client that goes away must not make room for another.
+        future.add_done_callback(self._done)
+        return await asyncio.shield(future)
+
+    def _done(self, _: asyncio.Future[T]) -> None:
+        self._pending -= 1
+
+
+def _encoded(password: str) -> bytes:
+    """Return the bytes that are hashed: the same for each way in which an input method composes a character."""
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+
+
+def _unmatched_hash(cost: HashCost) -> str:
+    """Return a hash that no password has, whose check costs what any other does."""
+    salt, tag = (_base64(secrets.token_bytes(length)) for length in (_SALT_BYTES, _HASH_BYTES))
+    return f"$argon2id$v=19$m={cost.memory_kibibytes},t={cost.passes},p={cost.lanes}${salt}${tag}"
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode().rstrip("=")

@@ -1,0 +1,281 @@
+"""People: made, found, changed, disabled and deleted, each by one unit together with its audit record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.people.errors import (
+    LastAdministratorError,
+    NameTakenError,
+    OwnAccountError,
+    PasswordRejectedError,
+    PersonUnknownError,
+)
+from entrepot.auth.people.new_people import Profile, require_new_name, require_profile
+from entrepot.kernel.ids import new_public_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.auth.grants import SelfGrant, SystemGrant
+    from entrepot.auth.people.new_people import NewPerson
+    from entrepot.auth.people.password_policy import PasswordPolicy
+    from entrepot.auth.people.passwords import PasswordHashing
+    from entrepot.auth.principals import Principal
+    from entrepot.auth.system_actions import CreateUser, DeleteUser, ListUser, ReadUser, UpdateUser
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.metadata.user_store import PersonPage, PersonQuery, PersonRow
+
+__all__ = ["People", "require_other_administrator", "require_person"]
+
+
+class People:
+    """The service, for any number of tasks. What changes rights is decided under locks in the unit that does it."""
+
+    def __init__(self, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy) -> None:
+        self._metadata = metadata
+        self._hashing = hashing
+        self._policy = policy
+
+    async def create(self, grant: SystemGrant[CreateUser], new: NewPerson, password: str) -> PersonRow:
+        """Make a person who can log in with `password` and has no role.
+
+        Raises:
+            InvalidPersonError, NameTakenError, PasswordRejectedError: nobody was made.
+        """
+        require_new_name(new.name)
+        require_profile(new.profile)
+        reasons = self._policy.reasons_against(password, (new.name, new.profile.email, new.profile.realname))
+        if reasons:
+            raise PasswordRejectedError(reasons)
+        password_hash, subject = await self._hashing.hash(password), new_public_id()
+        after = {"username": new.name, **_profile_facts(new.profile)}
+        record = audit_record(
+            grant.principal, AuditAction.USER_CREATE, AuditObject("user", new.name), after=after
+        )
+
+        async def unit(tx: Transaction) -> PersonRow:
+            profile = new.profile
+            person_id = await tx.users.insert(
+                subject, new.name, email=profile.email, realname=profile.realname, comment=profile.comment
+            )
+            if person_id is None:
+                raise NameTakenError("person", new.name)
+            await tx.users.set_password(
+                person_id, password_hash, must_change=False, kept=self._policy.limits.history + 1
+            )
+            await tx.audit.append(record)
+            return await require_person(tx, person_id)
+
+        return await self._metadata.write(unit)
+
+    async def get(self, grant: SystemGrant[ReadUser], person_id: int) -> PersonRow:
+        """Return a person.
+
+        Raises:
+            PersonUnknownError: there is none.
+        """
+        del grant  # it is the proof that the caller may see everybody
+        return _found(await self._metadata.users.find(person_id), person_id)
+
+    async def get_self(self, grant: SelfGrant) -> PersonRow:
+        """Return the person who asks.
+
+        Raises:
+            PersonUnknownError: it is a robot or the host that asks, or the person was deleted meanwhile.
+        """
+        subject = grant.principal.subject
+        return _found(await self._metadata.users.find_subject(subject), grant.principal.name)
+
+    async def list_page(self, grant: SystemGrant[ListUser], query: PersonQuery) -> PersonPage:
+        """Return a page of people."""
+        del grant
+        return await self._metadata.users.list_page(query)
+
+    async def search(self, grant: SelfGrant, prefix: str, limit: int) -> Sequence[PersonRow]:
+        """Return people whose login name begins so, for whoever wants to make somebody a member."""
+        del grant
+        return await self._metadata.users.search(prefix, limit) if prefix else ()
+
+    async def update(self, grant: SystemGrant[UpdateUser], person_id: int, profile: Profile) -> None:
+        """Change what is known of a person.
+
+        Raises:
+            PersonUnknownError, InvalidPersonError: nothing was changed.
+        """
+        await self._update(grant.principal, person_id, profile)
+
+    async def update_self(self, grant: SelfGrant, profile: Profile) -> None:
+        """Change what is known of oneself.
+
+        Raises:
+            PersonUnknownError, InvalidPersonError: nothing was changed.
+        """
+        await self._update(grant.principal, (await self.get_self(grant)).id, profile)
+
+    async def _update(self, principal: Principal, person_id: int, profile: Profile) -> None:
+        require_profile(profile)
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> None:
+            person = await require_person(tx, person_id)
+            await tx.users.update_profile(
+                person_id, email=profile.email, realname=profile.realname, comment=profile.comment
+            )
+            await tx.audit.append(
+                audit_record(
+                    principal,
+                    AuditAction.USER_UPDATE,
+                    AuditObject("user", person.name),
+                    before=_profile_facts(Profile(person.email, person.realname, person.comment)),
+                    after=_profile_facts(profile),
+                    record_id=record_id,
+                )
+            )
+
+        await self._metadata.write(unit)
+
+    async def delete(self, grant: SystemGrant[DeleteUser], person_id: int) -> str:
+        """Delete a person with roles, groups, tokens and sessions, free the name, and return whose subject is gone.
+
+        Raises:
+            PersonUnknownError, OwnAccountError, LastAdministratorError: nobody was deleted.
+        """
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> str:
+            active = await tx.users.hold_administrators()
+            person = await require_person(tx, person_id)
+            _require_not_self(grant.principal, person)
+            require_other_administrator(person, active)
+            await tx.users.erase(person_id)
+            await tx.login_failures.unlock(person.name)
+            await tx.audit.append(
+                audit_record(
+                    grant.principal,
+                    AuditAction.USER_DELETE,
+                    AuditObject("user", person.name),
+                    before={"user_id": person.id, "subject": person.subject},
+                    record_id=record_id,
+                )
+            )
+            return person.subject
+
+        return await self._metadata.write(unit)
+
+    async def disable(self, grant: SystemGrant[UpdateUser], person_id: int) -> str:
+        """Let a person in no more and return their subject; what was issued to them dies with their epoch (S14).
+
+        Raises:
+            PersonUnknownError, OwnAccountError, LastAdministratorError: nobody was disabled.
+        """
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> str:
+            active = await tx.users.hold_administrators()
+            person = await require_person(tx, person_id)
+            _require_not_self(grant.principal, person)
+            require_other_administrator(person, active)
+            if person.disabled_at is None:
+                await tx.users.disable(person_id)
+                await _record_switch(tx, grant.principal, person, record_id)
+            return person.subject
+
+        return await self._metadata.write(unit)
+
+    async def enable(self, grant: SystemGrant[UpdateUser], person_id: int) -> None:
+        """Let a disabled person in again.
+
+        Raises:
+            PersonUnknownError: there is none.
+        """
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> None:
+            person = await require_person(tx, person_id)
+            if person.disabled_at is not None:
+                await tx.users.enable(person_id)
+                await _record_switch(tx, grant.principal, person, record_id)
+
+        await self._metadata.write(unit)
+
+    async def unlock(self, grant: SystemGrant[UpdateUser], person_id: int) -> int:
+        """Remove a person's locks, wherever the wrong passwords came from; return how many addresses had failed.
+
+        Raises:
+            PersonUnknownError: there is none.
+        """
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> int:
+            person = await require_person(tx, person_id)
+            addresses = await tx.login_failures.unlock(person.name)
+            about = AuditObject("user", person.name)
+            after = {"addresses": addresses}
+            await tx.audit.append(
+                audit_record(
+                    grant.principal, AuditAction.USER_UNLOCK, about, after=after, record_id=record_id
+                )
+            )
+            return addresses
+
+        return await self._metadata.write(unit)
+
+
+async def require_person(tx: Transaction, person_id: int) -> PersonRow:
+    """Return a person whose row stays as it is until the unit ends.
+
+    Raises:
+        PersonUnknownError: there is none.
+    """
+    return _found(await tx.users.find(person_id), person_id)
+
+
+def require_other_administrator(person: PersonRow, active: int) -> None:
+    """Refuse to take out a person who alone administers; `active` is counted while the administrators are held.
+
+    Raises:
+        LastAdministratorError: the person does.
+    """
+    if person.is_administrator and person.disabled_at is None and active <= 1:
+        raise LastAdministratorError(person.name)
+
+
+def _found(person: PersonRow | None, asked: str | int) -> PersonRow:
+    if person is None:
+        raise PersonUnknownError(asked)
+    return person
+
+
+def _require_not_self(principal: Principal, person: PersonRow) -> None:
+    if person.subject == principal.subject:
+        raise OwnAccountError
+
+
+async def _record_switch(tx: Transaction, principal: Principal, person: PersonRow, record_id: str) -> None:
+    was_enabled = person.disabled_at is None
+    await tx.audit.append(
+        audit_record(
+            principal,
+            AuditAction.USER_UPDATE,
+            AuditObject("user", person.name),
+            before={"enabled": was_enabled},
+            after={"enabled": not was_enabled},
+            record_id=record_id,
+        )
+    )
+
+
+def _profile_facts(profile: Profile) -> dict[str, object]:
+    """Return what an audit record tells of a profile.
+
+    Erasing a person must not break the chain, so personal texts stay out of what is hashed: whether there is one is
+    enough.
+    """
+    return {
+        "email": bool(profile.email),
+        "realname": bool(profile.realname),
+        "comment": bool(profile.comment),
+    }

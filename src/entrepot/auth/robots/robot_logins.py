@@ -1,0 +1,75 @@
+"""Robots that present their secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.credential_memory import Verified
+from entrepot.auth.machine_logins import is_storable_name
+from entrepot.auth.principals import Principal
+from entrepot.auth.robots.addresses import is_address_allowed
+from entrepot.auth.robots.secrets import RobotSecrets
+
+if TYPE_CHECKING:
+    from entrepot.auth.chosen_secrets import SecretHasher
+    from entrepot.auth.machine_logins import Attempt, LoginBook
+    from entrepot.metadata.credential_store import CredentialReader, StoredRobotCredential
+
+__all__ = ["ROBOT_PREFIX", "RobotLogins"]
+
+ROBOT_PREFIX: Final = "robot$"
+"""How the names of robots begin, and nobody else's."""
+
+_KIND: Final = "robot"
+_MILLISECONDS: Final = 1000
+
+
+class RobotLogins:
+    """Checks the secret first and everything else afterwards: without it nobody learns what is wrong with a robot."""
+
+    def __init__(self, credentials: CredentialReader, hasher: SecretHasher, book: LoginBook) -> None:
+        self._credentials = credentials
+        self._secrets = RobotSecrets(hasher)
+        self._book = book
+
+    async def verify(self, attempt: Attempt) -> Verified:
+        """Return the robot.
+
+        Raises:
+            InvalidCredentialsError: unknown, wrong, disabled, expired, or not allowed from there.
+            LockedOutError: too many failures for this name came from this address.
+        """
+        await self._book.require_unlocked(attempt, _KIND)
+        name = attempt.name
+        row = await self._credentials.find_robot(name) if is_storable_name(name) else None
+        matches = await self._secrets.matches(None if row is None else row.secret_hash, attempt.secret)
+        if row is None:
+            await self._book.refuse(attempt, _KIND, "unknown robot")
+        if not matches:
+            await self._book.refuse(attempt, _KIND, "wrong secret")
+        obstacle = _obstacle(row, attempt)
+        if obstacle:
+            await self._book.refuse(attempt, _KIND, obstacle)
+        principal = Principal(
+            row.subject,
+            attempt.address,
+            attempt.forwarded,
+            row.name,
+            "robot",
+            origin=attempt.origin,
+            epoch=row.epoch,
+        )
+        await self._book.admit(attempt, principal)
+        left = row.remaining_milliseconds
+        return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
+
+
+def _obstacle(row: StoredRobotCredential, attempt: Attempt) -> str:
+    """Return why the right secret does not help, as the audit log tells it; empty when it does."""
+    if row.disabled:
+        return "disabled"
+    if row.remaining_milliseconds is not None and row.remaining_milliseconds <= 0:
+        return "expired"
+    if not is_address_allowed(row.allowed_addresses, attempt.address, forwarded=attempt.forwarded):
+        return "address not allowed"
+    return ""

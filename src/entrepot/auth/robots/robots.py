@@ -1,0 +1,287 @@
+"""Makes, shows, changes and removes robots, on the system and in projects. Each change and its record are one unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.grants import ProjectGrant, SystemGrant
+from entrepot.auth.project_actions import CreateRobot, DeleteRobot, ListRobot, ReadRobot, UpdateRobot
+from entrepot.auth.robots.addresses import encode_networks, parse_networks
+from entrepot.auth.robots.changing import changed_fields, decisive, gives_more
+from entrepot.auth.robots.errors import RobotChangedError, RobotNameTakenError, RobotUnknownError
+from entrepot.auth.robots.over_grants import require_giver, require_held
+from entrepot.auth.robots.permissions import decode_permissions, encode_permissions, parse_permissions
+from entrepot.auth.robots.records import IssuedRobot, RobotLimits, RobotPage, robot_from_row
+from entrepot.auth.robots.rules import (
+    full_name,
+    lifetime_milliseconds,
+    require_description,
+    require_duration,
+)
+from entrepot.auth.robots.secrets import RobotSecrets
+from entrepot.auth.system_actions import (
+    CreateSystemRobot,
+    DeleteSystemRobot,
+    ListSystemRobot,
+    ReadSystemRobot,
+    UpdateSystemRobot,
+)
+from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.robot_store import NewRobotRow, RobotQuery
+
+if TYPE_CHECKING:
+    from entrepot.auth.chosen_secrets import SecretHasher
+    from entrepot.auth.credential_memory import ForgetsCredentials
+    from entrepot.auth.decisions import Decisions
+    from entrepot.auth.robots.records import NewRobot, Robot, RobotChanges
+    from entrepot.metadata.robot_store import StoredRobot
+    from entrepot.metadata.store import Metadata, Transaction
+
+__all__ = ["Robots"]
+
+_MOST_PER_PAGE: Final = 100
+
+_CreateGrant = SystemGrant[CreateSystemRobot] | ProjectGrant[CreateRobot]
+_ReadGrant = SystemGrant[ReadSystemRobot] | ProjectGrant[ReadRobot]
+_ListGrant = SystemGrant[ListSystemRobot] | ProjectGrant[ListRobot]
+_UpdateGrant = SystemGrant[UpdateSystemRobot] | ProjectGrant[UpdateRobot]
+_DeleteGrant = SystemGrant[DeleteSystemRobot] | ProjectGrant[DeleteRobot]
+_AnyGrant = _CreateGrant | _ReadGrant | _ListGrant | _UpdateGrant | _DeleteGrant
+
+
+class Robots:
+    """The service. A grant on the system is for robots of the system only, one in a project for that project's (S7).
+
+    Whoever gives a robot rights, or gets a secret of it, must hold all of them and answers for the robot from then on.
+    """
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        decisions: Decisions,
+        hasher: SecretHasher,
+        memory: ForgetsCredentials,
+        limits: RobotLimits,
+    ) -> None:
+        self._metadata = metadata
+        self._decisions = decisions
+        self._secrets = RobotSecrets(hasher)
+        self._memory = memory
+        self._limits = limits
+
+    async def home(self, robot_id: int) -> int | None:
+        """Return the number of the project that a robot is of, `None` for the system: which grant to ask for first.
+
+        Raises:
+            RobotUnknownError: there is no such robot.
+        """
+        row = await self._metadata.robots.find(robot_id)
+        if row is None:
+            raise RobotUnknownError(robot_id)
+        return row.project_id
+
+    async def create(self, grant: _CreateGrant, asked: NewRobot) -> IssuedRobot:
+        """Make a robot and return it with its secret, which nobody can see again.
+
+        Raises:
+            AccessDeniedError: it would be given what the principal does not hold (S9).
+            InvalidRobotError: what is asked for is not possible.
+            RobotNameTakenError: the name is taken.
+        """
+        require_giver(grant.principal)
+        project = _project(grant)
+        name = full_name(asked.name, project)
+        permissions = parse_permissions(asked.permissions, "project" if project else "system", project)
+        require_description(asked.description)
+        days = self._limits.default_days if asked.duration_days is None else asked.duration_days
+        require_duration(days, self._limits)
+        networks = parse_networks(asked.allowed_addresses)
+        await require_held(self._decisions, grant.principal, permissions)
+        secret, secret_hash = await self._secrets.make(asked.secret)
+        new = NewRobotRow(
+            public_id=new_public_id(),
+            name=name,
+            short_name=asked.name,
+            project_id=_project_id(grant),
+            description=asked.description,
+            secret_hash=secret_hash,
+            permissions=encode_permissions(permissions),
+            allowed_addresses=encode_networks(networks),
+            duration_days=days,
+            lifetime_milliseconds=lifetime_milliseconds(days),
+            creator=grant.principal.subject,
+            disabled=asked.disabled,
+        )
+        return IssuedRobot(await self._insert(grant, new), secret)
+
+    async def get(self, grant: _ReadGrant, robot_id: int) -> Robot:
+        """Return a robot.
+
+        Raises:
+            RobotUnknownError: there is none of this number here.
+        """
+        return robot_from_row(_require_here(grant, await self._metadata.robots.find(robot_id), robot_id))
+
+    async def list_page(
+        self, grant: _ListGrant, *, limit: int, offset: int = 0, name: str = "", name_part: str = ""
+    ) -> RobotPage:
+        """Return a page of the robots of a place in the order in which they were made, 100 at most.
+
+        Args:
+            name: only the robot of this short name.
+            name_part: only those whose short names hold this.
+        """
+        query = RobotQuery(
+            project_id=_project_id(grant),
+            limit=max(0, min(limit, _MOST_PER_PAGE)),
+            offset=max(0, offset),
+            name=name or name_part or None,
+            name_is_part=not name,
+        )
+        rows = await self._metadata.robots.list_page(query)
+        total = await self._metadata.robots.count(query)
+        return RobotPage(tuple(robot_from_row(row) for row in rows), total)
+
+    async def update(self, grant: _UpdateGrant, robot_id: int, changes: RobotChanges) -> Robot:
+        """Change a robot and return it.
+
+        Describing and disabling it is anybody's who may update robots. Every other change gives it something, so it
+        demands what making the robot would, and makes the principal the one who answers for it.
+
+        Raises:
+            RobotUnknownError: there is none of this number here.
+            AccessDeniedError: the robot would have what the principal does not hold (S9).
+            InvalidRobotError: what is asked for is not possible.
+            RobotChangedError: somebody else changed it meanwhile.
+        """
+        require_giver(grant.principal)
+        seen = _require_here(grant, await self._metadata.robots.find(robot_id), robot_id)
+        fields = changed_fields(seen, changes, grant.principal.subject, _project(grant), self._limits)
+        gives = gives_more(seen, fields)
+        if gives:
+            await require_held(self._decisions, grant.principal, decode_permissions(fields.permissions))
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> StoredRobot:
+            before = _require_here(grant, await tx.robots.hold(robot_id), robot_id)
+            if decisive(before) not in {decisive(seen), decisive(fields)}:
+                raise RobotChangedError(seen.name)
+            await tx.robots.change(robot_id, fields)
+            if gives or fields.disabled != seen.disabled:
+                await tx.robots.move_epoch(robot_id)
+            after = _require_here(grant, await tx.robots.hold(robot_id), robot_id)
+            record = audit_record(
+                grant.principal,
+                AuditAction.ROBOT_UPDATE,
+                _about(grant, seen.name),
+                before=robot_from_row(before).described(),
+                after=robot_from_row(after).described(),
+                record_id=record_id,
+            )
+            await tx.audit.append(record)
+            return after
+
+        try:
+            return robot_from_row(await self._metadata.write(unit))
+        finally:
+            self._memory.forget(seen.public_id)
+
+    async def replace_secret(self, grant: _UpdateGrant, robot_id: int, chosen: str = "") -> IssuedRobot:
+        """Give a robot another secret and return it once; the former is worthless at once (S14).
+
+        Raises:
+            RobotUnknownError: there is none of this number here.
+            AccessDeniedError: the robot may do what the principal may not (S9).
+            InvalidRobotError: the chosen secret is too weak.
+            RobotChangedError: somebody else changed what it may do meanwhile.
+        """
+        require_giver(grant.principal)
+        seen = _require_here(grant, await self._metadata.robots.find(robot_id), robot_id)
+        await require_held(self._decisions, grant.principal, decode_permissions(seen.permissions))
+        secret, secret_hash = await self._secrets.make(chosen)
+        record = audit_record(
+            grant.principal,
+            AuditAction.ROBOT_ROTATE,
+            _about(grant, seen.name),
+            before={"creator": seen.creator},
+            after={"creator": grant.principal.subject},
+        )
+
+        async def unit(tx: Transaction) -> StoredRobot:
+            held = _require_here(grant, await tx.robots.hold(robot_id), robot_id)
+            if held.permissions != seen.permissions:
+                raise RobotChangedError(seen.name)
+            await tx.robots.replace_secret(robot_id, secret_hash, grant.principal.subject)
+            await tx.robots.move_epoch(robot_id)
+            await tx.audit.append(record)
+            return _require_here(grant, await tx.robots.hold(robot_id), robot_id)
+
+        try:
+            return IssuedRobot(robot_from_row(await self._metadata.write(unit)), secret)
+        finally:
+            self._memory.forget(seen.public_id)
+
+    async def delete(self, grant: _DeleteGrant, robot_id: int) -> None:
+        """Remove a robot; its name can be given to another one.
+
+        Raises:
+            RobotUnknownError: there is none of this number here.
+        """
+        require_giver(grant.principal)
+        seen = _require_here(grant, await self._metadata.robots.find(robot_id), robot_id)
+        record = audit_record(
+            grant.principal,
+            AuditAction.ROBOT_DELETE,
+            _about(grant, seen.name),
+            before=robot_from_row(seen).described(),
+        )
+
+        async def unit(tx: Transaction) -> None:
+            # A unit that is repeated after a lost reply finds nothing more to do.
+            if await tx.robots.hold(robot_id) is not None:
+                await tx.robots.remove(robot_id)
+            await tx.audit.append(record)
+
+        try:
+            await self._metadata.write(unit)
+        finally:
+            self._memory.forget(seen.public_id)
+
+    async def _insert(self, grant: _CreateGrant, new: NewRobotRow) -> Robot:
+        record_id = new_public_id()
+
+        async def unit(tx: Transaction) -> StoredRobot:
+            row = await tx.robots.create(new)
+            if row is None:
+                raise RobotNameTakenError(new.name)
+            record = audit_record(
+                grant.principal,
+                AuditAction.ROBOT_CREATE,
+                _about(grant, new.name),
+                after=robot_from_row(row).described(),
+                record_id=record_id,
+            )
+            await tx.audit.append(record)
+            return row
+
+        return robot_from_row(await self._metadata.write(unit))
+
+
+def _require_here(grant: _AnyGrant, row: StoredRobot | None, robot_id: int) -> StoredRobot:
+    if row is None or row.project_id != _project_id(grant):
+        raise RobotUnknownError(robot_id)
+    return row
+
+
+def _project_id(grant: _AnyGrant) -> int | None:
+    return grant.project_id if isinstance(grant, ProjectGrant) else None
+
+
+def _project(grant: _AnyGrant) -> str:
+    return grant.project if isinstance(grant, ProjectGrant) else ""
+
+
+def _about(grant: _AnyGrant, name: str) -> AuditObject:
+    return AuditObject("robot", name, project=_project(grant))

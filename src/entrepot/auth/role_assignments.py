@@ -1,0 +1,140 @@
+"""Roles on the system: given by those who hold all that is in them, and never taken from the last administrator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.custom_roles import require_holding
+from entrepot.auth.role_catalog import RoleCatalog
+from entrepot.auth.role_errors import (
+    AlreadyAssignedError,
+    AssigneeUnknownError,
+    AssignmentUnknownError,
+    InvalidRoleError,
+    LastOperationsAdminError,
+    RoleUnknownError,
+)
+from entrepot.auth.roles import BUILT_IN_ROLES
+from entrepot.kernel.ids import new_public_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.auth.custom_roles import Holdings
+    from entrepot.auth.grants import SystemGrant
+    from entrepot.auth.principals import Principal
+    from entrepot.auth.system_actions import CreateRoleAssignment, DeleteRoleAssignment, ListRoleAssignment
+    from entrepot.metadata.assignment_store import Assignee, SystemAssignment
+    from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.metadata.store import Metadata, Transaction
+
+__all__ = ["OPERATIONS_ADMIN", "RoleAssignments", "require_operations_admin_left"]
+
+OPERATIONS_ADMIN: Final = "operations-admin"
+
+
+async def require_operations_admin_left(tx: Transaction) -> None:
+    """Undo a unit that left nobody who can administer; called after its change, by whatever changes such people.
+
+    Such a unit begins with `tx.role_assignments.active_holders`, so that units like it wait for one another.
+
+    Raises:
+        LastOperationsAdminError: nobody who is not disabled has the role any more.
+    """
+    if not await tx.role_assignments.active_holders(OPERATIONS_ADMIN):
+        raise LastOperationsAdminError
+
+
+class RoleAssignments:
+    """The service of roles on the system. Every change is one unit with its audit record and moved epochs."""
+
+    def __init__(self, metadata: Metadata, holdings: Holdings) -> None:
+        self._metadata = metadata
+        self._holdings = holdings
+        self._catalog = RoleCatalog(metadata.roles)
+
+    async def list_page(
+        self,
+        grant: SystemGrant[ListRoleAssignment],  # noqa: ARG002  # proof enough
+        after: int,
+        limit: int,
+    ) -> Sequence[SystemAssignment]:
+        """Return up to `limit` assignments with numbers greater than `after`."""
+        return await self._metadata.role_assignments.list_system(after, limit)
+
+    async def give(self, grant: SystemGrant[CreateRoleAssignment], subject_id: int, role: str) -> int:
+        """Give a role to a person or a group and return the assignment's number.
+
+        Raises:
+            RoleUnknownError: there is no such role.
+            InvalidRoleError: the role is for projects only.
+            AssigneeUnknownError: there is no such person or group; a robot has permissions of its own.
+            AlreadyAssignedError: the role was given before.
+            AccessDeniedError: the giver does not hold all that is in the role (S9).
+        """
+        found = await self._catalog.find_by_name(role)
+        if found is None:
+            raise RoleUnknownError(role)
+        if not found.assignable_on_system:
+            raise InvalidRoleError(f"the role {role} is given in projects, not on the system")
+        await require_holding(self._holdings, grant.principal, found.project, found.system)
+        record_id = new_public_id()
+
+        async def give(tx: Transaction) -> int:
+            if role not in BUILT_IN_ROLES and await tx.roles.hold_by_name(role) is None:
+                raise RoleUnknownError(role)
+            assignee = await tx.role_assignments.hold_assignee(subject_id)
+            if assignee is None:
+                raise AssigneeUnknownError(subject_id)
+            number = await tx.role_assignments.add_system(subject_id, role, grant.principal.subject)
+            if number is None:
+                raise AlreadyAssignedError(assignee.name, role)
+            await tx.epochs.move_with_members(subject_id)
+            await tx.audit.append(
+                _record(grant.principal, AuditAction.ROLE_ASSIGN, role, assignee, record_id)
+            )
+            return number
+
+        return await self._metadata.write(give)
+
+    async def take(self, grant: SystemGrant[DeleteRoleAssignment], assignment_id: int) -> None:
+        """Take a role on the system; the number of a project's member is unknown here (S7).
+
+        Raises:
+            AssignmentUnknownError: there is no such assignment.
+            LastOperationsAdminError: nobody who can administer would be left.
+        """
+        record_id = new_public_id()
+
+        async def take(tx: Transaction) -> None:
+            # In this order everywhere, or two that demote each other would wait for each other.
+            await tx.role_assignments.active_holders(OPERATIONS_ADMIN)
+            held = await tx.role_assignments.hold_system(assignment_id)
+            if held is None:
+                raise AssignmentUnknownError(assignment_id)
+            await tx.epochs.move_with_members(held.assignee.subject_id)
+            await tx.role_assignments.remove_system(assignment_id)
+            if held.role == OPERATIONS_ADMIN:
+                await require_operations_admin_left(tx)
+            await tx.audit.append(
+                _record(grant.principal, AuditAction.ROLE_REVOKE, held.role, held.assignee, record_id)
+            )
+
+        await self._metadata.write(take)
+
+
+def _record(
+    principal: Principal, action: AuditAction, role: str, assignee: Assignee, record_id: str
+) -> NewAuditRecord:
+    state = {"role": role, "kind": assignee.kind, "name": assignee.name}
+    given = action is AuditAction.ROLE_ASSIGN
+    return audit_record(
+        principal,
+        action,
+        AuditObject("role", role),
+        before=None if given else state,
+        after=state if given else None,
+        record_id=record_id,
+    )

@@ -1,0 +1,172 @@
+"""Makes grants of decisions: for the data plane from a token's list or anew, for the control plane always anew.
+
+Whether something exists shows in no refusal: a missing project, a missing repository and a forbidden one get the same
+text (S19).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+from entrepot.auth.decisions import NOTHING
+from entrepot.auth.errors import (
+    AccessDeniedError,
+    AuthenticationRequiredError,
+    InsufficientScopeError,
+    PasswordChangeRequiredError,
+    ProjectUnknownError,
+)
+from entrepot.auth.grants import (
+    Action,
+    CatalogGrant,
+    Delete,
+    Grant,
+    ProjectGrant,
+    Pull,
+    Push,
+    RegistryGrant,
+    SelfGrant,
+    SystemGrant,
+)
+from entrepot.auth.project_actions import ProjectAction
+from entrepot.auth.system_actions import SystemAction
+
+if TYPE_CHECKING:
+    from entrepot.auth.decisions import Decisions
+    from entrepot.auth.principals import Principal
+    from entrepot.oci.names import RepositoryName
+
+__all__ = ["CATALOG_SCOPE", "RoleAuthorizer"]
+
+A = TypeVar("A", bound=Action)
+P = TypeVar("P", bound=ProjectAction)
+S = TypeVar("S", bound=SystemAction)
+
+CATALOG_SCOPE: Final = "registry:catalog:*"
+_ON_REGISTRY: Final = "*"
+"""Where a token's list has what it is good for on the registry as a whole."""
+_CATALOG: Final = "catalog"
+_CATALOG_PERMISSION: Final = "catalog:read"
+_KNOWS_ALL_PROJECTS: Final = "project:list"
+
+_NEEDED: Final[dict[type[Action], tuple[str, str]]] = {
+    Pull: ("pull", "pull"),
+    Push: ("push", "pull,push"),
+    Delete: ("delete", "delete"),
+}
+"""By action: what must be allowed, and what a challenge asks for (T3: who pushes reads as well)."""
+
+_DENIED_DATA: Final = (
+    "there is no such repository, or you may not do this with it: ask an administrator of the project for a role that "
+    "permits it; a new repository is made by whoever the project lets create repositories"
+)
+_DENIED_PROJECT: Final = "there is no such project, or you may not do this in it"
+_DENIED_SYSTEM: Final = "this needs a role on the system that permits it"
+_DENIED_SELF: Final = (
+    "an access token with limits can't be used for one's own account; log in with the password"
+)
+
+
+class RoleAuthorizer:
+    """Implements :class:`entrepot.auth.grants.Authorizer` and :class:`entrepot.auth.grants.ControlAuthorizer`."""
+
+    def __init__(self, decisions: Decisions) -> None:
+        self._decisions = decisions
+
+    async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
+        """See the protocol."""
+        _require_own_password(principal)
+        needed, asked = _NEEDED[action]
+        access = principal.access
+        if access is not None:
+            allowed = access.get(repository.text, NOTHING)
+        else:
+            allowed = await self._decisions.on_repository(principal, repository)
+        if needed not in allowed:
+            _refuse(principal, f"repository:{repository.text}:{asked}", _DENIED_DATA)
+        return Grant(
+            action,
+            repository,
+            principal,
+            may_create="create" in allowed and action is Push,
+            may_overwrite="overwrite" in allowed and action is Push,
+        )
+
+    async def authorize_registry(self, principal: Principal) -> RegistryGrant:
+        """See the protocol; everybody who is known may, so that `docker login` tells right from wrong."""
+        _require_own_password(principal)
+        if principal.kind == "anonymous" and principal.access is None:
+            raise AuthenticationRequiredError
+        return RegistryGrant(principal)
+
+    async def authorize_catalog(self, principal: Principal) -> CatalogGrant:
+        """See the protocol."""
+        _require_own_password(principal)
+        if principal.access is not None:
+            may = _CATALOG in principal.access.get(_ON_REGISTRY, NOTHING)
+        else:
+            may = _CATALOG_PERMISSION in await self._decisions.on_registry(principal)
+        if not may:
+            _refuse(principal, CATALOG_SCOPE, _DENIED_SYSTEM)
+        return CatalogGrant(principal)
+
+    async def authorize_project(
+        self, principal: Principal, action: type[P], project: str | int
+    ) -> ProjectGrant[P]:
+        """See the protocol."""
+        _require_no_bearer(principal)
+        _require_own_password(principal)
+        standing = await self._decisions.on_project(principal, project)
+        if standing is not None and action.permission.name in standing.permissions:
+            return ProjectGrant(action, standing.project_id, standing.project, principal)
+        if principal.kind == "anonymous":
+            raise AuthenticationRequiredError
+        if standing is None and _KNOWS_ALL_PROJECTS in await self._decisions.on_registry(principal):
+            raise ProjectUnknownError(project)
+        raise AccessDeniedError(_DENIED_PROJECT)
+
+    async def authorize_system(self, principal: Principal, action: type[S]) -> SystemGrant[S]:
+        """See the protocol."""
+        _require_somebody(principal)
+        _require_own_password(principal)
+        if action.permission.name not in await self._decisions.on_registry(principal):
+            raise AccessDeniedError(_DENIED_SYSTEM)
+        return SystemGrant(action, principal)
+
+    async def authorize_self(self, principal: Principal) -> SelfGrant:
+        """See the protocol.
+
+        Raises:
+            AccessDeniedError: with an access token that has limits one could make another that has none (S15).
+        """
+        _require_somebody(principal)
+        limits = principal.limits
+        if limits is not None and (limits.permissions is not None or limits.projects is not None):
+            raise AccessDeniedError(_DENIED_SELF)
+        return SelfGrant(principal)
+
+
+def _refuse(principal: Principal, scope: str, reason: str) -> NoReturn:
+    """T16: whoever could come back with more is told what to ask for; to all others it is forbidden."""
+    if principal.access is not None:
+        raise InsufficientScopeError(scope)
+    if principal.kind == "anonymous":
+        raise AuthenticationRequiredError(scope)
+    raise AccessDeniedError(reason)
+
+
+def _require_own_password(principal: Principal) -> None:
+    if principal.must_change_password:
+        raise PasswordChangeRequiredError
+
+
+def _require_no_bearer(principal: Principal) -> None:
+    """A bearer token is good for repositories only; decided anew, it would be good for all its subject may do."""
+    if principal.access is not None:
+        raise AuthenticationRequiredError
+
+
+def _require_somebody(principal: Principal) -> None:
+    _require_no_bearer(principal)
+    if principal.kind == "anonymous":
+        raise AuthenticationRequiredError

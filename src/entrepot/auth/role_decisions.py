@@ -1,0 +1,162 @@
+"""Decides by the roles of people and the permissions of robots: facts by one statement, policies by Cedar.
+
+A database that does not answer decides nothing: its error is raised, and no edge takes that for a yes (I6).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.decision_memory import DecisionMemory
+from entrepot.auth.decisions import NOTHING, ProjectStanding
+from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
+from entrepot.auth.role_subjects import subject_in_project, subject_on_system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from entrepot.auth.cedar.engine import PolicyEngine
+    from entrepot.auth.epochs import Epochs
+    from entrepot.auth.principals import Principal
+    from entrepot.metadata.standing_store import ProjectFacts, StandingReader
+    from entrepot.oci.names import RepositoryName
+
+__all__ = ["REPOSITORY_ACTIONS", "RoleDecisions"]
+
+REPOSITORY_ACTIONS: Final = {
+    "pull": "repository:pull",
+    "push": "repository:push",
+    "delete": "repository:delete",
+    "create": "repository:create",
+    "overwrite": "tag:overwrite",
+}
+"""The permission that each action of the data plane is."""
+
+_MAY_CREATE_AS_WELL: Final = {
+    "developers": frozenset({"push"}),
+    "team-leads": frozenset({"push", "delete"}),
+}
+"""By a project's setting `repository_creation`: whoever may do all of this, may create by pushing."""
+
+
+class RoleDecisions:
+    """Implements :class:`entrepot.auth.decisions.Decisions`.
+
+    Answers that permit something are remembered for 30 s; others are not, so that a role that was just given works at
+    once. A credential's limits are part of what an answer is remembered by.
+    """
+
+    def __init__(
+        self,
+        standings: StandingReader,
+        engine: PolicyEngine,
+        epochs: Epochs,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._standings = standings
+        self._engine = engine
+        self._epochs = epochs
+        self._sets: DecisionMemory[frozenset[str]] = DecisionMemory(epochs, clock=clock)
+        self._projects: DecisionMemory[ProjectStanding] = DecisionMemory(epochs, clock=clock)
+
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+        """See the protocol."""
+        key = (*_asker(principal), "repository", repository.text)
+        if (remembered := self._recall(principal, key)) is not None:
+            return remembered
+        moves = self._sets.moves()
+        facts = await self._standings.in_project(principal.subject, repository.project)
+        if facts is None:
+            return NOTHING
+        return self._keep(key, self._decide_repository(principal, facts, repository), moves)
+
+    async def on_registry(self, principal: Principal) -> frozenset[str]:
+        """See the protocol."""
+        key = (*_asker(principal), "registry")
+        if (remembered := self._recall(principal, key)) is not None:
+            return remembered
+        moves = self._sets.moves()
+        subject = subject_on_system(principal, await self._standings.on_system(principal.subject), "system")
+        if subject is None:
+            return NOTHING
+        allowed = self._engine.on_registry(subject, SYSTEM_PERMISSIONS)
+        return self._keep(key, _within_limits(principal, allowed, ""), moves)
+
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:
+        """Return the names of the project permissions that the principal holds in every project there is."""
+        key = (*_asker(principal), "every project")
+        if (remembered := self._recall(principal, key)) is not None:
+            return remembered
+        moves = self._sets.moves()
+        subject = subject_on_system(principal, await self._standings.on_system(principal.subject), "project")
+        if subject is None:
+            return NOTHING
+        allowed = self._engine.in_project(subject, PROJECT_PERMISSIONS, "", is_public=False)
+        return self._keep(key, _within_limits(principal, allowed, ""), moves)
+
+    async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
+        """See the protocol."""
+        self._epochs.require_fresh()
+        key = (*_asker(principal), project)
+        remembered = None if principal.must_change_password else self._projects.find(key)
+        if remembered is not None:
+            return remembered
+        moves = self._projects.moves()
+        facts = await self._standings.in_project(principal.subject, project)
+        if facts is None:
+            return None
+        standing = self._decide_project(principal, facts)
+        if standing.permissions:
+            self._projects.keep(key, standing, moves)
+        return standing
+
+    def _decide_repository(
+        self, principal: Principal, facts: ProjectFacts, repository: RepositoryName
+    ) -> frozenset[str]:
+        subject = subject_in_project(principal, facts)
+        if subject is None:
+            return NOTHING
+        allowed = self._engine.in_repository(
+            subject, REPOSITORY_ACTIONS.values(), facts.name, repository.text, is_public=facts.is_public
+        )
+        left = _within_limits(principal, allowed, facts.name)
+        actions = {action for action, permission in REPOSITORY_ACTIONS.items() if permission in left}
+        needed = _MAY_CREATE_AS_WELL.get(facts.repository_creation)
+        if needed is not None and needed <= actions:
+            actions.add("create")
+        return frozenset(actions)
+
+    def _decide_project(self, principal: Principal, facts: ProjectFacts) -> ProjectStanding:
+        subject = None if principal.must_change_password else subject_in_project(principal, facts)
+        if subject is None:
+            return ProjectStanding(facts.project_id, facts.name, facts.epoch, NOTHING)
+        allowed = self._engine.in_project(subject, PROJECT_PERMISSIONS, facts.name, is_public=facts.is_public)
+        return ProjectStanding(
+            facts.project_id,
+            facts.name,
+            facts.epoch,
+            _within_limits(principal, allowed, facts.name),
+            subject.project_roles | subject.system_roles,
+        )
+
+    def _recall(self, principal: Principal, key: Hashable) -> frozenset[str] | None:
+        self._epochs.require_fresh()
+        return NOTHING if principal.must_change_password else self._sets.find(key)
+
+    def _keep(self, key: Hashable, allowed: frozenset[str], moves: int) -> frozenset[str]:
+        if allowed:
+            self._sets.keep(key, allowed, moves)
+        return allowed
+
+
+def _asker(principal: Principal) -> tuple[Hashable, ...]:
+    return principal.kind, principal.subject, principal.limits
+
+
+def _within_limits(principal: Principal, permissions: Iterable[str], project: str) -> frozenset[str]:
+    """S15: what was decided for the subject, as far as the credential that it presented goes."""
+    limits = principal.limits
+    if limits is None:
+        return frozenset(permissions)
+    return frozenset(name for name in permissions if limits.allow(name, project))

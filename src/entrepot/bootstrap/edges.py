@@ -1,0 +1,128 @@
+"""Builds all that answers requests in an HTTP process, on services that live as long as the process."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from entrepot.audit.spool import AuditSpool, SpoolBuffer
+from entrepot.bootstrap.services import build_process_metrics, build_services
+from entrepot.bootstrap.stores import open_stores
+from entrepot.distribution_api.admission import Admission, AdmissionLimits
+from entrepot.distribution_api.application import DistributionApplication
+from entrepot.distribution_api.audit import EdgeAudit
+from entrepot.distribution_api.body_pace import PaceLimits
+from entrepot.distribution_api.challenges import Challenges
+from entrepot.distribution_api.credentials import Identification
+from entrepot.registry.hashing import HashingPool
+from entrepot.settings import audit_directory, public_url
+from entrepot.token_service.application import TOKEN_PATH, TokenApplication
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from entrepot.bootstrap.identity import Identity
+    from entrepot.bootstrap.stores import Stores
+    from entrepot.distribution_api.asgi import ASGIApplication
+    from entrepot.observability.metrics import Metrics
+    from entrepot.services import Services
+    from entrepot.settings import Settings
+
+__all__ = ["Edges", "build_distribution", "open_edges", "open_spool"]
+
+_HASHING_THREADS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The applications of one process; without accounts there is only the data plane."""
+
+    distribution: DistributionApplication
+    tokens: ASGIApplication | None = None
+    control: ASGIApplication | None = None
+
+
+@contextlib.asynccontextmanager
+async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
+    """Open the stores, build everything on them, and close it in reverse order at the end.
+
+    Raises:
+        EntrepotError: something can't be opened.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings))
+        executor = stack.enter_context(ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing"))
+        metrics = build_process_metrics()
+        stack.callback(metrics.flush_requests)
+        notes = open_spool(settings, metrics)
+        stack.push_async_callback(notes.aclose)
+        identity = await _identity(settings, stores, notes, stack)
+        services = await build_services(
+            settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
+        )
+        yield _build(settings, stores, services, identity)
+
+
+def open_spool(settings: Settings, metrics: Metrics) -> AuditSpool:
+    """Return the spool of this process; its files are made when there is something to note."""
+    chosen = settings.audit_log
+    return AuditSpool(
+        audit_directory(settings) / "spool",
+        chosen.spool_flush,
+        metrics.audit_spool_failures.inc,
+        buffer=SpoolBuffer(
+            chosen.buffer_records, metrics.audit_buffered.inc, metrics.audit_buffer_records.set
+        ),
+    )
+
+
+def build_distribution(
+    settings: Settings, services: Services, identity: Identity | None = None
+) -> DistributionApplication:
+    """Return the data plane on built services; it belongs to one event loop."""
+    limits = settings.limits
+    admission = AdmissionLimits(
+        requests_per_address=limits.requests_per_address,
+        bodies=limits.bodies,
+        bodies_per_address=limits.bodies_per_address,
+        waiting_bodies=limits.waiting_bodies,
+        wait_seconds=limits.wait_seconds,
+    )
+    return DistributionApplication(
+        services,
+        Admission(admission),
+        PaceLimits(limits.min_body_bytes_per_second, limits.pace_window_seconds, limits.silence_seconds),
+        audit=EdgeAudit(services.notes),
+        identification=None if identity is None else _identification(settings, identity),
+    )
+
+
+async def _identity(
+    settings: Settings, stores: Stores, notes: AuditSpool, stack: contextlib.AsyncExitStack
+) -> Identity | None:
+    if not settings.access.accounts:
+        return None
+    # A registry without accounts need not pay for what they take: 20 MB of memory and a moment of the start.
+    from entrepot.bootstrap.identity import open_identity  # noqa: PLC0415  # see above
+
+    return await stack.enter_async_context(open_identity(settings, stores.metadata, notes))
+
+
+def _build(settings: Settings, stores: Stores, services: Services, identity: Identity | None) -> Edges:
+    distribution = build_distribution(settings, services, identity)
+    if identity is None:
+        return Edges(distribution)
+    from entrepot.bootstrap.control import build_control  # noqa: PLC0415  # only with accounts, as above
+
+    return Edges(
+        distribution,
+        TokenApplication(identity.token_service, identity.token_ring),
+        build_control(settings, stores, services, identity),
+    )
+
+
+def _identification(settings: Settings, identity: Identity) -> Identification:
+    challenges = Challenges(settings.http.external_url, public_url(settings), TOKEN_PATH, identity.service)
+    return Identification(identity.authenticator, identity.tokens, identity.epochs, challenges)

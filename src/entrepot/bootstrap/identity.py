@@ -1,0 +1,220 @@
+"""Builds what knows people and machines, decides what they may, and issues tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens
+from entrepot.auth.authenticator import CredentialAuthenticator
+from entrepot.auth.bearer.bearer_tokens import BearerTokens
+from entrepot.auth.bearer.refresh_tokens import RefreshTokens
+from entrepot.auth.cedar.engine import PolicyEngine
+from entrepot.auth.credential_memory import CredentialMemory
+from entrepot.auth.custom_roles import Roles
+from entrepot.auth.epoch_watch import EpochWatch
+from entrepot.auth.last_uses import LastUses
+from entrepot.auth.people.administrators import Administrators
+from entrepot.auth.people.adoption import adopt_projects
+from entrepot.auth.people.errors import PasswordRejectedError
+from entrepot.auth.people.failures import LoginFailures
+from entrepot.auth.people.first_administrator import ensure_first_administrator
+from entrepot.auth.people.groups import Groups
+from entrepot.auth.people.lockout import LockoutLimits
+from entrepot.auth.people.logins import PasswordLogins
+from entrepot.auth.people.password_changes import PasswordChanges
+from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy, load_words
+from entrepot.auth.people.passwords import OWASP_FIRST, PasswordHashing
+from entrepot.auth.people.people import People
+from entrepot.auth.people.sessions import SessionLimits, Sessions
+from entrepot.auth.robots.records import RobotLimits
+from entrepot.auth.robots.robots import Robots
+from entrepot.auth.robots.sponsored_decisions import SponsoredDecisions
+from entrepot.auth.role_assignments import RoleAssignments
+from entrepot.auth.role_authorizer import RoleAuthorizer
+from entrepot.auth.role_decisions import RoleDecisions
+from entrepot.bootstrap.keys import open_token_ring
+from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.projects.configurations import Configurations
+from entrepot.settings import SettingsError
+from entrepot.token_service.issuing import TokenService
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from entrepot.auth.audit_notes import AuditNotes
+    from entrepot.auth.keys.key_ring import KeyRing
+    from entrepot.auth.people.passwords import HashCost
+    from entrepot.metadata.store import Metadata
+    from entrepot.settings import Settings
+
+__all__ = ["Accounts", "Identity", "open_identity"]
+
+_log: Any = structlog.get_logger()
+
+_SERVICE: Final = "entrepot"
+"""Who issues tokens and whom they are for; the same on all nodes, since refresh tokens are bound to it."""
+
+_LONGEST_TOKEN_SECONDS: Final = 3600.0
+"""The most that `bearer_token.lifetime_seconds` can be: older moves of epochs concern no token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The services by which people, groups, robots and their credentials are managed."""
+
+    people: People
+    password_changes: PasswordChanges
+    administrators: Administrators
+    groups: Groups
+    sessions: Sessions
+    robots: Robots
+    access_tokens: AccessTokens
+    roles: Roles
+    role_assignments: RoleAssignments
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks, and what they may: what both edges and the token service share in one process.
+
+    Attributes:
+        service: whom tokens are for, as challenges name it.
+    """
+
+    service: str
+    epochs: EpochWatch
+    memory: CredentialMemory
+    authenticator: CredentialAuthenticator
+    decisions: SponsoredDecisions
+    authorizer: RoleAuthorizer
+    tokens: BearerTokens
+    token_ring: KeyRing
+    token_service: TokenService
+    configurations: Configurations
+    accounts: Accounts
+
+
+@contextlib.asynccontextmanager
+async def open_identity(
+    settings: Settings, metadata: Metadata, notes: AuditNotes, *, hash_cost: HashCost = OWASP_FIRST
+) -> AsyncIterator[Identity]:
+    """Build everything, make the first administrator where there is nobody yet, and close it at the end.
+
+    Args:
+        settings, metadata, notes: what all of it is built on.
+        hash_cost: what the hash of a password costs; nobody has reason to pay less but tests that log in all the time.
+
+    Raises:
+        SettingsError: the password given for the first administrator is too weak, or the master key is not the one.
+        MetadataError: the database can't be used.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        ring = await stack.enter_async_context(open_token_ring(settings, metadata))
+        epochs = EpochWatch(metadata.epochs, _LONGEST_TOKEN_SECONDS)
+        await epochs.start()
+        stack.push_async_callback(epochs.aclose)
+        uses = LastUses(metadata)
+        uses.start()
+        stack.push_async_callback(uses.aclose)
+        hashing = PasswordHashing(hash_cost)
+        stack.callback(hashing.close)
+        policy = await asyncio.to_thread(_password_policy, settings)
+        given = settings.admin.password.reveal()
+        try:
+            await ensure_first_administrator(metadata, hashing, policy, settings.data.directory, given)
+        except PasswordRejectedError as error:
+            raise SettingsError((f"admin.password: {error}",)) from error
+        await _adopt_projects(metadata)
+        identity = _build(settings, metadata, notes, _Parts(ring, epochs, uses, hashing, policy))
+        stack.push_async_callback(identity.authenticator.aclose)
+        yield identity
+
+
+async def _adopt_projects(metadata: Metadata) -> None:
+    """Let a database that takes no writes be no reason not to serve pulls: the next start adopts."""
+    try:
+        await adopt_projects(metadata)
+    except MetadataUnavailableError as error:
+        _log.warning("adoption.failed", reason=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What has to be started or closed."""
+
+    ring: KeyRing
+    epochs: EpochWatch
+    uses: LastUses
+    hashing: PasswordHashing
+    policy: PasswordPolicy
+
+
+def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Parts) -> Identity:
+    lockout = _lockout(settings)
+    logins = PasswordLogins(metadata, parts.hashing, parts.policy, lockout)
+    memory = CredentialMemory(parts.epochs)
+    authenticator = CredentialAuthenticator(
+        metadata=metadata,
+        passwords=logins,
+        hasher=parts.hashing,
+        failures=LoginFailures(metadata.login_failures, lockout),
+        memory=memory,
+        uses=parts.uses,
+    )
+    roles = RoleDecisions(metadata.standings, PolicyEngine(), parts.epochs)
+    decisions = SponsoredDecisions(roles, metadata.credentials)
+    lifetime = settings.bearer_token.lifetime_seconds
+    tokens = BearerTokens(parts.ring, _SERVICE, _SERVICE, lifetime)
+    refresh_tokens = RefreshTokens(metadata, authenticator, _SERVICE)
+    return Identity(
+        service=_SERVICE,
+        epochs=parts.epochs,
+        memory=memory,
+        authenticator=authenticator,
+        decisions=decisions,
+        authorizer=RoleAuthorizer(decisions),
+        tokens=tokens,
+        token_ring=parts.ring,
+        token_service=TokenService(
+            metadata, authenticator, decisions, tokens, refresh_tokens, notes, _SERVICE
+        ),
+        configurations=Configurations(
+            metadata,
+            token_minutes=max(lifetime // 60, 1),
+            session_minutes=max(settings.web_session.idle_seconds // 60, 1),
+        ),
+        accounts=Accounts(
+            people=People(metadata, parts.hashing, parts.policy),
+            password_changes=PasswordChanges(metadata, parts.hashing, parts.policy, lockout),
+            administrators=Administrators(metadata),
+            groups=Groups(metadata),
+            sessions=Sessions(metadata, logins, parts.policy, _session_limits(settings)),
+            robots=Robots(metadata, decisions, parts.hashing, memory, RobotLimits()),
+            access_tokens=AccessTokens(metadata, memory, AccessTokenLimits()),
+            roles=Roles(metadata, roles),
+            role_assignments=RoleAssignments(metadata, roles),
+        ),
+    )
+
+
+def _password_policy(settings: Settings) -> PasswordPolicy:
+    chosen = settings.passwords
+    limits = PasswordLimits(chosen.min_length, chosen.classes, chosen.history, chosen.max_age_days)
+    words = load_words(Path(chosen.dictionary_file)) if chosen.dictionary_file else frozenset[str]()
+    return PasswordPolicy(limits, words)
+
+
+def _lockout(settings: Settings) -> LockoutLimits:
+    chosen = settings.lockout
+    return LockoutLimits(chosen.attempts, chosen.window_seconds, chosen.lock_seconds)
+
+
+def _session_limits(settings: Settings) -> SessionLimits:
+    chosen = settings.web_session
+    return SessionLimits(chosen.idle_seconds, chosen.absolute_seconds, chosen.concurrent)

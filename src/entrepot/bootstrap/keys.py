@@ -1,0 +1,79 @@
+"""Opens the keys that sign: those of tokens, kept at hand by every HTTP process, and those of the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from entrepot.audit.signing import CheckpointSignature
+from entrepot.auth.keys.errors import MasterKeyError
+from entrepot.auth.keys.key_pairs import ALGORITHM
+from entrepot.auth.keys.key_ring import KeyRing
+from entrepot.auth.keys.key_watch import KeyWatch
+from entrepot.auth.keys.master_key import open_master_keys
+from entrepot.auth.keys.sealing import Sealing
+from entrepot.auth.keys.signing_keys import SigningKeys
+from entrepot.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from entrepot.metadata.store import Metadata
+    from entrepot.settings import Settings
+
+__all__ = ["CheckpointKeys", "open_sealing", "open_token_ring"]
+
+
+async def open_sealing(settings: Settings) -> Sealing:
+    """Open the master key, or make it at the first start.
+
+    Raises:
+        MasterKeyError: it can't be read, or is none.
+    """
+    setting = settings.secrets.master_key.reveal()
+    return Sealing(*await asyncio.to_thread(open_master_keys, setting, settings.data.directory))
+
+
+@contextlib.asynccontextmanager
+async def open_token_ring(settings: Settings, metadata: Metadata) -> AsyncIterator[KeyRing]:
+    """Read the keys of tokens, keep them current, and stop doing so at the end.
+
+    Raises:
+        SettingsError: the master key is none, or not the one that they were sealed with.
+        MetadataError: they can't be read.
+    """
+    ring = KeyRing()
+    try:
+        watch = KeyWatch(SigningKeys(metadata, await open_sealing(settings), "token"), ring)
+        await watch.start()
+    except MasterKeyError as error:
+        raise SettingsError((f"secrets.master_key: {error}",)) from error
+    task = asyncio.create_task(watch.run(), name="token keys")
+    try:
+        yield ring
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class CheckpointKeys:
+    """Implements :class:`entrepot.audit.signing.CheckpointSigner`; opens the keys when the first signature is due.
+
+    A registry whose volume turned read-only must start, and the master key is made at the first start.
+    """
+
+    def __init__(self, settings: Settings, metadata: Metadata) -> None:
+        self._settings = settings
+        self._metadata = metadata
+        self._keys: SigningKeys | None = None
+
+    async def sign(self, content: bytes) -> CheckpointSignature:
+        """See the protocol. The keys are read each time: that is once in minutes, and a revoked one signs no more."""
+        if self._keys is None:
+            self._keys = SigningKeys(self._metadata, await open_sealing(self._settings), "audit")
+        ring = KeyRing()
+        await self._keys.ensure()
+        await self._keys.refresh(ring)
+        key = ring.signing_key()
+        return CheckpointSignature(key.key_id, ALGORITHM, key.public.encoded, key.sign_plainly(content))

@@ -1,0 +1,77 @@
+"""``entrepot audit list``: who did what, as the registry tells those who may know it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from entrepot.client.choosing import open_api
+from entrepot.client.errors import EXIT_USAGE, ClientError
+from entrepot.client.listing import equals, list_items
+from entrepot.client.lookup import project_path
+from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption
+from entrepot.client.showing import Columns, show_items
+
+__all__ = ["list_acts"]
+
+_ProjectOption = Annotated[
+    str, Parameter(name="--project", help="Only acts in a project, which who may read its log sees.")
+]
+_UserOption = Annotated[str, Parameter(name="--user", help="Only acts of this user or robot.")]
+_ActionOption = Annotated[str, Parameter(name="--action", help="Only this act, as manifest.push.")]
+_ResourceOption = Annotated[str, Parameter(name="--resource", help="Only acts on what is called so.")]
+_OutcomeOption = Annotated[str, Parameter(name="--outcome", help="success or failure.")]
+_SinceOption = Annotated[
+    str,
+    Parameter(name="--since", help="From this time on, as 2026-11-27 or 2026-11-27T10:00, here or +02:00."),
+]
+_UntilOption = Annotated[str, Parameter(name="--until", help="Up to this time.")]
+
+_COLUMNS: Columns = (
+    ("ID", "id"),
+    ("TIME", "op_time"),
+    ("USER", "username"),
+    ("ACTION", "operation"),
+    ("RESOURCE", "resource"),
+    ("KIND", "resource_type"),
+    ("OUTCOME", "outcome"),
+)
+
+
+def list_acts(
+    *,
+    project: _ProjectOption = "",
+    user: _UserOption = "",
+    action: _ActionOption = "",
+    resource: _ResourceOption = "",
+    outcome: _OutcomeOption = "",
+    since: _SinceOption = "",
+    until: _UntilOption = "",
+    limit: LimitOption = 50,
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
+) -> None:
+    """List who did what, the newest first."""
+    exact = {"username": user, "operation": action, "resource": resource, "outcome": outcome}
+    terms = [equals(field, value) for field, value in exact.items() if value]
+    if since or until:
+        terms.append(f"op_time=[{_utc(since, '--since')}~{_utc(until, '--until')}]")
+    path = f"{project_path(project)}/logs" if project else "/audit-logs"
+    with open_api(target) as api:
+        items = list_items(api, path, {"q": ",".join(terms)} if terms else {}, limit)
+    show_items(items, _COLUMNS, output)
+
+
+def _utc(text: str, option: str) -> str:
+    """Return a time as the API compares it; without an offset it is meant here."""
+    if not text:
+        return ""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ClientError(
+            EXIT_USAGE, f"entrepot: {option} {text}: is no time, as 2026-11-27T10:00"
+        ) from error
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,221 @@
+"""``entrepot robot …``: accounts of programs, on the system or in a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from entrepot.client.asking import read_secret, require_consent
+from entrepot.client.choosing import open_api
+from entrepot.client.connection import segment
+from entrepot.client.errors import EXIT_USAGE, ClientError
+from entrepot.client.listing import Item, list_items
+from entrepot.client.lookup import find_robot, robots_of
+from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
+from entrepot.client.showing import Columns, say, show_item, show_items, show_secret, time_of
+
+__all__ = ["create_robot", "delete_robot", "list_robots", "rotate_robot", "show_robot", "update_robot"]
+
+_RobotArgument = Annotated[str, Parameter(help="Name of the robot, with or without what goes before it.")]
+_NewArgument = Annotated[str, Parameter(help="The robot's own name, without robot$.")]
+_ProjectOption = Annotated[str, Parameter(name="--project", help="The robot's project; else the system.")]
+_AllowOption = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--allow",
+        negative="",
+        help="A permission, as repository:pull; on the system with its place, as team=repository:pull, "
+        "*=repository:pull for every project or /=project:list for the system itself. May be repeated.",
+    ),
+]
+_DaysOption = Annotated[int | None, Parameter(name="--days", help="How long it lives; -1 for ever.")]
+_DescriptionOption = Annotated[str | None, Parameter(name="--description", help="What it is for.")]
+_DisabledOption = Annotated[
+    bool | None, Parameter(name="--disable", negative="--enable", help="Keep it out, or let it in again.")
+]
+_SecretFileOption = Annotated[
+    Path | None,
+    Parameter(name="--secret-file", help="Its first line becomes the secret; else the registry makes one."),
+]
+_SecretStdinOption = Annotated[
+    bool,
+    Parameter(
+        name="--secret-stdin", negative="", help="The first line of standard input becomes the secret."
+    ),
+]
+
+
+def _expiry(item: Item) -> str:
+    at = item.get("expires_at", -1)
+    return "never" if at in {-1, None} else time_of(at)
+
+
+def _access(item: Item) -> str:
+    return ", ".join(
+        f"{entry['namespace']}={access['resource']}:{access['action']}"
+        for entry in item.get("permissions", [])
+        for access in entry["access"]
+    )
+
+
+_LISTED: Columns = (
+    ("NAME", "name"),
+    ("DISABLED", "disable"),
+    ("ENDS", _expiry),
+    ("DESCRIPTION", "description"),
+    ("ID", "id"),
+)
+_SECRET: Columns = (("NAME", "name"), ("SECRET", "secret"), ("ENDS", _expiry))
+
+
+def list_robots(
+    *,
+    project: _ProjectOption = "",
+    limit: LimitOption = 0,
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
+) -> None:
+    """List the robots of the system, or of a project."""
+    with open_api(target) as api:
+        items = list_items(api, "/robots", robots_of(api, project), limit)
+    show_items(items, _LISTED, output)
+
+
+def show_robot(
+    robot: _RobotArgument,
+    /,
+    *,
+    project: _ProjectOption = "",
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
+) -> None:
+    """Show a robot and what it may do."""
+    with open_api(target) as api:
+        item = find_robot(api, robot, project)
+    show_item(item, (*_LISTED, ("MAY", _access), ("CREATED", "creation_time")), output)
+
+
+def create_robot(
+    robot: _NewArgument,
+    /,
+    *,
+    allow: _AllowOption,
+    project: _ProjectOption = "",
+    days: _DaysOption = None,
+    description: _DescriptionOption = None,
+    secret_file: _SecretFileOption = None,
+    secret_stdin: _SecretStdinOption = False,
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
+) -> None:
+    """Create a robot and show its secret, this once; with -o name nothing but the secret."""
+    chosen = read_secret(secret_file, stdin=secret_stdin)
+    body = {
+        "name": robot,
+        "level": "project" if project else "system",
+        "permissions": _permissions(allow, project),
+        "duration": days,
+        "description": description,
+        "secret": chosen or None,
+    }
+    with open_api(target) as api:
+        made: Item = api.call(
+            "POST", "/robots", {name: value for name, value in body.items() if value is not None}
+        ).document
+    _show_made(made, chosen, output)
+
+
+def update_robot(
+    robot: _RobotArgument,
+    /,
+    *,
+    allow: _AllowOption = (),
+    project: _ProjectOption = "",
+    days: _DaysOption = None,
+    description: _DescriptionOption = None,
+    disabled: _DisabledOption = None,
+    target: TargetOption = ANYWHERE,
+) -> None:
+    """Change a robot; permissions that are named replace all it has."""
+    body = {
+        "permissions": _permissions(allow, project) if allow else None,
+        "duration": days,
+        "description": description,
+        "disable": disabled,
+    }
+    changes = {name: value for name, value in body.items() if value is not None}
+    if not changes:
+        raise ClientError(EXIT_USAGE, "entrepot: say what to change, as --days 90 or --disable")
+    with open_api(target) as api:
+        number = find_robot(api, robot, project)["id"]
+        api.call("PUT", f"/robots/{segment(number)}", changes)
+    say(f"Changed robot {robot}.")
+
+
+def rotate_robot(
+    robot: _RobotArgument,
+    /,
+    *,
+    project: _ProjectOption = "",
+    secret_file: _SecretFileOption = None,
+    secret_stdin: _SecretStdinOption = False,
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
+) -> None:
+    """Give a robot another secret and show it, this once; the one before is worth nothing any more."""
+    chosen = read_secret(secret_file, stdin=secret_stdin)
+    with open_api(target) as api:
+        item = find_robot(api, robot, project)
+        reply = api.call("PATCH", f"/robots/{segment(item['id'])}", {"secret": chosen})
+        answer: Item = reply.document if reply.body else {}
+        made: Item = {**item, **answer}
+    _show_made(made, chosen, output)
+
+
+def delete_robot(
+    robot: _RobotArgument,
+    /,
+    *,
+    project: _ProjectOption = "",
+    yes: YesOption = False,
+    target: TargetOption = ANYWHERE,
+) -> None:
+    """Delete a robot."""
+    require_consent(f"Delete robot {robot}?", yes=yes)
+    with open_api(target) as api:
+        api.call("DELETE", f"/robots/{segment(find_robot(api, robot, project)['id'])}")
+    say(f"Deleted robot {robot}.")
+
+
+def _show_made(made: Item, chosen: str, output: OutputOption) -> None:
+    """Show the secret, unless the caller chose it: then it is known, and need not stand on the screen."""
+    if chosen or not made.get("secret"):
+        show_item({**made, "secret": "as you chose it"}, _SECRET, output)
+    else:
+        show_secret(made, _SECRET, output)
+
+
+def _permissions(allowed: tuple[str, ...], project: str) -> list[dict[str, object]]:
+    """Return the entries, one for each place.
+
+    Raises:
+        ClientError: a permission is not of the form, or one with a place is given in a project.
+    """
+    places: dict[str, list[dict[str, str]]] = {}
+    for text in allowed:
+        place, separator, pair = text.rpartition("=")
+        resource, colon, action = pair.partition(":")
+        if (
+            not (resource and colon and action)
+            or bool(separator) == bool(project)
+            or (separator and not place)
+        ):
+            form = "RESOURCE:ACTION" if project else "PROJECT=RESOURCE:ACTION, *=… or /=…"
+            raise ClientError(EXIT_USAGE, f"entrepot: --allow {text}: is not of the form {form}")
+        places.setdefault(project or place, []).append({"resource": resource, "action": action})
+    return [
+        {"kind": "system" if place == "/" else "project", "namespace": place, "access": access}
+        for place, access in places.items()
+    ]

@@ -1,0 +1,152 @@
+"""``entrepot token …``: access tokens, which people give to programs in place of their password.
+
+The registry lets no token make, show or remove others, so that one that was stolen ends with itself (S15): these
+commands ask for the password where the login holds a token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from entrepot.client.asking import ask_secret, read_secret, require_consent
+from entrepot.client.choosing import chosen_login, login_file, open_with
+from entrepot.client.connection import segment
+from entrepot.client.listing import Item, list_items, not_found
+from entrepot.client.options import (
+    ANYWHERE,
+    LimitOption,
+    OutputOption,
+    PasswordFileOption,
+    PasswordStdinOption,
+    TargetOption,
+    YesOption,
+)
+from entrepot.client.showing import Columns, say, show_items, show_secret, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from entrepot.client.connection import Api
+
+__all__ = ["create_token", "delete_token", "list_tokens"]
+
+_NameArgument = Annotated[str, Parameter(help="What the token is called.")]
+_TokenArgument = Annotated[str, Parameter(help="Name or id of the token.")]
+_AllowOption = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--allow",
+        negative="",
+        help="A permission, as repository:pull; may be repeated. Without any: all that you may.",
+    ),
+]
+_ProjectOption = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--project",
+        negative="",
+        help="A project it is good for; may be repeated. Without any: all of them.",
+    ),
+]
+_DaysOption = Annotated[
+    int | None, Parameter(name="--days", help="How long it lives; else as long as the registry says.")
+]
+
+
+def _what(item: Item) -> str:
+    return text_of(item.get("permissions")) or "everything"
+
+
+def _where(item: Item) -> str:
+    return text_of(item.get("projects")) or "everywhere"
+
+
+_COLUMNS: Columns = (
+    ("NAME", "name"),
+    ("MAY", _what),
+    ("WHERE", _where),
+    ("CREATED", "creation_time"),
+    ("ENDS", "expires_at"),
+    ("ID", "id"),
+)
+_SECRET: Columns = (("NAME", "name"), ("SECRET", "secret"), ("ENDS", "expires_at"))
+
+
+def list_tokens(
+    *,
+    limit: LimitOption = 0,
+    password_stdin: PasswordStdinOption = False,
+    password_file: PasswordFileOption = None,
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
+) -> None:
+    """List your access tokens; the ones of logins are called after the machine."""
+    with _in_person(target, password_file, stdin=password_stdin) as api:
+        items = list_items(api, "/access-tokens", None, limit)
+    show_items(items, _COLUMNS, output)
+
+
+def create_token(
+    name: _NameArgument,
+    /,
+    *,
+    allow: _AllowOption = (),
+    project: _ProjectOption = (),
+    days: _DaysOption = None,
+    password_stdin: PasswordStdinOption = False,
+    password_file: PasswordFileOption = None,
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
+) -> None:
+    """Create an access token and show it, this once; with -o name nothing but the token."""
+    body = {
+        "name": name,
+        "permissions": list(allow) or None,
+        "projects": list(project) or None,
+        "expires_in_days": days,
+    }
+    with _in_person(target, password_file, stdin=password_stdin) as api:
+        made: Item = api.call(
+            "POST", "/access-tokens", {key: value for key, value in body.items() if value is not None}
+        ).document
+    show_secret(made, _SECRET, output)
+
+
+def delete_token(
+    name: _TokenArgument,
+    /,
+    *,
+    yes: YesOption = False,
+    password_stdin: PasswordStdinOption = False,
+    password_file: PasswordFileOption = None,
+    target: TargetOption = ANYWHERE,
+) -> None:
+    """Delete one of your access tokens, which is worth nothing from then on."""
+    require_consent(f"Delete the access token {name}?", yes=yes)
+    with _in_person(target, password_file, stdin=password_stdin) as api:
+        items = list_items(api, "/access-tokens")
+        found = [item for item in items if item["id"] == name] or [
+            item for item in items if item["name"] == name
+        ]
+        if not found:
+            raise not_found(f"access token {name!r}")
+        api.call("DELETE", f"/access-tokens/{segment(found[0]['id'])}")
+    say(f"Deleted the access token {found[0]['name']}.")
+
+
+@contextlib.contextmanager
+def _in_person(target: TargetOption, file: Path | None, *, stdin: bool) -> Generator[Api]:
+    login = chosen_login(target, os.environ, login_file())
+    given = read_secret(file, stdin=stdin)
+    if given or login.kind == "token":
+        instead = "Use --password-stdin or --password-file: a token can't deal with tokens."
+        password = given or ask_secret(f"Password of {login.user} at {login.url}: ", instead)
+        login = replace(login, kind="password", secret=password)
+    with open_with(login, target) as api:
+        yield api

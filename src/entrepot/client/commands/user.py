@@ -1,0 +1,184 @@
+"""``entrepot user …``: people with an account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from entrepot.client.asking import ask_new_secret, ask_secret, read_secret, require_consent
+from entrepot.client.choosing import open_api
+from entrepot.client.connection import segment
+from entrepot.client.listing import list_items
+from entrepot.client.lookup import find_person
+from entrepot.client.options import (
+    ANYWHERE,
+    LimitOption,
+    OutputOption,
+    PasswordFileOption,
+    PasswordStdinOption,
+    TargetOption,
+    YesOption,
+)
+from entrepot.client.showing import Columns, say, show_item, show_items
+
+__all__ = [
+    "change_own_password",
+    "create_user",
+    "delete_user",
+    "disable_user",
+    "enable_user",
+    "list_users",
+    "reset_password",
+    "set_administrator",
+    "show_user",
+    "unlock_user",
+]
+
+_UserArgument = Annotated[str, Parameter(help="Name of the user.")]
+_NameOption = Annotated[str, Parameter(name="--name", help="Only users whose names contain this.")]
+_EmailOption = Annotated[str, Parameter(name="--email", help="Address for mail.")]
+_RealNameOption = Annotated[str, Parameter(name="--real-name", help="What the person is called.")]
+_CommentOption = Annotated[str, Parameter(name="--comment", help="Anything else.")]
+_RevokeOption = Annotated[
+    bool, Parameter(name="--revoke", negative="", help="Make somebody an administrator no longer.")
+]
+_OwnStdinOption = Annotated[
+    bool,
+    Parameter(
+        name="--password-stdin",
+        negative="",
+        help="Read two lines from standard input: the password that holds, and the new one.",
+    ),
+]
+_INSTEAD = "Use --password-stdin or --password-file."
+
+_COLUMNS: Columns = (
+    ("NAME", "username"),
+    ("REAL NAME", "realname"),
+    ("EMAIL", "email"),
+    ("ADMINISTRATOR", "sysadmin_flag"),
+    ("CREATED", "creation_time"),
+    ("ID", "user_id"),
+)
+
+
+def list_users(
+    *,
+    name: _NameOption = "",
+    limit: LimitOption = 0,
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
+) -> None:
+    """List the users; for administrators."""
+    with open_api(target) as api:
+        items = list_items(api, "/users", {"q": f"username=~{segment(name)}"} if name else {}, limit)
+    show_items(items, _COLUMNS, output)
+
+
+def show_user(
+    user: _UserArgument, /, *, target: TargetOption = ANYWHERE, output: OutputOption = "table"
+) -> None:
+    """Show a user; for administrators."""
+    with open_api(target) as api:
+        item = find_person(api, user)
+    show_item(item, (*_COLUMNS, ("COMMENT", "comment"), ("CHANGED", "update_time")), output)
+
+
+def create_user(
+    user: _UserArgument,
+    /,
+    *,
+    email: _EmailOption = "",
+    real_name: _RealNameOption = "",
+    comment: _CommentOption = "",
+    password_stdin: PasswordStdinOption = False,
+    password_file: PasswordFileOption = None,
+    target: TargetOption = ANYWHERE,
+) -> None:
+    """Create a user, who then has no role."""
+    with open_api(target) as api:
+        secret = read_secret(password_file, stdin=password_stdin)
+        body = {
+            "username": user,
+            "password": secret or ask_new_secret(f"Password of {user}: ", _INSTEAD),
+            "email": email,
+            "realname": real_name,
+            "comment": comment,
+        }
+        api.call("POST", "/users", {name: value for name, value in body.items() if value})
+    say(f"Created user {user}.")
+
+
+def delete_user(user: _UserArgument, /, *, yes: YesOption = False, target: TargetOption = ANYWHERE) -> None:
+    """Delete a user with every role, token and session."""
+    require_consent(f"Delete user {user}?", yes=yes)
+    with open_api(target) as api:
+        api.call("DELETE", f"/users/{segment(find_person(api, user)['user_id'])}")
+    say(f"Deleted user {user}.")
+
+
+def change_own_password(*, password_stdin: _OwnStdinOption = False, target: TargetOption = ANYWHERE) -> None:
+    """Change your own password."""
+    with open_api(target) as api:
+        own = api.get("/users/current").document
+        old = read_secret(None, stdin=password_stdin)
+        new = read_secret(None, stdin=password_stdin)
+        if not password_stdin:
+            old = ask_secret("Password: ", "Use --password-stdin.")
+            new = ask_new_secret("New password: ", "Use --password-stdin.")
+        passwords = {"old_password": old, "new_password": new}
+        api.call("PUT", f"/users/{segment(own['user_id'])}/password", passwords)
+    say("Changed your password.")
+
+
+def reset_password(
+    user: _UserArgument,
+    /,
+    *,
+    password_stdin: PasswordStdinOption = False,
+    password_file: PasswordFileOption = None,
+    target: TargetOption = ANYWHERE,
+) -> None:
+    """Give a user a password, to be changed at the next login; for administrators."""
+    with open_api(target) as api:
+        number = find_person(api, user)["user_id"]
+        secret = read_secret(password_file, stdin=password_stdin)
+        secret = secret or ask_new_secret(f"Password of {user}: ", _INSTEAD)
+        api.call("PUT", f"/users/{segment(number)}/password", {"new_password": secret})
+    say(f"Gave {user} a password.")
+
+
+def set_administrator(
+    user: _UserArgument, /, *, revoke: _RevokeOption = False, target: TargetOption = ANYWHERE
+) -> None:
+    """Make a user an operations administrator, who may everything everywhere."""
+    with open_api(target) as api:
+        number = find_person(api, user)["user_id"]
+        api.call("PUT", f"/users/{segment(number)}/sysadmin", {"sysadmin_flag": not revoke})
+    say(f"{user} is {'no longer' if revoke else 'now'} an administrator.")
+
+
+def unlock_user(user: _UserArgument, /, *, target: TargetOption = ANYWHERE) -> None:
+    """Let a user who was locked out after wrong passwords try again."""
+    with open_api(target) as api:
+        api.call("POST", f"/users/{segment(find_person(api, user)['user_id'])}/unlock")
+    say(f"Unlocked {user}.")
+
+
+def disable_user(user: _UserArgument, /, *, target: TargetOption = ANYWHERE) -> None:
+    """Keep a user out without deleting them."""
+    _set_disabled(user, target, disabled=True)
+    say(f"Disabled {user}.")
+
+
+def enable_user(user: _UserArgument, /, *, target: TargetOption = ANYWHERE) -> None:
+    """Let a disabled user in again."""
+    _set_disabled(user, target, disabled=False)
+    say(f"Enabled {user}.")
+
+
+def _set_disabled(user: str, target: TargetOption, *, disabled: bool) -> None:
+    with open_api(target) as api:
+        number = find_person(api, user)["user_id"]
+        api.call("PUT", f"/users/{segment(number)}/disabled", {"disabled": disabled})

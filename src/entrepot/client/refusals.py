@@ -1,0 +1,85 @@
+"""Turns a refusal of the registry into what happened, what to do about it, and an exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from entrepot.client.errors import (
+    EXIT_CONFLICT,
+    EXIT_NOT_FOUND,
+    EXIT_NOT_LOGGED_IN,
+    EXIT_REFUSED,
+    EXIT_UNREACHABLE,
+    ClientError,
+)
+from entrepot.client.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["RefusedError", "refusal_of"]
+
+_EXITS: Final = {
+    401: EXIT_NOT_LOGGED_IN,
+    404: EXIT_NOT_FOUND,
+    409: EXIT_CONFLICT,
+    412: EXIT_CONFLICT,
+    429: EXIT_NOT_LOGGED_IN,
+    502: EXIT_UNREACHABLE,
+    503: EXIT_UNREACHABLE,
+    504: EXIT_UNREACHABLE,
+}
+_REMEDIES: Final = {
+    400: "What was asked for can't be done so; see the help of the command.",
+    401: "Check name and password; log in with: entrepot login {url}",
+    403: "Your account lacks the permission; who administers the project or the registry can give it.",
+    404: "Check the name; what you may not see looks the same as what does not exist.",
+    405: "This registry does not offer that; is it older than this program?",
+    409: "Look at what is there, and choose another name or change that.",
+    412: "Remove first what stands in the way.",
+    422: "A value can't be so; see the help of the command.",
+    429: "Too many wrong passwords: wait, or have an administrator unlock the account.",
+}
+
+
+class RefusedError(ClientError):
+    """The registry said no.
+
+    Attributes:
+        status: the HTTP status.
+        messages: what the registry said.
+    """
+
+    def __init__(self, status: int, messages: tuple[str, ...], exit_code: int, *lines: str) -> None:
+        super().__init__(exit_code, *lines)
+        self.status = status
+        self.messages = messages
+
+
+def refusal_of(status: int, headers: Mapping[str, str], body: bytes, url: str) -> RefusedError:
+    """Return the error that an answer stands for, with the request's id, by which its log tells more."""
+    messages = tuple(_messages(body))
+    said = "; ".join(messages) or f"HTTP status {status}"
+    lines = [f"entrepot: {said}"]
+    if 300 <= status < 400:
+        target = one_line(headers.get("location", ""))
+        lines = [f"entrepot: {url} sends on to {target}", "If you trust that, log in there."]
+    elif status >= 500:
+        lines.append("The registry failed; its log tells why.")
+    elif status in _REMEDIES:
+        lines.append(_REMEDIES[status].format(url=url))
+    if status in {429, 503} and headers.get("retry-after", "").isdigit():
+        lines.append(f"Try again in {headers['retry-after']} seconds.")
+    if request_id := one_line(headers.get("x-request-id", "")):
+        lines.append(f"Request id: {request_id}")
+    return RefusedError(status, messages, _EXITS.get(status, EXIT_REFUSED), *lines)
+
+
+def _messages(body: bytes) -> list[str]:
+    """Return what stands in Harbor's error body; nothing when it is none, as from a proxy in between."""
+    try:
+        document: Any = json.loads(body)
+        return [text for error in document["errors"] if (text := one_line(str(error["message"])))]
+    except (ValueError, KeyError, TypeError):
+        return []

@@ -1,0 +1,117 @@
+"""Lets a request to its endpoint: from a page of our own, by somebody known, with what the endpoint demands.
+
+Refusals are noted for the audit log before they are answered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import AccessDeniedError, ActionDisabledError, PasswordChangeRequiredError
+from entrepot.auth.principals import Principal
+from entrepot.control_api.credentials import find_caller
+from entrepot.control_api.demands import PublicDemand, Question
+from entrepot.control_api.error_mapping import error_reply
+from entrepot.control_api.errors import ForeignRequestError, MalformedRequestError
+from entrepot.control_api.forgery import require_own_site
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
+
+    from entrepot.control_api.declarations import AnyEndpoint
+    from entrepot.control_api.request_context import RequestContext
+    from entrepot.control_api.services import ControlServices
+    from entrepot.kernel.errors import EntrepotError
+
+__all__ = ["Admitter"]
+
+T = TypeVar("T")
+
+_REFUSALS = (AccessDeniedError, ActionDisabledError, ForeignRequestError, PasswordChangeRequiredError)
+"""What is recorded as a refusal. Wrong credentials are recorded by whoever counts them; to be asked for any is none."""
+_MAX_QUERY_FIELDS = 128
+
+
+class Admitter:
+    """Asks, for each request, what its endpoint demands."""
+
+    def __init__(self, services: ControlServices, external_url: str) -> None:
+        self._services = services
+        self._external_url = external_url
+
+    async def admit(
+        self, endpoint: AnyEndpoint, context: RequestContext, path_values: Mapping[str, str]
+    ) -> None:
+        """Put the proof that the endpoint demands into the context.
+
+        Raises:
+            ForeignRequestError: a page of another site had a browser send this (S22).
+            MalformedRequestError: a query field is there twice.
+            AuthenticationRequiredError, InvalidCredentialsError, LockedOutError: nobody is known.
+            AccessDeniedError, PasswordChangeRequiredError, ProjectUnknownError: what is demanded can't be had.
+            AuditUnavailableError: a refusal could not be noted.
+        """
+        context.operation = endpoint.operation
+        await self.noting_refusals(context, self._obtain(endpoint, context, path_values))
+
+    async def noting_refusals(self, context: RequestContext, work: Awaitable[T]) -> T:
+        """Do the work, and note its refusal, if it is refused.
+
+        Raises:
+            AuditUnavailableError: the refusal could not be noted (I11).
+        """
+        try:
+            return await work
+        except _REFUSALS as error:
+            await self._note(context, error)
+            raise
+
+    async def _obtain(
+        self, endpoint: AnyEndpoint, context: RequestContext, path_values: Mapping[str, str]
+    ) -> None:
+        head = context.head
+        require_own_site(head, self._external_url)
+        _require_single_fields(head.query)
+        demand = endpoint.demand
+        if isinstance(demand, PublicDemand):
+            return
+        context.caller = await find_caller(head, self._services)
+        question = Question(
+            self._services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
+        )
+        context.grant = await demand.obtain(question)
+
+    async def _note(self, context: RequestContext, error: EntrepotError) -> None:
+        head = context.head
+        principal = (
+            context.caller.principal
+            if context.caller is not None
+            else Principal("anonymous", head.address, head.forwarded, origin=head.origin())
+        )
+        about = AuditObject("endpoint", context.operation)
+        record = audit_record(
+            principal,
+            AuditAction.ACCESS_DENIED,
+            about,
+            outcome="failure",
+            reason=str(error),
+            status=error_reply(error).status,
+        )
+        await self._services.notes.note(record)
+
+
+def _require_single_fields(query: str) -> None:
+    """Refuse a field that is there twice: of two values, a proxy may have checked the other one."""
+    if not query:
+        return
+    try:
+        names = [
+            name for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+        ]
+    except ValueError as error:
+        raise MalformedRequestError("the query can't be parsed") from error
+    if len(names) != len(set(names)):
+        raise MalformedRequestError("the query names a field more than once")

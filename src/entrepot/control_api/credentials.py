@@ -1,0 +1,92 @@
+"""Who asks: by Basic, by an access token as bearer, by the cookie of a browser's session, or nobody."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.principals import Principal
+from entrepot.control_api.forgery import require_csrf_token
+
+if TYPE_CHECKING:
+    from entrepot.control_api.browser_sessions import BrowserSession
+    from entrepot.control_api.request_head import RequestHead
+    from entrepot.control_api.services import ControlServices
+
+__all__ = ["ACCESS_TOKEN_PREFIX", "SESSION_COOKIE", "Caller", "find_caller", "session_cookie"]
+
+SESSION_COOKIE: Final = "sid"
+ACCESS_TOKEN_PREFIX: Final = "ept_"  # noqa: S105  # how access tokens begin, not one of them
+_MAX_COOKIE_CHARACTERS: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and the session they ask in, if it is one."""
+
+    principal: Principal
+    session: BrowserSession | None = None
+
+
+async def find_caller(head: RequestHead, services: ControlServices) -> Caller:
+    """Return who asks. What was presented counts, in this order: `Authorization`, the cookie, nothing.
+
+    A cookie of a session that is over leaves its owner unknown rather than refused, so that a browser gets to the
+    login again.
+
+    Raises:
+        InvalidCredentialsError: what `Authorization` holds belongs to nobody, or can't be read.
+        LockedOutError: too many wrong passwords.
+        ForeignRequestError: a change in a session without its token (S22).
+    """
+    authorization = head.header("authorization")
+    if authorization:
+        return Caller(await _by_authorization(authorization, head, services))
+    cookie = session_cookie(head)
+    if cookie:
+        session = await services.sessions.resume(
+            cookie, head.address, head.origin(), forwarded=head.forwarded
+        )
+        if session is not None:
+            require_csrf_token(head, session.csrf_token)
+            return Caller(session.principal, session)
+    return Caller(Principal("anonymous", head.address, head.forwarded, origin=head.origin()))
+
+
+def session_cookie(head: RequestHead) -> str:
+    """Return the secret of the session that the browser remembers, empty when there is none."""
+    try:
+        morsel = SimpleCookie(head.header("cookie")).get(SESSION_COOKIE)
+    except CookieError:
+        return ""
+    value = morsel.value if morsel is not None else ""
+    return value if len(value) <= _MAX_COOKIE_CHARACTERS else ""
+
+
+async def _by_authorization(text: str, head: RequestHead, services: ControlServices) -> Principal:
+    scheme, _, credentials = text.partition(" ")
+    credentials = credentials.strip()
+    if scheme.lower() == "basic":
+        name, secret = _read_basic(credentials)
+    elif scheme.lower() == "bearer" and credentials.startswith(ACCESS_TOKEN_PREFIX):
+        name, secret = "", credentials
+    else:
+        raise InvalidCredentialsError("neither Basic nor an access token")
+    return await services.authenticator.by_basic(
+        name, secret, head.address, head.origin(), forwarded=head.forwarded
+    )
+
+
+def _read_basic(credentials: str) -> tuple[str, str]:
+    """Return name and secret (RFC 7617: UTF-8, and a name has no colon)."""
+    try:
+        name, colon, secret = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError) as error:
+        raise InvalidCredentialsError("malformed Basic credentials") from error
+    if not colon or not secret:
+        raise InvalidCredentialsError("Basic credentials without a secret")
+    return name, secret

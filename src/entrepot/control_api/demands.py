@@ -1,0 +1,262 @@
+"""What an endpoint demands before its handler is called: nothing, somebody, a person's own, or a permission.
+
+Every endpoint names one of these. It says in types which proof the handler gets, and as data which permissions that
+takes, from which the matrix of roles and endpoints and the documents are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+
+from entrepot.auth.errors import AuthenticationRequiredError
+from entrepot.auth.project_actions import ProjectAction
+from entrepot.auth.system_actions import SystemAction
+from entrepot.control_api.errors import UndeclaredActionError
+from entrepot.control_api.names import project_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entrepot.auth.grants import ControlAuthorizer, ProjectGrant, SelfGrant, SystemGrant
+    from entrepot.auth.principals import Principal
+    from entrepot.control_api.credentials import Caller
+
+__all__ = [
+    "AnyAction",
+    "Anyone",
+    "Demand",
+    "Gate",
+    "InProject",
+    "OnSelf",
+    "OnSystem",
+    "OneOf",
+    "OwnGate",
+    "OwnOr",
+    "Public",
+    "PublicDemand",
+    "Question",
+]
+
+AnyAction: TypeAlias = type[SystemAction] | type[ProjectAction]
+
+G_co = TypeVar("G_co", covariant=True)
+P = TypeVar("P", bound=ProjectAction)
+S = TypeVar("S", bound=SystemAction)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who asks, and what the path names."""
+
+    authorizer: ControlAuthorizer
+    caller: Caller
+    path_values: Mapping[str, str]
+    is_resource_name: str
+
+    @property
+    def principal(self) -> Principal:
+        """The one who asks."""
+        return self.caller.principal
+
+
+class Demand(Protocol[G_co]):
+    """A demand that takes somebody who asks, though it may be nobody in particular."""
+
+    @property
+    def kind(self) -> str:
+        """What is demanded, as documents and the role matrix call it."""
+        ...
+
+    @property
+    def actions(self) -> tuple[AnyAction, ...]:
+        """The permissions of which one is needed; none when it takes no permission."""
+        ...
+
+    async def obtain(self, question: Question) -> G_co:
+        """Return the proof.
+
+        Raises:
+            AuthenticationRequiredError, AccessDeniedError, PasswordChangeRequiredError: there is none.
+            ProjectUnknownError: there is no such project, and the one who asks may know.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublicDemand:
+    """Demands nothing: credentials are not even looked at, so that it is answered when nothing else works."""
+
+    kind: str = "public"
+    actions: tuple[AnyAction, ...] = ()
+
+
+Public = PublicDemand()
+
+
+@dataclass(frozen=True, slots=True)
+class Anyone:
+    """Anybody may, also without credentials; wrong ones are refused. The handler is told who it is."""
+
+    kind: str = "anyone"
+    actions: tuple[AnyAction, ...] = ()
+
+    async def obtain(self, question: Question) -> Caller:
+        """Return who asks."""
+        return question.caller
+
+
+@dataclass(frozen=True, slots=True)
+class OnSelf:
+    """Everybody who is somebody may: it is about what is their own."""
+
+    kind: str = "self"
+    actions: tuple[AnyAction, ...] = ()
+
+    async def obtain(self, question: Question) -> SelfGrant:
+        """Return the grant."""
+        return await question.authorizer.authorize_self(question.principal)
+
+
+@dataclass(frozen=True, slots=True)
+class OnSystem(Generic[S]):
+    """A permission on the registry as a whole."""
+
+    action: type[S]
+    kind: str = "system"
+
+    @property
+    def actions(self) -> tuple[AnyAction, ...]:
+        """The one permission."""
+        return (self.action,)
+
+    async def obtain(self, question: Question) -> SystemGrant[S]:
+        """Return the grant."""
+        return await question.authorizer.authorize_system(question.principal, self.action)
+
+
+@dataclass(frozen=True, slots=True)
+class InProject(Generic[P]):
+    """A permission in the project that the path names.
+
+    Attributes:
+        parameter: where: `project_name_or_id`, or `project_name`, which is never a number.
+    """
+
+    action: type[P]
+    parameter: str = "project_name_or_id"
+    kind: str = "project"
+
+    @property
+    def actions(self) -> tuple[AnyAction, ...]:
+        """The one permission."""
+        return (self.action,)
+
+    async def obtain(self, question: Question) -> ProjectGrant[P]:
+        """Return the grant for the project of the path; one of another project can't be had this way (S7)."""
+        text = question.path_values[self.parameter]
+        reads_numbers = self.parameter == "project_name_or_id"
+        project = project_reference(text, question.is_resource_name) if reads_numbers else text
+        return await question.authorizer.authorize_project(question.principal, self.action, project)
+
+
+class Gate:
+    """Hands a handler grants for what its endpoint declares, and for nothing else.
+
+    For endpoints that learn from the body or from a row what they are about: robots and labels of a project or of the
+    system under one path.
+    """
+
+    def __init__(self, question: Question, declared: tuple[AnyAction, ...]) -> None:
+        self._question = question
+        self._declared = declared
+        self._has_granted = False
+
+    @property
+    def principal(self) -> Principal:
+        """The one who asks."""
+        return self._question.principal
+
+    def require_used(self) -> None:
+        """Refuse to pass on what a handler answered without having asked.
+
+        Raises:
+            UndeclaredActionError: it did not ask.
+        """
+        if not self._has_granted:
+            raise UndeclaredActionError("none")
+
+    async def system(self, action: type[S]) -> SystemGrant[S]:
+        """Return the grant.
+
+        Raises:
+            UndeclaredActionError: the endpoint does not declare it.
+            AuthenticationRequiredError, AccessDeniedError: the one who asks may not.
+        """
+        self._require_declared(action)
+        grant = await self._question.authorizer.authorize_system(self._question.principal, action)
+        self._has_granted = True
+        return grant
+
+    async def project(self, action: type[P], project: str | int) -> ProjectGrant[P]:
+        """Return the grant for a project by name or by number.
+
+        Raises:
+            UndeclaredActionError: the endpoint does not declare it.
+            AuthenticationRequiredError, AccessDeniedError, ProjectUnknownError: the one who asks may not.
+        """
+        self._require_declared(action)
+        principal = self._question.principal
+        grant = await self._question.authorizer.authorize_project(principal, action, project)
+        self._has_granted = True
+        return grant
+
+    def project_of(self, text: str) -> str | int:
+        """Return the name or number that a query field or body gives of a project."""
+        return project_reference(text, self._question.is_resource_name)
+
+    def _require_declared(self, action: AnyAction) -> None:
+        if action not in self._declared:
+            raise UndeclaredActionError(action.permission.name)
+
+
+class OwnGate(Gate):
+    """A gate that also grants what is the asker's own."""
+
+    async def own(self) -> SelfGrant:
+        """Return the grant.
+
+        Raises:
+            AuthenticationRequiredError, AccessDeniedError: nobody asks, or with a credential of limits.
+        """
+        grant = await self._question.authorizer.authorize_self(self._question.principal)
+        self._has_granted = True
+        return grant
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOr:
+    """What is one's own, or one of several permissions on what is somebody else's."""
+
+    actions: tuple[AnyAction, ...]
+    kind: str = "own or one of"
+
+    async def obtain(self, question: Question) -> OwnGate:
+        """Return the gate at which the handler asks; nobody gets so far without being known."""
+        if question.principal.kind == "anonymous":
+            raise AuthenticationRequiredError
+        return OwnGate(question, self.actions)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of several permissions, depending on what the request turns out to be about; somebody in any case."""
+
+    actions: tuple[AnyAction, ...]
+    kind: str = "one of"
+
+    async def obtain(self, question: Question) -> Gate:
+        """Return the gate at which the handler asks; nobody gets so far without being known."""
+        if question.principal.kind == "anonymous":
+            raise AuthenticationRequiredError
+        return Gate(question, self.actions)

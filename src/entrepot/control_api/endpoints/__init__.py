@@ -1,0 +1,1 @@
+"""The endpoints of the management API, one module for each of Harbor's resources."""

@@ -1,0 +1,205 @@
+"""Access tokens: people manage their own, and administrators remove anybody's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
+
+from entrepot.auth.access_tokens.access_tokens import NewAccessToken
+from entrepot.auth.system_actions import ReadUser, UpdateUser
+from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
+from entrepot.control_api.demands import OnSelf, OnSystem
+from entrepot.control_api.names import format_time
+from entrepot.control_api.paging import PageInputs
+from entrepot.control_api.reply import DONE, json_reply, page_reply
+
+if TYPE_CHECKING:
+    from entrepot.auth.access_tokens.access_tokens import AccessToken as TokenFacts
+    from entrepot.auth.grants import SelfGrant, SystemGrant
+    from entrepot.control_api.declarations import AnyEndpoint, Call
+    from entrepot.control_api.reply import Reply
+    from entrepot.control_api.services import ControlServices
+
+__all__ = ["ACCESS_TOKEN_ENDPOINTS", "AccessToken"]
+
+_OWN: Final = f"{API_PREFIX}/access-tokens"
+_OF_PERSON: Final = f"{API_PREFIX}/users/{{user_id}}/access-tokens"
+
+
+class AccessToken(msgspec.Struct, frozen=True):
+    """A token without its secret; a list that is null sets no limit, a time that is null did not or does not come."""
+
+    id: str
+    name: str
+    permissions: tuple[str, ...] | None
+    projects: tuple[str, ...] | None
+    creation_time: str
+    expires_at: str | None
+    last_use_time: str | None
+
+
+class AccessTokenReq(msgspec.Struct, frozen=True):
+    """A token to be made; without the lists it may all that its person may."""
+
+    name: str
+    permissions: tuple[str, ...] | None = None
+    projects: tuple[str, ...] | None = None
+    expires_in_days: int | None = None
+
+
+class AccessTokenCreated(msgspec.Struct, frozen=True):
+    """A new token with its secret, which is shown this once."""
+
+    id: str
+    name: str
+    secret: str
+    expires_at: str | None
+
+
+class AccessTokenInputs(msgspec.Struct, frozen=True):
+    """Which token is meant."""
+
+    token_id: Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class PersonTokenListInputs(PageInputs, frozen=True):
+    """Whose tokens are meant."""
+
+    user_id: int
+
+
+class PersonTokenInputs(msgspec.Struct, frozen=True):
+    """Which token of whom is meant."""
+
+    user_id: int
+    token_id: Annotated[str, msgspec.Meta(max_length=64)]
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else format_time(milliseconds)
+
+
+def _shown(token: TokenFacts) -> AccessToken:
+    return AccessToken(
+        token.public_id,
+        token.name,
+        token.scopes.permissions,
+        token.scopes.projects,
+        format_time(token.created_at),
+        _time(token.expires_at),
+        _time(token.last_used_at),
+    )
+
+
+def _page(tokens: tuple[TokenFacts, ...], page: PageInputs) -> list[AccessToken]:
+    """Return the page of what nobody has more than a hundred of."""
+    return [_shown(token) for token in tokens[page.offset : page.offset + page.page_size]]
+
+
+async def list_own_tokens(services: ControlServices, call: Call[SelfGrant, PageInputs, NoBody]) -> Reply:
+    """List one's own tokens."""
+    tokens = await services.access_tokens.list_own(call.grant)
+    return page_reply(_page(tokens, call.inputs), len(tokens), call.inputs, call.head)
+
+
+async def create_token(services: ControlServices, call: Call[SelfGrant, NoInputs, AccessTokenReq]) -> Reply:
+    """Make a token for oneself."""
+    body = call.body
+    asked = NewAccessToken(body.name, body.permissions, body.projects, body.expires_in_days)
+    issued = await services.access_tokens.create(call.grant, asked)
+    token = issued.token
+    shown = AccessTokenCreated(token.public_id, token.name, issued.secret, _time(token.expires_at))
+    return json_reply(shown, 201, (("location", f"{_OWN}/{token.public_id}"),))
+
+
+async def delete_own_token(
+    services: ControlServices, call: Call[SelfGrant, AccessTokenInputs, NoBody]
+) -> Reply:
+    """Remove one of one's own tokens."""
+    await services.access_tokens.delete_own(call.grant, call.inputs.token_id)
+    return DONE
+
+
+async def list_tokens_of(
+    services: ControlServices, call: Call[SystemGrant[ReadUser], PersonTokenListInputs, NoBody]
+) -> Reply:
+    """List the tokens of a person."""
+    tokens = await services.access_tokens.list_of(call.grant, call.inputs.user_id)
+    return page_reply(_page(tokens, call.inputs), len(tokens), call.inputs, call.head)
+
+
+async def delete_token_of(
+    services: ControlServices, call: Call[SystemGrant[UpdateUser], PersonTokenInputs, NoBody]
+) -> Reply:
+    """Remove a token of a person."""
+    await services.access_tokens.delete_of(call.grant, call.inputs.user_id, call.inputs.token_id)
+    return DONE
+
+
+ACCESS_TOKEN_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
+    Endpoint(
+        method="GET",
+        path=_OWN,
+        operation="api.access-token.list",
+        operation_id="listAccessTokens",
+        tag="accesstoken",
+        summary="One's own access tokens, without their secrets; with the password only.",
+        demand=OnSelf(),
+        handler=list_own_tokens,
+        inputs=PageInputs,
+        body=NoBody,
+        result=list[AccessToken],
+    ),
+    Endpoint(
+        method="POST",
+        path=_OWN,
+        operation="api.access-token.create",
+        operation_id="createAccessToken",
+        tag="accesstoken",
+        summary="Make an access token, whose secret is shown this once; with the password only.",
+        demand=OnSelf(),
+        handler=create_token,
+        inputs=NoInputs,
+        body=AccessTokenReq,
+        result=AccessTokenCreated,
+        status=201,
+    ),
+    Endpoint(
+        method="DELETE",
+        path=f"{_OWN}/{{token_id}}",
+        operation="api.access-token.delete",
+        operation_id="deleteAccessToken",
+        tag="accesstoken",
+        summary="Remove one of one's own access tokens, with the password or with that very token.",
+        demand=OnSelf(),
+        handler=delete_own_token,
+        inputs=AccessTokenInputs,
+        body=NoBody,
+    ),
+    Endpoint(
+        method="GET",
+        path=_OF_PERSON,
+        operation="api.access-token.list-of-person",
+        operation_id="listUserAccessTokens",
+        tag="accesstoken",
+        summary="The access tokens of a person, without their secrets.",
+        demand=OnSystem(ReadUser),
+        handler=list_tokens_of,
+        inputs=PersonTokenListInputs,
+        body=NoBody,
+        result=list[AccessToken],
+    ),
+    Endpoint(
+        method="DELETE",
+        path=f"{_OF_PERSON}/{{token_id}}",
+        operation="api.access-token.delete-of-person",
+        operation_id="deleteUserAccessToken",
+        tag="accesstoken",
+        summary="Remove an access token of a person.",
+        demand=OnSystem(UpdateUser),
+        handler=delete_token_of,
+        inputs=PersonTokenInputs,
+        body=NoBody,
+    ),
+)

@@ -1,0 +1,222 @@
+"""The audit log, as Harbor's API shows it; the full records are what `entrepot audit export` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.auth.project_actions import ListLog
+from entrepot.auth.system_actions import ListAuditLog
+from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
+from entrepot.control_api.demands import InProject, OnSystem
+from entrepot.control_api.filters import Exact, FilterField, Span, parse_filters
+from entrepot.control_api.names import format_time
+from entrepot.control_api.paging import PageInputs
+from entrepot.control_api.reply import page_reply
+from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
+
+if TYPE_CHECKING:
+    from entrepot.audit.queries import AuditEntry
+    from entrepot.auth.grants import ProjectGrant, SystemGrant
+    from entrepot.control_api.declarations import AnyEndpoint, Call
+    from entrepot.control_api.reply import Reply
+    from entrepot.control_api.services import ControlServices
+
+__all__ = ["AUDIT_LOG_ENDPOINTS", "AuditLog"]
+
+_EXACT: Final = frozenset({"exact"})
+_FILTERS: Final = {
+    "username": FilterField("user", "text", _EXACT),
+    "operation": FilterField("action", "text", _EXACT),
+    "resource": FilterField("object_name", "text", _EXACT),
+    "projectname": FilterField("project", "text", _EXACT),
+    "address": FilterField("address", "text", _EXACT),
+    "outcome": FilterField("outcome", "text", _EXACT),
+    "optime": FilterField("op_time", "time", frozenset({"range"})),
+}
+
+
+class AuditLog(msgspec.Struct, frozen=True):
+    """One act. `operation` is its name here, as `manifest.push`; `fields` are those of the Elastic Common Schema."""
+
+    id: int
+    username: str
+    resource: str
+    resource_type: str
+    operation: str
+    op_time: str
+    outcome: str
+    project_name: str
+    fields: Mapping[str, object]
+
+
+class AuditLogExt(msgspec.Struct, frozen=True):
+    """One act in the form of Harbor's newer listing."""
+
+    id: int
+    username: str
+    resource: str
+    resource_type: str
+    operation: str
+    operation_description: str
+    operation_result: bool
+    op_time: str
+
+
+class AuditInputs(PageInputs, frozen=True):
+    """Which acts are meant."""
+
+    q: str = ""
+
+
+class ProjectAuditInputs(PageInputs, frozen=True):
+    """Which acts in a project are meant."""
+
+    project_name: str
+    q: str = ""
+
+
+def _shown(entry: AuditEntry) -> AuditLog:
+    return AuditLog(
+        id=entry.id,
+        username=entry.user_name,
+        resource=entry.object_name,
+        resource_type=entry.object_kind,
+        operation=entry.action,
+        op_time=format_time(entry.at),
+        outcome=entry.outcome,
+        project_name=entry.project,
+        fields=entry.fields,
+    )
+
+
+def _shown_ext(entry: AuditEntry) -> AuditLogExt:
+    done = entry.outcome == "success"
+    return AuditLogExt(
+        id=entry.id,
+        username=entry.user_name,
+        resource=entry.object_name,
+        resource_type=entry.object_kind,
+        operation=entry.action,
+        operation_description=f"{entry.action} {entry.object_name}".rstrip(),
+        operation_result=done,
+        op_time=format_time(entry.at),
+    )
+
+
+def _wanted(text: str) -> AuditFilter:
+    """Return the filter; the end of a range of times is part of it, to the second."""
+    exact: dict[str, str] = {}
+    times: dict[str, int] = {}
+    for term in parse_filters(text, _FILTERS):
+        condition = term.condition
+        if isinstance(condition, Exact):
+            exact[term.field] = str(condition.value)
+        elif isinstance(condition, Span):
+            if condition.least is not None:
+                times["since"] = int(condition.least)
+            if condition.most is not None:
+                times["until"] = int(condition.most) + 1000
+    return msgspec.convert({**exact, **times}, type=AuditFilter)
+
+
+async def _page(
+    services: ControlServices,
+    grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog],
+    inputs: AuditInputs | ProjectAuditInputs,
+) -> tuple[tuple[AuditEntry, ...], int]:
+    wanted = _wanted(inputs.q)
+    page = await services.audit_log.list(
+        grant, AuditPageQuery(wanted, limit=inputs.page_size, offset=inputs.offset)
+    )
+    return page.entries, await services.audit_log.count(grant, wanted)
+
+
+async def list_audit_logs(
+    services: ControlServices, call: Call[SystemGrant[ListAuditLog], AuditInputs, NoBody]
+) -> Reply:
+    """List acts, the newest first."""
+    entries, total = await _page(services, call.grant, call.inputs)
+    return page_reply([_shown(entry) for entry in entries], total, call.inputs, call.head)
+
+
+async def list_project_logs(
+    services: ControlServices, call: Call[ProjectGrant[ListLog], ProjectAuditInputs, NoBody]
+) -> Reply:
+    """List acts in a project, the newest first."""
+    entries, total = await _page(services, call.grant, call.inputs)
+    return page_reply([_shown(entry) for entry in entries], total, call.inputs, call.head)
+
+
+async def list_audit_log_exts(
+    services: ControlServices, call: Call[SystemGrant[ListAuditLog], AuditInputs, NoBody]
+) -> Reply:
+    """List acts as Harbor's newer clients read them."""
+    entries, total = await _page(services, call.grant, call.inputs)
+    return page_reply([_shown_ext(entry) for entry in entries], total, call.inputs, call.head)
+
+
+async def list_project_log_exts(
+    services: ControlServices, call: Call[ProjectGrant[ListLog], ProjectAuditInputs, NoBody]
+) -> Reply:
+    """List acts in a project as Harbor's newer clients read them."""
+    entries, total = await _page(services, call.grant, call.inputs)
+    return page_reply([_shown_ext(entry) for entry in entries], total, call.inputs, call.head)
+
+
+AUDIT_LOG_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
+    Endpoint(
+        method="GET",
+        path=f"{API_PREFIX}/audit-logs",
+        operation="api.audit-log.list",
+        operation_id="listAuditLogs",
+        tag="auditlog",
+        summary="What was done, the newest first.",
+        demand=OnSystem(ListAuditLog),
+        handler=list_audit_logs,
+        inputs=AuditInputs,
+        body=NoBody,
+        result=list[AuditLog],
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{API_PREFIX}/projects/{{project_name}}/logs",
+        operation="api.project-log.list",
+        operation_id="getLogs",
+        tag="auditlog",
+        summary="What was done in a project, the newest first.",
+        demand=InProject(ListLog, "project_name"),
+        handler=list_project_logs,
+        inputs=ProjectAuditInputs,
+        body=NoBody,
+        result=list[AuditLog],
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{API_PREFIX}/auditlog-exts",
+        operation="api.audit-log-ext.list",
+        operation_id="listAuditLogExts",
+        tag="auditlog",
+        summary="What was done, the newest first, in the form of Harbor's newer listing.",
+        demand=OnSystem(ListAuditLog),
+        handler=list_audit_log_exts,
+        inputs=AuditInputs,
+        body=NoBody,
+        result=list[AuditLogExt],
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{API_PREFIX}/projects/{{project_name}}/auditlog-exts",
+        operation="api.project-log-ext.list",
+        operation_id="getLogExts",
+        tag="auditlog",
+        summary="What was done in a project, the newest first, in the form of Harbor's newer listing.",
+        demand=InProject(ListLog, "project_name"),
+        handler=list_project_log_exts,
+        inputs=ProjectAuditInputs,
+        body=NoBody,
+        result=list[AuditLogExt],
+    ),
+)

@@ -1,0 +1,250 @@
+"""The one table that turns domain errors into Harbor's error replies.
+
+A test walks every domain error class that can reach this edge and fails when one is not mapped.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.audit.errors import AuditExportUnreadableError, AuditRangeEmptyError, AuditRetentionError
+from entrepot.auth.access_tokens.errors import (
+    AccessTokenNameTakenError,
+    AccessTokenUnknownError,
+    InvalidAccessTokenError,
+    TokenOwnerUnknownError,
+    TooManyAccessTokensError,
+)
+from entrepot.auth.errors import (
+    AccessDeniedError,
+    ActionDisabledError,
+    AuditUnavailableError,
+    AuthenticationRequiredError,
+    InsufficientScopeError,
+    InvalidCredentialsError,
+    InvalidTokenError,
+    LockedOutError,
+    PasswordChangeRequiredError,
+    ProjectUnknownError,
+)
+from entrepot.auth.people.errors import (
+    GroupUnknownError,
+    InvalidPersonError,
+    LastAdministratorError,
+    NameTakenError,
+    OwnAccountError,
+    PasswordRejectedError,
+    PasswordsBusyError,
+    PersonUnknownError,
+    SessionUnknownError,
+)
+from entrepot.auth.robots.errors import (
+    InvalidRobotError,
+    RobotChangedError,
+    RobotNameTakenError,
+    RobotUnknownError,
+)
+from entrepot.auth.role_errors import (
+    AlreadyAssignedError,
+    AssigneeUnknownError,
+    AssignmentUnknownError,
+    InvalidRoleError,
+    LastOperationsAdminError,
+    RoleInUseError,
+    RoleNameTakenError,
+    RoleUnknownError,
+)
+from entrepot.blobstore.errors import BlobStoreError, StorageFullError, StorageUnavailableError
+from entrepot.control_api.errors import (
+    ForeignRequestError,
+    InputBudgetSpentError,
+    InputInterruptedError,
+    InputTooLargeError,
+    InputTooSlowError,
+    InvalidFilterError,
+    InvalidInputError,
+    InvalidSortError,
+    ItemUnknownError,
+    MalformedRequestError,
+    MethodNotOfferedError,
+    PathUnknownError,
+    UndeclaredActionError,
+)
+from entrepot.control_api.reply import Error, Errors, Reply
+from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
+from entrepot.oci.digest import InvalidDigestError
+from entrepot.oci.names import InvalidRepositoryNameError, InvalidTagNameError
+from entrepot.projects.errors import (
+    ConfigurationInvalidError,
+    LabelExistsError,
+    LabelInvalidError,
+    LabelUnknownError,
+    MemberExistsError,
+    MemberNeededError,
+    MemberUnknownError,
+    MetadataInvalidError,
+    MetadataMissingError,
+    ProjectExistsError,
+    ProjectNameInvalidError,
+    ProjectNotEmptyError,
+    RoleNotAssignableError,
+    SubjectUnknownError,
+)
+from entrepot.registry.errors import (
+    BlobUnknownError,
+    ContentInUseError,
+    ManifestUnknownError,
+    RepositoryDescriptionError,
+    RepositoryExistsError,
+    RepositoryUnknownError,
+)
+
+if TYPE_CHECKING:
+    from entrepot.kernel.errors import EntrepotError
+
+__all__ = ["CONTROL_ERROR_TABLE", "INTERNAL_MESSAGE", "HarborCode", "error_reply", "render_error"]
+
+
+class HarborCode(StrEnum):
+    """The codes that Harbor's clients know."""
+
+    BAD_REQUEST = "BAD_REQUEST"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    FORBIDDEN = "FORBIDDEN"
+    DENIED = "DENIED"
+    NOT_FOUND = "NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    CONFLICT = "CONFLICT"
+    PRECONDITION = "PRECONDITION"
+    REQUEST_ENTITY_TOO_LARGE = "REQUEST_ENTITY_TOO_LARGE"
+    UNPROCESSABLE_ENTITY = "UNPROCESSABLE_ENTITY"
+    TOO_MANY_REQUEST = "TOO_MANY_REQUEST"
+    UNKNOWN = "UNKNOWN"
+
+
+INTERNAL_MESSAGE: Final = "internal server error"
+"""What stands in every reply from 500 on: its cause lies within and is told to the log only (CWE-209)."""
+
+_RETRY_AFTER_SECONDS: Final = 1
+
+CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = {
+    AccessDeniedError: (403, HarborCode.FORBIDDEN),
+    ActionDisabledError: (403, HarborCode.DENIED),
+    AuditUnavailableError: (503, HarborCode.UNKNOWN),
+    AuthenticationRequiredError: (401, HarborCode.UNAUTHORIZED),
+    InsufficientScopeError: (401, HarborCode.UNAUTHORIZED),
+    InvalidCredentialsError: (401, HarborCode.UNAUTHORIZED),
+    InvalidTokenError: (401, HarborCode.UNAUTHORIZED),
+    LockedOutError: (429, HarborCode.TOO_MANY_REQUEST),
+    PasswordChangeRequiredError: (403, HarborCode.FORBIDDEN),
+    ProjectUnknownError: (404, HarborCode.NOT_FOUND),
+    BlobStoreError: (500, HarborCode.UNKNOWN),
+    StorageFullError: (507, HarborCode.UNKNOWN),
+    StorageUnavailableError: (503, HarborCode.UNKNOWN),
+    ForeignRequestError: (403, HarborCode.FORBIDDEN),
+    InputBudgetSpentError: (503, HarborCode.UNKNOWN),
+    InputInterruptedError: (400, HarborCode.BAD_REQUEST),
+    InputTooLargeError: (413, HarborCode.REQUEST_ENTITY_TOO_LARGE),
+    InputTooSlowError: (408, HarborCode.BAD_REQUEST),
+    InvalidFilterError: (400, HarborCode.BAD_REQUEST),
+    InvalidInputError: (422, HarborCode.UNPROCESSABLE_ENTITY),
+    InvalidSortError: (400, HarborCode.BAD_REQUEST),
+    ItemUnknownError: (404, HarborCode.NOT_FOUND),
+    MalformedRequestError: (400, HarborCode.BAD_REQUEST),
+    MethodNotOfferedError: (405, HarborCode.METHOD_NOT_ALLOWED),
+    PathUnknownError: (404, HarborCode.NOT_FOUND),
+    UndeclaredActionError: (500, HarborCode.UNKNOWN),
+    MetadataError: (500, HarborCode.UNKNOWN),
+    MetadataUnavailableError: (503, HarborCode.UNKNOWN),
+    MetadataFullError: (507, HarborCode.UNKNOWN),
+    InvalidDigestError: (400, HarborCode.BAD_REQUEST),
+    InvalidRepositoryNameError: (400, HarborCode.BAD_REQUEST),
+    InvalidTagNameError: (400, HarborCode.BAD_REQUEST),
+    BlobUnknownError: (404, HarborCode.NOT_FOUND),
+    ContentInUseError: (409, HarborCode.CONFLICT),
+    ManifestUnknownError: (404, HarborCode.NOT_FOUND),
+    RepositoryDescriptionError: (400, HarborCode.BAD_REQUEST),
+    RepositoryExistsError: (409, HarborCode.CONFLICT),
+    RepositoryUnknownError: (404, HarborCode.NOT_FOUND),
+    AuditExportUnreadableError: (400, HarborCode.BAD_REQUEST),
+    AuditRangeEmptyError: (400, HarborCode.BAD_REQUEST),
+    AuditRetentionError: (400, HarborCode.BAD_REQUEST),
+    AccessTokenNameTakenError: (409, HarborCode.CONFLICT),
+    AccessTokenUnknownError: (404, HarborCode.NOT_FOUND),
+    InvalidAccessTokenError: (400, HarborCode.BAD_REQUEST),
+    TokenOwnerUnknownError: (404, HarborCode.NOT_FOUND),
+    TooManyAccessTokensError: (409, HarborCode.CONFLICT),
+    GroupUnknownError: (404, HarborCode.NOT_FOUND),
+    InvalidPersonError: (400, HarborCode.BAD_REQUEST),
+    LastAdministratorError: (412, HarborCode.PRECONDITION),
+    NameTakenError: (409, HarborCode.CONFLICT),
+    OwnAccountError: (403, HarborCode.FORBIDDEN),
+    PasswordRejectedError: (400, HarborCode.BAD_REQUEST),
+    PasswordsBusyError: (503, HarborCode.UNKNOWN),
+    PersonUnknownError: (404, HarborCode.NOT_FOUND),
+    SessionUnknownError: (404, HarborCode.NOT_FOUND),
+    InvalidRobotError: (400, HarborCode.BAD_REQUEST),
+    RobotChangedError: (409, HarborCode.CONFLICT),
+    RobotNameTakenError: (409, HarborCode.CONFLICT),
+    RobotUnknownError: (404, HarborCode.NOT_FOUND),
+    AlreadyAssignedError: (409, HarborCode.CONFLICT),
+    AssigneeUnknownError: (404, HarborCode.NOT_FOUND),
+    AssignmentUnknownError: (404, HarborCode.NOT_FOUND),
+    InvalidRoleError: (400, HarborCode.BAD_REQUEST),
+    LastOperationsAdminError: (412, HarborCode.PRECONDITION),
+    RoleInUseError: (412, HarborCode.PRECONDITION),
+    RoleNameTakenError: (409, HarborCode.CONFLICT),
+    RoleUnknownError: (404, HarborCode.NOT_FOUND),
+    ConfigurationInvalidError: (400, HarborCode.BAD_REQUEST),
+    LabelExistsError: (409, HarborCode.CONFLICT),
+    LabelInvalidError: (400, HarborCode.BAD_REQUEST),
+    LabelUnknownError: (404, HarborCode.NOT_FOUND),
+    MemberExistsError: (409, HarborCode.CONFLICT),
+    MemberNeededError: (412, HarborCode.PRECONDITION),
+    MemberUnknownError: (404, HarborCode.NOT_FOUND),
+    MetadataInvalidError: (400, HarborCode.BAD_REQUEST),
+    MetadataMissingError: (404, HarborCode.NOT_FOUND),
+    ProjectExistsError: (409, HarborCode.CONFLICT),
+    ProjectNameInvalidError: (400, HarborCode.BAD_REQUEST),
+    ProjectNotEmptyError: (412, HarborCode.PRECONDITION),
+    RoleNotAssignableError: (400, HarborCode.BAD_REQUEST),
+    SubjectUnknownError: (404, HarborCode.NOT_FOUND),
+}
+"""Status and code by error class; a class that is not listed takes the row of its nearest listed ancestor."""
+
+
+def error_reply(error: EntrepotError) -> Reply:
+    """Return the reply for a domain error."""
+    status, code = _row(type(error))
+    headers: list[tuple[str, str]] = []
+    if status == 401:
+        headers.append(("www-authenticate", 'Basic realm="harbor", charset="UTF-8"'))
+    if isinstance(error, MethodNotOfferedError):
+        headers.append(("allow", error.allowed))
+    if isinstance(error, LockedOutError):
+        headers.append(("retry-after", str(error.retry_after_seconds)))
+    elif status == 503:
+        headers.append(("retry-after", str(_RETRY_AFTER_SECONDS)))
+    if status == 408:
+        headers.append(("connection", "close"))
+    return render_error(status, code, str(error), tuple(headers))
+
+
+def render_error(
+    status: int, code: HarborCode, message: str, headers: tuple[tuple[str, str], ...] = ()
+) -> Reply:
+    """Return a reply with Harbor's error body; from 500 on, without the message."""
+    shown = message if status < 500 else INTERNAL_MESSAGE
+    body = msgspec.json.encode(Errors((Error(code.value, shown),)))
+    return Reply(status, body, "application/json", headers)
+
+
+def _row(kind: type[BaseException]) -> tuple[int, HarborCode]:
+    for ancestor in kind.__mro__:
+        row = CONTROL_ERROR_TABLE.get(ancestor)
+        if row is not None:
+            return row
+    return 500, HarborCode.UNKNOWN

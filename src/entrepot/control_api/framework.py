@@ -1,0 +1,256 @@
+"""Turns declared endpoints into an application of Litestar: the only module that knows the framework.
+
+Litestar routes, reads and validates what types say, and makes the OpenAPI schema from the same types. A guard of the
+application obtains the proof that an endpoint demands before its inputs are looked at, so that nobody learns from a
+validation message what they may not even ask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.enums import RequestEncodingType
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.params import Body, PathParameter, QueryParameter
+
+from entrepot.control_api.declarations import (
+    Call,
+    NoBody,
+    path_parameters,
+    require_sound,
+)
+from entrepot.control_api.demands import Gate
+from entrepot.control_api.error_mapping import HarborCode, error_reply, render_error
+from entrepot.control_api.errors import (
+    InvalidInputError,
+    MalformedRequestError,
+    MethodNotOfferedError,
+    PathUnknownError,
+)
+from entrepot.control_api.openapi import complete_schema
+from entrepot.control_api.request_context import context_of
+from entrepot.control_api.request_head import UNSAFE_METHODS
+from entrepot.control_api.storable_numbers import require_storable_numbers
+from entrepot.kernel.errors import EntrepotError
+from entrepot.metadata.errors import MetadataError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from litestar.connection import ASGIConnection
+    from litestar.handlers import BaseRouteHandler
+
+    from entrepot.control_api.admission import Admitter
+    from entrepot.control_api.declarations import AnyEndpoint
+    from entrepot.control_api.reply import Reply
+    from entrepot.control_api.services import ControlServices
+
+__all__ = ["build_framework", "build_schema"]
+
+_log: Any = structlog.get_logger()
+
+_ENDPOINT: Final = "entrepot_endpoint"
+_NO_BODY: Final = NoBody()
+_BODY: Final = "data"
+"""How the framework calls the body."""
+_QUERY_PREFIX: Final = "query_"
+"""Keeps names of query fields apart from those that mean something to the framework (`scope`, `state` …)."""
+_ENCODINGS: Final = {"json": RequestEncodingType.JSON, "form": RequestEncodingType.URL_ENCODED}
+_BOUNDS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "description")
+
+
+def build_framework(
+    endpoints: tuple[AnyEndpoint, ...], services: ControlServices, admitter: Admitter
+) -> Litestar:
+    """Return the application.
+
+    Raises:
+        DeclarationError: an endpoint is declared in a way that can't be right.
+    """
+    require_sound(endpoints)
+    return Litestar(
+        [_route(endpoint, services, admitter) for endpoint in endpoints],
+        guards=[_guard_of(admitter)],
+        exception_handlers={Exception: _answer_error},
+        openapi_config=None,  # it would bring endpoints that nobody declared
+        logging_config=None,
+        request_max_body_size=None,  # bodies are read, and bounded, before the framework sees the request
+        debug=False,
+    )
+
+
+def build_schema(
+    endpoints: tuple[AnyEndpoint, ...], services: ControlServices, admitter: Admitter, version: str
+) -> bytes:
+    """Return the OpenAPI 3.1 document of the endpoints, as JSON; made of an application that serves nothing else."""
+    described = Litestar(
+        [_route(endpoint, services, admitter) for endpoint in endpoints],
+        openapi_config=OpenAPIConfig(title="Entrepot", version=version),
+        logging_config=None,
+    )
+    return msgspec.json.encode(complete_schema(described.openapi_schema.to_schema(), endpoints))
+
+
+def _guard_of(
+    admitter: Admitter,
+) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
+    """Return what lets nothing through that is not declared, and nobody who lacks what is demanded."""
+
+    async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        endpoint: AnyEndpoint | None = handler.opt.get(_ENDPOINT)
+        if endpoint is None and context_of(connection.scope).head.method == "OPTIONS":
+            return  # the framework's own answer, which only lists methods: no endpoint can declare this one
+        if endpoint is None:
+            raise PathUnknownError
+        await admitter.admit(endpoint, context_of(connection.scope), dict(connection.path_params))
+
+    return admit
+
+
+def _route(endpoint: AnyEndpoint, services: ControlServices, admitter: Admitter) -> HTTPRouteHandler:
+    path = endpoint.path
+    for name in path_parameters(path):
+        path = path.replace(f"{{{name}}}", f"{{{name}:str}}")
+    route = HTTPRouteHandler(
+        path,
+        http_method=endpoint.method,
+        status_code=endpoint.status,
+        opt={_ENDPOINT: endpoint},
+        operation_id=endpoint.operation_id,
+        tags=[endpoint.tag],
+        name=endpoint.operation,
+    )
+    return route(_adapted(endpoint, services, admitter))
+
+
+def _adapted(
+    endpoint: AnyEndpoint, services: ControlServices, admitter: Admitter
+) -> Callable[..., Awaitable[Response[bytes]]]:
+    """Return a function of the shape that Litestar reads types from, which calls the handler."""
+
+    async def run(request: Request[Any, Any, Any], **values: Any) -> Response[bytes]:  # noqa: ANN401  # any input
+        context = context_of(request.scope)
+        body = values.pop(_BODY, _NO_BODY)
+        inputs = endpoint.inputs(
+            **{name.removeprefix(_QUERY_PREFIX): value for name, value in values.items()}
+        )
+        require_storable_numbers(inputs, body)
+        call = Call(context.grant, inputs, body, context.head)
+        reply = await admitter.noting_refusals(context, endpoint.handler(services, call))
+        if isinstance(context.grant, Gate):
+            context.grant.require_used()
+        if context.head.method in UNSAFE_METHODS and context.caller is not None:
+            with contextlib.suppress(
+                MetadataError
+            ):  # it is done; deciding by it a moment later is no failure of it
+                await services.after_change()
+        return _response(reply)
+
+    parameters = list(_parameters(endpoint))
+    answer: Any = Response
+    result = answer[endpoint.result]
+    signed: Any = run
+    signed.__signature__ = inspect.Signature(parameters, return_annotation=result)
+    signed.__annotations__ = {item.name: item.annotation for item in parameters} | {"return": result}
+    return run
+
+
+def _parameters(endpoint: AnyEndpoint) -> Iterator[inspect.Parameter]:
+    yield _parameter("request", Request)
+    if endpoint.body is not NoBody:
+        yield _parameter(_BODY, _annotated(endpoint.body, Body(media_type=_ENCODINGS[endpoint.encoding])))
+    hints = get_type_hints(endpoint.inputs, include_extras=True)
+    in_path = path_parameters(endpoint.path)
+    for field in msgspec.structs.fields(endpoint.inputs):
+        hint, bounds = _split_hint(hints[field.name])
+        if field.name in in_path:
+            yield _parameter(field.name, _annotated(hint, PathParameter(**bounds)))
+        else:
+            annotation = _annotated(hint, QueryParameter(name=field.name, **bounds))
+            default = inspect.Parameter.empty if field.required else field.default
+            yield _parameter(_QUERY_PREFIX + field.name, annotation, default)
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:  # noqa: ANN401  # types as values
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _annotated(kind: Any, extra: object) -> Any:  # noqa: ANN401  # types as values
+    maker: Any = Annotated
+    return maker[kind, extra]
+
+
+def _split_hint(hint: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401  # types as values
+    """Return a type and what `msgspec.Meta` says of it, in the framework's words."""
+    bounds: dict[str, Any] = {}
+    for extra in getattr(hint, "__metadata__", ()):
+        if isinstance(extra, msgspec.Meta):
+            said = {name: getattr(extra, name) for name in _BOUNDS}
+            bounds |= {name: value for name, value in said.items() if value is not None}
+    return getattr(hint, "__origin__", hint) if bounds else hint, bounds
+
+
+def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    context = context_of(request.scope)
+    known = _translated(error)
+    if known is None:
+        _log.error("request.crashed", operation=context.operation, exc_info=error)
+        return _response(render_error(500, HarborCode.UNKNOWN, ""))
+    reply = error_reply(known)
+    if reply.status >= 500:
+        _log.error(
+            "request.failed", operation=context.operation, reason=str(known), error=type(known).__name__
+        )
+    return _response(reply)
+
+
+def _translated(error: Exception) -> EntrepotError | None:
+    """Return what went wrong in our own words; `None` when it is nobody's fault but ours."""
+    if isinstance(error, EntrepotError):
+        return error
+    if isinstance(error, ValidationException):
+        return InvalidInputError(tuple(_problems(error)))
+    if isinstance(error, NotFoundException):
+        return PathUnknownError()
+    if isinstance(error, MethodNotAllowedException):
+        return MethodNotOfferedError(_allowed((error.headers or {}).get("allow", "")))
+    if isinstance(error, ClientException) or (isinstance(error, HTTPException) and error.status_code < 500):
+        return MalformedRequestError(error.detail)
+    return None
+
+
+def _problems(error: ValidationException) -> Iterator[str]:
+    for problem in error.extra if isinstance(error.extra, list) else ():
+        key = str(problem.get("key", "")).removeprefix(_QUERY_PREFIX)
+        message = str(problem.get("message", ""))
+        if key == _BODY:
+            yield "a body is required" if message == repr(_BODY) else message
+        else:
+            yield f"{key}: {message}" if key else message
+
+
+def _allowed(methods: str) -> str:
+    offered = {method.strip() for method in methods.split(",") if method.strip()}
+    return ", ".join(sorted(offered | ({"HEAD"} if "GET" in offered else set())))
+
+
+def _response(reply: Reply) -> Response[bytes]:
+    return Response(
+        content=reply.body,
+        status_code=reply.status,
+        headers=dict(reply.headers),
+        media_type=reply.media_type or "text/plain",
+    )

@@ -1,0 +1,43 @@
+"""What is known of a request under way, carried in the ASGI scope from the edge to the endpoint and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from entrepot.control_api.asgi import Scope
+    from entrepot.control_api.credentials import Caller
+    from entrepot.control_api.request_head import RequestHead
+
+__all__ = ["UNROUTED", "RequestContext", "carry_context", "context_of"]
+
+_KEY: Final = "entrepot_request"
+
+UNROUTED: Final = "unknown"
+"""The operation of requests that match no endpoint, in metrics and logs."""
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request; belongs to the task that handles it.
+
+    Attributes:
+        grant: what the demand of its endpoint gave; of the type that the endpoint's handler declares.
+    """
+
+    head: RequestHead
+    operation: str = UNROUTED
+    caller: Caller | None = None
+    grant: Any = None
+
+
+def carry_context(scope: Scope, context: RequestContext) -> None:
+    """Put the context where `context_of` finds it."""
+    scope[_KEY] = context
+
+
+def context_of(scope: Any) -> RequestContext:  # noqa: ANN401  # a scope is of another type in each framework
+    """Return the context of a request."""
+    context: RequestContext = scope[_KEY]
+    return context

@@ -1,0 +1,114 @@
+"""The head of a request to the management API, and what is refused for its form alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.auth.principals import Origin
+from entrepot.control_api.errors import InputTooLargeError, MalformedRequestError
+
+if TYPE_CHECKING:
+    from entrepot.control_api.asgi import Scope
+
+__all__ = ["UNSAFE_METHODS", "RequestHead", "read_head", "require_clarity"]
+
+UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+"""Those that may change something; all endpoints of other methods change nothing."""
+
+_MAX_HEAD_BYTES: Final = 32 * 1024
+_FORWARDING_HEADERS: Final = frozenset(
+    {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
+)
+_NEEDLESS_ESCAPE: Final = re.compile(rb"%(?:2[DdEeFf]|3\d|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
+"""Escapes of letters, digits, `-`, `.`, `_`, `~` and the slash: nobody needs them in these paths."""
+
+
+class RequestHead(msgspec.Struct, frozen=True):
+    """What was asked, by whom as far as the connection tells.
+
+    Attributes:
+        path: decoded once.
+        raw_path: as it was sent.
+        query: as it was sent, without the question mark.
+        headers: by name in lower case; of one that is repeated, the first.
+        address: the peer's IP address, empty when the server could not tell.
+        forwarded: whether anything suggests that somebody passed the request on.
+        encrypted: whether the connection to us is.
+    """
+
+    method: str
+    path: str
+    raw_path: str
+    query: str
+    headers: dict[str, str]
+    address: str
+    forwarded: bool
+    encrypted: bool
+    request_id: str
+
+    def header(self, name: str) -> str:
+        """Return a header, empty when it is absent."""
+        return self.headers.get(name, "")
+
+    def origin(self) -> Origin:
+        """Return what an audit record tells of the request."""
+        return Origin(self.request_id, self.header("user-agent"), self.method, self.path)
+
+
+def read_head(scope: Scope, request_id: str) -> RequestHead:
+    """Return the head of a request."""
+    fields: list[tuple[bytes, bytes]] = scope["headers"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(fields)}
+    client = scope.get("client")
+    path: str = scope["path"]
+    raw_path: bytes = (scope.get("raw_path") or path.encode()).partition(b"?")[0]
+    return RequestHead(
+        method=scope["method"],
+        path=path,
+        raw_path=raw_path.decode("latin-1"),
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=headers,
+        address=client[0] if client else "",
+        forwarded=_seems_forwarded(scope, headers),
+        encrypted=scope.get("scheme") == "https",
+        request_id=request_id,
+    )
+
+
+def require_clarity(scope: Scope, head: RequestHead) -> None:
+    """Refuse what a proxy in front may have read as another host or path than we do (S1, S39), and long heads (F41).
+
+    Raises:
+        InputTooLargeError: the headers are longer than any client needs.
+        MalformedRequestError: it is unclear.
+    """
+    fields: list[tuple[bytes, bytes]] = scope["headers"]
+    if sum(len(name) + len(value) for name, value in fields) > _MAX_HEAD_BYTES:
+        raise InputTooLargeError(_MAX_HEAD_BYTES)
+    if sum(name == b"host" for name, _ in fields) > 1:
+        raise MalformedRequestError("the request names more than one host")
+    if sum(name == b"authorization" for name, _ in fields) > 1:
+        raise MalformedRequestError("the request has more than one Authorization header")
+    if _NEEDLESS_ESCAPE.search(head.raw_path.encode("latin-1")):
+        raise MalformedRequestError("the path escapes what needs no escape; encode repository names twice")
+
+
+def _seems_forwarded(scope: Scope, headers: dict[str, str]) -> bool:
+    """Whether it did not come straight from a client on this machine's own loopback address or from outside."""
+    if scope.get("http_version") != "1.1" or not _names_this_machine(headers.get("host", "")):
+        return True
+    return not _FORWARDING_HEADERS.isdisjoint(headers)
+
+
+def _names_this_machine(host: str) -> bool:
+    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,121 @@
+"""The protocol by which an authenticator looks up what was presented to it. Each call is one point read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+__all__ = [
+    "CredentialReader",
+    "StoredPerson",
+    "StoredRobotCredential",
+    "StoredSponsor",
+    "StoredSubject",
+    "StoredTokenCredential",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPerson:
+    """Which subject a login name is, and its epoch."""
+
+    subject: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRobotCredential:
+    """What tells whether a robot may log in.
+
+    Attributes:
+        secret_hash: 64 hexadecimal digits of SHA-256, or an argon2id hash.
+        remaining_milliseconds: until it expires, by the database's clock; `None` for never.
+    """
+
+    subject: str
+    name: str
+    epoch: int
+    disabled: bool
+    remaining_milliseconds: int | None
+    secret_hash: str = field(repr=False)
+    allowed_addresses: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTokenCredential:
+    """What tells whether an access token is good, and whose it is; the remaining time as for robots."""
+
+    subject: str
+    name: str
+    epoch: int
+    disabled: bool
+    must_change_password: bool
+    credential: str
+    scopes: bytes
+    remaining_milliseconds: int | None
+    secret_hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSubject:
+    """A subject as it is now, and the access token that it once came with, if it was asked for and is still there.
+
+    Attributes:
+        expired: of a robot.
+        credential: the token's public id; `None` without one.
+        credential_expired: of the token.
+    """
+
+    kind: Literal["user", "robot"]
+    subject: str
+    name: str
+    epoch: int
+    disabled: bool
+    must_change_password: bool
+    expired: bool
+    allowed_addresses: bytes
+    credential: str | None
+    scopes: bytes
+    credential_expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSponsor:
+    """Who answers for a robot.
+
+    Attributes:
+        active: whether it is a person who is there and not disabled.
+        epoch: of their subject; 0 for an operator of the host.
+    """
+
+    subject: str
+    name: str
+    active: bool
+    epoch: int = 0
+
+
+class CredentialReader(Protocol):
+    """Looks up credentials."""
+
+    async def find_person(self, name: str) -> StoredPerson | None:
+        """Return a person who is not disabled, by login name."""
+        ...
+
+    async def find_robot(self, name: str) -> StoredRobotCredential | None:
+        """Return a robot by full name."""
+        ...
+
+    async def find_token(self, secret_hash: str) -> StoredTokenCredential | None:
+        """Return an access token and its person by the hash of its secret."""
+        ...
+
+    async def find_subject(self, subject: str, credential: str) -> StoredSubject | None:
+        """Return a person or robot by public id, with the access token of that public id if it is theirs."""
+        ...
+
+    async def find_sponsor(self, robot: str) -> StoredSponsor | None:
+        """Return who answers for a robot, by the robot's public id; `None` when there is no such robot."""
+        ...

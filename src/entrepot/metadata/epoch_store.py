@@ -1,0 +1,52 @@
+"""The protocols of epochs: the units that change rights move them, and every process reads which ones moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+__all__ = ["EpochReader", "EpochRows", "EpochsFound"]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochsFound:
+    """What one look found: epochs of subjects by public id, and of projects by name.
+
+    Attributes:
+        moved_subjects, moved_projects: those that moved within the window.
+        named_subjects, named_projects: those that were asked for by name and exist.
+    """
+
+    moved_subjects: Mapping[str, int]
+    moved_projects: Mapping[str, int]
+    named_subjects: Mapping[str, int]
+    named_projects: Mapping[str, int]
+
+
+class EpochReader(Protocol):
+    """Epochs as the watch of each process asks for them."""
+
+    async def look(
+        self, window_milliseconds: int, subjects: Collection[str], projects: Collection[str]
+    ) -> EpochsFound:
+        """Return what moved within the window (by the database's clock), and those that are named. One statement."""
+        ...
+
+
+class EpochRows(Protocol):
+    """Epochs within a unit. Each call also notes the time, by which the watches find what moved."""
+
+    async def move_subjects(self, subject_ids: Sequence[int]) -> None:
+        """Let everything die that was issued to these subjects."""
+
+    async def move_with_members(self, subject_id: int) -> None:
+        """The same for one subject and, where it is a group, for everybody in it."""
+
+    async def move_holders(self, role: str) -> None:
+        """The same for all who have a role anywhere, by themselves or by a group."""
+
+    async def move_project(self, project_id: int) -> None:
+        """Let everything die that was issued for a project."""

@@ -1,0 +1,210 @@
+"""The protocols of projects: what they are, who sees them, and how units make, change and delete them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "HeldProject",
+    "ListedProject",
+    "NewProject",
+    "ProjectPage",
+    "ProjectQuery",
+    "ProjectReader",
+    "ProjectRows",
+    "ProjectSort",
+    "StoredRobotPermissions",
+    "Viewer",
+]
+
+ProjectSort = Literal[
+    "id", "-id", "name", "-name", "creation_time", "-creation_time", "update_time", "-update_time"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at projects.
+
+    Attributes:
+        subject: the public id, of nobody's for the anonymous.
+        everything: whether they see all projects, whoever they are.
+        system_roles: names of roles that let whoever holds one on the system see all projects.
+        own_projects: names of projects that they see beside those they are members of.
+        only_projects: the names to which a credential is limited, `None` for no limit.
+    """
+
+    subject: str
+    everything: bool = False
+    system_roles: Sequence[str] = ()
+    own_projects: Sequence[str] = ()
+    only_projects: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectQuery:
+    """Which projects of those that are seen, and which page of them.
+
+    Attributes:
+        name: the exact name, empty for any.
+        name_part: what the name contains, empty for anything.
+        owner: the name of the person who owns it, empty for anybody.
+    """
+
+    limit: int
+    offset: int = 0
+    sort: ProjectSort = "name"
+    name: str = ""
+    name_part: str = ""
+    public: bool | None = None
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedProject:
+    """A project as people see it. Times are milliseconds since 1970.
+
+    Attributes:
+        owner_id: the number of the owner's row, `None` when nobody owns it.
+        repository_count: how many live repositories it has.
+    """
+
+    id: int
+    name: str
+    owner_id: int | None
+    owner_name: str
+    is_public: bool
+    repository_creation: str
+    created_at: int
+    updated_at: int
+    repository_count: int
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectPage:
+    """One page of projects and how many there are on all pages."""
+
+    projects: Sequence[ListedProject]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """A project to be made."""
+
+    public_id: str
+    name: str
+    creator: str
+    owner_id: int | None
+    is_public: bool
+    repository_creation: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldProject:
+    """A project whose row the unit holds."""
+
+    id: int
+    name: str
+    is_public: bool
+    repository_creation: str
+    owner_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRobotPermissions:
+    """What a robot may do, as it is stored (JSON)."""
+
+    subject_id: int
+    permissions: bytes
+
+
+class ProjectReader(Protocol):
+    """Projects as the API shows them."""
+
+    async def list_page(self, viewer: Viewer, query: ProjectQuery) -> ProjectPage:
+        """Return a page of the projects that the viewer sees."""
+        ...
+
+    async def describe(self, project_id: int) -> ListedProject | None:
+        """Return a project that is not deleted."""
+        ...
+
+    async def metadata(self, project_id: int) -> Mapping[str, str]:
+        """Return what is kept as text about a project."""
+        ...
+
+    async def member_counts(self, project_id: int) -> Mapping[str, int]:
+        """Return how many members have which role, by the role's name."""
+        ...
+
+    async def used_bytes(self, project_id: int) -> int:
+        """Return the bytes of the live blobs that live repositories of the project link to, each counted once."""
+        ...
+
+    async def robot_permissions(self, subject: str) -> bytes | None:
+        """Return what a robot (public id) may do, as it is stored; `None` without one."""
+        ...
+
+
+class ProjectRows(Protocol):
+    """Projects within a unit."""
+
+    async def owner_for(self, creator: str) -> int | None:
+        """Return the number of the person who owns what the subject (public id) makes: for a robot, who made it."""
+        ...
+
+    async def insert(self, project: NewProject) -> int | None:
+        """Make a project and return its number; `None` when there is one of that name.
+
+        A deleted one of that name gives the name up, and the new one begins with a greater epoch: what was issued for
+        the old one is worth nothing with the new one.
+        """
+        ...
+
+    async def hold(self, project_id: int) -> HeldProject | None:
+        """Keep everybody from a project that is not deleted until the unit ends: nobody makes a repository in it."""
+        ...
+
+    async def share(self, name: str) -> int | None:
+        """Keep everybody from deleting the project until the unit ends and return its number; `None` without one."""
+        ...
+
+    async def live_repositories(self, project_id: int) -> int:
+        """Return how many repositories a held project has."""
+        ...
+
+    async def change(self, project_id: int, *, is_public: bool, repository_creation: str) -> None:
+        """Set what decides about access, and move the epoch."""
+
+    async def move_epoch(self, project_id: int) -> None:
+        """Let everything die that was issued or remembered about the project."""
+
+    async def touch(self, project_id: int) -> None:
+        """Note that something about the project changed that decides nothing."""
+
+    async def delete(self, project_id: int) -> None:
+        """Delete a held project with its members, robots, labels and metadata, and move its epoch and the robots'."""
+
+    async def metadata(self, project_id: int) -> Mapping[str, str]:
+        """Return what is kept as text about a project."""
+        ...
+
+    async def put_metadata(self, project_id: int, values: Mapping[str, str]) -> None:
+        """Set texts by name."""
+
+    async def remove_metadata(self, project_id: int, name: str) -> bool:
+        """Remove a text; return whether there was one."""
+        ...
+
+    async def system_robots(self) -> Sequence[StoredRobotPermissions]:
+        """Return what the robots of the system may do; others are kept from them until the unit ends."""
+        ...
+
+    async def change_robot(self, robot: StoredRobotPermissions) -> None:
+        """Set what a robot may do, and move its epoch."""

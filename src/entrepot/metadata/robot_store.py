@@ -1,0 +1,138 @@
+"""The protocols of robots: accounts of machines, on the system or in one project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["NewRobotRow", "RobotFields", "RobotQuery", "RobotReader", "RobotWriterRows", "StoredRobot"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewRobotRow:
+    """A robot as it is added.
+
+    Attributes:
+        name: the full name, `robot$name` or `robot$project+name`.
+        project_id: `None` for a robot of the system.
+        lifetime_milliseconds: from now on; `None` for ever.
+        creator: the subject that answers for it.
+    """
+
+    public_id: str
+    name: str
+    short_name: str
+    project_id: int | None
+    description: str
+    secret_hash: str = field(repr=False)
+    permissions: bytes
+    allowed_addresses: bytes
+    duration_days: int
+    lifetime_milliseconds: int | None
+    creator: str
+    disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RobotFields:
+    """What can change of a robot."""
+
+    description: str
+    permissions: bytes
+    allowed_addresses: bytes
+    duration_days: int
+    expires_at: int | None
+    creator: str
+    disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRobot:
+    """A robot; nothing in it is secret.
+
+    Attributes:
+        id: number of its subject.
+        creator_id: number of the subject that answers for it; `None` for the operator of the host and those gone.
+    """
+
+    id: int
+    public_id: str
+    name: str
+    short_name: str
+    project_id: int | None
+    description: str
+    permissions: bytes
+    allowed_addresses: bytes
+    duration_days: int
+    expires_at: int | None
+    creator: str
+    creator_id: int | None
+    disabled: bool
+    created_at: int
+    updated_at: int
+    last_used_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RobotQuery:
+    """A page of robots of one place, in the order in which they were made.
+
+    Attributes:
+        project_id: `None` for those of the system.
+        name: a short name, whole or (`name_is_part`) a part of it; `None` for all.
+    """
+
+    project_id: int | None
+    limit: int
+    offset: int = 0
+    name: str | None = None
+    name_is_part: bool = False
+
+
+class RobotReader(Protocol):
+    """Robots as people look at them. Each call is one statement."""
+
+    async def find(self, robot_id: int) -> StoredRobot | None:
+        """Return a robot of whatever place."""
+        ...
+
+    async def list_page(self, query: RobotQuery) -> Sequence[StoredRobot]:
+        """Return a page."""
+        ...
+
+    async def count(self, query: RobotQuery) -> int:
+        """Return how many robots all pages have together."""
+        ...
+
+
+class RobotWriterRows(Protocol):
+    """Robots within a unit."""
+
+    async def create(self, robot: NewRobotRow) -> StoredRobot | None:
+        """Add a robot and its subject, and return it; the one that is there when it has the same public id.
+
+        `None` when the name is taken.
+        """
+        ...
+
+    async def hold(self, robot_id: int) -> StoredRobot | None:
+        """Return a robot and keep everybody from it until the unit ends."""
+        ...
+
+    async def change(self, robot_id: int, fields: RobotFields) -> None:
+        """Give a robot other fields."""
+
+    async def replace_secret(self, robot_id: int, secret_hash: str, creator: str) -> None:
+        """Give a robot another secret, and somebody who answers for it."""
+
+    async def move_epoch(self, robot_id: int) -> None:
+        """Let what was issued to the robot, or is remembered of it, die."""
+
+    async def remove(self, robot_id: int) -> None:
+        """Remove a robot; its subject stays without its name, so that its epoch can be seen to have moved."""
+
+    async def note_uses(self, public_ids: Sequence[str]) -> None:
+        """Put down that robots were used just now."""

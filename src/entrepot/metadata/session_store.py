@@ -1,0 +1,85 @@
+"""The protocols of logins in a browser. A session lives as long as its person's epoch stays where it was (S14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["NewSession", "SessionReader", "SessionRow", "SessionWriterRows"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session as it is added; it ends after `lifetime_milliseconds` in any case."""
+
+    public_id: str
+    secret_hash: str
+    person_id: int
+    epoch: int
+    address: str
+    user_agent: str
+    lifetime_milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session that is good at present.
+
+    Attributes:
+        idle_milliseconds: since the last request that was noted.
+        password_age_milliseconds: `None` for somebody without a password.
+    """
+
+    id: int
+    public_id: str
+    person_id: int
+    subject: str
+    name: str
+    address: str
+    user_agent: str
+    created_at: int
+    last_seen_at: int
+    expires_at: int
+    idle_milliseconds: int
+    must_change_password: bool
+    password_age_milliseconds: int | None
+
+
+class SessionReader(Protocol):
+    """Sessions that are good: in time, in use, and of a person who is not disabled and whose epoch did not move."""
+
+    async def find(self, secret_hash: str, idle_milliseconds: int) -> SessionRow | None:
+        """Return the session with a secret, unless it was idle for longer than that."""
+        ...
+
+    async def list_all(self, idle_milliseconds: int, after: int, limit: int) -> Sequence[SessionRow]:
+        """Return sessions of everybody with numbers greater than `after`."""
+        ...
+
+    async def count_all(self, idle_milliseconds: int) -> int:
+        """Return how many sessions of everybody there are."""
+        ...
+
+    async def list_of(self, person_id: int, idle_milliseconds: int) -> Sequence[SessionRow]:
+        """Return one person's, the oldest first."""
+        ...
+
+
+class SessionWriterRows(Protocol):
+    """Sessions within a unit."""
+
+    async def insert(self, session: NewSession, kept: int) -> None:
+        """Add a session and end the person's oldest beyond the newest `kept`; some that are over are removed, too."""
+
+    async def touch(self, session_id: int) -> None:
+        """Note that the session was used just now."""
+
+    async def find(self, public_id: str) -> SessionRow | None:
+        """Return a session by public id, whether or not it was idle for long."""
+        ...
+
+    async def delete(self, session_id: int) -> None:
+        """End a session."""

@@ -1,0 +1,244 @@
+"""Reads the audit log: pages by whatever narrows them most, the chain in its order, checkpoints and cursors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.audit_store import AuditRow, ChainLink, ChainState, CheckpointRow
+from entrepot.metadata.sql.audit_chain import LINKS
+from entrepot.metadata.sql.statements import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
+    from entrepot.metadata.sql.statements import ReadExecutor, Row, Value
+
+__all__ = ["STATEMENTS", "SqlAuditReader"]
+
+_OLDER: Final = """
+    SELECT id, record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name,
+        request_id, body, disclosure, sequence, chain_hash
+    FROM audit_records
+    WHERE <leading> AND id < :edge
+        AND (:user = '' OR user_name = :user) AND (:action = '' OR action = :action)
+        AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
+        AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
+        AND at >= :since AND at < :until
+    ORDER BY id DESC LIMIT :rows OFFSET :skipped
+    """
+_COUNT: Final = """
+    SELECT count(*) FROM audit_records
+    WHERE <leading>
+        AND (:user = '' OR user_name = :user) AND (:action = '' OR action = :action)
+        AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
+        AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
+        AND at >= :since AND at < :until
+    """
+_LEADING: Final = {
+    "user": "user_name = :user",
+    "address": "address = :address",
+    "project": "project = :project",
+    "action": "action = :action",
+    "none": "id > 0",
+}
+"""Conditions by the indexes that serve them, the most selective first; an OR would find none of these indexes."""
+
+
+def _by_leading(name: str, template: str) -> dict[str, Statement]:
+    return {
+        leading: Statement(f"{name}_by_{leading}", template.replace("<leading>", condition))
+        for leading, condition in _LEADING.items()
+    }
+
+
+OLDER: Final = _by_leading("audit_records.older", _OLDER)
+NEWER: Final = _by_leading(
+    "audit_records.newer", _OLDER.replace("id < :edge", "id > :edge").replace("id DESC", "id")
+)
+COUNT: Final = _by_leading("audit_records.count", _COUNT)
+SEALED: Final = Statement(
+    "audit_records.sealed",
+    """
+    SELECT id, record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name,
+        request_id, body, disclosure, sequence, chain_hash
+    FROM audit_records WHERE sequence > :after ORDER BY sequence LIMIT :rows
+    """,
+)
+SEQUENCES_BETWEEN: Final = Statement(
+    "audit_records.sequences_between",
+    "SELECT min(sequence), max(sequence) FROM audit_records WHERE at >= :since AND at < :until",
+)
+UNSEALED_COUNT: Final = Statement(
+    "audit_records.unsealed_count", "SELECT count(*) FROM audit_records WHERE sequence IS NULL"
+)
+DISCLOSED_COUNT: Final = Statement(
+    "audit_records.disclosed_count",
+    """
+    SELECT count(*) FROM audit_records
+    WHERE id > :after AND id <= :upto AND subject = :subject AND disclosure IS NOT NULL
+    """,
+)
+SUBJECTS_NAMED: Final = Statement(
+    "audit_records.subjects_named", "SELECT DISTINCT subject FROM audit_records WHERE user_name = :user"
+)
+LAST_ID: Final = Statement("audit_records.last_id", "SELECT coalesce(max(id), 0) FROM audit_records")
+CHAIN: Final = Statement(
+    "audit_chain.read",
+    """
+    SELECT chain_id, algorithm, sequence, chain_hash, purged_sequence, purged_hash, {now}
+    FROM audit_chain WHERE id = 1
+    """,
+)
+CHECKPOINTS: Final = Statement(
+    "audit_checkpoints.page",
+    """
+    SELECT sequence, chain_hash, algorithm, key_id, public_key, signed, signature, at
+    FROM audit_checkpoints WHERE sequence >= :first ORDER BY sequence LIMIT :rows
+    """,
+)
+LAST_CHECKPOINT: Final = Statement(
+    "audit_checkpoints.last",
+    """
+    SELECT sequence, chain_hash, algorithm, key_id, public_key, signed, signature, at
+    FROM audit_checkpoints WHERE sequence > 0 ORDER BY sequence DESC LIMIT 1
+    """,
+)
+CURSORS: Final = Statement(
+    "audit_spools.cursors", "SELECT segment, byte_offset FROM audit_spools WHERE node = :node"
+)
+
+STATEMENTS: Final = (
+    *OLDER.values(),
+    *NEWER.values(),
+    *COUNT.values(),
+    SEALED,
+    SEQUENCES_BETWEEN,
+    UNSEALED_COUNT,
+    DISCLOSED_COUNT,
+    SUBJECTS_NAMED,
+    LAST_ID,
+    CHAIN,
+    CHECKPOINTS,
+    LAST_CHECKPOINT,
+    CURSORS,
+)
+
+
+class SqlAuditReader:
+    """Implements :class:`entrepot.metadata.audit_store.AuditReader`."""
+
+    def __init__(self, executor: ReadExecutor) -> None:
+        self._executor = executor
+
+    async def page(self, query: AuditPageQuery) -> Sequence[AuditRow]:
+        """See the protocol."""
+        statements = OLDER if query.direction == "older" else NEWER
+        rows = await self._executor.fetch_rows(
+            statements[_leading(query.wanted)],
+            **_values(query.wanted),
+            edge=query.edge,
+            rows=query.limit,
+            skipped=query.offset,
+        )
+        return [_record(row) for row in rows]
+
+    async def count(self, wanted: AuditFilter) -> int:
+        """See the protocol."""
+        ((number,),) = await self._executor.fetch_rows(COUNT[_leading(wanted)], **_values(wanted))
+        return int(number)
+
+    async def sealed(self, after: int, limit: int) -> Sequence[AuditRow]:
+        """See the protocol."""
+        return [_record(row) for row in await self._executor.fetch_rows(SEALED, after=after, rows=limit)]
+
+    async def links(self, after: int, limit: int) -> Sequence[ChainLink]:
+        """See the protocol."""
+        return [ChainLink(*row) for row in await self._executor.fetch_rows(LINKS, after=after, rows=limit)]
+
+    async def sequences_between(self, since: int, until: int) -> tuple[int, int] | None:
+        """See the protocol."""
+        ((first, last),) = await self._executor.fetch_rows(SEQUENCES_BETWEEN, since=since, until=until)
+        return None if first is None else (int(first), int(last))
+
+    async def unsealed_count(self) -> int:
+        """See the protocol."""
+        ((number,),) = await self._executor.fetch_rows(UNSEALED_COUNT)
+        return int(number)
+
+    async def disclosed_count(self, subject: str, after: int, upto: int) -> int:
+        """See the protocol."""
+        ((number,),) = await self._executor.fetch_rows(
+            DISCLOSED_COUNT, subject=subject, after=after, upto=upto
+        )
+        return int(number)
+
+    async def subjects_named(self, name: str) -> Sequence[str]:
+        """See the protocol."""
+        return sorted(subject for (subject,) in await self._executor.fetch_rows(SUBJECTS_NAMED, user=name))
+
+    async def last_id(self) -> int:
+        """See the protocol."""
+        ((number,),) = await self._executor.fetch_rows(LAST_ID)
+        return int(number)
+
+    async def chain(self) -> ChainState | None:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(CHAIN)
+        return ChainState(*rows[0]) if rows else None
+
+    async def checkpoints(self, first: int, limit: int) -> Sequence[CheckpointRow]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(CHECKPOINTS, first=first, rows=limit)
+        return [_checkpoint(row) for row in rows]
+
+    async def last_checkpoint(self) -> CheckpointRow | None:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(LAST_CHECKPOINT)
+        return _checkpoint(rows[0]) if rows else None
+
+    async def spool_cursors(self, node: str) -> Mapping[str, int]:
+        """See the protocol."""
+        return {
+            segment: int(offset) for segment, offset in await self._executor.fetch_rows(CURSORS, node=node)
+        }
+
+
+def _leading(wanted: AuditFilter) -> str:
+    """Return which condition to search by."""
+    for name, value in (
+        ("user", wanted.user),
+        ("address", wanted.address),
+        ("project", wanted.project),
+        ("action", wanted.action),
+    ):
+        if value:
+            return name
+    return "none"
+
+
+def _values(wanted: AuditFilter) -> dict[str, Value]:
+    return {
+        "user": wanted.user,
+        "action": wanted.action,
+        "project": wanted.project,
+        "address": wanted.address,
+        "outcome": wanted.outcome,
+        "object_name": wanted.object_name,
+        "since": wanted.since,
+        "until": wanted.until,
+    }
+
+
+def _record(row: Row) -> AuditRow:
+    record = AuditRow(*row)
+    disclosure = None if record.disclosure is None else bytes(record.disclosure)
+    return replace(record, body=bytes(record.body), disclosure=disclosure)
+
+
+def _checkpoint(row: Row) -> CheckpointRow:
+    sequence, chain_hash, algorithm, key_id, public_key, signed, signature, at = row
+    return CheckpointRow(
+        sequence, chain_hash, algorithm, key_id, bytes(public_key), bytes(signed), bytes(signature), at
+    )

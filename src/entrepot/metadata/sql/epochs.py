@@ -1,0 +1,108 @@
+"""Epochs: moved by the units that change rights, and read by the watch of each process.
+
+A robot never may more than who answers for it (S9): its tokens carry the epoch of that person beside its own.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.epoch_store import EpochsFound
+from entrepot.metadata.sql.statements import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from entrepot.metadata.sql.statements import Executor, ReadExecutor
+
+__all__ = ["STATEMENTS", "SqlEpochReader", "SqlEpochRows"]
+
+LOOK: Final = Statement(
+    "epochs.look",
+    """
+    SELECT 0, public_id, epoch FROM subjects
+    WHERE epoch_changed_at IS NOT NULL AND epoch_changed_at > {now} - :window
+    UNION ALL
+    SELECT 2, public_id, epoch FROM subjects WHERE public_id IN {texts:subjects}
+    UNION ALL
+    SELECT 1, name, epoch FROM projects
+    WHERE epoch_changed_at IS NOT NULL AND epoch_changed_at > {now} - :window
+    UNION ALL
+    SELECT 3, name, epoch FROM projects WHERE name IN {texts:projects}
+    """,
+)
+MOVE_SUBJECTS: Final = Statement(
+    "epochs.move_subjects",
+    "UPDATE subjects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id IN {integers:subjects}",
+)
+MOVE_WITH_MEMBERS: Final = Statement(
+    "epochs.move_with_members",
+    """
+    UPDATE subjects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id IN (
+        SELECT id FROM subjects WHERE id = :subject UNION SELECT user_id FROM group_members WHERE group_id = :subject
+    )
+    """,
+)
+MOVE_HOLDERS: Final = Statement(
+    "epochs.move_holders",
+    """
+    UPDATE subjects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id IN (
+        SELECT subject_id FROM role_assignments WHERE role = :role
+        UNION
+        SELECT m.user_id FROM role_assignments a CROSS JOIN group_members m
+        WHERE a.role = :role AND m.group_id = a.subject_id
+    )
+    """,
+)
+MOVE_PROJECT: Final = Statement(
+    "epochs.move_project",
+    "UPDATE projects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id = :project",
+)
+
+STATEMENTS: Final = (LOOK, MOVE_SUBJECTS, MOVE_WITH_MEMBERS, MOVE_HOLDERS, MOVE_PROJECT)
+
+
+class SqlEpochReader:
+    """Implements :class:`entrepot.metadata.epoch_store.EpochReader`."""
+
+    def __init__(self, executor: ReadExecutor) -> None:
+        self._executor = executor
+
+    async def look(
+        self, window_milliseconds: int, subjects: Collection[str], projects: Collection[str]
+    ) -> EpochsFound:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(
+            LOOK,
+            window=window_milliseconds,
+            subjects=json.dumps(sorted(subjects)),
+            projects=json.dumps(sorted(projects)),
+        )
+        found: tuple[dict[str, int], ...] = ({}, {}, {}, {})
+        for place, name, epoch in rows:
+            found[place][name] = epoch
+        return EpochsFound(*found)
+
+
+class SqlEpochRows:
+    """Implements :class:`entrepot.metadata.epoch_store.EpochRows`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def move_subjects(self, subject_ids: Sequence[int]) -> None:
+        """See the protocol."""
+        await self._executor.execute(MOVE_SUBJECTS, subjects=json.dumps(list(subject_ids)))
+
+    async def move_with_members(self, subject_id: int) -> None:
+        """See the protocol."""
+        await self._executor.execute(MOVE_WITH_MEMBERS, subject=subject_id)
+
+    async def move_holders(self, role: str) -> None:
+        """See the protocol."""
+        await self._executor.execute(MOVE_HOLDERS, role=role)
+
+    async def move_project(self, project_id: int) -> None:
+        """See the protocol."""
+        await self._executor.execute(MOVE_PROJECT, project=project_id)

@@ -1,0 +1,193 @@
+"""Projects: listed for those who may see them, made, changed and deleted by units."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.project_store import ListedProject, ProjectPage
+from entrepot.metadata.sql.statements import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from entrepot.metadata.project_store import ProjectQuery, Viewer
+    from entrepot.metadata.sql.statements import ReadExecutor, Row, Value
+
+__all__ = [
+    "STATEMENTS",
+    "VISIBLE_PROJECT",
+    "SqlProjectReader",
+    "like_pattern",
+    "viewer_values",
+]
+
+# Whoever looks, their groups included, by number.
+_VIEWERS: Final = """(
+            SELECT v.id FROM subjects v WHERE v.public_id = :subject AND v.disabled_at IS NULL
+            UNION ALL
+            SELECT g.group_id FROM subjects v
+            JOIN group_members g ON g.user_id = v.id
+            JOIN subjects c ON c.id = g.group_id AND c.disabled_at IS NULL
+            WHERE v.public_id = :subject AND v.disabled_at IS NULL)"""
+# CROSS JOIN keeps SQLite to its order of tables: a few viewers, and by index the roles of each.
+VISIBLE_PROJECT: Final = """p.deleted_at IS NULL
+        AND (:unlimited = 1 OR p.name IN {texts:only_projects})
+        AND (:everything = 1 OR p.is_public = 1
+            OR EXISTS (SELECT 1 FROM role_assignments a WHERE a.project_id = p.id AND a.subject_id IN [viewers])
+            OR EXISTS (SELECT 1 FROM [viewers] w CROSS JOIN role_assignments a
+                WHERE a.subject_id = w.id AND a.project_id IS NULL AND a.role IN {texts:system_roles})
+            OR p.name IN {texts:own_projects})""".replace("[viewers]", _VIEWERS)
+"""The condition that a viewer sees the project `p`; its parameters are those of :func:`viewer_values`."""
+
+_FILTER: Final = """p.id > 0 AND [visible]
+        AND (:name = '' OR p.name = :name)
+        AND (:part = '' OR p.name LIKE :part ESCAPE '!')
+        AND (:public < 0 OR p.is_public = :public)
+        AND (:owner = ''
+            OR p.owner_id = (SELECT u.id FROM subjects u WHERE u.kind = 'user' AND u.name = :owner))""".replace(
+    "[visible]", VISIBLE_PROJECT
+)
+_COLUMNS: Final = """p.id, p.name, p.owner_id, coalesce(o.name, ''), p.is_public, p.repository_creation, p.created_at,
+        coalesce(p.updated_at, p.created_at),
+        (SELECT count(*) FROM repositories r WHERE r.project_id = p.id AND r.deleted_at IS NULL)"""
+
+LIST: Final = Statement(
+    "projects.list",
+    """
+    SELECT [columns]
+    FROM projects p LEFT JOIN subjects o ON o.id = p.owner_id
+    WHERE [filter]
+    ORDER BY
+        CASE WHEN :sort = 'name' THEN p.name END,
+        CASE WHEN :sort = '-name' THEN p.name END DESC,
+        CASE WHEN :sort = 'creation_time' THEN p.created_at END,
+        CASE WHEN :sort = '-creation_time' THEN p.created_at END DESC,
+        CASE WHEN :sort = 'update_time' THEN coalesce(p.updated_at, p.created_at) END,
+        CASE WHEN :sort = '-update_time' THEN coalesce(p.updated_at, p.created_at) END DESC,
+        CASE WHEN :sort = '-id' THEN p.id END DESC,
+        p.id
+    LIMIT CAST(:rows AS bigint) OFFSET CAST(:skipped AS bigint)
+    """.replace("[columns]", _COLUMNS).replace("[filter]", _FILTER),
+)
+COUNT: Final = Statement(
+    "projects.count", "SELECT count(*) FROM projects p WHERE [filter]".replace("[filter]", _FILTER)
+)
+DESCRIBE: Final = Statement(
+    "projects.describe",
+    """
+    SELECT [columns]
+    FROM projects p LEFT JOIN subjects o ON o.id = p.owner_id
+    WHERE p.id = :project_id AND p.deleted_at IS NULL
+    """.replace("[columns]", _COLUMNS),
+)
+METADATA_OF: Final = Statement(
+    "projects.metadata_of",
+    """
+    SELECT project_id, name, value FROM project_metadata
+    WHERE project_id IN {integers:projects} ORDER BY project_id, name
+    """,
+)
+MEMBER_COUNTS: Final = Statement(
+    "projects.member_counts",
+    "SELECT role, count(*) FROM role_assignments WHERE project_id = :project_id GROUP BY role",
+)
+USED_BYTES: Final = Statement(
+    "projects.used_bytes",
+    """
+    SELECT coalesce(sum(b.size_bytes), 0) FROM blobs b
+    WHERE b.state = 'live' AND b.id IN (
+        SELECT l.blob_id FROM repositories r JOIN repository_blobs l ON l.repository_id = r.id
+        WHERE r.project_id = :project_id AND r.deleted_at IS NULL)
+    """,
+)
+ROBOT_PERMISSIONS: Final = Statement(
+    "projects.robot_permissions",
+    "SELECT b.permissions FROM subjects s JOIN robots b ON b.subject_id = s.id WHERE s.public_id = :subject",
+)
+
+STATEMENTS: Final = (LIST, COUNT, DESCRIBE, METADATA_OF, MEMBER_COUNTS, USED_BYTES, ROBOT_PERMISSIONS)
+
+
+def like_pattern(part: str) -> str:
+    """Return the pattern of LIKE … ESCAPE '!' for texts that contain this one; the empty text stays empty."""
+    if not part:
+        return ""
+    escaped = part.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    return "%" + escaped + "%"
+
+
+def viewer_values(viewer: Viewer) -> dict[str, Value]:
+    """Return the parameters of :data:`VISIBLE_PROJECT`."""
+    only = viewer.only_projects
+    return {
+        "subject": viewer.subject,
+        "everything": int(viewer.everything),
+        "system_roles": json.dumps(list(viewer.system_roles)),
+        "own_projects": json.dumps(list(viewer.own_projects)),
+        "unlimited": int(only is None),
+        "only_projects": json.dumps(list(only or ())),
+    }
+
+
+class SqlProjectReader:
+    """Implements :class:`entrepot.metadata.project_store.ProjectReader`."""
+
+    def __init__(self, executor: ReadExecutor) -> None:
+        self._executor = executor
+
+    async def list_page(self, viewer: Viewer, query: ProjectQuery) -> ProjectPage:
+        """See the protocol."""
+        values: dict[str, Value] = {
+            **viewer_values(viewer),
+            "name": query.name,
+            "part": like_pattern(query.name_part),
+            "public": -1 if query.public is None else int(query.public),
+            "owner": query.owner,
+        }
+        total = await self._executor.fetch_rows(COUNT, **values)
+        rows = await self._executor.fetch_rows(
+            LIST, **values, sort=query.sort, rows=query.limit, skipped=query.offset
+        )
+        texts = await metadata_of(self._executor, [row[0] for row in rows])
+        return ProjectPage([_listed(row, texts.get(row[0], {})) for row in rows], int(total[0][0]))
+
+    async def describe(self, project_id: int) -> ListedProject | None:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(DESCRIBE, project_id=project_id)
+        return _listed(rows[0], await self.metadata(project_id)) if rows else None
+
+    async def metadata(self, project_id: int) -> Mapping[str, str]:
+        """See the protocol."""
+        return (await metadata_of(self._executor, [project_id])).get(project_id, {})
+
+    async def member_counts(self, project_id: int) -> Mapping[str, int]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(MEMBER_COUNTS, project_id=project_id)
+        return {str(role): int(count) for role, count in rows}
+
+    async def used_bytes(self, project_id: int) -> int:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(USED_BYTES, project_id=project_id)
+        return int(rows[0][0])
+
+    async def robot_permissions(self, subject: str) -> bytes | None:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(ROBOT_PERMISSIONS, subject=subject)
+        return bytes(rows[0][0]) if rows else None
+
+
+async def metadata_of(executor: ReadExecutor, projects: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+    """Return the metadata of projects by their numbers."""
+    rows = await executor.fetch_rows(METADATA_OF, projects=json.dumps(list(projects)))
+    found: dict[int, dict[str, str]] = {}
+    for project_id, name, value in rows:
+        found.setdefault(project_id, {})[name] = value
+    return found
+
+
+def _listed(row: Row, metadata: Mapping[str, str]) -> ListedProject:
+    number, name, owner_id, owner, public, creation, created_at, updated_at, count = row
+    return ListedProject(
+        number, name, owner_id, owner, bool(public), creation, created_at, updated_at, int(count), metadata
+    )

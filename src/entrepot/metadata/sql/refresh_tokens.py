@@ -1,0 +1,97 @@
+"""Refresh tokens, found by the hash of their secret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.metadata.refresh_token_store import RefreshTokenRow
+from entrepot.metadata.sql.statements import Statement
+
+if TYPE_CHECKING:
+    from entrepot.metadata.refresh_token_store import NewRefreshToken
+    from entrepot.metadata.sql.statements import Executor, ReadExecutor
+
+__all__ = ["STATEMENTS", "SqlRefreshTokenReader", "SqlRefreshTokenRows"]
+
+FIND: Final = Statement(
+    "refresh_tokens.find",
+    """
+    SELECT s.public_id, r.credential, r.service, r.subject_epoch, s.epoch
+    FROM refresh_tokens AS r JOIN subjects AS s ON s.id = r.subject_id
+    WHERE r.secret_hash = :secret_hash AND s.disabled_at IS NULL
+    """,
+)
+ADD: Final = Statement(
+    "refresh_tokens.add",
+    """
+    INSERT INTO refresh_tokens
+        (secret_hash, subject_id, credential, service, client_id, subject_epoch, created_at)
+    SELECT :secret_hash, id, :credential, :service, :client_id, :subject_epoch, {now}
+    FROM subjects WHERE public_id = :subject
+    """,
+)
+# Clients ask for a new one at each login and never give one back.
+DELETE_OLDEST: Final = Statement(
+    "refresh_tokens.delete_oldest",
+    """
+    DELETE FROM refresh_tokens
+    WHERE subject_id = (SELECT id FROM subjects WHERE public_id = :subject)
+      AND id <= (
+        SELECT id FROM refresh_tokens
+        WHERE subject_id = (SELECT id FROM subjects WHERE public_id = :subject)
+        ORDER BY id DESC LIMIT 1 OFFSET :kept
+      )
+    """,
+)
+TOUCH: Final = Statement(
+    "refresh_tokens.touch", "UPDATE refresh_tokens SET last_used_at = {now} WHERE secret_hash = :secret_hash"
+)
+DELETE_ALL: Final = Statement(
+    "refresh_tokens.delete_all",
+    """
+    DELETE FROM refresh_tokens WHERE subject_id = (SELECT id FROM subjects WHERE public_id = :subject)
+    """,
+)
+
+STATEMENTS: Final = (FIND, ADD, DELETE_OLDEST, TOUCH, DELETE_ALL)
+
+
+class SqlRefreshTokenReader:
+    """Implements :class:`entrepot.metadata.refresh_token_store.RefreshTokenReader`."""
+
+    def __init__(self, executor: ReadExecutor) -> None:
+        self._executor = executor
+
+    async def find(self, secret_hash: str) -> RefreshTokenRow | None:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(FIND, secret_hash=secret_hash)
+        return RefreshTokenRow(*rows[0]) if rows else None
+
+
+class SqlRefreshTokenRows:
+    """Implements :class:`entrepot.metadata.refresh_token_store.RefreshTokenRows`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def add(self, token: NewRefreshToken, kept_per_subject: int) -> bool:
+        """See the protocol."""
+        added = await self._executor.execute(
+            ADD,
+            secret_hash=token.secret_hash,
+            credential=token.credential,
+            service=token.service,
+            client_id=token.client_id,
+            subject_epoch=token.subject_epoch,
+            subject=token.subject,
+        )
+        await self._executor.execute(DELETE_OLDEST, subject=token.subject, kept=kept_per_subject)
+        return added == 1
+
+    async def touch(self, secret_hash: str) -> bool:
+        """See the protocol."""
+        return await self._executor.execute(TOUCH, secret_hash=secret_hash) == 1
+
+    async def delete_all(self, subject: str) -> int:
+        """See the protocol."""
+        return await self._executor.execute(DELETE_ALL, subject=subject)

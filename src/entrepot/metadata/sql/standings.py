@@ -1,0 +1,133 @@
+"""What a subject may be, in a project and on the system: the facts of a decision by one statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from entrepot.metadata.sql.statements import Statement
+from entrepot.metadata.standing_store import HeldRole, ProjectFacts, SubjectFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.metadata.sql.statements import ReadExecutor
+
+__all__ = ["STATEMENTS", "SqlStandingReader"]
+
+# One row for each role, or a single one. A robot that has expired is no subject any more, like one that is disabled.
+IN_PROJECT_BY_NAME: Final = Statement(
+    "standings.in_project_by_name",
+    """
+    WITH held (role, on_system) AS (
+        SELECT a.role, CASE WHEN a.project_id IS NULL THEN 1 ELSE 0 END
+        FROM subjects s JOIN role_assignments a ON a.subject_id = s.id
+        WHERE s.public_id = :subject AND (a.project_id IS NULL OR a.project_id = (
+            SELECT id FROM projects WHERE name = :project))
+        UNION
+        SELECT a.role, CASE WHEN a.project_id IS NULL THEN 1 ELSE 0 END
+        FROM subjects s
+        JOIN group_members m ON m.user_id = s.id
+        JOIN subjects g ON g.id = m.group_id AND g.disabled_at IS NULL
+        JOIN role_assignments a ON a.subject_id = g.id
+        WHERE s.public_id = :subject AND (a.project_id IS NULL OR a.project_id = (
+            SELECT id FROM projects WHERE name = :project))
+    )
+    SELECT p.id, p.name, p.epoch, p.is_public, p.repository_creation,
+        s.kind, u.must_change_password, b.permissions, b.project_id, h.role, h.on_system, r.level, r.permissions
+    FROM projects p
+    LEFT JOIN subjects s ON s.public_id = :subject AND s.disabled_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM robots x WHERE x.subject_id = s.id AND x.expires_at <= {now})
+    LEFT JOIN users u ON u.subject_id = s.id
+    LEFT JOIN robots b ON b.subject_id = s.id
+    LEFT JOIN held h ON s.id IS NOT NULL
+    LEFT JOIN roles r ON r.name = h.role
+    WHERE p.name = :project AND p.deleted_at IS NULL
+    """,
+)
+IN_PROJECT_BY_NUMBER: Final = Statement(
+    "standings.in_project_by_number",
+    """
+    WITH held (role, on_system) AS (
+        SELECT a.role, CASE WHEN a.project_id IS NULL THEN 1 ELSE 0 END
+        FROM subjects s JOIN role_assignments a ON a.subject_id = s.id
+        WHERE s.public_id = :subject AND (a.project_id IS NULL OR a.project_id = :project)
+        UNION
+        SELECT a.role, CASE WHEN a.project_id IS NULL THEN 1 ELSE 0 END
+        FROM subjects s
+        JOIN group_members m ON m.user_id = s.id
+        JOIN subjects g ON g.id = m.group_id AND g.disabled_at IS NULL
+        JOIN role_assignments a ON a.subject_id = g.id
+        WHERE s.public_id = :subject AND (a.project_id IS NULL OR a.project_id = :project)
+    )
+    SELECT p.id, p.name, p.epoch, p.is_public, p.repository_creation,
+        s.kind, u.must_change_password, b.permissions, b.project_id, h.role, h.on_system, r.level, r.permissions
+    FROM projects p
+    LEFT JOIN subjects s ON s.public_id = :subject AND s.disabled_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM robots x WHERE x.subject_id = s.id AND x.expires_at <= {now})
+    LEFT JOIN users u ON u.subject_id = s.id
+    LEFT JOIN robots b ON b.subject_id = s.id
+    LEFT JOIN held h ON s.id IS NOT NULL
+    LEFT JOIN roles r ON r.name = h.role
+    WHERE p.id = :project AND p.deleted_at IS NULL
+    """,
+)
+ON_SYSTEM: Final = Statement(
+    "standings.on_system",
+    """
+    WITH held (role) AS (
+        SELECT a.role FROM subjects s JOIN role_assignments a ON a.subject_id = s.id
+        WHERE s.public_id = :subject AND a.project_id IS NULL
+        UNION
+        SELECT a.role
+        FROM subjects s
+        JOIN group_members m ON m.user_id = s.id
+        JOIN subjects g ON g.id = m.group_id AND g.disabled_at IS NULL
+        JOIN role_assignments a ON a.subject_id = g.id
+        WHERE s.public_id = :subject AND a.project_id IS NULL
+    )
+    SELECT s.kind, u.must_change_password, b.permissions, b.project_id, h.role, 1, r.level, r.permissions
+    FROM subjects s
+    LEFT JOIN users u ON u.subject_id = s.id
+    LEFT JOIN robots b ON b.subject_id = s.id
+    LEFT JOIN held h ON s.id IS NOT NULL
+    LEFT JOIN roles r ON r.name = h.role
+    WHERE s.public_id = :subject AND s.disabled_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM robots x WHERE x.subject_id = s.id AND x.expires_at <= {now})
+    """,
+)
+
+STATEMENTS: Final = (IN_PROJECT_BY_NAME, IN_PROJECT_BY_NUMBER, ON_SYSTEM)
+
+
+class SqlStandingReader:
+    """Implements :class:`entrepot.metadata.standing_store.StandingReader`."""
+
+    def __init__(self, executor: ReadExecutor) -> None:
+        self._executor = executor
+
+    async def in_project(self, subject: str, project: str | int) -> ProjectFacts | None:
+        """See the protocol."""
+        statement = IN_PROJECT_BY_NAME if isinstance(project, str) else IN_PROJECT_BY_NUMBER
+        rows = await self._executor.fetch_rows(statement, subject=subject, project=project)
+        if not rows:
+            return None
+        project_id, name, epoch, is_public, repository_creation = rows[0][:5]
+        return ProjectFacts(
+            project_id, name, epoch, is_public == 1, repository_creation, _subject([row[5:] for row in rows])
+        )
+
+    async def on_system(self, subject: str) -> SubjectFacts | None:
+        """See the protocol."""
+        return _subject(await self._executor.fetch_rows(ON_SYSTEM, subject=subject))
+
+
+def _subject(rows: Sequence[tuple[Any, ...]]) -> SubjectFacts | None:
+    if not rows or rows[0][0] is None:
+        return None
+    kind, must_change_password, robot_permissions, robot_project_id = rows[0][:4]
+    roles = tuple(
+        HeldRole(role, on_system == 1, level, permissions)
+        for *_, role, on_system, level, permissions in rows
+        if role is not None
+    )
+    return SubjectFacts(kind, must_change_password == 1, roles, robot_permissions, robot_project_id)

@@ -1,0 +1,64 @@
+"""The protocol of the facts that access is decided by, each answer from one statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+__all__ = ["HeldRole", "ProjectFacts", "StandingReader", "SubjectFacts"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRole:
+    """A role that a subject has, by itself or by a group.
+
+    Attributes:
+        on_system: whether it was given on the system and not in the project.
+        level: of a custom role, `None` for all others.
+        permissions: of a custom role, a JSON array of names.
+    """
+
+    name: str
+    on_system: bool
+    level: Literal["project", "system"] | None = None
+    permissions: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectFacts:
+    """A subject that is not disabled and, as a robot, has not expired.
+
+    Attributes:
+        robot_permissions: a JSON array of kind, namespace and access; `None` for people.
+        robot_project_id: of a robot that belongs to a project.
+    """
+
+    kind: str
+    must_change_password: bool
+    roles: tuple[HeldRole, ...]
+    robot_permissions: bytes | None = None
+    robot_project_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    """A project, and who asks about it: `None` for everybody who is not known, or not any more."""
+
+    project_id: int
+    name: str
+    epoch: int
+    is_public: bool
+    repository_creation: str
+    subject: SubjectFacts | None
+
+
+class StandingReader(Protocol):
+    """What decisions are made from. Each call is one statement; nothing is remembered."""
+
+    async def in_project(self, subject: str, project: str | int) -> ProjectFacts | None:
+        """Return a project by name or number with the standing of a subject (public id); `None` without a project."""
+        ...
+
+    async def on_system(self, subject: str) -> SubjectFacts | None:
+        """Return the standing of a subject on the system."""
+        ...

@@ -1,0 +1,238 @@
+"""The protocols of people: who exists, what logs them in, and what is left when they are removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "PERSON_ORDERS",
+    "CredentialsRow",
+    "PersonOrder",
+    "PersonPage",
+    "PersonQuery",
+    "PersonRow",
+    "UserReader",
+    "UserWriterRows",
+]
+
+PersonOrder = Literal[
+    "user_id",
+    "-user_id",
+    "username",
+    "-username",
+    "email",
+    "-email",
+    "realname",
+    "-realname",
+    "creation_time",
+    "-creation_time",
+    "update_time",
+    "-update_time",
+]
+PERSON_ORDERS: Final[tuple[PersonOrder, ...]] = (
+    "user_id",
+    "-user_id",
+    "username",
+    "-username",
+    "email",
+    "-email",
+    "realname",
+    "-realname",
+    "creation_time",
+    "-creation_time",
+    "update_time",
+    "-update_time",
+)
+"""What a listing can be sorted by, as Harbor's API writes it; `-` for the greatest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as everybody who may see them does; times are milliseconds since 1970 by the database's clock.
+
+    Attributes:
+        id: the number by which Harbor's API names the person.
+        subject: the public id, which principals and audit records carry.
+        is_administrator: whether the person was given the role operations-admin on the system, by name.
+    """
+
+    id: int
+    subject: str
+    name: str
+    epoch: int
+    created_at: int
+    disabled_at: int | None
+    email: str
+    realname: str
+    comment: str
+    must_change_password: bool
+    last_login_at: int | None
+    updated_at: int
+    is_administrator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsRow:
+    """A person and what their password is checked against.
+
+    Attributes:
+        password_hash: `None` for somebody who never logs in by password.
+        password_age_milliseconds: since it was set, `None` without one.
+    """
+
+    person: PersonRow
+    password_hash: str | None
+    password_age_milliseconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonQuery:
+    """Which people to list; empty texts filter nothing, parts are found anywhere and in either case."""
+
+    name: str = ""
+    name_part: str = ""
+    email: str = ""
+    email_part: str = ""
+    order: PersonOrder = "username"
+    skip: int = 0
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPage:
+    """A page of a listing, and how many people the filters leave in all."""
+
+    people: Sequence[PersonRow]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerlessProject:
+    """A project that belongs to nobody: made on the host or before there were accounts, or its owner has left."""
+
+    id: int
+    name: str
+
+
+class UserReader(Protocol):
+    """People who exist; whoever was deleted is not found."""
+
+    async def find(self, person_id: int) -> PersonRow | None:
+        """Return a person by number."""
+        ...
+
+    async def find_named(self, name: str) -> PersonRow | None:
+        """Return a person by login name."""
+        ...
+
+    async def find_subject(self, subject: str) -> PersonRow | None:
+        """Return a person by public id."""
+        ...
+
+    async def credentials_named(self, name: str) -> CredentialsRow | None:
+        """Return what a login needs."""
+        ...
+
+    async def credentials(self, person_id: int) -> CredentialsRow | None:
+        """Return the same by number."""
+        ...
+
+    async def password_history(self, person_id: int, limit: int) -> Sequence[str]:
+        """Return the hashes of the newest passwords, the present one first."""
+        ...
+
+    async def list_page(self, query: PersonQuery) -> PersonPage:
+        """Return a page of people."""
+        ...
+
+    async def search(self, prefix: str, limit: int) -> Sequence[PersonRow]:
+        """Return people whose name begins so, in either case, by name."""
+        ...
+
+    async def any_exist(self) -> bool:
+        """Whether there is anybody at all."""
+        ...
+
+    async def first_administrator(self) -> PersonRow | None:
+        """Return the active operations administrator called `admin`, else the one who was made first."""
+        ...
+
+    async def ownerless_projects(self, limit: int) -> Sequence[OwnerlessProject]:
+        """Return projects that belong to nobody, the oldest first."""
+        ...
+
+
+class UserWriterRows(Protocol):
+    """People within a unit. Whatever changes rights moves the person's epoch."""
+
+    async def find(self, person_id: int) -> PersonRow | None:
+        """Return a person by number; the row stays as it is until the unit ends."""
+        ...
+
+    async def any_exist(self) -> bool:
+        """Whether there is anybody at all."""
+        ...
+
+    async def insert(self, subject: str, name: str, *, email: str, realname: str, comment: str) -> int | None:
+        """Add a person without a password and return the number; `None` when somebody has the name."""
+        ...
+
+    async def update_profile(self, person_id: int, *, email: str, realname: str, comment: str) -> None:
+        """Change what is known of a person."""
+
+    async def set_password(self, person_id: int, password_hash: str, *, must_change: bool, kept: int) -> None:
+        """Set the password now, and remember the newest `kept` ones, this one among them."""
+
+    async def password_is(self, person_id: int, password_hash: str) -> bool:
+        """Whether the password is still the one that was checked."""
+        ...
+
+    async def renew_hash(self, person_id: int, old_hash: str, new_hash: str) -> None:
+        """Keep the same password under another hash, unless it was changed meanwhile."""
+
+    async def note_login(self, person_id: int, password_hash: str) -> bool:
+        """Note that the person logged in just now; `False` when meanwhile they may not, or the password is another."""
+        ...
+
+    async def disable(self, person_id: int) -> None:
+        """Let the person log in no more, and end what they logged in with."""
+
+    async def enable(self, person_id: int) -> None:
+        """Let a disabled person log in again."""
+
+    async def move_epoch(self, person_id: int) -> None:
+        """Let what was issued to the person or remembered of them die."""
+
+    async def end_logins(self, person_id: int) -> None:
+        """Delete the person's sessions and refresh tokens."""
+
+    async def erase(self, person_id: int) -> None:
+        """Delete all that was the person's; a nameless row stays, so that what was issued dies with its epoch."""
+
+    async def hold_administrators(self) -> int:
+        """Keep others from giving or taking the role operations-admin until the unit ends.
+
+        Returns how many people have it, by name and on the system, and are not disabled.
+        """
+        ...
+
+    async def make_administrator(self, person_id: int, creator: str) -> None:
+        """Give the role operations-admin on the system."""
+
+    async def unmake_administrator(self, person_id: int) -> None:
+        """Take it away."""
+
+    async def adopt_project(self, person_id: int, project_id: int, creator: str) -> bool:
+        """Make the person owner and project-admin of a project that belongs to nobody; tell whether it did not yet."""
+        ...
+
+    async def take_over_projects(self, person_id: int, creator: str) -> int:
+        """Make the person owner and project-admin of every project without an owner, and those private.
+
+        Returns how many there were.
+        """
+        ...

@@ -1,0 +1,206 @@
+"""``entrepot admin ...``: the way back in when nobody can log in (break glass).
+
+These commands need the database and nothing else, whether or not the registry runs. Whoever may open the database could
+change it by hand; this way it is in the audit log, under the login name of whoever ran the command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from cyclopts import Parameter
+
+from entrepot.auth.host import HostAuthorizer, host_operator
+from entrepot.auth.people.administrators import Administrators
+from entrepot.auth.people.lockout import LockoutLimits
+from entrepot.auth.people.password_changes import PasswordChanges
+from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy, load_words
+from entrepot.auth.people.passwords import PasswordHashing
+from entrepot.auth.people.people import People
+from entrepot.auth.system_actions import ListUser, UpdateUser
+from entrepot.metadata.user_store import PersonQuery
+from entrepot.ops.backup_options import run_to_its_end
+from entrepot.ops.command_stores import open_command_metadata
+from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
+from entrepot.ops.output import OutputOption, format_json, format_table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from entrepot.auth.grants import SystemGrant
+    from entrepot.metadata.store import Metadata
+    from entrepot.metadata.user_store import PersonRow
+    from entrepot.settings import Settings
+
+__all__ = ["enable", "grant_operations_admin", "list_administrators", "reset_password", "unlock"]
+
+_NameArgument: TypeAlias = Annotated[str, Parameter(name="NAME", help="Login name of the person.")]
+_PasswordFileOption: TypeAlias = Annotated[
+    Path | None,
+    Parameter(
+        name="--password-file",
+        allow_leading_hyphen=True,  # a single one is standard input
+        help="File whose first line is the new password, or - for standard input. Default: a random one, printed once.",
+    ),
+]
+_PAGE = 500
+
+
+def list_administrators(
+    *, config: ConfigOption = None, data: DataOption = None, output: OutputOption = "text"
+) -> int:
+    """List the operations administrators, and whether they can log in."""
+    settings = load_command_settings(config, make_flags(data)).settings
+    people = run_to_its_end(_list(settings))
+    if output == "json":
+        print(format_json([_facts(person) for person in people]))
+        return EXIT_OK
+    rows = [(person.name, _state(person), _moment(person.last_login_at) or "never") for person in people]
+    print(format_table(("NAME", "STATE", "LAST LOGIN"), rows))
+    return EXIT_OK
+
+
+def reset_password(
+    name: _NameArgument,
+    *,
+    password_file: _PasswordFileOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> int:
+    """Give a person a new password and remove their locks; they must change it at the next login."""
+    settings = load_command_settings(config, make_flags(data)).settings
+    policy = _policy(settings)
+    password = policy.generate() if password_file is None else _first_line(password_file)
+    run_to_its_end(_reset(settings, policy, name, password))
+    print(f"The password of {name} was reset and must be changed at the next login.", file=sys.stderr)
+    if password_file is None:
+        print(password)
+    return EXIT_OK
+
+
+def unlock(name: _NameArgument, *, config: ConfigOption = None, data: DataOption = None) -> int:
+    """Remove the locks of a person, from whichever addresses the wrong passwords came."""
+    settings = load_command_settings(config, make_flags(data)).settings
+    addresses = run_to_its_end(_unlock(settings, name))
+    print(f"{name} can log in; wrong passwords had come from {addresses} addresses.")
+    return EXIT_OK
+
+
+def enable(name: _NameArgument, *, config: ConfigOption = None, data: DataOption = None) -> int:
+    """Enable a person who was disabled."""
+    settings = load_command_settings(config, make_flags(data)).settings
+    run_to_its_end(_enable(settings, name))
+    print(f"{name} is enabled.")
+    return EXIT_OK
+
+
+def grant_operations_admin(
+    name: _NameArgument, *, config: ConfigOption = None, data: DataOption = None
+) -> int:
+    """Make a person, who must exist, an operations administrator."""
+    settings = load_command_settings(config, make_flags(data)).settings
+    run_to_its_end(_grant(settings, name))
+    print(f"{name} is an operations administrator.")
+    return EXIT_OK
+
+
+async def _list(settings: Settings) -> list[PersonRow]:
+    async with open_command_metadata(settings) as metadata, _people(metadata, _policy(settings)) as people:
+        grant = await HostAuthorizer().authorize_system(host_operator(), ListUser)
+        found: list[PersonRow] = []
+        while True:
+            page = await people.list_page(grant, PersonQuery(order="user_id", skip=len(found), limit=_PAGE))
+            found += page.people
+            if len(found) >= page.total or not page.people:
+                return [person for person in found if person.is_administrator]
+
+
+async def _reset(settings: Settings, policy: PasswordPolicy, name: str, password: str) -> None:
+    async with open_command_metadata(settings) as metadata:
+        person = await _require(metadata, name)
+        with contextlib.closing(PasswordHashing()) as hashing:
+            changes = PasswordChanges(metadata, hashing, policy, LockoutLimits())
+            await changes.reset(await _update_grant(), person.id, password)
+
+
+async def _unlock(settings: Settings, name: str) -> int:
+    async with open_command_metadata(settings) as metadata, _people(metadata, _policy(settings)) as people:
+        return await people.unlock(await _update_grant(), (await _require(metadata, name)).id)
+
+
+async def _enable(settings: Settings, name: str) -> None:
+    async with open_command_metadata(settings) as metadata, _people(metadata, _policy(settings)) as people:
+        await people.enable(await _update_grant(), (await _require(metadata, name)).id)
+
+
+async def _grant(settings: Settings, name: str) -> None:
+    async with open_command_metadata(settings) as metadata:
+        person = await _require(metadata, name)
+        await Administrators(metadata).make(await _update_grant(), person.id)
+
+
+@contextlib.asynccontextmanager
+async def _people(metadata: Metadata, policy: PasswordPolicy) -> AsyncIterator[People]:
+    with contextlib.closing(PasswordHashing()) as hashing:
+        yield People(metadata, hashing, policy)
+
+
+async def _update_grant() -> SystemGrant[UpdateUser]:
+    return await HostAuthorizer().authorize_system(host_operator(), UpdateUser)
+
+
+async def _require(metadata: Metadata, name: str) -> PersonRow:
+    person = await metadata.users.find_named(name)
+    if person is None:
+        raise CommandError(EXIT_USAGE, f"entrepot: there is no person {name}; see: entrepot admin list")
+    return person
+
+
+def _policy(settings: Settings) -> PasswordPolicy:
+    chosen = settings.passwords
+    limits = PasswordLimits(chosen.min_length, chosen.classes, chosen.history, chosen.max_age_days)
+    if not chosen.dictionary_file:
+        return PasswordPolicy(limits)
+    try:
+        return PasswordPolicy(limits, load_words(Path(chosen.dictionary_file)))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(
+            EXIT_USAGE, f"entrepot: passwords.dictionary_file can't be read: {error}"
+        ) from error
+
+
+def _first_line(path: Path) -> str:
+    try:
+        text = sys.stdin.readline() if str(path) == "-" else path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(EXIT_USAGE, f"entrepot: {path} can't be read: {error}") from error
+    line = text.partition("\n")[0].rstrip("\r")
+    if not line:
+        raise CommandError(EXIT_USAGE, f"entrepot: the first line of {path} is empty; a password is expected")
+    return line
+
+
+def _state(person: PersonRow) -> str:
+    if person.disabled_at is not None:
+        return "disabled"
+    return "must change password" if person.must_change_password else "active"
+
+
+def _moment(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return dt.datetime.fromtimestamp(milliseconds // 1000, dt.UTC).isoformat()
+
+
+def _facts(person: PersonRow) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "name": person.name,
+        "state": _state(person),
+        "last_login_at": _moment(person.last_login_at) or None,
+    }

@@ -1,0 +1,88 @@
+"""``entrepot audit export``: writes a part of the audit log in a form that proves itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from entrepot.audit.export import AuditExport
+from entrepot.auth.host import host_system_grant
+from entrepot.auth.system_actions import ExportAuditLog
+from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
+    FromOption,
+    ToOption,
+    opened_audit_database,
+    read_time,
+)
+from entrepot.ops.backup_options import run_to_its_end
+from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from entrepot.settings import Settings
+
+__all__ = ["export_audit_log"]
+
+_FileOption = Annotated[
+    Path | None,
+    Parameter(name="--output", help="File to write, which must not exist yet; else standard output."),
+]
+
+
+def export_audit_log(
+    *,
+    since: FromOption = "",
+    until: ToOption = "",
+    output: _FileOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> int:
+    """Write the records of a time as lines of JSON, with the checkpoints that prove them; check with audit verify."""
+    settings = load_command_settings(config, make_flags(data)).settings
+    first, end = read_time(since, without=0), read_time(until)
+    if output is not None and output.exists():
+        raise CommandError(EXIT_USAGE, f"entrepot: {output} exists; it would be overwritten")
+    count = run_to_its_end(_export(settings, first, end, output))
+    if output is not None:
+        print(f"{count} lines written to {output}")
+    return EXIT_OK
+
+
+async def _export(settings: Settings, since: int, until: int, output: Path | None) -> int:
+    count = 0
+    async with opened_audit_database(settings) as metadata:
+        lines = AuditExport(metadata).lines(host_system_grant(ExportAuditLog), since, until)
+        async with contextlib.aclosing(lines):
+            with _destination(output) as file:
+                async for line in lines:
+                    file.write(line + b"\n")
+                    count += 1
+    return count
+
+
+@contextlib.contextmanager
+def _destination(output: Path | None) -> Iterator[BinaryIO]:
+    """Yield what to write to; a file gets its name when it is whole."""
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    draft = output.with_name(f"{output.name}.part")
+    try:
+        with draft.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(output)
+    except OSError as error:
+        raise CommandError(EXIT_USAGE, f"entrepot: {output} can't be written: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,134 @@
+"""What the audit commands share: times, keys, checkpoints of a directory, and how they open the database."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+from cyclopts import Parameter
+
+from entrepot.audit.checkpoints import decode_checkpoint
+from entrepot.audit.signatures import PublicKeyUnreadableError, public_key_bytes
+from entrepot.metadata.audit_store import END_OF_TIME
+from entrepot.metadata.sql.opening import open_metadata
+from entrepot.ops.errors import EXIT_USAGE, CommandError
+from entrepot.settings import metadata_path, metadata_url, uses_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.store import Metadata
+    from entrepot.settings import Settings
+
+__all__ = [
+    "EXIT_INCOMPLETE",
+    "CheckpointsOption",
+    "FromOption",
+    "PublicKeyOption",
+    "ToOption",
+    "opened_audit_database",
+    "read_checkpoints",
+    "read_keys",
+    "read_time",
+]
+
+EXIT_INCOMPLETE: Final = 3
+"""Neither sound nor found to be tampered with: the log could not be read."""
+
+FromOption: TypeAlias = Annotated[
+    str,
+    Parameter(name="--from", help="Only records of this time or later, as 2026-11-01 or 2026-11-01T08:00Z."),
+]
+ToOption: TypeAlias = Annotated[str, Parameter(name="--to", help="Only records before this time.")]
+CheckpointsOption: TypeAlias = Annotated[
+    Path | None,
+    Parameter(
+        name="--checkpoints",
+        help="Directory of signed checkpoints that were kept elsewhere: copies of <data>/audit/checkpoints.",
+    ),
+]
+PublicKeyOption: TypeAlias = Annotated[
+    tuple[Path, ...],
+    Parameter(
+        name="--public-key",
+        help="File with a public key that signs checkpoints (PEM or DER); others are refused then. May be repeated.",
+    ),
+]
+
+_MILLISECONDS: Final = 1000
+
+
+def read_time(text: str, *, without: int = END_OF_TIME) -> int:
+    """Return a time in milliseconds since 1970, UTC unless it says otherwise; `without` for an empty text.
+
+    Raises:
+        CommandError: it is no time.
+    """
+    if not text:
+        return without
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(EXIT_USAGE, f"entrepot: {text} is no time as 2026-11-01T08:00Z") from error
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * _MILLISECONDS)
+
+
+def read_keys(paths: Sequence[Path]) -> list[bytes]:
+    """Return public keys in DER.
+
+    Raises:
+        CommandError: a file can't be read or holds none.
+    """
+    keys: list[bytes] = []
+    for path in paths:
+        try:
+            keys.append(public_key_bytes(path.read_bytes()))
+        except (OSError, PublicKeyUnreadableError) as error:
+            raise CommandError(EXIT_USAGE, f"entrepot: --public-key {path}: {error}") from error
+    return keys
+
+
+def read_checkpoints(directory: Path | None) -> list[CheckpointRow]:
+    """Return the checkpoints of a directory; their signatures are not verified here.
+
+    Raises:
+        CommandError: the directory can't be read, or a file in it is no checkpoint.
+    """
+    if directory is None:
+        return []
+    found: list[CheckpointRow] = []
+    try:
+        for path in sorted(directory.glob("*.json")):
+            checkpoint = decode_checkpoint(path.read_bytes().strip())
+            if checkpoint is None:
+                raise CommandError(EXIT_INCOMPLETE, f"entrepot: {path} is no checkpoint")
+            found.append(checkpoint)
+    except OSError as error:
+        raise CommandError(EXIT_INCOMPLETE, f"entrepot: --checkpoints: {error}") from error
+    if not found:
+        raise CommandError(EXIT_USAGE, f"entrepot: there are no checkpoints in {directory}")
+    return found
+
+
+@contextlib.asynccontextmanager
+async def opened_audit_database(settings: Settings) -> AsyncIterator[Metadata]:
+    """Open the metadata database, without the blob store.
+
+    Raises:
+        CommandError: there is none where the settings say.
+        MetadataError: it can't be used.
+    """
+    if not uses_postgresql(settings) and not metadata_path(settings).exists():
+        raise CommandError(
+            EXIT_INCOMPLETE,
+            f"entrepot: there is no registry in {settings.data.directory}; see --config and --data",
+        )
+    metadata = await open_metadata(metadata_url(settings), 2, settings.metadata.statement_timeout_seconds)
+    try:
+        yield metadata
+    finally:
+        await metadata.aclose()

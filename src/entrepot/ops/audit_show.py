@@ -1,0 +1,99 @@
+"""``entrepot audit show``: who did what, the newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from entrepot.audit.direct_notes import DirectNotes
+from entrepot.audit.queries import AuditLog
+from entrepot.auth.host import host_system_grant
+from entrepot.auth.system_actions import ListAuditLog
+from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
+from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
+    FromOption,
+    ToOption,
+    opened_audit_database,
+    read_time,
+)
+from entrepot.ops.backup_options import run_to_its_end
+from entrepot.ops.errors import EXIT_OK
+from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
+from entrepot.ops.output import OutputOption, format_json, format_table
+
+if TYPE_CHECKING:
+    from entrepot.audit.queries import AuditEntry, AuditPage
+    from entrepot.settings import Settings
+
+__all__ = ["show_audit_log"]
+
+_UserOption = Annotated[str, Parameter(name="--user", help="Only what this user or robot did, by name.")]
+_ActionOption = Annotated[str, Parameter(name="--action", help="Only this action, as manifest.push.")]
+_ObjectOption = Annotated[str, Parameter(name="--object", help="Only what concerns this name.")]
+_ProjectOption = Annotated[str, Parameter(name="--project", help="Only what concerns this project.")]
+_AddressOption = Annotated[str, Parameter(name="--address", help="Only what came from this address.")]
+_OutcomeOption = Annotated[str, Parameter(name="--outcome", help="Only success, or only failure.")]
+_LimitOption = Annotated[int, Parameter(name="--limit", help="How many records at most, up to 1000.")]
+_BeforeOption = Annotated[
+    int, Parameter(name="--before", help="Only records before this id: where the page before ended.")
+]
+
+
+def show_audit_log(  # the options are the interface
+    *,
+    user: _UserOption = "",
+    action: _ActionOption = "",
+    about: _ObjectOption = "",
+    project: _ProjectOption = "",
+    address: _AddressOption = "",
+    outcome: _OutcomeOption = "",
+    since: FromOption = "",
+    until: ToOption = "",
+    limit: _LimitOption = 50,
+    before: _BeforeOption = END_OF_TIME,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    output: OutputOption = "text",
+) -> int:
+    """Show who did what, the newest first. That the log was read is recorded in it."""
+    settings = load_command_settings(config, make_flags(data)).settings
+    wanted = AuditFilter(
+        user=user,
+        action=action,
+        project=project,
+        address=address,
+        outcome=outcome,
+        object_name=about,
+        since=read_time(since, without=0),
+        until=read_time(until),
+    )
+    page = run_to_its_end(_read(settings, AuditPageQuery(wanted, limit, before)))
+    if output == "json":
+        print(format_json(msgspec.to_builtins(page.entries)))
+        return EXIT_OK
+    header = ("ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT")
+    print(format_table(header, [_row(entry) for entry in page.entries]))
+    if page.more:
+        print(f"more: --before {page.entries[-1].id}")
+    return EXIT_OK
+
+
+async def _read(settings: Settings, query: AuditPageQuery) -> AuditPage:
+    async with opened_audit_database(settings) as metadata:
+        log = AuditLog(metadata, DirectNotes(metadata))
+        return await log.list(host_system_grant(ListAuditLog), query)
+
+
+def _row(entry: AuditEntry) -> tuple[str, ...]:
+    fields = entry.fields
+    return (
+        str(entry.id),
+        str(fields["@timestamp"]),
+        entry.user_name or str(fields.get("user.id", "")),
+        str(fields.get("source.ip", "")),
+        entry.action,
+        entry.outcome,
+        " ".join(part for part in (entry.object_kind, entry.object_name) if part),
+    )

@@ -1,0 +1,106 @@
+"""``entrepot audit verify``: proves that an export, or the database, holds the audit log as it was sealed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from entrepot.audit.verification import verify_database, verify_export
+from entrepot.kernel.errors import EntrepotError
+from entrepot.ops.audit_options import (
+    EXIT_INCOMPLETE,
+    CheckpointsOption,
+    PublicKeyOption,
+    opened_audit_database,
+    read_checkpoints,
+    read_keys,
+)
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
+from entrepot.ops.output import OutputOption, format_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.audit.verification import AuditVerdict
+    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.settings import Settings
+
+__all__ = ["verify_audit_log"]
+
+_FileArgument = Annotated[Path | None, Parameter(help="An export; needs neither settings nor registry.")]
+_DatabaseOption = Annotated[
+    bool, Parameter(name="--database", negative="", help="Verify the database instead of an export.")
+]
+
+
+def verify_audit_log(
+    file: _FileArgument = None,
+    /,
+    *,
+    database: _DatabaseOption = False,
+    checkpoints: CheckpointsOption = None,
+    public_key: PublicKeyOption = (),
+    config: ConfigOption = None,
+    data: DataOption = None,
+    output: OutputOption = "text",
+) -> int:
+    """Prove that nothing of the audit log was changed, dropped, cut off or replaced; name the first bad record.
+
+    Checkpoints that were kept elsewhere prove more than those that lie with the log, and a public key that was kept
+    elsewhere more than the one that comes with them.
+
+    Exit codes: 0 sound, 1 tampered with, 2 usage, 3 the log can't be read.
+    """
+    if database == (file is not None):
+        raise CommandError(EXIT_USAGE, "entrepot: name an export, or give --database")
+    trusted, kept = read_keys(public_key), read_checkpoints(checkpoints)
+    try:
+        if file is not None:
+            verdict = _verify_file(file, kept, trusted)
+        else:
+            settings = load_command_settings(config, make_flags(data)).settings
+            verdict = asyncio.run(_verify_database(settings, kept, trusted))
+    except CommandError:
+        raise
+    except (EntrepotError, OSError) as error:
+        raise CommandError(EXIT_INCOMPLETE, f"entrepot: {error}") from error
+    if output == "json":
+        print(format_json(msgspec.to_builtins(verdict)))
+    else:
+        _print(verdict, pinned=bool(trusted))
+    return EXIT_OK if verdict.is_sound else EXIT_CHECK_FAILED
+
+
+def _verify_file(file: Path, kept: Sequence[CheckpointRow], trusted: Sequence[bytes]) -> AuditVerdict:
+    with file.open("rb") as lines:
+        return verify_export(lines, kept, trusted)
+
+
+async def _verify_database(
+    settings: Settings, kept: Sequence[CheckpointRow], trusted: Sequence[bytes]
+) -> AuditVerdict:
+    async with opened_audit_database(settings) as metadata:
+        return await verify_database(metadata, kept, trusted)
+
+
+def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
+    for fault in verdict.faults:
+        name = f" ({fault.record_id})" if fault.record_id else ""
+        print(f"{fault.kind.upper()} at record {fault.sequence}{name}: {fault.message}")
+    print(f"{verdict.records} records follow one another soundly, from {verdict.first} to {verdict.last}")
+    if verdict.signed:
+        whose = "a key that was given" if pinned else "the key that comes with the log"
+        print(f"records up to {verdict.signed} are signed, with {whose}")
+    if verdict.last > verdict.signed:
+        print(
+            f"{verdict.last - max(verdict.signed, verdict.first - 1)} records have no signed checkpoint yet"
+        )
+    if verdict.erased:
+        print(f"{verdict.erased} records have no personal data any more")
+    if verdict.unsealed:
+        print(f"{verdict.unsealed} records wait to be sealed")

@@ -1,0 +1,115 @@
+"""Checks of what accounts rest on: the master key, and that the first password does not lie about."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from entrepot.ops.checks.finding import Finding, failed, passed, warned
+from entrepot.ops.master_keys import master_key_file, present_master_keys, sealing_master_keys
+from entrepot.settings import first_password_file, metadata_path, metadata_url, uses_postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from entrepot.settings import Settings
+
+__all__ = ["check_master_key_file", "examine_accounts", "judge_first_password", "judge_master_key"]
+
+_PATIENCE_SECONDS: Final = 10.0
+_FIRST_ADMINISTRATOR: Final = "admin"
+
+
+def check_master_key_file(settings: Settings) -> Finding:
+    """Check that nobody else can read the key that seals the secrets in the database.
+
+    Raises:
+        PermissionError: this user may not look.
+    """
+    if settings.secrets.master_key:
+        return passed("master-key-file", "the master key is in the settings (secrets.master_key)")
+    path = master_key_file(settings)
+    try:
+        facts, above = path.stat(), path.parent.stat()
+    except FileNotFoundError:
+        return passed("master-key-file", f"{path} does not exist yet; the first start makes it")
+    modes = {path: stat.S_IMODE(facts.st_mode), path.parent: stat.S_IMODE(above.st_mode)}
+    readable = [f"{place} (mode {mode:04o})" for place, mode in modes.items() if mode & 0o077]
+    if readable:
+        remedy = (
+            f"Run: chmod 700 {path.parent} && chmod 600 {path}; if others may have read it: entrepot keys rewrap, and "
+            "entrepot keys revoke for each key of entrepot keys list."
+        )
+        return failed("master-key-file", f"others may read {' and '.join(readable)}", remedy)
+    return passed("master-key-file", f"{path} is for user {facts.st_uid} alone; keep a copy of it elsewhere")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What the database was asked: which master keys seal something, and whether the first password still holds."""
+
+    sealed_with: frozenset[str]
+    must_change: bool
+
+
+def examine_accounts(settings: Settings) -> Iterator[Finding]:
+    """Yield findings on the master key and the first password; none without a database of this program's schema.
+
+    Raises:
+        EntrepotError, TimeoutError: the database can't be asked, or the master key is none.
+    """
+    if not uses_postgresql(settings) and not metadata_path(settings).exists():
+        return
+    answers = asyncio.run(_ask(settings))
+    if answers is None:
+        return
+    yield judge_master_key(answers.sealed_with, present_master_keys(settings))
+    file = first_password_file(settings)
+    yield judge_first_password(file, present=os.path.lexists(file), must_change=answers.must_change)
+
+
+async def _ask(settings: Settings) -> _Answers | None:
+    from entrepot.metadata.sql.migrate import schema_version  # noqa: PLC0415 - loads drivers; only when asked
+    from entrepot.metadata.sql.opening import open_metadata  # noqa: PLC0415 - as above
+
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        current, newest = await schema_version(metadata_url(settings))
+        if current != newest:
+            return None
+        metadata = await open_metadata(metadata_url(settings), 1, _PATIENCE_SECONDS)
+        try:
+            sealed_with = await sealing_master_keys(metadata)
+            person = await metadata.users.find_named(_FIRST_ADMINISTRATOR)
+        finally:
+            await metadata.aclose()
+    return _Answers(sealed_with, person is not None and person.must_change_password)
+
+
+def judge_master_key(sealed_with: frozenset[str], present: frozenset[str]) -> Finding:
+    """Judge whether this node can open what is sealed in the database."""
+    missing = sorted(sealed_with - present)
+    if missing:
+        here = f"this node has {', '.join(sorted(present))}" if present else "this node has none"
+        remedy = (
+            "Give this node the key of the other nodes, or that of the machine whose backup was restored, as "
+            "secrets/master.key or secrets.master_key. If it is lost: entrepot keys renew."
+        )
+        message = f"keys in the database are sealed with the master key {', '.join(missing)}; {here}"
+        return failed("master-key", message, remedy)
+    return passed("master-key", "this node can open what is sealed in the database")
+
+
+def judge_first_password(file: Path, *, present: bool, must_change: bool) -> Finding:
+    """Judge whether the file of the first password is still there, and whether it should be."""
+    if must_change:
+        where = f"it is in {file}" if present else "another node has the file"
+        message = f"the first password of admin was not changed yet; {where}"
+        return warned("first-password", message, "Log in as admin and change it.")
+    if present:
+        message = f"{file} is still there although its password opens nothing any more"
+        return warned("first-password", message, f"A running registry removes it; else run: rm {file}")
+    return passed("first-password", "no first password lies about")

@@ -1,0 +1,87 @@
+"""What a project's metadata can be: Harbor's names, each with the texts it takes. Two of them decide about access."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from entrepot.projects.errors import MetadataInvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PUBLIC", "REPOSITORY_CREATION", "AccessMetadata", "check_metadata", "split_metadata"]
+
+PUBLIC: Final = "public"
+REPOSITORY_CREATION: Final = "repository_creation"
+_MAX_PATTERN_LENGTH: Final = 255
+
+_BOOLEAN: Final = (re.compile(r"true|false", re.ASCII), "is either 'true' or 'false'")
+_NUMBER: Final = (re.compile(r"-1|[0-9]{1,18}", re.ASCII), "is a whole number, or -1 for none")
+_RULES: Final = {
+    PUBLIC: _BOOLEAN,
+    REPOSITORY_CREATION: (
+        re.compile(r"operators|team-leads|developers", re.ASCII),
+        "is one of 'operators', 'team-leads' and 'developers'",
+    ),
+    "enable_content_trust": _BOOLEAN,
+    "enable_content_trust_cosign": _BOOLEAN,
+    "prevent_vul": _BOOLEAN,
+    "severity": (
+        re.compile(r"none|low|medium|high|critical", re.ASCII),
+        "is one of 'none', 'low', 'medium', 'high' and 'critical'",
+    ),
+    "auto_scan": _BOOLEAN,
+    "auto_sbom_generation": _BOOLEAN,
+    "reuse_sys_cve_allowlist": _BOOLEAN,
+    "retention_id": (re.compile(r"[0-9]{1,18}", re.ASCII), "is the number of a retention policy"),
+    "proxy_speed_kb": _NUMBER,
+    "max_upstream_conn": _NUMBER,
+    "proxy_cache_local_on_not_found": _BOOLEAN,
+    "proxy_referrer_api": _BOOLEAN,
+    "proxy_cache_filter_kind": (
+        re.compile(r"doublestar|regex", re.ASCII),
+        "is either 'doublestar' or 'regex'",
+    ),
+    "proxy_cache_filter_pattern": (
+        re.compile(rf"[ -~]{{0,{_MAX_PATTERN_LENGTH}}}", re.ASCII),
+        f"is up to {_MAX_PATTERN_LENGTH} printable ASCII characters",
+    ),
+}
+_CASELESS: Final = frozenset(name for name, rule in _RULES.items() if rule is _BOOLEAN)
+"""Some clients write booleans with a capital."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessMetadata:
+    """The metadata that decide about access; `None` where nothing is said."""
+
+    is_public: bool | None = None
+    repository_creation: str | None = None
+
+
+def check_metadata(values: Mapping[str, str]) -> dict[str, str]:
+    """Return metadata as they are kept.
+
+    Raises:
+        MetadataInvalidError: one is unknown (S8), or can't have this value.
+    """
+    checked: dict[str, str] = {}
+    for name, given in values.items():
+        rule = _RULES.get(name)
+        if rule is None:
+            raise MetadataInvalidError(name, "is unknown")
+        pattern, expectation = rule
+        value = given.lower() if name in _CASELESS else given
+        if pattern.fullmatch(value) is None:
+            raise MetadataInvalidError(name, expectation)
+        checked[name] = value
+    return checked
+
+
+def split_metadata(values: Mapping[str, str]) -> tuple[AccessMetadata, dict[str, str]]:
+    """Return what decides about access, and the rest, of metadata that were checked."""
+    rest = {name: value for name, value in values.items() if name not in {PUBLIC, REPOSITORY_CREATION}}
+    public = values.get(PUBLIC)
+    return AccessMetadata(None if public is None else public == "true", values.get(REPOSITORY_CREATION)), rest

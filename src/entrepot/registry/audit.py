@@ -1,0 +1,58 @@
+"""Makes the records of pushes and deletes, which their units add (I11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entrepot.auth.grants import Action, Grant
+    from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.oci.digest import Digest
+
+__all__ = ["blob_record", "creation_record", "manifest_record"]
+
+
+def blob_record(
+    grant: Grant[Action], action: AuditAction, digest: Digest, after: Mapping[str, object] | None = None
+) -> NewAuditRecord:
+    """Return the record of what the grant's holder did to a blob of its repository."""
+    return audit_record(grant.principal, action, _in_repository(grant, digest=str(digest)), after=after)
+
+
+def manifest_record(
+    grant: Grant[Action],
+    action: AuditAction,
+    digest: Digest,
+    before: Mapping[str, str | None],
+    after: Mapping[str, str | None],
+    *,
+    record_id: str,
+) -> NewAuditRecord:
+    """Return the record of what happened to a manifest and the tags at it.
+
+    `before` and `after` say for each tag which digest it pointed at; `None` says that there was no such tag.
+    """
+    about = _in_repository(grant, tag=",".join(sorted({*before, *after})), digest=str(digest))
+    change = ({"tags": before}, {"tags": after}) if before or after else (None, None)
+    return audit_record(
+        grant.principal, action, about, before=change[0], after=change[1], record_id=record_id
+    )
+
+
+def creation_record(grant: Grant[Action]) -> NewAuditRecord:
+    """Return the record that the grant's holder made its repository, on the way to something else."""
+    origin = msgspec.structs.replace(grant.principal.origin, success_status=0)
+    principal = msgspec.structs.replace(grant.principal, origin=origin)
+    return audit_record(principal, AuditAction.REPOSITORY_CREATE, _in_repository(grant))
+
+
+def _in_repository(grant: Grant[Action], *, tag: str = "", digest: str = "") -> AuditObject:
+    name = grant.repository
+    return AuditObject("repository", name.text, name.project, tag, digest)

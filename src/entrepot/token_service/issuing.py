@@ -1,0 +1,223 @@
+"""Turns a request for a token into one: finds out who asks, cuts the wish down to what is allowed, signs, records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.basic_credentials import BasicCredentials
+from entrepot.auth.bearer.bearer_tokens import IssuedToken
+from entrepot.auth.bearer.refresh_tokens import new_refresh_token
+from entrepot.auth.errors import InvalidCredentialsError, PasswordChangeRequiredError
+from entrepot.auth.principals import ANONYMOUS, Principal
+from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
+from entrepot.token_service.errors import TokenRequestError
+from entrepot.token_service.requests import RefreshGrant
+
+if TYPE_CHECKING:
+    from entrepot.auth.audit_notes import AuditNotes
+    from entrepot.auth.authentication import Authenticator
+    from entrepot.auth.bearer.bearer_tokens import BearerTokens
+    from entrepot.auth.bearer.refresh_tokens import RefreshTokens
+    from entrepot.auth.decisions import Decisions
+    from entrepot.auth.scopes import ScopeRequest
+    from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.oci.names import RepositoryName
+    from entrepot.token_service.requests import Peer, TokenRequest
+
+__all__ = ["GrantedToken", "TokenService"]
+
+_REQUESTABLE: Final = frozenset({"pull", "push", "delete"})
+_WITH_PUSH: Final = frozenset({"create", "overwrite"})
+"""Our own actions: no client knows to ask for them, so they come along with push."""
+_CATALOG_PERMISSION: Final = "catalog:read"
+_NO_SPONSOR: Final = ("", 0)
+"""Of people, and of robots whose sponsor is the host; one whose sponsor is gone is granted nothing."""
+
+
+class _Access(msgspec.Struct, frozen=True):
+    """What was granted: actions by repository, the epochs of their projects, and the same as scopes."""
+
+    actions: dict[str, frozenset[str]]
+    project_epochs: dict[str, int]
+
+    def scope(self) -> str:
+        """Return what clients know of it, as canonical scopes."""
+        return " ".join(
+            CATALOG_SCOPE if name == EVERY_ACTION else repository_scope(name, actions & _REQUESTABLE)
+            for name, actions in self.actions.items()
+        )
+
+
+class GrantedToken(msgspec.Struct, frozen=True):
+    """What the reply tells.
+
+    Attributes:
+        refresh_token: empty for none.
+        scope: what was granted, of what was asked for.
+    """
+
+    issued: IssuedToken
+    refresh_token: str
+    scope: str
+
+
+class TokenService:
+    """Issues tokens for one service. Stateless; may be called from many tasks at the same time."""
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        authenticator: Authenticator,
+        decisions: Decisions,
+        tokens: BearerTokens,
+        refresh_tokens: RefreshTokens,
+        notes: AuditNotes,
+        service: str,
+    ) -> None:
+        self._metadata = metadata
+        self._authenticator = authenticator
+        self._decisions = decisions
+        self._tokens = tokens
+        self._refresh_tokens = refresh_tokens
+        self._notes = notes
+        self._service = service
+
+    async def grant(self, request: TokenRequest, peer: Peer) -> GrantedToken:
+        """Return a token for as much of what is asked for as is allowed, which may be nothing (T6).
+
+        Raises:
+            InvalidCredentialsError: they are wrong, or nobody asks for nothing (T7).
+            LockedOutError: too many wrong ones for this account came from this address (T17).
+            PasswordChangeRequiredError: the password opens nothing but its own change.
+            TokenRequestError: it is for another service.
+            MetadataUnavailableError: keys or rows can't be read or written.
+        """
+        if request.service not in {"", self._service}:
+            raise TokenRequestError(f"tokens are issued here for the service {self._service} only")
+        principal = await self._principal(request, peer)
+        if principal.must_change_password:
+            raise PasswordChangeRequiredError
+        sponsor = await self._sponsor(principal)
+        access = await self._decide(principal, request.scopes)
+        issued = self._tokens.issue(principal, access.actions, access.project_epochs, sponsor)
+        if (
+            principal.kind == "anonymous"
+        ):  # what is done with it leaves a record, its issue says nothing of anybody
+            return GrantedToken(issued, "", access.scope())
+        refresh_token = await self._record(request, principal, issued, access.scope())
+        return GrantedToken(issued, refresh_token, access.scope())
+
+    async def _sponsor(self, principal: Principal) -> tuple[str, int]:
+        """Return who answers for a robot and their epoch, read before anything is decided: the token ends with it."""
+        if principal.kind != "robot":
+            return _NO_SPONSOR
+        found = await self._metadata.credentials.find_sponsor(principal.subject)
+        return _NO_SPONSOR if found is None or not found.active else (found.subject, found.epoch)
+
+    async def _principal(self, request: TokenRequest, peer: Peer) -> Principal:
+        presented = request.presented
+        if isinstance(presented, BasicCredentials):
+            return await self._authenticator.by_basic(
+                presented.name, presented.secret, peer.address, peer.origin, forwarded=peer.forwarded
+            )
+        if isinstance(presented, RefreshGrant):
+            return await self._redeem(presented.refresh_token, request, peer)
+        if request.scopes.is_empty:
+            raise InvalidCredentialsError("no credentials, and nothing asked for")
+        return Principal(ANONYMOUS, peer.address, peer.forwarded, origin=peer.origin)
+
+    async def _redeem(self, refresh_token: str, request: TokenRequest, peer: Peer) -> Principal:
+        """Return whom a refresh token belongs to; a refusal is noted here, since nobody else knows of it (I11)."""
+        try:
+            return await self._refresh_tokens.redeem(
+                refresh_token, request.service, peer.address, peer.origin, forwarded=peer.forwarded
+            )
+        except InvalidCredentialsError as error:
+            record = audit_record(
+                Principal(ANONYMOUS, peer.address, peer.forwarded, origin=peer.origin),
+                AuditAction.TOKEN_ISSUE,
+                AuditObject("refresh-token", ""),
+                outcome="failure",
+                reason=error.cause,
+                status=401,
+            )
+            await self._notes.note(record)
+            raise
+
+    async def _decide(self, principal: Principal, scopes: ScopeRequest) -> _Access:
+        """Cut down what is asked for. A project's epoch is read first: what changes after it ends the token."""
+        access = _Access({}, {})
+        for repository, asked in scopes.repositories.items():
+            granted = await self._decide_repository(principal, repository, asked, access.project_epochs)
+            if granted:
+                access.actions[repository.text] = granted
+        if scopes.catalog and _CATALOG_PERMISSION in await self._decisions.on_registry(principal):
+            access.actions[EVERY_ACTION] = frozenset({"catalog"})
+        return access
+
+    async def _decide_repository(
+        self, principal: Principal, repository: RepositoryName, asked: frozenset[str], epochs: dict[str, int]
+    ) -> frozenset[str]:
+        wanted = _REQUESTABLE if EVERY_ACTION in asked else asked & _REQUESTABLE
+        if not wanted:
+            return frozenset()
+        standing = await self._decisions.on_project(principal, repository.project)
+        if standing is None:
+            return frozenset()
+        allowed = await self._decisions.on_repository(principal, repository)
+        granted = wanted & allowed
+        if granted:
+            epochs[standing.project] = standing.epoch
+        return granted | (allowed & _WITH_PUSH) if "push" in granted else granted
+
+    async def _record(
+        self, request: TokenRequest, principal: Principal, issued: IssuedToken, scope: str
+    ) -> str:
+        """Record the issue, and the refresh token with it, in one unit (I11); return the refresh token to reply."""
+        record = _issue_record(request, principal, issued, scope)
+        if isinstance(request.presented, RefreshGrant):
+            await self._note_use(request.presented.refresh_token, record)
+            return request.presented.refresh_token
+        if not request.wants_refresh_token:
+            await self._metadata.write(lambda tx: tx.audit.append(record))
+            return ""
+        refresh_token = new_refresh_token()
+        row = self._refresh_tokens.prepare(refresh_token, principal, request.client_id)
+
+        async def unit(tx: Transaction) -> None:
+            await self._refresh_tokens.add(tx, row)
+            await tx.audit.append(record)
+
+        await self._metadata.write(unit)
+        return refresh_token
+
+    async def _note_use(self, refresh_token: str, record: NewAuditRecord) -> None:
+        async def unit(tx: Transaction) -> None:
+            await self._refresh_tokens.use(tx, refresh_token)
+            await tx.audit.append(record)
+
+        await self._metadata.write(unit)
+
+
+def _issue_record(
+    request: TokenRequest, principal: Principal, issued: IssuedToken, scope: str
+) -> NewAuditRecord:
+    return audit_record(
+        principal,
+        AuditAction.TOKEN_ISSUE,
+        AuditObject("token", issued.token_id),
+        status=200,
+        after={
+            "scope": scope,
+            "expires_in": issued.expires_in,
+            "client_id": request.client_id,
+            "refresh_token": "used"
+            if isinstance(request.presented, RefreshGrant)
+            else ("issued" if request.wants_refresh_token else "none"),
+        },
+    )

@@ -1,0 +1,84 @@
+"""The duties of the audit log: take over what was noted in files, seal it, sign the end of the chain."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from entrepot.audit.drain import AuditDrain
+from entrepot.audit.segments import spool_bytes
+from entrepot.workers.worker import Duty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from entrepot.audit.checkpoints import Checkpoints
+    from entrepot.audit.sealer import Sealer
+    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.store import Metadata
+    from entrepot.observability.metrics import Metrics
+
+__all__ = ["audit_checkpoint_duty", "audit_drain_duty", "audit_seal_duty"]
+
+_PERIOD_SECONDS: Final = 1.0
+_CHECKPOINT_LOOK_SECONDS: Final = 5.0
+_MILLISECONDS: Final = 1000
+
+
+def audit_drain_duty(directory: Path, metadata: Metadata, node: str, metrics: Metrics) -> Duty:
+    """Return the duty that takes a node's notes into the database, every second."""
+    drain = AuditDrain(directory, metadata, node)
+
+    async def run() -> None:
+        metrics.audit_spool_bytes.set(await asyncio.to_thread(_bytes_in, directory))
+        report = await drain.run()
+        metrics.audit_spool_damaged_bytes.inc(report.damaged_bytes)
+        metrics.audit_drained.set_to_current_time()
+
+    return Duty("audit drain", _PERIOD_SECONDS, run)
+
+
+def audit_seal_duty(sealer: Sealer, metadata: Metadata, metrics: Metrics) -> Duty:
+    """Return the duty that seals what was added, every second."""
+
+    async def run() -> None:
+        try:
+            await sealer.run()
+        finally:
+            metrics.audit_unsealed.set(await metadata.audit.unsealed_count())
+
+    return Duty("audit seal", _PERIOD_SECONDS, run)
+
+
+def audit_checkpoint_duty(
+    checkpoints: Checkpoints, metadata: Metadata, metrics: Metrics, period_seconds: Callable[[], int]
+) -> Duty:
+    """Return the duty that signs the end of the chain; `period_seconds` is asked each time, since it may change."""
+
+    async def run() -> None:
+        try:
+            await checkpoints.run(period_seconds())
+        finally:
+            last = await metadata.audit.last_checkpoint()
+            metrics.audit_checkpoint.set(0 if last is None else last.at / _MILLISECONDS)
+            metrics.audit_unsigned_seconds.set(await _unsigned_milliseconds(metadata, last) / _MILLISECONDS)
+
+    return Duty("audit checkpoint", _CHECKPOINT_LOOK_SECONDS, run)
+
+
+async def _unsigned_milliseconds(metadata: Metadata, last: CheckpointRow | None) -> int:
+    """Return for how long the oldest record behind the last checkpoint has waited for one, 0 without any.
+
+    It can't have waited longer than since that checkpoint, however old it is: notes may come late from a node.
+    """
+    chain = await metadata.audit.chain()
+    signed, at = (0, 0) if last is None else (last.sequence, last.at)
+    if chain is None or chain.sequence <= signed:
+        return 0
+    links = await metadata.audit.links(signed, 1)
+    return max(0, chain.now - max(at, links[0].at)) if links else 0
+
+
+def _bytes_in(directory: Path) -> int:
+    return spool_bytes(directory) if directory.is_dir() else 0

@@ -1,0 +1,1 @@
+"""The registry with accounts on, as strangers' programs see it."""

@@ -1,0 +1,180 @@
+"""The services under test with what they need, and people who call them with grants that a test makes itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from entrepot.auth.decisions import ProjectStanding
+from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
+from entrepot.auth.modes import ModeGate, Modes
+from entrepot.auth.permissions import PROJECT_PERMISSIONS
+from entrepot.auth.principals import ANONYMOUS, CredentialLimits, Principal
+from entrepot.auth.project_actions import ProjectAction
+from entrepot.auth.system_actions import CreateProject, SystemAction
+from entrepot.blobstore.memory import MemoryBlobStore
+from entrepot.projects.configurations import Configurations
+from entrepot.projects.labels import Labels
+from entrepot.projects.members import Members
+from entrepot.projects.project_metadata import ProjectMetadata
+from entrepot.projects.projects import Projects
+from entrepot.registry.journal import Journal
+from entrepot.registry.repositories import ProjectRepositories
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entrepot.auth.principals import PrincipalKind
+    from entrepot.metadata.store import Metadata
+    from entrepot.oci.names import RepositoryName
+    from tests.drivers.metadata.raw_database import RawDatabase
+
+__all__ = ["ALICE", "BOB", "NOBODY", "Clock", "FixedDecisions", "World", "named"]
+
+P = TypeVar("P", bound=ProjectAction)
+S = TypeVar("S", bound=SystemAction)
+
+
+def named(name: str, kind: PrincipalKind = "user", limits: CredentialLimits | None = None) -> Principal:
+    """Return the principal of a subject that `World.add_subject` made."""
+    return Principal(f"id-{name}", "192.0.2.1", forwarded=False, name=name, kind=kind, limits=limits)
+
+
+ALICE: Final = named("alice")
+BOB: Final = named("bob")
+NOBODY: Final = Principal(ANONYMOUS, "192.0.2.1", forwarded=False)
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+class FixedDecisions:
+    """Implements `Decisions.on_project` by what a test says of each person; everybody else may do everything."""
+
+    def __init__(self) -> None:
+        self.permissions: dict[str, frozenset[str]] = {}
+        self.roles: dict[str, frozenset[str]] = {}
+
+    async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding:
+        """Return what was said."""
+        everything = frozenset(PROJECT_PERMISSIONS)
+        return ProjectStanding(
+            int(project),
+            "",
+            0,
+            self.permissions.get(principal.name, everything),
+            self.roles.get(principal.name, frozenset()),
+        )
+
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+        """Nobody here asks."""
+        raise NotImplementedError
+
+    async def on_registry(self, principal: Principal) -> frozenset[str]:
+        """Nobody here asks."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a test works with."""
+
+    metadata: Metadata
+    database: RawDatabase
+    clock: Clock
+    decisions: FixedDecisions
+    configurations: Configurations
+    projects: Projects
+    project_metadata: ProjectMetadata
+    members: Members
+    labels: Labels
+    repositories: ProjectRepositories
+    blobs: MemoryBlobStore
+
+    @classmethod
+    def over(cls, metadata: Metadata, database: RawDatabase) -> World:
+        """Build the services."""
+        clock, decisions, blobs = Clock(), FixedDecisions(), MemoryBlobStore()
+        configurations = Configurations(metadata, clock=clock)
+        return cls(
+            metadata,
+            database,
+            clock,
+            decisions,
+            configurations,
+            Projects(metadata, configurations),
+            ProjectMetadata(metadata),
+            Members(metadata, decisions),
+            Labels(metadata),
+            ProjectRepositories(metadata, Journal(blobs, "here"), ModeGate(Modes(), configurations)),
+            blobs,
+        )
+
+    async def add_subject(self, name: str, kind: str = "user") -> int:
+        """Make a subject whose public id is `id-` and its name; return its number."""
+        await self.database.fetch(
+            f"INSERT INTO subjects (public_id, kind, name, created_at) VALUES ('id-{name}', '{kind}', '{name}', 1)"
+        )
+        return int(await self.database.value(f"SELECT id FROM subjects WHERE public_id = 'id-{name}'"))
+
+    async def number_of(self, name: str) -> int:
+        """Return a subject's number."""
+        return int(await self.database.value(f"SELECT id FROM subjects WHERE public_id = 'id-{name}'"))
+
+    async def add_project(self, name: str, owner: Principal = ALICE, **metadata: str) -> int:
+        """Make a project as an operations administrator who owns it."""
+        return await self.projects.create(SystemGrant(CreateProject, owner), name, metadata)
+
+    async def add_robot(self, name: str, permissions: object, project_id: int | None = None) -> None:
+        """Make a robot."""
+        number = await self.add_subject(name, "robot")
+        stored = json.dumps(permissions)
+        literal = (
+            f"CAST('{stored}' AS BLOB)" if self.database.is_sqlite else f"convert_to('{stored}', 'UTF8')"
+        )
+        project = "NULL" if project_id is None else str(project_id)
+        await self.database.fetch(
+            "INSERT INTO robots (subject_id, project_id, short_name, secret_hash, permissions, allowed_addresses, "
+            f"duration_days, updated_at) VALUES ({number}, {project}, '{name}', 'x', {literal}, {literal}, 1, 1)"
+        )
+
+    async def epoch(self, project_id: int) -> int:
+        """Return a project's epoch."""
+        return int(await self.database.value(f"SELECT epoch FROM projects WHERE id = {project_id}"))
+
+    async def records(self, action: str) -> list[dict[str, Any]]:
+        """Return the bodies of the audit records of an action, oldest first."""
+        rows = await self.database.fetch(
+            f"SELECT body FROM audit_records WHERE action = '{action}' ORDER BY id"
+        )
+        return [json.loads(bytes(body)) for (body,) in rows]
+
+    async def changes(self, action: str) -> list[Mapping[str, Any]]:
+        """Return what the audit records of an action say of before and after."""
+        return [record["change"] for record in await self.records(action)]
+
+    @staticmethod
+    def on(
+        project_id: int, action: type[P], project: str = "team", principal: Principal = ALICE
+    ) -> ProjectGrant[P]:
+        """Return a grant."""
+        return ProjectGrant(action, project_id, project, principal)
+
+    @staticmethod
+    def on_system(action: type[S], principal: Principal = ALICE) -> SystemGrant[S]:
+        """Return a grant."""
+        return SystemGrant(action, principal)
+
+    @staticmethod
+    def on_self(principal: Principal) -> SelfGrant:
+        """Return a grant."""
+        return SelfGrant(principal)

@@ -1,0 +1,124 @@
+"""The facts of a decision come from one statement, on each engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.metadata.standing_store import HeldRole, ProjectFacts, SubjectFacts
+from tests.drivers.metadata.identity_rows import IdentityRows
+
+if TYPE_CHECKING:
+    from entrepot.metadata.store import Metadata
+    from tests.drivers.metadata.counting import CountingObserver
+    from tests.drivers.metadata.raw_database import RawDatabase
+
+
+@pytest.fixture
+def rows(database: RawDatabase) -> IdentityRows:
+    """Return what adds rows."""
+    return IdentityRows(database)
+
+
+def _roles(facts: SubjectFacts | None) -> set[tuple[str, bool]]:
+    assert facts is not None
+    return {(role.name, role.on_system) for role in facts.roles}
+
+
+async def test_roles_come_directly_by_groups_and_from_the_system_and_from_no_other_project(
+    metadata: Metadata, rows: IdentityRows, counts: CountingObserver
+) -> None:
+    team, other = await rows.project("team"), await rows.project("other")
+    ann = await rows.user("ann")
+    await rows.give(ann, "developer", team)
+    await rows.give(ann, "project-admin", other)
+    await rows.give(await rows.group("leads", ann), "team-lead", team)
+    await rows.give(await rows.group("audit", ann), "auditor")
+    await rows.give(await rows.group("strangers"), "operations-admin")
+
+    by_name = await metadata.standings.in_project("id-ann", "team")
+    by_number = await metadata.standings.in_project("id-ann", team)
+    on_system = await metadata.standings.on_system("id-ann")
+
+    assert by_name is not None
+    assert by_name == by_number
+    assert (by_name.project_id, by_name.name, by_name.epoch, by_name.is_public) == (team, "team", 0, False)
+    assert _roles(by_name.subject) == {("developer", False), ("team-lead", False), ("auditor", True)}
+    assert _roles(on_system) == {("auditor", True)}
+    assert counts.statements == {
+        "standings.in_project_by_name": 1,
+        "standings.in_project_by_number": 1,
+        "standings.on_system": 1,
+    }
+
+
+async def test_a_project_is_found_for_nobody_and_nobody_in_a_missing_one(
+    metadata: Metadata, rows: IdentityRows
+) -> None:
+    team = await rows.project("team", public=True, creation="developers")
+
+    assert await metadata.standings.in_project("anonymous", "team") == ProjectFacts(
+        team, "team", 0, is_public=True, repository_creation="developers", subject=None
+    )
+    assert await metadata.standings.in_project("anonymous", "nowhere") is None
+    assert await metadata.standings.in_project("anonymous", team + 1) is None
+    assert await metadata.standings.on_system("anonymous") is None
+
+
+async def test_a_custom_role_comes_with_what_it_permits(metadata: Metadata, rows: IdentityRows) -> None:
+    team = await rows.project("team")
+    await rows.custom_role("puller", "project", ["repository:pull"])
+    await rows.give(await rows.user("ann"), "puller", team)
+
+    facts = await metadata.standings.in_project("id-ann", "team")
+
+    assert facts is not None
+    assert facts.subject is not None
+    assert facts.subject.roles == (
+        HeldRole("puller", on_system=False, level="project", permissions=b'["repository:pull"]'),
+    )
+
+
+async def test_s14_the_disabled_and_the_expired_are_no_subjects_any_more(
+    metadata: Metadata, rows: IdentityRows
+) -> None:
+    team = await rows.project("team")
+    entry = [{"kind": "project", "namespace": "team", "access": ["repository:pull"]}]
+    await rows.disable(await rows.user("ann"))
+    await rows.robot("old", entry, project=team, expires_at=1)
+    await rows.robot("young", entry, project=team, expires_at=4_000_000_000_000)
+    await rows.robot("ageless", entry)
+
+    standing = {name: await metadata.standings.on_system(f"id-{name}") for name in ("ann", "old")}
+    young = await metadata.standings.in_project("id-young", "team")
+    ageless = await metadata.standings.on_system("id-ageless")
+
+    assert standing == {"ann": None, "old": None}
+    assert young is not None
+    assert young.subject is not None
+    assert young.subject.robot_project_id == team
+    assert ageless is not None
+    assert (ageless.kind, ageless.robot_project_id) == ("robot", None)
+
+
+async def test_s13_roles_of_a_disabled_group_are_gone(metadata: Metadata, rows: IdentityRows) -> None:
+    group = await rows.group("leads", await rows.user("ann"))
+    await rows.give(group, "auditor")
+
+    before = await metadata.standings.on_system("id-ann")
+    await rows.disable(group)
+
+    assert _roles(before) == {("auditor", True)}
+    assert _roles(await metadata.standings.on_system("id-ann")) == set()
+
+
+async def test_whoever_must_choose_a_new_password_is_told_apart(
+    metadata: Metadata, rows: IdentityRows
+) -> None:
+    await rows.user("new", must_change_password=True)
+    await rows.user("old")
+
+    facts = [await metadata.standings.on_system(f"id-{name}") for name in ("new", "old")]
+
+    assert [found and found.must_change_password for found in facts] == [True, False]

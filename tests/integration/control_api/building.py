@@ -1,0 +1,143 @@
+"""Builds the management API on the real services over any store; every test of it in this package begins here."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from entrepot.audit.queries import AuditLog
+from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens
+from entrepot.auth.authenticator import CredentialAuthenticator
+from entrepot.auth.cedar.engine import PolicyEngine
+from entrepot.auth.credential_memory import CredentialMemory
+from entrepot.auth.custom_roles import Roles
+from entrepot.auth.epoch_watch import EpochWatch
+from entrepot.auth.last_uses import LastUses
+from entrepot.auth.modes import ModeGate, Modes
+from entrepot.auth.people.administrators import Administrators
+from entrepot.auth.people.first_administrator import ensure_first_administrator
+from entrepot.auth.people.groups import Groups
+from entrepot.auth.people.lockout import LockoutLimits
+from entrepot.auth.people.logins import PasswordLogins
+from entrepot.auth.people.password_changes import PasswordChanges
+from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
+from entrepot.auth.people.passwords import HashCost, PasswordHashing
+from entrepot.auth.people.people import People
+from entrepot.auth.people.sessions import SessionLimits, Sessions
+from entrepot.auth.robots.records import RobotLimits
+from entrepot.auth.robots.robots import Robots
+from entrepot.auth.role_assignments import RoleAssignments
+from entrepot.auth.role_authorizer import RoleAuthorizer
+from entrepot.auth.role_decisions import RoleDecisions
+from entrepot.control_api.application import build_control_api
+from entrepot.control_api.health_board import HealthBoard
+from entrepot.control_api.services import ControlServices, SystemFacts
+from entrepot.control_api.web_sessions import WebSessions
+from entrepot.observability.metrics import build_metrics
+from entrepot.projects.configurations import Configurations
+from entrepot.projects.labels import Labels
+from entrepot.projects.members import Members
+from entrepot.projects.project_metadata import ProjectMetadata
+from entrepot.projects.projects import Projects
+from entrepot.registry.journal import Journal
+from entrepot.registry.repositories import ProjectRepositories
+from tests.plumbing.identity_doubles import CountedFailures, QuickHasher
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.control_api.asgi import ASGIApplication
+    from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["ADMIN_PASSWORD", "BuiltApi", "built_api"]
+
+ADMIN_PASSWORD = "Zw9!kvRt-canary-0"
+
+
+class ListedNotes:
+    """Keeps notes in memory."""
+
+    def __init__(self) -> None:
+        self.records: list[NewAuditRecord] = []
+
+    async def note(self, record: NewAuditRecord) -> None:
+        """Keep a record."""
+        self.records.append(record)
+
+
+class FixedFacts:
+    """What the registry tells about itself in these tests."""
+
+    async def current(self) -> SystemFacts:
+        """Return the facts."""
+        return SystemFacts("1.2.3", "", "filesystem", False, "adminonly", "", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltApi:
+    """The application, and what else can decide and recognise with the same parts."""
+
+    application: ASGIApplication
+    services: ControlServices
+    epochs: EpochWatch
+    authorizer: RoleAuthorizer
+
+
+@contextlib.asynccontextmanager
+async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> AsyncIterator[BuiltApi]:
+    """Build the API with its first administrator, whose password need not be changed."""
+    hashing = PasswordHashing(HashCost(memory_kibibytes=8, passes=1, lanes=1))
+    policy, lockout = PasswordPolicy(PasswordLimits()), LockoutLimits()
+    await ensure_first_administrator(metadata, hashing, policy, directory, ADMIN_PASSWORD)
+    epochs = EpochWatch(metadata.epochs, 300)
+    await epochs.refresh()
+    decisions = RoleDecisions(metadata.standings, PolicyEngine(), epochs)
+    authorizer = RoleAuthorizer(decisions)
+    logins = PasswordLogins(metadata, hashing, policy, lockout)
+    memory, hasher, notes = CredentialMemory(epochs), QuickHasher(), ListedNotes()
+    configurations = Configurations(metadata)
+    journal = Journal(blobs, await metadata.instance.incarnation())
+    services = ControlServices(
+        authorizer=authorizer,
+        authenticator=CredentialAuthenticator(
+            metadata=metadata,
+            passwords=logins,
+            hasher=hasher,
+            failures=CountedFailures(),
+            memory=memory,
+            uses=LastUses(metadata),
+        ),
+        sessions=WebSessions(Sessions(metadata, logins, policy, SessionLimits())),
+        notes=notes,
+        system=FixedFacts(),
+        health=HealthBoard({"database": metadata.instance.ping}),
+        metrics=build_metrics(CollectorRegistry()),
+        decisions=decisions,
+        people=People(metadata, hashing, policy),
+        password_changes=PasswordChanges(metadata, hashing, policy, lockout),
+        administrators=Administrators(metadata),
+        groups=Groups(metadata),
+        projects=Projects(metadata, configurations),
+        project_metadata=ProjectMetadata(metadata),
+        members=Members(metadata, decisions),
+        labels=Labels(metadata),
+        configurations=configurations,
+        repositories=ProjectRepositories(metadata, journal, ModeGate(Modes())),
+        robots=Robots(metadata, decisions, hasher, memory, RobotLimits()),
+        access_tokens=AccessTokens(metadata, memory, AccessTokenLimits()),
+        roles=Roles(metadata, decisions),
+        role_assignments=RoleAssignments(metadata, decisions),
+        audit_log=AuditLog(metadata, notes),
+        memory=memory,
+        after_change=epochs.refresh,
+    )
+    try:
+        yield BuiltApi(build_control_api(services, "", "1.2.3"), services, epochs, authorizer)
+    finally:
+        hashing.close()

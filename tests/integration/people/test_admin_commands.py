@@ -1,0 +1,209 @@
+"""`entrepot admin ...`: the way back in, with the database alone and while others use it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import pwd
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.grants import SystemGrant
+from entrepot.auth.people.administrators import Administrators
+from entrepot.auth.people.first_administrator import ensure_first_administrator
+from entrepot.auth.people.lockout import LockoutLimits
+from entrepot.auth.people.logins import PasswordLogins
+from entrepot.auth.people.new_people import NewPerson
+from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
+from entrepot.auth.people.passwords import PasswordHashing
+from entrepot.auth.people.people import People
+from entrepot.auth.principals import NO_ORIGIN, Principal
+from entrepot.auth.system_actions import CreateUser, UpdateUser
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.opening import open_metadata
+from entrepot.ops.application import run_command_line
+from entrepot.settings import metadata_url
+from tests.asgi.services import scratch_settings
+from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.integration.people.conftest import ADDRESS, ADMIN_PASSWORD, ALICE_PASSWORD, CHEAP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+    from typing import Any
+
+    from entrepot.metadata.store import Metadata
+
+_POLICY: Final = PasswordPolicy(PasswordLimits())
+_HOST: Final = Principal("host:x", "", forwarded=False, name="x", kind="host")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A data directory with a database that has `admin` and `alice`, and nothing else: no storage."""
+
+    data: Path
+    database: RawDatabase
+
+    def run(self, *arguments: str) -> int:
+        """Run a command."""
+        return run_command_line(["admin", *arguments, "--data", str(self.data)])
+
+    def within(self, work: Callable[[Metadata, PasswordHashing], Coroutine[Any, Any, object]]) -> None:
+        """Do something with the database as a registry would."""
+        asyncio.run(self._within(work))
+
+    async def _within(self, work: Callable[[Metadata, PasswordHashing], Coroutine[Any, Any, object]]) -> None:
+        metadata, hashing = await open_metadata(self.database.url, 2, 10.0), PasswordHashing(CHEAP)
+        try:
+            await work(metadata, hashing)
+        finally:
+            hashing.close()
+            await metadata.aclose()
+
+    def log_in(self, name: str, password: str) -> Principal:
+        """Present a password."""
+        found: list[Principal] = []
+
+        async def work(metadata: Metadata, hashing: PasswordHashing) -> None:
+            logins = PasswordLogins(metadata, hashing, _POLICY, LockoutLimits(attempts=1))
+            found.append(await logins.by_password(name, password, ADDRESS, NO_ORIGIN, forwarded=False))
+
+        self.within(work)
+        return found[0]
+
+    def records(self) -> list[tuple[str, str]]:
+        """Return action and subject of every record, in order."""
+        return asyncio.run(self.database.fetch("SELECT action, subject FROM audit_records ORDER BY id"))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A machine with a database."""
+    settings = scratch_settings(tmp_path / "data")
+    database = RawDatabase(metadata_url(settings))
+    database.path.parent.mkdir(parents=True, exist_ok=True)
+    made = Host(settings.data.directory, database)
+    asyncio.run(initialise_if_empty(database.url, unheard))
+
+    async def fill(metadata: Metadata, hashing: PasswordHashing) -> None:
+        await ensure_first_administrator(metadata, hashing, _POLICY, tmp_path, ADMIN_PASSWORD)
+        people = People(metadata, hashing, _POLICY)
+        await people.create(SystemGrant(CreateUser, _HOST), NewPerson("alice"), ALICE_PASSWORD)
+
+    made.within(fill)
+    return made
+
+
+def _operator() -> str:
+    return f"host:{pwd.getpwuid(os.getuid()).pw_name}"
+
+
+def test_a_reset_password_is_printed_once_and_must_be_changed_s17_s27(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert host.run("reset-password", "admin") == 0
+
+    printed = capsys.readouterr()
+    password = printed.out.strip()
+    assert len(password) == 24
+    assert password not in printed.err
+    assert host.log_in("admin", password).must_change_password is True
+    assert host.records()[-2] == ("user.password.reset", _operator())
+    assert password not in repr(asyncio.run(host.database.fetch("SELECT * FROM audit_records")))
+
+
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_a_chosen_password_comes_from_a_file_or_standard_input_and_is_not_printed(
+    host: Host,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+) -> None:
+    path = tmp_path / "password"
+    path.write_text("Rk4$pwYt-canary-2\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Rk4$pwYt-canary-2\n"))
+
+    code = host.run("reset-password", "alice", "--password-file", str(path) if source == "file" else "-")
+
+    printed = capsys.readouterr()
+    assert (code, "canary" in printed.out + printed.err) == (0, False)
+    assert host.log_in("alice", "Rk4$pwYt-canary-2").must_change_password is True
+
+
+@pytest.mark.parametrize("password", ["Harbor12345", ALICE_PASSWORD, "short"])
+def test_the_policy_holds_on_the_host_as_well(
+    host: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str], password: str
+) -> None:
+    """MLPS 8.1.4.1a: also one's former password."""
+    path = tmp_path / "password"
+    path.write_text(password)
+
+    code = host.run("reset-password", "alice", "--password-file", str(path))
+
+    assert code == 1
+    assert "the password is not accepted" in capsys.readouterr().err
+    assert host.log_in("alice", ALICE_PASSWORD).must_change_password is False
+
+
+def test_a_locked_out_administrator_is_unlocked(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InvalidCredentialsError):
+        host.log_in("admin", "Not-the-1-password")
+
+    assert host.run("unlock", "admin") == 0
+
+    assert "from 1 addresses" in capsys.readouterr().out
+    assert host.records()[-1] == ("user.unlock", _operator())
+    assert host.log_in("admin", ADMIN_PASSWORD).name == "admin"
+
+
+def test_a_disabled_person_is_enabled_and_made_an_administrator(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def disable(metadata: Metadata, hashing: PasswordHashing) -> None:
+        person = await metadata.users.find_named("alice")
+        assert person is not None
+        grant = SystemGrant(UpdateUser, _HOST)
+        await People(metadata, hashing, _POLICY).disable(grant, person.id)
+        await Administrators(metadata).make(grant, person.id)
+        await Administrators(metadata).unmake(grant, person.id)
+
+    host.within(disable)
+
+    assert host.run("enable", "alice") == 0
+    assert host.run("grant-operations-admin", "alice") == 0
+    capsys.readouterr()
+    assert host.run("list", "-o", "json") == 0
+
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["name"], one["state"]) for one in listed] == [("admin", "active"), ("alice", "active")]
+    assert host.log_in("alice", ALICE_PASSWORD).name == "alice"
+    assert ("role.assign", _operator()) in host.records()
+
+
+def test_the_list_is_a_table_for_people(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert host.run("list") == 0
+
+    assert capsys.readouterr().out == "NAME   STATE   LAST LOGIN\nadmin  active  never\n"
+
+
+@pytest.mark.parametrize("command", ["reset-password", "unlock", "enable", "grant-operations-admin"])
+def test_a_name_that_nobody_has_is_told(host: Host, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert host.run(command, "nobody") == 2
+
+    assert capsys.readouterr().err.startswith("entrepot: there is no person nobody")
+
+
+def test_without_a_database_nothing_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_command_line(["admin", "list", "--data", str(tmp_path / "nowhere")])
+
+    assert code == 1
+    assert "there is no database in" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()

@@ -1,0 +1,235 @@
+"""Passwords at the door: who gets in, who is locked out, and what is on record (MLPS 8.1.4.1b)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.people.lockout import LockoutLimits
+from entrepot.auth.people.logins import PasswordLogins
+from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
+from entrepot.auth.people.passwords import HashCost, PasswordHashing
+from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, Office
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_WRONG = "Not-the-1-password"
+
+
+async def _fail(
+    office: Office, name: str, times: int, address: str = ADDRESS, *, forwarded: bool = False
+) -> None:
+    for _ in range(times):
+        with pytest.raises(InvalidCredentialsError):
+            await office.log_in(name, _WRONG, address, forwarded=forwarded)
+
+
+async def test_a_right_password_lets_its_owner_in_and_is_on_record(office: Office) -> None:
+    alice = await office.make("alice")
+
+    principal = await office.log_in("alice", ALICE_PASSWORD)
+
+    assert (principal.subject, principal.name, principal.kind) == (alice.subject, "alice", "user")
+    assert (principal.address, principal.must_change_password) == (ADDRESS, False)
+    assert (await office.records())[-1] == ("session.login", "success", "alice")
+    assert await office.database.value(
+        "SELECT last_login_at FROM users WHERE email = '' AND last_login_at > 0"
+    )
+
+
+async def test_failures_look_the_same_whoever_was_meant_s19(office: Office) -> None:
+    await office.make("alice")
+
+    for name in ("alice", "nobody", "robot$x", "nul\0", "", "x" * 5000, "\ud800"):
+        with pytest.raises(InvalidCredentialsError) as caught:
+            await office.log_in(name, _WRONG)
+        assert str(caught.value) == "the user name or the secret is wrong"
+        action, outcome, _ = (await office.records())[-1]
+        assert (action, outcome) == ("session.login", "failure")
+
+
+async def test_a_disabled_account_with_the_right_password_fails_as_any_other_s14_s19(office: Office) -> None:
+    alice = await office.make("alice")
+    await office.people.disable(office.grant(), alice.id)
+
+    with pytest.raises(InvalidCredentialsError) as caught:
+        await office.log_in("alice", ALICE_PASSWORD)
+
+    assert str(caught.value) == "the user name or the secret is wrong"
+    assert caught.value.cause == "disabled"
+
+
+async def test_an_attempt_beyond_the_limit_is_refused_even_with_the_right_password(office: Office) -> None:
+    await office.make("alice")
+    await _fail(office, "alice", 3)
+
+    with pytest.raises(LockedOutError) as caught:
+        await office.log_in("alice", ALICE_PASSWORD)
+
+    assert 58 <= caught.value.retry_after_seconds <= 60
+    assert (await office.records())[-1] == ("session.login", "failure", "alice")
+
+
+async def test_one_attempt_below_the_limit_is_not_refused(office: Office) -> None:
+    await office.make("alice")
+    await _fail(office, "alice", 2)
+
+    await office.log_in("alice", ALICE_PASSWORD)
+    await _fail(office, "alice", 2)
+    await office.log_in("alice", ALICE_PASSWORD)
+
+
+async def test_a_name_that_nobody_has_is_locked_as_any_other_s19(office: Office) -> None:
+    await _fail(office, "nobody", 3)
+
+    with pytest.raises(LockedOutError):
+        await office.log_in("nobody", _WRONG)
+
+
+async def test_guesses_at_the_same_time_get_no_more_answers_than_the_limit(office: Office) -> None:
+    await office.make("alice")
+
+    outcomes = await asyncio.gather(
+        *(office.log_in("alice", f"{_WRONG}{number}") for number in range(20)), return_exceptions=True
+    )
+
+    answered = [outcome for outcome in outcomes if isinstance(outcome, InvalidCredentialsError)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, LockedOutError)]
+    assert (len(answered), len(refused)) == (3, 17)
+
+
+async def test_failures_are_counted_for_all_nodes_together(office: Office, tmp_path: Path) -> None:
+    """Three nodes, each with its own process state, and one database."""
+    del tmp_path
+    await office.make("alice")
+    limits = LockoutLimits(attempts=3, window_seconds=60, lock_seconds=60)
+    nodes = [PasswordLogins(office.metadata, office.hashing, office.policy, limits) for _ in range(3)]
+    for node in nodes:
+        with pytest.raises(InvalidCredentialsError):
+            await node.by_password("alice", _WRONG, ADDRESS, ORIGIN, forwarded=False)
+
+    for node in nodes:
+        with pytest.raises(LockedOutError):
+            await node.by_password("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
+
+
+async def test_an_administrator_is_locked_out_only_at_the_address_that_failed(office: Office) -> None:
+    """Nobody elsewhere can keep the last administrator out."""
+    await _fail(office, "admin", 3, "203.0.113.9")
+
+    with pytest.raises(LockedOutError):
+        await office.log_in("admin", _WRONG, "203.0.113.9")
+    principal = await office.log_in("admin", "Zw9!kvRt-canary-0")
+
+    assert principal.name == "admin"
+
+
+async def test_what_a_proxy_here_passed_on_locks_nobody_who_comes_directly(office: Office) -> None:
+    """The way in at the machine itself, where every client of the proxy has its address."""
+    await _fail(office, "admin", 3, "127.0.0.1", forwarded=True)
+
+    with pytest.raises(LockedOutError):
+        await office.log_in("admin", "Zw9!kvRt-canary-0", "127.0.0.1", forwarded=True)
+    assert (await office.log_in("admin", "Zw9!kvRt-canary-0", "127.0.0.1")).name == "admin"
+
+
+async def test_a_lock_ends_by_the_clock_of_the_database(office: Office) -> None:
+    await office.make("alice")
+    await _fail(office, "alice", 3)
+    await office.database.fetch("UPDATE login_failures SET locked_until = locked_until - 61000")
+
+    await office.log_in("alice", ALICE_PASSWORD)
+
+    assert await office.database.count("login_failures") == 0
+
+
+async def test_failures_outside_the_window_do_not_count_together(office: Office) -> None:
+    await office.make("alice")
+    await _fail(office, "alice", 2)
+    await office.database.fetch("UPDATE login_failures SET window_started_at = window_started_at - 61000")
+
+    await _fail(office, "alice", 2)
+
+    await office.log_in("alice", ALICE_PASSWORD)
+
+
+async def test_a_lock_that_is_over_does_not_lock_again_at_the_next_failure(office: Office) -> None:
+    await office.make("alice")
+    await _fail(office, "alice", 3)
+    await office.database.fetch("UPDATE login_failures SET locked_until = 1")
+
+    await _fail(office, "alice", 2)
+
+    await office.log_in("alice", ALICE_PASSWORD)
+
+
+async def test_counts_that_are_over_are_removed_by_later_failures(office: Office) -> None:
+    for number in range(5):
+        await _fail(office, f"nobody{number}", 1)
+    await office.database.fetch("UPDATE login_failures SET window_started_at = 1")
+
+    await _fail(office, "nobody", 1)
+
+    assert await office.database.fetch("SELECT account FROM login_failures") == [("nobody",)]
+
+
+async def test_unlocking_opens_the_account_everywhere_and_is_on_record(office: Office) -> None:
+    alice = await office.make("alice")
+    await _fail(office, "alice", 3)
+    await _fail(office, "alice", 3, "192.0.2.8")
+
+    assert await office.people.unlock(office.grant(), alice.id) == 2
+
+    assert (await office.records())[-1] == ("user.unlock", "success", "alice")
+    await office.log_in("alice", ALICE_PASSWORD)
+
+
+async def test_a_password_is_hashed_anew_when_the_parameters_changed(office: Office) -> None:
+    await office.make("alice")
+    stronger = PasswordHashing(HashCost(memory_kibibytes=16, passes=1, lanes=1))
+    logins = PasswordLogins(office.metadata, stronger, office.policy, LockoutLimits())
+
+    await logins.by_password("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
+
+    stored = await office.database.value(
+        "SELECT password_hash FROM users u JOIN subjects s ON s.id = u.subject_id WHERE s.name = 'alice'"
+    )
+    assert stored.startswith("$argon2id$v=19$m=16,t=1,p=1$")
+    await logins.by_password("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
+    stronger.close()
+
+
+@pytest.mark.parametrize(("days", "must_change"), [(89, False), (90, True)])
+async def test_an_old_password_opens_nothing_but_its_change_s17(
+    office: Office, days: int, must_change: bool
+) -> None:
+    """MLPS 8.1.4.1a: the day on which it becomes too old."""
+    await office.make("alice")
+    await office.database.fetch(
+        f"UPDATE users SET password_changed_at = password_changed_at - {days * 86_400_000}"
+    )
+    aging = PasswordPolicy(PasswordLimits(max_age_days=90))
+    logins = PasswordLogins(office.metadata, office.hashing, aging, LockoutLimits())
+
+    principal = await logins.by_password("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
+
+    assert principal.must_change_password is must_change
+
+
+async def test_no_record_and_no_row_holds_a_password_s27(office: Office) -> None:
+    """Whatever was presented, right or wrong, chosen or reset."""
+    alice = await office.make("alice")
+    await _fail(office, "alice", 1)
+    await office.log_in("alice", ALICE_PASSWORD)
+    await office.changes.reset(office.grant(), alice.id, "Rk4$pwYt-canary-2")
+
+    held: list[object] = []
+    for table in ("audit_records", "users", "password_history", "login_failures", "subjects"):
+        held += await office.database.fetch(f"SELECT * FROM {table}")
+
+    assert "canary" not in repr(held)
+    assert _WRONG not in repr(held)

@@ -1,0 +1,210 @@
+"""`entrepot audit`: shows, exports, proves and purges on the host, beside a running registry or a stopped one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from entrepot.audit.checkpoints import Checkpoints
+from entrepot.audit.sealer import Sealer
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.opening import open_metadata
+from entrepot.ops.application import run_command_line
+from entrepot.settings import metadata_path, metadata_url
+from tests.asgi.services import scratch_settings
+from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OLD = 400 * 24 * 60 * 60 * 1000
+
+
+class _Host:
+    """A data directory with an audit log of six records, signed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.data = directory / "data"
+        self.key = directory / "key.pem"
+        self.checkpoints = directory / "checkpoints"
+        settings = scratch_settings(self.data)
+        metadata_path(settings).parent.mkdir(parents=True)
+        self.database = RawDatabase(metadata_url(settings))
+        asyncio.run(self._fill())
+
+    async def _fill(self) -> None:
+        await initialise_if_empty(self.database.url, unheard)
+        metadata = await open_metadata(self.database.url, 1, 5.0)
+        records = [pull_record(number, (ALICE, BOB)[number % 2]) for number in range(6)]
+        await metadata.write(lambda tx: tx.audit.extend(records))
+        await self.database.fetch(f"UPDATE audit_records SET at = at - {_OLD} WHERE id <= 2")
+        await Sealer(metadata).run()
+        key = KeyInMemory()
+        await Checkpoints(metadata, key, self.checkpoints).run(0)
+        public = key.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        await asyncio.to_thread(self.key.write_bytes, public)
+        await metadata.aclose()
+
+    def run(self, *words: str) -> int:
+        """Run a command on the database."""
+        return run_command_line(("audit", *words, "--data", str(self.data)))
+
+    def change(self, statement: str) -> None:
+        """Tamper with the database."""
+        asyncio.run(self.database.fetch(statement))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> _Host:
+    """A host."""
+    return _Host(tmp_path)
+
+
+def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoints(
+    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "log.jsonl"
+    pinned = ("--public-key", str(host.key), "--checkpoints", str(host.checkpoints))
+
+    assert host.run("export", "--output", str(file)) == 0
+    assert run_command_line(("audit", "verify", str(file), *pinned)) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"9 lines written to {file}",
+        "6 records follow one another soundly, from 1 to 6",
+        "records up to 6 are signed, with a key that was given",
+    ]
+    assert host.run("export", "--output", str(file)) == 2
+    assert json.loads(file.read_bytes().splitlines()[2])["user.name"] == "alice"
+
+
+def test_a_tampered_export_ends_with_1_and_names_the_record(
+    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "log.jsonl"
+    host.run("export", "--output", str(file))
+    file.write_bytes(file.read_bytes().replace(b'"user.name":"bob"', b'"user.name":"eve"', 1))
+
+    assert run_command_line(("audit", "verify", str(file))) == 1
+
+    out = capsys.readouterr().out
+    assert "CHANGED at record 2 (" in out
+    assert "1 records follow one another soundly" in out
+
+
+def test_the_database_is_proven_and_a_change_by_hand_named(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert host.run("verify", "--database", "-o", "json") == 0
+    sound = json.loads(capsys.readouterr().out)
+    host.change("UPDATE audit_records SET action = 'x' WHERE sequence = 5")
+    assert host.run("verify", "--database", "-o", "json") == 1
+    changed = json.loads(capsys.readouterr().out)
+
+    assert (sound["records"], sound["signed"], sound["faults"]) == (6, 6, [])
+    assert [(fault["kind"], fault["sequence"]) for fault in changed["faults"]] == [("changed", 5)]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), 2),
+        (("x.jsonl", "--database"), 2),
+        (("absent.jsonl",), 3),
+        (("/dev/null",), 3),
+        (("--database", "--public-key", "/dev/null"), 2),
+        (("--database", "--checkpoints", "/nowhere"), 2),
+        (("--database", "--data", "/nowhere"), 3),
+    ],
+)
+def test_what_cannot_be_verified_is_told_from_what_is_not_sound(words: tuple[str, ...], code: int) -> None:
+    assert run_command_line(("audit", "verify", *words)) == code
+
+
+def test_a_purge_says_first_what_it_would_remove(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
+    assert host.run("purge", "--older-than", "300") == 0
+    assert asyncio.run(host.database.count("audit_records")) == 6
+    assert host.run("purge", "--older-than", "179", "--yes") == 1
+    assert host.run("purge", "--older-than", "300", "--yes") == 0
+    assert asyncio.run(host.database.count("audit_records")) == 5
+    assert host.run("verify", "--database", "--checkpoints", str(host.checkpoints)) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "2 records up to number 2 would be removed; nothing was changed (--yes)",
+        "2 records up to number 2 removed",
+        "4 records follow one another soundly, from 3 to 6",
+        "records up to 6 are signed, with the key that comes with the log",
+        "1 records wait to be sealed",
+    ]
+
+
+def test_the_newest_records_are_shown_first_and_reading_is_recorded(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert host.run("show", "--user", "bob", "--limit", "2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert host.run("show", "--action", "audit.read", "-o", "json") == 0
+    reads = json.loads(capsys.readouterr().out)
+    assert host.run("show", "--from", "yesterday") == 2
+
+    assert lines[0].split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT"]
+    assert [line.split()[0] for line in lines[1:]] == ["6", "4", "more:"]
+    assert lines[1].split()[2:] == ["bob", "192.0.2.2", "manifest.pull", "success", "repository", "team/app"]
+    assert len(reads) == 2
+
+
+def test_an_erasure_says_first_how_many_records_it_concerns_and_the_chain_holds(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert host.run("erase", "--user", "alice") == 0
+    assert asyncio.run(host.database.count("audit_records")) == 6
+    assert host.run("erase", "--subject", ALICE.subject, "--yes") == 0
+    assert host.run("erase", "--subject", ALICE.subject) == 0
+    assert host.run("verify", "--database") == 0
+
+    alice = "a" * 32
+    assert capsys.readouterr().out.splitlines() == [
+        f"personal data of {alice} in 3 records would be erased; nothing was changed (--yes)",
+        f"personal data of {alice} in 3 records erased",
+        f"personal data of {alice} in 0 records would be erased; nothing was changed (--yes)",
+        "6 records follow one another soundly, from 1 to 6",
+        "records up to 6 are signed, with the key that comes with the log",
+        "3 records have no personal data any more",
+        "1 records wait to be sealed",
+    ]
+    told = asyncio.run(host.database.fetch("SELECT action, object_name FROM audit_records WHERE id = 7"))
+    assert [tuple(row) for row in told] == [("audit.erase", alice)]
+    assert asyncio.run(host.database.fetch("SELECT id FROM audit_records WHERE user_name = 'alice'")) == []
+
+
+def test_a_name_that_several_had_erases_nobody_and_names_their_ids(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.change("UPDATE audit_records SET user_name = 'alice' WHERE id = 2")
+
+    assert host.run("erase", "--user", "alice", "--yes") == 2
+
+    assert capsys.readouterr().err.strip() == (
+        f"entrepot: several acted as alice; say which: --subject {'a' * 32} or --subject {'b' * 32}"
+    )
+    assert asyncio.run(host.database.count("audit_records")) == 6
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--user", "x"),
+        ("--user", "alice", "--subject", "a" * 32),
+        ("--subject", "anonymous"),
+        ("--subject", "A" * 32),
+    ],
+)
+def test_an_erasure_wants_one_subject_that_is_a_person_or_robot(host: _Host, words: tuple[str, ...]) -> None:
+    assert host.run("erase", *words, "--yes") == 2
+    assert asyncio.run(host.database.count("audit_records")) == 6

@@ -1,0 +1,166 @@
+"""The client's commands against the registry itself: what one asks for is what the other offers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.ops.application import run_command_line
+from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class _Client:
+    """The command line in this process, with a configuration directory of its own; nobody sits at a terminal."""
+
+    def __init__(self, home: Path, host: str) -> None:
+        self.home = home
+        self.host = host
+
+    def run(self, command: str, *, stdin: str = "", code: int = 0) -> str:
+        """Run a command that has to end with `code` and return what it printed."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            patch.setenv("XDG_CONFIG_HOME", str(self.home))
+            patch.setattr("sys.stdin", io.StringIO(stdin))
+            ended = run_command_line(command.split())
+        assert ended == code, err.getvalue()
+        return out.getvalue()
+
+    def log_in(self, name: str, secret: str) -> None:
+        self.run(f"login {self.host} -u {name} --password-stdin", stdin=f"{secret}\n")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntrepotWithAccounts]:
+    with EntrepotWithAccounts(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def admin(registry: EntrepotWithAccounts, tmp_path: Path) -> _Client:
+    client = _Client(tmp_path / "admin", registry.host)
+    client.log_in(ADMINISTRATOR.name, ADMINISTRATOR.secret)
+    return client
+
+
+def test_a_login_acts_with_a_token_that_logout_ends(registry: EntrepotWithAccounts, admin: _Client) -> None:
+    stored = json.loads((admin.home / "entrepot" / "client.json").read_text())
+    (login,) = stored["servers"].values()
+    kept = _Client(admin.home.with_name("copy"), registry.host)
+    (kept.home / "entrepot").mkdir(parents=True)
+    copy = kept.home / "entrepot" / "client.json"
+    copy.touch(mode=0o600)
+    copy.write_text(json.dumps(stored))
+
+    assert login["secret"].startswith("ept_")
+    assert kept.run("whoami -o name") == f"{ADMINISTRATOR.name}\n"
+    admin.run("logout")
+    kept.run("whoami", code=3)
+
+
+def test_people_groups_members_and_projects(admin: _Client, tmp_path: Path) -> None:
+    admin.run("project create crew --set repository_creation=developers")
+    admin.run("project create crew", code=5)
+    admin.run("user create eve --email eve@example.org --password-stdin", stdin=f"{PASSWORD}\n")
+    admin.run("group create rowers")
+    admin.run("group add rowers eve")
+    admin.run("member add crew rowers --group --role developer")
+    assert admin.run("group members rowers -o name") == "eve\n"
+    assert admin.run("member list crew -o name").split() == ["admin", "rowers"]
+
+    eve = _Client(tmp_path / "eve", admin.host)
+    eve.log_in("eve", PASSWORD)
+    assert eve.run("project list -o name") == "crew\n"
+    eve.run("user list", code=1)
+    eve.run("project delete crew --yes", code=1)
+
+    admin.run("member change crew rowers --group --role guest")
+    admin.run("member remove crew rowers --group --yes")
+    admin.run("user disable eve")
+    eve.run("whoami", code=3)
+    admin.run("user enable eve")
+    admin.run("user unlock eve")
+    admin.run("user admin eve")
+    admin.run("user admin eve --revoke")
+    admin.run("user delete eve --yes")
+    admin.run("user show eve", code=4)
+    admin.run("group delete rowers --yes")
+    admin.run("project delete crew --yes")
+    assert admin.run("project list -o name") == ""
+
+
+def test_robots_tokens_repositories_roles_labels_settings_and_the_log(admin: _Client, tmp_path: Path) -> None:
+    admin.run("project create ship")
+    admin.run("repository create ship/a/b")
+    assert admin.run("repository list ship -o name") == "ship/a/b\n"
+    secret = admin.run("robot create ci --project ship --allow member:list --allow repository:list -o name")
+    robot = _Client(tmp_path / "robot", admin.host)
+    robot.log_in("robot$ship+ci", secret.strip())
+    assert robot.run("repository list ship -o name") == "ship/a/b\n"
+    other = admin.run("robot rotate ci --project ship -o name")
+    assert other != secret
+    robot.run("repository list ship", code=3)
+    admin.run("robot update ci --project ship --disable --days 7")
+    admin.run("robot delete ci --project ship --yes")
+
+    password = f"{ADMINISTRATOR.secret}\n"
+    token = admin.run("token create lap --allow project:read --password-stdin -o name", stdin=password)
+    assert token.startswith("ept_")
+    assert "lap" in admin.run("token list --password-stdin -o name", stdin=password).split()
+    admin.run("token delete lap --yes --password-stdin", stdin=password)
+
+    admin.run("role create mover --allow log:list")
+    admin.run("role update mover --description Moves.")
+    assert "Moves." in admin.run("role show mover")
+    admin.run("role assign admin auditor")
+    assert admin.run("role assignments -o name").split() == ["admin", "admin"]
+    admin.run("role revoke admin auditor --yes")
+    admin.run("role delete mover --yes")
+
+    admin.run("label create bug --project ship --color #FF0000")
+    admin.run("label change bug --project ship --rename fault")
+    assert admin.run("label list --project ship -o name") == "fault\n"
+    admin.run("label delete fault --project ship --yes")
+    admin.run("config set banner_message=Hello")
+    assert json.loads(admin.run("config show -o json"))["banner_message"]["value"] == "Hello"
+
+    admin.run("repository delete ship/a/b --yes")
+    admin.run("project delete ship --yes")
+    acts = json.loads(admin.run("audit list --user admin --since 2026-01-01 --limit 5 -o json"))
+    assert [act["operation"] for act in acts][:2] == ["project.delete", "repository.delete"]
+
+
+def test_lists_are_read_over_all_their_pages(admin: _Client, registry: EntrepotWithAccounts) -> None:
+    control = registry.control()
+    names = [f"many-{number:03}" for number in range(105)]
+    for name in names:
+        control.create_project(name)
+
+    assert admin.run("project list --name many- -o name").split() == names
+    assert admin.run("project list --name many- -o name --limit 3").split() == names[:3]
+
+
+def test_a_password_that_an_administrator_gave_is_changed_first(admin: _Client, tmp_path: Path) -> None:
+    admin.run("user create fay --email fay@example.org --password-stdin", stdin=f"{PASSWORD}\n")
+    admin.run("user reset-password fay --password-stdin", stdin="Gravel*Window-71\n")
+    fay = _Client(tmp_path / "fay", admin.host)
+    login = f"login {admin.host} -u fay --password-stdin"
+
+    fay.run(login, stdin="Gravel*Window-71\n", code=1)
+    fay.run(f"{login} --store-password", stdin="Gravel*Window-71\n")
+    fay.run("user password --password-stdin", stdin="Gravel*Window-71\nMeadow^Sailor-82\n")
+    fay.run(login, stdin="Meadow^Sailor-82\n")
+
+    assert fay.run("whoami -o name") == "fay\n"

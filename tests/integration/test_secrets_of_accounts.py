@@ -1,0 +1,151 @@
+"""S27 with accounts: no password, no secret of a robot, no token and no master key leaves the registry."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+
+from tests.integration.test_commands import run
+from tests.integration.test_support_bundle import read_bundle
+from tests.processes.running import read_command_line
+from tests.running.control_client import Account, ControlClient
+from tests.running.entrepot import RunningEntrepot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_NEW_PASSWORD: Final = "cAnArY+Orchard+58"
+_WRONG_PASSWORD: Final = "cAnArY-wrong-77"
+_UNKNOWN_TOKEN: Final = "ept_cAnArY0123456789cAnArY0123456789cAnArY0123456"
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """What clients and the first start have in secret, and all that left the registry, by where it was found."""
+
+    secrets: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> _Spoken:
+    """Start with accounts and a random first password, log in well and badly, and collect what is said."""
+    directory = tmp_path_factory.mktemp("s27-accounts")
+    registry = RunningEntrepot(directory, settings={"access": {"accounts": True}, "log": {"level": "debug"}})
+    with registry:
+        kept = registry.data_directory / "secrets"
+        secrets = {
+            "first password": (kept / "admin-password").read_text().strip(),
+            "master key": (kept / "master.key").read_text().strip(),
+            "new password": _NEW_PASSWORD,
+            "wrong password": _WRONG_PASSWORD,
+            "unknown token": _UNKNOWN_TOKEN,
+        }
+        secrets |= _use(registry, secrets["first password"])
+        secrets |= {f"{name}, as sent": _basic(secret) for name, secret in secrets.items()}
+        outputs = _collect(registry, directory, secrets)
+        registry.stop()
+    return _Spoken(secrets, outputs | {"log": (directory / "log.jsonl").read_text()})
+
+
+def _basic(secret: str) -> str:
+    return base64.b64encode(f"admin:{secret}".encode()).decode()
+
+
+def _use(registry: RunningEntrepot, first: str) -> dict[str, str]:
+    """Change the password, make a project and a robot, get tokens, and try what fails; return what was issued."""
+    changed = {"old_password": first, "new_password": _NEW_PASSWORD}
+    ControlClient(registry.host, Account("admin", first)).call("PUT", "/users/1/password", changed)
+    admin = ControlClient(registry.host, Account("admin", _NEW_PASSWORD))
+    admin.call("POST", "/projects", {"project_name": "team"}, status=201)
+    robot = admin.call("POST", "/robots", _robot(), status=201).document
+    query = "service=entrepot&scope=repository:team/app:pull&offline_token=true&account=admin"
+    with httpx.Client(base_url=registry.url, timeout=30) as client:
+        issued = client.get(f"/service/token?{query}", auth=("admin", _NEW_PASSWORD)).json()
+        headers = {"Authorization": f"Bearer {issued['token']}"}
+        statuses = [
+            client.get("/v2/", headers=headers).status_code,
+            client.get("/v2/", auth=(robot["name"], robot["secret"])).status_code,
+            client.get("/v2/", auth=("admin", _WRONG_PASSWORD)).status_code,
+            client.get("/v2/", auth=("admin", _UNKNOWN_TOKEN)).status_code,
+            client.get(f"/service/token?{query}", auth=("admin", first)).status_code,
+            client.get(f"/v2/team/app/tags/list?access_token={issued['token']}").status_code,
+            client.post("/service/token", data={"refresh_token": _UNKNOWN_TOKEN}).status_code,
+        ]
+        client.put("/v2/team/app/manifests/bad", auth=("admin", _NEW_PASSWORD), content=b"{")
+    assert statuses == [200, 200, 401, 401, 401, 401, 400]
+    return {
+        "robot": robot["secret"],
+        "token": issued["token"],
+        "signature": issued["token"].rpartition(".")[2],
+        "refresh token": issued["refresh_token"],
+    }
+
+
+def _robot() -> dict[str, object]:
+    access = [{"resource": "repository", "action": "pull"}]
+    permissions = [{"kind": "project", "namespace": "team", "access": access}]
+    return {"name": "ci", "level": "system", "duration": 30, "permissions": permissions}
+
+
+def _collect(registry: RunningEntrepot, directory: Path, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return files, rows, command lines, metrics and what commands say; a log with the secrets goes into the bundle."""
+    log = directory / "log-with-more.jsonl"
+    shutil.copy(directory / "log.jsonl", log)
+    with log.open("a", encoding="utf-8") as stream:
+        stream.writelines(
+            f"another program wrote: {secrets[name]}\n"
+            for name in ("master key", "unknown token", "robot", "token", "refresh token")
+        )
+    config, bundle = str(directory / "entrepot.toml"), directory / "bundle.tar.gz"
+    commands = {
+        "settings": ("settings", "show", "-o", "json"),
+        "doctor": ("doctor", "-o", "json"),
+        "keys": ("keys", "list"),
+        "administrators": ("admin", "list"),
+        "audit": ("audit", "show", "--limit", "1000"),
+        "bundle": ("support-bundle", "--log", str(log), "-o", str(bundle)),
+    }
+    ended = {name: run(directory, *words, "--config", config) for name, words in commands.items()}
+    assert {name: result.returncode for name, result in ended.items()} == dict.fromkeys(commands, 0)
+    outputs = {name: result.stdout + result.stderr for name, result in ended.items()}
+    outputs |= {f"argv of {pid}": read_command_line(pid) for pid in registry.processes()}
+    outputs |= {path: registry.get_ops(path)[1].decode() for path in ("/metrics", "/readyz")}
+    outputs |= {
+        str(file): file.read_bytes().decode(errors="replace")
+        for file in registry.data_directory.rglob("*")
+        if file.is_file() and file.parent.name != "secrets"
+    }
+    outputs |= {f"bundle {name}": text for name, text in read_bundle(bundle).items()}
+    database = registry.data_directory / "metadata" / "entrepot.db"
+    with closing(sqlite3.connect(database)) as connection:
+        return outputs | {"rows": "\n".join(connection.iterdump())}
+
+
+def test_s27_no_secret_of_an_account_leaves_the_registry(spoken: _Spoken) -> None:
+    """Logs at level debug, the audit log, rows, files, metrics, command lines, listings, the support bundle: 0 hits."""
+    found = {
+        (place, name)
+        for place, text in spoken.outputs.items()
+        for name, secret in spoken.secrets.items()
+        if secret in text
+    }
+
+    assert found == set()
+    assert len(spoken.secrets) == 18
+
+
+def test_s27_the_secrets_were_really_there(spoken: _Spoken) -> None:
+    """The search can fail: the log that was handed to the bundle held them, and the bundle has them masked."""
+    assert spoken.outputs["bundle log.log"].count("another program wrote: ********\n") == 5
+    assert [name for name in spoken.outputs if name.startswith("bundle ") and "secret" in name] == []
+    assert '"event":"request.completed"' in spoken.outputs["log"]
+    assert "user.password.change" in spoken.outputs["audit"]

@@ -1,0 +1,499 @@
+"""The token service as clients call it: by query and by form, with and without credentials, for whatever scope."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import msgspec
+import pytest
+
+from entrepot.auth.bearer.bearer_tokens import BearerTokens
+from entrepot.auth.bearer.refresh_tokens import RefreshTokens
+from entrepot.auth.grants import SelfGrant
+from entrepot.auth.keys.key_pairs import SigningKey
+from entrepot.auth.principals import CredentialLimits
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.opening import open_metadata
+from entrepot.token_service.application import TokenApplication
+from entrepot.token_service.issuing import TokenService
+from tests.asgi.client import AsgiClient
+from tests.asgi.identity import ALICE, ISSUER, SERVICE, Clock, KeptNotes, KnownPeople, KnownRights, ring_of
+from tests.drivers.metadata.raw_database import RawDatabase, unheard
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.asgi.client import AsgiReply
+
+_BASIC = {"Authorization": f"Basic {base64.b64encode(b'alice:s3cret').decode()}"}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_EVERYTHING = frozenset({"pull", "push", "delete", "create", "overwrite"})
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A token service, and everything it asks."""
+
+    client: AsgiClient
+    people: KnownPeople
+    rights: KnownRights
+    tokens: BearerTokens
+    database: RawDatabase
+    clock: Clock
+    keys: tuple[SigningKey, SigningKey]
+    notes: KeptNotes
+    refresh_tokens: RefreshTokens
+
+    async def get(self, query: str = "", headers: dict[str, str] | None = None) -> AsgiReply:
+        """Ask by query."""
+        return await self.client.request("GET", f"/service/token?{query}", headers)
+
+    async def post(self, *more: tuple[str, str], **fields: str) -> AsgiReply:
+        """Ask by form, as clients do, with a service and a client id."""
+        form = {"service": SERVICE, "client_id": "containerd-client"} | fields
+        body = urlencode([*((name, value) for name, value in form.items() if value), *more]).encode()
+        return await self.client.request("POST", "/service/token", _FORM, (body,))
+
+    def access(self, reply: AsgiReply) -> dict[str, set[str]]:
+        """Return what the token of a reply is good for."""
+        assert reply.status == 200, reply.body
+        principal = self.tokens.verify(json.loads(reply.body)["token"]).principal
+        return {name: set(actions) for name, actions in (principal.access or {}).items()}
+
+    async def audit(self) -> list[dict[str, Any]]:
+        """Return the bodies of all audit records."""
+        rows = await self.database.fetch("SELECT body FROM audit_records ORDER BY id")
+        return [json.loads(body) for (body,) in rows]
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    """Return a token service for alice, who may do everything in team/app and pull in team/base."""
+    url = f"sqlite://{tmp_path}/metadata.db"
+    await initialise_if_empty(url, unheard)
+    metadata = await open_metadata(url, 4, 5.0)
+    database = RawDatabase(url)
+    await database.fetch(
+        "INSERT INTO subjects (public_id, kind, name, epoch, created_at) VALUES ('alice-id', 'user', 'alice', 3, 1)"
+    )
+    people, clock, notes = KnownPeople(), Clock(), KeptNotes()
+    rights = KnownRights(
+        {
+            ("alice-id", "team/app"): _EVERYTHING,
+            ("alice-id", "team/base"): frozenset({"pull"}),
+            ("anonymous", "team/base"): frozenset({"pull"}),
+        }
+    )
+    keys = (SigningKey.generate(), SigningKey.generate())
+    ring = ring_of(clock, *keys)
+    tokens = BearerTokens(ring, ISSUER, SERVICE, 300)
+    refresh_tokens = RefreshTokens(metadata, people, SERVICE)
+    service = TokenService(metadata, people, rights, tokens, refresh_tokens, notes, SERVICE)
+    client = AsgiClient(TokenApplication(service, ring))
+    yield Server(client, people, rights, tokens, database, clock, keys, notes, refresh_tokens)
+    await metadata.aclose()
+
+
+async def test_a_token_is_given_under_both_names_and_tells_its_life_t8(server: Server) -> None:
+    reply = await server.get("scope=repository:team/app:pull", _BASIC)
+
+    body = json.loads(reply.body)
+    assert body["token"] == body["access_token"]
+    assert body["expires_in"] == 300
+    assert body["issued_at"] == "2027-01-15T08:00:00Z"
+    assert set(body) == {"token", "access_token", "expires_in", "issued_at"}
+    assert (reply.headers["cache-control"], reply.headers["content-type"]) == ("no-store", "application/json")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "scope=repository:team/app:pull,push&scope=repository:team/base:pull",
+        "scope=repository:team/app:pull,push+repository:team/base:pull",
+        "scope=repository:team/base:pull%20repository:team/app:push,pull",
+    ],
+)
+async def test_scopes_come_repeated_or_joined_t5(server: Server, query: str) -> None:
+    reply = await server.get(query, _BASIC)
+
+    assert server.access(reply) == {
+        "team/app": {"pull", "push", "create", "overwrite"},
+        "team/base": {"pull"},
+    }
+
+
+async def test_less_than_was_asked_for_is_no_error_t6(server: Server) -> None:
+    reply = await server.get("scope=repository:team/base:pull,push,delete", _BASIC)
+    assert server.access(reply) == {"team/base": {"pull"}}
+
+    for scope in ("repository:other/app:pull", "repository:nowhere/app:pull", "nonsense:x:pull", "nonsense"):
+        assert server.access(await server.get(f"scope={scope}", _BASIC)) == {}
+
+
+async def test_every_action_is_every_action_that_is_allowed_t4(server: Server) -> None:
+    assert server.access(await server.get("scope=repository:team/app:*", _BASIC)) == {
+        "team/app": set(_EVERYTHING)
+    }
+    assert server.access(await server.get("scope=repository:team/base:*", _BASIC)) == {"team/base": {"pull"}}
+
+
+async def test_our_own_actions_come_with_push_only(server: Server) -> None:
+    reply = await server.get("scope=repository:team/app:pull,delete", _BASIC)
+    assert server.access(reply) == {"team/app": {"pull", "delete"}}
+
+    reply = await server.get("scope=repository:team/app:pull,create,overwrite", _BASIC)
+    assert server.access(reply) == {"team/app": {"pull"}}
+
+
+async def test_the_catalog_is_for_those_who_may_read_it(server: Server) -> None:
+    assert server.access(await server.get("scope=registry:catalog:*", _BASIC)) == {}
+    server.rights.registry["alice-id"] = frozenset({"catalog:read"})
+
+    assert server.access(await server.get("scope=registry:catalog:*", _BASIC)) == {"*": {"catalog"}}
+
+
+async def test_anonymous_gets_what_is_public_t7(server: Server) -> None:
+    reply = await server.get("scope=repository:team/base:pull,push&scope=repository:team/app:pull")
+
+    assert server.access(reply) == {"team/base": {"pull"}}
+    assert await server.audit() == []
+
+
+async def test_anonymous_that_asks_for_nothing_is_refused_t7(server: Server) -> None:
+    reply = await server.get(f"service={SERVICE}")
+
+    assert (reply.status, reply.error_code()) == (401, "UNAUTHORIZED")
+    assert reply.headers["www-authenticate"].startswith("Basic ")
+
+
+async def test_a_login_asks_for_nothing_and_succeeds_t7(server: Server) -> None:
+    assert server.access(await server.get(f"service={SERVICE}&account=alice", _BASIC)) == {}
+
+
+async def test_the_account_that_is_named_has_no_say(server: Server) -> None:
+    reply = await server.get("account=root&scope=repository:team/app:pull", _BASIC)
+
+    assert server.tokens.verify(json.loads(reply.body)["token"]).principal.name == "alice"
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        f"Basic {base64.b64encode(b'alice:wrong').decode()}",
+        f"Basic {base64.b64encode(b'nobody:s3cret').decode()}",
+        "Basic !!!",
+        "Basic",
+        "Bearer abc",
+        "Negotiate abc",
+        "",
+    ],
+)
+async def test_bad_credentials_are_no_anonymous_ones_t6(server: Server, authorization: str) -> None:
+    reply = await server.get("scope=repository:team/base:pull", {"Authorization": authorization})
+
+    assert (reply.status, reply.error_code()) == (401, "UNAUTHORIZED")
+    assert b'token":' not in reply.body
+
+
+async def test_unknown_and_wrong_read_alike_s19(server: Server) -> None:
+    replies = [
+        await server.get("", {"Authorization": f"Basic {base64.b64encode(pair).decode()}"})
+        for pair in (b"alice:wrong", b"nobody:wrong")
+    ]
+
+    assert replies[0].body == replies[1].body
+
+
+async def test_a_form_with_a_password_gets_a_token_t9(server: Server) -> None:
+    reply = await server.post(
+        grant_type="password",
+        username="alice",
+        password="s3cret",
+        scope="repository:team/app:push,pull repository:team/base:pull",
+    )
+
+    body = json.loads(reply.body)
+    assert body["scope"] == "repository:team/app:pull,push repository:team/base:pull"
+    assert body["access_token"] == body["token"]
+    assert body["expires_in"] == 300
+    assert "refresh_token" not in body
+    assert server.access(reply)["team/base"] == {"pull"}
+
+
+async def test_a_form_with_a_wrong_password_is_an_invalid_grant_t9(server: Server) -> None:
+    reply = await server.post(grant_type="password", username="alice", password="wrong")
+
+    assert (reply.status, json.loads(reply.body)["error"]) == (401, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"grant_type": ""}, "invalid_request"),
+        ({"grant_type": "password", "service": ""}, "invalid_request"),
+        ({"grant_type": "password", "client_id": ""}, "invalid_request"),
+        ({"grant_type": "password", "username": "alice"}, "invalid_request"),
+        ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        (
+            {"grant_type": "password", "username": "alice", "password": "s3cret", "scope": "x " * 101},
+            "invalid_scope",
+        ),
+    ],
+)
+async def test_a_form_that_lacks_something_is_refused_t9(
+    server: Server, fields: dict[str, str], error: str
+) -> None:
+    reply = await server.post(**fields)
+
+    assert (reply.status, json.loads(reply.body)["error"]) == (400, error)
+    assert server.people.asked == []
+
+
+async def test_a_body_of_another_kind_or_size_is_refused_t9(server: Server) -> None:
+    as_json = await server.client.request(
+        "POST", "/service/token", {"Content-Type": "application/json"}, (b"{}",)
+    )
+    too_large = await server.client.request("POST", "/service/token", _FORM, (b"a=" + b"x" * 40_000,))
+
+    assert (as_json.status, too_large.status) == (400, 400)
+
+
+async def test_a_refresh_token_is_given_on_demand_and_good_again_and_again_t9(server: Server) -> None:
+    first = await server.post(
+        grant_type="password", username="alice", password="s3cret", access_type="offline"
+    )
+    refresh_token = json.loads(first.body)["refresh_token"]
+    assert re.fullmatch(r"epr_[A-Za-z0-9_-]{43}", refresh_token)
+
+    for _ in range(2):
+        again = await server.post(
+            grant_type="refresh_token", refresh_token=refresh_token, scope="repository:team/app:pull"
+        )
+        assert server.access(again) == {"team/app": {"pull"}}
+        assert json.loads(again.body)["refresh_token"] == refresh_token
+
+
+async def test_docker_login_gets_its_refresh_token_by_query_t10(server: Server) -> None:
+    reply = await server.get(f"account=alice&client_id=docker&offline_token=true&service={SERVICE}", _BASIC)
+
+    refresh_token = json.loads(reply.body)["refresh_token"]
+    rows = await server.database.fetch(
+        "SELECT secret_hash, credential, service, client_id, subject_epoch FROM refresh_tokens"
+    )
+    assert rows == [(hashlib.sha256(refresh_token.encode()).hexdigest(), "", SERVICE, "docker", 3)]
+
+
+async def test_anonymous_gets_no_refresh_token_t10(server: Server) -> None:
+    reply = await server.get("offline_token=true&scope=repository:team/base:pull")
+
+    assert "refresh_token" not in json.loads(reply.body)
+
+
+async def _refresh_token(server: Server) -> str:
+    reply = await server.get("offline_token=true&client_id=docker", _BASIC)
+    return str(json.loads(reply.body)["refresh_token"])
+
+
+async def _refused(server: Server, refresh_token: str, **fields: str) -> bool:
+    reply = await server.post(grant_type="refresh_token", refresh_token=refresh_token, **fields)
+    return reply.status == 401 and json.loads(reply.body)["error"] == "invalid_grant"
+
+
+async def test_a_refresh_token_dies_with_any_change_of_its_subject_s14(server: Server) -> None:
+    refresh_token = await _refresh_token(server)
+    await server.database.fetch("UPDATE subjects SET epoch = 4")
+
+    assert await _refused(server, refresh_token)
+
+
+async def test_a_refresh_token_of_a_disabled_subject_is_refused_s14(server: Server) -> None:
+    refresh_token = await _refresh_token(server)
+    await server.database.fetch("UPDATE subjects SET disabled_at = 1")
+
+    assert await _refused(server, refresh_token)
+
+
+async def test_a_refresh_token_is_revoked_with_its_row_t10(server: Server) -> None:
+    refresh_token = await _refresh_token(server)
+    await server.database.fetch("DELETE FROM refresh_tokens")
+
+    assert await _refused(server, refresh_token)
+
+
+async def test_a_refusal_of_a_refresh_token_is_noted_i11(server: Server) -> None:
+    assert await _refused(server, "epr_" + "x" * 43)
+
+    (record,) = server.notes.records
+    body = json.loads(record.body)
+    assert (body["event.action"], body["event.outcome"]) == ("token.issue", "failure")
+    assert (body["http.response.status_code"], record.address) == (401, "127.0.0.1")
+    assert b"xxxx" not in record.body
+
+
+async def test_the_use_of_a_refresh_token_is_noted_t10(server: Server) -> None:
+    refresh_token = await _refresh_token(server)
+    await server.post(grant_type="refresh_token", refresh_token=refresh_token)
+
+    assert await server.database.value("SELECT last_used_at FROM refresh_tokens") > 1_600_000_000_000
+    assert (await server.audit())[-1]["change"]["after"]["refresh_token"] == "used"
+
+
+async def test_one_can_revoke_all_of_ones_refresh_tokens_t10(server: Server) -> None:
+    refresh_tokens = [await _refresh_token(server) for _ in range(2)]
+
+    assert await server.refresh_tokens.revoke_all(SelfGrant(ALICE)) == 2
+
+    assert [await _refused(server, one) for one in refresh_tokens] == [True, True]
+    assert (await server.audit())[-1]["event.action"] == "token.revoke"
+
+
+async def test_a_refresh_token_is_good_for_its_service_only_t10(server: Server) -> None:
+    refresh_token = await _refresh_token(server)
+    await server.database.fetch("UPDATE refresh_tokens SET service = 'another'")
+
+    assert await _refused(server, refresh_token)
+    reply = await server.post(grant_type="refresh_token", refresh_token=refresh_token, service="another")
+    assert (reply.status, json.loads(reply.body)["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "text", ["epr_", "ept_" + "x" * 43, "epr_" + "x" * 43, "x" * 9000, "epr_" + "é" * 43]
+)
+async def test_what_is_no_refresh_token_is_refused_t10(server: Server, text: str) -> None:
+    assert await _refused(server, text)
+
+
+async def test_a_weak_credential_stays_weak_in_every_form_s15(server: Server) -> None:
+    limits = CredentialLimits("token-7", frozenset({"repository:pull"}), frozenset({"team"}))
+    weak = msgspec.structs.replace(ALICE, limits=limits)
+    server.people.by_secret["alice", "ept_x"] = weak
+    server.people.subjects["alice-id", "token-7"] = weak
+    basic = {"Authorization": f"Basic {base64.b64encode(b'alice:ept_x').decode()}"}
+    everything = "repository:team/app:pull,push,delete"
+
+    by_query = await server.get(f"offline_token=true&scope={everything}", basic)
+    by_form = await server.post(grant_type="password", username="alice", password="ept_x", scope=everything)
+    refreshed = await server.post(
+        grant_type="refresh_token",
+        refresh_token=json.loads(by_query.body)["refresh_token"],
+        scope=everything,
+    )
+
+    for reply in (by_query, by_form, refreshed):
+        assert server.access(reply) == {"team/app": {"pull"}}
+        principal = server.tokens.verify(json.loads(reply.body)["token"]).principal
+        assert principal.limits is not None
+        assert principal.limits.credential == "token-7"
+
+
+async def test_a_refresh_token_dies_with_the_access_token_behind_it_s15(server: Server) -> None:
+    server.people.by_secret["alice", "ept_x"] = msgspec.structs.replace(
+        ALICE, limits=CredentialLimits("token-7")
+    )
+    basic = {"Authorization": f"Basic {base64.b64encode(b'alice:ept_x').decode()}"}
+    reply = await server.get("offline_token=true", basic)
+
+    assert await _refused(server, json.loads(reply.body)["refresh_token"])
+
+
+async def test_a_password_that_must_be_changed_opens_nothing_else_s17(server: Server) -> None:
+    server.people.by_secret["alice", "s3cret"] = msgspec.structs.replace(ALICE, must_change_password=True)
+
+    by_query = await server.get("scope=repository:team/app:pull", _BASIC)
+    by_form = await server.post(grant_type="password", username="alice", password="s3cret")
+
+    assert (by_query.status, by_query.error_code()) == (403, "DENIED")
+    assert b"/api/v2.0/users/" in by_query.body
+    assert by_form.status == 403
+    assert "changed first" in json.loads(by_form.body)["error_description"]
+
+
+async def test_a_locked_account_is_told_when_to_come_back_t17(server: Server) -> None:
+    server.people.locked.add("alice")
+
+    by_query = await server.get("", _BASIC)
+    by_form = await server.post(grant_type="password", username="alice", password="s3cret")
+
+    assert (by_query.status, by_query.error_code()) == (429, "TOOMANYREQUESTS")
+    assert (by_query.headers["retry-after"], by_form.headers["retry-after"]) == ("77", "77")
+    assert by_form.status == 429
+
+
+async def test_another_service_is_none_of_ours(server: Server) -> None:
+    reply = await server.get("service=elsewhere&scope=repository:team/app:pull", _BASIC)
+
+    assert reply.status == 400
+
+
+async def test_each_issue_to_somebody_is_recorded_once_i11(server: Server) -> None:
+    await server.get("client_id=docker&scope=repository:team/base:pull,push", _BASIC)
+    await server.get("client_id=docker&offline_token=true", _BASIC)
+
+    first, second = await server.audit()
+    assert (first["event.action"], first["user.id"], first["event.outcome"]) == (
+        "token.issue",
+        "alice-id",
+        "success",
+    )
+    assert first["change"]["after"] == {
+        "client_id": "docker",
+        "expires_in": 300,
+        "refresh_token": "none",
+        "scope": "repository:team/base:pull",
+    }
+    assert second["change"]["after"]["refresh_token"] == "issued"
+
+
+async def test_no_secret_is_recorded_s27(server: Server) -> None:
+    replies = [await server.get("offline_token=true", _BASIC)]
+    refresh_token = json.loads(replies[0].body)["refresh_token"]
+    replies.append(await server.post(grant_type="refresh_token", refresh_token=refresh_token))
+    secrets = ["s3cret", refresh_token, *(json.loads(reply.body)["token"] for reply in replies)]
+
+    stored = (server.database.path.read_bytes()) + b"".join(
+        path.read_bytes() for path in server.database.path.parent.glob("*-wal")
+    )
+    assert [secret for secret in secrets if secret.encode() in stored] == []
+
+
+async def test_a_token_carries_the_epochs_it_was_decided_under_s14(server: Server) -> None:
+    reply = await server.get("scope=repository:team/app:pull+repository:other/app:pull", _BASIC)
+
+    verified = server.tokens.verify(json.loads(reply.body)["token"])
+    assert verified.project_epochs == {"team": 5}
+    assert verified.principal.epoch == 3
+
+
+async def test_the_key_set_holds_both_keys_t13(server: Server) -> None:
+    reply = await server.client.request("GET", "/service/token/jwks.json")
+
+    keys = json.loads(reply.body)["keys"]
+    assert [key["kid"] for key in keys] == [key.key_id for key in server.keys]
+    assert {key["alg"] for key in keys} == {"ES256"}
+    assert {name for key in keys for name in key} == {"kty", "crv", "x", "y", "use", "alg", "kid"}
+
+
+async def test_other_methods_and_paths_are_refused(server: Server) -> None:
+    deleted = await server.client.request("DELETE", "/service/token")
+    elsewhere = await server.client.request("GET", "/service/token/other")
+    head = await server.client.request("HEAD", "/service/token/jwks.json")
+
+    assert (deleted.status, deleted.headers["allow"]) == (405, "GET, POST")
+    assert elsewhere.status == 404
+    assert (head.status, head.body) == (200, b"")
+
+
+async def test_nothing_is_issued_while_the_keys_are_not_known_i6(server: Server) -> None:
+    server.clock.seconds += 61
+
+    reply = await server.get("scope=repository:team/app:pull", _BASIC)
+
+    assert (reply.status, reply.error_code(), reply.headers["retry-after"]) == (503, "UNAVAILABLE", "1")

@@ -1,0 +1,158 @@
+"""Stand-ins for what an authenticator and the services of robots and tokens ask: small, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from entrepot.auth.decisions import NOTHING, ProjectStanding
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.principals import Principal
+from entrepot.metadata.errors import MetadataUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entrepot.auth.principals import Origin
+    from entrepot.metadata.store import Transaction
+    from entrepot.oci.names import RepositoryName
+
+__all__ = ["CountedFailures", "OnePassword", "QuickHasher", "ScriptedEpochs", "TableOfDecisions"]
+
+
+class QuickHasher:
+    """Implements `SecretHasher` with a salted SHA-256; counts checks, and suspends like the real one."""
+
+    def __init__(self) -> None:
+        self.checks = 0
+
+    async def hash(self, secret: str, /) -> str:
+        """Return something of the form that is stored."""
+        await asyncio.sleep(0)
+        return f"$argon2id$quick${hashlib.sha256(b'salt' + secret.encode()).hexdigest()}"
+
+    async def verify(self, hashed: str | None, secret: str, /) -> bool:
+        """Count, and compare."""
+        self.checks += 1
+        return hashed is not None and hmac.compare_digest(hashed, await self.hash(secret))
+
+
+class ScriptedEpochs:
+    """Implements `Epochs`: what moved is what a test says."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, int] = {}
+        self.fresh = True
+        self.moved = 0
+
+    def require_fresh(self) -> None:
+        """Fail when the test says so."""
+        if not self.fresh:
+            raise MetadataUnavailableError("not heard of for 60 s")
+
+    def is_current(self, subject: str, subject_epoch: int, projects: Mapping[str, int]) -> bool:
+        """Whether nothing was seen that is newer."""
+        expected = {subject: subject_epoch, **projects}
+        return all(self.seen.get(name, 0) <= epoch for name, epoch in expected.items())
+
+    def moves(self) -> int:
+        """Return what the test says."""
+        return self.moved
+
+
+class CountedFailures:
+    """Implements `FailureCounter` in memory: three failures lock an account from one address."""
+
+    def __init__(self, most: int = 3) -> None:
+        self.most = most
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    async def require_unlocked(self, account: str, address: str, *, forwarded: bool) -> None:
+        """Refuse whoever failed too often from there."""
+        if self.counts[account, address] >= self.most:
+            raise LockedOutError(900)
+
+    async def record_failure(
+        self,
+        transaction: Transaction,
+        account: str,
+        address: str,
+        *,
+        forwarded: bool,
+    ) -> None:
+        """Count."""
+        self.counts[account, address] += 1
+
+    async def clear(
+        self,
+        transaction: Transaction,
+        account: str,
+        address: str,
+        *,
+        forwarded: bool,
+    ) -> None:
+        """Forget."""
+        del self.counts[account, address]
+
+
+class OnePassword:
+    """Implements `PasswordLogin` for one person."""
+
+    def __init__(self, subject: str, name: str, password: str) -> None:
+        self._person = (subject, name, password)
+        self.checks = 0
+        self.must_change_password = False
+
+    async def by_password(
+        self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        """Count, suspend, and compare."""
+        self.checks += 1
+        await asyncio.sleep(0)
+        subject, known, right = self._person
+        if name != known or not hmac.compare_digest(password, right):
+            raise InvalidCredentialsError("wrong password")
+        return Principal(
+            subject,
+            address,
+            forwarded,
+            name,
+            "user",
+            origin=origin,
+            must_change_password=self.must_change_password,
+        )
+
+
+class TableOfDecisions:
+    """Implements `Decisions` by a table of subject and place: a project's name, or `/` for the system."""
+
+    def __init__(self, table: Mapping[tuple[str, str], set[str]], projects: Mapping[int, str]) -> None:
+        self.table = dict(table)
+        self.projects = dict(projects)
+
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+        """Return the actions of the permissions on repositories."""
+        held = self._held(principal, repository.project)
+        return frozenset(name.partition(":")[2] for name in held if name.startswith("repository:"))
+
+    async def on_registry(self, principal: Principal) -> frozenset[str]:
+        """Return what the table says for the system."""
+        return self._held(principal, "/")
+
+    async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
+        """Return what the table says for a project that exists."""
+        numbers = {name: number for number, name in self.projects.items()}
+        name = self.projects.get(project) if isinstance(project, int) else project
+        if name is None or name not in numbers:
+            return None
+        return ProjectStanding(numbers[name], name, 0, self._held(principal, name))
+
+    def _held(self, principal: Principal, place: str) -> frozenset[str]:
+        held = frozenset(self.table.get((principal.subject, place), NOTHING))
+        project = "" if place == "/" else place
+        if principal.limits is None:
+            return held
+        return frozenset(name for name in held if principal.limits.allow(name, project))

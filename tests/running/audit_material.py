@@ -1,0 +1,62 @@
+"""Records and a key for tests of the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from entrepot.audit.signing import CheckpointSignature
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.principals import Origin, Principal
+
+if TYPE_CHECKING:
+    from entrepot.metadata.audit_store import NewAuditRecord
+
+__all__ = ["ALICE", "BOB", "KeyInMemory", "pull_record"]
+
+ALICE = Principal(
+    subject="a" * 32,
+    address="192.0.2.1",
+    forwarded=False,
+    name="alice",
+    kind="user",
+    origin=Origin("request-0001", "docker/28.0", "GET", "/v2/team/app/manifests/v1"),
+)
+BOB = Principal(subject="b" * 32, address="192.0.2.2", forwarded=False, name="bob", kind="user")
+
+
+def pull_record(
+    number: int = 0, principal: Principal = ALICE, name: str = "team/app", record_id: str = ""
+) -> NewAuditRecord:
+    """Return the record of a pull; `number` is in its tag."""
+    about = AuditObject("repository", name, name.partition("/")[0], f"v{number}", "sha256:" + "0" * 64)
+    return audit_record(principal, AuditAction.MANIFEST_PULL, about, status=200, record_id=record_id)
+
+
+@dataclass
+class KeyInMemory:
+    """Implements :class:`entrepot.audit.signing.CheckpointSigner`."""
+
+    private_key: EllipticCurvePrivateKey = field(default_factory=lambda: generate_private_key(SECP256R1()))
+
+    @property
+    def public_key(self) -> bytes:
+        """The public half in DER."""
+        return self.private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    async def sign(self, content: bytes) -> CheckpointSignature:
+        """See the protocol."""
+        halves = decode_dss_signature(self.private_key.sign(content, ECDSA(SHA256())))
+        signature = b"".join(half.to_bytes(32) for half in halves)
+        return CheckpointSignature("key-1", "ES256", self.public_key, signature)

@@ -1,0 +1,145 @@
+"""Hashing on few threads: what it costs, what it refuses, and that nobody's place is given away."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import argon2
+import pytest
+
+from entrepot.auth.people.errors import PasswordsBusyError
+from entrepot.auth.people.passwords import OWASP_FIRST, HashCost, PasswordHashing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_CHEAP: Final = HashCost(memory_kibibytes=8, passes=1, lanes=1)
+
+
+def _waiting_for(gate: threading.Event) -> Callable[[str, str], bool]:
+    def wait(_hash: str, _password: str) -> bool:
+        return gate.wait(10)
+
+    return wait
+
+
+@pytest.fixture
+def hashing() -> Iterator[PasswordHashing]:
+    """Two threads, and room for one that waits."""
+    made = PasswordHashing(_CHEAP, waiting=1)
+    yield made
+    made.close()
+
+
+async def test_a_password_matches_its_own_hash_only(hashing: PasswordHashing) -> None:
+    first, again = await hashing.hash("one"), await hashing.hash("one")
+
+    assert first != again
+    assert await hashing.verify(first, "one") is True
+    assert await hashing.verify(first, "two") is False
+    assert await hashing.matches_any([again, first], "one") is True
+    assert await hashing.matches_any([], "one") is False
+
+
+async def test_new_hashes_have_the_parameters_that_owasp_recommends() -> None:
+    """The cheat sheet's first option: 46 MiB, one pass, one lane; RFC 9106's 128-bit salt and 256-bit tag."""
+    hashing = PasswordHashing()
+
+    made = argon2.extract_parameters(await hashing.hash("one"))
+
+    hashing.close()
+    assert (made.type, made.version) == (argon2.Type.ID, 19)
+    assert (made.memory_cost, made.time_cost, made.parallelism) == (47104, 1, 1)
+    assert (made.salt_len, made.hash_len) == (16, 32)
+    assert HashCost(47104, 1, 1) == OWASP_FIRST
+
+
+async def test_a_name_that_nobody_has_is_checked_at_the_same_cost_s19(hashing: PasswordHashing) -> None:
+    nobody = argon2.extract_parameters(hashing._nobody)
+
+    assert nobody == argon2.extract_parameters(await hashing.hash("one"))
+    assert await hashing.verify(None, "one") is False
+
+
+@pytest.mark.parametrize("stored", ["", "plain", "$argon2id$v=19$m=8,t=1,p=1$x$y", "$2b$10$abc"])
+async def test_what_is_no_hash_matches_nothing(hashing: PasswordHashing, stored: str) -> None:
+    assert await hashing.verify(stored, "plain") is False
+    assert await hashing.verify(stored, "") is False
+
+
+async def test_a_hash_of_other_parameters_is_outdated(hashing: PasswordHashing) -> None:
+    other = PasswordHashing(HashCost(memory_kibibytes=16, passes=1, lanes=1))
+    stored = await other.hash("one")
+    other.close()
+
+    assert hashing.is_outdated(stored) is True
+    assert hashing.is_outdated(await hashing.hash("one")) is False
+    assert hashing.is_outdated("plain") is False
+    assert await hashing.verify(stored, "one") is True
+
+
+async def test_the_same_password_typed_in_another_way_matches(hashing: PasswordHashing) -> None:
+    stored = await hashing.hash("caf\N{LATIN SMALL LETTER E WITH ACUTE}")
+
+    assert await hashing.verify(stored, "cafe\N{COMBINING ACUTE ACCENT}") is True
+
+
+async def test_one_more_than_threads_and_places_is_refused_and_a_place_comes_free(
+    hashing: PasswordHashing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(hashing, "_matches", _waiting_for(gate))
+    waiting = [asyncio.ensure_future(hashing.verify("hash", "one")) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(PasswordsBusyError):
+        await hashing.verify("hash", "one")
+    gate.set()
+
+    assert await asyncio.gather(*waiting) == [True, True, True]
+    assert await hashing.verify("hash", "one") is True
+
+
+async def test_a_client_that_goes_away_makes_no_room_while_its_thread_works(
+    hashing: PasswordHashing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(hashing, "_matches", _waiting_for(gate))
+    waiting = [asyncio.ensure_future(hashing.verify("hash", "one")) for _ in range(3)]
+    await asyncio.sleep(0)
+    for future in waiting:
+        future.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+    with pytest.raises(PasswordsBusyError):
+        await hashing.verify("hash", "one")
+    gate.set()
+
+
+async def test_the_event_loop_goes_on_while_threads_hash(hashing: PasswordHashing) -> None:
+    loop_thread = threading.get_ident()
+    seen: list[int] = []
+
+    await hashing._run(lambda: seen.append(threading.get_ident()))
+
+    assert seen != [loop_thread]
+
+
+async def test_a_name_that_nobody_has_costs_as_much_time_s19() -> None:
+    """A rank test: neither kind of name is told by the time of its check."""
+    hashing = PasswordHashing(HashCost(memory_kibibytes=2048, passes=1, lanes=1))
+    known_hash = await hashing.hash("one")
+    times: list[tuple[float, str]] = []
+    for _ in range(60):
+        for kind, password_hash in (("known", known_hash), ("unknown", None)):
+            begun = time.perf_counter()
+            assert await hashing.verify(password_hash, "two") is False
+            times.append((time.perf_counter() - begun, kind))
+    hashing.close()
+
+    ranks = [rank for rank, (_, kind) in enumerate(sorted(times)) if kind == "known"]
+    # The sum for 60 and 60 has the mean 3570 and the deviation 190; six deviations are no accident.
+    assert 2430 < sum(ranks) < 4710

@@ -1,0 +1,203 @@
+"""What the client makes of answers, and of none: exit codes, advice, pages, trust."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from entrepot.client.addresses import parse_address
+from entrepot.client.connection import Api
+from entrepot.client.errors import EXIT_CODES
+from tests.processes.certificates import make_certificate
+from tests.unit.client.scripted_api import Answer, Asked, refusal, scripted_api
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.client.conftest import Client
+    from tests.unit.client.scripted_api import ScriptedApi
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, 1),
+        (401, 3),
+        (403, 1),
+        (404, 4),
+        (405, 1),
+        (409, 5),
+        (412, 5),
+        (422, 1),
+        (429, 3),
+        (500, 1),
+        (502, 6),
+        (503, 6),
+        (504, 6),
+        (507, 1),
+    ],
+)
+def test_each_refusal_has_its_exit_code_message_and_request_id(
+    client: Client, api: ScriptedApi, status: int, code: int
+) -> None:
+    client.log_in(api)
+    api.on("POST /projects", refusal(status, "because", x_request_id="req-9"))
+
+    result = client.run("project", "create", "team")
+
+    lines = result.err.splitlines()
+    assert result.code == code
+    assert code in EXIT_CODES
+    assert lines[0] == "entrepot: because"
+    assert lines[-1] == "Request id: req-9"
+    assert len(lines) == 3
+
+
+def test_a_refusal_says_when_to_come_back(client: Client, api: ScriptedApi) -> None:
+    client.log_in(api)
+    api.on("GET /projects", refusal(429, "locked out", retry_after="60"))
+
+    assert "Try again in 60 seconds." in client.run("project", "list").err.splitlines()
+
+
+def test_a_refusal_can_not_steer_the_terminal(client: Client, api: ScriptedApi) -> None:
+    client.log_in(api)
+    api.on("GET /projects", refusal(403, "\x1b]0;owned\x07", x_request_id="a\x9bb"))
+
+    assert "\x1b" not in client.run("project", "list").err
+
+
+def test_an_answer_of_a_proxy_is_told_by_its_status(client: Client, api: ScriptedApi) -> None:
+    client.log_in(api)
+    api.on("GET /projects", Answer(502, raw=b"<html>Bad Gateway</html>"))
+
+    result = client.run("project", "list")
+
+    assert (result.code, result.err.splitlines()[0]) == (6, "entrepot: HTTP status 502")
+
+
+def test_s29_a_redirect_is_not_followed_with_the_credentials(client: Client, api: ScriptedApi) -> None:
+    with scripted_api() as elsewhere:
+        client.log_in(api)
+        api.on("GET /projects", Answer(307, headers={"Location": f"{elsewhere.url}/api/v2.0/projects"}))
+
+        result = client.run("project", "list")
+
+    assert result.code == 1
+    assert elsewhere.url in result.err
+    assert elsewhere.asked == []
+
+
+def test_a_registry_that_is_not_there_ends_with_6(client: Client, api: ScriptedApi) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    client.log_in(api)
+
+    result = client.run("login", f"127.0.0.1:{port}", "-u", "a", "--password-stdin", stdin="p\n")
+
+    assert result.code == 6
+    assert (
+        result.err.splitlines()[0]
+        == f"entrepot: http://127.0.0.1:{port} can't be reached: Connection refused"
+    )
+
+
+def _pages(total: int, asked: Asked) -> Answer:
+    page, size = int(asked.query["page"]), int(asked.query["page_size"])
+    numbers = range((page - 1) * size, min(page * size, total))
+    more = page * size < total
+    link = {"Link": f'</api/v2.0/projects?page={page + 1}&page_size={size}>; rel="next"'} if more else {}
+    return Answer(document=[{"name": f"p{number}"} for number in numbers], headers=link)
+
+
+@pytest.mark.parametrize(
+    ("limit", "names", "requests"),
+    [((), 250, 3), (("--limit", "0"), 250, 3), (("--limit", "7"), 7, 1), (("--limit", "130"), 130, 2)],
+)
+def test_pages_are_followed_as_far_as_is_wanted(
+    client: Client, api: ScriptedApi, limit: tuple[str, ...], names: int, requests: int
+) -> None:
+    client.log_in(api)
+    api.on_call("GET /projects", lambda asked: _pages(250, asked))
+
+    result = client.run("project", "list", "-o", "name", *limit)
+
+    assert result.out.split() == [f"p{number}" for number in range(names)]
+    assert len(api.asked) == requests
+
+
+def test_a_connection_that_the_registry_left_while_somebody_was_asked_is_made_again(
+    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrepot.client.connection._IDLE_SECONDS", 0.1)
+    api.idle_seconds = 0.2
+    api.on("GET /users/current", {"username": "alice"})
+    asking = Api(parse_address(api.address), ("alice", "p"))
+    try:
+        asking.get("/users/current")
+        time.sleep(0.5)
+        asking.get("/users/current")
+    finally:
+        asking.close()
+
+    assert len(api.asked) == 2
+
+
+def test_an_empty_page_ends_the_walk_whatever_its_link_says(client: Client, api: ScriptedApi) -> None:
+    client.log_in(api)
+    api.on("GET /projects", Answer(document=[], headers={"Link": '</x>; rel="next"'}))
+
+    assert client.run("project", "list").code == 0
+    assert len(api.asked) == 1
+
+
+def test_json_is_what_the_api_said_and_nothing_hidden_stands_in_it(client: Client, api: ScriptedApi) -> None:
+    said: list[dict[str, Any]] = [{"name": "仓库\u202e\x9b", "later": {"added": [1]}}]
+    client.log_in(api)
+    api.on("GET /projects", said)
+
+    out = client.run("project", "list", "-o", "json").out
+
+    assert json.loads(out) == said
+    assert "仓库" in out
+    assert "\u202e" not in out
+    assert "\x9b" not in out
+
+
+def test_tls_needs_a_certificate_of_an_authority_that_is_named(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = make_certificate(tmp_path, "own")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with scripted_api(context) as api:
+        api.on("GET /users/current", {"user_id": 1, "username": "alice"})
+        api.on("POST /access-tokens", {"id": "t", "secret": "ept_1"}, status=201)
+        server = f"https://localhost:{api.port}"
+        login = ("login", server, "-u", "alice", "--password-stdin")
+
+        unknown = client.run(*login, stdin="p\n")
+        monkeypatch.chdir(tmp_path)
+        known = client.run(*login, "--ca-file", "own.crt", stdin="p\n")
+        monkeypatch.chdir("/")
+        later = client.run("whoami", "-o", "name")
+
+    assert unknown.code == 6
+    assert "Name the authority that signed it with --ca-file." in unknown.err
+    assert (known.code, later.code, later.out) == (0, 0, "alice\n")
+    assert client.stored()["servers"][server]["ca_file"] == str(certificate)
+
+
+def test_a_file_that_holds_no_authority_is_usage(client: Client, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    for file in (empty, tmp_path / "absent.pem"):
+        result = client.run(
+            "login", "registry.example", "-u", "a", "--password-stdin", "--ca-file", str(file), stdin="p\n"
+        )
+        assert result.code == 2

@@ -1,0 +1,221 @@
+"""The management API on scripted services: who knows whom, and who may do what, is written down in the test."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from entrepot.auth.errors import (
+    AccessDeniedError,
+    AuditUnavailableError,
+    AuthenticationRequiredError,
+    InvalidCredentialsError,
+    ProjectUnknownError,
+)
+from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
+from entrepot.auth.principals import Origin, Principal
+from entrepot.auth.project_actions import ProjectAction
+from entrepot.auth.system_actions import SystemAction
+from entrepot.control_api.admission import Admitter
+from entrepot.control_api.application import ControlApplication
+from entrepot.control_api.browser_sessions import BrowserSession, SessionFacts, StartedSession
+from entrepot.control_api.framework import build_framework
+from entrepot.control_api.health_board import HealthBoard
+from entrepot.control_api.services import ControlServices, SystemFacts
+from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.observability.metrics import build_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from entrepot.auth.system_actions import DeleteSession, ListSession
+    from entrepot.control_api.asgi import ASGIApplication
+    from entrepot.control_api.declarations import AnyEndpoint
+    from entrepot.metadata.audit_store import NewAuditRecord
+
+__all__ = ["Stand", "calling"]
+
+P = TypeVar("P", bound=ProjectAction)
+S = TypeVar("S", bound=SystemAction)
+
+SECRETS = {"alice": "alice-secret", "bob": "bob-secret", "": "ept_token-of-alice"}
+"""Alice may everything, Bob nothing."""
+PROJECTS = {"apps": 7, "7": 8, "secret": 9}
+
+
+@dataclass
+class Stand:
+    """The services, and what was asked of them."""
+
+    ill: bool = False
+    notes_work: bool = True
+    external_url: str = ""
+    notes: list[NewAuditRecord] = field(default_factory=list["NewAuditRecord"])
+    ended: list[str] = field(default_factory=list[str])
+    asked: list[Any] = field(default_factory=list[Any])
+    examinations: int = 0
+    changes: int = 0
+
+    async def note(self, record: NewAuditRecord) -> None:
+        if not self.notes_work:
+            raise AuditUnavailableError("the disk is full")
+        self.notes.append(record)
+
+    async def by_basic(
+        self, name: str, secret: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        if SECRETS.get(name) != secret:
+            raise InvalidCredentialsError("unknown")
+        return _person(name or "alice", address, origin)
+
+    async def by_subject(
+        self, subject: str, credential: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> Principal:
+        raise InvalidCredentialsError("no such subject")
+
+    async def log_in(
+        self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> StartedSession:
+        principal = await self.by_basic(name, password, address, origin, forwarded=forwarded)
+        return StartedSession("s-new", f"cookie-of-{principal.name}", "csrf-token")
+
+    async def resume(
+        self, cookie: str, address: str, origin: Origin, *, forwarded: bool
+    ) -> BrowserSession | None:
+        name = cookie.removeprefix("cookie-of-")
+        if name not in SECRETS:
+            return None
+        return BrowserSession(f"s-{name}", _person(name, address, origin), "csrf-token")
+
+    async def end(self, cookie: str, principal: Principal) -> None:
+        self.ended.append(cookie)
+
+    async def list_own(self, grant: SelfGrant) -> Sequence[SessionFacts]:
+        return [
+            SessionFacts(f"s-{n}", "alice", "192.0.2.1", "browser", n * 1000, n * 2000) for n in range(25)
+        ]
+
+    async def revoke_own(self, grant: SelfGrant, session_id: str) -> bool:
+        return session_id == f"s-{grant.principal.name}"
+
+    async def list_all(
+        self, grant: SystemGrant[ListSession], limit: int, offset: int
+    ) -> tuple[Sequence[SessionFacts], int]:
+        return [], 0
+
+    async def revoke(self, grant: SystemGrant[DeleteSession], session_id: str) -> bool:
+        return False
+
+    async def current(self) -> SystemFacts:
+        return SystemFacts("1.2.3", self.external_url, "filesystem", False, "adminonly", "hello", 1_600_000)
+
+    async def authorize_project(
+        self, principal: Principal, action: type[P], project: str | int
+    ) -> ProjectGrant[P]:
+        self.asked.append((action.permission.name, project))
+        by_number = {number: name for name, number in PROJECTS.items()}
+        name = by_number.get(project) if isinstance(project, int) else project
+        self._require(principal)
+        if name not in PROJECTS:
+            raise ProjectUnknownError(project)
+        return ProjectGrant(action, PROJECTS[name], name, principal)
+
+    async def authorize_system(self, principal: Principal, action: type[S]) -> SystemGrant[S]:
+        self.asked.append((action.permission.name, None))
+        self._require(principal)
+        return SystemGrant(action, principal)
+
+    async def authorize_self(self, principal: Principal) -> SelfGrant:
+        if principal.kind == "anonymous":
+            raise AuthenticationRequiredError
+        return SelfGrant(principal)
+
+    async def look_again(self) -> None:
+        self.changes += 1
+
+    async def examine_database(self) -> None:
+        self.examinations += 1
+        if self.ill:
+            raise MetadataUnavailableError("no route to db.internal:5432")
+
+    def services(self) -> ControlServices:
+        """Return them as endpoints get them."""
+        board = HealthBoard({"database": self.examine_database})
+        metrics = build_metrics(CollectorRegistry())
+        none: Any = None  # what the endpoints of these tests never reach
+        return ControlServices(
+            authorizer=self,
+            authenticator=self,
+            sessions=self,
+            notes=self,
+            system=self,
+            health=board,
+            metrics=metrics,
+            decisions=none,
+            people=none,
+            password_changes=none,
+            administrators=none,
+            groups=none,
+            projects=none,
+            project_metadata=none,
+            members=none,
+            labels=none,
+            configurations=none,
+            repositories=none,
+            robots=none,
+            access_tokens=none,
+            roles=none,
+            role_assignments=none,
+            audit_log=none,
+            memory=none,
+            after_change=self.look_again,
+        )
+
+    def application(self, endpoints: tuple[AnyEndpoint, ...]) -> ControlApplication:
+        """Return the application of some endpoints; the framework's part of it is made once and serves all stands."""
+        relay, framework = _framework(endpoints, self.external_url)
+        relay.current = self.services()
+        heads = frozenset(endpoint.path for endpoint in endpoints if endpoint.method == "HEAD")
+        return ControlApplication(framework, heads, relay.current.metrics)
+
+    def _require(self, principal: Principal) -> None:
+        if principal.kind == "anonymous":
+            raise AuthenticationRequiredError
+        if principal.name != "alice":
+            raise AccessDeniedError("you may not do this")
+
+
+class _Relay:
+    """Stands for the services of whichever stand was asked for an application last."""
+
+    current: ControlServices
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.current, name)
+
+
+@functools.cache
+def _framework(endpoints: tuple[AnyEndpoint, ...], external_url: str) -> tuple[_Relay, Any]:
+    relay = _Relay()
+    services: Any = relay
+    return relay, build_framework(endpoints, services, Admitter(services, external_url))
+
+
+def _person(name: str, address: str, origin: Origin) -> Principal:
+    return Principal(f"u-{name}", address, False, name, "user", origin)
+
+
+@contextlib.asynccontextmanager
+async def calling(application: ASGIApplication, name: str = "") -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client in this process, which presents what a person's secret is."""
+    transport: Any = httpx.ASGITransport(application, raise_app_exceptions=True, client=("192.0.2.1", 1))
+    credentials = httpx.BasicAuth(name, SECRETS[name]) if name else None
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://registry.example", auth=credentials
+    ) as client:
+        yield client

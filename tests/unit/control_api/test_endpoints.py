@@ -1,0 +1,206 @@
+"""The endpoints that need no account: what they answer, and to whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from harborapi import HarborAsyncClient
+from harborapi.exceptions import Forbidden, Unauthorized
+
+from entrepot.auth.robots.permissions import ROBOT_PROJECT_PERMISSIONS, ROBOT_SYSTEM_PERMISSIONS
+from entrepot.control_api.routes import all_endpoints
+from tests.unit.control_api.stand import SECRETS, Stand, calling
+
+if TYPE_CHECKING:
+    from entrepot.control_api.asgi import ASGIApplication
+
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the .model_fields.:DeprecationWarning")
+
+_FORM = {"principal": "alice", "password": "alice-secret"}
+
+
+_ENDPOINTS = all_endpoints()
+
+
+def _application(stand: Stand) -> ASGIApplication:
+    return stand.application(_ENDPOINTS)
+
+
+def _harbor(stand: Stand, name: str) -> HarborAsyncClient:
+    """Return Harbor's own client, which takes our application for a server."""
+    client = HarborAsyncClient(
+        url="http://registry.example/api/v2.0", username=name, secret=SECRETS.get(name, "none")
+    )
+    transport: Any = httpx.ASGITransport(_application(stand))
+    client.client = httpx.AsyncClient(transport=transport)
+    return client
+
+
+async def _get(path: str, name: str = "", stand: Stand | None = None) -> Any:
+    async with calling(_application(stand or Stand()), name) as client:
+        return await client.get(path)
+
+
+async def test_ping_answers_pong_whatever_the_credentials() -> None:
+    """It must answer when nothing else works, so it looks at none."""
+    async with calling(_application(Stand())) as client:
+        response = await client.get("/api/v2.0/ping", auth=("nobody", "wrong"))
+
+    assert (response.status_code, response.text) == (200, "Pong")
+    assert response.headers["content-type"].startswith("text/plain")
+
+
+async def test_health_tells_of_each_part() -> None:
+    assert (await _get("/api/v2.0/health")).json() == {
+        "status": "healthy",
+        "components": [{"name": "core", "status": "healthy"}, {"name": "database", "status": "healthy"}],
+    }
+
+
+async def test_health_tells_that_a_part_fails_and_not_where_it_is() -> None:
+    response = await _get("/api/v2.0/health", stand=Stand(ill=True))
+
+    assert response.status_code == 200
+    assert response.json()["status"] == "unhealthy"
+    assert response.json()["components"][1]["status"] == "unhealthy"
+    assert "db.internal" not in response.text
+
+
+async def test_parts_are_examined_once_however_many_ask() -> None:
+    stand = Stand()
+    async with calling(_application(stand)) as client:
+        for _ in range(5):
+            await client.get("/api/v2.0/health")
+
+    assert stand.examinations == 1
+
+
+async def test_strangers_learn_little_of_the_system() -> None:
+    """No version that a list of known holes could be held against."""
+    assert (await _get("/api/v2.0/systeminfo")).json() == {
+        "auth_mode": "db_auth",
+        "primary_auth_mode": False,
+        "self_registration": False,
+        "banner_message": "hello",
+    }
+
+
+async def test_those_who_are_known_learn_more() -> None:
+    info = (await _get("/api/v2.0/systeminfo", "bob")).json()
+
+    assert info["harbor_version"] == "v2.15.2-entrepot.1.2.3"
+    assert (info["registry_url"], info["current_time"]) == ("registry.example", "1970-01-01T00:26:40.000Z")
+
+
+async def test_permissions_are_for_who_may_create_robots() -> None:
+    stand = Stand()
+    response = await _get("/api/v2.0/permissions", "alice", stand)
+
+    assert len(response.json()["system"]) == len(ROBOT_SYSTEM_PERMISSIONS)
+    assert {"resource": "repository", "action": "pull"} in response.json()["project"]
+    assert stand.asked == [("robot:create", None)]
+    assert (await _get("/api/v2.0/permissions", "bob")).status_code == 403
+    assert (await _get("/api/v2.0/permissions")).status_code == 401
+
+
+async def test_who_may_create_robots_of_a_project_sees_those_of_projects() -> None:
+    stand = Stand()
+    response = await _get("/api/v2.0/permissions?project_name_or_id=7", "alice", stand)
+
+    assert response.json()["system"] == []
+    assert len(response.json()["project"]) == len(ROBOT_PROJECT_PERMISSIONS)
+    assert stand.asked == [("robot:create", 7)]
+
+
+@pytest.mark.parametrize(("external_url", "secure"), [("", False), ("https://images.example", True)])
+async def test_a_login_sets_a_cookie_that_scripts_and_other_sites_cannot_use_s22(
+    external_url: str, secure: bool
+) -> None:
+    async with calling(_application(Stand(external_url=external_url))) as client:
+        response = await client.post("/c/login", data=_FORM)
+
+    assert (response.status_code, response.content) == (200, b"")
+    attributes = response.headers["set-cookie"].split("; ")
+    assert attributes[:4] == ["sid=cookie-of-alice", "Path=/", "HttpOnly", "SameSite=Lax"]
+    assert ("Secure" in attributes) is secure
+    assert response.headers["x-harbor-csrf-token"] == "csrf-token"
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [(_FORM | {"password": "wrong"}, 401), ({"principal": "alice"}, 422), ({}, 422)],
+)
+async def test_a_login_that_fails_sets_no_cookie(form: dict[str, str], status: int) -> None:
+    async with calling(_application(Stand())) as client:
+        response = await client.post("/c/login", data=form)
+
+    assert response.status_code == status
+    assert "set-cookie" not in response.headers
+
+
+async def test_another_site_can_neither_log_a_browser_in_nor_out_s22() -> None:
+    stand = Stand()
+    async with calling(_application(stand)) as client:
+        foreign = {"Origin": "https://evil.example"}
+        into = await client.post("/c/login", data=_FORM, headers=foreign)
+        out = await client.post("/c/log_out", headers=foreign | {"Cookie": "sid=cookie-of-alice"})
+        by_get = await client.get("/c/log_out", headers={"Cookie": "sid=cookie-of-alice"})
+
+    assert [into.status_code, out.status_code, by_get.status_code] == [403, 403, 405]
+    assert stand.ended == []
+
+
+async def test_a_logout_ends_the_session_and_the_cookie() -> None:
+    stand = Stand()
+    async with calling(_application(stand)) as client:
+        headers = {"Cookie": "sid=cookie-of-alice", "X-Harbor-CSRF-Token": "csrf-token"}
+        response = await client.post("/c/log_out", headers=headers)
+
+    assert (response.status_code, stand.ended) == (200, ["cookie-of-alice"])
+    assert response.headers["set-cookie"].startswith("sid=; Max-Age=0; ")
+
+
+async def test_a_session_can_be_begun_with_json() -> None:
+    async with calling(_application(Stand())) as client:
+        body = {"username": "alice", "password": "alice-secret"}
+        response = await client.post("/api/v2.0/sessions", json=body)
+
+    assert (response.status_code, response.content) == (201, b"")
+    assert response.headers["location"] == "/api/v2.0/sessions/s-new"
+    assert response.headers["set-cookie"].startswith("sid=cookie-of-alice; ")
+
+
+async def test_a_session_of_somebody_else_does_not_exist_s7() -> None:
+    async with calling(_application(Stand()), "alice") as client:
+        own = await client.delete("/api/v2.0/sessions/s-alice")
+        foreign = await client.delete("/api/v2.0/sessions/s-bob")
+
+    assert (own.status_code, own.content, foreign.status_code) == (200, b"", 404)
+
+
+async def test_harbors_client_reads_what_is_public() -> None:
+    client = _harbor(Stand(), "alice")
+
+    assert await client.ping() == "Pong"
+    assert (await client.health_check()).status == "healthy"
+    assert (await client.get_system_info()).harbor_version == "v2.15.2-entrepot.1.2.3"
+    permissions = await client.get_permissions()
+    assert permissions.system
+    assert permissions.project
+
+
+async def test_harbors_client_understands_our_refusals() -> None:
+    with pytest.raises(Forbidden):
+        await _harbor(Stand(), "bob").get_permissions()
+    with pytest.raises(Unauthorized):
+        await _harbor(Stand(), "nobody").get_permissions()
+
+
+async def test_harbors_client_walks_all_pages() -> None:
+    """Twenty-five sessions, of which its link shows ten at a time."""
+    sessions = await _harbor(Stand(), "alice").get("/sessions")
+
+    assert isinstance(sessions, list)
+    assert len(sessions) == 25

@@ -1,0 +1,38 @@
+"""Numbers that no column holds are refused wherever they stand in a request, before anything looks for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from entrepot.control_api.errors import InvalidInputError
+from entrepot.control_api.storable_numbers import require_storable_numbers
+
+
+class _Inner(msgspec.Struct):
+    number: int
+
+
+class _Outer(msgspec.Struct):
+    items: list[_Inner]
+    name: str = "9" * 30
+
+
+@pytest.mark.parametrize("number", [10**18, -(10**18), 2**63, 2**200])
+@pytest.mark.parametrize("place", ["field", "list", "mapping"])
+def test_a_number_of_more_than_18_digits_is_refused_however_deep(place: str, number: int) -> None:
+    values: dict[str, Any] = {
+        "field": _Inner(number),
+        "list": _Outer([_Inner(1), _Inner(number)]),
+        "mapping": {"a": [{"b": number}]},
+    }
+
+    with pytest.raises(InvalidInputError, match="at most 18 digits"):
+        require_storable_numbers(_Inner(1), values[place])
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**18 - 1, 1 - 10**18])
+def test_other_numbers_and_long_texts_pass(number: int) -> None:
+    require_storable_numbers(_Outer([_Inner(number)]), {"a": number, "b": "1" * 40, "c": 1e300, "d": None})

@@ -1,0 +1,104 @@
+"""The checks of ``entrepot doctor`` on the master key and the first password."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from entrepot.ops.checks.accounts import (
+    check_master_key_file,
+    examine_accounts,
+    judge_first_password,
+    judge_master_key,
+)
+from entrepot.settings import DataSettings, Secret, Settings
+from entrepot.settings.identity import SecretsSettings
+from tests.asgi.services import in_process_registry, scratch_settings
+
+
+def _settings(directory: Path) -> Settings:
+    return Settings(data=DataSettings(directory=directory))
+
+
+@pytest.mark.parametrize(
+    ("file_mode", "directory_mode", "status"),
+    [(0o600, 0o700, "ok"), (0o400, 0o700, "ok"), (0o640, 0o700, "fail"), (0o600, 0o750, "fail")],
+)
+def test_s27_a_master_key_that_others_may_read_fails(
+    tmp_path: Path, file_mode: int, directory_mode: int, status: str
+) -> None:
+    file = tmp_path / "secrets" / "master.key"
+    file.parent.mkdir()
+    file.write_text("A" * 43 + "=\n")
+    file.chmod(file_mode)
+    file.parent.chmod(directory_mode)
+
+    assert check_master_key_file(_settings(tmp_path)).status == status
+
+
+def test_a_master_key_that_is_not_there_yet_or_in_the_settings_passes(tmp_path: Path) -> None:
+    set_key = Settings(
+        data=DataSettings(directory=tmp_path), secrets=SecretsSettings(master_key=Secret("canary"))
+    )
+
+    findings = [check_master_key_file(_settings(tmp_path)), check_master_key_file(set_key)]
+
+    assert [finding.status for finding in findings] == ["ok", "ok"]
+    assert "canary" not in repr(findings)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sealed_with", "present", "status", "said"),
+    [
+        ("", "", "ok", "can open"),
+        ("a", "ab", "ok", "can open"),
+        ("a", "b", "fail", "the master key a; this node has b"),
+        ("a", "", "fail", "the master key a; this node has none"),
+    ],
+)
+def test_f46_a_node_without_the_master_key_of_the_database_fails(
+    sealed_with: str, present: str, status: str, said: str
+) -> None:
+    """Keys are named by one letter here."""
+    finding = judge_master_key(frozenset(sealed_with), frozenset(present))
+
+    assert (finding.status, said in finding.message) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("present", "must_change", "status", "said"),
+    [
+        (False, False, "ok", "no first password"),
+        (True, True, "warn", "was not changed yet; it is in /data/secrets/admin-password"),
+        (False, True, "warn", "another node has the file"),
+        (True, False, "warn", "opens nothing any more"),
+    ],
+)
+def test_s17_a_first_password_that_lies_about_is_warned_of(
+    present: bool, must_change: bool, status: str, said: str
+) -> None:
+    finding = judge_first_password(
+        Path("/data/secrets/admin-password"), present=present, must_change=must_change
+    )
+
+    assert (finding.status, said in finding.message) == (status, True)
+
+
+async def test_a_database_without_keys_and_people_passes(tmp_path: Path) -> None:
+    """As it is at a registry that was never started with accounts; before the first start nothing is said."""
+    settings = scratch_settings(tmp_path)
+    before = list(examine_accounts(settings))
+    async with in_process_registry(settings):
+        pass
+
+    found = await asyncio.to_thread(lambda: list(examine_accounts(settings)))
+
+    assert before == []
+    assert [(finding.check, finding.status) for finding in found] == [
+        ("master-key", "ok"),
+        ("first-password", "ok"),
+    ]
+    assert not (tmp_path / "secrets").exists()

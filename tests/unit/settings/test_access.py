@@ -1,0 +1,46 @@
+"""Accounts and letting everybody in exclude one another; whoever says both is told so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.settings import Origin, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_letting_everybody_in_turns_accounts_off_where_nobody_says_otherwise() -> None:
+    loaded = load_settings(environment={}, user_id=0, flags={"access.insecure_anonymous": True})
+
+    assert loaded.settings.access.accounts is False
+    assert str(loaded.origins["access.accounts"]) == "default with access.insecure_anonymous"
+
+
+def test_who_asks_for_both_is_refused_with_where_each_comes_from(tmp_path: Path) -> None:
+    file = tmp_path / "entrepot.toml"
+    file.write_text("[access]\naccounts = true\n")
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environment={"ENTREPOT_ACCESS_INSECURE_ANONYMOUS": "true"}, user_id=0, config_file=file)
+
+    assert caught.value.problems == (
+        (
+            "access.insecure_anonymous (environment ENTREPOT_ACCESS_INSECURE_ANONYMOUS): lets everybody in without a "
+            "name, while access.accounts is true as well; set one of them to false"
+        ),
+    )
+
+
+def test_the_option_of_the_command_line_outweighs_accounts_in_a_file(tmp_path: Path) -> None:
+    """As every option outweighs the file: `serve --insecure-anonymous` says both."""
+    file = tmp_path / "entrepot.toml"
+    file.write_text("[access]\naccounts = true\n")
+    flags = {"access.insecure_anonymous": True, "access.accounts": False}
+
+    loaded = load_settings(environment={}, user_id=0, config_file=file, flags=flags)
+
+    assert (loaded.settings.access.accounts, loaded.settings.access.insecure_anonymous) == (False, True)
+    assert loaded.origins["access.accounts"] == Origin("flag", "access.accounts")

@@ -324,9 +324,9 @@ class AccessSettings(Section, frozen=True):
         bool,
         Setting(
             "Have people, robots and roles, and refuse everybody who is not known and allowed.",
-            "false: only this machine (loopback) may use the registry.",
+            "true, unless access.insecure_anonymous is set. With false only this machine (loopback) is served.",
         ),
-    ] = False
+    ] = True
     insecure_anonymous: Annotated[
         bool,
         Setting(

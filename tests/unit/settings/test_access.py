@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def test_accounts_are_on_unless_somebody_switches_them_off() -> None:
+    loaded = load_settings(environment={}, user_id=0)
+
+    assert (loaded.settings.access.accounts, str(loaded.origins["access.accounts"])) == (True, "default")
+
+
 def test_letting_everybody_in_turns_accounts_off_where_nobody_says_otherwise() -> None:
     loaded = load_settings(environment={}, user_id=0, flags={"access.insecure_anonymous": True})
 

@@ -240,7 +240,7 @@ class IdentityChanges(IdentityStage):
             return
         permissions = permissions_of(robot.project, allowed)
         self._world.change("PUT", f"robots/{robot.number}", {"permissions": permissions})
-        if robot.allowed != allowed or robot.sponsor is not self._administrator:
+        if robot.allowed != frozenset(allowed) or robot.sponsor is not self._administrator:
             robot.version += 1
         robot.allowed, robot.sponsor = frozenset(allowed), self._administrator
 

@@ -33,7 +33,7 @@ class AccessEntry(msgspec.Struct, frozen=True):
     actions: list[str]
 
 
-class Epochs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Epochs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the token was decided under: the subject's epoch, and those of the projects by name.
 
     Attributes:

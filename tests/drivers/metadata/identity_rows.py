@@ -49,8 +49,9 @@ class IdentityRows:
         expiry = "NULL" if expires_at is None else expires_at
         await self._database.fetch(
             "INSERT INTO robots (subject_id, project_id, short_name, secret_hash, permissions, allowed_addresses, "
-            "duration_days, expires_at, updated_at) VALUES "
-            f"({number}, {owner}, '{name}', 'x', {self._bytes(permissions)}, {self._bytes([])}, 1, {expiry}, 1)"
+            "duration_days, expires_at, creator, updated_at) VALUES "
+            f"({number}, {owner}, '{name}', 'x', {self._bytes(permissions)}, {self._bytes([])}, 1, {expiry}, "
+            "'host:root', 1)"
         )
         return number
 

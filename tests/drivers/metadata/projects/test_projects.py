@@ -58,7 +58,7 @@ async def test_whoever_makes_a_project_owns_it_and_administers_it(world: World) 
 
 async def test_what_a_robot_makes_belongs_to_the_person_who_made_the_robot(world: World) -> None:
     await world.add_robot("builder", [])
-    await world.database.fetch(f"UPDATE robots SET creator_id = {await world.number_of('bob')}")
+    await world.database.fetch("UPDATE robots SET creator = 'id-bob'")
 
     number = await world.add_project("team", named("builder", "robot"))
 

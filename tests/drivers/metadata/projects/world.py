@@ -144,7 +144,8 @@ class World:
         project = "NULL" if project_id is None else str(project_id)
         await self.database.fetch(
             "INSERT INTO robots (subject_id, project_id, short_name, secret_hash, permissions, allowed_addresses, "
-            f"duration_days, updated_at) VALUES ({number}, {project}, '{name}', 'x', {literal}, {literal}, 1, 1)"
+            "duration_days, creator, updated_at) VALUES "
+            f"({number}, {project}, '{name}', 'x', {literal}, {literal}, 1, 'host:root', 1)"
         )
 
     async def epoch(self, project_id: int) -> int:

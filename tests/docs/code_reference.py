@@ -36,6 +36,7 @@ __all__ = [
     "render_log_events",
     "render_outbox",
     "render_ranges",
+    "render_secret_settings",
     "render_storage_layout",
 ]
 
@@ -44,6 +45,16 @@ def render_ranges() -> str:
     """Return the settings that accept a limited set of values, with that set."""
     rows = [(f"`{field.key}`", _accepted(field)) for field in setting_fields() if _accepted(field)]
     return render_table(("Key", "Accepted values"), rows)
+
+
+def render_secret_settings() -> str:
+    """Return the settings that are secrets, with both of their variables."""
+    rows = [
+        (f"`{field.key}`", f"`{field.environment_variable}`", f"`{field.environment_variable}_FILE`")
+        for field in setting_fields()
+        if field.is_secret
+    ]
+    return render_table(("Key", "The secret itself", "The file that it lies in"), rows)
 
 
 def _accepted(field: SettingField) -> str:

@@ -18,6 +18,9 @@ from entrepot.distribution_api.caching import NOT_STORED
 from entrepot.distribution_api.routes import ROUTES
 from entrepot.oci.media_types import OCI_IMAGE_CONFIG, OCI_IMAGE_MANIFEST
 from entrepot.processes.ops_application import OpsApplication
+from entrepot.token_service.application import _METHODS as TOKEN_METHODS
+from entrepot.token_service.application import _OPERATIONS as TOKEN_OPERATIONS
+from entrepot.token_service.replies import ERROR_TABLE as TOKEN_ERRORS
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.docs.meanings import meanings_of
 from tests.docs.tables import render_table
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from tests.asgi.services import InProcessRegistry
 
 __all__ = [
+    "TOKEN_OPERATIONS",
     "ops_paths",
     "render_access_matrix",
     "render_caching",
@@ -40,6 +44,9 @@ __all__ = [
     "render_request_costs",
     "render_role_matrix",
     "render_routes",
+    "render_token_refusals",
+    "render_token_routes",
+    "token_paths",
 ]
 
 _BLOB: Final = f"sha256:{'0' * 64}"
@@ -58,6 +65,35 @@ def render_routes() -> str:
         for route in ROUTES
     ]
     return render_table(("Operation", "Methods", "Path", "Meaning"), rows)
+
+
+def token_paths() -> list[str]:
+    """Return the paths that the token service answers."""
+    return list(TOKEN_METHODS)
+
+
+def render_token_routes() -> str:
+    """Return every path of the token service."""
+    meanings = meanings_of("token_operations", set(TOKEN_OPERATIONS.values()))
+    rows = [
+        (
+            f"`{TOKEN_OPERATIONS[path]}`",
+            ", ".join(f"`{method}`" for method in methods),
+            f"`{path}`",
+            meanings[TOKEN_OPERATIONS[path]],
+        )
+        for path, methods in TOKEN_METHODS.items()
+    ]
+    return render_table(("Operation", "Methods", "Path", "Meaning"), rows)
+
+
+def render_token_refusals() -> str:
+    """Return what the token service answers instead of a token."""
+    rows = [
+        (f"`{kind.__name__}`", str(status), f"`{code.code}`", f"`{oauth_code}`")
+        for kind, (status, code, oauth_code) in TOKEN_ERRORS.items()
+    ]
+    return render_table(("Error", "Status", "Code to a `GET`", "Code to a `POST`"), rows)
 
 
 def render_access_matrix() -> str:
@@ -221,9 +257,12 @@ def render_management_api() -> str:
 
 def _demand(endpoint: AnyEndpoint) -> str:
     demand = endpoint.demand
+    on_system = [one for one in demand.actions if issubclass(one, SystemAction)]
+    in_project = [one for one in demand.actions if not issubclass(one, SystemAction)]
     names = " or ".join(
-        f"`{action.permission.name}` {'on the system' if issubclass(action, SystemAction) else 'in the project'}"
-        for action in demand.actions
+        f"{' and '.join(f'`{one.permission.name}`' for one in actions)} {where}"
+        for actions, where in ((on_system, "on the system"), (in_project, "in the project"))
+        if actions
     )
     plain = {
         "public": "nothing",

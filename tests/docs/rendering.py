@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final
 from entrepot.metadata.sql.catalogue import render_statement_catalogue
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.documentation import render_commands_table, render_metrics_table, render_settings_table
-from tests.docs import code_reference, error_reference, interface_reference, structure_reference
+from tests.docs import (
+    article_reference,
+    code_reference,
+    error_reference,
+    interface_reference,
+    structure_reference,
+)
 from tests.docs.pages import ROOT, load_pages
 
 if TYPE_CHECKING:
@@ -26,6 +32,8 @@ def _render_request_costs() -> str:
 
 RENDERERS: Final[dict[str, Callable[[], str]]] = {
     "access-matrix": interface_reference.render_access_matrix,
+    "article-roles": article_reference.render_article_roles,
+    "article-roles-in-chinese": article_reference.render_article_roles_in_chinese,
     "caching": interface_reference.render_caching,
     "cedar-policies": code_reference.render_cedar_policies,
     "cedar-schema": code_reference.render_cedar_schema,
@@ -46,14 +54,19 @@ RENDERERS: Final[dict[str, Callable[[], str]]] = {
     "packages": structure_reference.render_packages,
     "request-costs": _render_request_costs,
     "role-matrix": interface_reference.render_role_matrix,
+    "roles-by-act": article_reference.render_roles_by_act,
+    "roles-by-act-in-chinese": article_reference.render_roles_by_act_in_chinese,
     "routes": interface_reference.render_routes,
     "schema-diagram": structure_reference.render_schema_diagram,
     "schema-tables": structure_reference.render_schema_tables,
+    "secret-settings": code_reference.render_secret_settings,
     "setting-ranges": code_reference.render_ranges,
     "settings": render_settings_table,
     "start-refusals": error_reference.render_start_refusals,
     "statements": render_statement_catalogue,
     "storage-layout": code_reference.render_storage_layout,
+    "token-refusals": interface_reference.render_token_refusals,
+    "token-routes": interface_reference.render_token_routes,
 }
 """What may stand in a block, by the block's name."""
 

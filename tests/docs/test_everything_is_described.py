@@ -17,7 +17,7 @@ from entrepot.processes.errors import ExitCode
 from entrepot.settings import setting_fields
 from tests.architecture.source_files import product_files
 from tests.docs.error_reference import error_classes, outcome_of
-from tests.docs.interface_reference import ops_paths
+from tests.docs.interface_reference import TOKEN_OPERATIONS, ops_paths, token_paths
 from tests.docs.pages import load_page, load_pages
 from tests.docs.source_facts import failpoint_places, log_events, outbox_kinds
 
@@ -38,7 +38,7 @@ def _expectations() -> list[tuple[str, str]]:
     expected += [("docs/reference/events.md", kind.name) for kind in outbox_kinds()]
     expected += [("docs/reference/endpoints.md", route.operation) for route in ROUTES]
     expected += [("docs/reference/endpoints.md", route.endpoint.value) for route in ROUTES]
-    expected += [("docs/reference/endpoints.md", path) for path in ops_paths()]
+    expected += [("docs/reference/endpoints.md", path) for path in (*ops_paths(), *token_paths())]
     expected += [("docs/reference/commands.md", f"entrepot {' '.join(one.words)}") for one in COMMANDS]
     expected += [("docs/reference/commands.md", code.name) for code in ExitCode]
     expected += [("docs/reference/statements.md", statement.name) for statement in STATEMENTS]
@@ -99,6 +99,7 @@ def test_no_log_event_is_invented() -> None:
     families = {name.split(".")[0] for name in log_events()} - {"setting"}
     known = set(log_events()) | {route.operation for route in ROUTES} | {point.value for point in Failpoint}
     known |= {".".join(file.path.removesuffix(".py").split("/")[-2:]) for file in product_files()}
+    known |= {*TOKEN_OPERATIONS.values()}
     known |= {field.key for field in setting_fields()} | {kind.name for kind in outbox_kinds()}
     quoted = {
         word

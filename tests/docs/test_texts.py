@@ -17,6 +17,7 @@ _TRANSLATIONS: Final = (
     ("docs/operations/guide.md", "docs/operations/guide.zh-CN.md"),
     ("docs/operations/runbook.md", "docs/operations/runbook.zh-CN.md"),
     ("docs/article.md", "docs/article.zh-CN.md"),
+    ("docs/reference/article-roles.md", "docs/reference/article-roles.zh-CN.md"),
     ("docs/how-to/command-line.md", "docs/how-to/command-line.zh-CN.md"),
     ("docs/how-to/verify.md", "docs/how-to/verify.zh-CN.md"),
 )

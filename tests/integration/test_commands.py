@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
+import select
 import signal
 import socket
 import stat
@@ -12,7 +14,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -355,14 +357,11 @@ def test_s17_s27_the_first_start_with_accounts_says_where_the_password_is_and_ho
         password = file.read_text().strip()
         before = run(tmp_path, "doctor", "--data", str(data), "--listen", listen, "-o", "json", **_ACCOUNTS)
         said = [line for line in lines if not line.startswith("{")]
-        start = said.index(next(line for line in said if line.startswith("  read -rsp")))
-        changed = subprocess.run(
-            ["bash", "-c", "\n".join(said[start : start + 4])],
-            input="Lantern+Orchard+58\n",
-            capture_output=True,
-            text=True,
-            check=True,
+        login, create = (line.strip() for line in said if " login http" in line or " project create " in line)
+        logged_in = _answer_at_a_terminal(
+            tmp_path, login, ("New password: ", "Once more: "), "Lantern+Orchard+58"
         )
+        created = _answer_at_a_terminal(tmp_path, create, (), "")
         _wait_until_gone(file)
         after = run(tmp_path, "doctor", "--data", str(data), "--listen", listen, "-o", "json", **_ACCOUNTS)
         assert process.stderr is not None
@@ -370,13 +369,47 @@ def test_s17_s27_the_first_start_with_accounts_says_where_the_password_is_and_ho
     assert f"whose first password lies in {file}" in "\n".join(said)
     assert f"  docker login {listen} -u admin" in said
     assert password not in "\n".join(lines) + before.stdout + after.stdout
-    assert changed.stdout == ""
+    assert f"Logged in to http://{listen} as admin" in logged_in
+    assert "demo" in created
+    assert password not in logged_in
     assert find(json.loads(before.stdout), "first-password")[0] == "warn"
     assert find(json.loads(after.stdout), "first-password")[0] == "ok"
     assert find(json.loads(after.stdout), "master-key")[0] == "ok"
 
 
 _ACCOUNTS: Final = {"ENTREPOT_ACCESS_ACCOUNTS": "true"}
+
+
+def _answer_at_a_terminal(tmp_path: Path, typed: str, prompts: tuple[str, ...], answer: str) -> str:
+    """Run what a person types into a shell, answer each prompt alike, and return what they see."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["bash", "-c", typed],
+        env=clean_environment(tmp_path, XDG_CONFIG_HOME=str(tmp_path / "config")),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,  # whose terminal is this one, not the one that the tests are run from
+    )
+    os.close(theirs)
+    seen = ""
+    for prompt in prompts:
+        while not seen.endswith(prompt):
+            seen += _next_of(ours)
+        os.write(ours, f"{answer}\n".encode())
+    with suppress(OSError):  # how a terminal says that nobody writes to it any more
+        while True:
+            seen += _next_of(ours)
+    os.close(ours)
+    assert process.wait(timeout=60) == 0, seen
+    return seen
+
+
+def _next_of(terminal: int) -> str:
+    """Return what comes next, which has to be soon."""
+    ready, _, _ = select.select([terminal], [], [], 60)
+    assert ready
+    return os.read(terminal, 1024).decode()
 
 
 def _wait_until_gone(file: Path) -> None:

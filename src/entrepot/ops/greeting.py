@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from ipaddress import ip_address
+from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from shutil import which
 from urllib.parse import urlsplit
 
 from entrepot import __version__
@@ -17,9 +20,6 @@ from entrepot.settings import (
     storage_root,
     uses_postgresql,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["render_greeting", "render_next_steps", "render_warnings"]
 
@@ -50,34 +50,45 @@ def render_next_steps(settings: Settings) -> str:
     push = (f"  docker tag hello-world {image}", f"  docker push {image}", f"  docker pull {image}")
     heading = "The first push (docker pull hello-world, if you have it not):"
     if settings.access.accounts:
-        return "\n".join((*_first_password(settings), *_first_project(settings), heading, *push))
+        return "\n".join((*_first_steps(settings), heading, *push))
     reach = "everybody" if settings.access.insecure_anonymous else "clients on this machine only"
     off = f"There are no accounts: {reach} may push and pull. access.accounts = true turns them on."
     return "\n".join((heading, *push, off))
 
 
-def _first_password(settings: Settings) -> tuple[str, ...]:
-    file = first_password_file(settings)
-    if not _exists(file):
-        return ()
-    return (
-        f"The first administrator is admin, whose first password lies in {file}",
-        "and opens nothing but its own change. The new one has 8 characters or more, of three kinds (aA1+):",
-        f'  read -rsp "New password: " new; first=$(cat {quote(str(file))})',
-        """  printf '{"old_password": "%s", "new_password": "%s"}' "$first" "$new" |""",
-        f"""    curl -u "admin:$first" -X PUT {public_url(settings)}/api/v2.0/users/1/password \\""",
-        "      -H 'Content-Type: application/json' -d @-",
-    )
+def _first_steps(settings: Settings) -> tuple[str, ...]:
+    program, file = _program(), first_password_file(settings)
+    login = f"  {program} login {_address(settings)} -u admin"
+    opening: tuple[str, ...] = ("Log in, and make a project to push to:", login)
+    if _exists(file):
+        opening = (
+            f"The first administrator is admin, whose first password lies in {file}",
+            "and opens nothing but its own change. Log in with it and choose a new one, of 8 characters or more, of",
+            "three kinds (aA1+); then make a project to push to:",
+            f"{login} --password-file {quote(str(file))}",
+        )
+    docker = f"  docker login {urlsplit(public_url(settings)).netloc} -u admin"
+    return (*opening, f"  {program} project create demo", docker)
 
 
-def _first_project(settings: Settings) -> tuple[str, ...]:
-    url = public_url(settings)
-    return (
-        "Log in, and make a project to push to:",
-        f"  docker login {urlsplit(url).netloc} -u admin",
-        f"  curl -u admin {url}/api/v2.0/projects -H 'Content-Type: application/json' \\",
-        """    -d '{"project_name": "demo"}'""",
-    )
+def _program() -> str:
+    """Return how this program is called by a person who types into a shell."""
+    name = "entrepot"
+    return name if which(name) else quote(str(Path(sys.executable).with_name(name)))
+
+
+def _address(settings: Settings) -> str:
+    """Return the registry's address, and what else its client has to be told before it sends a password there."""
+    url = urlsplit(public_url(settings))
+    is_plain = url.scheme == "http" and not _is_loopback(url.hostname or "")
+    return f"{url.geturl()} --plain-http" if is_plain else url.geturl()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _exists(file: Path) -> bool:

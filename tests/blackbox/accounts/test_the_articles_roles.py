@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.blackbox.accounts.articles_table import COLUMNS, TABLE
 from tests.blackbox.clients.program import ClientFailedError
 
 if TYPE_CHECKING:
@@ -23,32 +24,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.real_client
 
-_COLUMNS: Final = (
-    "pull",
-    "push",
-    "delete",
-    "delete in another team's project",
-    "create a repository",
-    "read the project's audit log",
-    "read the whole audit log",
-    "change who is a member",
-)
-_TABLE: Final = {
-    #                    pull   push   delete other  create audit  all    members
-    "developer":        (True,  True,  False, False, False, False, False, False),
-    "team-lead":        (True,  True,  True,  False, False, True,  False, False),
-    "operations-admin": (True,  True,  True,  True,  True,  True,  True,  True),
-    "auditor":          (False, False, False, False, False, True,  True,  False),
-    "guest":            (True,  False, False, False, False, False, False, False),
-    "project-admin":    (True,  True,  True,  False, True,  True,  False, True),
-    "outsider":         (False, False, False, False, False, False, False, False),
-}  # fmt: skip
-"""What each role may do in a private project of its own team, by column."""
-
 _CELLS: Final = [
     pytest.param(role, column, allowed, id=f"{role}-{column}-{'yes' if allowed else 'no'}".replace(" ", "_"))
-    for role, row in _TABLE.items()
-    for column, allowed in zip(_COLUMNS, row, strict=True)
+    for role, row in TABLE.items()
+    for column, allowed in zip(COLUMNS, row, strict=True)
 ]
 
 
@@ -124,7 +103,7 @@ def _change_members(stage: Stage) -> bool:
 
 _ACTS: Final[dict[str, Callable[[Stage], bool]]] = dict(
     zip(
-        _COLUMNS,
+        COLUMNS,
         (
             _pull,
             _push,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from entrepot.ops import greeting
 from entrepot.ops.greeting import render_greeting, render_next_steps, render_warnings
 from entrepot.settings import (
     AccessSettings,
@@ -28,6 +29,12 @@ _PUSH = [
     "  docker push 127.0.0.1:5000/demo/hello-world",
     "  docker pull 127.0.0.1:5000/demo/hello-world",
 ]
+
+
+@pytest.fixture(autouse=True)
+def program_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the program found by its name, wherever these tests are run from."""
+    monkeypatch.setattr(greeting, "which", "/usr/bin/{}".format)
 
 
 def _with_accounts(directory: Path) -> Settings:
@@ -77,36 +84,68 @@ def test_s17_s27_the_first_password_is_said_to_be_in_its_file_and_is_not_shown(t
 
     assert "canary" not in text
     assert text.splitlines()[0].endswith(f" {tmp_path}/secrets/admin-password")
-    assert "http://127.0.0.1:5000/api/v2.0/users/1/password" in text
+    assert f"-u admin --password-file {tmp_path}/secrets/admin-password\n" in text
     assert text.splitlines()[-4:] == _PUSH
 
 
 def test_once_the_first_password_is_changed_only_login_project_and_push_are_shown(tmp_path: Path) -> None:
     assert render_next_steps(_with_accounts(tmp_path)).splitlines() == [
         "Log in, and make a project to push to:",
+        "  entrepot login http://127.0.0.1:5000 -u admin",
+        "  entrepot project create demo",
         "  docker login 127.0.0.1:5000 -u admin",
-        "  curl -u admin http://127.0.0.1:5000/api/v2.0/projects -H 'Content-Type: application/json' \\",
-        """    -d '{"project_name": "demo"}'""",
         *_PUSH,
     ]
 
 
 def test_what_is_to_be_typed_is_a_script_whatever_the_directory_is_called(tmp_path: Path) -> None:
-    """A shell reads it as it stands: the command gets the new password on standard input, not among its arguments."""
+    """A shell reads it as it stands, and hands on the file of the first password as one word."""
     directory = tmp_path / "it's data"
     (directory / "secrets").mkdir(parents=True)
     (directory / "secrets" / "admin-password").write_text("first\n")
-    lines = render_next_steps(_with_accounts(directory)).splitlines()
-    typed = "\n".join(line for line in lines[2:6])
-    script = f'curl() {{ printf "%s\\n" "$*"; cat; }}\n{typed}\n'
 
-    ended = subprocess.run(
-        ["bash", "-c", script], input="second\n", capture_output=True, text=True, check=True
+    typed = [
+        line for line in render_next_steps(_with_accounts(directory)).splitlines() if line.startswith("  ")
+    ]
+
+    assert [shlex.split(line) for line in typed[:3]] == [
+        [
+            *("entrepot", "login", "http://127.0.0.1:5000", "-u", "admin"),
+            *("--password-file", f"{directory}/secrets/admin-password"),
+        ],
+        ["entrepot", "project", "create", "demo"],
+        ["docker", "login", "127.0.0.1:5000", "-u", "admin"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("external_url", "expected"),
+    [
+        ("https://registry.example", "https://registry.example"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+        ("http://registry.example", "http://registry.example --plain-http"),
+        ("http://192.0.2.7:5000", "http://192.0.2.7:5000 --plain-http"),
+    ],
+)
+def test_what_is_to_be_typed_reaches_the_registry(tmp_path: Path, external_url: str, expected: str) -> None:
+    """Without TLS a password travels only to this machine, unless one says that it may."""
+    settings = msgspec.structs.replace(
+        _with_accounts(tmp_path), http=HttpSettings(listen="0.0.0.0:5000", external_url=external_url)
     )
 
-    arguments, body = ended.stdout.splitlines()
-    assert shlex.split(arguments)[:2] == ["-u", "admin:first"]
-    assert body == '{"old_password": "first", "new_password": "second"}'
+    assert f"  entrepot login {expected} -u admin" in render_next_steps(settings).splitlines()
+
+
+def test_a_program_that_no_path_leads_to_is_shown_with_the_way_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(greeting, "which", dict[str, str]().get)
+    monkeypatch.setattr(sys, "executable", "/srv/the registry/.venv/bin/python")
+
+    text = render_next_steps(_with_accounts(tmp_path))
+
+    assert "  '/srv/the registry/.venv/bin/entrepot' project create demo\n" in text
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import structlog
 
 from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.sealer import Sealer
+from entrepot.auth.keys.signing_keys import SigningKeys
 from entrepot.blobstore.errors import StorageUnavailableError
-from entrepot.bootstrap.keys import CheckpointKeys
+from entrepot.bootstrap.keys import CheckpointKeys, open_sealing
 from entrepot.bootstrap.recovery import open_recovery
 from entrepot.bootstrap.services import build_process_metrics, find_mismatch
 from entrepot.bootstrap.stores import Stores, open_stores
@@ -21,7 +22,7 @@ from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.upload_expiry import UploadExpiry
 from entrepot.settings import audit_directory
-from entrepot.workers.accounts_upkeep import first_password_duty
+from entrepot.workers.accounts_upkeep import first_password_duty, key_rotation_duty
 from entrepot.workers.audit_upkeep import audit_checkpoint_duty, audit_drain_duty, audit_seal_duty
 from entrepot.workers.backup_age import backup_age_duty
 from entrepot.workers.housekeeping import expiry_duty, orphan_duty
@@ -73,7 +74,16 @@ def build_background_worker(settings: Settings) -> Worker:
 
 
 def _accounts_duties(settings: Settings, metadata: Metadata) -> tuple[Duty, ...]:
-    return (first_password_duty(metadata, settings.data.directory),) if settings.access.accounts else ()
+    if not settings.access.accounts:
+        return ()
+
+    async def open_keys() -> SigningKeys:
+        return SigningKeys(metadata, await open_sealing(settings), "token")
+
+    return (
+        first_password_duty(metadata, settings.data.directory),
+        key_rotation_duty(open_keys, settings.bearer_token.key_rotation_days),
+    )
 
 
 async def _audit_duties(settings: Settings, metadata: Metadata, metrics: Metrics) -> tuple[Duty, ...]:

@@ -1,20 +1,25 @@
-"""The duty that looks after what the first start with accounts left behind."""
+"""The duties of a registry with accounts: clear up after the first start, let signing keys take turns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entrepot.auth.host import host_operator
 from entrepot.auth.people.first_password import remove_first_password
 from entrepot.workers.worker import Duty
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from entrepot.auth.keys.signing_keys import SigningKeys
     from entrepot.metadata.store import Metadata
 
-__all__ = ["first_password_duty"]
+__all__ = ["first_password_duty", "key_rotation_duty"]
 
 _PERIOD_SECONDS: Final = 10.0
+_ROTATION_LOOK_SECONDS: Final = 3600.0
+_DAY_SECONDS: Final = 86400
 
 
 def first_password_duty(metadata: Metadata, data_directory: Path) -> Duty:
@@ -24,3 +29,16 @@ def first_password_duty(metadata: Metadata, data_directory: Path) -> Duty:
         await remove_first_password(metadata, data_directory)
 
     return Duty("first password", _PERIOD_SECONDS, run)
+
+
+def key_rotation_duty(open_keys: Callable[[], Awaitable[SigningKeys]], most_days: int) -> Duty:
+    """Return the duty that lets the next key sign tokens when the active one has done so for `most_days`.
+
+    `open_keys` is called each time: this process needs the master key once an hour only.
+    """
+
+    async def run() -> None:
+        keys = await open_keys()
+        await keys.rotate_when_due(host_operator(), most_days * _DAY_SECONDS)
+
+    return Duty("key rotation", _ROTATION_LOOK_SECONDS, run)

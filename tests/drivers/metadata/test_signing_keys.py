@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrepot.metadata.store import Metadata, Transaction
-    from tests.drivers.metadata.raw_database import RawDatabase
+    from entrepot.workers.accounts_upkeep import key_rotation_duty
+from tests.drivers.metadata.raw_database import RawDatabase
 
 OLD = MasterKey(bytes(32))
 NEW = MasterKey(bytes([7]) * 32)
@@ -128,6 +129,22 @@ async def test_a_key_is_replaced_only_when_it_is_old(keys: SigningKeys, database
 
     assert await keys.rotate_when_due(host_operator(), 3600) is False
     assert await _states(database) == ["active", "next"]
+
+
+async def test_the_background_worker_replaces_a_key_after_the_days_that_are_set(
+    keys: SigningKeys, database: RawDatabase
+) -> None:
+    async def open_keys() -> SigningKeys:
+        return keys
+
+    await keys.ensure()
+    await database.fetch(TWO_MINUTES_AGO)
+    duty = key_rotation_duty(open_keys, 90)
+    for age_days, states in ((89, ["active", "next"]), (91, ["retired", "active", "next"])):
+        moment = f"(SELECT created_at FROM signing_keys WHERE state = 'next') - {age_days} * 86400000"
+        await database.fetch(f"UPDATE signing_keys SET activated_at = {moment} WHERE state = 'active'")
+        await duty.run()
+        assert await _states(database) == states
 
 
 async def test_a_retired_key_is_dropped_when_nothing_it_signed_can_live_t13(

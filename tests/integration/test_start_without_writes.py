@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 import structlog.testing
 
 from entrepot.blobstore.filesystem import FilesystemBlobStore
-from entrepot.bootstrap import Stores, build_distribution, build_services
+from entrepot.bootstrap import (
+    Stores,
+    build_distribution,
+    build_process_metrics,
+    build_services,
+    open_spool,
+)
 from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataFullError
 from entrepot.metadata.sql.sqlite import SqliteMetadata
@@ -49,7 +55,11 @@ async def test_f5_leases_that_cannot_be_given_back_do_not_keep_a_process_from_se
         FilesystemBlobStore(storage_root(settings)),
     )
     with ThreadPoolExecutor(2) as executor, structlog.testing.capture_logs() as lines:
-        services = await build_services(settings, Stores(metadata, blobs), HashingPool(executor))
+        metrics = build_process_metrics()
+        notes = open_spool(settings, metrics)
+        services = await build_services(
+            settings, Stores(metadata, blobs), HashingPool(executor), metrics=metrics, notes=notes
+        )
         client = AsgiClient(build_distribution(settings, services))
 
         pulled = await client.request("GET", f"/v2/{image.repository}/manifests/{TAG}")
@@ -58,5 +68,6 @@ async def test_f5_leases_that_cannot_be_given_back_do_not_keep_a_process_from_se
     assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["leases.kept"]
     assert (pulled.status, pulled.body) == (200, image.manifest)
     assert (refused.status, refused.error_code()) == (507, "STORAGE_FULL")
+    await notes.aclose()
     await metadata.aclose()
     await blobs.aclose()

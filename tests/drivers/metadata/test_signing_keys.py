@@ -20,13 +20,13 @@ from entrepot.auth.keys.sealing import Sealing
 from entrepot.auth.keys.signing_keys import SigningKeys
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.key_store import NewSigningKey
+from entrepot.workers.accounts_upkeep import key_rotation_duty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.workers.accounts_upkeep import key_rotation_duty
-from tests.drivers.metadata.raw_database import RawDatabase
+    from tests.drivers.metadata.raw_database import RawDatabase
 
 OLD = MasterKey(bytes(32))
 NEW = MasterKey(bytes([7]) * 32)
@@ -141,7 +141,7 @@ async def test_the_background_worker_replaces_a_key_after_the_days_that_are_set(
     await database.fetch(TWO_MINUTES_AGO)
     duty = key_rotation_duty(open_keys, 90)
     for age_days, states in ((89, ["active", "next"]), (91, ["retired", "active", "next"])):
-        moment = f"(SELECT created_at FROM signing_keys WHERE state = 'next') - {age_days} * 86400000"
+        moment = f"(SELECT created_at FROM signing_keys WHERE state = 'next') - {age_days * 86_400_000}"
         await database.fetch(f"UPDATE signing_keys SET activated_at = {moment} WHERE state = 'active'")
         await duty.run()
         assert await _states(database) == states

@@ -107,9 +107,11 @@ class KnownRights:
     )
     projects: dict[str, int] = field(default_factory=lambda: {"team": 5, "other": 9})
     registry: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    asked: list[tuple[Principal, str]] = field(default_factory=list["tuple[Principal, str]"])
 
     async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
         """See the protocol."""
+        self.asked.append((principal, repository.text))
         allowed = self.actions.get((principal.subject, repository.text), NOTHING)
         limits = principal.limits
         if limits is None:
@@ -158,7 +160,7 @@ class SettableEpochs:
 
     def moves(self) -> int:
         """See the protocol."""
-        return len(self.subjects) + len(self.projects)
+        return sum(self.subjects.values()) + sum(self.projects.values())
 
 
 _NEEDED: Final[dict[type[Action], str]] = {Pull: "pull", Push: "push", Delete: "delete"}

@@ -59,6 +59,7 @@ class Edge:
     clock: Clock
     epochs: SettableEpochs
     people: KnownPeople
+    rights: KnownRights
 
     def bearer(self, actions: frozenset[str], *names: str) -> dict[str, str]:
         """Return the header with a token of alice's."""
@@ -90,9 +91,9 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
             Admission(AdmissionLimits(100, 10, 10, 10, 1.0)),
             PaceLimits(0, 10, 60),
             audit=EdgeAudit(DirectNotes(registry.stores.metadata)),
-            identification=Identification(people, tokens, epochs, challenges),
+            identification=Identification(people, tokens, epochs, rights, challenges),
         )
-        yield Edge(AsgiClient(application), registry, tokens, ring, key, clock, epochs, people)
+        yield Edge(AsgiClient(application), registry, tokens, ring, key, clock, epochs, people, rights)
 
 
 async def test_a_ping_without_credentials_is_challenged_t1(edge: Edge) -> None:
@@ -230,6 +231,43 @@ async def test_an_issued_token_dies_with_its_epochs_s14(edge: Edge) -> None:
 
     reply = await edge.client.request("GET", "/v2/", headers)
     assert (reply.status, reply.headers["www-authenticate"]) == (401, f'{_REALM},error="invalid_token"')
+
+
+async def test_a_push_goes_on_when_somebody_elses_rights_in_the_project_change_t14_s14(edge: Edge) -> None:
+    headers = edge.bearer(_PUSH)
+    location = (await edge.client.request("POST", "/v2/team/app/blobs/uploads/", headers)).headers["location"]
+    assert (await edge.client.request("PATCH", location, headers, (_BLOB,))).status == 202
+    edge.rights.actions["alice-id", "team/app"] = _PUSH
+
+    edge.epochs.projects["team"] = 6
+
+    assert (await edge.client.request("PUT", f"{location}?digest={_DIGEST}", headers)).status == 201
+
+
+async def test_a_removed_member_is_challenged_for_the_scope_and_may_still_ping_t16_s14(edge: Edge) -> None:
+    headers = edge.bearer(_PUSH)
+    location = (await edge.client.request("POST", "/v2/team/app/blobs/uploads/", headers)).headers["location"]
+    assert (await edge.client.request("PATCH", location, headers, (_BLOB,))).status == 202
+
+    edge.epochs.projects["team"] = 6
+
+    refused = await edge.client.request("PUT", f"{location}?digest={_DIGEST}", headers)
+    assert (refused.status, refused.error_code()) == (401, "UNAUTHORIZED")
+    assert refused.headers["www-authenticate"] == (
+        f'{_REALM},scope="repository:team/app:pull,push",error="insufficient_scope"'
+    )
+    assert (await edge.client.request("GET", "/v2/", headers)).status == 200
+
+
+async def test_a_token_of_a_changed_project_is_decided_once_and_not_per_request(edge: Edge) -> None:
+    headers = edge.bearer(frozenset({"pull"}))
+    edge.rights.actions["alice-id", "team/app"] = frozenset({"pull"})
+    edge.epochs.projects["team"] = 6
+
+    for _ in range(3):
+        await edge.client.request("GET", "/v2/team/app/tags/list", headers)
+
+    assert [repository for _, repository in edge.rights.asked] == ["team/app"]
 
 
 async def test_nothing_is_served_to_a_token_when_epochs_are_not_known_i6(edge: Edge) -> None:

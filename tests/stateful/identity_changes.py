@@ -140,7 +140,6 @@ class IdentityChanges(IdentityStage):
             number = self._members[project, member]
             self._world.change("PUT", f"{path}/{number}", {"role_id": ROLE_IDS[role]})
             project.members[member] = role
-        project.version += role != before
 
     @rule(whose=st.integers(0, PEOPLE + GROUPS - 1), role=st.sampled_from(["auditor", "developer"]))
     def toggle_system_role(self, whose: int, role: str) -> None:
@@ -167,8 +166,6 @@ class IdentityChanges(IdentityStage):
         project = self._projects[slot]
         metadata = {"public": str(public).lower(), "repository_creation": creation}
         self._world.change("PUT", f"projects/{project.name}", {"metadata": metadata})
-        if (project.public, project.creation) != (public, creation):
-            project.version += 1
         project.public, project.creation = public, creation
 
     @rule(slot=of_project)
@@ -179,7 +176,6 @@ class IdentityChanges(IdentityStage):
         assert status == (412 if project.repositories else 200)
         if project.repositories:
             return
-        project.version += 1
         for place, robot in list(self._robots.items()):
             if robot.project is project:
                 robot.deleted = True

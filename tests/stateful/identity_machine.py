@@ -239,7 +239,10 @@ class IdentityMachine(IdentityChanges):
         self._steps += 1
         for number, token in enumerate(self._bearers[-WATCHED:]):
             project = (self._steps + number) % PROJECTS
-            self._pull(self._by_bearer(token, project, "pull"), project)
+            if (self._steps + number) // PROJECTS % 2:
+                self._pull(self._by_bearer(token, project, "pull"), project)
+            else:
+                self._delete_nothing(self._by_bearer(token, project, "delete"), project)
         for number, credential in enumerate(self._credentials[-WATCHED:]):
             project = (self._steps + number) % PROJECTS
             if (self._steps + number) // PROJECTS % 2:

@@ -1,6 +1,7 @@
 """Who may do what after a sequence of changes, in plain sets; written from the documents and not from the product.
 
-Everything that ends what was issued raises a `version`; what was issued keeps those that it was issued under.
+Everything that ends what was issued raises a `version`; what was issued keeps those that it was issued under. What
+changes in a project ends nothing: bearer tokens are good for what they were issued for and may still be done.
 """
 
 from __future__ import annotations
@@ -97,7 +98,6 @@ class ProjectModel:
         default_factory=dict["PersonModel | GroupModel", str]
     )
     repositories: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    version: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -177,17 +177,24 @@ class Session:
 
 @dataclass(eq=False, slots=True)
 class Bearer:
-    """A bearer token, and what it was issued for and under."""
+    """A bearer token, and what it was issued for and under.
+
+    Attributes:
+        limits: the access token that it was issued for, `None` for none.
+        versions: of its owner, and of who answers for a robot.
+    """
 
     owner: Asker
+    limits: Credential | None
     token: str
     granted: dict[str, frozenset[str]]
-    versions: dict[PersonModel | RobotModel | ProjectModel, int]
+    versions: dict[PersonModel | RobotModel, int]
 
-    @property
-    def alive(self) -> bool:
-        """Whether nothing that it was decided under has changed."""
-        return all(thing.version == version for thing, version in self.versions.items())
+    def good_for(self, project: ProjectModel) -> frozenset[str]:
+        """Return what may be done with it in the project of that name that there is now."""
+        if any(thing.version != version for thing, version in self.versions.items()):
+            return _NONE
+        return self.granted.get(project.name, _NONE) & rights(self.owner, project, self.limits)
 
 
 def rights(asker: Asker, project: ProjectModel, limits: Credential | None = None) -> frozenset[str]:

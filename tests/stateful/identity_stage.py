@@ -109,6 +109,13 @@ class IdentityStage(RuleBasedStateMachine):
         reply = self._world.request("GET", f"/v2/{place.name}/{repository}/tags/list", headers)
         assert reply.status == (refusal or (200 if repository in place.repositories else 404)), reply.body
 
+    def _delete_nothing(self, answer: tuple[int, dict[str, str], frozenset[str]], project: int) -> None:
+        """Delete a tag that is never there, which shows whether one may and changes nothing."""
+        refusal, headers, _ = answer
+        place, repository = self._projects[project], REPOSITORIES[0]
+        reply = self._world.request("DELETE", f"/v2/{place.name}/{repository}/manifests/absent", headers)
+        assert reply.status == (refusal or 404), reply.body
+
     def _read_project(self, credential: Credential, project: int) -> None:
         place = self._projects[project]
         headers = basic(credential.owner.name, credential.secret)
@@ -150,8 +157,8 @@ class IdentityStage(RuleBasedStateMachine):
         self, token: Bearer, project: int, action: str
     ) -> tuple[int, dict[str, str], frozenset[str]]:
         """Return the status of the refusal, 0 for none, the headers, and what the token is good for."""
-        allowed = token.granted.get(self._projects[project].name, frozenset[str]())
-        refusal = 0 if token.alive and action in allowed else 401
+        allowed = token.good_for(self._projects[project])
+        refusal = 0 if action in allowed else 401
         return refusal, bearer(token.token), allowed
 
     def _by_basic(
@@ -173,7 +180,7 @@ class IdentityStage(RuleBasedStateMachine):
     ) -> None:
         """Check that a token says what it should, and keep it."""
         granted: dict[str, frozenset[str]] = {}
-        versions: dict[PersonModel | RobotModel | ProjectModel, int] = {}
+        versions: dict[PersonModel | RobotModel, int] = {}
         for slot, actions in wanted.items():
             project = self._projects[slot]
             allowed = rights(asker, project, limits)
@@ -182,7 +189,6 @@ class IdentityStage(RuleBasedStateMachine):
                 given |= allowed & {"create", "overwrite"}
             if given:
                 granted[project.name] = given
-                versions[project] = project.version
         said = {entry["name"]: frozenset(entry["actions"]) for entry in _access(token)}
         expected = {f"{name}/{each}": given for name, given in granted.items() for each in REPOSITORIES}
         assert said == expected
@@ -190,7 +196,7 @@ class IdentityStage(RuleBasedStateMachine):
             versions[asker] = asker.version
         if isinstance(asker, RobotModel):
             versions[asker.sponsor] = asker.sponsor.version
-        self._bearers.append(Bearer(asker, token, granted, versions))
+        self._bearers.append(Bearer(asker, limits, token, granted, versions))
 
     def _holder(self, number: int) -> PersonModel | GroupModel:
         return self._people[number] if number < PEOPLE else self._groups[number - PEOPLE]

@@ -1,7 +1,8 @@
 """Epochs: the counters that let what was issued or remembered die when what it was decided by changes.
 
 Every subject and every project has one. The unit that disables a person, changes a role or a member moves it, and every
-process watches for those that moved.
+process watches for those that moved. A subject's ends what was issued to it; a project's, which moves for the sake of
+anybody's rights, only has all that was decided about the project decided anew.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
         name: what people call the subject: the login name of a person, the full name of a robot.
         limits: what the presented credential leaves, `None` when it is as good as its subject.
         access: for a bearer token, the actions (`pull`, `push`, `delete`, `create`, `overwrite`) by name of repository
-            that were decided when it was issued, and under `*` those on the registry (`catalog`); `None` for everybody
-            else, who is decided about anew.
+            that were decided when it was issued and may still be done, and under `*` those on the registry (`catalog`);
+            `None` for everybody else, who is decided about anew.
         must_change_password: whether the person may do nothing but choose a new password.
         epoch: of the subject's row when the credentials were checked; 0 for who has no row.
     """

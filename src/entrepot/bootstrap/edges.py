@@ -125,4 +125,6 @@ def _build(settings: Settings, stores: Stores, services: Services, identity: Ide
 
 def _identification(settings: Settings, identity: Identity) -> Identification:
     challenges = Challenges(settings.http.external_url, public_url(settings), TOKEN_PATH, identity.service)
-    return Identification(identity.authenticator, identity.tokens, identity.epochs, challenges)
+    return Identification(
+        identity.authenticator, identity.tokens, identity.epochs, identity.decisions, challenges
+    )

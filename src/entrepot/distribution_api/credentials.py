@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.auth.basic_credentials import parse_basic
+from entrepot.auth.bearer.present_access import PresentAccess
 from entrepot.auth.errors import InvalidCredentialsError, InvalidTokenError, PasswordChangeRequiredError
 
 if TYPE_CHECKING:
     from entrepot.auth.authentication import Authenticator
     from entrepot.auth.bearer.bearer_tokens import BearerTokens
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.epochs import Epochs
     from entrepot.auth.principals import Principal
     from entrepot.distribution_api.challenges import Challenges
@@ -27,20 +29,27 @@ class Identification:
     """Finds the principal of a request, when there are accounts."""
 
     def __init__(
-        self, authenticator: Authenticator, tokens: BearerTokens, epochs: Epochs, challenges: Challenges
+        self,
+        authenticator: Authenticator,
+        tokens: BearerTokens,
+        epochs: Epochs,
+        decisions: Decisions,
+        challenges: Challenges,
     ) -> None:
         self._authenticator = authenticator
         self._tokens = tokens
         self._epochs = epochs
+        self._access = PresentAccess(authenticator, decisions, epochs)
         self.challenges: Final = challenges
 
     async def identify(self, request: Request, peer: Principal) -> Principal:
         """Return who asks; `peer`, who carries the origin of the request, without credentials.
 
-        For a bearer token that was seen before this asks two dictionaries, and nothing else.
+        For a bearer token that was seen before this asks two dictionaries, and a third one when rights in its projects
+        have changed since it was issued: then the principal carries what is left of its actions.
 
         Raises:
-            InvalidTokenError: the bearer token is wrong, has ended, or was decided under what no longer holds (S14).
+            InvalidTokenError: the bearer token is wrong, has ended, or its subject has changed since (S14).
             InvalidCredentialsError: name or secret are wrong, or the header is malformed or of another scheme.
             LockedOutError: too many wrong ones for this account came from this address.
             PasswordChangeRequiredError: the password opens nothing but its own change.
@@ -52,24 +61,23 @@ class Identification:
         scheme, _, presented = header.partition(" ")
         match scheme.lower():
             case "bearer":
-                return self._by_token(presented.strip(), peer)
+                return await self._by_token(presented.strip(), peer)
             case "basic":
                 return await self._by_basic(presented, peer)
             case _:
                 raise InvalidCredentialsError("another scheme than Basic and Bearer")
 
-    def _by_token(self, token: str, peer: Principal) -> Principal:
+    async def _by_token(self, token: str, peer: Principal) -> Principal:
         if token.startswith(_OPAQUE_PREFIXES):
             raise InvalidTokenError("a secret that is no bearer token was presented as one")
         self._epochs.require_fresh()
         verified = self._tokens.verify(token)
-        principal = verified.principal
-        if not self._epochs.is_current(principal.subject, principal.epoch, verified.project_epochs):
-            raise InvalidTokenError("what it was decided under has changed")
-        if verified.sponsor and not self._epochs.is_current(verified.sponsor, verified.sponsor_epoch, {}):
-            raise InvalidTokenError("what may be done by the person who answers for this robot has changed")
         return msgspec.structs.replace(
-            principal, address=peer.address, forwarded=peer.forwarded, origin=peer.origin
+            verified.principal,
+            address=peer.address,
+            forwarded=peer.forwarded,
+            origin=peer.origin,
+            access=await self._access.of(verified, peer),
         )
 
     async def _by_basic(self, encoded: str, peer: Principal) -> Principal:

@@ -150,7 +150,7 @@ class TokenService:
             raise
 
     async def _decide(self, principal: Principal, scopes: ScopeRequest) -> _Access:
-        """Cut down what is asked for. A project's epoch is read first: what changes after it ends the token."""
+        """Cut down what is asked for. A project's epoch is read first: what changes after it is decided anew."""
         access = _Access({}, {})
         for repository, asked in scopes.repositories.items():
             granted = await self._decide_repository(principal, repository, asked, access.project_epochs)

@@ -165,12 +165,16 @@ def _watch(clients: dict[str, httpx.Client], accounts: dict[str, Account]) -> di
 
 @pytest.mark.parametrize("case", _CASES)
 def test_s14_a_bearer_token_dies_with_what_it_was_issued_for(revoked: dict[str, Revoked], case: str) -> None:
-    """Within the window, with a challenge that sends the client for a new one."""
+    """Within the window, with a challenge that sends the client for a new one; a member's is good for less (T16)."""
     found = revoked[case]
+    error = "insufficient_scope" if case.endswith("-member") else "invalid_token"
 
     assert found.seconds < _WINDOW_SECONDS
     assert found.answer.status_code == 401, found.answer.text
-    assert f'scope="repository:{_REPOSITORY}:pull,push"' in found.answer.headers["www-authenticate"]
+    assert (
+        f'scope="repository:{_REPOSITORY}:pull,push",error="{error}"'
+        in found.answer.headers["www-authenticate"]
+    )
 
 
 @pytest.mark.parametrize("case", [case for case in _CASES if not case.endswith("-member")])

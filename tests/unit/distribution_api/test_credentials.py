@@ -23,7 +23,16 @@ from entrepot.distribution_api.credentials import Identification
 from entrepot.distribution_api.errors import RequestError
 from entrepot.distribution_api.requests import Request
 from entrepot.metadata.errors import MetadataUnavailableError
-from tests.asgi.identity import ALICE, ISSUER, SERVICE, Clock, KnownPeople, SettableEpochs, ring_of
+from tests.asgi.identity import (
+    ALICE,
+    ISSUER,
+    SERVICE,
+    Clock,
+    KnownPeople,
+    KnownRights,
+    SettableEpochs,
+    ring_of,
+)
 
 if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
@@ -60,6 +69,7 @@ class Edge:
     people: KnownPeople
     tokens: BearerTokens
     epochs: SettableEpochs
+    rights: KnownRights
     identification: Identification
 
     async def identify(self, *headers: tuple[str, str]) -> Principal:
@@ -76,10 +86,11 @@ class Edge:
 @pytest.fixture
 def edge() -> Edge:
     """Return an edge that knows alice."""
-    people, epochs = KnownPeople(), SettableEpochs()
+    people, epochs, rights = KnownPeople(), SettableEpochs(), KnownRights()
     tokens = BearerTokens(ring_of(Clock()), ISSUER, SERVICE, 300)
     challenges = Challenges("", "http://127.0.0.1:5000", "/service/token", SERVICE)
-    return Edge(people, tokens, epochs, Identification(people, tokens, epochs, challenges))
+    identification = Identification(people, tokens, epochs, rights, challenges)
+    return Edge(people, tokens, epochs, rights, identification)
 
 
 _ORIGIN = Origin("request-1", "docker/28", "GET", "/v2/")
@@ -147,15 +158,24 @@ async def test_a_token_dies_when_its_subject_changes_s14(edge: Edge) -> None:
         await edge.identify(header)
 
 
-async def test_a_token_dies_when_a_project_it_is_good_for_changes_s14(edge: Edge) -> None:
+async def test_a_token_keeps_what_its_subject_may_still_do_when_a_project_changes_s14(edge: Edge) -> None:
     header = ("authorization", f"Bearer {edge.token()}")
-    edge.epochs.projects["other"] = 100
-    await edge.identify(header)
+    edge.rights.actions["alice-id", "team/app"] = frozenset({"pull", "push"})
 
     edge.epochs.projects["team"] = 6
 
-    with pytest.raises(InvalidTokenError):
-        await edge.identify(header)
+    principal = await edge.identify(header)
+    assert (principal.access, principal.address, principal.origin) == (_ACCESS, "192.0.2.7", _ORIGIN)
+
+
+async def test_a_token_loses_what_its_subject_may_no_longer_do_when_a_project_changes_s14(edge: Edge) -> None:
+    header = ("authorization", f"Bearer {edge.token()}")
+    edge.epochs.projects["other"] = 100
+    assert (await edge.identify(header)).access == _ACCESS
+
+    edge.epochs.projects["team"] = 6
+
+    assert (await edge.identify(header)).access == {"team/app": frozenset()}
 
 
 async def test_no_token_is_vouched_for_when_the_database_is_silent_i6(edge: Edge) -> None:

@@ -51,19 +51,21 @@ class IssuedToken(msgspec.Struct, frozen=True):
 
 
 class VerifiedToken(msgspec.Struct, frozen=True):
-    """Whom a token speaks for, as long as its end is not reached and no epoch has moved.
+    """Whom a token speaks for, as long as its end is not reached; what is left when epochs moved is decided elsewhere.
 
     Attributes:
         principal: without an address; its `epoch` is the one that the token was issued under.
         project_epochs: those that the access was decided under, by name of project.
         sponsor: the person who answers for a robot, and their epoch then (S9); empty for none.
         expires_at: seconds since 1970, by the database's clock.
+        token_id: its claim `jti`; no other token has it.
     """
 
     principal: Principal
     project_epochs: Mapping[str, int]
     key_id: str
     expires_at: int
+    token_id: str
     sponsor: str = ""
     sponsor_epoch: int = 0
 
@@ -176,6 +178,7 @@ class BearerTokens:
             epochs.projects,
             header.kid,
             claims.exp,
+            claims.jti,
             epochs.sponsor,
             epochs.sponsor_epoch,
         )

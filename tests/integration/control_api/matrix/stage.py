@@ -115,7 +115,9 @@ def _both_edges(registry: InProcessRegistry, api: BuiltApi) -> ASGIApplication:
         Admission(AdmissionLimits(100, 10, 10, 10, 1.0)),
         PaceLimits(0, 10, 60),
         audit=EdgeAudit(api.services.notes),
-        identification=Identification(api.services.authenticator, tokens, api.epochs, challenges),
+        identification=Identification(
+            api.services.authenticator, tokens, api.epochs, api.services.decisions, challenges
+        ),
     )
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -129,13 +129,13 @@ def _rows_of_other_servers(
     if wanted("cluster-"):
         with running_cluster(material, directory / "cluster", cores) as nodes:
             yield from take([cluster_row(material, nodes, directory, cores)])
-    yield from take([growth_row(material.scale, entrepot, cores)])
+    yield from take([growth_row(material.scale, entrepot, directory, cores)])
 
 
 def _load(server: Server, material: Material) -> Loaded:
     began = time.perf_counter()
-    loaded = load_registry(server.port, material)
-    verify_registry(server.port, material, loaded)
+    loaded = load_registry(server, material)
+    verify_registry(server, material, loaded)
     print(f"loaded {server.name} in {time.perf_counter() - began:.1f} s")
     return loaded
 

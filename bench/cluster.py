@@ -12,6 +12,7 @@ from bench.kinds import build_entrepot
 from bench.loading import load_registry, verify_registry
 from bench.material import MANIFEST_REPOSITORY, tag_of
 from bench.rounds import Measurement, Sample
+from bench.settling import BUSY_AFTERWARDS, wait_until_idle
 from bench.small_requests import SmallLoad, run_wrk
 from tests.drivers.postgres_server import PostgresServer
 from tests.drivers.s3_server import running_s3_server
@@ -75,8 +76,8 @@ def _started(server: PostgresServer) -> Iterator[None]:
 def _loaded(server: Server, material: Material, cores: Cores) -> Iterator[None]:
     server.start(cores)
     try:
-        loaded = load_registry(server.port, material)
-        verify_registry(server.port, material, loaded)
+        loaded = load_registry(server, material)
+        verify_registry(server, material, loaded)
         yield
     finally:
         server.stop()
@@ -95,7 +96,8 @@ def cluster_row(
         result = run_wrk(
             server, load, directory, cores, connections=scale.connections, seconds=scale.load_seconds
         )
-        return Sample(result.requests_per_second, result.requests, server.cpu_seconds() - before)
+        facts = {BUSY_AFTERWARDS: wait_until_idle(server)}
+        return Sample(result.requests_per_second, result.requests, server.cpu_seconds() - before, facts)
 
     title = f"manifest GET by tag, {scale.tag_count:,} tags, on PostgreSQL and S3"
     return Measurement(

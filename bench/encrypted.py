@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING, Final
 
+from bench.certificates import make_certificate
 from bench.kinds import build_entrepot, build_nginx
 from bench.loading import RegistryConnection
 from bench.material import BLOB_REPOSITORY, digest_of
@@ -33,7 +33,7 @@ def encrypted_rows(
 ) -> Iterator[Measurement]:
     """Start both servers, bring them the blob, and yield the row; they end with `running`."""
     directory.mkdir()
-    certificate, key = _make_certificate(directory)
+    certificate, key = make_certificate(directory)
     sections = f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\nmin_version = "1.3"\n'
     entrepot = build_entrepot(directory / "entrepot", sections, is_encrypted=True)
     nginx = build_nginx(directory / "nginx", _NGINX_LINES.format(certificate=certificate, key=key))
@@ -43,34 +43,16 @@ def encrypted_rows(
     for server in (entrepot, nginx):
         running.callback(server.stop)
         server.start(cores)
-    connection = RegistryConnection(entrepot.port, is_encrypted=True)
+    connection = RegistryConnection(entrepot)
     connection.push_blob(BLOB_REPOSITORY, blob)
     connection.close()
 
     def take(server: Server) -> Sample:
         path = f"/{digest}" if server is nginx else f"/v2/{BLOB_REPOSITORY}/blobs/{digest}"
-        return run_transfer(server, "get", path, len(blob), 1, cores)
+        return run_transfer(server, "get", path, len(blob), 1, directory, cores)
 
     title = f"{len(blob) // 1024**2} MiB blob GET over TLS 1.3, 1 client"
     rounds = material.scale.transfer_rounds
     yield Measurement(
         "large-get-tls", title, "MB/s", rounds, (entrepot, nginx), take, bar=0.95, bar_against="nginx"
     )
-
-
-def _make_certificate(directory: Path) -> tuple[Path, Path]:
-    certificate, key = directory / "certificate.pem", directory / "key.pem"
-    kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    command = [
-        "openssl",
-        "req",
-        *kind,
-        "-subj",
-        "/CN=localhost",
-        "-keyout",
-        str(key),
-        "-out",
-        str(certificate),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key

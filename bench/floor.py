@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
             try:
                 for at_once in _AT_ONCE[direction]:
                     samples = [
-                        _sample(server, direction, path, chosen.bytes, at_once, cores)
+                        _sample(server, direction, path, chosen.bytes, at_once, directory, cores)
                         for _ in range(chosen.rounds)
                     ]
                     print(f"{mode:5} {at_once} at once: {_describe(samples)}", flush=True)
@@ -61,10 +61,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _sample(server: Server, direction: str, path: str, size: int, at_once: int, cores: Cores) -> Sample:
+def _sample(
+    server: Server, direction: str, path: str, size: int, at_once: int, directory: Path, cores: Cores
+) -> Sample:
     os.sync()
     touch_memory(2 * at_once * size)
-    return run_transfer(server, direction, path, size, at_once, cores)
+    return run_transfer(server, direction, path, size, at_once, directory, cores)
 
 
 def _describe(samples: list[Sample]) -> str:

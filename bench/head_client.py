@@ -49,13 +49,17 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--paths", type=Path, required=True)
+    parser.add_argument("--authorizations", type=Path, required=True)
     parser.add_argument("--status", type=int, required=True)
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     chosen = parser.parse_args(arguments)
+    clients = [f"Authorization: {value}\r\n" for value in chosen.authorizations.read_text().splitlines()]
     requests = [
-        f"HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1:{chosen.port}\r\n\r\n".encode()
-        for path in chosen.paths.read_text().splitlines()
+        f"HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1:{chosen.port}\r\n{client}\r\n".encode()
+        for path, client in zip(
+            chosen.paths.read_text().splitlines(), itertools.cycle(clients or [""]), strict=False
+        )
     ]
     count, seconds = _ask_for(
         chosen.port, itertools.cycle(requests), chosen.status, chosen.connections, chosen.seconds

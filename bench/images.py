@@ -72,15 +72,15 @@ class ImageSource:
         return _store(blobs, _LAYER_TYPE, packed), f"sha256:{hashlib.sha256(tar).hexdigest()}"
 
 
-def copy_image(source: str, target: str, cores: Cores) -> float:
-    """Copy by skopeo and return the seconds it took."""
+def copy_image(source: str, target: str, cores: Cores, credentials: Sequence[str] = ()) -> float:
+    """Copy by skopeo and return the seconds it took; `credentials` are options that say who copies."""
     command = cores.pin_client(
         "skopeo", "copy", "--quiet", "--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false"
     )
     if target.startswith("dir:"):
         shutil.rmtree(target.removeprefix("dir:"), ignore_errors=True)
     began = time.perf_counter()
-    subprocess.run([*command, source, target], check=True)
+    subprocess.run([*command, *credentials, source, target], check=True)
     return time.perf_counter() - began
 
 

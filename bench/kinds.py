@@ -1,4 +1,4 @@
-"""The three servers compared, each as it is shipped: what is changed is the address, the directory, and no accounts."""
+"""The three servers compared, each as it is shipped but for address and directory; both registries check tokens."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from bench.clients import NOBODY
+from bench.robots import ADMINISTRATOR_PASSWORD, Robots
 from bench.servers import Server, find_free_port
+from bench.signed_clients import SignedClients, token_section
+
+if TYPE_CHECKING:
+    from bench.clients import Clients
 
 __all__ = [
     "DEBIAN_CONFIGURATION",
@@ -19,6 +25,7 @@ __all__ = [
     "build_docker_registry",
     "build_entrepot",
     "build_nginx",
+    "build_open_entrepot",
 ]
 
 DEBIAN_CONFIGURATION: Final = Path("/etc/docker/registry/config.yml")
@@ -45,15 +52,24 @@ http {{
 
 
 def build_entrepot(directory: Path, sections: str = "", *, is_encrypted: bool = False) -> Server:
-    """Return Entrepot without accounts, SQLite and the file system below `directory`; `sections` change more."""
-    directory.mkdir(exist_ok=True)
+    """Return Entrepot as it is shipped, SQLite and the file system below `directory`; `sections` change more."""
     port = find_free_port()
+    clients = Robots(port, is_encrypted)
+    return _entrepot(directory, port, sections, clients, is_encrypted=is_encrypted)
+
+
+def build_open_entrepot(directory: Path) -> Server:
+    """Return Entrepot without accounts, for whoever writes rows into its database before anybody has a name there."""
+    return _entrepot(directory, find_free_port(), "[access]\naccounts = false\n", NOBODY, is_encrypted=False)
+
+
+def _entrepot(directory: Path, port: int, sections: str, clients: Clients, *, is_encrypted: bool) -> Server:
+    directory.mkdir(exist_ok=True)
     configuration = directory / "entrepot.toml"
     text = (
         f'[data]\ndirectory = "{directory}/entrepot-data"\n'
         f'[http]\nlisten = "127.0.0.1:{port}"\n'
         f'[ops]\nlisten = "127.0.0.1:{find_free_port()}"\n'
-        "[access]\naccounts = false\n"  # the peers ask for no name either
         f"{sections}"
     )
     configuration.write_text(text)
@@ -71,14 +87,18 @@ def build_entrepot(directory: Path, sections: str = "", *, is_encrypted: bool = 
         directory,
         configuration={"entrepot.toml": text, "entrepot settings show": shown},
         is_encrypted=is_encrypted,
+        clients=clients,
+        environment={"ENTREPOT_ADMIN_PASSWORD": ADMINISTRATOR_PASSWORD},
     )
 
 
 def build_docker_registry(directory: Path) -> Server:
-    """Return Debian's docker-registry with its packaged configuration."""
+    """Return Debian's docker-registry with its packaged configuration, but for tokens instead of its htpasswd file."""
+    clients = SignedClients.make(directory / "docker-registry-tokens")
     port = find_free_port()
+    root = directory / "docker-registry-data"
     text = adapt_debian_configuration(
-        DEBIAN_CONFIGURATION.read_text(), f"127.0.0.1:{port}", directory / "docker-registry-data"
+        DEBIAN_CONFIGURATION.read_text(), f"127.0.0.1:{port}", root, clients.certificate
     )
     configuration = directory / "docker-registry.yml"
     configuration.write_text(text)
@@ -88,11 +108,12 @@ def build_docker_registry(directory: Path) -> Server:
         port,
         directory,
         configuration={"docker-registry.yml": text},
+        clients=clients,
     )
 
 
-def adapt_debian_configuration(packaged: str, address: str, root: Path) -> str:
-    """Return the packaged configuration with another address and directory and without its htpasswd file.
+def adapt_debian_configuration(packaged: str, address: str, root: Path, certificate: Path) -> str:
+    """Return the packaged configuration with another address and directory, and tokens instead of its htpasswd file.
 
     Raises:
         ValueError: the packaged file no longer has one of these lines, so that the result would be something else.
@@ -101,7 +122,7 @@ def adapt_debian_configuration(packaged: str, address: str, root: Path) -> str:
     for pattern, replacement in (
         (r"(?m)^( *rootdirectory:) .*$", rf"\1 {root}"),
         (r"(?m)^( *addr:) .*$", rf"\1 {address}"),
-        (r"(?m)^auth:\n(?: .*\n)+", ""),
+        (r"(?m)^auth:\n(?: .*\n)+", token_section(certificate)),
     ):
         text, count = re.subn(pattern, replacement, text)
         if count != 1:

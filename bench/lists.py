@@ -10,7 +10,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from bench.kinds import build_entrepot
+from bench.kinds import build_open_entrepot
 from bench.rounds import Measurement, Sample
 from bench.servers import ServerError
 from bench.statistics_of_rounds import summarize
@@ -108,7 +108,7 @@ def _walk_row(key: str, title: str, path: str, count: int, server: Server, scale
 
 
 def _seeded(directory: Path, tags: int, others: int, cores: Cores, running: ExitStack) -> Server:
-    server = build_entrepot(directory)
+    server = build_open_entrepot(directory)
     running.callback(server.stop)
     server.start(cores)
     server.stop()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.material import Material
+    from bench.servers import Server
 
 __all__ = ["Loaded", "PushError", "RegistryConnection", "lay_down_files", "load_registry", "verify_registry"]
 
@@ -50,12 +51,11 @@ class Loaded:
 class RegistryConnection:
     """A connection that is kept open, for one thread."""
 
-    port: int
-    is_encrypted: bool = False
+    server: Server
     _connection: http.client.HTTPConnection = field(init=False)
 
     def __post_init__(self) -> None:
-        self._connection = connect(self.port, _TIMEOUT_SECONDS, is_encrypted=self.is_encrypted)
+        self._connection = connect(self.server.port, _TIMEOUT_SECONDS, is_encrypted=self.server.is_encrypted)
 
     def push_blob(self, repository: str, content: bytes) -> str:
         """Upload a blob with POST and PUT; return its digest."""
@@ -75,31 +75,35 @@ class RegistryConnection:
 
     def read_digest(self, target: str) -> str:
         """Return the digest of what a path gives, hashed here."""
-        self._connection.request("GET", target, headers={"Accept": MANIFEST_TYPE})
+        self._connection.request("GET", target, headers={"Accept": MANIFEST_TYPE, **self._credentials()})
         response = self._connection.getresponse()
         hasher = hashlib.sha256()
         while chunk := response.read(_READ_BYTES):
             hasher.update(chunk)
         if response.status != 200:
-            raise PushError(f"GET {target} on port {self.port}: {response.status}")
+            raise PushError(f"GET {target} of {self.server.name}: {response.status}")
         return f"sha256:{hasher.hexdigest()}"
 
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
 
+    def _credentials(self) -> dict[str, str]:
+        values = self.server.clients.authorizations()
+        return {"Authorization": values[0]} if values else {}
+
     def _expect(self, status: int, method: str, target: str, body: bytes, headers: dict[str, str]) -> str:
-        self._connection.request(method, target, body, headers)
+        self._connection.request(method, target, body, {**headers, **self._credentials()})
         response = self._connection.getresponse()
         text = response.read()
         if response.status != status:
-            raise PushError(f"{method} {target} on port {self.port}: {response.status} {text[:500]!r}")
+            raise PushError(f"{method} {target} of {self.server.name}: {response.status} {text[:500]!r}")
         return response.getheader("Location") or ""
 
 
-def load_registry(port: int, material: Material) -> Loaded:
+def load_registry(server: Server, material: Material) -> Loaded:
     """Push everything over several connections; return what a client needs to ask for it."""
-    with contextlib.closing(RegistryConnection(port)) as connection:
+    with contextlib.closing(RegistryConnection(server)) as connection:
         for blob in material.manifest_blobs():
             connection.push_blob(MANIFEST_REPOSITORY, blob)
         large_digest = connection.push_blob(BLOB_REPOSITORY, material.large_blob())
@@ -112,20 +116,22 @@ def load_registry(port: int, material: Material) -> Loaded:
         return len(entry[1])
 
     return Loaded(
-        small_digests=tuple(_spread(port, push_blob, material.small_blobs())),
+        small_digests=tuple(_spread(server, push_blob, material.small_blobs())),
         large_digest=large_digest,
-        smallest_manifest_bytes=min(_spread(port, push_manifest, material.manifests())),
+        smallest_manifest_bytes=min(_spread(server, push_manifest, material.manifests())),
     )
 
 
-def _spread(port: int, push: Callable[[RegistryConnection, In], Out], entries: Iterator[In]) -> Iterator[Out]:
+def _spread(
+    server: Server, push: Callable[[RegistryConnection, In], Out], entries: Iterator[In]
+) -> Iterator[Out]:
     """Push over several connections at once; results come in the order of the entries."""
     local = threading.local()
     opened: list[RegistryConnection] = []
 
     def push_one(entry: In) -> Out:
         if not hasattr(local, "connection"):
-            local.connection = RegistryConnection(port)
+            local.connection = RegistryConnection(server)
             opened.append(local.connection)
         return push(local.connection, entry)
 
@@ -136,7 +142,7 @@ def _spread(port: int, push: Callable[[RegistryConnection, In], Out], entries: I
         connection.close()
 
 
-def verify_registry(port: int, material: Material, loaded: Loaded) -> None:
+def verify_registry(server: Server, material: Material, loaded: Loaded) -> None:
     """Read the large blob and every 97th manifest and small blob, and compare.
 
     Raises:
@@ -147,11 +153,11 @@ def verify_registry(port: int, material: Material, loaded: Loaded) -> None:
         expected[f"/v2/{BLOB_REPOSITORY}/blobs/{digest}"] = digest
     for tag, body in itertools.islice(material.manifests(), 0, None, _SAMPLE_EVERY):
         expected[f"/v2/{MANIFEST_REPOSITORY}/manifests/{tag}"] = digest_of(body)
-    with contextlib.closing(RegistryConnection(port)) as connection:
+    with contextlib.closing(RegistryConnection(server)) as connection:
         for target, digest in expected.items():
             actual = connection.read_digest(target)
             if actual != digest:
-                raise PushError(f"{target} on port {port} is {actual}")
+                raise PushError(f"{target} of {server.name} is {actual}")
 
 
 def lay_down_files(directory: Path, material: Material) -> None:

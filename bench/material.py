@@ -13,10 +13,21 @@ if TYPE_CHECKING:
 
     from bench.scale import Scale
 
-__all__ = ["BLOB_REPOSITORY", "MANIFEST_REPOSITORY", "MANIFEST_TYPE", "Material", "digest_of", "tag_of"]
+__all__ = [
+    "BLOB_REPOSITORY",
+    "IMAGE_REPOSITORY",
+    "MANIFEST_REPOSITORY",
+    "MANIFEST_TYPE",
+    "PROJECT",
+    "Material",
+    "digest_of",
+    "tag_of",
+]
 
+PROJECT: Final = "bench"
 MANIFEST_REPOSITORY: Final = "bench/manifests"
 BLOB_REPOSITORY: Final = "bench/blobs"
+IMAGE_REPOSITORY: Final = "bench/image"
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 
 _CONFIG_TYPE: Final = "application/vnd.oci.image.config.v1+json"

@@ -7,10 +7,14 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bench.clients import CLIENT_COUNT, write_authorizations
 from bench.guest_memory import touch_memory
 from bench.images import ImageSource, copy_image
-from bench.material import BLOB_REPOSITORY, MANIFEST_REPOSITORY, tag_of
+from bench.material import BLOB_REPOSITORY, IMAGE_REPOSITORY, MANIFEST_REPOSITORY, tag_of
+from bench.robots import Robots, token_path
 from bench.rounds import Measurement, Sample
+from bench.servers import ServerError
+from bench.settling import BUSY_AFTERWARDS, wait_until_idle
 from bench.small_requests import SmallLoad, run_wrk
 from bench.statistics_of_rounds import sample_zipf, scatter_misses
 from bench.transferring import run_client, run_transfer
@@ -61,7 +65,7 @@ class Measurements:
         tags, digests = self.material.scale.tag_count, self.loaded.small_digests
         manifest_bytes, blob_bytes = self.loaded.smallest_manifest_bytes, self.material.scale.small_blob_bytes
         chance = random.Random(_SEED)  # noqa: S311 - not secret
-        single = [_manifest_path(tag_of(0))]
+        single = [_manifest_path(tag_of(0))] * CLIENT_COUNT
         zipf = [_manifest_path(tag_of(number)) for number in sample_zipf(tags, _REQUESTS_LISTED, chance)]
         with_misses = list(zipf)
         for place in scatter_misses(len(zipf), _MISS_SHARE, chance):
@@ -93,6 +97,7 @@ class Measurements:
         yield self._get(
             "mixed", "mixed pulls: half manifests, half 16 KiB blobs", SmallLoad("mixed", mixed, 0), None
         )
+        yield self._tokens()
 
     def _get(
         self, key: str, title: str, load: SmallLoad, bar: float | None, *, nginx: bool = False
@@ -101,24 +106,43 @@ class Measurements:
         files = SmallLoad("files", [_file_path(path) for path in load.paths], load.body_bytes)
 
         def take(server: Server) -> Sample:
-            before = server.cpu_seconds()
-            chosen = files if server is self.nginx else load
-            result = run_wrk(
-                server,
-                chosen,
-                self.directory,
-                self.cores,
-                connections=scale.connections,
-                seconds=scale.load_seconds,
-            )
-            facts: dict[str, float] = {
-                "p50_microseconds": result.p50_microseconds,
-                "p99_microseconds": result.p99_microseconds,
-            }
-            return Sample(result.requests_per_second, result.requests, server.cpu_seconds() - before, facts)
+            return self._load(server, files if server is self.nginx else load)
 
         servers = self._everyone if nginx else self._registries
         return Measurement(key, title, "req/s", scale.rounds, servers, take, bar=bar)
+
+    def _tokens(self) -> Measurement:
+        """Return the row of the token service; the peer leaves the issue of tokens to a program it has none of."""
+        scale = self.material.scale
+        robots = self.entrepot.clients
+        if not isinstance(robots, Robots):
+            raise ServerError("nobody asks this server for tokens")
+        load = SmallLoad("tokens", [token_path()] * CLIENT_COUNT, 0, as_whom=robots.secrets)
+
+        def take(server: Server) -> Sample:
+            return self._load(server, load)
+
+        title = "token issue for a robot, three scopes, recorded in the audit log"
+        return Measurement("token-issue", title, "req/s", scale.rounds, (self.entrepot,), take)
+
+    def _load(self, server: Server, load: SmallLoad) -> Sample:
+        scale = self.material.scale
+        server.clients.authorizations()  # what it costs to renew them is no part of the row
+        before = server.cpu_seconds()
+        result = run_wrk(
+            server,
+            load,
+            self.directory,
+            self.cores,
+            connections=scale.connections,
+            seconds=scale.load_seconds,
+        )
+        facts: dict[str, float] = {
+            "p50_microseconds": result.p50_microseconds,
+            "p99_microseconds": result.p99_microseconds,
+            BUSY_AFTERWARDS: wait_until_idle(server),
+        }
+        return Sample(result.requests_per_second, result.requests, server.cpu_seconds() - before, facts)
 
     def _head(self, key: str, title: str, status: int, paths: Sequence[str]) -> Measurement:
         scale = self.material.scale
@@ -126,15 +150,21 @@ class Measurements:
         listed.write_text("".join(f"{path}\n" for path in paths))
 
         def take(server: Server) -> Sample:
+            values = server.clients.authorizations()
+            authorizations = write_authorizations(
+                values, self.directory / f"{server.name}-head.authorizations"
+            )
             before = server.cpu_seconds()
             answer = run_client(
                 self.cores,
                 "bench.head_client",
                 *("--port", str(server.port), "--paths", str(listed), "--status", str(status)),
+                *("--authorizations", str(authorizations)),
                 *("--connections", str(scale.connections), "--seconds", str(scale.load_seconds)),
             )
+            facts = {BUSY_AFTERWARDS: wait_until_idle(server)}
             spent = server.cpu_seconds() - before
-            return Sample(answer["requests"] / answer["seconds"], answer["requests"], spent)
+            return Sample(answer["requests"] / answer["seconds"], answer["requests"], spent, facts)
 
         return Measurement(key, title, "req/s", scale.rounds, self._registries, take, bar=6)
 
@@ -158,7 +188,9 @@ class Measurements:
                 touch_memory(scale.large_blob_bytes * at_once)
             elif server is self.nginx:
                 path = _file_path(path)
-            return run_transfer(server, direction, path, scale.large_blob_bytes, at_once, self.cores)
+            return run_transfer(
+                server, direction, path, scale.large_blob_bytes, at_once, self.directory, self.cores
+            )
 
         servers = self._everyone if direction == "get" else self._registries
         key = f"large-{direction}-{at_once}"
@@ -173,21 +205,24 @@ class Measurements:
         source = ImageSource(scale)
         size = f"{scale.image_layer_count} layers, {scale.image_layer_count * scale.image_layer_bytes / 1e6:.0f} MB"
 
-        def measure(server: Server, origin: str, target: str) -> Sample:
+        def measure(server: Server, side: str, origin: str, target: str) -> Sample:
             os.sync()
             touch_memory(2 * scale.image_layer_count * scale.image_layer_bytes)
             floor = copy_image(f"oci:{layout}", copied, self.cores)
             os.sync()
+            token = server.clients.authorizations()[0].removeprefix("Bearer ")
             before = server.cpu_seconds()
-            seconds = copy_image(origin, target, self.cores)
+            seconds = copy_image(origin, target, self.cores, [f"--{side}-registry-token={token}"])
             return Sample(seconds, 1, server.cpu_seconds() - before, {"floor": floor})
 
         def push(server: Server) -> Sample:
             source.write_layout(layout)  # a new image each time: a known layer would not be sent
-            return measure(server, f"oci:{layout}", f"docker://{server.host}/bench/image:latest")
+            return measure(
+                server, "dest", f"oci:{layout}", f"docker://{server.host}/{IMAGE_REPOSITORY}:latest"
+            )
 
         def pull(server: Server) -> Sample:
-            return measure(server, f"docker://{server.host}/bench/image:latest", copied)
+            return measure(server, "src", f"docker://{server.host}/{IMAGE_REPOSITORY}:latest", copied)
 
         for key, take, title, bar in (
             ("image-push", push, "push", 0.7),

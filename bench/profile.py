@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench.clients import CLIENT_COUNT, write_authorizations
 from bench.cores import parse_cores
 from bench.kinds import build_entrepot
 from bench.loading import load_registry, verify_registry
@@ -29,7 +30,9 @@ from bench.material import BLOB_REPOSITORY, MANIFEST_REPOSITORY, Material, tag_o
 from bench.native_samples import sample_process
 from bench.processes import process_tree, thread_times
 from bench.profile_page import Profile, ThreadCost, render_profiles
+from bench.robots import Robots, token_path
 from bench.scale import FULL
+from bench.settling import wait_until_idle
 from bench.small_requests import SmallLoad, run_wrk
 from bench.stacks import parse_stacks, rank_functions
 from bench.statistics_of_rounds import sample_zipf
@@ -67,6 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--seconds", type=float, default=8, help="of each of the two runs of a scenario")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench" / "profile-tables.md")
+    parser.add_argument("--only", help="scenarios whose title has this in it")
     parser.add_argument("--server-cores")
     parser.add_argument("--client-cores")
     chosen = parser.parse_args(arguments)
@@ -76,16 +80,17 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("perf was not found; install linux-perf")
     cores = parse_cores(chosen.server_cores, chosen.client_cores)
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="entrepot-profile-", dir=chosen.output.parent))
+    directory = Path(tempfile.mkdtemp(prefix="entrepot-profile-", dir=chosen.output.parent.resolve()))
     server = build_entrepot(directory)
     try:
         server.start(cores)
         material = Material(_SCALE)
-        loaded = load_registry(server.port, material)
-        verify_registry(server.port, material, loaded)
+        loaded = load_registry(server, material)
+        verify_registry(server, material, loaded)
         profiles = [
             _profile(server, scenario, chosen.seconds, chosen.py_spy, directory)
             for scenario in _scenarios(server, loaded, directory, cores)
+            if (chosen.only or "") in scenario.title
         ]
     finally:
         server.stop()
@@ -104,18 +109,22 @@ def _scenarios(server: Server, loaded: Loaded, directory: Path, cores: Cores) ->
     blobs = [f"/v2/{BLOB_REPOSITORY}/blobs/{digest}" for digest in loaded.small_digests]
     chance.shuffle(blobs)
 
-    def ask(name: str, paths: list[str]) -> Callable[[float], float]:
+    def ask(
+        name: str, paths: list[str], as_whom: Callable[[], Sequence[str]] | None = None
+    ) -> Callable[[float], float]:
+        small = SmallLoad(name, paths, 0, as_whom=as_whom)
+
         def load(seconds: float) -> float:
-            result = run_wrk(
-                server, SmallLoad(name, paths, 0), directory, cores, connections=16, seconds=seconds
-            )
-            return result.requests
+            return run_wrk(server, small, directory, cores, connections=16, seconds=seconds).requests
 
         return load
 
     def move(direction: str, path: str, at_once: int) -> Callable[[float], float]:
         def load(seconds: float) -> float:
             give_up_at = time.monotonic() + seconds
+            authorizations = write_authorizations(
+                server.clients.authorizations(), directory / "transfer.authorizations"
+            )
             count = 0
             while time.monotonic() < give_up_at:
                 count += 1
@@ -125,6 +134,7 @@ def _scenarios(server: Server, loaded: Loaded, directory: Path, cores: Cores) ->
                     "--path": path,
                     "--bytes": str(_SCALE.large_blob_bytes),
                     "--at-once": str(at_once),
+                    "--authorizations": str(authorizations),
                 }
                 subprocess.run(
                     [*command, *itertools.chain(*options.items())],
@@ -138,6 +148,10 @@ def _scenarios(server: Server, loaded: Loaded, directory: Path, cores: Cores) ->
 
     yield _Scenario("Manifest GET by tag", "request", ask("manifests", manifests))
     yield _Scenario("16 KiB blob GET, twice as many as the cache holds", "request", ask("blobs", blobs))
+    robots = server.clients
+    if isinstance(robots, Robots):
+        issue = ask("tokens", [token_path()] * CLIENT_COUNT, robots.secrets)
+        yield _Scenario("Token issue for a robot, three scopes", "token", issue)
     large = f"/v2/{BLOB_REPOSITORY}/blobs/{loaded.large_digest}"
     yield _Scenario("64 MiB blob GET, 4 at once", "MiB", move("get", large, 4))
     yield _Scenario(
@@ -149,12 +163,16 @@ def _profile(server: Server, scenario: _Scenario, seconds: float, py_spy: str, d
     print(scenario.title)
     scenario.load(1)  # warms
     pid = _http_process(server)
+    wait_until_idle(server)
+    whole = server.cpu_seconds()
     before = {thread.thread: thread.seconds for thread in thread_times(pid)}
     work = scenario.load(seconds)
     threads = [
         ThreadCost(thread.name, (thread.seconds - before.get(thread.thread, 0.0)) / work * 1e6)
         for thread in thread_times(pid)
     ]
+    wait_until_idle(server)
+    whole = (server.cpu_seconds() - whole) / work * 1e6
     raw = directory / "stacks"
     loading = threading.Thread(target=scenario.load, args=(seconds + 1,))
     loading.start()
@@ -167,7 +185,7 @@ def _profile(server: Server, scenario: _Scenario, seconds: float, py_spy: str, d
     native = sample_process("perf", pid, seconds, directory)
     loading.join()
     functions = rank_functions(parse_stacks(raw.read_text()))
-    return Profile(scenario.title, scenario.unit, tuple(threads), tuple(functions), tuple(native))
+    return Profile(scenario.title, scenario.unit, whole, tuple(threads), tuple(functions), tuple(native))
 
 
 def _http_process(server: Server) -> int:

@@ -28,10 +28,14 @@ class ThreadCost:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One scenario: what its unit of work cost, and which Python functions and native symbols the samples were in."""
+    """One scenario: what its unit of work cost, and which Python functions and native symbols the samples were in.
+
+    `microseconds_of_all` is what all processes of the registry took, with what they did after the last reply.
+    """
 
     title: str
     unit: str
+    microseconds_of_all: float
     threads: tuple[ThreadCost, ...]
     functions: tuple[FunctionShare, ...]
     native: tuple[NativeShare, ...]
@@ -46,6 +50,7 @@ def render_profiles(profiles: Sequence[Profile], placement: str) -> str:
 
 
 def _render(profile: Profile) -> list[str]:
+    whole = profile.microseconds_of_all
     total = sum(thread.microseconds for thread in profile.threads)
     by_name: defaultdict[str, float] = defaultdict(float)
     for thread in profile.threads:
@@ -53,7 +58,7 @@ def _render(profile: Profile) -> list[str]:
     lines = [
         f"## {profile.title}",
         "",
-        f"{total:.0f} µs of processor time per {profile.unit} in the HTTP process, by thread name:",
+        f"{total:.0f} µs of processor time per {profile.unit} in the HTTP process, {whole:.0f} µs in all; by thread:",
         "",
         f"| thread | µs per {profile.unit} |",
         "| --- | --- |",

@@ -14,6 +14,7 @@ from bench.transferring import run_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from bench.cores import Cores
     from bench.scale import Scale
@@ -26,17 +27,17 @@ _LIMIT_MEGABYTES: Final = 32.0
 _LOOK_SECONDS: Final = 0.1
 
 
-def growth_row(scale: Scale, server: Server, cores: Cores) -> Measurement:
+def growth_row(scale: Scale, server: Server, directory: Path, cores: Cores) -> Measurement:
     """Return the row: one round, since it moves as much as all others together."""
 
     def take(server: Server) -> Sample:
         os.sync()
         path = f"/v2/{BLOB_REPOSITORY}/blobs/uploads/"
         # The first pushes make what stays: threads, their stacks, the buffers of connections.
-        run_transfer(server, "put", path, scale.large_blob_bytes, _CLIENTS, cores)
+        run_transfer(server, "put", path, scale.large_blob_bytes, _CLIENTS, directory, cores)
         at_rest = _largest_process(server)
         with _watching(server) as seen:
-            sample = run_transfer(server, "put", path, scale.pushed_blob_bytes, _CLIENTS, cores)
+            sample = run_transfer(server, "put", path, scale.pushed_blob_bytes, _CLIENTS, directory, cores)
         grown = (max(seen) - at_rest) / 1e6
         return Sample(
             grown, 1, sample.cpu_seconds, {"megabytes_per_second": sample.value, "at_rest": at_rest}

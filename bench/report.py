@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.picture import Bar, draw_bars
+from bench.settling import BUSY_AFTERWARDS
 from bench.statistics_of_rounds import Summary, median_ratio, subtract_floor, summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bench.processes import ProcessMemory
-    from bench.rounds import Row
+    from bench.rounds import Row, Sample
     from bench.scale import Scale
 
 __all__ = ["Report", "ratio_to", "render_markdown", "values_of", "write_report"]
@@ -180,10 +182,12 @@ def _costs(report: Report) -> list[str]:
     lines = [
         "## Processor time of the servers",
         "",
-        "User and system time of all processes of a server, the median of the rounds.",
+        "User and system time of all processes of a server, the median of the rounds. After small requests a server is",
+        "let finish what they left it to do, which is part of the time: with us, the audit log is taken into the",
+        "database. The last column says how long Entrepot went on after the last reply.",
         "",
-        "| what | unit | Entrepot | docker-registry | nginx |",
-        "| --- | --- | --- | --- | --- |",
+        "| what | unit | Entrepot | docker-registry | nginx | busy afterwards |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in report.rows:
         unit, scale = {"req/s": ("s per 10,000 requests", 1e4), "MB/s": ("s per GB", 1e9)}.get(
@@ -194,8 +198,14 @@ def _costs(report: Report) -> list[str]:
             samples = row.samples.get(server, [])
             costs = [sample.cpu_seconds / sample.work * scale for sample in samples]
             spent.append(f"{summarize(costs).median:.2f}" if costs else _NONE)
-        lines.append(f"| {row.measurement.title} | {unit} | {' | '.join(spent)} |")
+        afterwards = _afterwards(row.samples.get(row.measurement.subject, []))
+        lines.append(f"| {row.measurement.title} | {unit} | {' | '.join(spent)} | {afterwards} |")
     return lines
+
+
+def _afterwards(samples: Sequence[Sample]) -> str:
+    seconds = [sample.facts[BUSY_AFTERWARDS] for sample in samples if BUSY_AFTERWARDS in sample.facts]
+    return f"{summarize(seconds).median:.1f} s" if seconds else _NONE
 
 
 def _memory(report: Report) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import signal
 import socket
 import ssl
@@ -11,12 +12,14 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Final
 
+from bench.clients import NOBODY
 from bench.processes import cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bench.clients import Clients
     from bench.cores import Cores
 
 __all__ = ["Server", "ServerError", "connect", "find_free_port"]
@@ -24,6 +27,8 @@ __all__ = ["Server", "ServerError", "connect", "find_free_port"]
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 40.0
 _POLL_SECONDS: Final = 0.002
+_ANSWERS: Final = (200, 401)
+"""Who presents nothing is asked for a name by a server that has accounts, and that is an answer, too."""
 
 
 class ServerError(Exception):
@@ -31,7 +36,7 @@ class ServerError(Exception):
 
 
 class Server:
-    """One server on loopback. `configuration` holds the texts by name that say how it is set up."""
+    """One server on loopback. `configuration` holds the texts by name that say how it is set up; `clients` ask it."""
 
     def __init__(
         self,
@@ -43,8 +48,12 @@ class Server:
         configuration: Mapping[str, str],
         ready_path: str = "/v2/",
         is_encrypted: bool = False,
+        clients: Clients = NOBODY,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self.clients = clients
+        self._environment = dict(environment or {})
         self.port = port
         self.configuration = dict(configuration)
         self._command = command
@@ -73,7 +82,12 @@ class Server:
         """
         began = time.perf_counter()
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(cores.pin_server(*self._command), stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                cores.pin_server(*self._command),
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._environment},
+            )
         while not self._answers():
             if self._process.poll() is not None or time.perf_counter() - began > _START_SECONDS:
                 self.stop()
@@ -108,7 +122,7 @@ class Server:
         ) as connection:
             try:
                 connection.request("GET", self._ready_path)
-                return connection.getresponse().status == 200
+                return connection.getresponse().status in _ANSWERS
             except (OSError, http.client.HTTPException):
                 return False
 

@@ -7,10 +7,11 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from bench.clients import write_authorizations
 from bench.servers import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bench.cores import Cores
@@ -20,13 +21,22 @@ __all__ = ["LoadResult", "SmallLoad", "render_script", "run_wrk"]
 
 _ACCEPT: Final = "application/vnd.oci.image.manifest.v1+json"
 _SCRIPT: Final = """\
--- Asks for the paths listed in a file, in their order, from the beginning again after the last.
+-- Asks for the paths listed in a file, in their order, from the beginning again after the last, each time as the next
+-- of the clients whose credentials another file lists.
 local requests = {{}}
 local position = 0
 
 function init(arguments)
+  local clients = {{}}
+  for authorization in io.lines("{authorizations}") do
+    clients[#clients + 1] = authorization
+  end
   for path in io.lines("{paths}") do
-    requests[#requests + 1] = wrk.format("GET", path, {{["Accept"] = "{accept}"}})
+    local headers = {{["Accept"] = "{accept}"}}
+    if #clients > 0 then
+      headers["Authorization"] = clients[#requests % #clients + 1]
+    end
+    requests[#requests + 1] = wrk.format("GET", path, headers)
   end
 end
 
@@ -48,12 +58,16 @@ end
 
 @dataclass(frozen=True, slots=True)
 class SmallLoad:
-    """Which paths are asked for. `miss_share` of them are known to answer 404; a hit has `body_bytes` at least."""
+    """Which paths are asked for. `miss_share` of them are known to answer 404; a hit has `body_bytes` at least.
+
+    `as_whom` overrides with what the server's clients prove who they are.
+    """
 
     name: str
     paths: Sequence[str]
     body_bytes: int
     miss_share: float = 0.0
+    as_whom: Callable[[], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +80,9 @@ class LoadResult:
     p99_microseconds: int
 
 
-def render_script(paths: Path) -> str:
+def render_script(paths: Path, authorizations: Path) -> str:
     """Return the Lua script for wrk."""
-    return _SCRIPT.format(paths=paths, accept=_ACCEPT)
+    return _SCRIPT.format(paths=paths, authorizations=authorizations, accept=_ACCEPT)
 
 
 def run_wrk(
@@ -81,8 +95,10 @@ def run_wrk(
     """
     paths = directory / f"{server.name}-{load.name}.paths"
     paths.write_text("".join(f"{path}\n" for path in load.paths))
+    as_whom = load.as_whom or server.clients.authorizations
+    authorizations = write_authorizations(as_whom(), paths.with_suffix(".authorizations"))
     script = paths.with_suffix(".lua")
-    script.write_text(render_script(paths))
+    script.write_text(render_script(paths, authorizations))
     command = cores.pin_client(
         "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), f"http://{server.host}"
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import secrets
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +29,14 @@ _STAMP_BYTES: Final = 4096
 _TIMEOUT_SECONDS: Final = 300
 
 
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """A connection, and the headers that say whose it is."""
+
+    connection: http.client.HTTPConnection
+    headers: dict[str, str]
+
+
 def main(arguments: list[str]) -> int:
     """Move the blobs; print the seconds from the first request to the last answer as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -34,12 +45,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--path", required=True, help="what to get, or where to begin uploads")
     parser.add_argument("--bytes", type=int, required=True, help="size of each blob")
     parser.add_argument("--at-once", type=int, required=True)
+    parser.add_argument("--authorizations", type=Path, required=True)
     parser.add_argument("--tls", action="store_true")
     chosen = parser.parse_args(arguments)
     if chosen.direction == "get":
-        moves = [_prepare_get(_connect(chosen), chosen.path, chosen.bytes) for _ in range(chosen.at_once)]
+        moves = [_prepare_get(client, chosen.path, chosen.bytes) for client in _connect_all(chosen)]
     else:
-        moves = _prepare_puts([_connect(chosen) for _ in range(chosen.at_once)], chosen.path, chosen.bytes)
+        moves = _prepare_puts(_connect_all(chosen), chosen.path, chosen.bytes)
     json.dump({"seconds": _run_together(moves)}, sys.stdout)
     return 0
 
@@ -60,12 +72,12 @@ def _run_together(moves: list[Callable[[], None]]) -> float:
         return time.perf_counter() - began
 
 
-def _prepare_get(connection: http.client.HTTPConnection, path: str, size: int) -> Callable[[], None]:
+def _prepare_get(client: _Client, path: str, size: int) -> Callable[[], None]:
     buffer = bytearray(_BUFFER_BYTES)
 
     def get() -> None:
-        connection.request("GET", path)
-        response = connection.getresponse()
+        client.connection.request("GET", path, headers=client.headers)
+        response = client.connection.getresponse()
         received = 0
         while count := response.readinto(buffer):
             received += count
@@ -75,48 +87,52 @@ def _prepare_get(connection: http.client.HTTPConnection, path: str, size: int) -
     return get
 
 
-def _prepare_puts(
-    connections: list[http.client.HTTPConnection], path: str, size: int
-) -> list[Callable[[], None]]:
+def _prepare_puts(clients: list[_Client], path: str, size: int) -> list[Callable[[], None]]:
     """Make blobs that no server has seen: their first bytes differ, the rest is shared to spare memory."""
     rest = memoryview(secrets.token_bytes(size - _STAMP_BYTES))
-    return [
-        _prepare_put(connection, path, secrets.token_bytes(_STAMP_BYTES), rest) for connection in connections
-    ]
+    return [_prepare_put(client, path, secrets.token_bytes(_STAMP_BYTES), rest) for client in clients]
 
 
-def _prepare_put(
-    connection: http.client.HTTPConnection, path: str, stamp: bytes, rest: memoryview
-) -> Callable[[], None]:
+def _prepare_put(client: _Client, path: str, stamp: bytes, rest: memoryview) -> Callable[[], None]:
+    connection = client.connection
     hasher = hashlib.sha256(stamp)
     hasher.update(rest)
     digest = f"sha256:{hasher.hexdigest()}"
 
     def put() -> None:
         """Upload as Docker and skopeo do: POST, everything in one PATCH, an empty PUT with the digest."""
-        location = _expect(connection, 202, "POST", path)
+        location = _expect(client, 202, "POST", path)
         connection.putrequest("PATCH", location)
         connection.putheader("Content-Type", "application/octet-stream")
         connection.putheader("Content-Length", str(len(stamp) + len(rest)))
+        for name, value in client.headers.items():
+            connection.putheader(name, value)
         connection.endheaders()
         connection.send(stamp)
         connection.send(rest)
         location = _read_answer(connection, 202, "PATCH")
         separator = "&" if urlsplit(location).query else "?"
-        _expect(connection, 201, "PUT", f"{location}{separator}digest={digest}")
+        _expect(client, 201, "PUT", f"{location}{separator}digest={digest}")
 
     return put
 
 
-def _connect(chosen: argparse.Namespace) -> http.client.HTTPConnection:
-    connection = connect(chosen.port, _TIMEOUT_SECONDS, is_encrypted=chosen.tls)
-    connection.connect()
-    return connection
+def _connect_all(chosen: argparse.Namespace) -> list[_Client]:
+    """Connect one client after the other, each with credentials of its own as far as there are any."""
+    values = chosen.authorizations.read_text().splitlines()
+    known = itertools.cycle([{"Authorization": value} for value in values] or [{}])
+    clients = [
+        _Client(connect(chosen.port, _TIMEOUT_SECONDS, is_encrypted=chosen.tls), headers)
+        for headers in itertools.islice(known, chosen.at_once)
+    ]
+    for client in clients:
+        client.connection.connect()
+    return clients
 
 
-def _expect(connection: http.client.HTTPConnection, status: int, method: str, target: str) -> str:
-    connection.request(method, target, headers={"Content-Length": "0"})
-    return _read_answer(connection, status, method)
+def _expect(client: _Client, status: int, method: str, target: str) -> str:
+    client.connection.request(method, target, headers={"Content-Length": "0", **client.headers})
+    return _read_answer(client.connection, status, method)
 
 
 def _read_answer(connection: http.client.HTTPConnection, status: int, method: str) -> str:

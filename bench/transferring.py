@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench.clients import write_authorizations
 from bench.rounds import Sample
 
 if TYPE_CHECKING:
@@ -19,14 +20,21 @@ __all__ = ["run_client", "run_transfer"]
 _ROOT: Final = Path(__file__).resolve().parents[1]
 
 
-def run_transfer(server: Server, direction: str, path: str, size: int, at_once: int, cores: Cores) -> Sample:
-    """Move `at_once` blobs of `size` bytes at the same time; the figure is in MB/s, of all together."""
+def run_transfer(
+    server: Server, direction: str, path: str, size: int, at_once: int, directory: Path, cores: Cores
+) -> Sample:
+    """Move `at_once` blobs of `size` bytes at the same time; the figure is in MB/s, of all together.
+
+    `directory` takes what the clients prove who they are with.
+    """
+    values = server.clients.authorizations()
+    authorizations = write_authorizations(values, directory / f"{server.name}-transfer.authorizations")
     before = server.cpu_seconds()
     answer = run_client(
         cores,
         "bench.transfer_client",
         *(direction, "--port", str(server.port), "--path", path),
-        *("--bytes", str(size), "--at-once", str(at_once)),
+        *("--bytes", str(size), "--at-once", str(at_once), "--authorizations", str(authorizations)),
         *(["--tls"] if server.is_encrypted else []),
     )
     total = size * at_once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,11 +31,12 @@ class AsgiReply:
 
 @dataclass(frozen=True, slots=True)
 class AsgiClient:
-    """Sends requests as a peer at `address`."""
+    """Sends requests as a peer at `address`, with `headers` unless a request has its own."""
 
     application: ASGIApplication
     address: str = "127.0.0.1"
     http_version: str = "1.1"
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
     async def request(
         self,
@@ -56,7 +57,7 @@ class AsgiClient:
             "http_version": self.http_version,
             "headers": [
                 (name.lower().encode(), value.encode())
-                for name, value in ({"Host": "127.0.0.1:5000"} | (headers or {})).items()
+                for name, value in ({"Host": "127.0.0.1:5000"} | self.headers | (headers or {})).items()
             ],
             "client": (self.address, 40000),
             "extensions": {},

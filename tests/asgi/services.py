@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from entrepot.auth.people.passwords import HashCost
 from entrepot.blobstore.filesystem.durable import DurableOperations
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.bootstrap import (
@@ -17,9 +18,12 @@ from entrepot.bootstrap import (
     open_spool,
     prepare_metadata,
 )
+from entrepot.bootstrap.control import build_control
+from entrepot.bootstrap.identity import open_identity
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import Settings, load_settings, metadata_url, storage_root
+from entrepot.token_service.application import TokenApplication
 from tests.asgi.client import AsgiClient
 
 if TYPE_CHECKING:
@@ -27,12 +31,18 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
+    from entrepot.auth.audit_notes import AuditNotes
+    from entrepot.bootstrap.identity import Identity
+    from entrepot.distribution_api.asgi import ASGIApplication, Receive, Scope, Send
     from entrepot.services import Services
 
 __all__ = ["Counts", "InProcessRegistry", "in_process_registry", "scratch_settings"]
 
 
 T = TypeVar("T")
+
+_CHEAP: Final = HashCost(memory_kibibytes=8, passes=1, lanes=1)
+"""What hashes of passwords cost is tested elsewhere."""
 
 
 @dataclass(slots=True)
@@ -92,6 +102,7 @@ class InProcessRegistry:
     stores: Stores
     counts: Counts
     settings: Settings
+    identity: Identity | None = None
 
 
 def scratch_settings(directory: Path, **flags: str | bool) -> Settings:
@@ -107,7 +118,7 @@ def scratch_settings(directory: Path, **flags: str | bool) -> Settings:
 
 @contextlib.asynccontextmanager
 async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegistry]:
-    """Build everything a process serves with, except the process."""
+    """Build everything a process serves with, except the process; with accounts if the settings have them."""
     counts = Counts()
     operations = CountingOperations(counts)
     blobs = FilesystemBlobStore(
@@ -121,16 +132,48 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
         stores = Stores(metadata, blobs)
         metrics = build_process_metrics()
         notes = open_spool(settings, metrics)
-        services = await build_services(settings, stores, HashingPool(executor), metrics=metrics, notes=notes)
-        client = AsgiClient(build_distribution(settings, services))
-        counts.reset()
-        with _hops_counted(counts):
-            yield InProcessRegistry(client, services, stores, counts, settings)
+        async with _identity(settings, stores, notes) as identity:
+            services = await build_services(
+                settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
+            )
+            client = AsgiClient(_application(settings, stores, services, identity))
+            counts.reset()
+            with _hops_counted(counts):
+                yield InProcessRegistry(client, services, stores, counts, settings, identity)
         await notes.aclose()
     finally:
         executor.shutdown()
         await metadata.aclose()
         await blobs.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _identity(settings: Settings, stores: Stores, notes: AuditNotes) -> AsyncIterator[Identity | None]:
+    """Yield who there is, where there are accounts. It looks at nothing by itself: what is counted is the requests'."""
+    if not settings.access.accounts:
+        yield None
+        return
+    async with open_identity(settings, stores.metadata, notes, hash_cost=_CHEAP) as identity:
+        await identity.epochs.aclose()
+        yield identity
+
+
+def _application(
+    settings: Settings, stores: Stores, services: Services, identity: Identity | None
+) -> ASGIApplication:
+    """Return the data plane, and beside it what there is with accounts only."""
+    distribution = build_distribution(settings, services, identity)
+    if identity is None:
+        return distribution
+    tokens = TokenApplication(identity.token_service, identity.token_ring)
+    control = build_control(settings, stores, services, identity)
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        beside = control if path.startswith("/api/") else tokens
+        await (distribution if path.startswith("/v2/") else beside)(scope, receive, send)
+
+    return dispatch
 
 
 @contextlib.contextmanager

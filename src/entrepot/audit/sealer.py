@@ -35,13 +35,14 @@ class Sealer:
             MetadataError: the database takes nothing.
             UnknownChainAlgorithmError: a newer program made the chain.
         """
+        if not await self._metadata.audit.unsealed_count():
+            return 0
         total = 0
-        while await self._metadata.audit.unsealed_count():
+        while True:
             sealed = await self._seal_batch()
             total += sealed
             if sealed < self._batch:
-                break
-        return total
+                return total
 
     async def _seal_batch(self) -> int:
         chain_id = new_public_id()

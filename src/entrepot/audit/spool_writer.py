@@ -37,9 +37,13 @@ class SpoolFiles:
 
 @dataclass(frozen=True, slots=True)
 class SpoolLimits:
-    """When a segment ends, how much may wait for the database on this node, and when to try a failing disk again."""
+    """When a segment ends, how much may wait for the database on this node, and when to try a failing disk again.
 
-    segment_bytes: int = 4 * 1024 * 1024
+    To begin a segment flushes its directory, and requests wait for that: at thousands of pulls a second, one of the
+    default size is enough for some seconds.
+    """
+
+    segment_bytes: int = 32 * 1024 * 1024
     segment_seconds: float = 60.0
     waiting_bytes: int = 1024 * 1024 * 1024
     retry_seconds: float = 1.0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from entrepot.kernel.ids import new_public_id
+from entrepot.kernel.ids import new_ordered_id
 from entrepot.metadata.audit_store import NewAuditRecord
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def audit_record(
         change={"before": before, "after": after} if changed else msgspec.UNSET,
     )
     return NewAuditRecord(
-        record_id=record_id or new_public_id(),
+        record_id=record_id or new_ordered_id(),
         action=action.value,
         outcome=outcome,
         subject=principal.subject,

@@ -33,7 +33,7 @@ class NewAuditRecord(msgspec.Struct, frozen=True, gc=False):
     """A record as it is added; everything but `body` and `disclosure` is for finding it again.
 
     Attributes:
-        record_id: random, and the reason why a record that is added twice is kept once.
+        record_id: can't be guessed, and the reason why a record that is added twice is kept once.
         at_milliseconds: when it happened, for records that were noted in a file first; `None` for now, by the database.
         body: canonical JSON that is hashed into the chain; personal data in it are salted commitments.
         disclosure: JSON of those data and their salts, by name.

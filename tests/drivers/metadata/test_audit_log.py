@@ -147,6 +147,13 @@ async def test_records_are_sealed_in_batches_without_a_gap(metadata: Metadata) -
     assert (await _verdict(metadata)).is_sound
 
 
+async def test_batches_that_come_out_even_leave_nothing_unsealed(metadata: Metadata) -> None:
+    await metadata.write(lambda tx: tx.audit.extend([pull_record(number) for number in range(20)]))
+
+    assert await Sealer(metadata, batch=10).run() == 20
+    assert await metadata.audit.unsealed_count() == 0
+
+
 async def test_two_sealers_make_one_chain(metadata: Metadata, database: RawDatabase) -> None:
     other = await open_metadata(database.url, 4, 10.0)
     try:

@@ -152,15 +152,20 @@ def test_processor_time_is_given_per_ten_thousand_requests() -> None:
     """Half a second for 100 requests is 50 seconds for 10,000."""
     report = Report(QUICK, {"processor": "any"}, [row_of(samples_of(1), samples_of(1))], {}, {})
 
-    assert "| what it is | s per 10,000 requests | 50.00 | 50.00 |" in render_markdown(report)
+    assert (
+        "| what it is | s per 10,000 requests | 50.00 | 50.00 | \N{EN DASH} | \N{EN DASH} |"
+        in render_markdown(report)
+    )
 
 
 def test_debian_configuration_changes_in_three_places_only() -> None:
-    """Address and directory are ours, the accounts are gone, the rest is as packaged."""
-    text = adapt_debian_configuration(DEBIAN, "127.0.0.1:1", Path("/data"))
+    """Address and directory are ours, tokens take the place of the password file, the rest is as packaged."""
+    text = adapt_debian_configuration(DEBIAN, "127.0.0.1:1", Path("/data"), Path("/keys.pem"))
 
     assert text == (
         "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /data\nhttp:\n  addr: 127.0.0.1:1\n"
+        "auth:\n  token:\n    realm: http://127.0.0.1/token\n    service: bench\n    issuer: bench\n"
+        "    rootcertbundle: /keys.pem\n"
         "health:\n  storagedriver:\n    enabled: true\n"
     )
 
@@ -168,7 +173,9 @@ def test_debian_configuration_changes_in_three_places_only() -> None:
 def test_another_debian_configuration_is_not_guessed_at() -> None:
     """A package that ships something else must be looked at by a person."""
     with pytest.raises(ValueError, match="auth"):
-        adapt_debian_configuration(DEBIAN.replace("auth:", "authentication:"), "127.0.0.1:1", Path("/data"))
+        adapt_debian_configuration(
+            DEBIAN.replace("auth:", "authentication:"), "127.0.0.1:1", Path("/data"), Path("/keys.pem")
+        )
 
 
 def test_dd_rate_is_bytes_over_seconds() -> None:

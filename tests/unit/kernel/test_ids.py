@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from entrepot.kernel.ids import new_public_id
+from entrepot.kernel.ids import new_ordered_id, new_public_id
 
 
 def test_s5_a_public_id_is_128_bits_in_lower_case_hexadecimal() -> None:
@@ -16,3 +16,12 @@ def test_s5_public_ids_do_not_repeat_or_share_a_prefix() -> None:
 
     assert len(identifiers) == 1000
     assert len({identifier[:16] for identifier in identifiers}) == 1000
+
+
+def test_s5_an_ordered_id_has_80_random_bits_behind_the_time() -> None:
+    identifiers = [new_ordered_id() for _ in range(1000)]
+
+    assert all(re.fullmatch(r"[0-9a-f]{32}", identifier) for identifier in identifiers)
+    assert len({identifier[12:] for identifier in identifiers}) == 1000
+    times = [identifier[:12] for identifier in identifiers]
+    assert times == sorted(times)

@@ -1,0 +1,172 @@
+"""What knowing who asks may add to a request, in counts: nothing at all, once their credentials were seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+from entrepot.oci.digest import Digest
+from tests.asgi.services import InProcessRegistry, in_process_registry
+from tests.faults.image import REPOSITORY, TAG, one_layer_image
+from tests.faults.pushing import AcknowledgementLog, push_image
+from tests.stateful.node import ADMINISTRATOR, basic, bearer, node_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.asgi.client import AsgiClient, AsgiReply
+
+_IMAGE = one_layer_image(1)
+_PROJECT = REPOSITORY.partition("/")[0]
+_MANIFEST = f"/v2/{REPOSITORY}/manifests/{TAG}"
+_BLOB = f"/v2/{REPOSITORY}/blobs/{Digest.of_bytes(_IMAGE.config)}"
+_TOKEN = "/service/token?" + urlencode({"service": "entrepot", "scope": f"repository:{REPOSITORY}:pull,push"})
+
+
+@dataclass
+class Flushes:
+    """Every call that makes something durable, whoever makes it: the registry's own counts leave the audit log out."""
+
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A registry with accounts that has the image, and who may pull it: `headers` by who and how they prove it."""
+
+    registry: InProcessRegistry
+    flushes: Flushes
+    headers: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+
+    @property
+    def client(self) -> AsgiClient:
+        """Sends requests."""
+        return self.registry.client
+
+    def reset(self) -> None:
+        """Count anew."""
+        self.registry.counts.reset()
+        self.flushes.count = 0
+
+    def counted(self) -> tuple[int, int, int, int]:
+        """Return statements, commits, flushes and thread hops."""
+        counts = self.registry.counts
+        return len(counts.statements), counts.commits, self.flushes.count, counts.thread_hops
+
+
+@pytest.fixture
+def flushes(monkeypatch: pytest.MonkeyPatch) -> Flushes:
+    """Count what this process flushes by itself."""
+    counted = Flushes()
+
+    def counting(call: Callable[[int], None]) -> Callable[[int], None]:
+        def run(descriptor: int) -> None:
+            counted.count += 1
+            call(descriptor)
+
+        return run
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, counting(getattr(os, name)))
+    return counted
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path, flushes: Flushes) -> AsyncIterator[Guarded]:
+    """Return the registry, the image pushed by the robot."""
+    async with in_process_registry(node_settings(tmp_path / "data")) as registry:
+        guarded = Guarded(registry, flushes)
+        guarded.headers["person by Basic"] = basic(*ADMINISTRATOR)
+        guarded.headers["robot by Basic"] = await _robot(registry.client)
+        reply = await registry.client.request("GET", _TOKEN, guarded.headers["robot by Basic"])
+        guarded.headers["robot by Bearer"] = bearer(json.loads(reply.body)["token"])
+        pusher = dataclasses.replace(registry.client, headers=guarded.headers["robot by Bearer"])
+        await push_image(pusher, _IMAGE, AcknowledgementLog.open(tmp_path / "acknowledged"))
+        yield guarded
+
+
+async def _robot(client: AsgiClient) -> dict[str, str]:
+    await _post(client, "projects", {"project_name": _PROJECT})
+    access = [{"resource": "repository", "action": action} for action in ("pull", "push", "create")]
+    permissions = [{"kind": "project", "namespace": _PROJECT, "access": access}]
+    robot = {"name": "ci", "level": "project", "duration": 1, "permissions": permissions}
+    made = json.loads((await _post(client, "robots", robot)).body)
+    return basic(made["name"], made["secret"])
+
+
+async def _post(client: AsgiClient, path: str, document: object) -> AsgiReply:
+    headers = basic(*ADMINISTRATOR) | {"Content-Type": "application/json"}
+    reply = await client.request("POST", f"/api/v2.0/{path}", headers, [json.dumps(document).encode()])
+    assert reply.status == 201, reply.body
+    return reply
+
+
+@pytest.mark.parametrize("who", ["robot by Bearer", "person by Basic"])
+@pytest.mark.parametrize("target", [_MANIFEST, _BLOB])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_pull_by_somebody_remembered_costs_what_one_by_nobody_costs(
+    guarded: Guarded, who: str, target: str, method: str
+) -> None:
+    """1 SQL statement, 0 commits, 0 flushes, 0 thread hops, the record of the pull included."""
+    headers = guarded.headers[who]
+    assert (await guarded.client.request("GET", target, headers)).status == 200
+    guarded.reset()
+
+    reply = await guarded.client.request(method, target, headers)
+
+    assert reply.status == 200
+    assert guarded.counted() == (1, 0, 0, 0)
+
+
+async def test_a_robot_by_basic_costs_one_point_read_more_s9(guarded: Guarded) -> None:
+    """Without a token it is decided anew, and whether somebody still answers for it is asked each time."""
+    headers = guarded.headers["robot by Basic"]
+    assert (await guarded.client.request("GET", _MANIFEST, headers)).status == 200
+    guarded.reset()
+
+    assert (await guarded.client.request("GET", _MANIFEST, headers)).status == 200
+
+    assert guarded.registry.counts.statements == ["credentials.find_sponsor", "manifests.find_by_tag"]
+    assert guarded.counted() == (2, 0, 0, 0)
+
+
+async def test_the_pull_that_is_counted_is_recorded_i11(guarded: Guarded, tmp_path: Path) -> None:
+    """A budget without the record would be of another registry."""
+    spool = tmp_path / "data" / "audit" / "spool"
+    await guarded.client.request("GET", _MANIFEST, guarded.headers["robot by Bearer"])
+    before = sum(path.stat().st_size for path in spool.iterdir())
+
+    await guarded.client.request("GET", _MANIFEST, guarded.headers["robot by Bearer"])
+
+    assert sum(path.stat().st_size for path in spool.iterdir()) > before
+
+
+async def test_a_token_seen_for_the_first_time_costs_no_statement_either(guarded: Guarded) -> None:
+    """What it says was decided when it was issued: only its signature is verified."""
+    reply = await guarded.client.request("GET", _TOKEN, guarded.headers["robot by Basic"])
+    headers = bearer(json.loads(reply.body)["token"])
+    await guarded.client.request("GET", _MANIFEST, guarded.headers["robot by Bearer"])
+    guarded.reset()
+
+    assert (await guarded.client.request("GET", _MANIFEST, headers)).status == 200
+
+    assert guarded.counted() == (1, 0, 0, 0)
+
+
+async def test_a_token_for_a_robot_that_is_remembered_costs_one_commit(guarded: Guarded) -> None:
+    """Who answers for the robot is asked at each of three decisions; the record of the issue is the only write."""
+    await guarded.client.request("GET", _TOKEN, guarded.headers["robot by Basic"])
+    guarded.reset()
+
+    reply = await guarded.client.request("GET", _TOKEN, guarded.headers["robot by Basic"])
+
+    assert reply.status == 200
+    assert guarded.registry.counts.statements == [*["credentials.find_sponsor"] * 3, "audit_records.append"]
+    assert (guarded.registry.counts.commits, guarded.flushes.count) == (1, 0)

@@ -1,7 +1,7 @@
 """Takes what a node noted in local files into the database, in batches, and removes files that are done with.
 
-A unit adds a batch of records and moves the cursor of their file. Reading a file twice does no harm, since a record is
-kept once by its id (I11); the cursor spares the work.
+A unit adds a batch of records, each with its place in the chain, and moves the cursor of their file. Reading a file
+twice does no harm, since a record is kept once by its id (I11); the cursor spares the work.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from entrepot.audit.frames import FrameBatch, read_frames
+from entrepot.audit.sealer import NewChain, add_sealed
 from entrepot.audit.segments import DAMAGED_SUFFIX, ended_segment, segment_paths
 from entrepot.kernel.failpoints import Failpoint, reach
 
@@ -94,8 +95,10 @@ class AuditDrain:
             await self._remove(path, batch.pending, damaged)
 
     async def _take_over(self, segment: str, batch: FrameBatch, offset: int) -> None:
+        beginning = NewChain.make()
+
         async def unit(tx: Transaction) -> None:
-            await tx.audit.extend(batch.records)
+            await add_sealed(tx, beginning, batch.records)
             await tx.audit_chain.move_spool_cursor(self._node, segment, offset)
 
         await self._metadata.write(unit)

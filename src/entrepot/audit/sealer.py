@@ -2,23 +2,73 @@
 
 The unit holds the row of the chain's end, so that of several nodes one seals while the others wait for their turn and
 then find nothing left. There is no lease to lose: who holds the row is the sealer, and who dies lets go of it.
+
+Records that were noted in files get their places when they are added, which spares writing their rows a second
+time. Those of units that change something are sealed after the fact: no push waits for another node's hold of the end.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
 
 from entrepot.audit.chain import ALGORITHM, chain_start, link_hash
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.audit_store import SealedNewRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from entrepot.metadata.audit_store import ChainState, NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["Sealer"]
+__all__ = ["NewChain", "Sealer", "add_sealed"]
 
 _BATCH: Final = 500
 """Records a unit seals: about 10 ms of writing on SQLite."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewChain:
+    """What a chain begins with if there is none yet: made before the unit that needs it, which may run twice."""
+
+    chain_id: str
+    start: str
+
+    @classmethod
+    def make(cls) -> Self:
+        """Return a beginning that no other chain has."""
+        chain_id = new_public_id()
+        return cls(chain_id, chain_start(ALGORITHM, chain_id))
+
+    async def hold(self, tx: Transaction) -> ChainState:
+        """Return the chain, held until the unit ends."""
+        return await tx.audit_chain.hold(self.chain_id, ALGORITHM, self.start)
+
+
+async def add_sealed(tx: Transaction, beginning: NewChain, records: Sequence[NewAuditRecord]) -> None:
+    """Add records that were dated when they were noted, with their places in the chain; none is added twice (I11).
+
+    What can't be linked is added all the same, for a sealer that can: records without a date, and all of them when a
+    newer program made the chain.
+    """
+    chain = await beginning.hold(tx)
+    known = await tx.audit_chain.known([record.record_id for record in records])
+    fresh = {record.record_id: record for record in records if record.record_id not in known}.values()
+    dated = [(record, record.at_milliseconds) for record in fresh if record.at_milliseconds is not None]
+    if chain.algorithm == ALGORITHM and len(dated) == len(fresh):
+        await tx.audit_chain.extend(list(_linked(chain, dated)))
+    else:
+        await tx.audit.extend(list(fresh))
+
+
+def _linked(chain: ChainState, records: Iterable[tuple[NewAuditRecord, int]]) -> Iterator[SealedNewRecord]:
+    sequence, link = chain.sequence, chain.chain_hash
+    for record, at in records:
+        sequence += 1
+        link = link_hash(chain.algorithm, link, sequence, record.record_id, at, record.body)
+        yield SealedNewRecord(record, sequence, link)
 
 
 class Sealer:
@@ -45,11 +95,10 @@ class Sealer:
                 return total
 
     async def _seal_batch(self) -> int:
-        chain_id = new_public_id()
-        start = chain_start(ALGORITHM, chain_id)
+        beginning = NewChain.make()
 
         async def unit(tx: Transaction) -> int:
-            chain = await tx.audit_chain.hold(chain_id, ALGORITHM, start)
+            chain = await beginning.hold(tx)
             records = await tx.audit_chain.unsealed(self._batch)
             sequence, link = chain.sequence, chain.chain_hash
             places: list[tuple[int, int, str]] = []

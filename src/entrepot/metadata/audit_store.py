@@ -22,6 +22,7 @@ __all__ = [
     "ChainState",
     "CheckpointRow",
     "NewAuditRecord",
+    "SealedNewRecord",
     "UnsealedRecord",
 ]
 
@@ -89,6 +90,15 @@ class UnsealedRecord:
     record_id: str
     at: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealedNewRecord:
+    """A record that has its place in the chain when it is added."""
+
+    record: NewAuditRecord
+    sequence: int
+    chain_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +259,13 @@ class AuditChainRows(Protocol):
     async def links(self, after: int, limit: int) -> Sequence[ChainLink]:
         """Return sealed records whose sequence is greater than `after`."""
         ...
+
+    async def known(self, record_ids: Sequence[str]) -> frozenset[str]:
+        """Return which of these records are there."""
+        ...
+
+    async def extend(self, records: Sequence[SealedNewRecord]) -> None:
+        """Add records that are not there yet, with their places in the chain, whose end is then the last of them."""
 
     async def seal(self, places: Sequence[tuple[int, int, str]]) -> None:
         """Give records (id, sequence, hash) their places in the chain, whose end is then the last of them."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from entrepot.metadata.audit_store import ChainLink, ChainState, UnsealedRecord
 from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.sql.audit_records import record_values
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.audit_store import CheckpointRow, SealedNewRecord
     from entrepot.metadata.sql.statements import Executor, Value
 
 __all__ = ["LINKS", "STATEMENTS", "SqlAuditChainRows"]
@@ -34,6 +37,20 @@ BEGIN: Final = Statement(
 UNSEALED: Final = Statement(
     "audit_chain.unsealed",
     "SELECT id, record_id, at, body FROM audit_records WHERE sequence IS NULL ORDER BY id LIMIT :rows",
+)
+KNOWN: Final = Statement(
+    "audit_chain.known", "SELECT record_id FROM audit_records WHERE record_id IN {texts:record_ids}"
+)
+APPEND: Final = Statement(
+    "audit_chain.append",
+    """
+    INSERT INTO audit_records
+        (record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name, request_id,
+         body, disclosure, sequence, chain_hash)
+    VALUES
+        (:record_id, :at, :action, :outcome, :subject, :user_name, :address, :project, :object_kind, :object_name,
+         :request_id, :body, :disclosure, :sequence, :chain_hash)
+    """,
 )
 SEAL: Final = Statement(
     "audit_chain.seal",
@@ -86,6 +103,8 @@ STATEMENTS: Final = (
     HOLD,
     BEGIN,
     UNSEALED,
+    KNOWN,
+    APPEND,
     SEAL,
     MOVE_END,
     LINKS,
@@ -122,6 +141,24 @@ class SqlAuditChainRows:
     async def links(self, after: int, limit: int) -> Sequence[ChainLink]:
         """See the protocol."""
         return [ChainLink(*row) for row in await self._executor.fetch_rows(LINKS, after=after, rows=limit)]
+
+    async def known(self, record_ids: Sequence[str]) -> frozenset[str]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(KNOWN, record_ids=msgspec.json.encode(record_ids).decode())
+        return frozenset(record_id for (record_id,) in rows)
+
+    async def extend(self, records: Sequence[SealedNewRecord]) -> None:
+        """See the protocol."""
+        if not records:
+            return
+        rows: list[dict[str, Value]] = [
+            {**record_values(one.record), "sequence": one.sequence, "chain_hash": one.chain_hash}
+            for one in records
+        ]
+        await self._executor.execute_many(APPEND, rows)
+        await self._executor.execute(
+            MOVE_END, sequence=records[-1].sequence, chain_hash=records[-1].chain_hash
+        )
 
     async def seal(self, places: Sequence[tuple[int, int, str]]) -> None:
         """See the protocol."""

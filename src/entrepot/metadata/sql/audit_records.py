@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.sql.statements import Executor, Value
 
-__all__ = ["STATEMENTS", "SqlAuditWriterRows"]
+__all__ = ["STATEMENTS", "SqlAuditWriterRows", "record_values"]
 
 APPEND: Final = Statement(
     "audit_records.append",
@@ -38,15 +38,16 @@ class SqlAuditWriterRows:
 
     async def append(self, record: NewAuditRecord) -> None:
         """See the protocol."""
-        await self._executor.execute(APPEND, **_values(record))
+        await self._executor.execute(APPEND, **record_values(record))
 
     async def extend(self, records: Sequence[NewAuditRecord]) -> None:
         """See the protocol."""
         if records:
-            await self._executor.execute_many(APPEND, [_values(record) for record in records])
+            await self._executor.execute_many(APPEND, [record_values(record) for record in records])
 
 
-def _values(record: NewAuditRecord) -> dict[str, Value]:
+def record_values(record: NewAuditRecord) -> dict[str, Value]:
+    """Return the parameters of a statement that adds a record."""
     return {
         "record_id": record.record_id,
         "at": record.at_milliseconds,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
@@ -101,6 +102,13 @@ async def _robot(client: AsgiClient) -> dict[str, str]:
     return basic(made["name"], made["secret"])
 
 
+def _access(reply: AsgiReply) -> list[Any]:
+    """Return what a token is good for, as it says itself."""
+    payload = json.loads(reply.body)["token"].split(".")[1]
+    access: list[Any] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["access"]
+    return access
+
+
 async def _post(client: AsgiClient, path: str, document: object) -> AsgiReply:
     headers = basic(*ADMINISTRATOR) | {"Content-Type": "application/json"}
     reply = await client.request("POST", f"/api/v2.0/{path}", headers, [json.dumps(document).encode()])
@@ -108,7 +116,7 @@ async def _post(client: AsgiClient, path: str, document: object) -> AsgiReply:
     return reply
 
 
-@pytest.mark.parametrize("who", ["robot by Bearer", "person by Basic"])
+@pytest.mark.parametrize("who", ["robot by Bearer", "robot by Basic", "person by Basic"])
 @pytest.mark.parametrize("target", [_MANIFEST, _BLOB])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_a_pull_by_somebody_remembered_costs_what_one_by_nobody_costs(
@@ -125,16 +133,28 @@ async def test_a_pull_by_somebody_remembered_costs_what_one_by_nobody_costs(
     assert guarded.counted() == (1, 0, 0, 0)
 
 
-async def test_a_robot_by_basic_costs_one_point_read_more_s9(guarded: Guarded) -> None:
-    """Without a token it is decided anew, and whether somebody still answers for it is asked each time."""
-    headers = guarded.headers["robot by Basic"]
-    assert (await guarded.client.request("GET", _MANIFEST, headers)).status == 200
+async def test_a_robot_that_logs_in_is_found_with_who_answers_for_it_by_one_statement_s9(
+    guarded: Guarded,
+) -> None:
+    """One statement asks for the lock, one for the robot and its sponsor; the rest is the record of the login."""
+    identity = guarded.registry.identity
+    assert identity is not None
+    robot = await guarded.registry.stores.metadata.credentials.find_robot(f"robot${_PROJECT}+ci")
+    assert robot is not None
+    await guarded.client.request("GET", _MANIFEST, guarded.headers["robot by Basic"])
+    identity.memory.forget(robot.subject)
     guarded.reset()
 
-    assert (await guarded.client.request("GET", _MANIFEST, headers)).status == 200
+    reply = await guarded.client.request("GET", _MANIFEST, guarded.headers["robot by Basic"])
 
-    assert guarded.registry.counts.statements == ["credentials.find_sponsor", "manifests.find_by_tag"]
-    assert guarded.counted() == (2, 0, 0, 0)
+    assert reply.status == 200
+    assert guarded.registry.counts.statements == [
+        "login_failures.locked",
+        "credentials.find_robot",
+        "login_failures.forget",
+        "audit_records.append",
+        "manifests.find_by_tag",
+    ]
 
 
 async def test_the_pull_that_is_counted_is_recorded_i11(guarded: Guarded, tmp_path: Path) -> None:
@@ -160,13 +180,18 @@ async def test_a_token_seen_for_the_first_time_costs_no_statement_either(guarded
     assert guarded.counted() == (1, 0, 0, 0)
 
 
-async def test_a_token_for_a_robot_that_is_remembered_costs_one_commit(guarded: Guarded) -> None:
-    """Who answers for the robot is asked at each of three decisions; the record of the issue is the only write."""
-    await guarded.client.request("GET", _TOKEN, guarded.headers["robot by Basic"])
+@pytest.mark.parametrize("repositories", [1, 5])
+async def test_a_token_for_a_robot_that_is_remembered_costs_one_commit_s9(
+    guarded: Guarded, repositories: int
+) -> None:
+    """Who answers for the robot came with its credentials; the record of the issue is all, whatever is asked for."""
+    scopes = "".join(f"&scope=repository:{_PROJECT}/more{number}:pull" for number in range(1, repositories))
+    await guarded.client.request("GET", _TOKEN + scopes, guarded.headers["robot by Basic"])
     guarded.reset()
 
-    reply = await guarded.client.request("GET", _TOKEN, guarded.headers["robot by Basic"])
+    reply = await guarded.client.request("GET", _TOKEN + scopes, guarded.headers["robot by Basic"])
 
     assert reply.status == 200
-    assert guarded.registry.counts.statements == [*["credentials.find_sponsor"] * 3, "audit_records.append"]
+    assert len(_access(reply)) == repositories
+    assert guarded.registry.counts.statements == ["audit_records.append"]
     assert (guarded.registry.counts.commits, guarded.flushes.count) == (1, 0)

@@ -187,13 +187,16 @@ async def test_a_role_on_the_system_is_given_and_taken_and_each_is_recorded(
     group = await identity.rows.group("audit", ann)
 
     number = await assignments.give(SystemGrant(CreateRoleAssignment, _ROOT), group, "auditor")
-    listed = await assignments.list_page(SystemGrant(ListRoleAssignment, _ROOT), 0, 10)
+    listed = await assignments.list_page(SystemGrant(ListRoleAssignment, _ROOT), 10, 0)
+    second = await assignments.list_page(SystemGrant(ListRoleAssignment, _ROOT), 1, 1)
+    total = await assignments.count(SystemGrant(ListRoleAssignment, _ROOT))
     await assignments.take(SystemGrant(DeleteRoleAssignment, _ROOT), number)
 
     assert [(found.role, found.assignee.name, found.creator) for found in listed] == [
         ("operations-admin", "root", "x"),
         ("auditor", "audit", "id-root"),
     ]
+    assert (second, total) == (listed[1:], 2)
     state = {"role": "auditor", "kind": "group", "name": "audit"}
     assert await _records(identity) == [
         ("role.assign", {"before": None, "after": state}),

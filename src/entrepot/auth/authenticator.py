@@ -15,6 +15,7 @@ from entrepot.auth.machine_logins import Attempt, LoginBook, is_storable_name
 from entrepot.auth.principals import Principal
 from entrepot.auth.robots.addresses import is_address_allowed
 from entrepot.auth.robots.robot_logins import ROBOT_PREFIX, RobotLogins
+from entrepot.auth.robots.sponsors import sponsor_of
 from entrepot.auth.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class CredentialAuthenticator:
             limits=limits_of(credential, row.scopes) if credential else None,
             must_change_password=row.must_change_password,
             epoch=row.epoch,
+            sponsor=None if row.sponsor is None else sponsor_of(row.sponsor),
         )
         self._note_use(principal)
         return principal

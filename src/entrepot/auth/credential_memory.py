@@ -29,7 +29,7 @@ _KEY_BYTES: Final = 32
 
 
 class Verified(msgspec.Struct, frozen=True, gc=False):
-    """Somebody whose credential was right.
+    """Somebody whose credential was right. It is remembered while neither they nor who answers for them changed.
 
     Attributes:
         epoch: of the subject, as it was read before the credential was checked; `None` for what is not remembered.
@@ -127,4 +127,8 @@ class CredentialMemory:
     def _is_current(self, verified: Verified) -> bool:
         if verified.epoch is None:
             return False
-        return self._epochs.is_current(verified.principal.subject, verified.epoch, {})
+        principal = verified.principal
+        if not self._epochs.is_current(principal.subject, verified.epoch, {}):
+            return False
+        sponsor = principal.sponsor
+        return sponsor is None or self._epochs.is_current(sponsor.person, sponsor.epoch, {})

@@ -7,7 +7,16 @@ from typing import Final, Literal
 
 import msgspec
 
-__all__ = ["ANONYMOUS", "NO_ORIGIN", "CredentialLimits", "Origin", "Principal", "PrincipalKind"]
+__all__ = [
+    "ANONYMOUS",
+    "BY_THE_HOST",
+    "NO_ORIGIN",
+    "CredentialLimits",
+    "Origin",
+    "Principal",
+    "PrincipalKind",
+    "Sponsor",
+]
 
 ANONYMOUS: Final = "anonymous"
 """The subject and the name of everybody who presented no credentials."""
@@ -54,6 +63,27 @@ class CredentialLimits(msgspec.Struct, frozen=True, gc=False):
         return self.projects is None or project in self.projects
 
 
+class Sponsor(msgspec.Struct, frozen=True, gc=False):
+    """Who answers for a robot, which never may more than they (S9).
+
+    Attributes:
+        person: the public id; empty for operators of the host, who bind a robot to its own permissions only.
+        epoch: of that person's row when the robot's credentials were looked up; 0 for who has no row.
+    """
+
+    person: str
+    epoch: int
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is an operator of the host."""
+        return not self.person
+
+
+BY_THE_HOST: Final = Sponsor("", 0)
+"""Answers for robots that were made on the host."""
+
+
 class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who asks, and from where.
 
@@ -69,6 +99,7 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
             `None` for everybody else, who is decided about anew.
         must_change_password: whether the person may do nothing but choose a new password.
         epoch: of the subject's row when the credentials were checked; 0 for who has no row.
+        sponsor: of a robot; `None` for everybody else, and for a robot that nobody answers for: it may do nothing.
     """
 
     subject: str
@@ -81,3 +112,4 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     access: Mapping[str, frozenset[str]] | None = None
     must_change_password: bool = False
     epoch: int = 0
+    sponsor: Sponsor | None = None

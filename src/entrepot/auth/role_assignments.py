@@ -58,11 +58,15 @@ class RoleAssignments:
     async def list_page(
         self,
         grant: SystemGrant[ListRoleAssignment],  # noqa: ARG002  # proof enough
-        after: int,
         limit: int,
+        skip: int,
     ) -> Sequence[SystemAssignment]:
-        """Return up to `limit` assignments with numbers greater than `after`."""
-        return await self._metadata.role_assignments.list_system(after, limit)
+        """Return up to `limit` assignments in the order in which they were given, without the first `skip`."""
+        return await self._metadata.role_assignments.list_system(limit, skip)
+
+    async def count(self, grant: SystemGrant[ListRoleAssignment]) -> int:  # noqa: ARG002  # proof enough
+        """Return how many assignments there are."""
+        return await self._metadata.role_assignments.count_system()
 
     async def give(self, grant: SystemGrant[CreateRoleAssignment], subject_id: int, role: str) -> int:
         """Give a role to a person or a group and return the assignment's number.

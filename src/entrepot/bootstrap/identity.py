@@ -168,7 +168,7 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
         uses=parts.uses,
     )
     roles = RoleDecisions(metadata.standings, PolicyEngine(), parts.epochs)
-    decisions = SponsoredDecisions(roles, metadata.credentials)
+    decisions = SponsoredDecisions(roles)
     lifetime = settings.bearer_token.lifetime_seconds
     tokens = BearerTokens(parts.ring, _SERVICE, _SERVICE, lifetime)
     refresh_tokens = RefreshTokens(metadata, authenticator, _SERVICE)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.auth.forwarding import seems_forwarded
 from entrepot.auth.principals import Origin
 from entrepot.control_api.errors import InputTooLargeError, MalformedRequestError
 
@@ -20,9 +20,6 @@ UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """Those that may change something; all endpoints of other methods change nothing."""
 
 _MAX_HEAD_BYTES: Final = 32 * 1024
-_FORWARDING_HEADERS: Final = frozenset(
-    {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
-)
 _NEEDLESS_ESCAPE: Final = re.compile(rb"%(?:2[DdEeFf]|3\d|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
 """Escapes of letters, digits, `-`, `.`, `_`, `~` and the slash: nobody needs them in these paths."""
 
@@ -73,7 +70,9 @@ def read_head(scope: Scope, request_id: str) -> RequestHead:
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=headers,
         address=client[0] if client else "",
-        forwarded=_seems_forwarded(scope, headers),
+        forwarded=seems_forwarded(
+            scope.get("http_version"), headers.get("host", "").encode("latin-1"), (name for name, _ in fields)
+        ),
         encrypted=scope.get("scheme") == "https",
         request_id=request_id,
     )
@@ -95,20 +94,3 @@ def require_clarity(scope: Scope, head: RequestHead) -> None:
         raise MalformedRequestError("the request has more than one Authorization header")
     if _NEEDLESS_ESCAPE.search(head.raw_path.encode("latin-1")):
         raise MalformedRequestError("the path escapes what needs no escape; encode repository names twice")
-
-
-def _seems_forwarded(scope: Scope, headers: dict[str, str]) -> bool:
-    """Whether it did not come straight from a client on this machine's own loopback address or from outside."""
-    if scope.get("http_version") != "1.1" or not _names_this_machine(headers.get("host", "")):
-        return True
-    return not _FORWARDING_HEADERS.isdisjoint(headers)
-
-
-def _names_this_machine(host: str) -> bool:
-    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -70,8 +70,8 @@ class WebSessions:
         self, grant: SystemGrant[ListSession], limit: int, offset: int
     ) -> tuple[Sequence[SessionFacts], int]:
         """See the protocol."""
-        rows = await self._sessions.list_all(grant, 0, offset + limit)
-        return [_facts(row) for row in rows[offset:]], await self._sessions.count_all(grant)
+        rows = await self._sessions.list_all(grant, limit, offset)
+        return [_facts(row) for row in rows], await self._sessions.count_all(grant)
 
     async def revoke(self, grant: SystemGrant[DeleteSession], session_id: str) -> bool:
         """See the protocol."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
+from entrepot.auth.forwarding import seems_forwarded
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.distribution_api.body_pace import BodyPace, nothing_more
 from entrepot.distribution_api.errors import BodyTooLargeError, HeadTooLargeError, RequestError
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Request"]
 
-_FORWARDING_HEADERS: Final = frozenset(
-    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
-)
-_MAX_HOST_BYTES: Final = 261
-"""A name of 255 characters, a colon and a port; what is longer would only fill the cache of host names."""
 _MAX_HEAD_BYTES: Final = 32 * 1024
 """Twice what nginx and Apache take, for long tokens."""
 _MAX_QUERY_FIELDS: Final = 128
@@ -148,20 +143,9 @@ class Request:
     def principal(self) -> Principal:
         """Return who asks: the peer, without credentials."""
         client = self._scope.get("client")
-        return _anonymous(client[0] if client else "", self._seems_forwarded())
-
-    def _seems_forwarded(self) -> bool:
-        """Whether somebody may have passed the request on: a proxy, or a browser under a name that was rebound.
-
-        HTTP/1.0 is what nginx speaks to its upstream unless told otherwise, and no registry client speaks it. Servers
-        spell that version "1.0" (ASGI) or "1" (Granian).
-        """
         host = self._headers.get(b"host", b"")
-        if self._scope.get("http_version") != "1.1" or len(host) > _MAX_HOST_BYTES:
-            return True
-        if not _names_this_machine(host):
-            return True
-        return not _FORWARDING_HEADERS.isdisjoint(self._headers)
+        forwarded = seems_forwarded(self._scope.get("http_version"), host, self._headers)
+        return _anonymous(client[0] if client else "", forwarded)
 
     def content_length(self) -> int | None:
         """Return the announced length in bytes, `None` when there is none.
@@ -236,16 +220,3 @@ class Request:
 @lru_cache(maxsize=1024)
 def _anonymous(address: str, forwarded: bool) -> Principal:  # noqa: FBT001  # only a key of this cache
     return Principal(ANONYMOUS, address, forwarded)
-
-
-@lru_cache(maxsize=256)
-def _names_this_machine(header: bytes) -> bool:
-    """Whether a Host header (RFC 9110, section 7.2) is a loopback address or `localhost`, with or without a port."""
-    host = header.decode("latin-1")
-    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -36,8 +36,12 @@ class SystemAssignment:
 class AssignmentReader(Protocol):
     """Roles on the system. Each call is one statement."""
 
-    async def list_system(self, after: int, limit: int) -> Sequence[SystemAssignment]:
-        """Return up to `limit` assignments with numbers greater than `after`, by number."""
+    async def list_system(self, limit: int, skip: int) -> Sequence[SystemAssignment]:
+        """Return up to `limit` assignments by number, without the first `skip`."""
+        ...
+
+    async def count_system(self) -> int:
+        """Return how many there are."""
         ...
 
 

@@ -27,6 +27,19 @@ class StoredPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSponsor:
+    """Who answers for a robot.
+
+    Attributes:
+        subject: the public id of a person, or of an operator of the host: `host:` and a login name.
+        epoch: of the person; `None` when there is no such person, as for operators of the host.
+    """
+
+    subject: str
+    epoch: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRobotCredential:
     """What tells whether a robot may log in.
 
@@ -42,6 +55,7 @@ class StoredRobotCredential:
     remaining_milliseconds: int | None
     secret_hash: str = field(repr=False)
     allowed_addresses: bytes
+    sponsor: StoredSponsor
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class StoredSubject:
     """A subject as it is now, and the access token that it once came with, if it was asked for and is still there.
 
     Attributes:
-        expired: of a robot.
+        expired, sponsor: of a robot.
         credential: the token's public id; `None` without one.
         credential_expired: of the token.
     """
@@ -80,21 +94,7 @@ class StoredSubject:
     credential: str | None
     scopes: bytes
     credential_expired: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSponsor:
-    """Who answers for a robot.
-
-    Attributes:
-        active: whether it is a person who is there and not disabled.
-        epoch: of their subject; 0 for an operator of the host.
-    """
-
-    subject: str
-    name: str
-    active: bool
-    epoch: int = 0
+    sponsor: StoredSponsor | None
 
 
 class CredentialReader(Protocol):
@@ -114,8 +114,4 @@ class CredentialReader(Protocol):
 
     async def find_subject(self, subject: str, credential: str) -> StoredSubject | None:
         """Return a person or robot by public id, with the access token of that public id if it is theirs."""
-        ...
-
-    async def find_sponsor(self, robot: str) -> StoredSponsor | None:
-        """Return who answers for a robot, by the robot's public id; `None` when there is no such robot."""
         ...

@@ -55,8 +55,8 @@ class SessionReader(Protocol):
         """Return the session with a secret, unless it was idle for longer than that."""
         ...
 
-    async def list_all(self, idle_milliseconds: int, after: int, limit: int) -> Sequence[SessionRow]:
-        """Return sessions of everybody with numbers greater than `after`."""
+    async def list_all(self, idle_milliseconds: int, limit: int, skip: int) -> Sequence[SessionRow]:
+        """Return up to `limit` sessions of everybody, the oldest first, without the first `skip`."""
         ...
 
     async def count_all(self, idle_milliseconds: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,20 +33,7 @@ PersonOrder = Literal[
     "update_time",
     "-update_time",
 ]
-PERSON_ORDERS: Final[tuple[PersonOrder, ...]] = (
-    "user_id",
-    "-user_id",
-    "username",
-    "-username",
-    "email",
-    "-email",
-    "realname",
-    "-realname",
-    "creation_time",
-    "-creation_time",
-    "update_time",
-    "-update_time",
-)
+PERSON_ORDERS: Final[tuple[PersonOrder, ...]] = get_args(PersonOrder)
 """What a listing can be sorted by, as Harbor's API writes it; `-` for the greatest first."""
 
 

@@ -35,8 +35,6 @@ _REQUESTABLE: Final = frozenset({"pull", "push", "delete"})
 _WITH_PUSH: Final = frozenset({"create", "overwrite"})
 """Our own actions: no client knows to ask for them, so they come along with push."""
 _CATALOG_PERMISSION: Final = "catalog:read"
-_NO_SPONSOR: Final = ("", 0)
-"""Of people, and of robots whose sponsor is the host; one whose sponsor is gone is granted nothing."""
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -102,22 +100,14 @@ class TokenService:
         principal = await self._principal(request, peer)
         if principal.must_change_password:
             raise PasswordChangeRequiredError
-        sponsor = await self._sponsor(principal)
         access = await self._decide(principal, request.scopes)
-        issued = self._tokens.issue(principal, access.actions, access.project_epochs, sponsor)
+        issued = self._tokens.issue(principal, access.actions, access.project_epochs)
         if (
             principal.kind == "anonymous"
         ):  # what is done with it leaves a record, its issue says nothing of anybody
             return GrantedToken(issued, "", access.scope())
         refresh_token = await self._record(request, principal, issued, access.scope())
         return GrantedToken(issued, refresh_token, access.scope())
-
-    async def _sponsor(self, principal: Principal) -> tuple[str, int]:
-        """Return who answers for a robot and their epoch, read before anything is decided: the token ends with it."""
-        if principal.kind != "robot":
-            return _NO_SPONSOR
-        found = await self._metadata.credentials.find_sponsor(principal.subject)
-        return _NO_SPONSOR if found is None or not found.active else (found.subject, found.epoch)
 
     async def _principal(self, request: TokenRequest, peer: Peer) -> Principal:
         presented = request.presented

@@ -10,6 +10,7 @@ import msgspec
 
 from entrepot.auth.basic_credentials import BasicCredentials, parse_basic
 from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.forwarding import FORWARDING_HEADERS
 from entrepot.auth.principals import Origin
 from entrepot.auth.scopes import ScopeRequest, parse_scopes
 from entrepot.token_service.errors import GrantTypeError, TokenRequestError
@@ -22,9 +23,6 @@ __all__ = ["Peer", "RefreshGrant", "TokenRequest", "read_form", "read_query"]
 _MOST_BODY_BYTES: Final = 32 * 1024
 _BODY_SECONDS: Final = 10.0
 _MOST_FIELDS: Final = 128
-_FORWARDING_HEADERS: Final = frozenset(
-    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
-)
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -45,7 +43,7 @@ class Peer(msgspec.Struct, frozen=True):
             method=scope["method"],
             path=scope["path"],
         )
-        return cls(client[0] if client else "", not _FORWARDING_HEADERS.isdisjoint(headers), origin)
+        return cls(client[0] if client else "", not FORWARDING_HEADERS.isdisjoint(headers), origin)
 
 
 class RefreshGrant(msgspec.Struct, frozen=True):

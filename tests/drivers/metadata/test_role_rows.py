@@ -68,7 +68,7 @@ async def test_a_role_on_the_system_is_given_once_and_taken(metadata: Metadata, 
     assert number is not None
     assert await metadata.write(lambda tx: tx.role_assignments.add_system(ann, "auditor", "id-x")) is None
 
-    (listed,) = await metadata.role_assignments.list_system(0, 10)
+    (listed,) = await metadata.role_assignments.list_system(10, 0)
     assert (listed.id, listed.role, listed.assignee, listed.creator) == (
         number,
         "auditor",
@@ -76,10 +76,12 @@ async def test_a_role_on_the_system_is_given_once_and_taken(metadata: Metadata, 
         "id-x",
     )
     assert await metadata.write(lambda tx: tx.role_assignments.hold_system(number)) == listed
-    assert await metadata.role_assignments.list_system(number, 10) == []
+    assert await metadata.role_assignments.list_system(10, 1) == []
+    assert await metadata.role_assignments.count_system() == 1
 
     await metadata.write(lambda tx: tx.role_assignments.remove_system(number))
-    assert await metadata.role_assignments.list_system(0, 10) == []
+    assert await metadata.role_assignments.list_system(10, 0) == []
+    assert await metadata.role_assignments.count_system() == 0
 
 
 async def test_s7_a_member_of_a_project_is_no_assignment_on_the_system(
@@ -142,4 +144,4 @@ async def test_of_administrators_who_demote_each_other_at_once_one_remains(
     outcomes = await asyncio.gather(*map(demote, numbers), return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes if outcome is not None] == [_NobodyLeftError]
-    assert len(await metadata.role_assignments.list_system(0, 10)) == 1
+    assert len(await metadata.role_assignments.list_system(10, 0)) == 1

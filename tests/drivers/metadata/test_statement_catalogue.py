@@ -32,6 +32,7 @@ _SCANS_ALLOWED: Final = {
     "standings.on_system": "SCAN h",
     # As above: this index holds roles on the system only.
     "role_assignments.list_system": "role_assignments_system",
+    "role_assignments.count_system": "role_assignments_system",
     "audit_chain.unsealed": "audit_records_unsealed",
     "audit_records.unsealed_count": "audit_records_unsealed",
 }

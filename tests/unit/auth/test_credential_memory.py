@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from entrepot.auth.credential_memory import CredentialMemory, Verified
-from entrepot.auth.principals import Principal
+from entrepot.auth.principals import BY_THE_HOST, Principal, Sponsor
 from entrepot.metadata.errors import MetadataUnavailableError
 from tests.plumbing.identity_doubles import ScriptedEpochs
 
@@ -60,6 +60,18 @@ def test_a_subject_that_moved_is_not_remembered_s14() -> None:
     assert memory.find(b"k") is not None
     epochs.seen["s1"] = 4
     assert memory.find(b"k") is None
+
+
+@pytest.mark.parametrize("sponsor", [Sponsor("s9", 5), BY_THE_HOST])
+def test_a_robot_is_not_remembered_beyond_a_change_of_who_answers_for_it_s9_s14(sponsor: Sponsor) -> None:
+    memory, epochs, _ = _memory()
+    robot = Principal("s1", "192.0.2.1", forwarded=False, name="robot$ci", kind="robot", sponsor=sponsor)
+    memory.remember(b"k", Verified(robot, 3), memory.moment())
+
+    epochs.seen["s9"] = 5
+    assert memory.find(b"k") is not None
+    epochs.seen["s9"] = 6
+    assert (memory.find(b"k") is None) == (sponsor is not BY_THE_HOST)
 
 
 def test_what_moved_while_it_was_checked_is_not_remembered_s14() -> None:

@@ -8,7 +8,7 @@ from entrepot.auth.access_tokens import token_logins
 from entrepot.auth.machine_logins import Attempt
 from entrepot.auth.principals import NO_ORIGIN
 from entrepot.auth.robots import robot_logins
-from entrepot.metadata.credential_store import StoredRobotCredential, StoredTokenCredential
+from entrepot.metadata.credential_store import StoredRobotCredential, StoredSponsor, StoredTokenCredential
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,7 @@ def test_a_credential_is_good_while_time_remains(remaining: int | None, obstacle
         remaining_milliseconds=remaining,
         secret_hash="",
         allowed_addresses=b"[]",
+        sponsor=StoredSponsor("alice-id", 0),
     )
     token = StoredTokenCredential(
         "s1",

@@ -11,7 +11,7 @@ import pytest
 from entrepot.auth.bearer.bearer_tokens import VerifiedToken
 from entrepot.auth.bearer.present_access import PresentAccess
 from entrepot.auth.errors import InvalidTokenError
-from entrepot.auth.principals import ANONYMOUS, CredentialLimits, Origin, Principal
+from entrepot.auth.principals import ANONYMOUS, CredentialLimits, Origin, Principal, Sponsor
 from entrepot.metadata.errors import MetadataUnavailableError
 from tests.asgi.identity import ALICE, Clock, KnownPeople, KnownRights, SettableEpochs
 
@@ -27,15 +27,13 @@ _ISSUED = {"team/app": _PUSH, "team/lib": _PULL, "other/app": _PULL, "*": frozen
 _PEER = Principal(ANONYMOUS, "192.0.2.7", forwarded=True, origin=Origin("request-1"))
 
 
-def _token(principal: Principal = ALICE, *, number: int = 1, sponsor: str = "") -> VerifiedToken:
+def _token(principal: Principal = ALICE, *, number: int = 1) -> VerifiedToken:
     return VerifiedToken(
         msgspec.structs.replace(principal, access=_ISSUED),
         {"team": 5, "other": 9},
         "key",
         2_000_000_000,
         f"token-{number}",
-        sponsor,
-        7 if sponsor else 0,
     )
 
 
@@ -136,7 +134,8 @@ async def test_a_token_dies_with_its_subject_whatever_else_moved_s14(scene: Scen
 
 
 async def test_a_robots_token_dies_with_who_answers_for_it_whatever_else_moved_s9_s14(scene: Scene) -> None:
-    token = _token(Principal("robot-id", "", forwarded=False, kind="robot"), sponsor="alice-id")
+    sponsor = Sponsor("alice-id", 7)
+    token = _token(Principal("robot-id", "", forwarded=False, kind="robot", sponsor=sponsor))
     scene.allow("robot-id")
     scene.epochs.projects["team"] = 6
     assert await scene.of(token) == _ISSUED

@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 
 from entrepot.auth.bearer.claims import Claims, Epochs, Header, access_entries, principal_of
 from entrepot.auth.errors import InvalidTokenError
-from entrepot.auth.principals import ANONYMOUS, Principal
+from entrepot.auth.principals import ANONYMOUS, BY_THE_HOST, Principal
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ class VerifiedToken(msgspec.Struct, frozen=True):
     """Whom a token speaks for, as long as its end is not reached; what is left when epochs moved is decided elsewhere.
 
     Attributes:
-        principal: without an address; its `epoch` is the one that the token was issued under.
+        principal: without an address; its `epoch` is the one that the token was issued under, as is its sponsor's.
         project_epochs: those that the access was decided under, by name of project.
-        sponsor: the person who answers for a robot, and their epoch then (S9); empty for none.
         expires_at: seconds since 1970, by the database's clock.
         token_id: its claim `jti`; no other token has it.
     """
@@ -66,8 +65,6 @@ class VerifiedToken(msgspec.Struct, frozen=True):
     key_id: str
     expires_at: int
     token_id: str
-    sponsor: str = ""
-    sponsor_epoch: int = 0
 
 
 class BearerTokens:
@@ -99,20 +96,19 @@ class BearerTokens:
         principal: Principal,
         access: Mapping[str, frozenset[str]],
         project_epochs: Mapping[str, int],
-        sponsor: tuple[str, int] = ("", 0),
     ) -> IssuedToken:
         """Return a token for what was decided.
 
         Args:
-            principal: whom it speaks for; its epoch goes into the token.
+            principal: whom it speaks for; its epoch goes into the token, and that of who answers for a robot.
             access: actions by name of repository, and `catalog` under `*`.
             project_epochs: of the projects of these repositories, by name.
-            sponsor: who answers for the robot that it speaks for, and their epoch before this was decided.
 
         Raises:
             MetadataUnavailableError: the keys are not known at present.
         """
         key = self._ring.signing_key()
+        sponsor = principal.sponsor or BY_THE_HOST
         issued_at = int(self._ring.now())
         claims = Claims(
             iss=self._issuer,
@@ -123,7 +119,7 @@ class BearerTokens:
             iat=issued_at,
             jti=new_public_id(),
             access=access_entries(access),
-            epochs=Epochs(principal.epoch, dict(project_epochs), *sponsor),
+            epochs=Epochs(principal.epoch, dict(project_epochs), sponsor.person, sponsor.epoch),
             kind=principal.kind if principal.kind != "host" else "user",
             name=principal.name,
             cred=principal.limits.credential if principal.limits is not None else "",
@@ -172,16 +168,7 @@ class BearerTokens:
         except (JoseError, ValueError, msgspec.MsgspecError) as error:
             raise InvalidTokenError("its signature or its claims are wrong") from error
         self._require_valid(claims, now)
-        epochs = claims.epochs
-        return VerifiedToken(
-            principal_of(claims),
-            epochs.projects,
-            header.kid,
-            claims.exp,
-            claims.jti,
-            epochs.sponsor,
-            epochs.sponsor_epoch,
-        )
+        return VerifiedToken(principal_of(claims), claims.epochs.projects, header.kid, claims.exp, claims.jti)
 
     def _require_valid(self, claims: Claims, now: float) -> None:
         if claims.iss != self._issuer or claims.aud != self._service:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from entrepot.auth.principals import ANONYMOUS, CredentialLimits, Principal
+from entrepot.auth.principals import ANONYMOUS, CredentialLimits, Principal, Sponsor
 from entrepot.auth.scopes import EVERY_ACTION, ordered_actions
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ def principal_of(claims: Claims) -> Principal:
             access[entry.name] = frozenset(entry.actions)
         elif entry.type == "registry" and entry.name == _CATALOG:
             access[EVERY_ACTION] = frozenset({_CATALOG})
+    epochs = claims.epochs
+    # A robot that nobody answers for is granted nothing: whatever was granted without a person was by the host.
+    is_answered_for = claims.kind == "robot" and (epochs.sponsor or access)
     return Principal(
         subject=claims.sub or ANONYMOUS,
         address="",
@@ -97,5 +100,6 @@ def principal_of(claims: Claims) -> Principal:
         kind=claims.kind,
         limits=CredentialLimits(claims.cred) if claims.cred else None,
         access=access,
-        epoch=claims.epochs.subject,
+        epoch=epochs.subject,
+        sponsor=Sponsor(epochs.sponsor, epochs.sponsor_epoch) if is_answered_for else None,
     )

@@ -70,7 +70,8 @@ class PresentAccess:
         unmoved = self._epochs.is_current(principal.subject, principal.epoch, verified.project_epochs)
         if not unmoved and not self._epochs.is_current(principal.subject, principal.epoch, {}):
             raise InvalidTokenError("whom it speaks for has changed")
-        if verified.sponsor and not self._epochs.is_current(verified.sponsor, verified.sponsor_epoch, {}):
+        sponsor = principal.sponsor
+        if sponsor is not None and not self._epochs.is_current(sponsor.person, sponsor.epoch, {}):
             raise InvalidTokenError("what may be done by the person who answers for this robot has changed")
         if unmoved:
             return issued

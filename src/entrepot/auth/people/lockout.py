@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from entrepot.auth.errors import LockedOutError
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.metadata.login_store import LockoutRule
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "count_failure",
     "legible",
     "place_of",
+    "refusal",
     "require_open",
     "rule_of",
     "seconds_of",
@@ -69,6 +70,13 @@ def rule_of(limits: LockoutLimits) -> LockoutRule:
 def seconds_of(milliseconds: int) -> int:
     """Return whole seconds, rounded up: whoever waits as long is not too early."""
     return -(-milliseconds // 1000)
+
+
+def refusal(milliseconds: int, cause: str) -> InvalidCredentialsError | LockedOutError:
+    """Return what to raise for an attempt that failed: to wait, where there is a lock, and otherwise its cause."""
+    if milliseconds > 0:
+        return LockedOutError(seconds_of(milliseconds))
+    return InvalidCredentialsError(cause)
 
 
 async def require_open(failures: LoginFailureReader, place: Place) -> None:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
-from entrepot.auth.people.lockout import count_failure, legible, place_of, rule_of, seconds_of
+from entrepot.auth.errors import LockedOutError
+from entrepot.auth.people.lockout import count_failure, legible, place_of, refusal, rule_of, seconds_of
 from entrepot.auth.principals import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
+    from entrepot.auth.errors import InvalidCredentialsError
     from entrepot.auth.people.lockout import LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
@@ -96,11 +97,9 @@ class PasswordLogins:
             return 0
 
         left = await self._metadata.write(unit)
-        if left is None:
-            raise InvalidCredentialsError(_CHANGED)
-        if left > 0:
-            raise LockedOutError(seconds_of(left))
-        return principal
+        if left == 0:
+            return principal
+        raise refusal(left or 0, _CHANGED)
 
     async def _refuse(
         self, place: Place, unknown: Principal, outcome: _Outcome
@@ -113,8 +112,7 @@ class PasswordLogins:
             await tx.audit.append(late if left > 0 else record)
             return left
 
-        left = await self._metadata.write(unit)
-        return LockedOutError(seconds_of(left)) if left > 0 else InvalidCredentialsError(outcome)
+        return refusal(await self._metadata.write(unit), outcome)
 
 
 class _Appending:

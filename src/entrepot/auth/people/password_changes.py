@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.people.errors import PasswordRejectedError, PersonUnknownError
-from entrepot.auth.people.lockout import count_failure, place_of, require_open, rule_of, seconds_of
+from entrepot.auth.people.lockout import count_failure, place_of, refusal, require_open, rule_of
 from entrepot.auth.people.people import require_person
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
+    from entrepot.auth.errors import LockedOutError
     from entrepot.auth.grants import SelfGrant, SystemGrant
     from entrepot.auth.people.lockout import LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
@@ -128,5 +129,4 @@ class PasswordChanges:
             await tx.audit.append(record)
             return await count_failure(tx, place, self._rule)
 
-        left = await self._metadata.write(unit)
-        return LockedOutError(seconds_of(left)) if left > 0 else InvalidCredentialsError("wrong password")
+        return refusal(await self._metadata.write(unit), "wrong password")

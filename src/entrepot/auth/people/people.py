@@ -146,10 +146,7 @@ class People:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> str:
-            active = await tx.users.hold_administrators()
-            person = await require_person(tx, person_id)
-            _require_not_self(grant.principal, person)
-            require_other_administrator(person, active)
+            person = await _hold_dispensable(tx, grant.principal, person_id)
             await tx.users.erase(person_id)
             await tx.login_failures.unlock(person.name)
             await tx.audit.append(
@@ -174,10 +171,7 @@ class People:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> str:
-            active = await tx.users.hold_administrators()
-            person = await require_person(tx, person_id)
-            _require_not_self(grant.principal, person)
-            require_other_administrator(person, active)
+            person = await _hold_dispensable(tx, grant.principal, person_id)
             if person.disabled_at is None:
                 await tx.users.disable(person_id)
                 await _record_switch(tx, grant.principal, person, record_id)
@@ -249,9 +243,14 @@ def _found(person: PersonRow | None, asked: str | int) -> PersonRow:
     return person
 
 
-def _require_not_self(principal: Principal, person: PersonRow) -> None:
+async def _hold_dispensable(tx: Transaction, principal: Principal, person_id: int) -> PersonRow:
+    """Return a person who may be let go: neither oneself nor the last administrator."""
+    active = await tx.users.hold_administrators()
+    person = await require_person(tx, person_id)
     if person.subject == principal.subject:
         raise OwnAccountError
+    require_other_administrator(person, active)
+    return person
 
 
 async def _record_switch(tx: Transaction, principal: Principal, person: PersonRow, record_id: str) -> None:

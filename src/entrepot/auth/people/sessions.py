@@ -150,10 +150,10 @@ class Sessions:
         person = await self._metadata.users.find_subject(grant.principal.subject)
         return () if person is None else await self._metadata.web_sessions.list_of(person.id, self._idle)
 
-    async def list_all(self, grant: SystemGrant[ListSession], after: int, limit: int) -> Sequence[SessionRow]:
-        """Return sessions of everybody, whose numbers are greater than `after`."""
+    async def list_all(self, grant: SystemGrant[ListSession], limit: int, skip: int) -> Sequence[SessionRow]:
+        """Return up to `limit` sessions of everybody, the oldest first, without the first `skip`."""
         del grant  # it is the proof that the caller may see everybody's
-        return await self._metadata.web_sessions.list_all(self._idle, after, limit)
+        return await self._metadata.web_sessions.list_all(self._idle, limit, skip)
 
     async def count_all(self, grant: SystemGrant[ListSession]) -> int:
         """Return how many sessions of everybody there are."""

@@ -9,6 +9,7 @@ from entrepot.auth.machine_logins import is_storable_name
 from entrepot.auth.principals import Principal
 from entrepot.auth.robots.addresses import is_address_allowed
 from entrepot.auth.robots.secrets import RobotSecrets
+from entrepot.auth.robots.sponsors import sponsor_of
 
 if TYPE_CHECKING:
     from entrepot.auth.chosen_secrets import SecretHasher
@@ -58,6 +59,7 @@ class RobotLogins:
             "robot",
             origin=attempt.origin,
             epoch=row.epoch,
+            sponsor=sponsor_of(row.sponsor),
         )
         await self._book.admit(attempt, principal)
         left = row.remaining_milliseconds

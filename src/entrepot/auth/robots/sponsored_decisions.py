@@ -6,7 +6,7 @@ until somebody takes them over by giving them a new secret or their permissions 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,68 +15,61 @@ from entrepot.auth.principals import Principal
 
 if TYPE_CHECKING:
     from entrepot.auth.decisions import Decisions, ProjectStanding
-    from entrepot.metadata.credential_store import CredentialReader
+    from entrepot.auth.principals import Sponsor
     from entrepot.oci.names import RepositoryName
 
-__all__ = ["HOST_PREFIX", "SponsoredDecisions"]
-
-HOST_PREFIX: Final = "host:"
-"""How the subject of an operator of the host begins; a robot that one made is bound by its own permissions only."""
+__all__ = ["SponsoredDecisions"]
 
 
 class SponsoredDecisions:
     """Implements :class:`entrepot.auth.decisions.Decisions` over another one, which decides and remembers.
 
-    Costs people nothing, and a robot one point read per decision.
+    Costs people nothing, and a robot a second decision. Who answers for it came with its credentials, which are good
+    for no longer than that person's epoch stays where it was.
     """
 
-    def __init__(self, inner: Decisions, credentials: CredentialReader) -> None:
+    def __init__(self, inner: Decisions) -> None:
         self._inner = inner
-        self._credentials = credentials
 
     async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
         """Return what the principal may, and for a robot only what its sponsor may too."""
         own = await self._inner.on_repository(principal, repository)
         if principal.kind != "robot" or not own:
             return own
-        sponsor = await self._sponsor(principal)
+        sponsor = principal.sponsor
         if sponsor is None:
             return NOTHING
-        return own if sponsor.kind == "host" else own & await self._inner.on_repository(sponsor, repository)
+        if sponsor.is_host:
+            return own
+        return own & await self._inner.on_repository(_asking(sponsor, principal), repository)
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """Return the system permissions, and for a robot only those that its sponsor holds too."""
         own = await self._inner.on_registry(principal)
         if principal.kind != "robot" or not own:
             return own
-        sponsor = await self._sponsor(principal)
+        sponsor = principal.sponsor
         if sponsor is None:
             return NOTHING
-        return own if sponsor.kind == "host" else own & await self._inner.on_registry(sponsor)
+        return own if sponsor.is_host else own & await self._inner.on_registry(_asking(sponsor, principal))
 
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """Return the standing, and for a robot only with the permissions that its sponsor holds too."""
         own = await self._inner.on_project(principal, project)
         if principal.kind != "robot" or own is None or not own.permissions:
             return own
-        sponsor = await self._sponsor(principal)
+        sponsor = principal.sponsor
         if sponsor is None:
             return msgspec.structs.replace(own, permissions=NOTHING)
-        if sponsor.kind == "host":
+        if sponsor.is_host:
             return own
-        theirs = await self._inner.on_project(sponsor, project)
+        theirs = await self._inner.on_project(_asking(sponsor, principal), project)
         left = NOTHING if theirs is None else own.permissions & theirs.permissions
         return msgspec.structs.replace(own, permissions=left)
 
-    async def _sponsor(self, robot: Principal) -> Principal | None:
-        """Return who answers for the robot, asking from where the robot asks; `None` when nobody does any more."""
-        found = await self._credentials.find_sponsor(robot.subject)
-        if found is None:
-            return None
-        if found.subject.startswith(HOST_PREFIX):
-            return Principal(found.subject, robot.address, robot.forwarded, found.subject, "host")
-        if not found.active:
-            return None
-        return Principal(
-            found.subject, robot.address, robot.forwarded, found.name, "user", origin=robot.origin
-        )
+
+def _asking(sponsor: Sponsor, robot: Principal) -> Principal:
+    """Return the person who answers for a robot, asking from where the robot asks."""
+    return Principal(
+        sponsor.person, robot.address, robot.forwarded, sponsor.person, "user", origin=robot.origin
+    )

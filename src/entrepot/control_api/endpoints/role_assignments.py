@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["ROLE_ASSIGNMENT_ENDPOINTS", "RoleAssignment"]
 
 _ASSIGNMENTS: Final = f"{API_PREFIX}/role-assignments"
-_CHUNK: Final = 1000
 
 
 class RoleAssignment(msgspec.Struct, frozen=True):
@@ -73,17 +72,11 @@ def _shown(assignment: SystemAssignment) -> RoleAssignment:
 async def list_assignments(
     services: ControlServices, call: Call[SystemGrant[ListRoleAssignment], PageInputs, NoBody]
 ) -> Reply:
-    """List who has which role on the system. Few have one, so that all are read to tell how many there are."""
-    every: list[SystemAssignment] = []
-    while True:
-        after = every[-1].id if every else 0
-        chunk = await services.role_assignments.list_page(call.grant, after, _CHUNK)
-        every += chunk
-        if len(chunk) < _CHUNK:
-            break
+    """List who has which role on the system."""
     page = call.inputs
-    shown = [_shown(assignment) for assignment in every[page.offset : page.offset + page.page_size]]
-    return page_reply(shown, len(every), page, call.head)
+    found = await services.role_assignments.list_page(call.grant, page.page_size, page.offset)
+    total = await services.role_assignments.count(call.grant)
+    return page_reply([_shown(assignment) for assignment in found], total, page, call.head)
 
 
 async def create_assignment(

@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 
 __all__ = ["STATEMENTS", "SqlAssignmentReader", "SqlAssignmentRows"]
 
+_ASSIGNMENTS: Final = """SELECT a.id, a.role, s.id, s.kind, s.name, a.created_at, a.creator
+    FROM role_assignments a JOIN subjects s ON s.id = a.subject_id"""
+
 LIST_SYSTEM: Final = Statement(
     "role_assignments.list_system",
     """
-    SELECT a.id, a.role, s.id, s.kind, s.name, a.created_at, a.creator
-    FROM role_assignments a JOIN subjects s ON s.id = a.subject_id
-    WHERE a.project_id IS NULL AND a.id > :after
-    ORDER BY a.id LIMIT :rows
-    """,
+    [assignments]
+    WHERE a.project_id IS NULL
+    ORDER BY a.id LIMIT :rows OFFSET :skip
+    """.replace("[assignments]", _ASSIGNMENTS),
+)
+COUNT_SYSTEM: Final = Statement(
+    "role_assignments.count_system", "SELECT count(*) FROM role_assignments WHERE project_id IS NULL"
 )
 HOLD_ASSIGNEE: Final = Statement(
     "role_assignments.hold_assignee",
@@ -39,11 +44,10 @@ ADD_SYSTEM: Final = Statement(
 HOLD_SYSTEM: Final = Statement(
     "role_assignments.hold_system",
     """
-    SELECT a.id, a.role, s.id, s.kind, s.name, a.created_at, a.creator
-    FROM role_assignments a JOIN subjects s ON s.id = a.subject_id
+    [assignments]
     WHERE a.id = :assignment AND coalesce(a.project_id, 0) = 0
     {for_update}
-    """,
+    """.replace("[assignments]", _ASSIGNMENTS),
 )
 REMOVE_SYSTEM: Final = Statement(
     "role_assignments.remove_system",
@@ -70,6 +74,7 @@ ACTIVE_HOLDERS: Final = Statement(
 
 STATEMENTS: Final = (
     LIST_SYSTEM,
+    COUNT_SYSTEM,
     HOLD_ASSIGNEE,
     ADD_SYSTEM,
     HOLD_SYSTEM,
@@ -85,10 +90,15 @@ class SqlAssignmentReader:
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
 
-    async def list_system(self, after: int, limit: int) -> Sequence[SystemAssignment]:
+    async def list_system(self, limit: int, skip: int) -> Sequence[SystemAssignment]:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(LIST_SYSTEM, after=after, rows=limit)
+        rows = await self._executor.fetch_rows(LIST_SYSTEM, rows=limit, skip=skip)
         return [_assignment(row) for row in rows]
+
+    async def count_system(self) -> int:
+        """See the protocol."""
+        ((count,),) = await self._executor.fetch_rows(COUNT_SYSTEM)
+        return int(count)
 
 
 class SqlAssignmentRows:

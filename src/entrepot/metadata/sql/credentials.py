@@ -29,9 +29,10 @@ FIND_ROBOT: Final = Statement(
     "credentials.find_robot",
     """
     SELECT s.public_id, s.name, s.epoch, s.disabled_at, r.expires_at - {now},
-           r.secret_hash, r.allowed_addresses
+           r.secret_hash, r.allowed_addresses, r.creator, c.epoch
     FROM subjects s
     JOIN robots r ON r.subject_id = s.id
+    LEFT JOIN subjects c ON c.public_id = r.creator AND c.kind = 'user'
     WHERE s.kind = 'robot' AND s.name = :name
     """,
 )
@@ -51,28 +52,16 @@ FIND_SUBJECT: Final = Statement(
     """
     SELECT s.kind, s.public_id, s.name, s.epoch, s.disabled_at, u.must_change_password,
            r.expires_at - {now}, r.allowed_addresses,
-           t.public_id, t.scopes, t.expires_at - {now}
+           t.public_id, t.scopes, t.expires_at - {now}, r.creator, c.epoch
     FROM subjects s
     LEFT JOIN users u ON u.subject_id = s.id
     LEFT JOIN robots r ON r.subject_id = s.id
+    LEFT JOIN subjects c ON c.public_id = r.creator AND c.kind = 'user'
     LEFT JOIN access_tokens t ON t.public_id = :credential AND t.subject_id = s.id
     WHERE s.public_id = :subject AND (u.subject_id IS NOT NULL OR r.subject_id IS NOT NULL)
     """,
 )
-FIND_SPONSOR: Final = Statement(
-    "credentials.find_sponsor",
-    """
-    SELECT r.creator, c.name, CASE WHEN c.disabled_at IS NULL AND u.subject_id IS NOT NULL THEN 1 ELSE 0 END,
-           c.epoch
-    FROM subjects s
-    JOIN robots r ON r.subject_id = s.id
-    LEFT JOIN subjects c ON c.public_id = r.creator
-    LEFT JOIN users u ON u.subject_id = c.id
-    WHERE s.public_id = :robot
-    """,
-)
-
-POINT_READS: Final = (FIND_PERSON, FIND_ROBOT, FIND_TOKEN, FIND_SUBJECT, FIND_SPONSOR)
+POINT_READS: Final = (FIND_PERSON, FIND_ROBOT, FIND_TOKEN, FIND_SUBJECT)
 STATEMENTS: Final = (*POINT_READS,)
 
 
@@ -92,9 +81,16 @@ class SqlCredentialReader:
         row = await self._executor.fetch_row(FIND_ROBOT, name=name)
         if row is None:
             return None
-        subject, full_name, epoch, disabled_at, remaining, secret_hash, addresses = row
+        subject, full_name, epoch, disabled_at, remaining, secret_hash, addresses, *sponsor = row
         return StoredRobotCredential(
-            subject, full_name, epoch, disabled_at is not None, remaining, secret_hash, bytes(addresses)
+            subject,
+            full_name,
+            epoch,
+            disabled_at is not None,
+            remaining,
+            secret_hash,
+            bytes(addresses),
+            StoredSponsor(*sponsor),
         )
 
     async def find_token(self, secret_hash: str) -> StoredTokenCredential | None:
@@ -120,9 +116,8 @@ class SqlCredentialReader:
         row = await self._executor.fetch_row(FIND_SUBJECT, subject=subject, credential=credential)
         if row is None:
             return None
-        kind, public_id, name, epoch, disabled_at, must_change, remaining, addresses, token, scopes, left = (
-            row
-        )
+        kind, public_id, name, epoch, disabled_at, must_change, remaining, addresses, *rest = row
+        token, scopes, left, *sponsor = rest
         return StoredSubject(
             kind,
             public_id,
@@ -135,9 +130,5 @@ class SqlCredentialReader:
             token,
             bytes(scopes or b""),
             left is not None and left <= 0,
+            StoredSponsor(*sponsor) if kind == "robot" else None,
         )
-
-    async def find_sponsor(self, robot: str) -> StoredSponsor | None:
-        """See the protocol."""
-        row = await self._executor.fetch_row(FIND_SPONSOR, robot=robot)
-        return None if row is None else StoredSponsor(row[0], row[1] or "", bool(row[2]), row[3] or 0)

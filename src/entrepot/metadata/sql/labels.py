@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.label_store import LabelPage, LabelRow, LabelText
-from entrepot.metadata.sql.projects import like_pattern
+from entrepot.metadata.sql.patterns import filter_containing
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class SqlLabelReader:
 
     async def list_page(self, project_id: int | None, name_part: str, limit: int, offset: int) -> LabelPage:
         """See the protocol."""
-        part = like_pattern(name_part)
+        part = filter_containing(name_part)
         if project_id is None:
             total = await self._executor.fetch_rows(COUNT_OF_REGISTRY, part=part)
             rows = await self._executor.fetch_rows(LIST_OF_REGISTRY, part=part, rows=limit, skipped=offset)

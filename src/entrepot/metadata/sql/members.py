@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.member_store import CustomRole, MemberPage, MemberRow, SubjectRow
-from entrepot.metadata.sql.projects import like_pattern
+from entrepot.metadata.sql.patterns import filter_containing
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class SqlMemberReader:
 
     async def list_page(self, project_id: int, name_part: str, limit: int, offset: int) -> MemberPage:
         """See the protocol."""
-        part = like_pattern(name_part)
+        part = filter_containing(name_part)
         total = await self._executor.fetch_rows(COUNT, project_id=project_id, part=part)
         rows = await self._executor.fetch_rows(
             LIST, project_id=project_id, part=part, rows=limit, skipped=offset

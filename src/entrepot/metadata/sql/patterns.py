@@ -1,6 +1,7 @@
-"""Patterns for LIKE from what somebody typed, in which nothing but what is added here is a wildcard.
+"""Patterns for LIKE … ESCAPE '!' from what somebody typed, in which nothing but what is added here is a wildcard (S25).
 
-Both sides are lower-cased by the statement and here: SQLite's LIKE looks past case and PostgreSQL's does not.
+SQLite's LIKE looks past case and PostgreSQL's does not. A statement that lowers its column wants the text lowered as
+well; all others take it as it was typed.
 """
 
 from __future__ import annotations
@@ -8,22 +9,32 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["containing", "starting_with"]
+__all__ = ["containing", "filter_containing", "literal", "lowered", "starting_with"]
 
 _SPECIAL: Final = re.compile(r"[!%_]")
 _ASCII_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
+def literal(text: str) -> str:
+    """Return the pattern of exactly this text."""
+    return _SPECIAL.sub(lambda match: f"!{match[0]}", text)
+
+
 def containing(text: str) -> str:
     """Return the pattern of what has `text` anywhere; an empty one fits everything."""
-    return f"%{_literal(text)}%"
+    return f"%{literal(text)}%"
 
 
 def starting_with(text: str) -> str:
     """Return the pattern of what begins with `text`."""
-    return f"{_literal(text)}%"
+    return f"{literal(text)}%"
 
 
-def _literal(text: str) -> str:
-    # Only ASCII, as the engines' own lower() does under byte order.
-    return _SPECIAL.sub(lambda match: f"!{match[0]}", text.translate(_ASCII_LOWER))
+def filter_containing(text: str) -> str:
+    """Return the same, but nothing for nothing: such statements ask first whether there is a filter."""
+    return containing(text) if text else ""
+
+
+def lowered(text: str) -> str:
+    """Return a text as the engines' own lower() makes it under byte order: only ASCII is touched."""
+    return text.translate(_ASCII_LOWER)

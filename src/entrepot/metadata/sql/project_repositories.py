@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.project_repository_store import DeletedContent, ListedRepository, ListedRepositoryPage
-from entrepot.metadata.sql.projects import VISIBLE_PROJECT, like_pattern, viewer_values
+from entrepot.metadata.sql.patterns import filter_containing
+from entrepot.metadata.sql.projects import VISIBLE_PROJECT, viewer_values
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class SqlProjectRepositoryReader:
         values: dict[str, Value] = {
             **viewer_values(viewer),
             "name": query.name,
-            "part": like_pattern(query.name_part),
+            "part": filter_containing(query.name_part),
         }
         count, listing = COUNT, LIST
         if query.project_id:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.project_store import ListedProject, ProjectPage
+from entrepot.metadata.sql.patterns import filter_containing
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ __all__ = [
     "STATEMENTS",
     "VISIBLE_PROJECT",
     "SqlProjectReader",
-    "like_pattern",
     "viewer_values",
 ]
 
@@ -109,14 +109,6 @@ ROBOT_PERMISSIONS: Final = Statement(
 STATEMENTS: Final = (LIST, COUNT, DESCRIBE, METADATA_OF, MEMBER_COUNTS, USED_BYTES, ROBOT_PERMISSIONS)
 
 
-def like_pattern(part: str) -> str:
-    """Return the pattern of LIKE … ESCAPE '!' for texts that contain this one; the empty text stays empty."""
-    if not part:
-        return ""
-    escaped = part.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return "%" + escaped + "%"
-
-
 def viewer_values(viewer: Viewer) -> dict[str, Value]:
     """Return the parameters of :data:`VISIBLE_PROJECT`."""
     only = viewer.only_projects
@@ -141,7 +133,7 @@ class SqlProjectReader:
         values: dict[str, Value] = {
             **viewer_values(viewer),
             "name": query.name,
-            "part": like_pattern(query.name_part),
+            "part": filter_containing(query.name_part),
             "public": -1 if query.public is None else int(query.public),
             "owner": query.owner,
         }

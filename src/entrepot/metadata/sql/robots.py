@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.metadata.robot_store import StoredRobot
+from entrepot.metadata.sql.patterns import containing, literal
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -17,74 +18,43 @@ if TYPE_CHECKING:
 
 __all__ = ["STATEMENTS", "SqlRobotReader", "SqlRobotWriterRows"]
 
-FIND: Final = Statement(
-    "robots.find",
-    """
-    SELECT s.id, s.public_id, s.name, r.short_name, r.project_id, r.description, r.permissions, r.allowed_addresses,
-           r.duration_days, r.expires_at, r.creator, (SELECT c.id FROM subjects c WHERE c.public_id = r.creator),
-           s.disabled_at, s.created_at, r.updated_at, r.last_used_at
+_COLUMNS: Final = """s.id, s.public_id, s.name, r.short_name, r.project_id, r.description, r.permissions,
+           r.allowed_addresses, r.duration_days, r.expires_at, r.creator,
+           (SELECT c.id FROM subjects c WHERE c.public_id = r.creator), s.disabled_at, s.created_at, r.updated_at,
+           r.last_used_at"""
+_OF_SYSTEM: Final = "r.project_id IS NULL AND r.short_name LIKE :pattern ESCAPE '!'"
+_OF_PROJECT: Final = "r.project_id = :project_id AND r.short_name LIKE :pattern ESCAPE '!'"
+_FIND: Final = """
+    SELECT [columns]
     FROM robots r
     JOIN subjects s ON s.id = r.subject_id
     WHERE r.subject_id = :robot_id
-    """,
-)
+    """.replace("[columns]", _COLUMNS)
+_LIST: Final = """
+    SELECT [columns]
+    FROM robots r
+    JOIN subjects s ON s.id = r.subject_id
+    WHERE [place]
+    ORDER BY r.subject_id
+    LIMIT :rows OFFSET :skipped
+    """.replace("[columns]", _COLUMNS)
+_COUNT: Final = "SELECT count(*) FROM robots r WHERE [place]"
+
+FIND: Final = Statement("robots.find", _FIND)
 FIND_BY_PUBLIC_ID: Final = Statement(
     "robots.find_by_public_id",
     """
-    SELECT s.id, s.public_id, s.name, r.short_name, r.project_id, r.description, r.permissions, r.allowed_addresses,
-           r.duration_days, r.expires_at, r.creator, (SELECT c.id FROM subjects c WHERE c.public_id = r.creator),
-           s.disabled_at, s.created_at, r.updated_at, r.last_used_at
+    SELECT [columns]
     FROM subjects s
     JOIN robots r ON r.subject_id = s.id
     WHERE s.public_id = :public_id
-    """,
+    """.replace("[columns]", _COLUMNS),
 )
-HOLD: Final = Statement(
-    "robots.hold",
-    """
-    SELECT s.id, s.public_id, s.name, r.short_name, r.project_id, r.description, r.permissions, r.allowed_addresses,
-           r.duration_days, r.expires_at, r.creator, (SELECT c.id FROM subjects c WHERE c.public_id = r.creator),
-           s.disabled_at, s.created_at, r.updated_at, r.last_used_at
-    FROM robots r
-    JOIN subjects s ON s.id = r.subject_id
-    WHERE r.subject_id = :robot_id
-    {for_update}
-    """,
-)
-LIST_OF_SYSTEM: Final = Statement(
-    "robots.list_of_system",
-    """
-    SELECT s.id, s.public_id, s.name, r.short_name, r.project_id, r.description, r.permissions, r.allowed_addresses,
-           r.duration_days, r.expires_at, r.creator, (SELECT c.id FROM subjects c WHERE c.public_id = r.creator),
-           s.disabled_at, s.created_at, r.updated_at, r.last_used_at
-    FROM robots r
-    JOIN subjects s ON s.id = r.subject_id
-    WHERE r.project_id IS NULL AND r.short_name LIKE :pattern ESCAPE '!'
-    ORDER BY r.subject_id
-    LIMIT :rows OFFSET :skipped
-    """,
-)
-LIST_OF_PROJECT: Final = Statement(
-    "robots.list_of_project",
-    """
-    SELECT s.id, s.public_id, s.name, r.short_name, r.project_id, r.description, r.permissions, r.allowed_addresses,
-           r.duration_days, r.expires_at, r.creator, (SELECT c.id FROM subjects c WHERE c.public_id = r.creator),
-           s.disabled_at, s.created_at, r.updated_at, r.last_used_at
-    FROM robots r
-    JOIN subjects s ON s.id = r.subject_id
-    WHERE r.project_id = :project_id AND r.short_name LIKE :pattern ESCAPE '!'
-    ORDER BY r.subject_id
-    LIMIT :rows OFFSET :skipped
-    """,
-)
-COUNT_OF_SYSTEM: Final = Statement(
-    "robots.count_of_system",
-    "SELECT count(*) FROM robots r WHERE r.project_id IS NULL AND r.short_name LIKE :pattern ESCAPE '!'",
-)
-COUNT_OF_PROJECT: Final = Statement(
-    "robots.count_of_project",
-    "SELECT count(*) FROM robots r WHERE r.project_id = :project_id AND r.short_name LIKE :pattern ESCAPE '!'",
-)
+HOLD: Final = Statement("robots.hold", _FIND + "{for_update}")
+LIST_OF_SYSTEM: Final = Statement("robots.list_of_system", _LIST.replace("[place]", _OF_SYSTEM))
+LIST_OF_PROJECT: Final = Statement("robots.list_of_project", _LIST.replace("[place]", _OF_PROJECT))
+COUNT_OF_SYSTEM: Final = Statement("robots.count_of_system", _COUNT.replace("[place]", _OF_SYSTEM))
+COUNT_OF_PROJECT: Final = Statement("robots.count_of_project", _COUNT.replace("[place]", _OF_PROJECT))
 INSERT_SUBJECT: Final = Statement(
     "robots.insert_subject",
     """
@@ -281,11 +251,9 @@ class SqlRobotWriterRows:
 
 
 def _pattern(query: RobotQuery) -> str:
-    """Return the pattern of LIKE: what the caller wrote is matched as it stands (S25)."""
     if query.name is None:
-        return "%"
-    literal = query.name.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return f"%{literal}%" if query.name_is_part else literal
+        return containing("")
+    return containing(query.name) if query.name_is_part else literal(query.name)
 
 
 def _robot(row: Row) -> StoredRobot:

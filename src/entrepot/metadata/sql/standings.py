@@ -14,86 +14,68 @@ if TYPE_CHECKING:
 
 __all__ = ["STATEMENTS", "SqlStandingReader"]
 
-# One row for each role, or a single one. A robot that has expired is no subject any more, like one that is disabled.
-IN_PROJECT_BY_NAME: Final = Statement(
-    "standings.in_project_by_name",
-    """
-    WITH held (role, on_system) AS (
+# The roles of a subject, its own and those of its groups.
+_HELD: Final = """held (role, on_system) AS (
         SELECT a.role, CASE WHEN a.project_id IS NULL THEN 1 ELSE 0 END
         FROM subjects s JOIN role_assignments a ON a.subject_id = s.id
-        WHERE s.public_id = :subject AND (a.project_id IS NULL OR a.project_id = (
-            SELECT id FROM projects WHERE name = :project))
+        WHERE s.public_id = :subject AND [where given]
         UNION
         SELECT a.role, CASE WHEN a.project_id IS NULL THEN 1 ELSE 0 END
         FROM subjects s
         JOIN group_members m ON m.user_id = s.id
         JOIN subjects g ON g.id = m.group_id AND g.disabled_at IS NULL
         JOIN role_assignments a ON a.subject_id = g.id
-        WHERE s.public_id = :subject AND (a.project_id IS NULL OR a.project_id = (
-            SELECT id FROM projects WHERE name = :project))
-    )
-    SELECT p.id, p.name, p.epoch, p.is_public, p.repository_creation,
-        s.kind, u.must_change_password, b.permissions, b.project_id, h.role, h.on_system, r.level, r.permissions
-    FROM projects p
-    LEFT JOIN subjects s ON s.public_id = :subject AND s.disabled_at IS NULL
-        AND NOT EXISTS (SELECT 1 FROM robots x WHERE x.subject_id = s.id AND x.expires_at <= {now})
-    LEFT JOIN users u ON u.subject_id = s.id
+        WHERE s.public_id = :subject AND [where given]
+    )"""
+_ON_SYSTEM: Final = "a.project_id IS NULL"
+_IN_PROJECT: Final = "(a.project_id IS NULL OR a.project_id = [project])"
+# A robot that has expired is no subject any more, like one that is disabled.
+_PRESENT: Final = """s.public_id = :subject AND s.disabled_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM robots x WHERE x.subject_id = s.id AND x.expires_at <= {now})"""
+_FACTS: Final = """LEFT JOIN users u ON u.subject_id = s.id
     LEFT JOIN robots b ON b.subject_id = s.id
     LEFT JOIN held h ON s.id IS NOT NULL
-    LEFT JOIN roles r ON r.name = h.role
-    WHERE p.name = :project AND p.deleted_at IS NULL
-    """,
+    LEFT JOIN roles r ON r.name = h.role"""
+_COLUMNS: Final = """s.kind, u.must_change_password, b.permissions, b.project_id, h.role, h.on_system, r.level,
+        r.permissions"""
+
+# One row for each role, or a single one.
+_STANDING_IN_PROJECT: Final = (
+    """
+    WITH [held]
+    SELECT p.id, p.name, p.epoch, p.is_public, p.repository_creation, [columns]
+    FROM projects p
+    LEFT JOIN subjects s ON [present]
+    [facts]
+    WHERE [this project] AND p.deleted_at IS NULL
+    """.replace("[held]", _HELD.replace("[where given]", _IN_PROJECT))
+    .replace("[columns]", _COLUMNS)
+    .replace("[present]", _PRESENT)
+    .replace("[facts]", _FACTS)
+)
+
+IN_PROJECT_BY_NAME: Final = Statement(
+    "standings.in_project_by_name",
+    _STANDING_IN_PROJECT.replace("[project]", "(SELECT id FROM projects WHERE name = :project)").replace(
+        "[this project]", "p.name = :project"
+    ),
 )
 IN_PROJECT_BY_NUMBER: Final = Statement(
     "standings.in_project_by_number",
-    """
-    WITH held (role, on_system) AS (
-        SELECT a.role, CASE WHEN a.project_id IS NULL THEN 1 ELSE 0 END
-        FROM subjects s JOIN role_assignments a ON a.subject_id = s.id
-        WHERE s.public_id = :subject AND (a.project_id IS NULL OR a.project_id = :project)
-        UNION
-        SELECT a.role, CASE WHEN a.project_id IS NULL THEN 1 ELSE 0 END
-        FROM subjects s
-        JOIN group_members m ON m.user_id = s.id
-        JOIN subjects g ON g.id = m.group_id AND g.disabled_at IS NULL
-        JOIN role_assignments a ON a.subject_id = g.id
-        WHERE s.public_id = :subject AND (a.project_id IS NULL OR a.project_id = :project)
-    )
-    SELECT p.id, p.name, p.epoch, p.is_public, p.repository_creation,
-        s.kind, u.must_change_password, b.permissions, b.project_id, h.role, h.on_system, r.level, r.permissions
-    FROM projects p
-    LEFT JOIN subjects s ON s.public_id = :subject AND s.disabled_at IS NULL
-        AND NOT EXISTS (SELECT 1 FROM robots x WHERE x.subject_id = s.id AND x.expires_at <= {now})
-    LEFT JOIN users u ON u.subject_id = s.id
-    LEFT JOIN robots b ON b.subject_id = s.id
-    LEFT JOIN held h ON s.id IS NOT NULL
-    LEFT JOIN roles r ON r.name = h.role
-    WHERE p.id = :project AND p.deleted_at IS NULL
-    """,
+    _STANDING_IN_PROJECT.replace("[project]", ":project").replace("[this project]", "p.id = :project"),
 )
 ON_SYSTEM: Final = Statement(
     "standings.on_system",
     """
-    WITH held (role) AS (
-        SELECT a.role FROM subjects s JOIN role_assignments a ON a.subject_id = s.id
-        WHERE s.public_id = :subject AND a.project_id IS NULL
-        UNION
-        SELECT a.role
-        FROM subjects s
-        JOIN group_members m ON m.user_id = s.id
-        JOIN subjects g ON g.id = m.group_id AND g.disabled_at IS NULL
-        JOIN role_assignments a ON a.subject_id = g.id
-        WHERE s.public_id = :subject AND a.project_id IS NULL
-    )
-    SELECT s.kind, u.must_change_password, b.permissions, b.project_id, h.role, 1, r.level, r.permissions
+    WITH [held]
+    SELECT [columns]
     FROM subjects s
-    LEFT JOIN users u ON u.subject_id = s.id
-    LEFT JOIN robots b ON b.subject_id = s.id
-    LEFT JOIN held h ON s.id IS NOT NULL
-    LEFT JOIN roles r ON r.name = h.role
-    WHERE s.public_id = :subject AND s.disabled_at IS NULL
-        AND NOT EXISTS (SELECT 1 FROM robots x WHERE x.subject_id = s.id AND x.expires_at <= {now})
-    """,
+    [facts]
+    WHERE [present]
+    """.replace("[held]", _HELD.replace("[where given]", _ON_SYSTEM))
+    .replace("[columns]", _COLUMNS)
+    .replace("[facts]", _FACTS)
+    .replace("[present]", _PRESENT),
 )
 
 STATEMENTS: Final = (IN_PROJECT_BY_NAME, IN_PROJECT_BY_NUMBER, ON_SYSTEM)

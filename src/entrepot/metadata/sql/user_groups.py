@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.group_store import GroupMember, GroupMemberPage, GroupPage, GroupRow
-from entrepot.metadata.sql.patterns import containing, starting_with
+from entrepot.metadata.sql.patterns import containing, lowered, starting_with
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -16,38 +16,41 @@ if TYPE_CHECKING:
 
 __all__ = ["STATEMENTS", "SqlGroupReader", "SqlGroupWriterRows"]
 
+_COLUMNS: Final = "s.id, s.public_id, s.name, g.group_type, g.ldap_group_dn, s.created_at, g.updated_at"
+_FILTER: Final = "(:name = '' OR s.name = :name) AND lower(s.name) LIKE :name_pattern ESCAPE '!'"
+
 FIND: Final = Statement(
     "user_groups.find",
     """
-    SELECT s.id, s.public_id, s.name, g.group_type, g.ldap_group_dn, s.created_at, g.updated_at
+    SELECT [columns]
     FROM subjects s JOIN user_groups g ON g.subject_id = s.id
     WHERE s.id = :id AND s.kind = 'group'
-    """,
+    """.replace("[columns]", _COLUMNS),
 )
 FIND_NAMED: Final = Statement(
     "user_groups.find_named",
     """
-    SELECT s.id, s.public_id, s.name, g.group_type, g.ldap_group_dn, s.created_at, g.updated_at
+    SELECT [columns]
     FROM subjects s JOIN user_groups g ON g.subject_id = s.id
     WHERE s.kind = 'group' AND s.name = :name
-    """,
+    """.replace("[columns]", _COLUMNS),
 )
 LIST: Final = Statement(
     "user_groups.list",
     """
-    SELECT s.id, s.public_id, s.name, g.group_type, g.ldap_group_dn, s.created_at, g.updated_at
+    SELECT [columns]
     FROM subjects s CROSS JOIN user_groups g
     WHERE s.kind = 'group' AND g.subject_id = s.id
-      AND (:name = '' OR s.name = :name) AND lower(s.name) LIKE :name_pattern ESCAPE '!'
+      AND [filter]
     ORDER BY s.name LIMIT :rows OFFSET :skip
-    """,
+    """.replace("[columns]", _COLUMNS).replace("[filter]", _FILTER),
 )
 COUNT: Final = Statement(
     "user_groups.count",
     """
     SELECT count(*) FROM subjects s
-    WHERE s.kind = 'group' AND (:name = '' OR s.name = :name) AND lower(s.name) LIKE :name_pattern ESCAPE '!'
-    """,
+    WHERE s.kind = 'group' AND [filter]
+    """.replace("[filter]", _FILTER),
 )
 MEMBERS: Final = Statement(
     "user_groups.members", "SELECT user_id FROM group_members WHERE group_id = :id ORDER BY user_id"
@@ -147,7 +150,7 @@ class SqlGroupReader:
 
     async def list_page(self, query: GroupQuery) -> GroupPage:
         """See the protocol."""
-        filters = {"name": query.name, "name_pattern": containing(query.name_part)}
+        filters = {"name": query.name, "name_pattern": containing(lowered(query.name_part))}
         rows = await self._executor.fetch_rows(LIST, **filters, rows=query.limit, skip=query.skip)
         ((total,),) = await self._executor.fetch_rows(COUNT, **filters)
         return GroupPage([GroupRow(*row) for row in rows], total)
@@ -155,7 +158,7 @@ class SqlGroupReader:
     async def search(self, prefix: str, limit: int) -> Sequence[GroupRow]:
         """See the protocol."""
         rows = await self._executor.fetch_rows(
-            LIST, name="", name_pattern=starting_with(prefix), rows=limit, skip=0
+            LIST, name="", name_pattern=starting_with(lowered(prefix)), rows=limit, skip=0
         )
         return [GroupRow(*row) for row in rows]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entrepot.metadata.sql.patterns import containing, starting_with
+from entrepot.metadata.sql.patterns import containing, lowered, starting_with
 from entrepot.metadata.sql.statements import Statement
 from entrepot.metadata.user_store import CredentialsRow, OwnerlessProject, PersonPage, PersonRow
 
@@ -16,38 +16,40 @@ if TYPE_CHECKING:
 
 __all__ = ["ANY", "FIND", "STATEMENTS", "SqlUserReader", "person_from_row"]
 
+_KNOWN: Final = """s.id, s.public_id, s.name, s.epoch, s.created_at, s.disabled_at, u.email, u.realname, u.comment,
+           u.must_change_password, u.last_login_at, u.updated_at"""
+_COLUMNS: Final = """[known],
+           (SELECT count(*) FROM role_assignments a
+            WHERE a.subject_id = s.id AND a.role = 'operations-admin' AND a.project_id IS NULL)""".replace(
+    "[known]", _KNOWN
+)
+_FILTER: Final = """s.kind = 'user' AND u.subject_id = s.id
+      AND (:name = '' OR s.name = :name) AND lower(s.name) LIKE :name_pattern ESCAPE '!'
+      AND (:email = '' OR u.email = :email) AND lower(u.email) LIKE :email_pattern ESCAPE '!'"""
+
 FIND: Final = Statement(
     "users.find",
     """
-    SELECT s.id, s.public_id, s.name, s.epoch, s.created_at, s.disabled_at, u.email, u.realname, u.comment,
-           u.must_change_password, u.last_login_at, u.updated_at,
-           (SELECT count(*) FROM role_assignments a
-            WHERE a.subject_id = s.id AND a.role = 'operations-admin' AND a.project_id IS NULL)
+    SELECT [columns]
     FROM subjects s JOIN users u ON u.subject_id = s.id
     WHERE s.id = :id AND s.kind = 'user'
-    """,
+    """.replace("[columns]", _COLUMNS),
 )
 FIND_NAMED: Final = Statement(
     "users.find_named",
     """
-    SELECT s.id, s.public_id, s.name, s.epoch, s.created_at, s.disabled_at, u.email, u.realname, u.comment,
-           u.must_change_password, u.last_login_at, u.updated_at,
-           (SELECT count(*) FROM role_assignments a
-            WHERE a.subject_id = s.id AND a.role = 'operations-admin' AND a.project_id IS NULL)
+    SELECT [columns]
     FROM subjects s JOIN users u ON u.subject_id = s.id
     WHERE s.kind = 'user' AND s.name = :name
-    """,
+    """.replace("[columns]", _COLUMNS),
 )
 FIND_SUBJECT: Final = Statement(
     "users.find_subject",
     """
-    SELECT s.id, s.public_id, s.name, s.epoch, s.created_at, s.disabled_at, u.email, u.realname, u.comment,
-           u.must_change_password, u.last_login_at, u.updated_at,
-           (SELECT count(*) FROM role_assignments a
-            WHERE a.subject_id = s.id AND a.role = 'operations-admin' AND a.project_id IS NULL)
+    SELECT [columns]
     FROM subjects s JOIN users u ON u.subject_id = s.id
     WHERE s.public_id = :subject AND s.kind = 'user'
-    """,
+    """.replace("[columns]", _COLUMNS),
 )
 PASSWORD: Final = Statement(
     "users.password",
@@ -61,13 +63,12 @@ ANY: Final = Statement("users.any", "SELECT s.id FROM subjects s WHERE s.kind = 
 FIRST_ADMINISTRATOR: Final = Statement(
     "users.first_administrator",
     """
-    SELECT s.id, s.public_id, s.name, s.epoch, s.created_at, s.disabled_at, u.email, u.realname, u.comment,
-           u.must_change_password, u.last_login_at, u.updated_at, 1
+    SELECT [known], 1
     FROM role_assignments a CROSS JOIN subjects s CROSS JOIN users u
     WHERE a.role = 'operations-admin' AND a.project_id IS NULL
       AND s.id = a.subject_id AND s.kind = 'user' AND s.disabled_at IS NULL AND u.subject_id = s.id
     ORDER BY CASE s.name WHEN 'admin' THEN 0 ELSE 1 END, s.id LIMIT 1
-    """,
+    """.replace("[known]", _KNOWN),
 )
 OWNERLESS: Final = Statement(
     "users.ownerless_projects",
@@ -79,14 +80,9 @@ OWNERLESS: Final = Statement(
 LIST: Final = Statement(
     "users.list",
     """
-    SELECT s.id, s.public_id, s.name, s.epoch, s.created_at, s.disabled_at, u.email, u.realname, u.comment,
-           u.must_change_password, u.last_login_at, u.updated_at,
-           (SELECT count(*) FROM role_assignments a
-            WHERE a.subject_id = s.id AND a.role = 'operations-admin' AND a.project_id IS NULL)
+    SELECT [columns]
     FROM subjects s CROSS JOIN users u
-    WHERE s.kind = 'user' AND u.subject_id = s.id
-      AND (:name = '' OR s.name = :name) AND lower(s.name) LIKE :name_pattern ESCAPE '!'
-      AND (:email = '' OR u.email = :email) AND lower(u.email) LIKE :email_pattern ESCAPE '!'
+    WHERE [filter]
     ORDER BY
         CASE :sort WHEN 'username' THEN s.name WHEN 'email' THEN u.email WHEN 'realname' THEN u.realname END,
         CASE :sort WHEN '-username' THEN s.name WHEN '-email' THEN u.email WHEN '-realname' THEN u.realname END DESC,
@@ -95,28 +91,23 @@ LIST: Final = Statement(
                    WHEN '-user_id' THEN s.id END DESC,
         s.id
     LIMIT :rows OFFSET :skip
-    """,
+    """.replace("[columns]", _COLUMNS).replace("[filter]", _FILTER),
 )
 COUNT: Final = Statement(
     "users.count",
     """
     SELECT count(*) FROM subjects s CROSS JOIN users u
-    WHERE s.kind = 'user' AND u.subject_id = s.id
-      AND (:name = '' OR s.name = :name) AND lower(s.name) LIKE :name_pattern ESCAPE '!'
-      AND (:email = '' OR u.email = :email) AND lower(u.email) LIKE :email_pattern ESCAPE '!'
-    """,
+    WHERE [filter]
+    """.replace("[filter]", _FILTER),
 )
 SEARCH: Final = Statement(
     "users.search",
     """
-    SELECT s.id, s.public_id, s.name, s.epoch, s.created_at, s.disabled_at, u.email, u.realname, u.comment,
-           u.must_change_password, u.last_login_at, u.updated_at,
-           (SELECT count(*) FROM role_assignments a
-            WHERE a.subject_id = s.id AND a.role = 'operations-admin' AND a.project_id IS NULL)
+    SELECT [columns]
     FROM subjects s CROSS JOIN users u
     WHERE s.kind = 'user' AND u.subject_id = s.id AND lower(s.name) LIKE :name_pattern ESCAPE '!'
     ORDER BY s.name LIMIT :rows
-    """,
+    """.replace("[columns]", _COLUMNS),
 )
 
 STATEMENTS: Final = (
@@ -184,9 +175,9 @@ class SqlUserReader:
         """See the protocol."""
         filters = {
             "name": query.name,
-            "name_pattern": containing(query.name_part),
+            "name_pattern": containing(lowered(query.name_part)),
             "email": query.email,
-            "email_pattern": containing(query.email_part),
+            "email_pattern": containing(lowered(query.email_part)),
         }
         rows = await self._executor.fetch_rows(
             LIST, **filters, sort=query.order, rows=query.limit, skip=query.skip
@@ -196,7 +187,9 @@ class SqlUserReader:
 
     async def search(self, prefix: str, limit: int) -> Sequence[PersonRow]:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(SEARCH, name_pattern=starting_with(prefix), rows=limit)
+        rows = await self._executor.fetch_rows(
+            SEARCH, name_pattern=starting_with(lowered(prefix)), rows=limit
+        )
         return [person_from_row(row) for row in rows]
 
     async def first_administrator(self) -> PersonRow | None:

@@ -17,59 +17,70 @@ __all__ = ["STATEMENTS", "SqlSessionReader", "SqlSessionWriterRows"]
 
 _REMOVED_AT_ONCE: Final = 20
 
+_COLUMNS: Final = """w.id, w.public_id, s.id, s.public_id, s.name, w.address, w.user_agent, w.created_at,
+           w.last_seen_at, w.expires_at, {now} - w.last_seen_at, u.must_change_password,
+           {now} - u.password_changed_at"""
+# What makes a session good: its person is there and has not changed since, and it is in time and in use.
+_OWNER: Final = (
+    "JOIN subjects s ON s.id = w.subject_id AND s.epoch = w.subject_epoch AND s.disabled_at IS NULL"
+)
+_GOOD: Final = "w.expires_at > {now} AND w.last_seen_at > {now} - :idle"
+
 FIND: Final = Statement(
     "web_sessions.find",
     """
-    SELECT w.id, w.public_id, s.id, s.public_id, s.name, w.address, w.user_agent, w.created_at, w.last_seen_at,
-           w.expires_at, {now} - w.last_seen_at, u.must_change_password, {now} - u.password_changed_at
+    SELECT [columns]
     FROM web_sessions w
-    JOIN subjects s ON s.id = w.subject_id AND s.epoch = w.subject_epoch AND s.disabled_at IS NULL
+    [owner]
     JOIN users u ON u.subject_id = s.id
-    WHERE w.secret_hash = :secret_hash AND w.expires_at > {now} AND w.last_seen_at > {now} - :idle
-    """,
+    WHERE w.secret_hash = :secret_hash AND [good]
+    """.replace("[columns]", _COLUMNS)
+    .replace("[owner]", _OWNER)
+    .replace("[good]", _GOOD),
 )
 LIST_OF: Final = Statement(
     "web_sessions.list_of",
     """
-    SELECT w.id, w.public_id, s.id, s.public_id, s.name, w.address, w.user_agent, w.created_at, w.last_seen_at,
-           w.expires_at, {now} - w.last_seen_at, u.must_change_password, {now} - u.password_changed_at
+    SELECT [columns]
     FROM web_sessions w
-    JOIN subjects s ON s.id = w.subject_id AND s.epoch = w.subject_epoch AND s.disabled_at IS NULL
+    [owner]
     JOIN users u ON u.subject_id = s.id
-    WHERE w.subject_id = :person AND w.expires_at > {now} AND w.last_seen_at > {now} - :idle
+    WHERE w.subject_id = :person AND [good]
     ORDER BY w.id
-    """,
+    """.replace("[columns]", _COLUMNS)
+    .replace("[owner]", _OWNER)
+    .replace("[good]", _GOOD),
 )
 LIST_ALL: Final = Statement(
     "web_sessions.list_all",
     """
-    SELECT w.id, w.public_id, s.id, s.public_id, s.name, w.address, w.user_agent, w.created_at, w.last_seen_at,
-           w.expires_at, {now} - w.last_seen_at, u.must_change_password, {now} - u.password_changed_at
+    SELECT [columns]
     FROM web_sessions w
-    JOIN subjects s ON s.id = w.subject_id AND s.epoch = w.subject_epoch AND s.disabled_at IS NULL
+    [owner]
     JOIN users u ON u.subject_id = s.id
-    WHERE w.id > :after AND w.expires_at > {now} AND w.last_seen_at > {now} - :idle
-    ORDER BY w.id LIMIT :rows
-    """,
+    WHERE w.id > 0 AND [good]
+    ORDER BY w.id LIMIT :rows OFFSET :skip
+    """.replace("[columns]", _COLUMNS)
+    .replace("[owner]", _OWNER)
+    .replace("[good]", _GOOD),
 )
 COUNT_ALL: Final = Statement(
     "web_sessions.count_all",
     """
     SELECT count(*) FROM web_sessions w
-    JOIN subjects s ON s.id = w.subject_id AND s.epoch = w.subject_epoch AND s.disabled_at IS NULL
-    WHERE w.id > 0 AND w.expires_at > {now} AND w.last_seen_at > {now} - :idle
-    """,
+    [owner]
+    WHERE w.id > 0 AND [good]
+    """.replace("[owner]", _OWNER).replace("[good]", _GOOD),
 )
 FIND_PUBLIC: Final = Statement(
     "web_sessions.find_public",
     """
-    SELECT w.id, w.public_id, s.id, s.public_id, s.name, w.address, w.user_agent, w.created_at, w.last_seen_at,
-           w.expires_at, {now} - w.last_seen_at, u.must_change_password, {now} - u.password_changed_at
+    SELECT [columns]
     FROM web_sessions w
     JOIN subjects s ON s.id = w.subject_id
     JOIN users u ON u.subject_id = s.id
     WHERE w.public_id = :public_id
-    """,
+    """.replace("[columns]", _COLUMNS),
 )
 INSERT: Final = Statement(
     "web_sessions.insert",
@@ -122,9 +133,9 @@ class SqlSessionReader:
         rows = await self._executor.fetch_rows(FIND, secret_hash=secret_hash, idle=idle_milliseconds)
         return _session_from_row(rows[0]) if rows else None
 
-    async def list_all(self, idle_milliseconds: int, after: int, limit: int) -> Sequence[SessionRow]:
+    async def list_all(self, idle_milliseconds: int, limit: int, skip: int) -> Sequence[SessionRow]:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(LIST_ALL, idle=idle_milliseconds, after=after, rows=limit)
+        rows = await self._executor.fetch_rows(LIST_ALL, idle=idle_milliseconds, rows=limit, skip=skip)
         return [_session_from_row(row) for row in rows]
 
     async def count_all(self, idle_milliseconds: int) -> int:

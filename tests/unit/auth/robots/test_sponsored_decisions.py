@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import msgspec
 import pytest
 
-from entrepot.auth.principals import Principal
+from entrepot.auth.principals import BY_THE_HOST, Principal, Sponsor
 from entrepot.auth.robots.sponsored_decisions import SponsoredDecisions
+from entrepot.auth.robots.sponsors import sponsor_of
 from entrepot.metadata.credential_store import StoredSponsor
 from entrepot.oci.names import RepositoryName
 from tests.plumbing.identity_doubles import TableOfDecisions
 
-if TYPE_CHECKING:
-    from entrepot.metadata.credential_store import CredentialReader
-
 _APP = RepositoryName.parse("team/app")
-_ROBOT = Principal("r1", "192.0.2.1", forwarded=False, name="robot$team+ci", kind="robot")
-_ALICE = StoredSponsor("alice", "alice", active=True)
+_ALICE = Sponsor("alice", 3)
 
 
-class _Sponsors:
-    """Answers for one robot with whoever a test says."""
-
-    def __init__(self, sponsor: StoredSponsor | None) -> None:
-        self.sponsor = sponsor
-        self.reads = 0
-
-    async def find_sponsor(self, robot: str) -> StoredSponsor | None:
-        """Return the sponsor."""
-        self.reads += 1
-        return self.sponsor if robot == "r1" else None
+def _robot(sponsor: Sponsor | None) -> Principal:
+    return Principal("r1", "192.0.2.1", forwarded=False, name="robot$team+ci", kind="robot", sponsor=sponsor)
 
 
 def _table() -> TableOfDecisions:
@@ -45,26 +32,19 @@ def _table() -> TableOfDecisions:
     )
 
 
-def _over(table: TableOfDecisions, sponsor: StoredSponsor | None) -> tuple[SponsoredDecisions, _Sponsors]:
-    sponsors = _Sponsors(sponsor)
-    reader: CredentialReader = sponsors  # type: ignore[assignment]  # the one method that is asked for  # pyright: ignore[reportAssignmentType]  # as above
-    return SponsoredDecisions(table, reader), sponsors
-
-
-async def _all(decisions: SponsoredDecisions) -> tuple[set[str], set[str], set[str]]:
-    standing = await decisions.on_project(_ROBOT, "team")
+async def _all(table: TableOfDecisions, sponsor: Sponsor | None) -> tuple[set[str], set[str], set[str]]:
+    decisions, robot = SponsoredDecisions(table), _robot(sponsor)
+    standing = await decisions.on_project(robot, "team")
     assert standing is not None
     return (
-        set(await decisions.on_repository(_ROBOT, _APP)),
-        set(await decisions.on_registry(_ROBOT)),
+        set(await decisions.on_repository(robot, _APP)),
+        set(await decisions.on_registry(robot)),
         set(standing.permissions),
     )
 
 
 async def test_a_robot_has_its_own_permissions_while_its_creator_has_them_s9() -> None:
-    decisions, _ = _over(_table(), _ALICE)
-
-    assert await _all(decisions) == (
+    assert await _all(_table(), _ALICE) == (
         {"pull", "push"},
         {"catalog:read", "user:list"},
         {"repository:pull", "repository:push"},
@@ -74,48 +54,58 @@ async def test_a_robot_has_its_own_permissions_while_its_creator_has_them_s9() -
 async def test_what_its_creator_loses_the_robot_loses_s9() -> None:
     """Asked anew each time: nothing has to be done to the robot."""
     table = _table()
-    decisions, _ = _over(table, _ALICE)
     table.table["alice", "team"] = {"repository:pull"}
     table.table["alice", "/"] = {"catalog:read"}
 
-    assert await _all(decisions) == ({"pull"}, {"catalog:read"}, {"repository:pull"})
+    assert await _all(table, _ALICE) == ({"pull"}, {"catalog:read"}, {"repository:pull"})
 
     table.table = {key: held for key, held in table.table.items() if key[0] == "r1"}
-    assert await _all(decisions) == (set(), set(), set())
+    assert await _all(table, _ALICE) == (set(), set(), set())
 
 
-@pytest.mark.parametrize("sponsor", [None, StoredSponsor("alice", "alice", active=False)])
-async def test_a_robot_whose_creator_is_gone_or_disabled_may_nothing_s9(
-    sponsor: StoredSponsor | None,
-) -> None:
+async def test_a_robot_whose_creator_is_gone_may_nothing_s9() -> None:
     """The one who left knew its secret."""
-    decisions, _ = _over(_table(), sponsor)
-
-    assert await _all(decisions) == (set(), set(), set())
+    assert await _all(_table(), None) == (set(), set(), set())
 
 
 async def test_an_operator_of_the_host_binds_a_robot_to_its_own_permissions_only() -> None:
-    decisions, _ = _over(_table(), StoredSponsor("host:root", "", active=False))
-
-    assert await _all(decisions) == (
+    assert await _all(_table(), BY_THE_HOST) == (
         {"pull", "push"},
         {"catalog:read", "user:list"},
         {"repository:pull", "repository:push"},
     )
 
 
-async def test_people_are_decided_about_without_a_further_read() -> None:
-    decisions, sponsors = _over(_table(), _ALICE)
+async def test_people_are_decided_about_as_themselves() -> None:
+    decisions = SponsoredDecisions(_table())
     alice = Principal("alice", "192.0.2.1", forwarded=False, name="alice", kind="user")
 
     assert await decisions.on_repository(alice, _APP) == {"pull", "push", "delete"}
     assert await decisions.on_registry(alice) == {"catalog:read", "user:list", "user:create"}
-    standing = await decisions.on_project(alice, 7)
-    assert standing is not None
-    assert sponsors.reads == 0
+    assert await decisions.on_project(alice, 7) is not None
+
+
+async def test_a_sponsor_makes_nobody_but_a_robot_more_s9() -> None:
+    """Whoever is no robot has nobody behind them, whatever the principal says."""
+    bob = msgspec.structs.replace(_robot(BY_THE_HOST), subject="bob", kind="user")
+
+    assert await SponsoredDecisions(_table()).on_repository(bob, _APP) == set()
 
 
 async def test_a_project_that_does_not_exist_stays_so_for_robots() -> None:
-    decisions, _ = _over(_table(), _ALICE)
+    assert await SponsoredDecisions(_table()).on_project(_robot(_ALICE), "other") is None
 
-    assert await decisions.on_project(_ROBOT, "other") is None
+
+@pytest.mark.parametrize(
+    ("subject", "epoch", "expected"),
+    [
+        ("alice", 3, Sponsor("alice", 3)),
+        ("alice", 0, Sponsor("alice", 0)),
+        ("alice", None, None),
+        ("host:root", None, BY_THE_HOST),
+    ],
+)
+def test_who_answers_for_a_robot_is_a_person_who_is_there_or_the_host_s9(
+    subject: str, epoch: int | None, expected: Sponsor | None
+) -> None:
+    assert sponsor_of(StoredSponsor(subject, epoch)) == expected

@@ -1,0 +1,52 @@
+"""Whether a request may have been passed on: by a proxy, or by a browser under a name that was rebound (S18).
+
+What proxies say is not believed; that they say anything is what counts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["FORWARDING_HEADERS", "seems_forwarded"]
+
+FORWARDING_HEADERS: Final = frozenset(
+    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+)
+"""Names of headers that proxies add, in lower case."""
+
+_MAX_HOST_BYTES: Final = 261
+"""A name of 255 characters, a colon and a port; what is longer would only fill the cache of host names."""
+
+
+def seems_forwarded(http_version: object, host: bytes, header_names: Iterable[bytes]) -> bool:
+    """Whether a request did not come straight from a client that calls this machine by a loopback address.
+
+    HTTP/1.0 is what nginx speaks to its upstream unless told otherwise, and no registry client speaks it. Servers spell
+    that version "1.0" (ASGI) or "1" (Granian).
+
+    Args:
+        http_version: as the ASGI scope has it; `None` when it has none.
+        host: the Host header, empty when there is none.
+        header_names: of all headers, in lower case.
+    """
+    if http_version != "1.1" or len(host) > _MAX_HOST_BYTES or not _names_this_machine(host):
+        return True
+    return not FORWARDING_HEADERS.isdisjoint(header_names)
+
+
+@lru_cache(maxsize=256)
+def _names_this_machine(header: bytes) -> bool:
+    """Whether a Host header (RFC 9110, section 7.2) is a loopback address or `localhost`, with or without a port."""
+    host = header.decode("latin-1")
+    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    if name.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,6 +1,7 @@
 """Whether a request may have been passed on: by a proxy, or by a browser under a name that was rebound (S18).
 
-What proxies say is not believed; that they say anything is what counts.
+What proxies say is not believed; that they say anything is what counts. One function for every entrance: a client that
+is refused at one because of its address must not be let in at another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FORWARDING_HEADERS", "seems_forwarded"]
+__all__ = ["FORWARDING_HEADERS", "is_loopback", "seems_forwarded"]
 
 FORWARDING_HEADERS: Final = frozenset(
     {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
@@ -23,20 +24,36 @@ _MAX_HOST_BYTES: Final = 261
 """A name of 255 characters, a colon and a port; what is longer would only fill the cache of host names."""
 
 
-def seems_forwarded(http_version: object, host: bytes, header_names: Iterable[bytes]) -> bool:
-    """Whether a request did not come straight from a client that calls this machine by a loopback address.
+def seems_forwarded(http_version: object, address: str, host: bytes, header_names: Iterable[bytes]) -> bool:
+    """Whether the peer of a request may be somebody who passed it on.
 
     HTTP/1.0 is what nginx speaks to its upstream unless told otherwise, and no registry client speaks it. Servers spell
-    that version "1.0" (ASGI) or "1" (Granian).
+    that version "1.0" (ASGI) or "1" (Granian). A peer on this machine that calls it by a name may be a proxy which
+    adds nothing, or a browser; what comes from elsewhere naturally calls us by our name.
 
     Args:
         http_version: as the ASGI scope has it; `None` when it has none.
+        address: the peer's, empty when the server could not tell.
         host: the Host header, empty when there is none.
         header_names: of all headers, in lower case.
     """
-    if http_version != "1.1" or len(host) > _MAX_HOST_BYTES or not _names_this_machine(host):
+    if http_version != "1.1" or not FORWARDING_HEADERS.isdisjoint(header_names):
         return True
-    return not FORWARDING_HEADERS.isdisjoint(header_names)
+    if not is_loopback(address):
+        return False
+    return len(host) > _MAX_HOST_BYTES or not _names_this_machine(host)
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(address: str) -> bool:
+    """Whether an address, which may be an IPv4 one in IPv6 clothes, is this machine's own loopback."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped.is_loopback
+    return parsed.is_loopback
 
 
 @lru_cache(maxsize=256)

@@ -7,11 +7,10 @@ may have been passed on is not trusted (S18).
 
 from __future__ import annotations
 
-import ipaddress
-from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.forwarding import is_loopback
 from entrepot.auth.grants import Action, CatalogGrant, Grant, RegistryGrant
 
 if TYPE_CHECKING:
@@ -64,16 +63,5 @@ class EveryoneAuthorizer:
 
 
 def _require_loopback(principal: Principal) -> None:
-    if principal.forwarded or not _is_loopback(principal.address):
+    if principal.forwarded or not is_loopback(principal.address):
         raise AccessDeniedError(_REFUSAL)
-
-
-@lru_cache(maxsize=1024)
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        return parsed.ipv4_mapped.is_loopback
-    return parsed.is_loopback

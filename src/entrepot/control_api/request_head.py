@@ -61,6 +61,8 @@ def read_head(scope: Scope, request_id: str) -> RequestHead:
     fields: list[tuple[bytes, bytes]] = scope["headers"]
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(fields)}
     client = scope.get("client")
+    address = client[0] if client else ""
+    host = headers.get("host", "").encode("latin-1")
     path: str = scope["path"]
     raw_path: bytes = (scope.get("raw_path") or path.encode()).partition(b"?")[0]
     return RequestHead(
@@ -69,10 +71,8 @@ def read_head(scope: Scope, request_id: str) -> RequestHead:
         raw_path=raw_path.decode("latin-1"),
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=headers,
-        address=client[0] if client else "",
-        forwarded=seems_forwarded(
-            scope.get("http_version"), headers.get("host", "").encode("latin-1"), (name for name, _ in fields)
-        ),
+        address=address,
+        forwarded=seems_forwarded(scope.get("http_version"), address, host, (name for name, _ in fields)),
         encrypted=scope.get("scheme") == "https",
         request_id=request_id,
     )

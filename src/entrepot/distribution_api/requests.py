@@ -143,9 +143,10 @@ class Request:
     def principal(self) -> Principal:
         """Return who asks: the peer, without credentials."""
         client = self._scope.get("client")
+        address = client[0] if client else ""
         host = self._headers.get(b"host", b"")
-        forwarded = seems_forwarded(self._scope.get("http_version"), host, self._headers)
-        return _anonymous(client[0] if client else "", forwarded)
+        forwarded = seems_forwarded(self._scope.get("http_version"), address, host, self._headers)
+        return _anonymous(address, forwarded)
 
     def content_length(self) -> int | None:
         """Return the announced length in bytes, `None` when there is none.

@@ -10,7 +10,7 @@ import msgspec
 
 from entrepot.auth.basic_credentials import BasicCredentials, parse_basic
 from entrepot.auth.errors import InvalidCredentialsError
-from entrepot.auth.forwarding import FORWARDING_HEADERS
+from entrepot.auth.forwarding import seems_forwarded
 from entrepot.auth.principals import Origin
 from entrepot.auth.scopes import ScopeRequest, parse_scopes
 from entrepot.token_service.errors import GrantTypeError, TokenRequestError
@@ -43,7 +43,9 @@ class Peer(msgspec.Struct, frozen=True):
             method=scope["method"],
             path=scope["path"],
         )
-        return cls(client[0] if client else "", not FORWARDING_HEADERS.isdisjoint(headers), origin)
+        address = client[0] if client else ""
+        host = headers.get(b"host", b"")
+        return cls(address, seems_forwarded(scope.get("http_version"), address, host, headers), origin)
 
 
 class RefreshGrant(msgspec.Struct, frozen=True):

@@ -58,6 +58,12 @@ CHANGES: Final[list[tuple[str, str, Any]]] = [
     ("group remove team bob --yes", "DELETE /usergroups/31/members/8", None),
     ("robot update ci --days 90 --disable", "PUT /robots/51", {"duration": 90, "disable": True}),
     (
+        "robot update ci --address 10.2.0.0/16 --address 2001:db8::7",
+        "PUT /robots/51",
+        {"allowed_addresses": ["10.2.0.0/16", "2001:db8::7"]},
+    ),
+    ("robot update ci --any-address", "PUT /robots/51", {"allowed_addresses": []}),
+    (
         "robot update robot$ci --enable --allow team=repository:pull",
         "PUT /robots/51",
         {"disable": False, "permissions": [{"kind": "project", "namespace": "team", "access": [PULL]}]},

@@ -132,6 +132,7 @@ def test_what_is_not_there_ends_with_4(client: Client, command: str) -> None:
         "robot create cd --allow team=pull",
         "robot create cd --allow =repository:pull",
         "robot update ci",
+        "robot update ci --address 10.2.0.0/16 --any-address",
         "role update mover",
         "label change old",
         "repository create app",

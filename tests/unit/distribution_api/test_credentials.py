@@ -108,7 +108,7 @@ async def test_a_token_speaks_for_its_subject_from_this_address(edge: Edge, sche
     principal = await edge.identify(("authorization", f"{scheme} {edge.token()}"))
 
     assert (principal.subject, principal.name, principal.access) == ("alice-id", "alice", _ACCESS)
-    assert (principal.address, principal.forwarded, principal.origin) == ("192.0.2.7", True, _ORIGIN)
+    assert (principal.address, principal.forwarded, principal.origin) == ("192.0.2.7", False, _ORIGIN)
 
 
 async def test_name_and_password_do_as_well_t15(edge: Edge) -> None:

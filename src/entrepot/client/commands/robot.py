@@ -30,6 +30,17 @@ _AllowOption = Annotated[
         "*=repository:pull for every project or /=project:list for the system itself. May be repeated.",
     ),
 ]
+_AddressOption = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--address",
+        negative="",
+        help="An IP address or network that it may log in from, as 10.2.0.0/16; may be repeated. None: from all.",
+    ),
+]
+_AnyAddressOption = Annotated[
+    bool, Parameter(name="--any-address", negative="", help="Let it log in from all addresses again.")
+]
 _DaysOption = Annotated[int | None, Parameter(name="--days", help="How long it lives; -1 for ever.")]
 _DescriptionOption = Annotated[str | None, Parameter(name="--description", help="What it is for.")]
 _DisabledOption = Annotated[
@@ -60,10 +71,19 @@ def _access(item: Item) -> str:
     )
 
 
+def _addresses(item: Item) -> str:
+    return ", ".join(item.get("allowed_addresses") or ["anywhere"])
+
+
+def _last_use(item: Item) -> str:
+    return str(item.get("last_use_time") or "never")
+
+
 _LISTED: Columns = (
     ("NAME", "name"),
     ("DISABLED", "disable"),
     ("ENDS", _expiry),
+    ("LAST USED", _last_use),
     ("DESCRIPTION", "description"),
     ("ID", "id"),
 )
@@ -94,7 +114,7 @@ def show_robot(
     """Show a robot and what it may do."""
     with open_api(target) as api:
         item = find_robot(api, robot, project)
-    show_item(item, (*_LISTED, ("MAY", _access), ("CREATED", "creation_time")), output)
+    show_item(item, (*_LISTED, ("MAY", _access), ("FROM", _addresses), ("CREATED", "creation_time")), output)
 
 
 def create_robot(
@@ -103,6 +123,7 @@ def create_robot(
     *,
     allow: _AllowOption,
     project: _ProjectOption = "",
+    address: _AddressOption = (),
     days: _DaysOption = None,
     description: _DescriptionOption = None,
     secret_file: _SecretFileOption = None,
@@ -118,6 +139,7 @@ def create_robot(
         "permissions": _permissions(allow, project),
         "duration": days,
         "description": description,
+        "allowed_addresses": list(address) or None,
         "secret": chosen or None,
     }
     with open_api(target) as api:
@@ -133,17 +155,22 @@ def update_robot(
     *,
     allow: _AllowOption = (),
     project: _ProjectOption = "",
+    address: _AddressOption = (),
+    any_address: _AnyAddressOption = False,
     days: _DaysOption = None,
     description: _DescriptionOption = None,
     disabled: _DisabledOption = None,
     target: TargetOption = ANYWHERE,
 ) -> None:
-    """Change a robot; permissions that are named replace all it has."""
+    """Change a robot; permissions, or addresses, that are named replace all it has."""
+    if address and any_address:
+        raise ClientError(EXIT_USAGE, "entrepot: either --address or --any-address")
     body = {
         "permissions": _permissions(allow, project) if allow else None,
         "duration": days,
         "description": description,
         "disable": disabled,
+        "allowed_addresses": list(address) if address or any_address else None,
     }
     changes = {name: value for name, value in body.items() if value is not None}
     if not changes:

@@ -63,7 +63,10 @@ class RobotPermission(msgspec.Struct, frozen=True):
 
 
 class Robot(msgspec.Struct, frozen=True):
-    """A robot. `expires_at` is in seconds since 1970, -1 for never."""
+    """A robot. `expires_at` is in seconds since 1970, -1 for never.
+
+    Beyond Harbor's fields it tells from which networks it may log in, all when there are none, and when it last did.
+    """
 
     id: int
     name: str
@@ -78,10 +81,12 @@ class Robot(msgspec.Struct, frozen=True):
     creator_ref: int
     creation_time: str
     update_time: str
+    allowed_addresses: tuple[str, ...]
+    last_use_time: str | None
 
 
 class RobotCreate(msgspec.Struct, frozen=True):
-    """A robot to be made."""
+    """A robot to be made. `allowed_addresses` are IP addresses and networks it may log in from; left out, from any."""
 
     name: str
     permissions: tuple[RobotPermission, ...]
@@ -90,6 +95,7 @@ class RobotCreate(msgspec.Struct, frozen=True):
     duration: int | None = None
     disable: bool | None = None
     secret: str | None = None
+    allowed_addresses: tuple[str, ...] = ()
 
 
 class RobotCreated(msgspec.Struct, frozen=True):
@@ -109,6 +115,7 @@ class RobotUpdate(msgspec.Struct, frozen=True):
     duration: int | None = None
     disable: bool | None = None
     permissions: tuple[RobotPermission, ...] | None = None
+    allowed_addresses: tuple[str, ...] | None = None
 
 
 class RobotSec(msgspec.Struct, frozen=True):
@@ -155,6 +162,8 @@ def _shown(robot: RobotFacts) -> Robot:
         creator_ref=robot.creator_id or 0,
         creation_time=format_time(robot.created_at),
         update_time=format_time(robot.updated_at),
+        allowed_addresses=robot.allowed_addresses,
+        last_use_time=None if robot.last_used_at is None else format_time(robot.last_used_at),
     )
 
 
@@ -231,6 +240,7 @@ async def create_robot(services: ControlServices, call: Call[Gate, NoInputs, Rob
         permissions=_asked(body.permissions),
         description=body.description or "",
         duration_days=body.duration,
+        allowed_addresses=body.allowed_addresses,
         disabled=bool(body.disable),
         secret=body.secret or "",
     )
@@ -263,6 +273,7 @@ async def update_robot(services: ControlServices, call: Call[Gate, RobotInputs, 
         permissions=None if body.permissions is None else _asked(body.permissions),
         description=body.description,
         duration_days=body.duration,
+        allowed_addresses=body.allowed_addresses,
         disabled=body.disable,
     )
     await services.robots.update(grant, number, changes)

@@ -19,6 +19,7 @@ from entrepot.bootstrap import (
     prepare_metadata,
 )
 from entrepot.bootstrap.control import build_control
+from entrepot.bootstrap.edges import build_address_budget
 from entrepot.bootstrap.identity import open_identity
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.registry.hashing import HashingPool
@@ -162,11 +163,12 @@ def _application(
     settings: Settings, stores: Stores, services: Services, identity: Identity | None
 ) -> ASGIApplication:
     """Return the data plane, and beside it what there is with accounts only."""
-    distribution = build_distribution(settings, services, identity)
+    addresses = build_address_budget(settings, services.metrics)
+    distribution = build_distribution(settings, services, identity, addresses)
     if identity is None:
         return distribution
-    tokens = TokenApplication(identity.token_service, identity.token_ring)
-    control = build_control(settings, stores, services, identity)
+    tokens = TokenApplication(identity.token_service, identity.token_ring, addresses)
+    control = build_control(settings, stores, services, identity, addresses)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]

@@ -267,7 +267,9 @@ def _demand(endpoint: AnyEndpoint) -> str:
     plain = {
         "public": "nothing",
         "anyone": "nothing",
+        "anyone at all": "nothing",
         "self": "an account",
+        "own password": "an account",
         "own or one of": "one's own, or ",
     }
     return f"{plain.get(demand.kind, '')}{names}"

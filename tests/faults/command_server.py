@@ -44,6 +44,8 @@ def main() -> None:
     """Carry out orders until standard input ends."""
     for module in ("create", "list", "verify", "restore", "prune"):
         importlib.import_module(f"entrepot.ops.backup_{module}")
+    for module in ("change", "rewrap", "renew"):
+        importlib.import_module(f"entrepot.ops.keys_{module}")
     passphrase.SCRYPT_COST = 1 << 10  # type: ignore[misc]  # half a second per try would add up
     serve_orders(CommandOrder, _carry_out)
 

@@ -52,6 +52,16 @@ _OF_REPAIRS: Final = frozenset(
     }
 )
 """Passed where something is damaged, or verified: see `test_repair_crashes.py`."""
+_OF_OTHER_WORK: Final = (
+    "migration.",
+    "rebuild.",
+    "snapshot.",
+    "restore.",
+    "prune.",
+    "audit.",
+    "admin.",
+    "master.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +183,7 @@ def test_f1_a_push_killed_at_every_step_keeps_every_promise(
 
     unpassed = {name for name in Failpoint if passes[name] == 0}
     others = {  # killed by tests of their own
-        name
-        for name in Failpoint
-        if name.startswith(("migration.", "rebuild.", "snapshot.", "restore.", "prune.", "audit.", "admin."))
+        name for name in Failpoint if name.startswith(_OF_OTHER_WORK)
     }
     assert unpassed == {Failpoint.DELETE_COMMITTED, *_OF_REPAIRS, *others}, (
         "a failpoint that no push passes, besides those of deletes and repairs"

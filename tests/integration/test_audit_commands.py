@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+import os
+import pwd
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.sealer import Sealer
+from entrepot.auth.keys.master_key import open_master_keys
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.ops import audit_export
 from entrepot.ops.application import run_command_line
 from entrepot.settings import metadata_path, metadata_url
 from tests.asgi.services import scratch_settings
@@ -59,9 +63,16 @@ class _Host:
         asyncio.run(self.database.fetch(statement))
 
 
+def _leave_logging_alone(*_: object) -> None:
+    """Take the place of what is for a process of its own."""
+
+
 @pytest.fixture
-def host(tmp_path: Path) -> _Host:
-    """A host."""
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
+    """A host; nothing of this machine is read."""
+    (tmp_path / "empty.toml").touch()
+    monkeypatch.setenv("ENTREPOT_CONFIG", str(tmp_path / "empty.toml"))
+    monkeypatch.setattr(audit_export, "configure_logging", _leave_logging_alone)
     return _Host(tmp_path)
 
 
@@ -81,6 +92,87 @@ def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoi
     ]
     assert host.run("export", "--output", str(file)) == 2
     assert json.loads(file.read_bytes().splitlines()[2])["user.name"] == "alice"
+
+
+def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(
+    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The signature leaves the database as those of the registry do."""
+    open_master_keys("", host.data)
+    host.run("show")  # reading is recorded: a record without a place and without a signature
+    capsys.readouterr()
+    file = tmp_path / "log.jsonl"
+
+    assert host.run("export", "--output", str(file)) == 0
+    assert run_command_line(("audit", "verify", str(file))) == 0
+
+    shown = capsys.readouterr()
+    assert shown.out.splitlines()[
+        -3:
+    ] == [  # behind the log, which goes to standard error outside of this test
+        f"11 lines written to {file}",
+        "7 records follow one another soundly, from 1 to 7",
+        "records up to 7 are signed, with the key that comes with the log",
+    ]
+    assert shown.err == ""
+    written = [path.name for path in (host.data / "audit" / "checkpoints").iterdir()]
+    assert written == [f"{7:020d}.json"]
+    kept = ("--checkpoints", str(host.data / "audit" / "checkpoints"))
+    assert host.run("verify", "--database", *kept) == 0
+
+
+def test_an_export_whose_end_is_not_signed_says_which_records_that_are_and_so_does_verify(
+    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a master key nothing is made for it, and the exit codes stay."""
+    host.run("show")
+    asyncio.run(_seal(host))
+    capsys.readouterr()
+    file = tmp_path / "log.jsonl"
+
+    assert host.run("export", "--output", str(file)) == 0
+    reason = "this node has no master key to open the signing keys with"
+    assert capsys.readouterr().err == f"record 7 is not covered by a checkpoint: {reason}\n"
+    assert run_command_line(("audit", "verify", str(file))) == 0
+    assert f"record 7 is not covered by a checkpoint yet: {reason}" in capsys.readouterr().out.splitlines()
+    assert run_command_line(("audit", "verify", str(file), "-o", "json")) == 0
+    assert json.loads(capsys.readouterr().out)["uncovered"] == [7, 7]
+    assert host.run("verify", "--database") == 0
+    assert "record 7 is not covered by a checkpoint yet" in capsys.readouterr().out.splitlines()
+    assert not (host.data / "secrets").exists()
+
+
+def test_an_export_by_another_user_makes_no_files_that_the_registry_could_not_write(
+    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_master_keys("", host.data)
+    host.run("show")
+    asyncio.run(_seal(host))
+    capsys.readouterr()
+    owner = pwd.getpwuid(host.data.stat().st_uid).pw_name
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+
+    assert host.run("export", "--output", str(tmp_path / "log.jsonl")) == 0
+
+    reason = f"the data directory belongs to {owner}, who has to run this"
+    assert capsys.readouterr().err == f"record 7 is not covered by a checkpoint: {reason}\n"
+    assert not (host.data / "audit").exists()
+
+
+async def test_without_a_data_directory_nothing_is_signed(tmp_path: Path) -> None:
+    """As on a machine of administrators that reaches the database of a cluster."""
+    settings = scratch_settings(tmp_path / "absent")
+    metadata: Any = None
+
+    reason = await audit_export._end_signer(settings, metadata).sign()
+
+    assert reason.endswith("absent, where checkpoints are kept, can't be used: No such file or directory")
+
+
+async def _seal(host: _Host) -> None:
+    metadata = await open_metadata(host.database.url, 1, 5.0)
+    await Sealer(metadata).run()
+    await metadata.aclose()
 
 
 def test_a_tampered_export_ends_with_1_and_names_the_record(

@@ -21,6 +21,7 @@ from entrepot.distribution_api.admission import Admission, AdmissionLimits
 from entrepot.distribution_api.application import DistributionApplication
 from entrepot.distribution_api.audit import EdgeAudit
 from entrepot.distribution_api.body_pace import PaceLimits
+from entrepot.kernel.address_budget import AddressBudget
 from entrepot.oci.digest import Digest
 from tests.asgi.client import AsgiClient
 from tests.asgi.services import in_process_registry, scratch_settings
@@ -76,7 +77,7 @@ async def _open(scratch: Path, data: Path, spool_directory: Path, records: int) 
         )
         application = DistributionApplication(
             services,
-            Admission(AdmissionLimits(100, 100, 100, 100, 1.0)),
+            Admission(AdmissionLimits(100, 100, 100, 1.0), AddressBudget(100)),
             PaceLimits(0, 30, 60),
             audit=EdgeAudit(spool),
         )

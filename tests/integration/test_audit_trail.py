@@ -20,6 +20,7 @@ from entrepot.distribution_api.audit import EdgeAudit
 from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.requests import Request
 from entrepot.distribution_api.routes import find_route
+from entrepot.kernel.address_budget import AddressBudget
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 from entrepot.oci.digest import Digest
 from tests.asgi.client import AsgiClient
@@ -79,7 +80,7 @@ async def _open(directory: Path) -> AsyncIterator[_Trail]:
         )
         application = DistributionApplication(
             services,
-            Admission(AdmissionLimits(100, 100, 100, 100, 1.0)),
+            Admission(AdmissionLimits(100, 100, 100, 1.0), AddressBudget(100)),
             PaceLimits(0, 30, 60),
             audit=EdgeAudit(spool),
         )

@@ -19,6 +19,7 @@ from entrepot.distribution_api.audit import EdgeAudit
 from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.challenges import Challenges
 from entrepot.distribution_api.credentials import Identification
+from entrepot.kernel.address_budget import AddressBudget
 from tests.asgi.client import AsgiClient
 from tests.asgi.identity import (
     ALICE,
@@ -88,7 +89,7 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
         services = dataclasses.replace(registry.services, authorizer=AccessAuthorizer(rights))
         application = DistributionApplication(
             services,
-            Admission(AdmissionLimits(100, 10, 10, 10, 1.0)),
+            Admission(AdmissionLimits(10, 10, 10, 1.0), AddressBudget(100)),
             PaceLimits(0, 10, 60),
             audit=EdgeAudit(DirectNotes(registry.stores.metadata)),
             identification=Identification(people, tokens, epochs, rights, challenges),

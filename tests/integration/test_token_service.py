@@ -18,6 +18,7 @@ from entrepot.auth.bearer.refresh_tokens import RefreshTokens
 from entrepot.auth.grants import SelfGrant
 from entrepot.auth.keys.key_pairs import SigningKey
 from entrepot.auth.principals import CredentialLimits
+from entrepot.kernel.address_budget import AddressBudget
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.token_service.application import TokenApplication
@@ -96,7 +97,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     tokens = BearerTokens(ring, ISSUER, SERVICE, 300)
     refresh_tokens = RefreshTokens(metadata, people, SERVICE)
     service = TokenService(metadata, people, rights, tokens, refresh_tokens, notes, SERVICE)
-    client = AsgiClient(TokenApplication(service, ring))
+    client = AsgiClient(TokenApplication(service, ring, AddressBudget(0)))
     yield Server(client, people, rights, tokens, database, clock, keys, notes, refresh_tokens)
     await metadata.aclose()
 

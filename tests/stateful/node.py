@@ -25,6 +25,7 @@ from entrepot.bootstrap import (
     prepare_metadata,
 )
 from entrepot.bootstrap.control import build_control
+from entrepot.bootstrap.edges import build_address_budget
 from entrepot.bootstrap.identity import open_identity
 from entrepot.registry.hashing import HashingPool
 from entrepot.token_service.application import TokenApplication
@@ -147,10 +148,11 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         services = await build_services(
             settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
         )
+        addresses = build_address_budget(settings, metrics)
         applications: dict[str, ASGIApplication] = {
-            "/v2": build_distribution(settings, services, identity),
-            "/service": TokenApplication(identity.token_service, identity.token_ring),
-            "/api": build_control(settings, stores, services, identity),
+            "/v2": build_distribution(settings, services, identity, addresses),
+            "/service": TokenApplication(identity.token_service, identity.token_ring, addresses),
+            "/api": build_control(settings, stores, services, identity, addresses),
         }
 
         async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

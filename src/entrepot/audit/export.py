@@ -1,12 +1,15 @@
 """Writes a part of the audit log in a form that proves itself, for an auditor and for the archive.
 
 The part is one piece of the chain that holds all records of the times asked for; records in between that are of other
-times belong to it, or the chain would have a hole. It goes on to the first signed checkpoint, when there is one.
+times belong to it, or the chain would have a hole. It goes on to the first signed checkpoint; one is made for it, where
+there is none and that can be.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from entrepot.audit.checkpoints import encode_checkpoint
 from entrepot.audit.errors import AuditRangeEmptyError
@@ -24,6 +27,7 @@ from entrepot.auth.audit_records import AuditObject, audit_record
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from entrepot.audit.signed_end import EndSigner
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.system_actions import ExportAuditLog
     from entrepot.metadata.audit_store import CheckpointRow
@@ -37,19 +41,21 @@ _BATCH: Final = 500
 class AuditExport:
     """Exports by times."""
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, end: EndSigner) -> None:
         self._metadata = metadata
+        self._end = end
 
-    async def lines(
-        self, grant: SystemGrant[ExportAuditLog], since: int, until: int
-    ) -> AsyncGenerator[bytes]:
-        """Yield the lines of an export of `since <= at < until` (milliseconds); that it was made is recorded first.
+    async def begin(self, grant: SystemGrant[ExportAuditLog], since: int, until: int) -> ExportHeader:
+        """Sign the end of the chain and return what an export of `since <= at < until` (milliseconds) will hold.
+
+        That it is made is recorded first; what can't be recorded is not exported (I11).
 
         Raises:
             AuditRangeEmptyError: no sealed record is of these times.
             MetadataError: the database failed.
         """
-        header = await self._header(since, until)
+        unsigned_because = await self._end.sign()
+        header = await self._header(since, until, unsigned_because)
         record = audit_record(
             grant.principal,
             AuditAction.AUDIT_EXPORT,
@@ -57,6 +63,14 @@ class AuditExport:
             after={"since": since, "until": until, "first": header.after + 1, "last": header.last},
         )
         await self._metadata.write(lambda tx: tx.audit.append(record))
+        return header
+
+    async def lines(self, header: ExportHeader) -> AsyncGenerator[bytes]:
+        """Yield the lines of an export that has begun.
+
+        Raises:
+            MetadataError: the database failed.
+        """
         yield encode_line(header)
         for checkpoint in await self._checkpoints(header):
             yield encode_checkpoint(checkpoint)
@@ -71,7 +85,7 @@ class AuditExport:
             after = rows[-1].sequence or header.last
         yield encode_line(ExportEnd(count, header.last))
 
-    async def _header(self, since: int, until: int) -> ExportHeader:
+    async def _header(self, since: int, until: int, unsigned_because: str) -> ExportHeader:
         audit = self._metadata.audit
         chain = await audit.chain()
         span = await audit.sequences_between(since, until)
@@ -81,11 +95,12 @@ class AuditExport:
         next_checkpoint = await audit.checkpoints(last, 1)
         if next_checkpoint:
             last = min(next_checkpoint[0].sequence, chain.sequence)
+        newest = await audit.last_checkpoint()
         after, after_hash = chain.purged_sequence, chain.purged_hash
         if first - 1 > after:
             before = await audit.links(first - 2, 1)
             after, after_hash = before[0].sequence, before[0].chain_hash
-        return ExportHeader(
+        header = ExportHeader(
             format=FORMAT,
             chain=chain.chain_id,
             algorithm=chain.algorithm,
@@ -94,8 +109,13 @@ class AuditExport:
             last=last,
             since=since,
             until=until,
-            made_at=chain.now,
+            # Behind the signature that was made for it: else a cut before that could pass for what there was.
+            made_at=chain.now if newest is None else max(chain.now, newest.at + 1),
+            signed=_signed(after, last, (*next_checkpoint, *(() if newest is None else (newest,)))),
         )
+        if header.uncovered is None:
+            return header
+        return msgspec.structs.replace(header, unsigned_because=unsigned_because)
 
     async def _checkpoints(self, header: ExportHeader) -> Sequence[CheckpointRow]:
         found: list[CheckpointRow] = []
@@ -106,3 +126,9 @@ class AuditExport:
                 break
             first = page[-1].sequence + 1
         return found
+
+
+def _signed(after: int, last: int, checkpoints: Sequence[CheckpointRow]) -> int:
+    """Return the greatest sequence of these checkpoints in the part behind `after`, 0 without any."""
+    inside = [checkpoint.sequence for checkpoint in checkpoints if after < checkpoint.sequence <= last]
+    return max(inside, default=0)

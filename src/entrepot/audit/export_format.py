@@ -38,6 +38,9 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     Attributes:
         since: the times that were asked for, in milliseconds; the chain may hold others in between.
         made_at: when the export was made, by the database's clock.
+        signed: up to which record a checkpoint of this export proves it, 0 for none; `None` where an older program
+            made it and did not say. It is no proof itself, but makes a checkpoint that was taken away missing.
+        unsigned_because: why the records behind that are not covered, when there are any and it is known.
     """
 
     format: int
@@ -49,6 +52,14 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     since: int
     until: int
     made_at: int
+    signed: int | None = None
+    unsigned_because: str = ""
+
+    @property
+    def uncovered(self) -> tuple[int, int] | None:
+        """The first and the last record that no checkpoint of this export covers, `None` without any."""
+        first = max(self.signed or 0, self.after) + 1
+        return (first, self.last) if first <= self.last else None
 
 
 class ExportEnd(msgspec.Struct, frozen=True, tag="end", tag_field="type"):

@@ -39,6 +39,8 @@ class AuditVerdict(msgspec.Struct, frozen=True):
         signed: up to which of them a signed checkpoint proves the log; 0 for none.
         unsealed: records of the database that wait for their place in the chain.
         erased: records without their personal data; what each of them says otherwise is proven all the same.
+        uncovered: the first and the last of the sound records behind `signed`, which are only chained; `None` for none.
+        unsigned_because: what an export says of why its end is not signed.
     """
 
     chain: str
@@ -49,6 +51,8 @@ class AuditVerdict(msgspec.Struct, frozen=True):
     unsealed: int
     erased: int
     faults: tuple[Fault, ...]
+    uncovered: tuple[int, int] | None = None
+    unsigned_because: str = ""
 
     @property
     def is_sound(self) -> bool:
@@ -149,13 +153,24 @@ class _ExportReading:
             return wrong
         if follower.sequence != self._header.last or end.last != self._header.last:
             return self._truncation("the header tells of more records than there are")
-        return follower.end()
+        return follower.end() or self._missing_signature(follower)
+
+    def _missing_signature(self, follower: ChainFollower) -> Fault | None:
+        """Return what is wrong when the export was signed further than what is there of it proves."""
+        signed = self._header.signed or 0
+        if self._faults or follower.signed_sequence >= signed:
+            return None
+        message = "the export was signed up to this record, but that checkpoint is gone or its records are"
+        return Fault(FaultKind.SIGNATURE, signed, "", message)
 
     def _truncation(self, message: str) -> Fault:
         return Fault(FaultKind.TRUNCATED, self._following()[0].sequence, "", message)
 
     def _verdict(self, fault: Fault | None) -> AuditVerdict:
-        return _verdict(self._header.chain, self._header.after, self._following()[0], fault, self._faults)
+        header = self._header
+        verdict = _verdict(header.chain, header.after, self._following()[0], fault, self._faults)
+        because = header.unsigned_because if verdict.uncovered is not None else ""
+        return msgspec.structs.replace(verdict, unsigned_because=because)
 
 
 def _read_end(line: bytes) -> ExportEnd | None:
@@ -217,15 +232,18 @@ def _verdict(
     last = follower.sequence
     if fault is not None and fault.kind in _OF_THE_RECORD:
         last = min(last, max(fault.sequence - 1, start))
+    signed = min(follower.signed_sequence, last)
+    uncovered = (max(signed, start) + 1, last)
     return AuditVerdict(
         chain=chain_id,
         records=last - start,
         first=start + 1,
         last=last,
-        signed=min(follower.signed_sequence, last),
+        signed=signed,
         unsealed=unsealed,
         erased=follower.erased,
         faults=(*(() if fault is None else (fault,)), *others),
+        uncovered=uncovered if uncovered[0] <= last else None,
     )
 
 

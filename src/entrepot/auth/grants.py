@@ -22,6 +22,7 @@ __all__ = [
     "ControlAuthorizer",
     "Delete",
     "Grant",
+    "OwnPasswordGrant",
     "ProjectGrant",
     "Pull",
     "Push",
@@ -99,7 +100,13 @@ class SystemGrant(msgspec.Struct, Generic[S_co], frozen=True):
 
 
 class SelfGrant(msgspec.Struct, frozen=True):
-    """Permission of a person or robot to what is their own: password, access tokens, sessions, own permissions."""
+    """Permission of a person or robot to what is their own: profile, access tokens, sessions, own permissions."""
+
+    principal: Principal
+
+
+class OwnPasswordGrant(msgspec.Struct, frozen=True):
+    """Permission to learn who one is and to choose a new password: all that is left to whose password is due."""
 
     principal: Principal
 
@@ -145,6 +152,7 @@ class ControlAuthorizer(Protocol):
 
         Raises:
             AuthenticationRequiredError: nobody is known yet.
+            PasswordChangeRequiredError: a new password has to be chosen first.
             AccessDeniedError: the principal may not, or there is no such project and it is not theirs to know (S19).
             ProjectUnknownError: there is none, and the principal may know.
         """
@@ -155,14 +163,26 @@ class ControlAuthorizer(Protocol):
 
         Raises:
             AuthenticationRequiredError: nobody is known yet.
+            PasswordChangeRequiredError: a new password has to be chosen first.
             AccessDeniedError: the principal may not.
         """
         ...
 
     async def authorize_self(self, principal: Principal) -> SelfGrant:
-        """Return the grant; also to one who must choose a new password first.
+        """Return the grant to what is one's own.
 
         Raises:
             AuthenticationRequiredError: nobody is known yet.
+            AccessDeniedError: a credential with limits is not good for this.
+            PasswordChangeRequiredError: a new password has to be chosen first.
+        """
+        ...
+
+    async def authorize_own_password(self, principal: Principal) -> OwnPasswordGrant:
+        """Return the grant to see who one is and to change one's password; also where that has to be done first.
+
+        Raises:
+            AuthenticationRequiredError: nobody is known yet.
+            AccessDeniedError: a credential with limits is not good for this.
         """
         ...

@@ -16,6 +16,7 @@ from entrepot.auth.grants import (
     Action,
     CatalogGrant,
     Grant,
+    OwnPasswordGrant,
     ProjectGrant,
     RegistryGrant,
     SelfGrant,
@@ -75,6 +76,10 @@ class HostControlAuthorizer(HostAuthorizer):
     async def authorize_self(self, principal: Principal) -> SelfGrant:
         """Return the grant."""
         return SelfGrant(principal)
+
+    async def authorize_own_password(self, principal: Principal) -> OwnPasswordGrant:
+        """Return the grant."""
+        return OwnPasswordGrant(principal)
 
 
 class HostDecisions:

@@ -21,6 +21,7 @@ from entrepot.auth.grants import (
     CatalogGrant,
     Delete,
     Grant,
+    OwnPasswordGrant,
     ProjectGrant,
     Pull,
     Push,
@@ -139,11 +140,14 @@ class RoleAuthorizer:
         Raises:
             AccessDeniedError: with an access token that has limits one could make another that has none (S15).
         """
-        _require_somebody(principal)
-        limits = principal.limits
-        if limits is not None and (limits.permissions is not None or limits.projects is not None):
-            raise AccessDeniedError(_DENIED_SELF)
+        _require_account(principal)
+        _require_own_password(principal)
         return SelfGrant(principal)
+
+    async def authorize_own_password(self, principal: Principal) -> OwnPasswordGrant:
+        """See the protocol."""
+        _require_account(principal)
+        return OwnPasswordGrant(principal)
 
 
 def _refuse(principal: Principal, scope: str, reason: str) -> NoReturn:
@@ -170,3 +174,10 @@ def _require_somebody(principal: Principal) -> None:
     _require_no_bearer(principal)
     if principal.kind == "anonymous":
         raise AuthenticationRequiredError
+
+
+def _require_account(principal: Principal) -> None:
+    _require_somebody(principal)
+    limits = principal.limits
+    if limits is not None and (limits.permissions is not None or limits.projects is not None):
+        raise AccessDeniedError(_DENIED_SELF)

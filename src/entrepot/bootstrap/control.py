@@ -18,6 +18,7 @@ from entrepot.projects.projects import Projects
 if TYPE_CHECKING:
     from entrepot.bootstrap.identity import Identity
     from entrepot.bootstrap.stores import Stores
+    from entrepot.kernel.address_budget import AddressBudget
     from entrepot.services import Services
     from entrepot.settings import Settings
 
@@ -25,11 +26,12 @@ __all__ = ["build_control"]
 
 
 def build_control(
-    settings: Settings, stores: Stores, services: Services, identity: Identity
+    settings: Settings, stores: Stores, services: Services, identity: Identity, addresses: AddressBudget
 ) -> LazyControlApplication:
     """Return the management API; it imports its framework when it is asked for the first time."""
     control = control_services(settings, stores, services, identity)
-    return LazyControlApplication(lambda: build_control_api(control, settings.http.external_url, __version__))
+    external_url = settings.http.external_url
+    return LazyControlApplication(lambda: build_control_api(control, external_url, __version__, addresses))
 
 
 def control_services(

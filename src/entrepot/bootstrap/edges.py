@@ -16,6 +16,7 @@ from entrepot.distribution_api.audit import EdgeAudit
 from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.challenges import Challenges
 from entrepot.distribution_api.credentials import Identification
+from entrepot.kernel.address_budget import AddressBudget
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import audit_directory, public_url
 from entrepot.token_service.application import TOKEN_PATH, TokenApplication
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from entrepot.services import Services
     from entrepot.settings import Settings
 
-__all__ = ["Edges", "build_distribution", "open_edges", "open_spool"]
+__all__ = ["Edges", "build_address_budget", "build_distribution", "open_edges", "open_spool"]
 
 _HASHING_THREADS: Final = 4
 
@@ -78,13 +79,20 @@ def open_spool(settings: Settings, metrics: Metrics) -> AuditSpool:
     )
 
 
+def build_address_budget(settings: Settings, metrics: Metrics) -> AddressBudget:
+    """Return what counts the requests of each address; one for all that answers requests in a process."""
+    return AddressBudget(settings.limits.requests_per_address, metrics.refused_greedy_addresses.inc)
+
+
 def build_distribution(
-    settings: Settings, services: Services, identity: Identity | None = None
+    settings: Settings,
+    services: Services,
+    identity: Identity | None = None,
+    addresses: AddressBudget | None = None,
 ) -> DistributionApplication:
-    """Return the data plane on built services; it belongs to one event loop."""
+    """Return the data plane on built services; it belongs to one event loop. Alone, it counts addresses itself."""
     limits = settings.limits
     admission = AdmissionLimits(
-        requests_per_address=limits.requests_per_address,
         bodies=limits.bodies,
         bodies_per_address=limits.bodies_per_address,
         waiting_bodies=limits.waiting_bodies,
@@ -92,7 +100,7 @@ def build_distribution(
     )
     return DistributionApplication(
         services,
-        Admission(admission),
+        Admission(admission, addresses or build_address_budget(settings, services.metrics)),
         PaceLimits(limits.min_body_bytes_per_second, limits.pace_window_seconds, limits.silence_seconds),
         audit=EdgeAudit(services.notes),
         identification=None if identity is None else _identification(settings, identity),
@@ -111,15 +119,16 @@ async def _identity(
 
 
 def _build(settings: Settings, stores: Stores, services: Services, identity: Identity | None) -> Edges:
-    distribution = build_distribution(settings, services, identity)
+    addresses = build_address_budget(settings, services.metrics)
+    distribution = build_distribution(settings, services, identity, addresses)
     if identity is None:
         return Edges(distribution)
     from entrepot.bootstrap.control import build_control  # noqa: PLC0415  # only with accounts, as above
 
     return Edges(
         distribution,
-        TokenApplication(identity.token_service, identity.token_ring),
-        build_control(settings, stores, services, identity),
+        TokenApplication(identity.token_service, identity.token_ring, addresses),
+        build_control(settings, stores, services, identity, addresses),
     )
 
 

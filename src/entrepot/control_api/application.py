@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from entrepot.control_api.asgi import ASGIApplication, Message, Receive, Scope, Send
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
+    from entrepot.kernel.address_budget import AddressBudget
     from entrepot.observability.metrics import Metrics
 
 __all__ = ["ControlApplication", "LazyControlApplication", "build_control_api"]
 
 _log: Any = structlog.get_logger()
 
+_NEVER_REFUSED: Final = frozenset({"api.ping", "api.health.read"})
+"""Operations that are answered however much their address has under way: whoever watches over us asks them."""
 _METRICS_FLUSH_SECONDS: Final = 0.5
 _ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
@@ -42,12 +45,15 @@ _ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
 )
 
 
-def build_control_api(services: ControlServices, external_url: str, version: str) -> ASGIApplication:
+def build_control_api(
+    services: ControlServices, external_url: str, version: str, addresses: AddressBudget
+) -> ASGIApplication:
     """Return the management API on built services; imports the framework.
 
     Args:
         external_url: the address under which people reach the registry; empty when it is that of their requests.
         version: of this program, for the schema.
+        addresses: what counts the requests of each address.
 
     Raises:
         DeclarationError: an endpoint is declared in a way that can't be right.
@@ -65,16 +71,27 @@ def build_control_api(services: ControlServices, external_url: str, version: str
     endpoints = all_endpoints(schema)
     framework: Any = build_framework(endpoints, services, admitter)
     heads = frozenset(endpoint.path for endpoint in endpoints if endpoint.method == "HEAD")
-    return ControlApplication(framework, heads, services.metrics)
+    never_refused = frozenset(endpoint.path for endpoint in endpoints if endpoint.operation in _NEVER_REFUSED)
+    return ControlApplication(framework, heads, services.metrics, addresses, never_refused)
 
 
 class ControlApplication:
     """Answers everything under `/api/` and `/c/`."""
 
-    def __init__(self, framework: ASGIApplication, heads: frozenset[str], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        framework: ASGIApplication,
+        heads: frozenset[str],
+        metrics: Metrics,
+        addresses: AddressBudget,
+        never_refused: frozenset[str] = frozenset(),
+    ) -> None:
+        """Take the framework's application, and which paths have HEAD of their own, and which no limit refuses."""
         self._framework = framework
         self._heads = heads
         self._metrics = metrics
+        self._addresses = addresses
+        self._never_refused = never_refused
         self._bodies = BodyBudget()
         self._request_log = get_request_logger()
         self._request_ids = RequestIds()
@@ -88,14 +105,18 @@ class ControlApplication:
         token = bind_request_id(request_id)
         context = RequestContext(read_head(scope, request_id))
         answer = _Answer(context, send)
+        self._addresses.enter(context.head.address)
         try:
             await self._answer(scope, receive, context, answer)
         finally:
+            self._addresses.leave(context.head.address)
             self._record(context, answer.status, time.perf_counter() - started)
             unbind_request_id(token)
 
     async def _answer(self, scope: Scope, receive: Receive, context: RequestContext, answer: _Answer) -> None:
         try:
+            if scope["path"] not in self._never_refused:
+                self._addresses.require_room(context.head.address)
             require_clarity(scope, context.head)
             async with self._bodies.reading(receive) as body:
                 carry_context(scope, context)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
-from entrepot.auth.errors import AuthenticationRequiredError
+from entrepot.auth.errors import AuthenticationRequiredError, PasswordChangeRequiredError
 from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.system_actions import SystemAction
 from entrepot.control_api.errors import UndeclaredActionError
@@ -18,16 +18,24 @@ from entrepot.control_api.names import project_reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entrepot.auth.grants import ControlAuthorizer, ProjectGrant, SelfGrant, SystemGrant
+    from entrepot.auth.grants import (
+        ControlAuthorizer,
+        OwnPasswordGrant,
+        ProjectGrant,
+        SelfGrant,
+        SystemGrant,
+    )
     from entrepot.auth.principals import Principal
     from entrepot.control_api.credentials import Caller
 
 __all__ = [
     "AnyAction",
     "Anyone",
+    "AnyoneAtAll",
     "Demand",
     "Gate",
     "InProject",
+    "OnOwnPassword",
     "OnSelf",
     "OnSystem",
     "OneOf",
@@ -102,6 +110,20 @@ class Anyone:
     actions: tuple[AnyAction, ...] = ()
 
     async def obtain(self, question: Question) -> Caller:
+        """Return who asks; whose password is due has nothing to look at, not even what is public."""
+        if question.principal.must_change_password:
+            raise PasswordChangeRequiredError
+        return question.caller
+
+
+@dataclass(frozen=True, slots=True)
+class AnyoneAtAll:
+    """As :class:`Anyone`, and also whose password is due: what a page needs to let them change it, or leave."""
+
+    kind: str = "anyone at all"
+    actions: tuple[AnyAction, ...] = ()
+
+    async def obtain(self, question: Question) -> Caller:
         """Return who asks."""
         return question.caller
 
@@ -116,6 +138,18 @@ class OnSelf:
     async def obtain(self, question: Question) -> SelfGrant:
         """Return the grant."""
         return await question.authorizer.authorize_self(question.principal)
+
+
+@dataclass(frozen=True, slots=True)
+class OnOwnPassword:
+    """Everybody who is somebody may, also whose password is due: it is about who they are."""
+
+    kind: str = "own password"
+    actions: tuple[AnyAction, ...] = ()
+
+    async def obtain(self, question: Question) -> OwnPasswordGrant:
+        """Return the grant."""
+        return await question.authorizer.authorize_own_password(question.principal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +262,19 @@ class OwnGate(Gate):
 
         Raises:
             AuthenticationRequiredError, AccessDeniedError: nobody asks, or with a credential of limits.
+            PasswordChangeRequiredError: a new password has to be chosen first.
         """
         grant = await self._question.authorizer.authorize_self(self._question.principal)
+        self._has_granted = True
+        return grant
+
+    async def own_password(self) -> OwnPasswordGrant:
+        """Return the grant to see who one is and to change one's password, also where that has to be done first.
+
+        Raises:
+            AuthenticationRequiredError, AccessDeniedError: nobody asks, or with a credential of limits.
+        """
+        grant = await self._question.authorizer.authorize_own_password(self._question.principal)
         self._has_granted = True
         return grant
 

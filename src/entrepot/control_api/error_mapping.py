@@ -74,6 +74,7 @@ from entrepot.control_api.errors import (
     UndeclaredActionError,
 )
 from entrepot.control_api.reply import Error, Errors, Reply
+from entrepot.kernel.address_budget import TooManyRequestsError
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
 from entrepot.oci.digest import InvalidDigestError
 from entrepot.oci.names import InvalidRepositoryNameError, InvalidTagNameError
@@ -144,6 +145,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     BlobStoreError: (500, HarborCode.UNKNOWN),
     StorageFullError: (507, HarborCode.UNKNOWN),
     StorageUnavailableError: (503, HarborCode.UNKNOWN),
+    TooManyRequestsError: (429, HarborCode.TOO_MANY_REQUEST),
     ForeignRequestError: (403, HarborCode.FORBIDDEN),
     InputBudgetSpentError: (503, HarborCode.UNKNOWN),
     InputInterruptedError: (400, HarborCode.BAD_REQUEST),
@@ -226,7 +228,7 @@ def error_reply(error: EntrepotError) -> Reply:
         headers.append(("allow", error.allowed))
     if isinstance(error, LockedOutError):
         headers.append(("retry-after", str(error.retry_after_seconds)))
-    elif status == 503:
+    elif status in {429, 503}:
         headers.append(("retry-after", str(_RETRY_AFTER_SECONDS)))
     if status == 408:
         headers.append(("connection", "close"))

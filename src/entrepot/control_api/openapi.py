@@ -66,7 +66,7 @@ def _security(endpoint: AnyEndpoint) -> list[dict[str, list[str]]]:
     if endpoint.demand.kind == "public":
         return []
     alternatives: list[dict[str, list[str]]] = [{name: []} for name in _SCHEMES]
-    return [*alternatives, {}] if endpoint.demand.kind == "anyone" else alternatives
+    return [*alternatives, {}] if endpoint.demand.kind in {"anyone", "anyone at all"} else alternatives
 
 
 def _responses(endpoint: AnyEndpoint, made: dict[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,12 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrepot.distribution_api.errors import OverloadedError, TooManyRequestsError
+from entrepot.distribution_api.errors import OverloadedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from entrepot.kernel.address_budget import AddressBudget
 
 __all__ = ["Admission", "AdmissionLimits"]
 
@@ -25,14 +27,12 @@ class AdmissionLimits:
     """How much at once; all of it per process.
 
     Attributes:
-        requests_per_address: requests under way from one address; 0 for any number.
         bodies: request bodies that are read at the same time.
         bodies_per_address: those of one address; 0 for all.
         waiting_bodies: how many may wait for their place.
         wait_seconds: how long one waits at most.
     """
 
-    requests_per_address: int
     bodies: int
     bodies_per_address: int
     waiting_bodies: int
@@ -40,35 +40,18 @@ class AdmissionLimits:
 
 
 class Admission:
-    """Counts what is under way. Belongs to one event loop."""
+    """Counts what is under way. Belongs to one event loop.
 
-    def __init__(self, limits: AdmissionLimits) -> None:
+    Attributes:
+        addresses: what counts the requests of each address, here and at the other entrances.
+    """
+
+    def __init__(self, limits: AdmissionLimits, addresses: AddressBudget) -> None:
         self._limits = limits
-        self._requests: dict[str, int] = {}
+        self.addresses = addresses
         self._places = asyncio.Semaphore(limits.bodies)
         self._places_by_address: dict[str, _AddressPlaces] = {}
         self._waiting = 0
-
-    def enter(self, address: str) -> None:
-        """A request of this address has begun; :meth:`leave` must follow, whether or not it is refused."""
-        self._requests[address] = self._requests.get(address, 0) + 1
-
-    def require_room(self, address: str) -> None:
-        """Refuse one of the requests under way when there are too many.
-
-        Raises:
-            TooManyRequestsError: this address has more than it may have.
-        """
-        if self._requests[address] > self._limits.requests_per_address > 0:
-            raise TooManyRequestsError(self._limits.requests_per_address)
-
-    def leave(self, address: str) -> None:
-        """A request of this address has ended."""
-        count = self._requests[address] - 1
-        if count:
-            self._requests[address] = count
-        else:
-            del self._requests[address]
 
     @contextlib.asynccontextmanager
     async def reading_body(self, address: str) -> AsyncIterator[None]:

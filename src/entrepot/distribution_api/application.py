@@ -17,7 +17,6 @@ from entrepot.distribution_api.errors import (
     BodyTooSlowError,
     ClientGoneError,
     OverloadedError,
-    TooManyRequestsError,
 )
 from entrepot.distribution_api.requests import Request
 from entrepot.distribution_api.responses import Response, send_response
@@ -71,6 +70,7 @@ class DistributionApplication:
         self._audit = audit
         self._identification = identification
         self._admission = admission
+        self._addresses = admission.addresses
         self._pace = pace
         self._request_log = get_request_logger()
         self._request_ids = RequestIds()
@@ -87,7 +87,6 @@ class DistributionApplication:
         self._refusals: dict[type[EntrepotError], Counter] = {
             BodyTooSlowError: metrics.refused_slow_bodies,
             OverloadedError: metrics.refused_overload,
-            TooManyRequestsError: metrics.refused_greedy_addresses,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,7 +96,7 @@ class DistributionApplication:
         request_id = self._request_ids.accept(request.header(b"x-request-id"))
         token = bind_request_id(request_id)
         principal = request.principal()
-        self._admission.enter(principal.address)
+        self._addresses.enter(principal.address)
         try:
             operation, response = await self._answer(request, principal)
             seconds = time.perf_counter() - started
@@ -114,7 +113,7 @@ class DistributionApplication:
             finally:
                 self._record(request, principal, operation, response.status, seconds)
         finally:
-            self._admission.leave(principal.address)
+            self._addresses.leave(principal.address)
             request.release()
             unbind_request_id(token)
 
@@ -122,7 +121,7 @@ class DistributionApplication:
         operation = _UNROUTED
         principal, found = peer, None
         try:
-            self._admission.require_room(peer.address)
+            self._addresses.require_room(peer.address)
             request.require_small_head()
             request.require_clarity()
             found = route, target = find_route(request.method, request.path)

@@ -41,9 +41,9 @@ from entrepot.distribution_api.errors import (
     OverloadedError,
     RequestError,
     RouteUnknownError,
-    TooManyRequestsError,
 )
 from entrepot.distribution_api.responses import Header, Response
+from entrepot.kernel.address_budget import TooManyRequestsError
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
 from entrepot.oci.digest import InvalidDigestError
 from entrepot.oci.error_codes import ErrorCode

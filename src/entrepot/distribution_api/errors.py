@@ -15,7 +15,6 @@ __all__ = [
     "OverloadedError",
     "RequestError",
     "RouteUnknownError",
-    "TooManyRequestsError",
 ]
 
 
@@ -77,14 +76,6 @@ class ClientGoneError(EntrepotError):
 
     def __init__(self) -> None:
         super().__init__("the client went away before the end of the answer")
-
-
-class TooManyRequestsError(EntrepotError):
-    """One address has as many requests under way as one address may have."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"your address has {limit} requests under way; wait for some of them to end")
-        self.limit = limit
 
 
 class OverloadedError(EntrepotError):

@@ -64,6 +64,9 @@ class Failpoint(StrEnum):
     PRUNE_BEGUN = "prune.begun"
     PRUNE_SNAPSHOT_REMOVED = "prune.snapshot.removed"
     ADMIN_PASSWORD_WRITTEN = "admin.password.written"  # noqa: S105  # a name
+    MASTER_KEY_WRITTEN = "master.key.written"
+    MASTER_KEY_NAMED = "master.key.named"
+    MASTER_KEY_REPLACED = "master.key.replaced"
     AUDIT_NOTED = "audit.noted"
     AUDIT_DRAINED = "audit.drained"
     AUDIT_SEGMENT_REMOVED = "audit.segment.removed"

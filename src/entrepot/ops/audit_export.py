@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
@@ -10,23 +11,36 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.export import AuditExport
+from entrepot.audit.sealer import Sealer
+from entrepot.audit.signed_end import NoEndSigner, SignedEnd
 from entrepot.auth.host import host_system_grant
+from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.system_actions import ExportAuditLog
+from entrepot.bootstrap.keys import CheckpointKeys
+from entrepot.observability.logging import configure_logging
 from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
     FromOption,
     ToOption,
     opened_audit_database,
     read_time,
+    span_of_records,
 )
 from entrepot.ops.backup_options import run_to_its_end
+from entrepot.ops.command_stores import name_of_user
 from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.master_keys import present_master_keys
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
+from entrepot.settings import audit_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
+    from entrepot.audit.export_format import ExportHeader
+    from entrepot.audit.signed_end import EndSigner
+    from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
 
 __all__ = ["export_audit_log"]
@@ -45,27 +59,58 @@ def export_audit_log(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> int:
-    """Write the records of a time as lines of JSON, with the checkpoints that prove them; check with audit verify."""
+    """Write the records of a time as lines of JSON, with the checkpoints that prove them; check with audit verify.
+
+    What no checkpoint covers yet is sealed and signed first, so that nothing in the export can be made anew. Where that
+    can't be, the export says so, and this command too, on standard error; the exit code stays 0.
+    """
+    configure_logging("warning", "console", "audit")
     settings = load_command_settings(config, make_flags(data)).settings
     first, end = read_time(since, without=0), read_time(until)
     if output is not None and output.exists():
         raise CommandError(EXIT_USAGE, f"entrepot: {output} exists; it would be overwritten")
-    count = run_to_its_end(_export(settings, first, end, output))
+    count, header = run_to_its_end(_export(settings, first, end, output))
     if output is not None:
         print(f"{count} lines written to {output}")
+    if header.uncovered is not None:
+        because = header.unsigned_because or "others are adding records just now, export again"
+        print(f"{span_of_records(*header.uncovered)} not covered by a checkpoint: {because}", file=sys.stderr)
     return EXIT_OK
 
 
-async def _export(settings: Settings, since: int, until: int, output: Path | None) -> int:
+async def _export(
+    settings: Settings, since: int, until: int, output: Path | None
+) -> tuple[int, ExportHeader]:
     count = 0
     async with opened_audit_database(settings) as metadata:
-        lines = AuditExport(metadata).lines(host_system_grant(ExportAuditLog), since, until)
-        async with contextlib.aclosing(lines):
+        export = AuditExport(metadata, await asyncio.to_thread(_end_signer, settings, metadata))
+        header = await export.begin(host_system_grant(ExportAuditLog), since, until)
+        async with contextlib.aclosing(export.lines(header)) as lines:
             with _destination(output) as file:
                 async for line in lines:
                     file.write(line + b"\n")
                     count += 1
-    return count
+    return count, header
+
+
+def _end_signer(settings: Settings, metadata: Metadata) -> EndSigner:
+    """Return what signs the end of the chain, where this user on this node can; nothing is made for it. Blocks."""
+    directory = settings.data.directory
+    try:
+        owner = directory.stat().st_uid
+    except OSError as error:
+        return NoEndSigner(f"{directory}, where checkpoints are kept, can't be used: {error.strerror}")
+    if owner != os.geteuid():
+        return NoEndSigner(f"the data directory belongs to {name_of_user(owner)}, who has to run this")
+    try:
+        if not present_master_keys(settings):
+            return NoEndSigner("this node has no master key to open the signing keys with")
+    except MasterKeyError as error:
+        return NoEndSigner(str(error))
+    checkpoints = Checkpoints(
+        metadata, CheckpointKeys(settings, metadata), audit_directory(settings) / "checkpoints"
+    )
+    return SignedEnd(Sealer(metadata), checkpoints)
 
 
 @contextlib.contextmanager

@@ -77,6 +77,11 @@ def read_time(text: str, *, without: int = END_OF_TIME) -> int:
     return int(aware.timestamp() * _MILLISECONDS)
 
 
+def span_of_records(first: int, last: int) -> str:
+    """Return the subject of a sentence about records of the chain, with its verb."""
+    return f"record {first} is" if first == last else f"records {first} to {last} are"
+
+
 def read_keys(paths: Sequence[Path]) -> list[bytes]:
     """Return public keys in DER.
 

@@ -18,6 +18,7 @@ from entrepot.ops.audit_options import (
     opened_audit_database,
     read_checkpoints,
     read_keys,
+    span_of_records,
 )
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
@@ -96,10 +97,9 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
     if verdict.signed:
         whose = "a key that was given" if pinned else "the key that comes with the log"
         print(f"records up to {verdict.signed} are signed, with {whose}")
-    if verdict.last > verdict.signed:
-        print(
-            f"{verdict.last - max(verdict.signed, verdict.first - 1)} records have no signed checkpoint yet"
-        )
+    if verdict.uncovered is not None:
+        because = f": {verdict.unsigned_because}" if verdict.unsigned_because else ""
+        print(f"{span_of_records(*verdict.uncovered)} not covered by a checkpoint yet{because}")
     if verdict.erased:
         print(f"{verdict.erased} records have no personal data any more")
     if verdict.unsealed:

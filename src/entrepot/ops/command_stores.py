@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alone_on_data_directory",
+    "name_of_user",
     "open_command_metadata",
     "open_command_services",
     "open_command_stores",
@@ -95,7 +96,7 @@ def _require_own_database(settings: Settings) -> None:
             EXIT_CHECK_FAILED, f"entrepot: there is no database in {path}; see --data and --config"
         ) from error
     if owner != os.geteuid():
-        name = _name_of(owner)
+        name = name_of_user(owner)
         raise CommandError(
             EXIT_USAGE,
             f"entrepot: {path} belongs to {name}; files that another user makes beside it would stop the registry. "
@@ -116,7 +117,7 @@ def require_owner_of_storage(settings: Settings) -> None:
     except OSError:
         return  # it does not exist yet, or opening it will say what is wrong
     if owner != os.geteuid():
-        name = _name_of(owner)
+        name = name_of_user(owner)
         raise CommandError(
             EXIT_USAGE,
             f"entrepot: {storage_root(settings)} belongs to {name}; files of another user could not be read by the "
@@ -124,7 +125,8 @@ def require_owner_of_storage(settings: Settings) -> None:
         )
 
 
-def _name_of(user_id: int) -> str:
+def name_of_user(user_id: int) -> str:
+    """Return the login name of a user, its number where it has none."""
     try:
         return pwd.getpwuid(user_id).pw_name
     except KeyError:

@@ -38,7 +38,8 @@ class LimitSettings(Section, frozen=True):
     requests_per_address: Annotated[
         int,
         Setting(
-            "Requests under way from one address; further ones get 429. 0: any number, as is right behind a proxy.",
+            "Requests under way from one address, also for tokens and to the management API; further ones get 429. "
+            "0: any number, as is right behind a proxy.",
             "1024: a build host with 100 parallel jobs of 10 layers each.",
             reloadable=True,
             minimum=0,

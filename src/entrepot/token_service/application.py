@@ -16,6 +16,7 @@ from entrepot.token_service.requests import Peer, read_form, read_query
 
 if TYPE_CHECKING:
     from entrepot.auth.keys.key_ring import KeyRing
+    from entrepot.kernel.address_budget import AddressBudget
     from entrepot.token_service.asgi import Receive, Scope, Send
     from entrepot.token_service.issuing import TokenService
 
@@ -34,9 +35,10 @@ _UNROUTED: Final = "unknown"
 class TokenApplication:
     """Answers `/service/token` and the key set below it. Cookies are not looked at."""
 
-    def __init__(self, service: TokenService, ring: KeyRing) -> None:
+    def __init__(self, service: TokenService, ring: KeyRing, addresses: AddressBudget) -> None:
         self._service = service
         self._ring = ring
+        self._addresses = addresses
         self._request_log = get_request_logger()
         self._request_ids = RequestIds()
 
@@ -48,6 +50,7 @@ class TokenApplication:
         token = bind_request_id(request_id)
         peer = Peer.of(scope, request_id)
         operation = _OPERATIONS.get(scope["path"], _UNROUTED)
+        self._addresses.enter(peer.address)
         try:
             reply = await self._answer(scope, receive, peer, operation)
             await _send(reply, request_id, scope, send)
@@ -61,6 +64,7 @@ class TokenApplication:
                 address=peer.address,
             )
         finally:
+            self._addresses.leave(peer.address)
             unbind_request_id(token)
 
     async def _answer(self, scope: Scope, receive: Receive, peer: Peer, operation: str) -> Reply:
@@ -75,6 +79,7 @@ class TokenApplication:
             allow = ((b"allow", listed.encode("ascii")),)
             return plain_error(method, 405, ErrorCode.UNSUPPORTED, "invalid_request", message, allow)
         try:
+            self._addresses.require_room(peer.address)
             if scope["path"] == KEYS_PATH:
                 return keys_reply([key.as_jwk() for key in self._ring.verification_keys().values()])
             request = read_query(scope) if method == "GET" else await read_form(scope, receive)

@@ -15,6 +15,7 @@ from entrepot.auth.errors import (
     PasswordChangeRequiredError,
 )
 from entrepot.auth.scopes import ScopeLimitError
+from entrepot.kernel.address_budget import TooManyRequestsError
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
 from entrepot.oci.error_codes import ErrorCode
 from entrepot.token_service.errors import GrantTypeError, TokenRequestError
@@ -37,6 +38,7 @@ _RETRY_AFTER_SECONDS: Final = 1
 
 ERROR_TABLE: Final[Mapping[type[EntrepotError], tuple[int, ErrorCode, str]]] = {
     InvalidCredentialsError: (401, ErrorCode.UNAUTHORIZED, "invalid_grant"),
+    TooManyRequestsError: (429, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     LockedOutError: (429, ErrorCode.TOOMANYREQUESTS, "invalid_grant"),
     PasswordChangeRequiredError: (403, ErrorCode.DENIED, "invalid_grant"),
     AccessDeniedError: (403, ErrorCode.DENIED, "access_denied"),
@@ -117,7 +119,7 @@ def _row(kind: type[BaseException]) -> tuple[int, ErrorCode, str]:
 def _headers(error: EntrepotError, status: int) -> tuple[Header, ...]:
     if isinstance(error, LockedOutError):
         return ((b"retry-after", b"%d" % error.retry_after_seconds),)
-    if status == 503:
+    if status in {429, 503}:
         return ((b"retry-after", b"%d" % _RETRY_AFTER_SECONDS),)
     if status == 401:
         return ((b"www-authenticate", b'Basic realm="Entrepot", charset="UTF-8"'),)

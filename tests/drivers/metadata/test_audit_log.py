@@ -17,6 +17,7 @@ from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.queries import AuditLog
 from entrepot.audit.sealer import Sealer
+from entrepot.audit.signed_end import NoEndSigner
 from entrepot.audit.spool import AuditSpool
 from entrepot.audit.verification import verify_database, verify_export
 from entrepot.auth.audit_actions import AuditAction
@@ -54,8 +55,9 @@ async def _sealed(metadata: Metadata, count: int) -> None:
 
 
 async def _export(metadata: Metadata, since: int = 0, until: int = END_OF_TIME) -> list[bytes]:
-    lines = AuditExport(metadata).lines(host_system_grant(ExportAuditLog), since, until)
-    return [line + b"\n" async for line in lines]
+    export = AuditExport(metadata, NoEndSigner("no key here"))
+    header = await export.begin(host_system_grant(ExportAuditLog), since, until)
+    return [line + b"\n" async for line in export.lines(header)]
 
 
 async def _verdict(metadata: Metadata) -> AuditVerdict:

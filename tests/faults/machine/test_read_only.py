@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +11,19 @@ from entrepot.processes.assignment import Role
 from tests.faults.machine.content import RefusedError
 from tests.faults.machine.product import Product, running_product
 from tests.faults.machine.promises import check_complete, check_store
-from tests.faults.machine.volumes import MIB, ext4_volume, memory_volume, remount, unmount
+from tests.faults.machine.volumes import (
+    MIB,
+    ext4_volume,
+    memory_volume,
+    remount,
+    repair_ext4,
+    report_damage,
+)
 from tests.processes.running import wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.faults.machine.content import Content
     from tests.faults.machine.findings import Findings
 
@@ -64,41 +71,14 @@ async def test_f9_everything_on_an_ext4_that_turns_itself_read_only(
     with ext4_volume(tmp_path / "volume", 64 * MIB, options="errors=remount-ro") as volume:
         with running_product(tmp_path / "registry", volume) as product:
             kept = await product.push(product.new_content())
-            _report_damage(volume)
+            report_damage(volume)
             await _require_refusal(product, kept)
             product.registry.kill(Role.HTTP)
             product.wait_until_answering()
             await _require_refusal(product, kept)
-        _repair(volume)
+        repair_ext4(volume)
         with running_product(tmp_path / "registry again", volume) as product:
             await check_complete(product.client, kept)
             findings.note("F9", "ext4 that turned itself read-only", statuses=[503])
             await product.push(product.new_content("two layers"))
             await check_store(product.settings)
-
-
-def _device(volume: Path) -> str:
-    listed = subprocess.run(
-        ["findmnt", "--noheadings", "--output", "SOURCE", str(volume)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return listed.stdout.strip()
-
-
-def _report_damage(volume: Path) -> None:
-    """Have ext4 behave as after an error it found: with `errors=remount-ro` it takes no more writes."""
-    name = Path(_device(volume)).name
-    Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("asked for by a test\n")
-
-
-def _repair(volume: Path) -> None:
-    """Do what a keeper does: unmount, check, mount."""
-    image = volume.with_name(f"{volume.name}.ext4")
-    unmount(volume)
-    assert (
-        subprocess.run(["fsck.ext4", "-f", "-y", str(image)], check=False, capture_output=True).returncode
-        <= 1
-    )
-    subprocess.run(["mount", "-o", "loop", str(image), str(volume)], check=True)

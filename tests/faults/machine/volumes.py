@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -14,9 +15,8 @@ from tests.processes.running import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["Filler", "ext4_volume", "memory_volume", "remount", "unmount"]
+__all__ = ["Filler", "ext4_volume", "memory_volume", "remount", "repair_ext4", "report_damage", "unmount"]
 
 _BLOCK: Final = 64 * 1024
 MIB: Final = 1024 * 1024
@@ -80,6 +80,27 @@ def ext4_volume(
 def remount(directory: Path, options: str) -> None:
     """Change the options of a mount, such as `ro`."""
     subprocess.run(["mount", "-o", f"remount,{options}", str(directory)], check=True, capture_output=True)
+
+
+def report_damage(volume: Path) -> None:
+    """Have ext4 behave as after an error it found: with `errors=remount-ro` it takes no more writes."""
+    listed = subprocess.run(
+        ["findmnt", "--noheadings", "--output", "SOURCE", str(volume)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    name = Path(listed.stdout.strip()).name
+    Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("asked for by a test\n")
+
+
+def repair_ext4(volume: Path) -> None:
+    """Do what a keeper does: unmount, check, mount."""
+    image = volume.with_name(f"{volume.name}.ext4")
+    unmount(volume)
+    checked = subprocess.run(["fsck.ext4", "-f", "-y", str(image)], check=False, capture_output=True)
+    assert checked.returncode <= 1
+    subprocess.run(["mount", "-o", "loop", str(image), str(volume)], check=True)
 
 
 def _mount(directory: Path, *arguments: str) -> None:

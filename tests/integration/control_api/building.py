@@ -36,6 +36,7 @@ from entrepot.control_api.application import build_control_api
 from entrepot.control_api.health_board import HealthBoard
 from entrepot.control_api.services import ControlServices, SystemFacts
 from entrepot.control_api.web_sessions import WebSessions
+from entrepot.kernel.address_budget import AddressBudget
 from entrepot.observability.metrics import build_metrics
 from entrepot.projects.configurations import Configurations
 from entrepot.projects.labels import Labels
@@ -138,6 +139,8 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         after_change=epochs.refresh,
     )
     try:
-        yield BuiltApi(build_control_api(services, "", "1.2.3"), services, epochs, authorizer)
+        yield BuiltApi(
+            build_control_api(services, "", "1.2.3", AddressBudget(100)), services, epochs, authorizer
+        )
     finally:
         hashing.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from harborapi.exceptions import NotFound
 from harborapi.models import ProjectMember, ProjectReq, Repository, UserCreationReq, UserEntity, UserGroup
@@ -295,3 +296,53 @@ async def test_a_taken_name_of_a_role_is_a_conflict(registry: Registry) -> None:
 
     assert statuses == [201, 409]
     assert unknown.status_code == 400
+
+
+async def test_a_due_password_opens_its_own_change_and_nothing_else_s17(registry: Registry) -> None:
+    """Every refusal says what to do; a browser gets through its form with the token of its session (S22)."""
+    number, chosen = await _person(registry, "alice"), "Wd9!ttRk-canary-2"
+    own = f"/users/{number}"
+    async with registry.plain() as admin:
+        assert (
+            await admin.put(f"{own}/password", json={"new_password": "Given+4-once-7"})
+        ).status_code == 200
+
+    closed = (
+        ("GET", "/users/current/permissions", None),
+        ("GET", own, None),
+        ("PUT", own, {"comment": "seen"}),
+        ("GET", "/users/search?username=a", None),
+        ("GET", "/usergroups/search?groupname=a", None),
+        ("GET", "/sessions", None),
+        ("DELETE", "/sessions/none", None),
+        ("GET", "/access-tokens", None),
+        ("POST", "/access-tokens", {"name": "new"}),
+        ("GET", "/projects", None),
+        ("POST", "/projects", {"project_name": "new"}),
+        ("HEAD", "/projects?project_name=new", None),
+        ("GET", "/repositories", None),
+        ("GET", "/search?q=a", None),
+        ("GET", "/statistics", None),
+    )
+    async with registry.plain("alice", "Given+4-once-7") as alice:
+        for method, path, body in closed:
+            refused = await alice.request(method, path, json=body)
+            assert (refused.status_code, path) == (403, path)
+            if method != "HEAD":
+                (error,) = refused.json()["errors"]
+                assert error["message"].startswith(
+                    "the password has to be changed first: `entrepot user password`"
+                )
+        assert (await alice.get("/users/current")).json()["user_id"] == number
+        assert (await alice.get("/systeminfo")).status_code == 200
+        begun = await alice.post("/sessions", json={"username": "alice", "password": "Given+4-once-7"})
+    async with registry.plain() as browser:
+        browser.auth = httpx.Auth()
+        cookie = {"Cookie": begun.headers["set-cookie"].partition(";")[0]}
+        shown = await browser.get("/users/current", headers=cookie)
+        token = {"X-Harbor-CSRF-Token": shown.headers["x-harbor-csrf-token"]}
+        body = {"old_password": "Given+4-once-7", "new_password": chosen}
+        done = await browser.put(f"{own}/password", json=body, headers=cookie | token)
+        assert (shown.status_code, done.status_code) == (200, 200)
+    async with registry.plain("alice", chosen) as alice:
+        assert (await alice.get("/sessions")).status_code == 200

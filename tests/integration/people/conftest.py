@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from entrepot.auth.grants import SelfGrant, SystemGrant
+from entrepot.auth.grants import OwnPasswordGrant, SelfGrant, SystemGrant
 from entrepot.auth.people.administrators import Administrators
 from entrepot.auth.people.first_administrator import ensure_first_administrator
 from entrepot.auth.people.groups import Groups
@@ -108,6 +108,11 @@ class Office:
 def own(principal: Principal) -> SelfGrant:
     """Return the grant to what is one's own."""
     return SelfGrant(principal)
+
+
+def own_password(principal: Principal) -> OwnPasswordGrant:
+    """Return the grant to change one's password."""
+    return OwnPasswordGrant(principal)
 
 
 @pytest.fixture

@@ -18,7 +18,15 @@ from entrepot.auth.people.errors import (
 )
 from entrepot.auth.people.new_people import NewPerson, Profile
 from entrepot.metadata.user_store import PERSON_ORDERS, PersonQuery
-from tests.integration.people.conftest import ADDRESS, ADMIN_PASSWORD, ALICE_PASSWORD, ORIGIN, Office, own
+from tests.integration.people.conftest import (
+    ADDRESS,
+    ADMIN_PASSWORD,
+    ALICE_PASSWORD,
+    ORIGIN,
+    Office,
+    own,
+    own_password,
+)
 
 _NEW = "Rk4$pwYt-canary-2"
 
@@ -206,7 +214,7 @@ async def test_ones_own_password_is_changed_with_the_old_one_s14(office: Office)
     await office.make("alice")
     begun = await office.sessions.log_in("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
 
-    await office.changes.change_own(own(begun.principal), ALICE_PASSWORD, _NEW)
+    await office.changes.change_own(own_password(begun.principal), ALICE_PASSWORD, _NEW)
 
     with pytest.raises(InvalidCredentialsError):
         await office.sessions.find(begun.secret, ADDRESS, ORIGIN, forwarded=False)
@@ -221,10 +229,10 @@ async def test_a_stolen_session_can_not_guess_the_old_password(office: Office) -
     alice = await office.log_in("alice", ALICE_PASSWORD)
     for _ in range(3):
         with pytest.raises(InvalidCredentialsError):
-            await office.changes.change_own(own(alice), "Not-the-1-password", _NEW)
+            await office.changes.change_own(own_password(alice), "Not-the-1-password", _NEW)
 
     with pytest.raises(LockedOutError):
-        await office.changes.change_own(own(alice), ALICE_PASSWORD, _NEW)
+        await office.changes.change_own(own_password(alice), ALICE_PASSWORD, _NEW)
     assert (await office.records())[-1] == ("user.password.change", "failure", "alice")
 
 
@@ -235,7 +243,7 @@ async def test_a_reset_password_must_be_changed_at_the_next_login_s17(office: Of
 
     principal = await office.log_in("alice", _NEW)
     assert principal.must_change_password is True
-    await office.changes.change_own(own(principal), _NEW, "Ht8%fnXs-canary-3")
+    await office.changes.change_own(own_password(principal), _NEW, "Ht8%fnXs-canary-3")
     assert (await office.log_in("alice", "Ht8%fnXs-canary-3")).must_change_password is False
 
 
@@ -245,12 +253,12 @@ async def test_the_last_five_passwords_are_refused_and_the_sixth_is_not(office: 
     former = [ALICE_PASSWORD, *(f"Qk{number}~vbRw{number}Jx" for number in range(5))]
     alice = await office.log_in("alice", ALICE_PASSWORD)
     for old, new in itertools.pairwise(former):
-        await office.changes.change_own(own(alice), old, new)
+        await office.changes.change_own(own_password(alice), old, new)
 
     for refused in former[1:]:
         with pytest.raises(PasswordRejectedError, match="among the last 5"):
-            await office.changes.change_own(own(alice), former[-1], refused)
-    await office.changes.change_own(own(alice), former[-1], former[0])
+            await office.changes.change_own(own_password(alice), former[-1], refused)
+    await office.changes.change_own(own_password(alice), former[-1], former[0])
 
     assert (await office.log_in("alice", former[0])).name == "alice"
 

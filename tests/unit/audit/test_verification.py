@@ -147,6 +147,41 @@ def test_a_tail_that_was_cut_off_with_every_mention_of_it_is_found_by_a_kept_che
     assert _faults(_cut_and_mended(), _SIGNED) == [(FaultKind.TRUNCATED, 3)]
 
 
+def test_a_tail_that_was_cut_off_with_its_checkpoint_is_missing_where_the_export_was_signed() -> None:
+    """The header is no proof, but who cuts has to change it, too; what is left then says that it is not covered."""
+    signed = msgspec.structs.replace(_HEADER, last=3, signed=_COUNT)
+    cut = [encode_line(signed), *_cut_and_mended()[1:]]
+    assert _faults(cut) == [(FaultKind.SIGNATURE, 5)]
+
+    changed = msgspec.structs.replace(signed, signed=0, unsigned_because="the key is lost")
+    verdict = verify_export([encode_line(changed), *cut[1:]], [], [_KEY.public_key])
+    assert (verdict.faults, verdict.uncovered) == ((), (1, 3))
+    assert verdict.unsigned_because == "the key is lost"
+
+
+def test_a_record_of_a_signed_end_can_not_be_made_anew() -> None:
+    """What is only chained can be: its last record, sealed again with other words, is as good as the former."""
+    header = msgspec.structs.replace(_HEADER, signed=_COUNT)
+    forged = pull_record(99, BOB, record_id=_RECORDS[-1].record_id)
+    link = link_hash("sha256", _RECORDS[-2].chain_hash, 5, forged.record_id, _AT + 5, forged.body)
+    record = SealedRecord(5, link, forged.record_id, _AT + 5, forged.body, forged.disclosure)
+    lines = [*_LINES[:-2], encode_record(record), _LINES[-1]]
+
+    assert _faults([encode_line(header), *lines[1:]]) == [(FaultKind.REPLACED, 5)]
+    unsigned = [encode_line(_HEADER), *lines[_FIRST:]]
+    verdict = verify_export(unsigned, [], [_KEY.public_key])
+    assert (verdict.faults, verdict.uncovered) == ((), (1, 5))
+
+
+def test_an_export_of_an_older_program_says_nothing_of_its_signature() -> None:
+    header = msgspec.json.decode(_LINES[0])
+    del header["signed"], header["unsigned_because"]
+
+    verdict = verify_export([msgspec.json.encode(header), *_LINES[1:]], [], [_KEY.public_key])
+
+    assert (verdict.signed, verdict.uncovered, verdict.faults) == (5, None, ())
+
+
 def test_an_export_of_another_database_is_found_by_the_checkpoint() -> None:
     assert _faults(_of_another_database()) == [(FaultKind.FOREIGN, 5)]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.auth.keys import master_key
 from entrepot.auth.keys.errors import MasterKeyError, MasterKeyMissingError, UnsealingError
 from entrepot.auth.keys.master_key import (
     MasterKey,
@@ -74,6 +75,30 @@ def test_a_key_is_replaced_by_way_of_both_f46(tmp_path: Path) -> None:
     finish_replacement(tmp_path)
 
     assert [key.key_id for key in open_master_keys("", tmp_path)] == [new.key_id]
+
+
+def test_a_key_that_comes_next_is_durable_before_anything_is_sealed_with_it_f46(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gave it its name may have been killed before the directory was synced; a power cut would take it."""
+    open_master_keys("", tmp_path)
+    synced: list[Path] = []
+    begun = begin_replacement(tmp_path)
+    monkeypatch.setattr(master_key, "sync_directory", synced.append)
+
+    assert begin_replacement(tmp_path).key_id == begun.key_id
+    assert synced == [tmp_path / "secrets"]
+
+
+def test_what_a_killed_replacement_left_is_removed_by_the_one_that_ends_f46(tmp_path: Path) -> None:
+    """Among it may be another name of the former key, which is not to be found any more."""
+    open_master_keys("", tmp_path)
+    (tmp_path / "secrets" / ".master.key.0123").hardlink_to(tmp_path / "secrets" / "master.key")
+    begun = begin_replacement(tmp_path)
+    finish_replacement(tmp_path)
+
+    assert [path.name for path in (tmp_path / "secrets").iterdir()] == ["master.key"]
+    assert [key.key_id for key in open_master_keys("", tmp_path)] == [begun.key_id]
 
 
 def test_a_damaged_file_stops_the_start(tmp_path: Path) -> None:

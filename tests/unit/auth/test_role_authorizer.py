@@ -145,6 +145,7 @@ _EVERYTHING: Final[list[Callable[[RoleAuthorizer, Principal], Awaitable[object]]
     lambda authorizer, principal: authorizer.authorize_catalog(principal),
     lambda authorizer, principal: authorizer.authorize_project(principal, ReadProject, "team"),
     lambda authorizer, principal: authorizer.authorize_system(principal, CreateUser),
+    lambda authorizer, principal: authorizer.authorize_self(principal),
 ]
 
 
@@ -164,7 +165,8 @@ async def test_s17_whoever_must_choose_a_new_password_may_do_nothing_else(
 async def test_a_new_password_can_be_chosen_by_whoever_must() -> None:
     principal = msgspec.structs.replace(person(), must_change_password=True)
 
-    assert (await RoleAuthorizer(TableDecisions()).authorize_self(principal)).principal is principal
+    authorizer = RoleAuthorizer(TableDecisions())
+    assert (await authorizer.authorize_own_password(principal)).principal is principal
 
 
 async def test_s19_outsiders_can_not_tell_a_private_project_from_a_missing_one() -> None:
@@ -210,6 +212,8 @@ async def test_s15_a_bearer_token_opens_nothing_of_the_control_plane() -> None:
         await authorizer.authorize_system(token, CreateUser)
     with pytest.raises(AuthenticationRequiredError):
         await authorizer.authorize_self(token)
+    with pytest.raises(AuthenticationRequiredError):
+        await authorizer.authorize_own_password(token)
 
 
 @pytest.mark.parametrize(
@@ -227,10 +231,11 @@ async def test_s15_a_limited_token_can_not_make_itself_a_better_one(
     principal = msgspec.structs.replace(person(), limits=limits)
     authorizer = RoleAuthorizer(TableDecisions())
 
-    if refused:
-        with pytest.raises(AccessDeniedError):
-            await authorizer.authorize_self(principal)
-    else:
-        assert (await authorizer.authorize_self(principal)).principal is principal
-    with pytest.raises(AuthenticationRequiredError):
-        await authorizer.authorize_self(ANYBODY)
+    for ask in (authorizer.authorize_self, authorizer.authorize_own_password):
+        if refused:
+            with pytest.raises(AccessDeniedError):
+                await ask(principal)
+        else:
+            assert (await ask(principal)).principal is principal
+        with pytest.raises(AuthenticationRequiredError):
+            await ask(ANYBODY)

@@ -17,7 +17,7 @@ from entrepot.auth.errors import (
     InvalidCredentialsError,
     ProjectUnknownError,
 )
-from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
+from entrepot.auth.grants import OwnPasswordGrant, ProjectGrant, SelfGrant, SystemGrant
 from entrepot.auth.principals import Origin, Principal
 from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.system_actions import SystemAction
@@ -27,6 +27,7 @@ from entrepot.control_api.browser_sessions import BrowserSession, SessionFacts, 
 from entrepot.control_api.framework import build_framework
 from entrepot.control_api.health_board import HealthBoard
 from entrepot.control_api.services import ControlServices, SystemFacts
+from entrepot.kernel.address_budget import AddressBudget
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.observability.metrics import build_metrics
 
@@ -135,6 +136,11 @@ class Stand:
             raise AuthenticationRequiredError
         return SelfGrant(principal)
 
+    async def authorize_own_password(self, principal: Principal) -> OwnPasswordGrant:
+        if principal.kind == "anonymous":
+            raise AuthenticationRequiredError
+        return OwnPasswordGrant(principal)
+
     async def look_again(self) -> None:
         self.changes += 1
 
@@ -176,12 +182,15 @@ class Stand:
             after_change=self.look_again,
         )
 
-    def application(self, endpoints: tuple[AnyEndpoint, ...]) -> ControlApplication:
+    def application(
+        self, endpoints: tuple[AnyEndpoint, ...], addresses: AddressBudget | None = None
+    ) -> ControlApplication:
         """Return the application of some endpoints; the framework's part of it is made once and serves all stands."""
         relay, framework = _framework(endpoints, self.external_url)
         relay.current = self.services()
         heads = frozenset(endpoint.path for endpoint in endpoints if endpoint.method == "HEAD")
-        return ControlApplication(framework, heads, relay.current.metrics)
+        budget = addresses or AddressBudget(0)
+        return ControlApplication(framework, heads, relay.current.metrics, budget)
 
     def _require(self, principal: Principal) -> None:
         if principal.kind == "anonymous":

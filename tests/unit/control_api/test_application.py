@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrepot.control_api.application import LazyControlApplication, build_control_api
+from entrepot.kernel.address_budget import AddressBudget
 from tests.unit.control_api.samples import SAMPLES
 from tests.unit.control_api.stand import SECRETS, Stand, calling
 
@@ -209,7 +210,7 @@ def test_nothing_of_the_framework_is_imported_before() -> None:
 async def test_the_schema_is_of_openapi_3_1_and_of_all_endpoints() -> None:
     from entrepot.control_api.routes import all_endpoints
 
-    async with calling(build_control_api(Stand().services(), "", "1.2.3")) as client:
+    async with calling(build_control_api(Stand().services(), "", "1.2.3", AddressBudget(0))) as client:
         schema = (await client.get("/api/v2.0/openapi.json")).json()
 
     described = {(method.upper(), path) for path, methods in schema["paths"].items() for method in methods}

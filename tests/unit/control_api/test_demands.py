@@ -15,6 +15,7 @@ from entrepot.control_api.declarations import DeclarationError, NoBody, NoInputs
 from entrepot.control_api.demands import InProject, OneOf, OnSystem, Public
 from entrepot.control_api.framework import build_framework
 from entrepot.control_api.routes import all_endpoints
+from entrepot.kernel.address_budget import AddressBudget
 from tests.unit.control_api.samples import SAMPLES, MemberInputs, NewUser, sample
 from tests.unit.control_api.stand import Stand, calling
 
@@ -137,7 +138,7 @@ async def test_a_route_that_was_smuggled_in_is_not_answered() -> None:
     services = Stand().services()
     framework: Any = build_framework(SAMPLES, services, Admitter(services, ""))
     framework.register(smuggled)
-    application = ControlApplication(framework, frozenset(), services.metrics)
+    application = ControlApplication(framework, frozenset(), services.metrics, AddressBudget(0))
     async with calling(application, "alice") as client:
         response = await client.get("/api/v2.0/smuggled")
 

@@ -8,13 +8,12 @@ import contextlib
 import pytest
 
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
-from entrepot.distribution_api.errors import OverloadedError, TooManyRequestsError
+from entrepot.distribution_api.errors import OverloadedError
+from entrepot.kernel.address_budget import AddressBudget
 
 
-def _admission(
-    requests: int = 2, bodies: int = 2, per_address: int = 2, waiting: int = 8, seconds: float = 5.0
-) -> Admission:
-    return Admission(AdmissionLimits(requests, bodies, per_address, waiting, seconds))
+def _admission(bodies: int = 2, per_address: int = 2, waiting: int = 8, seconds: float = 5.0) -> Admission:
+    return Admission(AdmissionLimits(bodies, per_address, waiting, seconds), AddressBudget(0))
 
 
 class _Reader:
@@ -44,42 +43,6 @@ class _Reader:
         async with admission.reading_body(address):
             self.began.set()
             await self._end.wait()
-
-
-def test_an_address_with_too_many_requests_under_way_is_refused_and_another_one_is_not() -> None:
-    admission = _admission(requests=2)
-    for _ in range(2):
-        admission.enter("a")
-        admission.require_room("a")
-    admission.enter("a")
-    with pytest.raises(TooManyRequestsError) as refused:
-        admission.require_room("a")
-    assert refused.value.limit == 2
-    admission.enter("b")
-    admission.require_room("b")
-
-
-def test_a_request_that_ended_makes_room_for_the_next() -> None:
-    admission = _admission(requests=1)
-    for _ in range(3):
-        admission.enter("a")
-        admission.require_room("a")
-        admission.leave("a")
-
-
-def test_a_limit_of_zero_refuses_nobody() -> None:
-    admission = _admission(requests=0)
-    for _ in range(1000):
-        admission.enter("a")
-    admission.require_room("a")
-
-
-def test_addresses_without_requests_are_forgotten() -> None:
-    admission = _admission()
-    for number in range(1000):
-        admission.enter(str(number))
-        admission.leave(str(number))
-    assert admission._requests == {}
 
 
 async def test_bodies_beyond_the_limit_wait_for_a_place() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.kernel.durable_directories import create_directory, sync_directory
+from entrepot.kernel.failpoints import Failpoint, reach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +122,7 @@ def begin_replacement(data_directory: Path) -> MasterKey:
     try:
         if not (directory / _NEXT_FILE).exists():
             _publish(directory, _NEXT_FILE, secrets.token_bytes(MASTER_KEY_BYTES))
+        sync_directory(directory)  # whoever gave it its name may have been killed before they came to this
         return read_master_key_file(directory / _NEXT_FILE)
     except OSError as error:
         raise MasterKeyError(f"{directory / _NEXT_FILE} can't be written: {error.strerror}") from error
@@ -135,6 +137,8 @@ def finish_replacement(data_directory: Path) -> None:
     directory = data_directory / _DIRECTORY
     try:
         (directory / _NEXT_FILE).replace(directory / _FILE)
+        reach(Failpoint.MASTER_KEY_REPLACED)
+        _remove_leftovers(directory)
         sync_directory(directory)
     except OSError as error:
         raise MasterKeyError(f"{directory / _FILE} can't be replaced: {error.strerror}") from error
@@ -163,11 +167,19 @@ def _publish(directory: Path, name: str, secret: bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        reach(Failpoint.MASTER_KEY_WRITTEN)
         with contextlib.suppress(FileExistsError):
             (directory / name).hardlink_to(staged)
+        reach(Failpoint.MASTER_KEY_NAMED)
     finally:
         staged.unlink()
     sync_directory(directory)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what processes left that were killed while they published a key: it may be the former one."""
+    for leftover in directory.glob(f".{_FILE}.*"):
+        leftover.unlink(missing_ok=True)
 
 
 def _give_to_owner(descriptor: int, directory: Path) -> None:

@@ -14,7 +14,7 @@ from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
     from entrepot.auth.errors import LockedOutError
-    from entrepot.auth.grants import SelfGrant, SystemGrant
+    from entrepot.auth.grants import OwnPasswordGrant, SystemGrant
     from entrepot.auth.people.lockout import LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
@@ -37,7 +37,7 @@ class PasswordChanges:
         self._policy = policy
         self._rule = rule_of(lockout)
 
-    async def change_own(self, grant: SelfGrant, old: str, new: str) -> None:
+    async def change_own(self, grant: OwnPasswordGrant, old: str, new: str) -> None:
         """Change one's own password; wrong old ones count as failed logins do, so no stolen session can guess.
 
         Raises:

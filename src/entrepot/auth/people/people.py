@@ -19,7 +19,7 @@ from entrepot.kernel.ids import new_public_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.auth.grants import SelfGrant, SystemGrant
+    from entrepot.auth.grants import OwnPasswordGrant, SelfGrant, SystemGrant
     from entrepot.auth.people.new_people import NewPerson
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
@@ -80,7 +80,7 @@ class People:
         del grant  # it is the proof that the caller may see everybody
         return _found(await self._metadata.users.find(person_id), person_id)
 
-    async def get_self(self, grant: SelfGrant) -> PersonRow:
+    async def get_self(self, grant: SelfGrant | OwnPasswordGrant) -> PersonRow:
         """Return the person who asks.
 
         Raises:

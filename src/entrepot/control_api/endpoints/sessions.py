@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from entrepot.auth.errors import AccessDeniedError, PasswordChangeRequiredError
+from entrepot.auth.errors import AccessDeniedError
 from entrepot.auth.system_actions import DeleteSession, ListSession
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OwnOr, Public
@@ -99,7 +99,7 @@ async def delete_session(services: ControlServices, call: Call[OwnGate, SessionI
         return DONE
     try:
         grant = await call.grant.system(DeleteSession)
-    except (AccessDeniedError, PasswordChangeRequiredError) as error:
+    except AccessDeniedError as error:
         raise ItemUnknownError("session") from error
     if not await services.sessions.revoke(grant, session_id):
         raise ItemUnknownError("session")

@@ -10,7 +10,7 @@ from entrepot.auth.errors import AccessDeniedError
 from entrepot.auth.people.new_people import NewPerson, Profile
 from entrepot.auth.system_actions import CreateUser, DeleteUser, ListUser, ReadUser, UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import OnSelf, OnSystem, OwnOr
+from entrepot.control_api.demands import OnOwnPassword, OnSelf, OnSystem, OwnOr
 from entrepot.control_api.filters import Exact, FilterField, Fuzzy, parse_filters
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
@@ -19,7 +19,7 @@ from entrepot.control_api.sorting import parse_sort
 from entrepot.metadata.user_store import PERSON_ORDERS, PersonQuery
 
 if TYPE_CHECKING:
-    from entrepot.auth.grants import SelfGrant, SystemGrant
+    from entrepot.auth.grants import OwnPasswordGrant, SelfGrant, SystemGrant
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.demands import OwnGate
     from entrepot.control_api.reply import Reply
@@ -169,8 +169,10 @@ async def create_user(
     return created(location(_USERS, person.id))
 
 
-async def read_current_user(services: ControlServices, call: Call[SelfGrant, NoInputs, NoBody]) -> Reply:
-    """Show the person who asks."""
+async def read_current_user(
+    services: ControlServices, call: Call[OwnPasswordGrant, NoInputs, NoBody]
+) -> Reply:
+    """Show the person who asks; also one who must choose a new password, for which their number is needed."""
     return json_reply(_shown(await services.people.get_self(call.grant)))
 
 
@@ -225,7 +227,7 @@ async def set_administrator(
 async def set_password(services: ControlServices, call: Call[OwnGate, UserInputs, PasswordReq]) -> Reply:
     """Change one's own password, or give somebody one that they have to change."""
     if await _is_own(services, call.grant, call.inputs.user_id):
-        own = await call.grant.own()
+        own = await call.grant.own_password()
         await services.password_changes.change_own(own, call.body.old_password, call.body.new_password)
         services.memory.forget(own.principal.subject)
         return DONE
@@ -240,7 +242,7 @@ async def _is_own(services: ControlServices, gate: OwnGate, person_id: int) -> b
     if gate.principal.kind != "user":
         return False
     try:
-        own = await gate.own()
+        own = await gate.own_password()
     except AccessDeniedError:
         return False
     return (await services.people.get_self(own)).id == person_id
@@ -287,8 +289,8 @@ USER_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation="api.user.read-current",
         operation_id="getCurrentUserInfo",
         tag="user",
-        summary="The person who asks.",
-        demand=OnSelf(),
+        summary="The person who asks; also one whose password has to be changed first.",
+        demand=OnOwnPassword(),
         handler=read_current_user,
         inputs=NoInputs,
         body=NoBody,

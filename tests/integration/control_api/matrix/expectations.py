@@ -66,6 +66,8 @@ _BY_ACTION: Final[dict[type[Action], str]] = {
 }
 _NEVER_OWN: Final = "api.project.create"
 """Who may not make projects may where a setting lets everybody; here, as by default, it does not."""
+_OWN_PASSWORD: Final = "api.user.set-password"
+"""Also where that is due."""
 _PASSWORD_ONLY: Final = "api.access-token."
 """Access tokens are for people, who have chosen their password themselves."""
 
@@ -76,7 +78,7 @@ class Row:
 
     Attributes:
         needs: names of permissions, all of which it takes; on the system, unless `in_project`.
-        who: who may without any permission; at ease is whose password is not due.
+        who: who may without any permission; at ease is whose password is not due, and who has none.
         is_gated: whether the endpoint itself asks for its grants, so that only its success shows that it has them;
             nobody gets so far without being known, not even to what is public.
     """
@@ -88,7 +90,13 @@ class Row:
     needs: tuple[str, ...] = ()
     in_project: bool = False
     who: Literal[
-        "everybody", "somebody", "people", "person at ease", "anybody at ease", "whom roles allow"
+        "everybody",
+        "everybody at ease",
+        "somebody",
+        "people",
+        "person at ease",
+        "anybody at ease",
+        "whom roles allow",
     ] = "whom roles allow"
     is_gated: bool = False
 
@@ -103,6 +111,8 @@ def is_allowed(row: Row, caller: Caller, *, is_public: bool) -> bool:
     """Return whether the caller is let through; whether what they ask for can be done is another question."""
     if row.who == "everybody":
         return True
+    if row.who == "everybody at ease":
+        return caller != "password-due"
     if caller == "anonymous" and (row.who != "whom roles allow" or row.is_gated):
         return False
     match row.who:
@@ -139,12 +149,16 @@ def _of_endpoint(endpoint: AnyEndpoint) -> list[Row]:
     on_system = tuple(one.permission.name for one in demand.actions if issubclass(one, SystemAction))
     in_project = tuple(one.permission.name for one in demand.actions if issubclass(one, ProjectAction))
     match demand.kind:
-        case "public" | "anyone":
+        case "public" | "anyone at all":
             return [Row(*head, who="everybody")]
+        case "anyone":
+            return [Row(*head, who="everybody at ease")]
+        case "own password":
+            return [Row(*head, who="somebody")]
         case "self":
             if endpoint.operation.startswith(_PASSWORD_ONLY):
                 return [Row(*head, who="person at ease")]
-            return [Row(*head, who="somebody")]
+            return [Row(*head, who="anybody at ease")]
         case "own or one of":
             return _of_own(endpoint.operation, head, on_system)
         case "project":
@@ -159,13 +173,14 @@ def _of_endpoint(endpoint: AnyEndpoint) -> list[Row]:
 
 def _of_own(operation: str, head: tuple[str, str, str], on_system: tuple[str, ...]) -> list[Row]:
     if operation == "api.session.delete":
-        return [Row(*head, who="somebody")]  # what one may not end is answered as what is not there
+        return [Row(*head, who="anybody at ease")]  # what one may not end is answered as what is not there
     if operation == _NEVER_OWN:
         return [Row(*head, "", on_system, is_gated=True)]
     others = Row(*head, "of others", on_system, is_gated=True)
     if operation == "api.session.list":
-        return [Row(*head, "own", who="somebody", is_gated=True), others]
-    return [Row(*head, "own", who="people", is_gated=True), others]  # a robot has none
+        return [Row(*head, "own", who="anybody at ease", is_gated=True), others]
+    who: Literal["people", "person at ease"] = "people" if operation == _OWN_PASSWORD else "person at ease"
+    return [Row(*head, "own", who=who, is_gated=True), others]  # a robot has none
 
 
 def _of_route(route: Route) -> list[Row]:

@@ -17,6 +17,7 @@ from entrepot.distribution_api.audit import EdgeAudit
 from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.challenges import Challenges
 from entrepot.distribution_api.credentials import Identification
+from entrepot.kernel.address_budget import AddressBudget
 from entrepot.settings import metadata_url
 from tests.asgi.identity import ISSUER, SERVICE, Clock, ring_of
 from tests.asgi.services import in_process_registry, scratch_settings
@@ -112,7 +113,7 @@ def _both_edges(registry: InProcessRegistry, api: BuiltApi) -> ASGIApplication:
     challenges = Challenges("", "http://registry.example", "/service/token", SERVICE)
     data_plane = DistributionApplication(
         dataclasses.replace(registry.services, authorizer=api.authorizer),
-        Admission(AdmissionLimits(100, 10, 10, 10, 1.0)),
+        Admission(AdmissionLimits(10, 10, 10, 1.0), AddressBudget(100)),
         PaceLimits(0, 10, 60),
         audit=EdgeAudit(api.services.notes),
         identification=Identification(

@@ -62,6 +62,9 @@ async def test_every_cell_is_decided_as_the_table_of_roles_says_s10(tmp_path: Pa
     assert cells == len(rows()) * len(CALLERS) * 2
 
 
+_PEOPLE: Final = "outsider limited-guest guest developer team-lead project-admin auditor operations-admin"
+_KNOWN: Final = f"{_PEOPLE} robot"
+
 _GOLDEN: Final[tuple[tuple[str, str, str, str], ...]] = (
     # The article's table: who pulls, pushes, deletes, creates repositories and reads the audit log.
     (
@@ -115,13 +118,17 @@ _GOLDEN: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("api.project.delete", "", "project-admin operations-admin", "closed"),
     ("api.robot.create", "in the project", "project-admin operations-admin", "closed"),
     ("api.robot.create", "on the system", "operations-admin", "closed"),
-    # Whose password is due does nothing but change it, and look at their own account.
-    (
-        "ping",
-        "",
-        "outsider limited-guest guest developer team-lead project-admin auditor operations-admin robot",
-        "open",
-    ),
+    # Whose password is due does nothing but change it, and learn who they are.
+    ("ping", "", _KNOWN, "open"),
+    ("api.user.read-current", "", f"{_KNOWN} password-due", "open"),
+    ("api.own-permission.list", "", _KNOWN, "open"),
+    ("api.user.search", "", _KNOWN, "open"),
+    ("api.session.list", "own", _KNOWN, "open"),
+    ("api.session.delete", "", _KNOWN, "open"),
+    ("api.user.read", "own", _PEOPLE, "open"),
+    ("api.user.update", "own", _PEOPLE, "open"),
+    ("api.user.set-password", "own", f"{_PEOPLE} password-due", "open"),
+    ("api.project.list", "", f"anonymous {_KNOWN}", "open"),
 )
 """From the issue's text, written down by hand: operation, aspect, all who are let through, and in which project."""
 
@@ -150,6 +157,19 @@ def test_nobody_in_particular_gets_nothing_private_but_what_needs_no_name_s2() -
         *("api.login", "api.logout", "api.session.create"),
         *("api.project.list", "api.project.find", "api.repository.list-all"),
         *("api.statistic.read", "api.search"),
+    }
+
+
+def test_whose_password_is_due_may_choose_another_and_nothing_else_s17() -> None:
+    """The whole column, written down by hand; what is here beyond the two is what a page needs around its form."""
+    passing = {
+        (row.operation, row.aspect) for row in rows() if is_allowed(row, "password-due", is_public=True)
+    }
+    assert passing == {
+        ("api.user.set-password", "own"),
+        ("api.user.read-current", ""),
+        *((name, "") for name in ("api.login", "api.session.create", "api.logout")),
+        *((name, "") for name in ("api.ping", "api.health.read", "api.schema", "api.system-info.read")),
     }
 
 

@@ -101,6 +101,36 @@ def test_people_groups_members_and_projects(admin: _Client, tmp_path: Path) -> N
     assert admin.run("project list -o name") == ""
 
 
+def test_sessions_and_tokens_of_others_are_seen_and_ended_by_administrators_s14(
+    registry: EntrepotWithAccounts, admin: _Client, tmp_path: Path
+) -> None:
+    """Own sessions are everybody's to end, and nobody else's are, but an administrator's (S7)."""
+    admin.run("user create gil --email gil@example.org --password-stdin", stdin=f"{PASSWORD}\n")
+    gil = _Client(tmp_path / "gil", admin.host)
+    gil.log_in("gil", PASSWORD)
+    body = {"username": "gil", "password": PASSWORD}
+    sessions = [registry.control(None).request("POST", "/sessions", body) for _ in range(2)]
+    assert [reply.status for reply in sessions] == [201, 201]
+
+    first, second = gil.run("session list -o name").split()
+    assert admin.run("session list -o name") == ""
+    assert {first, second} <= set(admin.run("session list --all -o name").split())
+    gil.run("session list --all", code=1)
+    gil.run(f"session end {first} --yes")
+    gil.run(f"session end {first} --yes", code=4)
+    (shown,) = json.loads(gil.run("session list -o json"))
+    assert (shown["id"], shown["username"]) == (second, "gil")
+    admin.run(f"session end {second} --yes")
+    assert gil.run("session list -o name") == ""
+
+    (token,) = json.loads(admin.run("token list --user gil -o json"))
+    gil.run("token list --user admin", code=1)
+    admin.run("token delete nothing --user gil --yes", code=4)
+    admin.run(f"token delete {token['id']} --user gil --yes")
+    gil.run("whoami", code=3)
+    admin.run("user delete gil --yes")
+
+
 def test_robots_tokens_repositories_roles_labels_settings_and_the_log(admin: _Client, tmp_path: Path) -> None:
     admin.run("project create ship")
     admin.run("repository create ship/a/b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
@@ -15,10 +16,10 @@ from tests.stateful.identity_model import (
     PersonModel,
     RobotModel,
 )
+from tests.stateful.identity_questions import IdentityQuestions
 from tests.stateful.identity_stage import (
     GROUPS,
     PEOPLE,
-    IdentityStage,
     of_group,
     of_person,
     of_project,
@@ -28,29 +29,24 @@ from tests.stateful.identity_stage import (
 )
 from tests.stateful.node import basic
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["IdentityChanges"]
 
 
-class IdentityChanges(IdentityStage):
+class IdentityChanges(IdentityQuestions):
     """Rules that change what the decisions rest on."""
 
-    @rule(slot=of_person)
-    def disable(self, slot: int) -> None:
-        """Disable a person: all that they have stops, and their sessions and refresh tokens end for good."""
+    @rule(slot=of_person, disabled=st.booleans())
+    def switch_person(self, slot: int, disabled: bool) -> None:
+        """Disable a person, by which all that they have stops and what was issued ends for good; or enable them."""
         person = self._people[slot]
-        self._world.switch_person(person.number, enabled=False)
-        if not person.disabled:
-            person.disabled = True
+        self._world.switch_person(person.number, enabled=not disabled)
+        if person.disabled != disabled:
+            person.disabled = disabled
             person.version += 1
-
-    @rule(slot=of_person)
-    def enable(self, slot: int) -> None:
-        """Enable a person."""
-        person = self._people[slot]
-        self._world.switch_person(person.number, enabled=True)
-        if person.disabled:
-            person.disabled = False
-            person.version += 1
+        self._touch(person)
 
     @rule(slot=of_person)
     def replace_person(self, slot: int) -> None:
@@ -61,6 +57,7 @@ class IdentityChanges(IdentityStage):
         person.version += 1
         for project in self._projects:
             project.members.pop(person, None)
+        self._touch(person)
         self._people[slot] = self._new_person(slot)
 
     @rule(slot=of_person)
@@ -71,6 +68,7 @@ class IdentityChanges(IdentityStage):
         assert status == (200 if person.present else 401)
         if person.present:
             self._take_password(person, new, must_change=False)
+        self._touch(person)
 
     @rule(slot=of_person)
     def reset_password(self, slot: int) -> None:
@@ -78,6 +76,7 @@ class IdentityChanges(IdentityStage):
         person, new = self._people[slot], self._world.new_password()
         self._world.change("PUT", f"users/{person.number}/password", {"new_password": new})
         self._take_password(person, new, must_change=True)
+        self._touch(person)
 
     @rule(slot=of_person, give=st.booleans())
     def set_administrator(self, slot: int, give: bool) -> None:
@@ -88,6 +87,7 @@ class IdentityChanges(IdentityStage):
             return
         person.version += 1
         person.system_roles ^= {"operations-admin"}
+        self._touch(person)
 
     # Groups and roles
 
@@ -100,6 +100,7 @@ class IdentityChanges(IdentityStage):
             if (person in wanted) != (group in person.groups):
                 person.groups ^= {group}
                 person.version += 1
+                self._touch(person)
 
     @rule(slot=of_group)
     def replace_group(self, slot: int) -> None:
@@ -110,6 +111,7 @@ class IdentityChanges(IdentityStage):
             if group in person.groups:
                 person.groups.remove(group)
                 person.version += 1
+                self._touch(person)
         for project in self._projects:
             project.members.pop(group, None)
         self._groups[slot] = self._new_group(slot)
@@ -140,6 +142,7 @@ class IdentityChanges(IdentityStage):
             number = self._members[project, member]
             self._world.change("PUT", f"{path}/{number}", {"role_id": ROLE_IDS[role]})
             project.members[member] = role
+        self._touch(*self._people_of(member), project=slot)
 
     @rule(whose=st.integers(0, PEOPLE + GROUPS - 1), role=st.sampled_from(["auditor", "developer"]))
     def toggle_system_role(self, whose: int, role: str) -> None:
@@ -150,9 +153,9 @@ class IdentityChanges(IdentityStage):
         else:
             self._assignments[holder, role] = self._world.give_system_role(holder.number, role)
         holder.system_roles ^= {role}
-        for person in self._people:
-            if holder is person or holder in person.groups:
-                person.version += 1
+        for person in self._people_of(holder):
+            person.version += 1
+        self._touch(*self._people_of(holder))
 
     # Projects
 
@@ -167,6 +170,7 @@ class IdentityChanges(IdentityStage):
         metadata = {"public": str(public).lower(), "repository_creation": creation}
         self._world.change("PUT", f"projects/{project.name}", {"metadata": metadata})
         project.public, project.creation = public, creation
+        self._touch(project=slot)
 
     @rule(slot=of_project)
     def replace_project(self, slot: int) -> None:
@@ -181,6 +185,9 @@ class IdentityChanges(IdentityStage):
                 robot.deleted = True
                 robot.version += 1
                 del self._robots[place]
+                self._touch(robot)
+        for member in list(project.members):
+            self._touch(*self._people_of(member), project=slot)
         self._projects[slot] = self._new_project(slot)
 
     # Robots
@@ -215,6 +222,7 @@ class IdentityChanges(IdentityStage):
         )
         self._robots[slot] = robot
         self._credentials.append(Credential("robot", robot, made["secret"]))
+        self._touch(robot)
 
     @rule(slot=of_robot, disabled=st.booleans())
     def switch_robot(self, slot: int, disabled: bool) -> None:
@@ -227,6 +235,7 @@ class IdentityChanges(IdentityStage):
             robot.version += 1
             robot.sponsor = robot.sponsor if disabled else self._administrator
         robot.disabled = disabled
+        self._touch(robot)
 
     @rule(slot=of_robot, allowed=st.sets(st.sampled_from(sorted(ACTIONS)), min_size=1))
     def change_robot(self, slot: int, allowed: set[str]) -> None:
@@ -239,6 +248,7 @@ class IdentityChanges(IdentityStage):
         if robot.allowed != frozenset(allowed) or robot.sponsor is not self._administrator:
             robot.version += 1
         robot.allowed, robot.sponsor = frozenset(allowed), self._administrator
+        self._touch(robot)
 
     @rule(slot=of_robot)
     def rotate_robot(self, slot: int) -> None:
@@ -252,6 +262,7 @@ class IdentityChanges(IdentityStage):
         robot.version += 1
         robot.sponsor = self._administrator
         self._credentials.append(Credential("robot", robot, json.loads(reply.body)["secret"]))
+        self._touch(robot)
 
     @rule(slot=of_robot)
     def delete_robot(self, slot: int) -> None:
@@ -262,5 +273,46 @@ class IdentityChanges(IdentityStage):
         self._world.change("DELETE", f"robots/{robot.number}")
         robot.deleted = True
         robot.version += 1
+        self._touch(robot)
 
-    # Access tokens and sessions
+    # There and back
+
+    @rule(
+        what=st.sampled_from(["role", "group role", "administrator", "group", "member"]),
+        slot=of_person,
+        project=of_project,
+    )
+    def give_and_take(self, what: str, slot: int, project: int) -> None:
+        """Give a person something, have them take tokens under it, and take it: the tokens go with it (S14)."""
+        whose = PEOPLE + slot % GROUPS if what == "group role" else slot
+        role = "auditor" if what == "group role" and project else "developer"
+        match what:
+            case "role" | "group role":
+                self._there_and_back(lambda _: self.toggle_system_role(whose, role))
+            case "administrator":
+                self._there_and_back(lambda give: self.set_administrator(slot, give))
+            case "group":
+                group = self._groups[project]
+                others = {
+                    each for each in range(PEOPLE) if each != slot and group in self._people[each].groups
+                }
+                self._there_and_back(
+                    lambda give: self.set_group(project, others | ({slot} if give else set()))
+                )
+            case _:
+                self._there_and_back(
+                    lambda give: self.set_member(project, slot, "team-lead" if give else None)
+                )
+
+    @rule(slot=of_person, robot=of_robot, whose=st.booleans())
+    def stop_and_go(self, slot: int, robot: int, whose: bool) -> None:
+        """Disable a person, or a robot, and let them go on: what was issued before does not come back (S14)."""
+        if whose:
+            self._there_and_back(lambda there: self.switch_person(slot, there))
+        else:
+            self._there_and_back(lambda there: self.switch_robot(robot, there))
+
+    def _there_and_back(self, change: Callable[[bool], None]) -> None:
+        change(True)
+        self._settle()
+        change(False)

@@ -10,14 +10,13 @@ import json
 
 from hypothesis import note
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, rule
+from hypothesis.stateful import initialize, rule
 
 from entrepot.auth.access_tokens.access_tokens import NewAccessToken
-from tests.stateful.identity_changes import IdentityChanges
+from tests.stateful.identity_endings import IdentityEndings
 from tests.stateful.identity_model import (
     ACTIONS,
     Credential,
-    Session,
     may_list,
     may_read_project,
 )
@@ -26,7 +25,6 @@ from tests.stateful.identity_stage import (
     PEOPLE,
     PROJECTS,
     REQUESTABLE,
-    WATCHED,
     any_number,
     of_actions,
     of_person,
@@ -41,7 +39,7 @@ from tests.stateful.node import basic, bearer
 __all__ = ["IdentityMachine"]
 
 
-class IdentityMachine(IdentityChanges):
+class IdentityMachine(IdentityEndings):
     """Drives one registry, the `world` of a subclass; every sequence has people and projects of its own."""
 
     @initialize()
@@ -59,11 +57,17 @@ class IdentityMachine(IdentityChanges):
             self._projects.append(self._new_project(slot))
         self.set_member(0, 0, "project-admin")
         self.set_group(0, {1})
+        self.set_group(1, {0})
+        self.toggle_system_role(PEOPLE + 1, "developer")
         self.set_member(0, PEOPLE, "developer")
         self.make_robot(0, 0, 0, set(ACTIONS), everywhere=False)
+        self.toggle_system_role(2, "developer")
+        self.set_administrator(2, give=True)
+        self.make_robot(1, 0, 2, set(ACTIONS), everywhere=True)
         self.make_access_token(0, {"pull", "push"}, 0)
         for which in range(len(self._credentials)):
             self.issue(which, {slot: set(REQUESTABLE) for slot in range(PROJECTS)}, offline=which % 2 == 1)
+        self._settle(*self._people, *self._robots.values())
 
     # People
 
@@ -92,26 +96,10 @@ class IdentityMachine(IdentityChanges):
             )
         )
 
-    @rule(which=any_number)
-    def delete_access_token(self, which: int) -> None:
-        """Remove an access token, and with it what was issued for it."""
-        tokens = [each for each in self._credentials if each.kind == "token" and not each.ended]
-        tokens = [each for each in tokens if not each.owner.deleted]
-        if not tokens:
-            return
-        token = tokens[which % len(tokens)]
-        self._world.delete_access_token(token.owner.number, token.public_id)
-        token.ended = True
-        token.owner.version += 1
-
     @rule(slot=of_person)
     def log_in(self, slot: int) -> None:
         """Begin a session of a browser."""
-        person = self._people[slot]
-        cookie = self._world.log_in(person.name, person.password)
-        assert (cookie is not None) == person.present
-        if cookie is not None:
-            self._sessions.append(Session(person, cookie, person.version))
+        self._begin_session(self._people[slot])
 
     # Bearer tokens
 
@@ -159,31 +147,21 @@ class IdentityMachine(IdentityChanges):
     # Use
 
     @rule(
-        which=any_number, project=of_project, repository=of_repository, tag=of_tag, variant=st.integers(0, 2)
+        which=any_number,
+        project=of_project,
+        repository=of_repository,
+        tag=of_tag,
+        variant=st.integers(0, 2),
+        by_basic=st.booleans(),
     )
-    def push_by_bearer(self, which: int, project: int, repository: str, tag: str, variant: int) -> None:
-        """Push with any bearer token there ever was."""
-        if self._bearers:
-            token = self._bearers[which % len(self._bearers)]
-            self._push(self._by_bearer(token, project, "push"), project, repository, tag, variant)
+    def push(self, which: int, project: int, repository: str, tag: str, variant: int, by_basic: bool) -> None:
+        """Push with any bearer token or credential there ever was."""
+        self._push(self._answer(which, project, "push", by_basic), project, repository, tag, variant)
 
-    @rule(
-        which=any_number, project=of_project, repository=of_repository, tag=of_tag, variant=st.integers(0, 2)
-    )
-    def push_by_basic(self, which: int, project: int, repository: str, tag: str, variant: int) -> None:
-        """Push with any credential there ever was."""
-        credential = self._credentials[which % len(self._credentials)]
-        self._push(self._by_basic(credential, project, "push"), project, repository, tag, variant)
-
-    @rule(which=any_number, project=of_project, repository=of_repository, tag=of_tag, basic_too=st.booleans())
-    def delete_tag(self, which: int, project: int, repository: str, tag: str, basic_too: bool) -> None:
+    @rule(which=any_number, project=of_project, repository=of_repository, tag=of_tag, by_basic=st.booleans())
+    def delete_tag(self, which: int, project: int, repository: str, tag: str, by_basic: bool) -> None:
         """Delete a tag, with any bearer token or credential there ever was."""
-        if basic_too or not self._bearers:
-            credential = self._credentials[which % len(self._credentials)]
-            refusal, headers, _ = self._by_basic(credential, project, "delete")
-        else:
-            token = self._bearers[which % len(self._bearers)]
-            refusal, headers, _ = self._by_bearer(token, project, "delete")
+        refusal, headers, _ = self._answer(which, project, "delete", by_basic)
         place = self._projects[project]
         reply = self._world.request("DELETE", f"/v2/{place.name}/{repository}/manifests/{tag}", headers)
         tags = place.repositories.get(repository, {})
@@ -192,8 +170,8 @@ class IdentityMachine(IdentityChanges):
             tags.pop(tag, None)
 
     @rule(which=any_number)
-    def list_people(self, which: int) -> None:
-        """Ask the management API for everybody."""
+    def look_at_lists(self, which: int) -> None:
+        """Ask for people and repositories, and for projects: those are listed that can be read, no others (S19)."""
         credential = self._credentials[which % len(self._credentials)]
         headers = basic(credential.owner.name, credential.secret)
         allowed = may_list(credential.owner, "user:list", credential.limits)
@@ -202,11 +180,6 @@ class IdentityMachine(IdentityChanges):
         allowed = may_list(credential.owner, "catalog:read", credential.limits)
         reply = self._world.request("GET", "/v2/_catalog?n=1", headers)
         assert reply.status == (refusal_of(credential) or (200 if allowed else 403)), reply.body
-
-    @rule(which=any_number)
-    def list_projects(self, which: int) -> None:
-        """Ask the management API for projects: those are listed that can be read, and no others (S19)."""
-        credential = self._credentials[which % len(self._credentials)]
         askers = [(credential.owner, credential.limits, basic(credential.owner.name, credential.secret))]
         if refusal_of(credential):
             askers.clear()
@@ -228,32 +201,3 @@ class IdentityMachine(IdentityChanges):
             assert self._world.request("GET", "/v2/", headers).status == 401
         elif len(credential.secret) > 30:
             assert self._world.redeem(credential.secret, ["registry:catalog:*"]).status == 401
-
-    # What must hold after every step
-
-    @invariant()
-    def what_was_issued_is_as_good_as_the_model_says(self) -> None:
-        """I6, S14: the youngest of everything, each in one project."""
-        if not self._projects:
-            return
-        self._steps += 1
-        for number, token in enumerate(self._bearers[-WATCHED:]):
-            project = (self._steps + number) % PROJECTS
-            if (self._steps + number) // PROJECTS % 2:
-                self._pull(self._by_bearer(token, project, "pull"), project)
-            else:
-                self._delete_nothing(self._by_bearer(token, project, "delete"), project)
-        for number, credential in enumerate(self._credentials[-WATCHED:]):
-            project = (self._steps + number) % PROJECTS
-            if (self._steps + number) // PROJECTS % 2:
-                self._pull(self._by_basic(credential, project, "pull"), project)
-            else:
-                self._read_project(credential, project)
-        for session in self._sessions[-2:]:
-            reply = self._world.api("GET", "users/current", None, {"Cookie": session.cookie})
-            assert reply.status == (200 if session.alive else 401), session
-        place = self._projects[self._steps % PROJECTS]
-        reply = self._world.api("GET", f"projects/{place.name}", None, {})
-        assert reply.status == (200 if place.public else 401)
-
-    # How

@@ -168,11 +168,13 @@ class Session:
     owner: PersonModel
     cookie: str
     version: int
+    public_id: str
+    ended: bool = False
 
     @property
     def alive(self) -> bool:
         """Whether it still stands for its person."""
-        return self.owner.present and self.version == self.owner.version
+        return not self.ended and self.owner.present and self.version == self.owner.version
 
 
 @dataclass(eq=False, slots=True)

@@ -33,7 +33,9 @@ __all__ = [
     "ACCESS",
     "GROUPS",
     "PEOPLE",
+    "REPOSITORIES",
     "REQUESTABLE",
+    "TAGS",
     "WATCHED",
     "IdentityStage",
     "any_number",
@@ -64,8 +66,8 @@ ACCESS: Final = {
     "create": ("repository", "create"),
     "overwrite": ("tag", "overwrite"),
 }
-WATCHED: Final = 8
-"""How many of the youngest bearer tokens and credentials are tried after each step."""
+WATCHED: Final = 3
+"""How many of the youngest bearer tokens and credentials are tried after each step, whatever it was."""
 
 any_number = st.integers(0, 1000)
 of_person = st.integers(0, PEOPLE - 1)
@@ -101,7 +103,18 @@ class IdentityStage(RuleBasedStateMachine):
         self._administrator = PersonModel(
             ADMINISTRATOR[0], self._world.own_number(), ADMINISTRATOR[1], system_roles={"operations-admin"}
         )
-        self._steps = 0
+        self._steps: int = 0
+        self._touched: dict[PersonModel | RobotModel, None] = {}
+        self._focus: int | None = None
+
+    def _touch(self, *things: PersonModel | RobotModel, project: int | None = None) -> None:
+        """Have all that these have tried after this step, in the project that the change is about."""
+        self._touched.update(dict.fromkeys(things))
+        self._focus = project
+
+    def _people_of(self, holder: PersonModel | GroupModel) -> list[PersonModel]:
+        """Return whom a role of a person or a group concerns."""
+        return [person for person in self._people if holder is person or holder in person.groups]
 
     def _pull(self, answer: tuple[int, dict[str, str], frozenset[str]], project: int) -> None:
         refusal, headers, _ = answer
@@ -168,6 +181,14 @@ class IdentityStage(RuleBasedStateMachine):
         refusal = refusal_of(credential) or (0 if action in allowed else 403)
         return refusal, basic(credential.owner.name, credential.secret), allowed
 
+    def _answer(
+        self, which: int, project: int, action: str, by_basic: bool
+    ) -> tuple[int, dict[str, str], frozenset[str]]:
+        """Return what is right for any credential or bearer token there ever was."""
+        if by_basic or not self._bearers:
+            return self._by_basic(self._credentials[which % len(self._credentials)], project, action)
+        return self._by_bearer(self._bearers[which % len(self._bearers)], project, action)
+
     def _scopes(self, wanted: dict[int, set[str]]) -> list[str]:
         return [
             f"repository:{self._projects[slot].name}/{repository}:{','.join(sorted(actions))}"
@@ -191,7 +212,7 @@ class IdentityStage(RuleBasedStateMachine):
                 granted[project.name] = given
         said = {entry["name"]: frozenset(entry["actions"]) for entry in _access(token)}
         expected = {f"{name}/{each}": given for name, given in granted.items() for each in REPOSITORIES}
-        assert said == expected
+        assert said == expected, (asker, limits)
         if asker is not None:
             versions[asker] = asker.version
         if isinstance(asker, RobotModel):

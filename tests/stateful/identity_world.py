@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import collections
 import contextlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import structlog
 
@@ -17,6 +19,8 @@ from entrepot.auth.system_actions import (
     UpdateUser,
     UpdateUserGroup,
 )
+from entrepot.settings import metadata_url
+from tests.drivers.metadata.raw_database import RawDatabase
 from tests.stateful.node import basic, open_node
 
 if TYPE_CHECKING:
@@ -28,9 +32,28 @@ if TYPE_CHECKING:
     from tests.asgi.client import AsgiReply
     from tests.stateful.node import Node
 
-__all__ = ["IdentityWorld"]
+__all__ = ["ATTEMPTS", "ENTRANCES", "IdentityWorld"]
 
 T = TypeVar("T")
+
+ATTEMPTS: Final = 12
+"""How many wrong secrets for one name from one address lock it out there: `lockout.attempts` of this world."""
+
+ENTRANCES: Final = ("data plane", "token service", "token form", "management", "session", "login form")
+"""Where a name and a secret can be presented."""
+
+_PASSWORD_GRANT: Final = {
+    "grant_type": "password",
+    "service": "entrepot",
+    "client_id": "test",
+    "scope": "registry:catalog:*",
+}
+
+_ENDINGS: Final = {
+    "token": "UPDATE access_tokens SET expires_at = 1 WHERE public_id = '{}'",
+    "robot": "UPDATE robots SET expires_at = 1 WHERE subject_id = {}",
+    "session": "UPDATE web_sessions SET expires_at = 1 WHERE public_id = '{}'",
+}
 
 
 class IdentityWorld:
@@ -42,6 +65,8 @@ class IdentityWorld:
         self._stack = contextlib.AsyncExitStack()
         self._open: Node | None = None
         self._sequences = 0
+        self._addresses = 0
+        self._wrong: collections.Counter[str] = collections.Counter()
         self._policy = PasswordPolicy(PasswordLimits())
 
     def __enter__(self) -> Self:
@@ -77,13 +102,13 @@ class IdentityWorld:
         self, method: str, target: str, headers: dict[str, str], chunks: Sequence[bytes] = (b"",)
     ) -> AsgiReply:
         """Send one request and return the answer."""
-        return self.run(self.node.client.request(method, target, headers, chunks))
+        return self._without_lock(headers, self.node.client.request(method, target, headers, chunks))
 
     def api(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> AsgiReply:
         """Ask the management API; as the first administrator unless told otherwise."""
-        return self.run(self.node.api(method, path, body, headers))
+        return self._without_lock(headers or {}, self.node.api(method, path, body, headers))
 
     def make(self, path: str, body: object) -> int:
         """Make something as the first administrator, and return its number."""
@@ -98,19 +123,53 @@ class IdentityWorld:
 
     def issue(self, scopes: Sequence[str], headers: dict[str, str], *, offline: bool) -> AsgiReply:
         """Ask for a bearer token with Basic credentials, or without."""
-        return self.run(self.node.token(scopes, headers, offline=offline))
+        return self._without_lock(headers, self.node.token(scopes, headers, offline=offline))
 
     def redeem(self, refresh_token: str, scopes: Sequence[str]) -> AsgiReply:
         """Ask for a bearer token with a refresh token."""
         return self.run(self.node.redeem(refresh_token, scopes))
 
-    def log_in(self, name: str, password: str) -> str | None:
-        """Begin a browser's session and return its cookie; `None` when refused."""
+    def log_in(self, name: str, password: str) -> tuple[str, str] | None:
+        """Begin a browser's session and return its cookie and its id; `None` when refused."""
         reply = self.api("POST", "sessions", {"username": name, "password": password}, {})
         if reply.status != 201:
             assert reply.status == 401
+            self._note_wrong(name)
             return None
-        return reply.headers["set-cookie"].partition(";")[0]
+        return reply.headers["set-cookie"].partition(";")[0], reply.headers["location"].rpartition("/")[2]
+
+    def next_address(self) -> str:
+        """Return an address from which nobody asked before."""
+        self._addresses += 1
+        return f"10.{self._addresses >> 16}.{self._addresses >> 8 & 255}.{self._addresses & 255}"
+
+    def knock(self, entrance: str, address: str, name: str, secret: str) -> int:
+        """Present a name and a secret at one of the entrances, and return the status."""
+        node, headers = self.node.seen_from(address), basic(name, secret)
+        fields = {"username": name, "password": secret}
+        requests = {
+            "data plane": lambda: node.client.request("GET", "/v2/", headers),
+            "token service": lambda: node.token(["registry:catalog:*"], headers),
+            "management": lambda: node.api("GET", "users/current", None, headers),
+            "session": lambda: node.api("POST", "sessions", fields, {}),
+            "login form": lambda: node.submit("/c/login", {"principal": name, "password": secret}),
+            "token form": lambda: node.submit("/service/token", _PASSWORD_GRANT | fields),
+        }
+        return self.run(requests[entrance]()).status
+
+    def refresh_token_from_elsewhere(self, name: str, secret: str, scopes: Sequence[str]) -> str:
+        """Ask for a refresh token from an address from which nobody asked before."""
+        node = self.node.seen_from(self.next_address())
+        reply = self.run(node.token(scopes, basic(name, secret), offline=True))
+        return str(json.loads(reply.body)["refresh_token"])
+
+    def end_session_as(self, path: str, name: str, password: str) -> int:
+        """Let somebody end a session, and return the status."""
+        return self.api("DELETE", path, None, basic(name, password)).status
+
+    def let_end(self, kind: str, which: str) -> None:
+        """Let the time of something be over, as only waiting would."""
+        self.run(RawDatabase(metadata_url(self._settings)).fetch(_ENDINGS[kind].format(which)))
 
     def change_own_password(self, name: str, number: int, old: str, new: str) -> int:
         """Let somebody choose a new password, and return the status."""
@@ -178,6 +237,20 @@ class IdentityWorld:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something on the loop of the node."""
         return self._runner.run(work)
+
+    def _without_lock(self, headers: dict[str, str], work: Coroutine[Any, Any, AsgiReply]) -> AsgiReply:
+        """Keep those from being locked out whose ended credentials are tried, again and again, from one address."""
+        reply = self.run(work)
+        scheme, _, encoded = headers.get("Authorization", "").partition(" ")
+        if reply.status == 401 and scheme == "Basic":
+            self._note_wrong(base64.b64decode(encoded).decode().partition(":")[0])
+        return reply
+
+    def _note_wrong(self, name: str) -> None:
+        self._wrong[name] += 1
+        if self._wrong[name] * 2 >= ATTEMPTS:
+            del self._wrong[name]
+            self.run(self.node.metadata.write(lambda tx: tx.login_failures.unlock(name)))
 
     def _then_look(self, work: Coroutine[Any, Any, T]) -> T:
         async def both() -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from tests.asgi.client import AsgiClient, AsgiReply
 from tests.asgi.services import scratch_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from entrepot.auth.grants import SelfGrant, SystemGrant
@@ -86,6 +87,10 @@ class Node:
         """The services by which people and machines are managed."""
         return self.identity.accounts
 
+    def seen_from(self, address: str) -> Node:
+        """Return the same process as somebody elsewhere asks it."""
+        return dataclasses.replace(self, client=dataclasses.replace(self.client, address=address))
+
     async def refresh(self) -> None:
         """Look at the epochs now, as this process does by itself every five seconds."""
         await self.identity.epochs.refresh()
@@ -119,6 +124,11 @@ class Node:
             query.append(("offline_token", "true"))
         return await self.client.request("GET", f"/service/token?{urlencode(query)}", headers or {})
 
+    async def submit(self, path: str, form: Mapping[str, str]) -> AsgiReply:
+        """Submit a form."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await self.client.request("POST", path, headers, [urlencode(form).encode()])
+
     async def redeem(self, refresh_token: str, scopes: Sequence[str]) -> AsgiReply:
         """Ask for a bearer token with a refresh token."""
         form = {
@@ -128,8 +138,7 @@ class Node:
             "refresh_token": refresh_token,
             "scope": " ".join(scopes),
         }
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return await self.client.request("POST", "/service/token", headers, [urlencode(form).encode()])
+        return await self.submit("/service/token", form)
 
 
 @contextlib.asynccontextmanager
@@ -149,10 +158,12 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
             settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
         )
         addresses = build_address_budget(settings, metrics)
+        control = build_control(settings, stores, services, identity, addresses)
         applications: dict[str, ASGIApplication] = {
             "/v2": build_distribution(settings, services, identity, addresses),
             "/service": TokenApplication(identity.token_service, identity.token_ring, addresses),
-            "/api": build_control(settings, stores, services, identity, addresses),
+            "/api": control,
+            "/c": control,
         }
 
         async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from entrepot.auth.errors import AuthenticationRequiredError, PasswordChangeRequiredError
 from entrepot.auth.project_actions import ProjectAction
+from entrepot.auth.roles import PUBLIC_PERMISSIONS
 from entrepot.auth.system_actions import SystemAction
 from entrepot.control_api.errors import UndeclaredActionError
 from entrepot.control_api.names import project_reference
@@ -295,13 +296,20 @@ class OwnOr:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """One of several permissions, depending on what the request turns out to be about; somebody in any case."""
+    """One of several permissions, depending on what the request turns out to be about.
+
+    It takes somebody who asks, unless one of the permissions is everybody's in a public project.
+    """
 
     actions: tuple[AnyAction, ...]
     kind: str = "one of"
 
     async def obtain(self, question: Question) -> Gate:
-        """Return the gate at which the handler asks; nobody gets so far without being known."""
-        if question.principal.kind == "anonymous":
+        """Return the gate at which the handler asks; nobody in particular gets there only for what may be public."""
+        if question.principal.kind == "anonymous" and not self._may_be_public():
             raise AuthenticationRequiredError
         return Gate(question, self.actions)
+
+    def _may_be_public(self) -> bool:
+        in_project = (one.permission.name for one in self.actions if issubclass(one, ProjectAction))
+        return not PUBLIC_PERMISSIONS.isdisjoint(in_project)

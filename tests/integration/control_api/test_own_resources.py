@@ -111,6 +111,21 @@ async def test_acts_are_listed_in_the_newer_form_of_harbor(registry: Registry) -
     assert await _status(registry, "alice", "GET", "/auditlog-exts") == 403
 
 
+async def test_whoever_has_an_account_sees_what_an_act_can_be(registry: Registry) -> None:
+    """Each name is one that the listing can be asked for, and that an entry has."""
+    await _person(registry, "alice")
+    async with registry.plain("alice", _PASSWORD) as client:
+        events = (await client.get("/auditlog-exts/events")).json()
+    names = [event["event_type"] for event in events]
+    assert {"manifest.push", "session.login", "user.create", "member.delete"} <= set(names)
+    assert len(set(names)) == len(names) == 57
+    async with registry.plain() as client:
+        for name in ("user.create", "access.denied"):
+            listed = await client.get("/auditlog-exts", params={"q": f"operation={name}"})
+            assert {entry["operation"] for entry in listed.json()} <= {name}
+    assert set(await registry.records()) <= set(names)
+
+
 async def test_an_administrator_sees_and_ends_the_sessions_of_everybody_s14(registry: Registry) -> None:
     address = ""
     for name in ("alice", "bob"):

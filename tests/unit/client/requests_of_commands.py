@@ -100,6 +100,8 @@ CHANGES: Final[list[tuple[str, str, Any]]] = [
         {"name": "new", "color": "#FFFFFF", "scope": "g", "description": "d"},
     ),
     ("label delete old --yes", "DELETE /labels/61", None),
+    ("session end s1 --yes", "DELETE /sessions/s1", None),
+    ("token delete lap --user bob --yes", "DELETE /users/8/access-tokens/t3", None),
 ]
 """Command, request, and the body of that request."""
 
@@ -112,6 +114,9 @@ READS: Final[list[tuple[str, str, dict[str, str]]]] = [
     ("robot list", "GET /robots", {}),
     ("robot list --project team", "GET /robots", {"q": "Level=project,ProjectID=5"}),
     ("token list --password-stdin", "GET /access-tokens", {}),
+    ("token list --user bob", "GET /users/8/access-tokens", {}),
+    ("session list", "GET /sessions", {}),
+    ("session list --all", "GET /sessions", {"all": "true"}),
     ("repository list", "GET /repositories", {}),
     ("repository list team", "GET /projects/team/repositories", {}),
     ("role list", "GET /roles", {}),

@@ -32,6 +32,10 @@ def _registry(client: Client, api: ScriptedApi) -> None:
     )
     api.on("GET /role-assignments", [{"id": 71, "subject_id": 8, "role": "auditor"}])
     api.on("GET /access-tokens", [{"id": "t1", "name": "t2"}, {"id": "t2", "name": "ci"}])
+    api.on("GET /users/8/access-tokens", [{"id": "t3", "name": "lap"}])
+    session = {"id": "s1", "username": "bob", "address": "::1", "user_agent": "Firefox"}
+    times = {"creation_time": "2026-11-27T10:00:00Z", "last_use_time": "2026-11-27T10:05:00Z"}
+    api.on("GET /sessions", [session | times])
 
 
 @pytest.mark.parametrize(("command", "request_line", "document"), CHANGES)
@@ -84,6 +88,14 @@ def test_a_listing_asks_for_exactly_this(
             "member list team",
             "NAME  KIND   ROLE       ID\nbob   group  team-lead  41\nbob   user   team-lead  42\n",
         ),
+        ("session list --all -o name", "s1\n"),
+        (
+            "session list",
+            (
+                "ID  USER  ADDRESS  BEGAN                      LAST USED                  BROWSER\n"
+                "s1  bob   ::1      2026-11-27 10:00:00+00:00  2026-11-27 10:05:00+00:00  Firefox\n"
+            ),
+        ),
         (
             "role show mover",
             "NAME         mover\nGIVEN ON\nBUILT IN\nDESCRIPTION\nID           1000\nMAY          log:list\n",
@@ -107,6 +119,8 @@ def test_one_thing_is_shown(client: Client, command: str, table: str) -> None:
         "role show none",
         "role revoke bob guest --yes",
         "token delete none --yes --password-stdin",
+        "token delete ci --user bob --yes",
+        "token list --user carol",
         "project show nowhere",
     ],
 )
@@ -141,6 +155,9 @@ def test_what_is_not_there_ends_with_4(client: Client, command: str) -> None:
         "project list --limit -1",
         "project list -o yaml",
         "token list",
+        "token list --user bob --password-stdin",
+        "session list --limit -1",
+        "session end",
     ],
 )
 def test_what_can_not_be_understood_ends_with_2_and_changes_nothing(

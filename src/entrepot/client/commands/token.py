@@ -1,7 +1,8 @@
 """``entrepot token …``: access tokens, which people give to programs in place of their password.
 
-The registry lets no token make, show or remove others, so that one that was stolen ends with itself (S15): these
-commands ask for the password where the login holds a token.
+The registry lets no token make, show or remove others of its person, so that one that was stolen ends with itself
+(S15): these commands ask for the password where the login holds a token. What an administrator sees and removes of
+others needs no more than the login.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from entrepot.client.asking import ask_secret, read_secret, require_consent
-from entrepot.client.choosing import chosen_login, login_file, open_with
+from entrepot.client.choosing import chosen_login, login_file, open_api, open_with
 from entrepot.client.connection import segment
+from entrepot.client.errors import EXIT_USAGE, ClientError
 from entrepot.client.listing import Item, list_items, not_found
+from entrepot.client.lookup import find_person
 from entrepot.client.options import (
     ANYWHERE,
     LimitOption,
@@ -54,6 +57,9 @@ _ProjectOption = Annotated[
         help="A project it is good for; may be repeated. Without any: all of them.",
     ),
 ]
+_UserOption = Annotated[
+    str, Parameter(name="--user", help="A user whose tokens are meant instead of yours; for administrators.")
+]
 _DaysOption = Annotated[
     int | None, Parameter(name="--days", help="How long it lives; else as long as the registry says.")
 ]
@@ -80,15 +86,16 @@ _SECRET: Columns = (("NAME", "name"), ("SECRET", "secret"), ("ENDS", "expires_at
 
 def list_tokens(
     *,
+    user: _UserOption = "",
     limit: LimitOption = 0,
     password_stdin: PasswordStdinOption = False,
     password_file: PasswordFileOption = None,
     target: TargetOption = ANYWHERE,
     output: OutputOption = "table",
 ) -> None:
-    """List your access tokens; the ones of logins are called after the machine."""
-    with _in_person(target, password_file, stdin=password_stdin) as api:
-        items = list_items(api, "/access-tokens", None, limit)
+    """List your access tokens, or a user's; the ones of logins are called after the machine."""
+    with _tokens_of(user, target, password_file, stdin=password_stdin) as (api, path):
+        items = list_items(api, path, None, limit)
     show_items(items, _COLUMNS, output)
 
 
@@ -122,22 +129,39 @@ def delete_token(
     name: _TokenArgument,
     /,
     *,
+    user: _UserOption = "",
     yes: YesOption = False,
     password_stdin: PasswordStdinOption = False,
     password_file: PasswordFileOption = None,
     target: TargetOption = ANYWHERE,
 ) -> None:
-    """Delete one of your access tokens, which is worth nothing from then on."""
-    require_consent(f"Delete the access token {name}?", yes=yes)
-    with _in_person(target, password_file, stdin=password_stdin) as api:
-        items = list_items(api, "/access-tokens")
+    """Delete one of your access tokens, or a user's, which is worth nothing from then on."""
+    whose = f" of {user}" if user else ""
+    require_consent(f"Delete the access token {name}{whose}?", yes=yes)
+    with _tokens_of(user, target, password_file, stdin=password_stdin) as (api, path):
+        items = list_items(api, path)
         found = [item for item in items if item["id"] == name] or [
             item for item in items if item["name"] == name
         ]
         if not found:
-            raise not_found(f"access token {name!r}")
-        api.call("DELETE", f"/access-tokens/{segment(found[0]['id'])}")
-    say(f"Deleted the access token {found[0]['name']}.")
+            raise not_found(f"access token {name!r}{whose}")
+        api.call("DELETE", f"{path}/{segment(found[0]['id'])}")
+    say(f"Deleted the access token {found[0]['name']}{whose}.")
+
+
+@contextlib.contextmanager
+def _tokens_of(
+    user: str, target: TargetOption, file: Path | None, *, stdin: bool
+) -> Generator[tuple[Api, str]]:
+    """Open the API and tell where the tokens are: one's own only to the person, somebody else's to administrators."""
+    if not user:
+        with _in_person(target, file, stdin=stdin) as api:
+            yield api, "/access-tokens"
+        return
+    if stdin or file is not None:
+        raise ClientError(EXIT_USAGE, "entrepot: with --user, the login that you have is what counts")
+    with open_api(target) as api:
+        yield api, f"/users/{segment(find_person(api, user)['user_id'])}/access-tokens"
 
 
 @contextlib.contextmanager

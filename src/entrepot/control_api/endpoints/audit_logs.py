@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.project_actions import ListLog
 from entrepot.auth.system_actions import ListAuditLog
-from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
-from entrepot.control_api.demands import InProject, OnSystem
+from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
+from entrepot.control_api.demands import InProject, OnSelf, OnSystem
 from entrepot.control_api.filters import Exact, FilterField, Span, parse_filters
 from entrepot.control_api.names import format_time
 from entrepot.control_api.paging import PageInputs
-from entrepot.control_api.reply import page_reply
+from entrepot.control_api.reply import json_reply, page_reply
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 
 if TYPE_CHECKING:
     from entrepot.audit.queries import AuditEntry
-    from entrepot.auth.grants import ProjectGrant, SystemGrant
+    from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
@@ -63,6 +64,12 @@ class AuditLogExt(msgspec.Struct, frozen=True):
     operation_description: str
     operation_result: bool
     op_time: str
+
+
+class AuditLogEventType(msgspec.Struct, frozen=True):
+    """A name that `operation` can have."""
+
+    event_type: str
 
 
 class AuditInputs(PageInputs, frozen=True):
@@ -166,6 +173,14 @@ async def list_project_log_exts(
     return page_reply([_shown_ext(entry) for entry in entries], total, call.inputs, call.head)
 
 
+async def list_event_types(
+    services: ControlServices,  # noqa: ARG001  # what can be recorded is the same in every registry
+    call: Call[SelfGrant, NoInputs, NoBody],  # noqa: ARG001  # nor does it matter who asks
+) -> Reply:
+    """List what an act can be."""
+    return json_reply([AuditLogEventType(action.value) for action in AuditAction])
+
+
 AUDIT_LOG_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
     Endpoint(
         method="GET",
@@ -205,6 +220,19 @@ AUDIT_LOG_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         inputs=AuditInputs,
         body=NoBody,
         result=list[AuditLogExt],
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{API_PREFIX}/auditlog-exts/events",
+        operation="api.audit-event-type.list",
+        operation_id="listAuditLogEventTypes",
+        tag="auditlog",
+        summary="What `operation` of an entry can be; for filters, so whoever has an account may see it.",
+        demand=OnSelf(),
+        handler=list_event_types,
+        inputs=NoInputs,
+        body=NoBody,
+        result=list[AuditLogEventType],
     ),
     Endpoint(
         method="GET",

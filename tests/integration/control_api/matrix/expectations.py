@@ -79,8 +79,7 @@ class Row:
     Attributes:
         needs: names of permissions, all of which it takes; on the system, unless `in_project`.
         who: who may without any permission; at ease is whose password is not due, and who has none.
-        is_gated: whether the endpoint itself asks for its grants, so that only its success shows that it has them;
-            nobody gets so far without being known, not even to what is public.
+        is_gated: whether the endpoint itself asks for its grants, so that only its success shows that it has them.
     """
 
     operation: str
@@ -113,7 +112,7 @@ def is_allowed(row: Row, caller: Caller, *, is_public: bool) -> bool:
         return True
     if row.who == "everybody at ease":
         return caller != "password-due"
-    if caller == "anonymous" and (row.who != "whom roles allow" or row.is_gated):
+    if caller == "anonymous" and row.who != "whom roles allow":
         return False
     match row.who:
         case "somebody":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from entrepot.auth.bearer.bearer_tokens import BearerTokens
+from entrepot.auth.bearer.refresh_tokens import RefreshTokens
 from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
 from entrepot.distribution_api.application import DistributionApplication
@@ -19,6 +20,8 @@ from entrepot.distribution_api.challenges import Challenges
 from entrepot.distribution_api.credentials import Identification
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.settings import metadata_url
+from entrepot.token_service.application import TokenApplication
+from entrepot.token_service.issuing import TokenService
 from tests.asgi.identity import ISSUER, SERVICE, Clock, ring_of
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.drivers.metadata.raw_database import RawDatabase
@@ -95,7 +98,7 @@ async def set_stage(directory: Path) -> AsyncIterator[Stage]:
         built_api(registry.stores.metadata, registry.stores.blobs, directory) as api,
     ):
         database = RawDatabase(metadata_url(settings))
-        stage = Stage(_both_edges(registry, api), database)
+        stage = Stage(_every_edge(registry, api), database)
         async with stage.administrator() as admin:
             await _add_people(stage, admin)
             await _add_shared_things(stage, admin)
@@ -108,21 +111,28 @@ async def set_stage(directory: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
-def _both_edges(registry: InProcessRegistry, api: BuiltApi) -> ASGIApplication:
-    tokens = BearerTokens(ring_of(Clock()), ISSUER, SERVICE, 300)
+def _every_edge(registry: InProcessRegistry, api: BuiltApi) -> ASGIApplication:
+    ring, metadata, services = ring_of(Clock()), registry.stores.metadata, api.services
+    tokens = BearerTokens(ring, ISSUER, SERVICE, 300)
     challenges = Challenges("", "http://registry.example", "/service/token", SERVICE)
     data_plane = DistributionApplication(
         dataclasses.replace(registry.services, authorizer=api.authorizer),
         Admission(AdmissionLimits(10, 10, 10, 1.0), AddressBudget(100)),
         PaceLimits(0, 10, 60),
-        audit=EdgeAudit(api.services.notes),
+        audit=EdgeAudit(services.notes),
         identification=Identification(
-            api.services.authenticator, tokens, api.epochs, api.services.decisions, challenges
+            services.authenticator, tokens, api.epochs, services.decisions, challenges
         ),
     )
+    refresh_tokens = RefreshTokens(metadata, services.authenticator, SERVICE)
+    issuing = TokenService(
+        metadata, services.authenticator, services.decisions, tokens, refresh_tokens, services.notes, SERVICE
+    )
+    token_service = TokenApplication(issuing, ring, AddressBudget(100))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        edge: Any = data_plane if scope["path"].startswith("/v2") else api.application
+        edges: dict[str, Any] = {"/v2": data_plane, "/service": token_service}
+        edge: Any = next((edges[one] for one in edges if scope["path"].startswith(one)), api.application)
         await edge({**scope, "extensions": {}}, receive, send)
 
     return application

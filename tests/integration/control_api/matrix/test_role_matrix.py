@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from entrepot.control_api.declarations import NoBody
 from entrepot.control_api.routes import all_endpoints
 from tests.integration.control_api.matrix.asking import Asked, ask, bodies
+from tests.integration.control_api.matrix.bearers import TOKEN_REFUSED, Bearers
 from tests.integration.control_api.matrix.expectations import CALLERS, is_allowed, rows
 from tests.integration.control_api.matrix.stage import CLOSED, OPEN, PROJECTS, Stage, set_stage
 
@@ -60,6 +62,41 @@ async def test_every_cell_is_decided_as_the_table_of_roles_says_s10(tmp_path: Pa
 
     assert not wrong, "\n".join(wrong)
     assert cells == len(rows()) * len(CALLERS) * 2
+
+
+async def test_every_cell_of_the_data_plane_is_decided_alike_by_bearer_s10_t16(tmp_path: Path) -> None:
+    """A token for what the challenge asks opens what Basic credentials open; its refusals tell what it lacks (T16).
+
+    Whose password is due gets no token at all, nor does nobody for nothing in particular (T7). A push that would create
+    what its token does not say is forbidden, as asking for another token would not help.
+    """
+    wrong: list[str] = []
+    async with set_stage(tmp_path) as stage:
+        bearers = Bearers(stage)
+        for project in PROJECTS:
+            for caller in CALLERS:
+                for row in rows():
+                    if row.operation.startswith("api."):
+                        continue
+                    status, error = await bearers.ask(row, caller, project)
+                    expected = _by_bearer(row, caller, is_public=project == OPEN)
+                    passed = status not in {TOKEN_REFUSED, 401, 403} and status < 500
+                    if expected != ("passes" if passed else (status, error)):
+                        cell = f"{row.operation} {row.method} {row.aspect!r} for {caller} in {project}"
+                        wrong.append(f"{cell}: {status} {error!r}, expected {expected}")
+
+    assert not wrong, "\n".join(wrong)
+
+
+def _by_bearer(row: Row, caller: Caller, *, is_public: bool) -> str | tuple[int, str]:
+    if is_allowed(row, caller, is_public=is_public):
+        return "passes"
+    if caller == "password-due" or row.operation == "ping":
+        return TOKEN_REFUSED, ""
+    existing = dataclasses.replace(row, needs=("repository:push",))
+    if row.aspect == "new repository" and is_allowed(existing, caller, is_public=is_public):
+        return 403, ""
+    return 401, "insufficient_scope"
 
 
 _PEOPLE: Final = "outsider limited-guest guest developer team-lead project-admin auditor operations-admin"
@@ -118,6 +155,20 @@ _GOLDEN: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("api.project.delete", "", "project-admin operations-admin", "closed"),
     ("api.robot.create", "in the project", "project-admin operations-admin", "closed"),
     ("api.robot.create", "on the system", "operations-admin", "closed"),
+    # Labels of a public project are everybody's to see, those of a private one its members'.
+    (
+        "api.label.list",
+        "in the project",
+        f"anonymous {_KNOWN}",
+        "open",
+    ),
+    (
+        "api.label.read",
+        "in the project",
+        "guest developer team-lead project-admin auditor operations-admin",
+        "closed",
+    ),
+    ("api.label.list", "on the system", "auditor operations-admin", "open"),
     # Whose password is due does nothing but change it, and learn who they are.
     ("ping", "", _KNOWN, "open"),
     ("api.user.read-current", "", f"{_KNOWN} password-due", "open"),

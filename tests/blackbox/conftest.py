@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import pytest
 
-from tests.blackbox.clients.containerd import run_containerd
+from tests.blackbox.clients.containerd import Containerd, run_containerd
 from tests.blackbox.clients.cosign import Cosign
 from tests.blackbox.clients.docker_engine import DockerEngine, run_docker_engine
+from tests.blackbox.clients.logins import Logins
 from tests.blackbox.clients.program import Program, scratch_environment
 from tests.blackbox.clients.request_log import RequestLog, watch_requests
 from tests.blackbox.http_client import RegistryClient
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from tests.running.entrepot import RunningEntrepot
+    from tests.running.visitors import Visitor
 
 _numbers: Final = itertools.count(1)
 _MIB: Final = 1024 * 1024
@@ -125,17 +127,25 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Material]:
     shutil.rmtree(directory)
 
 
+@pytest.fixture(scope="session")
+def logged_in(registry: RunningEntrepot, visitor: Visitor, logins: Logins) -> Visitor:
+    """Let the client programs act as the visitor, too."""
+    if visitor.account is not None:
+        logins.remember(registry.host, visitor.account)
+    return visitor
+
+
 @pytest.fixture
-def repository(registry: RunningEntrepot, request: pytest.FixtureRequest) -> str:
+def repository(logged_in: Visitor, request: pytest.FixtureRequest) -> str:
     """Return the name of a repository nobody used before: its project is the test's own too."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.lower()).strip("-")
-    return f"{words[:60].strip('-')}-{next(_numbers)}/image"
+    return logged_in.make_room(f"{words[:60].strip('-')}-{next(_numbers)}/image")
 
 
 @pytest.fixture
-def http(registry: RunningEntrepot, repository: str) -> Iterator[RegistryClient]:
+def http(registry: RunningEntrepot, visitor: Visitor, repository: str) -> Iterator[RegistryClient]:
     """Speak plain HTTP to the repository of this test."""
-    with httpx.Client(base_url=registry.url, timeout=30) as client:
+    with httpx.Client(base_url=registry.url, auth=visitor.auth, timeout=30) as client:
         yield RegistryClient(client, repository)
 
 
@@ -154,11 +164,17 @@ def client_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[DockerEngine]:
+def logins(client_home: Path) -> Logins:
+    """Return whom the client programs act as; nobody, until there is an account."""
+    return Logins.none_yet(client_home / "logins")
+
+
+@pytest.fixture(scope="session")
+def docker_engine(logins: Logins) -> Iterator[DockerEngine]:
     """Run a Docker Engine for the session."""
     daemon, client = require_program("dockerd"), require_program("docker")
     _require_root("dockerd")
-    with run_docker_engine(daemon, client) as engine:
+    with run_docker_engine(daemon, client, **logins.environment) as engine:
         yield engine
 
 
@@ -171,16 +187,25 @@ def ctr() -> Iterator[Program]:
         yield program
 
 
+@pytest.fixture
+def containerd(ctr: Program, visitor: Visitor) -> Containerd:
+    """Return `ctr` as the visitor."""
+    return Containerd(ctr, visitor.account)
+
+
 @pytest.fixture(scope="session")
-def skopeo(client_home: Path) -> Program:
+def skopeo(client_home: Path, logins: Logins) -> Program:
     """Return skopeo."""
-    return Program((require_program("skopeo"),), scratch_environment(client_home / "skopeo"))
+    environment = scratch_environment(client_home / "skopeo", **logins.environment)
+    return Program((require_program("skopeo"),), environment)
 
 
 @pytest.fixture(scope="session")
-def oras(client_home: Path) -> Program:
+def oras(client_home: Path, logins: Logins) -> Program:
     """Return oras."""
-    return Program((require_program("oras"),), scratch_environment(client_home / "oras"))
+    return Program(
+        (require_program("oras"),), scratch_environment(client_home / "oras", **logins.environment)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -190,46 +215,48 @@ def umoci(client_home: Path) -> Program:
 
 
 @pytest.fixture(scope="session")
-def cosign(client_home: Path) -> Cosign:
+def cosign(client_home: Path, logins: Logins) -> Cosign:
     """Return cosign with a pair of keys made for the session."""
-    return Cosign.with_new_keys(require_program("cosign"), client_home / "cosign")
+    return Cosign.with_new_keys(require_program("cosign"), client_home / "cosign", **logins.environment)
 
 
 @pytest.fixture(scope="session")
-def buildah(client_home: Path) -> Iterator[Program]:
+def buildah(client_home: Path, logins: Logins) -> Iterator[Program]:
     """Return buildah with a storage of its own."""
-    yield from _container_storage("buildah", client_home)
+    yield from _container_storage("buildah", client_home, logins)
 
 
 @pytest.fixture(scope="session")
-def podman(client_home: Path) -> Iterator[Program]:
+def podman(client_home: Path, logins: Logins) -> Iterator[Program]:
     """Return podman with a storage of its own."""
-    yield from _container_storage("podman", client_home, "--cgroup-manager", "cgroupfs")
+    yield from _container_storage("podman", client_home, logins, "--cgroup-manager", "cgroupfs")
 
 
 @pytest.fixture(scope="session")
-def overlay_podman(client_home: Path) -> Iterator[Program]:
+def overlay_podman(client_home: Path, logins: Logins) -> Iterator[Program]:
     """Return a podman that fetches only the parts of a zstd:chunked layer it lacks, which its vfs driver can't."""
     path = require_program("podman")
     _require_root("podman with overlay")
     storage = Path(tempfile.mkdtemp(prefix="podman-", dir="/tmp"))  # made unguessable by mkdtemp
     settings = storage / "storage.conf"
     settings.write_text(_PARTIAL_PULLS.format(directory=storage))
-    environment = scratch_environment(client_home / "overlay", CONTAINERS_STORAGE_CONF=str(settings))
+    environment = scratch_environment(
+        client_home / "overlay", CONTAINERS_STORAGE_CONF=str(settings), **logins.environment
+    )
     yield Program((path, "--cgroup-manager", "cgroupfs"), environment)
     # What overlay mounted below itself has to go before the files can.
     subprocess.run(["umount", "--quiet", f"{storage}/root/overlay"], check=False)
     shutil.rmtree(storage, ignore_errors=True)
 
 
-def _container_storage(name: str, home: Path, *options: str) -> Iterator[Program]:
+def _container_storage(name: str, home: Path, logins: Logins, *options: str) -> Iterator[Program]:
     path = require_program(name)
     # Short and outside pytest's directories: podman refuses a run root of more than 50 characters.
     storage = Path(tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp"))  # made unguessable by mkdtemp
     command = (
         path, "--root", f"{storage}/root", "--runroot", f"{storage}/run", "--storage-driver", "vfs", *options,
     )  # fmt: skip
-    yield Program(command, scratch_environment(home / name))
+    yield Program(command, scratch_environment(home / name, **logins.environment))
     shutil.rmtree(storage, ignore_errors=True)
 
 

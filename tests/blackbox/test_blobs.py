@@ -12,6 +12,7 @@ from entrepot.processes.assignment import Role
 from tests.blackbox.http_client import RegistryClient, error_code
 from tests.blackbox.material.images import build_image, build_layer, digest_of
 from tests.processes.running import wait_for
+from tests.running.authorising import proof_of
 
 if TYPE_CHECKING:
     import httpx
@@ -183,13 +184,16 @@ def test_clients_that_vanish_leave_no_open_file(http: RegistryClient, registry: 
     """Forty downloads are dropped in the middle, of parts and of all: no more descriptors than before (I12)."""
     blob = random.Random(40).randbytes(24 * 1024 * 1024)
     path = f"/v2/{http.repository}/blobs/{http.push_blob(blob)}"
+    head = "".join(f"{name}: {value}\r\n" for name, value in proof_of(http.client.head(path)).items())
     descriptors = Path(f"/proc/{registry.pid(Role.HTTP)}/fd")
     assert http.client.get("/v2/").status_code == 200
     before = len(list(descriptors.iterdir()))
 
     for wanted, status in 20 * [("bytes=1-", b"HTTP/1.1 206"), ("none", b"HTTP/1.1 200")]:
         with socket.create_connection(("127.0.0.1", registry.port)) as client:
-            client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nRange: {wanted}\r\n\r\n".encode())
+            client.sendall(
+                f"GET {path} HTTP/1.1\r\nHost: localhost\r\nRange: {wanted}\r\n{head}\r\n".encode()
+            )
             assert client.recv(12) == status
 
     # Connections to an object store may be kept for later requests.

@@ -1,7 +1,8 @@
 """Behind an nginx that is told to cache `/v2/` for seven days nobody gets what is not for him, and nothing is stale.
 
-The registry serves connections from its own machine and refuses what a proxy passed on. So nginx has two doors here
-that share one cache and one upstream: requests through the inner one look local, those through the outer one do not.
+nginx has two doors here that share one cache and one upstream. Without accounts the registry serves connections from
+its own machine and refuses what a proxy passed on: requests through the inner door look local, those through the outer
+one do not. With accounts somebody comes by the inner door who may do everything, and nobody by the outer one.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from tests.blackbox.material.images import (
 )
 from tests.processes.running import find_free_port
 from tests.running.proxies import running_nginx
+from tests.running.visitors import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.running.entrepot import RunningEntrepot
+    from tests.running.visitors import Visitor
 
 _CACHE: Final = "proxy_cache_path {directory} levels=1:2 keys_zone=docker_cache:100m inactive=7d;"
 _LOCATION: Final = "location /v2/ {proxy_cache docker_cache;proxy_cache_valid 200 302 7d;proxy_pass http://registry-backend;}"
@@ -55,7 +58,7 @@ class Doors:
 
 
 @contextlib.contextmanager
-def _open_doors(registry: RunningEntrepot, directory: Path, more: str) -> Iterator[Doors]:
+def _open_doors(registry: RunningEntrepot, visitor: Visitor, directory: Path, more: str) -> Iterator[Doors]:
     inner, outer, cache = find_free_port(), find_free_port(), directory / "cache"
     servers = "\n".join(
         f"server {{ listen 127.0.0.1:{port}; add_header X-Cache-Status $upstream_cache_status always; {more}{headers}\n"
@@ -68,24 +71,28 @@ def _open_doors(registry: RunningEntrepot, directory: Path, more: str) -> Iterat
     )
     with (
         running_nginx(directory, http, (inner, outer)),
-        httpx.Client(base_url=f"http://127.0.0.1:{inner}") as inner_client,
+        httpx.Client(base_url=f"http://127.0.0.1:{inner}", auth=visitor.basic) as inner_client,
         httpx.Client(base_url=f"http://127.0.0.1:{outer}") as outer_client,
     ):
         yield Doors(inner_client, outer_client, cache)
 
 
 @pytest.fixture(scope="module")
-def doors(registry: RunningEntrepot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+def doors(
+    registry: RunningEntrepot, visitor: Visitor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Doors]:
     """Run nginx before the registry."""
-    with _open_doors(registry, tmp_path_factory.mktemp("nginx"), "") as opened:
+    with _open_doors(registry, visitor, tmp_path_factory.mktemp("nginx"), "") as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def careless_doors(registry: RunningEntrepot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+def careless_doors(
+    registry: RunningEntrepot, visitor: Visitor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Doors]:
     """The same, but nginx does not care what the registry says about keeping."""
     more = "proxy_ignore_headers Cache-Control; "
-    with _open_doors(registry, tmp_path_factory.mktemp("nginx"), more) as opened:
+    with _open_doors(registry, visitor, tmp_path_factory.mktemp("nginx"), more) as opened:
         yield opened
 
 
@@ -130,16 +137,17 @@ def test_an_upload_through_nginx_keeps_nothing_either(doors: Doors, repository: 
 
 
 def test_who_may_not_pull_gets_no_byte_of_what_another_pulled(
-    doors: Doors, http: RegistryClient, image: Image
+    doors: Doors, http: RegistryClient, access: Access, image: Image
 ) -> None:
-    """The same path, just pulled by somebody who may: 403, in GET and HEAD, for every path there is."""
+    """The same path, just pulled by somebody who may: refused, in GET and HEAD, for every path there is."""
+    refusal = 403 if access is Access.ANONYMOUS else 401
     for path in _push(http, image, "latest"):
         allowed = doors.inner.get(path)
         assert allowed.is_success, path
         for method in ("GET", "HEAD"):
             refused = doors.outer.request(method, path)
 
-            assert refused.status_code == 403, (method, path)
+            assert refused.status_code == refusal, (method, path)
             assert not allowed.content or allowed.content not in refused.content
 
 

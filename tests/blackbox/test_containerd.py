@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from tests.blackbox.clients.containerd import Containerd
     from tests.blackbox.clients.program import Program
     from tests.blackbox.clients.request_log import RequestLog
     from tests.blackbox.conftest import Material
@@ -23,7 +24,11 @@ pytestmark = pytest.mark.real_client
 
 
 def test_containerd_pulls_an_index_and_pushes_it_elsewhere(
-    ctr: Program, skopeo: Program, material: Material, registry: RunningEntrepot, http: RegistryClient
+    containerd: Containerd,
+    skopeo: Program,
+    material: Material,
+    registry: RunningEntrepot,
+    http: RegistryClient,
 ) -> None:
     """The index arrives in the second repository under the same digest, with every blob."""
     source = f"{registry.host}/{http.repository}-source:multi"
@@ -32,38 +37,38 @@ def test_containerd_pulls_an_index_and_pushes_it_elsewhere(
         "copy", "--all", "--dest-tls-verify=false", f"oci:{material.small_layout}:multi", f"docker://{source}"
     )
 
-    ctr.run("images", "pull", "--plain-http", "--snapshotter", "native", "--all-platforms", source)
-    ctr.run("images", "tag", source, target)
-    ctr.run("images", "push", "--plain-http", target)
+    containerd.pull(source, "--all-platforms")
+    containerd.program.run("images", "tag", source, target)
+    containerd.push(target)
 
     index = build_index(material.small)
     assert http.get_manifest("multi").content == index
     assert http.get_manifest("multi").headers["docker-content-digest"] == digest_of(index)
     for image in material.small:
         assert [http.get_blob(digest_of(blob)).content for blob in image.blobs] == list(image.blobs)
-    ctr.run("images", "rm", "--sync", source, target)
+    containerd.remove(source, target)
 
 
 def test_containerd_runs_the_image_it_pulled(
-    ctr: Program, skopeo: Program, material: Material, registry: RunningEntrepot, repository: str
+    containerd: Containerd, skopeo: Program, material: Material, registry: RunningEntrepot, repository: str
 ) -> None:
     """Its digest is the registry's, and a container of it says what it was told to."""
     reference = f"{registry.host}/{repository}:multi"
     skopeo.run("copy", "--all", "--preserve-digests", "--dest-tls-verify=false",
                f"oci:{material.small_layout}:multi", f"docker://{reference}")  # fmt: skip
 
-    ctr.run("images", "pull", "--plain-http", "--snapshotter", "native", reference)
-    listed = ctr.run("images", "ls", f"name=={reference}")
-    said = ctr.run("run", "--rm", "--snapshotter", "native", "--runc-binary", "runc",
+    containerd.pull(reference)
+    listed = containerd.program.run("images", "ls", f"name=={reference}")
+    said = containerd.program.run("run", "--rm", "--snapshotter", "native", "--runc-binary", "runc",
                    reference, repository.partition("/")[0], "/bin/echo", "it runs")  # fmt: skip
 
     assert said == "it runs\n"
     assert digest_of(build_index(material.small)) in listed
-    ctr.run("images", "rm", "--sync", reference)
+    containerd.remove(reference)
 
 
 def test_containerd_pushes_again_without_sending_a_byte(
-    ctr: Program,
+    containerd: Containerd,
     skopeo: Program,
     material: Material,
     registry: RunningEntrepot,
@@ -74,19 +79,19 @@ def test_containerd_pushes_again_without_sending_a_byte(
     reference = f"{registry.host}/{http.repository}:multi"
     skopeo.run("copy", "--all", "--dest-tls-verify=false",
                f"oci:{material.small_layout}:multi", f"docker://{reference}")  # fmt: skip
-    ctr.run("images", "pull", "--plain-http", "--snapshotter", "native", "--all-platforms", reference)
-    ctr.run("images", "tag", reference, f"{reference}-again")
+    containerd.pull(reference, "--all-platforms")
+    containerd.program.run("images", "tag", reference, f"{reference}-again")
 
     with watch() as seen:
-        ctr.run("images", "push", "--plain-http", f"{reference}-again")
+        containerd.push(f"{reference}-again")
 
     assert (seen.begun_uploads, seen.sent_bodies) == ([], [])
     assert http.get_manifest("multi-again").content == build_index(material.small)
-    ctr.run("images", "rm", "--sync", reference, f"{reference}-again")
+    containerd.remove(reference, f"{reference}-again")
 
 
 def test_containerd_mounts_blobs_of_the_repository_it_pulled_from(
-    ctr: Program,
+    containerd: Containerd,
     skopeo: Program,
     material: Material,
     registry: RunningEntrepot,
@@ -98,20 +103,24 @@ def test_containerd_mounts_blobs_of_the_repository_it_pulled_from(
     target = f"{registry.host}/{http.repository}:multi"
     skopeo.run("copy", "--all", "--dest-tls-verify=false",
                f"oci:{material.small_layout}:multi", f"docker://{source}")  # fmt: skip
-    ctr.run("images", "pull", "--plain-http", "--snapshotter", "native", "--all-platforms", source)
-    ctr.run("images", "tag", source, target)
+    containerd.pull(source, "--all-platforms")
+    containerd.program.run("images", "tag", source, target)
 
     with watch() as seen:
-        ctr.run("images", "push", "--plain-http", target)
+        containerd.push(target)
 
     assert set(seen.begun_uploads) == {201}
     assert seen.sent_bodies == []
     assert http.get_manifest("multi").content == build_index(material.small)
-    ctr.run("images", "rm", "--sync", source, target)
+    containerd.remove(source, target)
 
 
 def test_containerd_pulls_layers_compressed_with_zstd(
-    ctr: Program, buildah: Program, material: Material, registry: RunningEntrepot, http: RegistryClient
+    containerd: Containerd,
+    buildah: Program,
+    material: Material,
+    registry: RunningEntrepot,
+    http: RegistryClient,
 ) -> None:
     """It unpacks them, which checks each against the diff id in the configuration."""
     reference = f"{registry.host}/{http.repository}:zstd"
@@ -119,10 +128,12 @@ def test_containerd_pulls_layers_compressed_with_zstd(
     buildah.run("push", "--quiet", "--tls-verify=false", "--format", "oci", "--compression-format", "zstd",
                 "--force-compression", local, f"docker://{reference}")  # fmt: skip
 
-    ctr.run("images", "pull", "--plain-http", "--snapshotter", "native", reference)
+    containerd.pull(reference)
 
     stored = http.get_manifest("zstd")
     assert all(layer["mediaType"].endswith("+zstd") for layer in json.loads(stored.content)["layers"])
-    assert stored.headers["docker-content-digest"] in ctr.run("images", "ls", f"name=={reference}")
-    ctr.run("images", "rm", "--sync", reference)
+    assert stored.headers["docker-content-digest"] in containerd.program.run(
+        "images", "ls", f"name=={reference}"
+    )
+    containerd.remove(reference)
     buildah.run("rmi", "--force", local)

@@ -11,10 +11,12 @@ from entrepot.processes.assignment import Role
 from tests.blackbox.http_client import RegistryClient, error_code
 from tests.blackbox.material.images import INDEX, build_image, build_index, build_layer, digest_of
 from tests.processes.running import is_alive, wait_for
-from tests.running.entrepot import RunningEntrepot
+from tests.running.visitors import access_of, visited_registry
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.running.entrepot import RunningEntrepot
 
 _IMAGE: Final = build_image([build_layer({"file": b"to be deleted"})])
 _OTHER_IMAGE: Final = build_image([build_layer({"file": b"to be kept"})], "arm64")
@@ -119,10 +121,13 @@ def test_s43_one_push_sets_all_its_tags(http: RegistryClient) -> None:
     assert http.request("GET", "tags/list").json()["tags"] == [f"v{number}" for number in range(10)]
 
 
-def test_s12_modes_change_by_reload(tmp_path: Path) -> None:
+def test_s12_modes_change_by_reload(tmp_path: Path, rotating_seed: int) -> None:
     """SIGHUP makes a running registry read-only or undeletable and back; pulls never notice (S12)."""
-    with RunningEntrepot(tmp_path) as registry, httpx.Client(base_url=registry.url, timeout=30) as client:
-        http = RegistryClient(client, "modes/image")
+    with (
+        visited_registry(access_of(0, rotating_seed), tmp_path, {}) as (registry, visitor),
+        httpx.Client(base_url=registry.url, auth=visitor.auth, timeout=30) as client,
+    ):
+        http = RegistryClient(client, visitor.make_room("modes/image"))
         http.push_blobs(_IMAGE)
         assert http.put_manifest("v1", _IMAGE.manifest).status_code == 201
 
@@ -144,7 +149,6 @@ def test_s12_modes_change_by_reload(tmp_path: Path) -> None:
 
         _reload(registry, 3, {})
         assert _delete(http, "manifests/v1").status_code == 202
-        registry.stop()
 
 
 def _reload(registry: RunningEntrepot, count: int, modes: dict[str, bool]) -> None:

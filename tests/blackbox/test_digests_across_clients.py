@@ -12,12 +12,14 @@ import pytest
 from tests.blackbox.material.images import digest_of
 
 if TYPE_CHECKING:
+    from tests.blackbox.clients.containerd import Containerd
     from tests.blackbox.clients.cosign import Cosign
     from tests.blackbox.clients.docker_engine import DockerEngine
     from tests.blackbox.clients.program import Program
     from tests.blackbox.conftest import Material
     from tests.blackbox.http_client import RegistryClient
     from tests.running.entrepot import RunningEntrepot
+    from tests.running.visitors import Visitor
 
 pytestmark = pytest.mark.real_client
 
@@ -38,6 +40,7 @@ def test_clients_that_ask_are_told_one_digest(
     docker_engine: DockerEngine,
     material: Material,
     registry: RunningEntrepot,
+    visitor: Visitor,
     pushed: str,
 ) -> None:
     """Each asks the registry what the tag is, in its own way."""
@@ -48,7 +51,7 @@ def test_clients_that_ask_are_told_one_digest(
         "oras": oras.run("resolve", "--plain-http", pushed).strip(),
         "cosign": signature_tag.removesuffix(".sig").replace("-", ":"),
         "docker manifest": json.loads(listed)["Descriptor"]["digest"],
-        "python oras": _ask_python_oras(registry, pushed),
+        "python oras": _ask_python_oras(registry, visitor, pushed),
     }
 
     assert said == dict.fromkeys(said, digest_of(material.small[0].manifest))
@@ -57,7 +60,7 @@ def test_clients_that_ask_are_told_one_digest(
 def test_clients_that_pull_keep_one_digest(
     podman: Program,
     buildah: Program,
-    ctr: Program,
+    containerd: Containerd,
     docker_engine: DockerEngine,
     material: Material,
     pushed: str,
@@ -65,25 +68,27 @@ def test_clients_that_pull_keep_one_digest(
     """Each says of what it holds by which digest it came."""
     for program in (podman, buildah):
         program.run("pull", "--quiet", "--tls-verify=false", pushed)
-    ctr.run("images", "pull", "--plain-http", "--snapshotter", "native", pushed)
+    containerd.pull(pushed)
     docker_engine.docker.run("pull", "--quiet", pushed)
     said = {
         "podman": json.loads(podman.run("image", "inspect", pushed))[0]["Digest"],
         "buildah": buildah.run("images", "--format", "{{.Digest}}", pushed).strip(),
-        "ctr": ctr.run("images", "ls", f"name=={pushed}").splitlines()[1].split()[2],
+        "ctr": containerd.program.run("images", "ls", f"name=={pushed}").splitlines()[1].split()[2],
         "docker": docker_engine.inspect(pushed)["RepoDigests"][0].partition("@")[2],
     }
 
     assert said == dict.fromkeys(said, digest_of(material.small[0].manifest))
     for program in (podman, buildah):
         program.run("rmi", "--force", pushed)
-    ctr.run("images", "rm", "--sync", pushed)
+    containerd.remove(pushed)
     docker_engine.remove(pushed)
 
 
-def _ask_python_oras(registry: RunningEntrepot, reference: str) -> str:
+def _ask_python_oras(registry: RunningEntrepot, visitor: Visitor, reference: str) -> str:
     library: Any = importlib.import_module("oras.provider")
     client = library.Registry(hostname=registry.host, insecure=True)
+    if visitor.account is not None:
+        client.auth.set_basic_auth(visitor.account.name, visitor.account.secret)
     container = client.get_container(reference)
     with contextlib.closing(client.session):
         answer = client.do_request(f"{client.prefix}://{container.manifest_url()}", headers={"Accept": "*/*"})

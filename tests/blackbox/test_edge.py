@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -13,29 +14,53 @@ import pytest
 from entrepot.distribution_api.routes import ROUTES, Route
 from tests.blackbox.http_client import RegistryClient
 from tests.blackbox.material.images import build_image, build_layer, digest_of
-from tests.running.entrepot import RunningEntrepot
+from tests.running.visitors import Access, access_of, visited_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from tests.running.entrepot import RunningEntrepot
+    from tests.running.visitors import Visitor
+
 _IMAGE: Final = build_image([build_layer({"file": b"edge"})])
 _NAME: Final = "edge/image"
-_FORWARDED: Final = {"X-Forwarded-For": "203.0.113.7"}
-"""Makes a request that of somebody who may nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A registry with an image, and what makes a request one of somebody who may read it, or may nothing."""
+
+    registry: RunningEntrepot
+    allowed: dict[str, str]
+    refused: dict[str, str]
+    refusal: int
 
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEntrepot]:
-    """A registry with an image, which serves only its own machine."""
-    with (
-        RunningEntrepot(tmp_path_factory.mktemp("edge")) as running,
-        httpx.Client(base_url=running.url) as client,
-    ):
-        pushing = RegistryClient(client, _NAME)
+    """A registry with an image, which has no accounts and serves only its own machine."""
+    with visited_registry(Access.ANONYMOUS, tmp_path_factory.mktemp("edge"), {}) as (running, visitor):
+        _push(running, visitor)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, rotating_seed: int) -> Iterator[Guarded]:
+    """The same, but for most commits with accounts."""
+    access = access_of(0, rotating_seed)
+    with visited_registry(access, tmp_path_factory.mktemp("guarded"), {}) as (running, visitor):
+        _push(running, visitor)
+        if visitor.account is None:
+            yield Guarded(running, {}, {"X-Forwarded-For": "203.0.113.7"}, 403)
+        else:
+            yield Guarded(running, {"Authorization": visitor.account.basic}, {}, 401)
+
+
+def _push(registry: RunningEntrepot, visitor: Visitor) -> None:
+    with httpx.Client(base_url=registry.url, auth=visitor.auth) as client:
+        pushing = RegistryClient(client, visitor.make_room(_NAME))
         pushing.push_blobs(_IMAGE)
         assert pushing.put_manifest("latest", _IMAGE.manifest).status_code == 201
-        yield running
-        running.stop()
 
 
 def _ask(
@@ -111,25 +136,25 @@ def _variants(path: str) -> set[str]:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=[route.operation for route in ROUTES])
-def test_s1_another_spelling_is_never_let_through(edge: RunningEntrepot, route: Route) -> None:
+def test_s1_another_spelling_is_never_let_through(guarded: Guarded, route: Route) -> None:
     """Who may not use a path may use no spelling of it: the same refusal, or that there is no such path (S1)."""
     path = _path(route)
     for method in route.methods:
-        assert _ask(edge, method, path, _FORWARDED)[0] == 403
+        assert _ask(guarded.registry, method, path, guarded.refused)[0] == guarded.refusal
         for variant in sorted(_variants(path)):
-            status, _ = _ask(edge, method, variant, _FORWARDED)
+            status, _ = _ask(guarded.registry, method, variant, guarded.refused)
 
-            assert status in {400, 403, 404, 405}, (method, variant, status)
+            assert status in {400, guarded.refusal, 404, 405}, (method, variant, status)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=[route.operation for route in ROUTES])
-def test_s1_another_spelling_names_nothing_else(edge: RunningEntrepot, route: Route) -> None:
+def test_s1_another_spelling_names_nothing_else(guarded: Guarded, route: Route) -> None:
     """Who may read a path gets the same by another spelling, or an error: never another thing (S1, S6)."""
     path = _path(route)
     for method in set(route.methods) & {"GET", "HEAD"}:
-        expected = _ask(edge, method, path)
+        expected = _ask(guarded.registry, method, path, guarded.allowed)
         for variant in sorted(_variants(path)):
-            found = _ask(edge, method, variant)
+            found = _ask(guarded.registry, method, variant, guarded.allowed)
 
             assert found == expected or found[0] in {400, 404, 405}, (method, variant, found[0])
 

@@ -11,6 +11,7 @@ import httpx
 
 from tests.blackbox.http_client import RegistryClient, error_code
 from tests.blackbox.material.images import digest_of
+from tests.running.authorising import proof_of
 
 if TYPE_CHECKING:
     from tests.running.entrepot import RunningEntrepot
@@ -64,7 +65,7 @@ def test_an_upload_goes_on_after_a_connection_dropped_in_a_patch(
 ) -> None:
     """What the session says it has is what it has: the client sends the rest and the digest is right (F44)."""
     location = http.begin()
-    _send_part(registry, "PATCH", location, announced=len(_CONTENT), sent=_CONTENT[: 4 * 1024 * 1024])
+    _send_part(registry, http, "PATCH", location, announced=len(_CONTENT), sent=_CONTENT[: 4 * 1024 * 1024])
 
     stored = _settled_offset(http, location)
     assert 0 < stored <= 4 * 1024 * 1024
@@ -81,7 +82,7 @@ def test_a_connection_dropped_in_the_final_put_makes_no_blob(
     """Half a PUT is no push (I7); the client starts over and succeeds."""
     location = http.begin()
     path = str(httpx.URL(location).copy_merge_params({"digest": _DIGEST}))
-    _send_part(registry, "PUT", path, announced=len(_CONTENT), sent=_CONTENT[:100_000])
+    _send_part(registry, http, "PUT", path, announced=len(_CONTENT), sent=_CONTENT[:100_000])
 
     assert not http.has_blob(_DIGEST)
     assert http.push_blob(_CONTENT) == _DIGEST
@@ -93,7 +94,7 @@ def test_an_upload_can_be_cancelled_after_its_connection_dropped(
 ) -> None:
     """What arrived is given up with the session (F44)."""
     location = http.begin()
-    _send_part(registry, "PATCH", location, announced=len(_CONTENT), sent=_CONTENT[: 4 * 1024 * 1024])
+    _send_part(registry, http, "PATCH", location, announced=len(_CONTENT), sent=_CONTENT[: 4 * 1024 * 1024])
     _settled_offset(http, location)
 
     assert http.client.delete(location).status_code == 204
@@ -101,10 +102,13 @@ def test_an_upload_can_be_cancelled_after_its_connection_dropped(
     assert error_code(http.client.get(location)) == (404, "BLOB_UPLOAD_UNKNOWN")
 
 
-def _send_part(registry: RunningEntrepot, method: str, target: str, *, announced: int, sent: bytes) -> None:
+def _send_part(
+    registry: RunningEntrepot, http: RegistryClient, method: str, target: str, *, announced: int, sent: bytes
+) -> None:
     """Announce more bytes than are sent, then drop the connection."""
-    path = target.removeprefix(registry.url)
-    head = f"{method} {path} HTTP/1.1\r\nHost: {registry.host}\r\nContent-Length: {announced}\r\n\r\n"
+    headers = {"Host": registry.host, "Content-Length": announced, **proof_of(http.client.get(target))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"{method} {target.removeprefix(registry.url)} HTTP/1.1\r\n{lines}\r\n"
     with socket.create_connection(("127.0.0.1", registry.port), timeout=10) as connection:
         connection.sendall(head.encode() + sent)
         time.sleep(0.2)  # so that the registry is in the middle of reading, rather than not yet begun

@@ -9,6 +9,7 @@ import pytest
 
 from tests.blackbox.http_client import RegistryClient, error_code
 from tests.blackbox.material.images import digest_of
+from tests.running.visitors import Access
 
 if TYPE_CHECKING:
     from tests.running.stored_blobs import StoredBlobs
@@ -24,14 +25,22 @@ def source(http: RegistryClient) -> RegistryClient:
 
 @pytest.mark.parametrize("with_source", [True, False], ids=["from", "no from"])
 def test_a_blob_is_mounted(
-    http: RegistryClient, source: RegistryClient, stored_blobs: StoredBlobs, with_source: bool
+    http: RegistryClient, source: RegistryClient, stored_blobs: StoredBlobs, access: Access, with_source: bool
 ) -> None:
-    """201 with the blob's Location and digest; it can be pulled at once, and there is one copy of it."""
+    """201 with the blob's Location and digest; it can be pulled at once, and there is one copy of it.
+
+    A token is good for what its challenge asked for: for the source only when the client names it.
+    """
     content = _CONTENT + http.repository.encode()
     digest = source.push_blob(content)
 
     fields = {"mount": digest} | ({"from": source.repository} if with_source else {})
     response = http.request("POST", "blobs/uploads/", params=fields)
+
+    if access is Access.TOKENS and not with_source:
+        assert response.status_code == 202, response.text
+        assert http.finish(response.headers["location"], digest, content).status_code == 201
+        return
 
     assert response.status_code == 201, response.text
     assert response.headers["docker-content-digest"] == digest

@@ -15,6 +15,7 @@ from tests.blackbox.http_client import RegistryClient, error_code
 from tests.drivers.blobstore.fault_proxy import Fault, FaultProxy, error_reply
 from tests.processes.running import wait_for
 from tests.running.entrepot import RunningEntrepot
+from tests.running.visitors import access_of, visited_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,15 +40,17 @@ def _settings(server: S3Server, endpoint: str, **more: object) -> dict[str, dict
 
 
 @pytest.fixture(scope="module")
-def redirecting(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryClient]:
+def redirecting(
+    s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory, rotating_seed: int
+) -> Iterator[RegistryClient]:
     """A registry that sends clients to the store."""
     settings = _settings(s3_server, s3_server.endpoint_url, redirect_downloads=True)
+    directory = tmp_path_factory.mktemp("redirecting")
     with (
-        RunningEntrepot(tmp_path_factory.mktemp("redirecting"), settings=settings) as registry,
-        httpx.Client(base_url=registry.url, timeout=30) as client,
+        visited_registry(access_of(0, rotating_seed), directory, settings) as (registry, visitor),
+        httpx.Client(base_url=registry.url, auth=visitor.auth, timeout=30) as client,
     ):
-        yield RegistryClient(client, "team/redirected")
-        registry.stop()
+        yield RegistryClient(client, visitor.make_room("team/redirected"))
 
 
 def test_a_large_blob_is_read_from_the_store_itself(redirecting: RegistryClient) -> None:

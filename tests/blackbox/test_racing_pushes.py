@@ -16,7 +16,6 @@ from tests.blackbox.material.images import build_image, build_layer, digest_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tests.running.entrepot import RunningEntrepot
     from tests.running.stored_blobs import StoredBlobs
 
 _CONTENT: Final = random.Random(5).randbytes(2 * 1024 * 1024)
@@ -25,13 +24,13 @@ _Item = TypeVar("_Item")
 
 
 def _at_once(
-    registry: RunningEntrepot, items: Sequence[_Item], do: Callable[[httpx.Client, _Item], httpx.Response]
+    like: httpx.Client, items: Sequence[_Item], do: Callable[[httpx.Client, _Item], httpx.Response]
 ) -> list[httpx.Response]:
-    """Do something with each item, each on its own connection, all starting together."""
+    """Do something with each item, each on its own connection, as the same visitor, all starting together."""
     barrier = threading.Barrier(len(items))
 
     def run(item: _Item) -> httpx.Response:
-        with httpx.Client(base_url=registry.url, timeout=60) as client:
+        with httpx.Client(base_url=like.base_url, auth=like.auth, timeout=60) as client:
             client.get("/v2/")
             barrier.wait(30)
             return do(client, item)
@@ -40,16 +39,14 @@ def _at_once(
         return list(pool.map(run, items))
 
 
-def test_f35_two_final_puts_at_once_make_one_blob(
-    registry: RunningEntrepot, http: RegistryClient, stored_blobs: StoredBlobs
-) -> None:
+def test_f35_two_final_puts_at_once_make_one_blob(http: RegistryClient, stored_blobs: StoredBlobs) -> None:
     """One of them wins; the other succeeds too or is told to try again, and then succeeds."""
     content = _CONTENT + http.repository.encode()  # stored by no other test, so that copies can be counted
     digest = digest_of(content)
     location = http.append(http.begin(), content).headers["location"]
 
     responses = _at_once(
-        registry,
+        http.client,
         [location] * 2,
         lambda client, target: RegistryClient(client, http.repository).finish(target, digest),
     )
@@ -62,9 +59,7 @@ def test_f35_two_final_puts_at_once_make_one_blob(
     assert stored_blobs.wait_for_copies(digest, 1) == 1
 
 
-def test_f35_two_chunks_for_the_same_place_at_once_are_not_mixed(
-    registry: RunningEntrepot, http: RegistryClient
-) -> None:
+def test_f35_two_chunks_for_the_same_place_at_once_are_not_mixed(http: RegistryClient) -> None:
     """The second writer gets 409 with Retry-After; what is stored is the first one's chunk and nothing else."""
     location = http.begin()
     halves = {letter: letter * 300_000 for letter in (b"a", b"b")}
@@ -77,7 +72,7 @@ def test_f35_two_chunks_for_the_same_place_at_once_are_not_mixed(
 
         return client.patch(location, content=slow(), headers={"content-range": "0-599999"})
 
-    responses = dict(zip(halves, _at_once(registry, list(halves), append), strict=True))
+    responses = dict(zip(halves, _at_once(http.client, list(halves), append), strict=True))
 
     assert sorted(response.status_code for response in responses.values()) == [202, 409]
     winner, loser = sorted(responses, key=lambda letter: responses[letter].status_code)
@@ -88,7 +83,7 @@ def test_f35_two_chunks_for_the_same_place_at_once_are_not_mixed(
 
 
 def test_f36_twenty_pushers_of_one_digest_store_one_copy(
-    registry: RunningEntrepot, http: RegistryClient, stored_blobs: StoredBlobs
+    http: RegistryClient, stored_blobs: StoredBlobs
 ) -> None:
     """Into twenty repositories: every push succeeds, every repository can read it, the bytes lie there once."""
     content = _CONTENT + http.repository.encode()
@@ -99,7 +94,7 @@ def test_f36_twenty_pushers_of_one_digest_store_one_copy(
         location = pusher.append(pusher.begin(), content).headers["location"]
         return pusher.finish(location, digest)
 
-    responses = _at_once(registry, range(_PUSHERS), push)
+    responses = _at_once(http.client, range(_PUSHERS), push)
 
     assert [response.status_code for response in responses] == [201] * _PUSHERS
     for number in range(_PUSHERS):
@@ -108,9 +103,7 @@ def test_f36_twenty_pushers_of_one_digest_store_one_copy(
     assert stored_blobs.wait_for_copies(digest, 1) == 1
 
 
-def test_f36_twenty_pushers_of_one_tag_leave_one_of_their_manifests(
-    registry: RunningEntrepot, http: RegistryClient
-) -> None:
+def test_f36_twenty_pushers_of_one_tag_leave_one_of_their_manifests(http: RegistryClient) -> None:
     """Every push is acknowledged, every manifest stays readable (I1), the tag is one of them (I4)."""
     images = [build_image([build_layer({"number": b"%d" % number})]) for number in range(_PUSHERS)]
     for image in images:
@@ -119,7 +112,7 @@ def test_f36_twenty_pushers_of_one_tag_leave_one_of_their_manifests(
     def tag(client: httpx.Client, number: int) -> httpx.Response:
         return RegistryClient(client, http.repository).put_manifest("latest", images[number].manifest)
 
-    responses = _at_once(registry, range(_PUSHERS), tag)
+    responses = _at_once(http.client, range(_PUSHERS), tag)
 
     assert [response.status_code for response in responses] == [201] * _PUSHERS
     for image in images:

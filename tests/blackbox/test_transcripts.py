@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from tests.blackbox.material.images import IMAGE_MANIFEST, INDEX, build_image, build_layer, digest_of, to_json
+from tests.running.authorising import proof_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,8 +244,9 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(http: RegistryCli
     content = image.layers[0].compressed
     begun = http.request("POST", "blobs/uploads/")
     target = urlsplit(_with_digest(_resolved(begun), digest_of(content)))
+    proof = "".join(f"{name}: {value}\r\n" for name, value in proof_of(begun).items())
     head = (
-        f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: {target.netloc}\r\n"
+        f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: {target.netloc}\r\n{proof}"
         f"Content-Length: {len(content)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     )
     assert target.hostname is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.conformance.kinds import KINDS
 from tests.conformance.pushing import Deleted, Pushed, delete_kind, push_kind
 from tests.conformance.sections import Section
 from tests.conformance.wire import Repository, open_client, open_recording_client
-from tests.running.entrepot import RunningEntrepot
+from tests.running.visitors import access_of, visited_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from tests.running.entrepot import RunningEntrepot
+    from tests.running.visitors import Access, Visitor
+
 _numbers: Final = itertools.count(1)
+_PROJECT: Final = "conformance"
+"""Which all repositories of the suite are in, but for names that are a test's own."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,16 +43,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def client(registry: RunningEntrepot) -> Iterator[httpx.Client]:
+def client(registry: RunningEntrepot, visitor: Visitor) -> Iterator[httpx.Client]:
     """Speak HTTP to the registry."""
-    with open_client(registry.url) as client:
+    visitor.make_project(_PROJECT)
+    with open_client(registry.url, visitor.auth) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def recording_client(registry: RunningEntrepot) -> Iterator[httpx.Client]:
+def recording_client(registry: RunningEntrepot, visitor: Visitor) -> Iterator[httpx.Client]:
     """Speak HTTP to the registry, and leave judging to the cases."""
-    with open_recording_client(registry.url) as client:
+    visitor.make_project(_PROJECT)
+    with open_recording_client(registry.url, visitor.auth) as client:
         yield client
 
 
@@ -84,24 +91,23 @@ def deleted(recording_client: httpx.Client) -> Callable[[str], Deleted]:
 
 
 @pytest.fixture(scope="session")
-def sparse_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def sparse_client(tmp_path_factory: pytest.TempPathFactory, rotating_seed: int) -> Iterator[httpx.Client]:
     """Speak to a registry that takes indexes of which a part is elsewhere."""
-    yield from _client_of(tmp_path_factory.mktemp("sparse-"), {"sparse_indexes": "accept"})
+    settings = {"registry": {"sparse_indexes": "accept"}}
+    yield from _client_of(tmp_path_factory.mktemp("sparse-"), settings, access_of(0, rotating_seed))
 
 
 @pytest.fixture(scope="session")
-def keeping_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def keeping_client(tmp_path_factory: pytest.TempPathFactory, rotating_seed: int) -> Iterator[httpx.Client]:
     """Speak to a registry that deletes nothing."""
-    yield from _client_of(tmp_path_factory.mktemp("keeping-"), {"allow_delete": False})
+    settings = {"registry": {"allow_delete": False}}
+    yield from _client_of(tmp_path_factory.mktemp("keeping-"), settings, access_of(1, rotating_seed))
 
 
-def _client_of(directory: Path, settings: dict[str, object]) -> Iterator[httpx.Client]:
-    running = RunningEntrepot(directory, settings={"registry": settings})
-    running.start()
-    try:
-        running.wait_until_ready()
-        with open_client(running.url) as client:
+def _client_of(
+    directory: Path, settings: dict[str, dict[str, Any]], access: Access
+) -> Iterator[httpx.Client]:
+    with visited_registry(access, directory, settings) as (running, visitor):
+        visitor.make_project(_PROJECT)
+        with open_client(running.url, visitor.auth) as client:
             yield client
-        running.stop()
-    finally:
-        running.end()

@@ -31,6 +31,8 @@ _MANIFEST_OR_BLOB: Final = re.compile(r"/v2/.+/(?:manifests|blobs)/[^/]+\Z")
 def broken_obligations(response: httpx.Response) -> list[str]:
     """Return what is wrong with an answer (read already) in one sentence each."""
     faults = [*_error_faults(response), *_warning_faults(response), *_digest_faults(response)]
+    if response.status_code == 401 and len(response.headers.get_list("www-authenticate")) != 1:
+        faults.append("a 401 without one challenge")
     if response.status_code >= 500:
         faults.append(f"status {response.status_code}")
     if response.request.method == "HEAD" and response.content:

@@ -22,6 +22,8 @@ from tests.conformance.wire import Repository, describe, error_codes
 if TYPE_CHECKING:
     import httpx
 
+    from tests.running.visitors import Visitor
+
 pytestmark = [in_both_setups, cites(Section.PUSHING_MANIFESTS, Section.ERRORS)]
 
 _ABSENT: Final = {
@@ -187,9 +189,9 @@ def test_what_is_no_name_is_refused(client: httpx.Client, name: str, path: str) 
 @pytest.mark.parametrize(
     "name", ["a", "a/b/c/d/e/f/g", "a.b_c__d-e---f", "0/1", "manifests/tags/blobs", "a" * 200]
 )
-def test_every_name_of_the_grammar_is_taken(client: httpx.Client, name: str) -> None:
+def test_every_name_of_the_grammar_is_taken(client: httpx.Client, visitor: Visitor, name: str) -> None:
     """Also names that look like other parts of a path."""
-    repository = Repository(client, name)
+    repository = Repository(client, visitor.make_room(name))
     push_artifact(repository, "v1", small_manifest(name))
 
     assert repository.manifest("GET", "v1").content == small_manifest(name)

@@ -12,6 +12,7 @@ from tests.conformance.data import EMPTY, IMAGE_MANIFEST
 from tests.conformance.digests import ALGORITHMS, Algorithm, digest_of
 from tests.conformance.sections import Section, cites
 from tests.conformance.wire import describe
+from tests.running.visitors import Access
 
 if TYPE_CHECKING:
     import httpx
@@ -41,17 +42,31 @@ def _assert_upload_began(
 
 
 @each_algorithm
-@pytest.mark.parametrize("named", [True, False], ids=["from", "anonymous"])
-def test_a_blob_is_mounted(repository: Repository, algorithm: Algorithm, named: bool) -> None:
-    """201 from the repository that is named, and without a name from any that has it."""
+def test_a_blob_is_mounted(repository: Repository, algorithm: Algorithm) -> None:
+    """201 from the repository that is named."""
     content = f"to be mounted {repository.name}".encode()
     digest = digest_of(content, algorithm)
     source = repository.sibling("source")
     source.push_blob(content, digest)
 
-    response = repository.mount(digest, source.name if named else None)
+    _assert_mounted(repository.mount(digest, source.name), repository, digest, content)
 
-    _assert_mounted(response, repository, digest, content)
+
+@each_algorithm
+def test_a_blob_is_mounted_without_a_name(
+    repository: Repository, access: Access, algorithm: Algorithm
+) -> None:
+    """201 from any repository that has it and that the client may read: by a token only those it is good for."""
+    content = f"to be found {repository.name}".encode()
+    digest = digest_of(content, algorithm)
+    repository.sibling("source").push_blob(content, digest)
+
+    response = repository.mount(digest, None)
+
+    if access is Access.TOKENS:
+        _assert_upload_began(response, repository, digest, content)
+    else:
+        _assert_mounted(response, repository, digest, content)
 
 
 @each_algorithm

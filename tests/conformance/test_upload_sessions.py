@@ -12,6 +12,7 @@ from tests.conformance.cases import in_both_setups
 from tests.conformance.digests import ALGORITHMS, Algorithm, digest_of
 from tests.conformance.sections import Section, cites, dev_level
 from tests.conformance.wire import describe, error_codes
+from tests.running.authorising import proof_of
 
 if TYPE_CHECKING:
     import httpx
@@ -116,10 +117,10 @@ def test_the_refusal_of_a_large_chunk_reaches_a_client_that_sends_before_it_read
     connection = http.client.HTTPConnection(url.host, url.port, timeout=30)
     with contextlib.closing(connection):
         for _ in range(5):
-            path = (
-                repository.begin_at().copy_with(query=f"digest={digest_of(b'')}".encode()).raw_path.decode()
-            )
-            headers = {"Content-Range": f"7-{_LARGE_CHUNK_BYTES + 6}"}
+            begun = repository.begin()
+            location = repository.resolve(begun)
+            path = location.copy_with(query=f"digest={digest_of(b'')}".encode()).raw_path.decode()
+            headers = {"Content-Range": f"7-{_LARGE_CHUNK_BYTES + 6}", **proof_of(begun)}
             connection.request(method, path, bytes(_LARGE_CHUNK_BYTES), headers)
             response = connection.getresponse()
             assert (response.status, b"RANGE_INVALID" in response.read()) == (416, True)

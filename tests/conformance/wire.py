@@ -18,16 +18,16 @@ _OCTETS: Final = "application/octet-stream"
 _TIMEOUT_SECONDS: Final = 60
 
 
-def open_client(url: str) -> httpx.Client:
-    """Return a client whose every answer is held to what the specification asks of all answers."""
-    client = open_recording_client(url)
+def open_client(url: str, auth: httpx.Auth | None) -> httpx.Client:
+    """Return a client whose every answer, challenges too, is held to what the specification asks of all answers."""
+    client = open_recording_client(url, auth)
     client.event_hooks = {"response": [_look_at]}
     return client
 
 
-def open_recording_client(url: str) -> httpx.Client:
+def open_recording_client(url: str, auth: httpx.Auth | None) -> httpx.Client:
     """Return a client that hands out answers as they are, for :func:`judged` to look at later."""
-    return httpx.Client(base_url=url, timeout=_TIMEOUT_SECONDS, follow_redirects=True)
+    return httpx.Client(base_url=url, auth=auth, timeout=_TIMEOUT_SECONDS, follow_redirects=True)
 
 
 def judged(response: httpx.Response) -> httpx.Response:

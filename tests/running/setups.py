@@ -10,12 +10,14 @@ import pytest
 
 from tests.running.entrepot import RunningEntrepot
 from tests.running.stored_blobs import StoredBlobs, count_on_disk, counting_in_bucket
+from tests.running.visitors import make_registry
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from tests.drivers.postgres_server import PostgresServer
     from tests.drivers.s3_server import S3Server
+    from tests.running.visitors import Access
 
 __all__ = ["Setup", "registry", "registry_settings", "setup", "stored_blobs", "stores_of"]
 
@@ -76,11 +78,14 @@ def stores_of(setup: Setup, request: pytest.FixtureRequest, prefix: str) -> dict
 
 @pytest.fixture(scope="session")
 def registry(
-    setup: Setup, registry_settings: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+    setup: Setup,
+    access: Access,
+    registry_settings: dict[str, dict[str, Any]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningEntrepot]:
     """Run one registry per setup for the session; at the end it must stop cleanly."""
     directory = tmp_path_factory.mktemp(f"registry-{setup.replace('+', '-')}-")
-    running = RunningEntrepot(directory, settings=registry_settings)
+    running = make_registry(access, directory, registry_settings)
     running.start()
     try:
         running.wait_until_ready()

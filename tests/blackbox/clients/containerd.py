@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,9 @@ from tests.blackbox.clients.program import CONFINED, ClientFailedError, Program,
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["run_containerd"]
+    from tests.running.control_client import Account
+
+__all__ = ["Containerd", "run_containerd"]
 
 _START_SECONDS: Final = 30.0
 _CONFIGURATION: Final = """\
@@ -29,6 +32,30 @@ address = "{directory}/sock"
 [ttrpc]
 address = "{directory}/ttrpc"
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Containerd:
+    """`ctr` for one account or nobody: it has no login, and is told who acts whenever it pulls or pushes."""
+
+    program: Program
+    account: Account | None
+
+    def pull(self, reference: str, *options: str) -> None:
+        """Pull an image, and unpack it."""
+        self._speak("pull", "--snapshotter", "native", *options, reference)
+
+    def push(self, reference: str) -> None:
+        """Push what the reference names here."""
+        self._speak("push", reference)
+
+    def remove(self, *references: str) -> None:
+        """Remove references, and wait until what only they kept is gone."""
+        self.program.run("images", "rm", "--sync", *references)
+
+    def _speak(self, command: str, *arguments: str) -> None:
+        user = () if self.account is None else ("--user", f"{self.account.name}:{self.account.secret}")
+        self.program.run("images", command, "--plain-http", *user, *arguments)
 
 
 @contextlib.contextmanager

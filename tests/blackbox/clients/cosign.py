@@ -22,9 +22,9 @@ class Cosign:
     public_key: Path
 
     @classmethod
-    def with_new_keys(cls, path: str, home: Path) -> Self:
-        """Make a pair of keys in `home`."""
-        environment = scratch_environment(home, COSIGN_PASSWORD="not a secret", COSIGN_YES="true")
+    def with_new_keys(cls, path: str, home: Path, **more: str) -> Self:
+        """Make a pair of keys in `home`; `more` is added to the program's environment."""
+        environment = scratch_environment(home, COSIGN_PASSWORD="not a secret", COSIGN_YES="true", **more)
         Program((path,), environment).run("generate-key-pair", "--output-key-prefix", str(home / "key"))
         return cls(Program((path,), environment), home / "key.key", home / "key.pub")
 

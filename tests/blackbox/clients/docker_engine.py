@@ -46,12 +46,15 @@ class DockerEngine:
 
 
 @contextlib.contextmanager
-def run_docker_engine(daemon: str, client: str) -> Iterator[DockerEngine]:
-    """Start a daemon without network or firewall of its own, yield its command line, stop it."""
+def run_docker_engine(daemon: str, client: str, **more: str) -> Iterator[DockerEngine]:
+    """Start a daemon without network or firewall of its own, yield its command line, stop it.
+
+    `more` is added to the environment of both.
+    """
     # Not below pytest's own directories: the path of a Unix socket holds 107 characters.
     directory = Path(tempfile.mkdtemp(prefix="dockerd-", dir="/tmp"))  # made unguessable by mkdtemp
     environment = scratch_environment(
-        directory, DOCKER_HOST=f"unix://{directory}/docker.sock", DOCKER_BUILDKIT="0"
+        directory, DOCKER_HOST=f"unix://{directory}/docker.sock", DOCKER_BUILDKIT="0", **more
     )
     environment.pop("TMPDIR")
     log_file = directory / "log"

@@ -33,7 +33,10 @@ class AnsweredRequest:
 
 @dataclass(slots=True)
 class RequestLog:
-    """The requests to one repository while it was watched, in the order they were answered."""
+    """The requests to one repository while it was watched, in the order they were answered.
+
+    Challenges are left out: with accounts a client is told by one what to bring, and asks again.
+    """
 
     answered: list[AnsweredRequest] = field(default_factory=list[AnsweredRequest])
 
@@ -69,7 +72,9 @@ def watch_requests(registry: RunningEntrepot, repository: str) -> Iterator[Reque
     seen.answered.extend(
         AnsweredRequest(line["method"], line["path"], line["status"], line["operation"])
         for line in _lines_until_now(registry, start)
-        if line["event"] == "request.completed" and line["path"].startswith(f"/v2/{repository}/")
+        if line["event"] == "request.completed"
+        and line["path"].startswith(f"/v2/{repository}/")
+        and line["status"] != 401
     )
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, final
 
 import pytest
 
+from tests.blackbox.clients.containerd import Containerd
+from tests.blackbox.clients.logins import Logins
 from tests.blackbox.clients.program import ClientFailedError, Program
 
 if TYPE_CHECKING:
@@ -45,14 +47,7 @@ _REFUSED: Final = re.compile(
 
 def acting_apart(program: Program, directory: Path) -> Program:
     """Return a program that finds and leaves credentials in `directory` and nowhere else."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in ("auth.json", "config.json"):
-        (directory / name).write_text("{}")
-    environment = {
-        **program.environment,
-        "REGISTRY_AUTH_FILE": str(directory / "auth.json"),
-        "DOCKER_CONFIG": str(directory),
-    }
+    environment = {**program.environment, **Logins.none_yet(directory).environment}
     return Program(program.command, environment, program.timeout_seconds)
 
 
@@ -240,21 +235,21 @@ class ContainerdAs(SignedIn):
         """Have nothing to do."""
 
     @property
-    def _user(self) -> tuple[str, ...]:
-        return () if self.account is None else ("--user", f"{self.account.name}:{self.account.secret}")
+    def _containerd(self) -> Containerd:
+        return Containerd(self.program, self.account)
 
     def push(self, repository: str, tag: str) -> None:
         reference = f"{self.host}/{repository}:{tag}"
         self.program.run("images", "tag", "--force", self._image, reference)
         try:
-            self.program.run("images", "push", "--plain-http", *self._user, reference)
+            self._containerd.push(reference)
         finally:
-            self.program.run("images", "rm", "--sync", reference)
+            self._containerd.remove(reference)
 
     def pull(self, repository: str, tag: str) -> None:
         reference = f"{self.host}/{repository}:{tag}"
-        self.program.run("images", "pull", "--plain-http", *self._user, "--snapshotter", "native", reference)
-        self.program.run("images", "rm", "--sync", reference)
+        self._containerd.pull(reference)
+        self._containerd.remove(reference)
 
 
 @final

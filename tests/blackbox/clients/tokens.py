@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import httpx
+
+from tests.running.authorising import parse_challenge
 
 if TYPE_CHECKING:
     from tests.running.control_client import Account
@@ -15,13 +16,8 @@ __all__ = ["ask_for_token", "bearer_client", "read_challenge"]
 
 def read_challenge(client: httpx.Client) -> tuple[str, str]:
     """Return realm and service of the challenge that nobody gets (T1)."""
-    response = client.get("/v2/")
-    assert response.status_code == 401, response.text
-    found = re.fullmatch(
-        r'Bearer realm="([^"]+)",service="([^"]+)"(?:,.*)?', response.headers["www-authenticate"]
-    )
-    assert found is not None, response.headers["www-authenticate"]
-    return found[1], found[2]
+    challenge = parse_challenge(client.get("/v2/"))
+    return challenge["realm"], challenge["service"]
 
 
 def ask_for_token(url: str, account: Account | None, scope: str) -> httpx.Response:

@@ -80,7 +80,8 @@ async def test_f10_a_process_without_descriptors_refuses_and_recovers(
         await product.push(content)
     findings.note("F10", "no descriptors", statuses=statuses)
     await check_complete(product.client, kept)
-    assert len(open_files(pid)) <= highest + 2
+    # A file of notes was begun meanwhile; the last connection may still be closing.
+    wait_for(lambda: len(open_files(pid)) <= highest + 2, 5, lambda: f"{highest}: {open_files(pid)}")
     await check_store(product.settings)
 
 

@@ -40,7 +40,7 @@ _SAMPLE: Final = 6
 _MOST_SAMPLED_TURN: Final = 4
 _STRIDES: Final = {"database": 11}
 """SQLite writes some hundred pages for a push, all alike: one of so many is tried, all others one by one."""
-_MOST_TURNS: Final = 400
+_MOST_TURNS: Final = 1000
 _KILLS_PER_PARENT: Final = 2
 """The third start of a child in a row would have to wait."""
 

@@ -63,7 +63,8 @@ class IdentityChanges(IdentityQuestions):
     @rule(slot=of_person)
     def change_password(self, slot: int) -> None:
         """Let a person choose another password."""
-        person, new = self._people[slot], self._world.new_password()
+        person = self._people[slot]
+        new = self._world.new_password(person.name)
         status = self._world.change_own_password(person.name, person.number, person.password, new)
         assert status == (200 if person.present else 401)
         if person.present:
@@ -73,7 +74,8 @@ class IdentityChanges(IdentityQuestions):
     @rule(slot=of_person)
     def reset_password(self, slot: int) -> None:
         """Give a person a password that they have to change."""
-        person, new = self._people[slot], self._world.new_password()
+        person = self._people[slot]
+        new = self._world.new_password(person.name)
         self._world.change("PUT", f"users/{person.number}/password", {"new_password": new})
         self._take_password(person, new, must_change=True)
         self._touch(person)

@@ -223,7 +223,8 @@ class IdentityStage(RuleBasedStateMachine):
         return self._people[number] if number < PEOPLE else self._groups[number - PEOPLE]
 
     def _new_person(self, slot: int) -> PersonModel:
-        name, password = f"{self._prefix}-person-{slot}", self._world.new_password()
+        name = f"{self._prefix}-person-{slot}"
+        password = self._world.new_password(name)
         number = self._world.make("users", {"username": name, "password": password})
         person = PersonModel(name, number, password)
         self._credentials.append(Credential("password", person, password))

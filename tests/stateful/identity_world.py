@@ -94,9 +94,11 @@ class IdentityWorld:
         self._sequences += 1
         return self._sequences
 
-    def new_password(self) -> str:
-        """Return a password that the policy accepts."""
-        return self._policy.generate()
+    def new_password(self, name: str) -> str:
+        """Return a password that the policy accepts for a person of this name."""
+        while self._policy.reasons_against(password := self._policy.generate(), (name,)):
+            pass
+        return password
 
     def request(
         self, method: str, target: str, headers: dict[str, str], chunks: Sequence[bytes] = (b"",)

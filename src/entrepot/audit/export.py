@@ -25,7 +25,7 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from entrepot.audit.signed_end import EndSigner
     from entrepot.auth.grants import SystemGrant
@@ -92,10 +92,12 @@ class AuditExport:
         if chain is None or span is None:
             raise AuditRangeEmptyError
         first, last = span
-        next_checkpoint = await audit.checkpoints(last, 1)
-        if next_checkpoint:
-            last = min(next_checkpoint[0].sequence, chain.sequence)
-        newest = await audit.last_checkpoint()
+        ahead = next(iter(await audit.checkpoints(last, 1)), None)
+        if ahead is not None:
+            last = min(ahead.sequence, chain.sequence)
+        # None is newer than the one that signs the chain's end, which is what an export up to now goes on to.
+        is_newest = ahead is not None and ahead.sequence >= chain.sequence
+        newest = ahead if is_newest else await audit.last_checkpoint()
         after, after_hash = chain.purged_sequence, chain.purged_hash
         if first - 1 > after:
             before = await audit.links(first - 2, 1)
@@ -111,7 +113,7 @@ class AuditExport:
             until=until,
             # Behind the signature that was made for it: else a cut before that could pass for what there was.
             made_at=chain.now if newest is None else max(chain.now, newest.at + 1),
-            signed=_signed(after, last, (*next_checkpoint, *(() if newest is None else (newest,)))),
+            signed=_signed(after, last, filter(None, (ahead, newest))),
         )
         if header.uncovered is None:
             return header
@@ -128,7 +130,7 @@ class AuditExport:
         return found
 
 
-def _signed(after: int, last: int, checkpoints: Sequence[CheckpointRow]) -> int:
+def _signed(after: int, last: int, checkpoints: Iterable[CheckpointRow]) -> int:
     """Return the greatest sequence of these checkpoints in the part behind `after`, 0 without any."""
     inside = [checkpoint.sequence for checkpoint in checkpoints if after < checkpoint.sequence <= last]
     return max(inside, default=0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from entrepot.audit.ecs import ecs_fields
-from entrepot.audit.proof import SealedRecord
+from entrepot.audit.proof import SealedRecord, uncovered_records
 
 if TYPE_CHECKING:
     from entrepot.metadata.audit_store import AuditRow
@@ -58,8 +58,7 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     @property
     def uncovered(self) -> tuple[int, int] | None:
         """The first and the last record that no checkpoint of this export covers, `None` without any."""
-        first = max(self.signed or 0, self.after) + 1
-        return (first, self.last) if first <= self.last else None
+        return uncovered_records(self.after, self.last, self.signed or 0)
 
 
 class ExportEnd(msgspec.Struct, frozen=True, tag="end", tag_field="type"):

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from entrepot.metadata.audit_store import CheckpointRow
 
-__all__ = ["ChainFollower", "Fault", "FaultKind", "SealedRecord", "check_disclosure", "verify_checkpoints"]
+__all__ = [
+    "ChainFollower",
+    "Fault",
+    "FaultKind",
+    "SealedRecord",
+    "check_disclosure",
+    "uncovered_records",
+    "verify_checkpoints",
+]
 
 
 class FaultKind(StrEnum):
@@ -163,6 +171,16 @@ def check_disclosure(record: SealedRecord) -> Fault | None:
     except (msgspec.MsgspecError, ValueError):
         return fault
     return None if actual == commitments and set(pairs) == set(PERSONAL_FIELDS) else fault
+
+
+def uncovered_records(after: int, last: int, signed: int) -> tuple[int, int] | None:
+    """Return the first and the last of the records behind `after` that no checkpoint covers, `None` without any.
+
+    Args:
+        signed: up to which record a checkpoint covers them; any number up to `after` for none.
+    """
+    first = max(signed, after) + 1
+    return (first, last) if first <= last else None
 
 
 def verify_checkpoints(

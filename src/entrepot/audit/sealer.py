@@ -58,17 +58,19 @@ async def add_sealed(tx: Transaction, beginning: NewChain, records: Sequence[New
     fresh = {record.record_id: record for record in records if record.record_id not in known}.values()
     dated = [(record, record.at_milliseconds) for record in fresh if record.at_milliseconds is not None]
     if chain.algorithm == ALGORITHM and len(dated) == len(fresh):
-        await tx.audit_chain.extend(list(_linked(chain, dated)))
+        places = _places(chain, ((record.record_id, at, record.body) for record, at in dated))
+        sealed = [SealedNewRecord(record, *place) for (record, _), place in zip(dated, places, strict=True)]
+        await tx.audit_chain.extend(sealed)
     else:
         await tx.audit.extend(list(fresh))
 
 
-def _linked(chain: ChainState, records: Iterable[tuple[NewAuditRecord, int]]) -> Iterator[SealedNewRecord]:
-    sequence, link = chain.sequence, chain.chain_hash
-    for record, at in records:
-        sequence += 1
-        link = link_hash(chain.algorithm, link, sequence, record.record_id, at, record.body)
-        yield SealedNewRecord(record, sequence, link)
+def _places(chain: ChainState, contents: Iterable[tuple[str, int, bytes]]) -> Iterator[tuple[int, str]]:
+    """Yield the sequence and the link of each record (id, time, body) that comes next in the chain."""
+    link = chain.chain_hash
+    for sequence, (record_id, at, body) in enumerate(contents, chain.sequence + 1):
+        link = link_hash(chain.algorithm, link, sequence, record_id, at, body)
+        yield sequence, link
 
 
 class Sealer:
@@ -100,14 +102,10 @@ class Sealer:
         async def unit(tx: Transaction) -> int:
             chain = await beginning.hold(tx)
             records = await tx.audit_chain.unsealed(self._batch)
-            sequence, link = chain.sequence, chain.chain_hash
-            places: list[tuple[int, int, str]] = []
-            for record in records:
-                sequence += 1
-                link = link_hash(chain.algorithm, link, sequence, record.record_id, record.at, record.body)
-                places.append((record.id, sequence, link))
-            await tx.audit_chain.seal(places)
-            return len(places)
+            places = _places(chain, ((record.record_id, record.at, record.body) for record in records))
+            sealed = [(record.id, *place) for record, place in zip(records, places, strict=True)]
+            await tx.audit_chain.seal(sealed)
+            return len(sealed)
 
         sealed = await self._metadata.write(unit)
         reach(Failpoint.AUDIT_SEALED)

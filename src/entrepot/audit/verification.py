@@ -17,7 +17,7 @@ from entrepot.audit.export_format import (
     encode_record,
     sealed_record,
 )
-from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
+from entrepot.audit.proof import ChainFollower, Fault, FaultKind, uncovered_records, verify_checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -233,7 +233,6 @@ def _verdict(
     if fault is not None and fault.kind in _OF_THE_RECORD:
         last = min(last, max(fault.sequence - 1, start))
     signed = min(follower.signed_sequence, last)
-    uncovered = (max(signed, start) + 1, last)
     return AuditVerdict(
         chain=chain_id,
         records=last - start,
@@ -243,7 +242,7 @@ def _verdict(
         unsealed=unsealed,
         erased=follower.erased,
         faults=(*(() if fault is None else (fault,)), *others),
-        uncovered=uncovered if uncovered[0] <= last else None,
+        uncovered=uncovered_records(start, last, signed),
     )
 
 

@@ -105,11 +105,10 @@ class ControlApplication:
         token = bind_request_id(request_id)
         context = RequestContext(read_head(scope, request_id))
         answer = _Answer(context, send)
-        self._addresses.enter(context.head.address)
         try:
-            await self._answer(scope, receive, context, answer)
+            with self._addresses.counting(context.head.address):
+                await self._answer(scope, receive, context, answer)
         finally:
-            self._addresses.leave(context.head.address)
             self._record(context, answer.status, time.perf_counter() - started)
             unbind_request_id(token)
 

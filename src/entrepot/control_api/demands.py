@@ -7,7 +7,7 @@ takes, from which the matrix of roles and endpoints and the documents are made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from entrepot.auth.errors import AuthenticationRequiredError, PasswordChangeRequiredError
 from entrepot.auth.project_actions import ProjectAction
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AnyAction",
     "Anyone",
-    "AnyoneAtAll",
     "Demand",
     "Gate",
     "InProject",
@@ -105,27 +104,25 @@ Public = PublicDemand()
 
 @dataclass(frozen=True, slots=True)
 class Anyone:
-    """Anybody may, also without credentials; wrong ones are refused. The handler is told who it is."""
+    """Anybody may, also without credentials; wrong ones are refused. The handler is told who it is.
 
-    kind: str = "anyone"
+    Attributes:
+        who: whose password is due is not at ease and has nothing to look at, not even what is public. All are let in
+            to what a page needs to let them change it, or leave.
+    """
+
+    who: Literal["at ease", "at all"] = "at ease"
     actions: tuple[AnyAction, ...] = ()
 
-    async def obtain(self, question: Question) -> Caller:
-        """Return who asks; whose password is due has nothing to look at, not even what is public."""
-        if question.principal.must_change_password:
-            raise PasswordChangeRequiredError
-        return question.caller
-
-
-@dataclass(frozen=True, slots=True)
-class AnyoneAtAll:
-    """As :class:`Anyone`, and also whose password is due: what a page needs to let them change it, or leave."""
-
-    kind: str = "anyone at all"
-    actions: tuple[AnyAction, ...] = ()
+    @property
+    def kind(self) -> str:
+        """What is demanded."""
+        return "anyone" if self.who == "at ease" else "anyone at all"
 
     async def obtain(self, question: Question) -> Caller:
         """Return who asks."""
+        if self.who == "at ease" and question.principal.must_change_password:
+            raise PasswordChangeRequiredError
         return question.caller
 
 
@@ -143,7 +140,10 @@ class OnSelf:
 
 @dataclass(frozen=True, slots=True)
 class OnOwnPassword:
-    """Everybody who is somebody may, also whose password is due: it is about who they are."""
+    """Everybody who is somebody may, also whose password is due: it is about who they are.
+
+    Not a variety of :class:`OnSelf`: its grant is of another type, which opens nothing but one's name and password.
+    """
 
     kind: str = "own password"
     actions: tuple[AnyAction, ...] = ()

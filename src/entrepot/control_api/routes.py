@@ -16,7 +16,9 @@ from entrepot.control_api.endpoints.members import MEMBER_ENDPOINTS
 from entrepot.control_api.endpoints.overview import OVERVIEW_ENDPOINTS
 from entrepot.control_api.endpoints.own_permissions import OWN_PERMISSION_ENDPOINTS
 from entrepot.control_api.endpoints.permissions import PERMISSION_ENDPOINTS
+from entrepot.control_api.endpoints.project_listing import PROJECT_LISTING_ENDPOINTS
 from entrepot.control_api.endpoints.project_metadata import METADATA_ENDPOINTS
+from entrepot.control_api.endpoints.project_summary import PROJECT_SUMMARY_ENDPOINTS
 from entrepot.control_api.endpoints.projects import PROJECT_ENDPOINTS
 from entrepot.control_api.endpoints.repositories import REPOSITORY_ENDPOINTS
 from entrepot.control_api.endpoints.robots import ROBOT_ENDPOINTS
@@ -25,6 +27,7 @@ from entrepot.control_api.endpoints.roles import ROLE_ENDPOINTS
 from entrepot.control_api.endpoints.schema import schema_endpoint
 from entrepot.control_api.endpoints.sessions import SESSION_ENDPOINTS
 from entrepot.control_api.endpoints.system_info import SYSTEM_ENDPOINTS
+from entrepot.control_api.endpoints.user_accounts import USER_ACCOUNT_ENDPOINTS
 from entrepot.control_api.endpoints.user_groups import USER_GROUP_ENDPOINTS
 from entrepot.control_api.endpoints.users import USER_ENDPOINTS
 
@@ -50,6 +53,7 @@ def all_endpoints(schema: Callable[[], bytes] = bytes) -> tuple[AnyEndpoint, ...
         *LOGIN_ENDPOINTS,
         *SESSION_ENDPOINTS,
         *USER_ENDPOINTS,
+        *USER_ACCOUNT_ENDPOINTS,
         *ACCOUNT_SWITCH_ENDPOINTS,
         *OWN_PERMISSION_ENDPOINTS,
         *USER_GROUP_ENDPOINTS,
@@ -57,7 +61,9 @@ def all_endpoints(schema: Callable[[], bytes] = bytes) -> tuple[AnyEndpoint, ...
         *ACCESS_TOKEN_ENDPOINTS,
         *ROLE_ENDPOINTS,
         *ROLE_ASSIGNMENT_ENDPOINTS,
+        *PROJECT_LISTING_ENDPOINTS,
         *PROJECT_ENDPOINTS,
+        *PROJECT_SUMMARY_ENDPOINTS,
         *METADATA_ENDPOINTS,
         *MEMBER_ENDPOINTS,
         *REPOSITORY_ENDPOINTS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -10,9 +10,11 @@ from entrepot.control_api.errors import InvalidSortError
 from entrepot.control_api.field_names import plain_field_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["SortKey", "parse_sort"]
+__all__ = ["SortKey", "parse_order", "parse_sort"]
+
+O = TypeVar("O", bound=str)  # noqa: E741  # the letter stands for an order
 
 
 class SortKey(msgspec.Struct, frozen=True):
@@ -44,3 +46,20 @@ def parse_sort(text: str, allowed: Mapping[str, str]) -> tuple[SortKey, ...]:
             raise InvalidSortError(f"{field} is there twice")
         keys.append(SortKey(field, descending=name.startswith("-")))
     return tuple(keys)
+
+
+def parse_order(text: str, allowed: Mapping[str, str], orders: Iterable[O], usual: O) -> O:
+    """Return the order by the first key, the usual one for an empty text; the listing decides among equals.
+
+    Args:
+        allowed: as for :func:`parse_sort`.
+        orders: a field, and the same with a minus for descending, for all that is allowed.
+
+    Raises:
+        InvalidSortError: an item is empty, unknown, or there twice.
+    """
+    keys = parse_sort(text, allowed)
+    if not keys:
+        return usual
+    wanted = f"{'-' if keys[0].descending else ''}{keys[0].field}"
+    return next(order for order in orders if order == wanted)

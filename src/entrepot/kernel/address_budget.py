@@ -5,12 +5,13 @@ An address that keeps logins waiting is as greedy as one that keeps pulls waitin
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from entrepot.kernel.errors import EntrepotError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["AddressBudget", "TooManyRequestsError"]
 
@@ -31,6 +32,15 @@ class AddressBudget:
         self._most = most
         self._on_refusal = on_refusal
         self._under_way: dict[str, int] = {}
+
+    @contextlib.contextmanager
+    def counting(self, address: str) -> Iterator[None]:
+        """Count a request of this address until its answer is sent, also when :meth:`require_room` refuses it."""
+        self.enter(address)
+        try:
+            yield
+        finally:
+            self.leave(address)
 
     def enter(self, address: str) -> None:
         """A request of this address has begun; :meth:`leave` must follow, whether or not it is refused."""

@@ -50,10 +50,10 @@ class TokenApplication:
         token = bind_request_id(request_id)
         peer = Peer.of(scope, request_id)
         operation = _OPERATIONS.get(scope["path"], _UNROUTED)
-        self._addresses.enter(peer.address)
         try:
-            reply = await self._answer(scope, receive, peer, operation)
-            await _send(reply, request_id, scope, send)
+            with self._addresses.counting(peer.address):
+                reply = await self._answer(scope, receive, peer, operation)
+                await _send(reply, request_id, scope, send)
             self._request_log.info(
                 "request.completed",
                 operation=operation,
@@ -64,7 +64,6 @@ class TokenApplication:
                 address=peer.address,
             )
         finally:
-            self._addresses.leave(peer.address)
             unbind_request_id(token)
 
     async def _answer(self, scope: Scope, receive: Receive, peer: Peer, operation: str) -> Reply:

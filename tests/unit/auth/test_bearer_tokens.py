@@ -17,7 +17,7 @@ from entrepot.auth.bearer import bearer_tokens
 from entrepot.auth.bearer.bearer_tokens import BearerTokens
 from entrepot.auth.errors import InvalidTokenError
 from entrepot.auth.keys.key_pairs import SigningKey
-from entrepot.auth.principals import ANONYMOUS, CredentialLimits, Principal
+from entrepot.auth.principals import ANONYMOUS, BY_THE_HOST, CredentialLimits, Principal, Sponsor
 from entrepot.metadata.errors import MetadataUnavailableError
 from tests.asgi.identity import ALICE, ISSUER, SERVICE, Clock, ring_of
 
@@ -123,6 +123,44 @@ def test_the_credential_behind_a_token_is_remembered_s15(tokens: BearerTokens) -
     principal = tokens.verify(tokens.issue(limited, {}, {}).token).principal
 
     assert principal.limits == CredentialLimits("token-7")
+
+
+_ROBOT = Principal("robot-id", "", forwarded=False, name="robot$ci", kind="robot", epoch=3)
+
+
+@pytest.mark.parametrize(
+    ("sponsor", "access", "claimed"),
+    [
+        (Sponsor("alice-id", 7), ACCESS, {"sponsor": "alice-id", "sponsor_epoch": 7}),
+        (Sponsor("alice-id", 0), {}, {"sponsor": "alice-id"}),
+        (BY_THE_HOST, ACCESS, {"sponsor": ""}),
+        (BY_THE_HOST, {}, {"sponsor": ""}),
+        (None, {}, {}),
+    ],
+)
+def test_a_token_says_who_answers_for_a_robot_whatever_it_grants_s9(
+    tokens: BearerTokens,
+    sponsor: Sponsor | None,
+    access: dict[str, frozenset[str]],
+    claimed: dict[str, str | int],
+) -> None:
+    robot = msgspec.structs.replace(_ROBOT, sponsor=sponsor)
+
+    token = tokens.issue(robot, access, {}).token
+
+    assert _part(token, 1)["epochs"] == {"subject": 3, "projects": {}, **claimed}
+    assert tokens.verify(token).principal == msgspec.structs.replace(robot, access=access)
+
+
+def test_a_token_that_grants_a_robot_something_says_who_answers_for_it_s9(
+    tokens: BearerTokens, key: SigningKey
+) -> None:
+    """As the tokens of robots of the host did not, once; whoever holds one is told to fetch another."""
+    token = _signed(key, _claims(tokens, kind="robot", sub="robot-id", name="robot$ci"))
+
+    with pytest.raises(InvalidTokenError) as caught:
+        tokens.verify(token)
+    assert caught.value.cause == "it does not say who answers for the robot"
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 60), (59, 60), (60, 60), (300, 300)])

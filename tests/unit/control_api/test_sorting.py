@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrepot.control_api.errors import InvalidSortError
-from entrepot.control_api.sorting import SortKey, parse_sort
+from entrepot.control_api.sorting import SortKey, parse_order, parse_sort
 
 _ALLOWED = {"name": "name", "creationtime": "creation_time"}
 
@@ -23,6 +23,21 @@ _ALLOWED = {"name": "name", "creationtime": "creation_time"}
 )
 def test_keys_come_in_the_order_given(text: str, keys: tuple[SortKey, ...]) -> None:
     assert parse_sort(text, _ALLOWED) == keys
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("", "name"),
+        ("name", "name"),
+        ("-CreationTime,name", "-creation_time"),
+        ("creation_time", "creation_time"),
+    ],
+)
+def test_the_first_key_is_the_order_and_without_one_it_is_the_usual(text: str, order: str) -> None:
+    orders = ("name", "-name", "creation_time", "-creation_time")
+
+    assert parse_order(text, _ALLOWED, orders, "name") == order
 
 
 @pytest.mark.parametrize(

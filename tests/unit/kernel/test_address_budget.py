@@ -43,3 +43,16 @@ def test_addresses_without_requests_are_forgotten() -> None:
         budget.enter(str(number))
         budget.leave(str(number))
     assert budget._under_way == {}
+
+
+def test_a_request_is_counted_until_it_ends_also_when_it_is_refused_or_breaks_off() -> None:
+    budget = AddressBudget(1)
+    budget.enter("a")
+    with budget.counting("a"):
+        assert budget._under_way == {"a": 2}
+        with pytest.raises(TooManyRequestsError):
+            budget.require_room("a")
+    assert budget._under_way == {"a": 1}
+    with pytest.raises(ConnectionError), budget.counting("a"):
+        raise ConnectionError
+    assert budget._under_way == {"a": 1}

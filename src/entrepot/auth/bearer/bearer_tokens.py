@@ -12,9 +12,9 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from entrepot.auth.bearer.claims import Claims, Epochs, Header, access_entries, principal_of
+from entrepot.auth.bearer.claims import Claims, Header, access_entries, epochs_of, principal_of
 from entrepot.auth.errors import InvalidTokenError
-from entrepot.auth.principals import ANONYMOUS, BY_THE_HOST, Principal
+from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
@@ -108,7 +108,6 @@ class BearerTokens:
             MetadataUnavailableError: the keys are not known at present.
         """
         key = self._ring.signing_key()
-        sponsor = principal.sponsor or BY_THE_HOST
         issued_at = int(self._ring.now())
         claims = Claims(
             iss=self._issuer,
@@ -119,7 +118,7 @@ class BearerTokens:
             iat=issued_at,
             jti=new_public_id(),
             access=access_entries(access),
-            epochs=Epochs(principal.epoch, dict(project_epochs), sponsor.person, sponsor.epoch),
+            epochs=epochs_of(principal, project_epochs),
             kind=principal.kind if principal.kind != "host" else "user",
             name=principal.name,
             cred=principal.limits.credential if principal.limits is not None else "",
@@ -177,6 +176,10 @@ class BearerTokens:
             raise InvalidTokenError("it begins in the future")
         if (claims.kind == "anonymous") != (claims.sub == "") or claims.sub == ANONYMOUS:
             raise InvalidTokenError("it does not say whom it speaks for")
+        # Nothing is granted to a robot that nobody answers for. Former programs left out the host, too: who has such a
+        # token fetches another one.
+        if claims.kind == "robot" and claims.access and claims.epochs.sponsor is None:
+            raise InvalidTokenError("it does not say who answers for the robot")
 
     def _remember(self, digest: bytes, verified: VerifiedToken) -> None:
         while len(self._remembered) >= _MOST_REMEMBERED:

@@ -12,7 +12,7 @@ from entrepot.auth.scopes import EVERY_ACTION, ordered_actions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AccessEntry", "Claims", "Epochs", "Header", "access_entries", "principal_of"]
+__all__ = ["AccessEntry", "Claims", "Epochs", "Header", "access_entries", "epochs_of", "principal_of"]
 
 _CATALOG: Final = "catalog"
 
@@ -37,13 +37,14 @@ class Epochs(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """What the token was decided under: the subject's epoch, and those of the projects by name.
 
     Attributes:
-        sponsor: the public id of the person who answers for a robot, empty for none; a robot may no more than they.
+        sponsor: who answers for a robot, which may no more than they: the public id of a person, empty for the host;
+            left out where nobody does, as for everybody who is no robot.
         sponsor_epoch: that person's.
     """
 
     subject: int
     projects: dict[str, int]
-    sponsor: str = ""
+    sponsor: str | None = None
     sponsor_epoch: int = 0
 
 
@@ -81,6 +82,14 @@ def access_entries(access: Mapping[str, frozenset[str]]) -> list[AccessEntry]:
     return entries
 
 
+def epochs_of(principal: Principal, project_epochs: Mapping[str, int]) -> Epochs:
+    """Return what a token is decided under, with who answers for whom it speaks for."""
+    sponsor = principal.sponsor
+    if sponsor is None:
+        return Epochs(principal.epoch, dict(project_epochs))
+    return Epochs(principal.epoch, dict(project_epochs), sponsor.person, sponsor.epoch)
+
+
 def principal_of(claims: Claims) -> Principal:
     """Return whom a token speaks for, still without an address."""
     access: dict[str, frozenset[str]] = {}
@@ -90,8 +99,6 @@ def principal_of(claims: Claims) -> Principal:
         elif entry.type == "registry" and entry.name == _CATALOG:
             access[EVERY_ACTION] = frozenset({_CATALOG})
     epochs = claims.epochs
-    # A robot that nobody answers for is granted nothing: whatever was granted without a person was by the host.
-    is_answered_for = claims.kind == "robot" and (epochs.sponsor or access)
     return Principal(
         subject=claims.sub or ANONYMOUS,
         address="",
@@ -101,5 +108,5 @@ def principal_of(claims: Claims) -> Principal:
         limits=CredentialLimits(claims.cred) if claims.cred else None,
         access=access,
         epoch=epochs.subject,
-        sponsor=Sponsor(epochs.sponsor, epochs.sponsor_epoch) if is_answered_for else None,
+        sponsor=None if epochs.sponsor is None else Sponsor(epochs.sponsor, epochs.sponsor_epoch),
     )

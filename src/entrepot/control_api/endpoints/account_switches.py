@@ -9,7 +9,7 @@ import msgspec
 from entrepot.auth.system_actions import UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import OnSystem
-from entrepot.control_api.endpoints.users import UserInputs
+from entrepot.control_api.endpoints.user_accounts import UserInputs
 from entrepot.control_api.reply import DONE
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import msgspec
 
 from entrepot.control_api.credentials import Caller, session_cookie
 from entrepot.control_api.declarations import Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import AnyoneAtAll, Public
+from entrepot.control_api.demands import Anyone, Public
 from entrepot.control_api.forgery import CSRF_HEADER
 from entrepot.control_api.reply import Reply
 from entrepot.control_api.session_cookies import forgetting_cookie, keeping_cookie
@@ -82,7 +82,7 @@ LOGIN_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation_id="logOut",
         tag="login",
         summary="End the session of a browser. Harbor also takes GET, which a foreign page could have it send.",
-        demand=AnyoneAtAll(),
+        demand=Anyone(who="at all"),
         handler=log_out,
         inputs=NoInputs,
         body=NoBody,

@@ -1,8 +1,8 @@
-"""Projects, as Harbor's API shows them."""
+"""Projects one by one, as Harbor's API shows, makes and changes them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -11,50 +11,23 @@ from entrepot.auth.project_actions import DeleteProject, ReadProject, UpdateProj
 from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.auth.system_actions import CreateProject
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import Anyone, InProject, OwnOr
-from entrepot.control_api.errors import ItemUnknownError
-from entrepot.control_api.filters import Exact, FilterField, Fuzzy, parse_filters
+from entrepot.control_api.demands import InProject, OwnOr
 from entrepot.control_api.names import format_time, location
-from entrepot.control_api.paging import PageInputs
-from entrepot.control_api.reply import DONE, created, json_reply, page_reply
-from entrepot.control_api.sorting import parse_sort
-from entrepot.metadata.project_store import ProjectQuery
+from entrepot.control_api.reply import DONE, created, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
-    from entrepot.control_api.credentials import Caller
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.demands import OwnGate
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
-    from entrepot.metadata.project_store import ListedProject, ProjectSort
+    from entrepot.metadata.project_store import ListedProject
 
 __all__ = ["PROJECT_ENDPOINTS", "Project", "ProjectInputs", "shown_project"]
 
 _PROJECTS: Final = f"{API_PREFIX}/projects"
-_FILTERS: Final = {
-    "name": FilterField("name"),
-    "public": FilterField("public", "text", frozenset({"exact"})),
-    "owner": FilterField("owner", "text", frozenset({"exact"})),
-}
-_SORTS: Final = {
-    "projectid": "id",
-    "name": "name",
-    "creationtime": "creation_time",
-    "updatetime": "update_time",
-}
-_ORDERS: Final[tuple[ProjectSort, ...]] = (
-    "id",
-    "-id",
-    "name",
-    "-name",
-    "creation_time",
-    "-creation_time",
-    "update_time",
-    "-update_time",
-)
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -97,52 +70,10 @@ class ProjectDeletable(msgspec.Struct, frozen=True):
     message: str
 
 
-class ResourceList(msgspec.Struct, frozen=True):
-    """Amounts; -1 is no limit."""
-
-    storage: int
-
-
-class ProjectSummaryQuota(msgspec.Struct, frozen=True):
-    """What a project may take, and takes."""
-
-    hard: ResourceList
-    used: ResourceList
-
-
-class ProjectSummary(msgspec.Struct, frozen=True):
-    """What a project has."""
-
-    repo_count: int
-    project_admin_count: int
-    maintainer_count: int
-    developer_count: int
-    guest_count: int
-    limited_guest_count: int
-    quota: ProjectSummaryQuota
-
-
 class ProjectInputs(msgspec.Struct, frozen=True):
     """Which project is meant."""
 
     project_name_or_id: str
-
-
-class ProjectListInputs(PageInputs, frozen=True):
-    """Which projects are meant."""
-
-    q: str = ""
-    sort: str = ""
-    name: Annotated[str, msgspec.Meta(max_length=255, description="What the name contains.")] = ""
-    public: bool | None = None
-    owner: str = ""
-    with_detail: bool = True
-
-
-class ProjectNameInputs(msgspec.Struct, frozen=True):
-    """Which name is meant."""
-
-    project_name: str
 
 
 def shown_project(project: ListedProject, roles: tuple[int, ...] = ()) -> Project:
@@ -164,43 +95,6 @@ def shown_project(project: ListedProject, roles: tuple[int, ...] = ()) -> Projec
         current_user_role_id=roles[0] if roles else 0,
         current_user_role_ids=roles,
     )
-
-
-def _query(inputs: ProjectListInputs) -> ProjectQuery:
-    exact: dict[str, str | int] = {}
-    part = inputs.name
-    for term in parse_filters(inputs.q, _FILTERS):
-        if isinstance(term.condition, Exact):
-            exact[term.field] = term.condition.value
-        elif isinstance(term.condition, Fuzzy):
-            part = term.condition.text
-    public = {"true": True, "1": True, "false": False, "0": False}.get(str(exact.get("public", "")).lower())
-    keys = parse_sort(inputs.sort, _SORTS)
-    wanted = f"{'-' if keys[0].descending else ''}{keys[0].field}" if keys else "name"
-    return ProjectQuery(
-        limit=inputs.page_size,
-        offset=inputs.offset,
-        sort=next(order for order in _ORDERS if order == wanted),
-        name=str(exact.get("name", "")),
-        name_part=part,
-        public=inputs.public if public is None else public,
-        owner=str(exact.get("owner", inputs.owner)),
-    )
-
-
-async def list_projects(services: ControlServices, call: Call[Caller, ProjectListInputs, NoBody]) -> Reply:
-    """List the projects that the one who asks sees."""
-    page = await services.projects.list_visible(call.grant.principal, _query(call.inputs))
-    return page_reply(
-        [shown_project(project) for project in page.projects], page.total, call.inputs, call.head
-    )
-
-
-async def find_project(services: ControlServices, call: Call[Caller, ProjectNameInputs, NoBody]) -> Reply:
-    """Answer whether a project of this name is there to see (S19)."""
-    if not await services.projects.exists(call.grant.principal, call.inputs.project_name):
-        raise ItemUnknownError("project")
-    return DONE
 
 
 async def create_project(services: ControlServices, call: Call[OwnGate, NoInputs, ProjectReq]) -> Reply:
@@ -251,53 +145,7 @@ async def read_deletable(
     return json_reply(ProjectDeletable(left == 0, message))
 
 
-async def read_summary(
-    services: ControlServices, call: Call[ProjectGrant[ReadProject], ProjectInputs, NoBody]
-) -> Reply:
-    """Show what a project has."""
-    summary = await services.projects.summarize(call.grant)
-    count = summary.members_by_role
-    return json_reply(
-        ProjectSummary(
-            repo_count=summary.repository_count,
-            project_admin_count=count.get("project-admin", 0),
-            maintainer_count=count.get("team-lead", 0),
-            developer_count=count.get("developer", 0),
-            guest_count=count.get("guest", 0),
-            limited_guest_count=count.get("limited-guest", 0),
-            quota=ProjectSummaryQuota(
-                ResourceList(summary.storage_limit_bytes), ResourceList(summary.used_bytes)
-            ),
-        )
-    )
-
-
 PROJECT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
-    Endpoint(
-        method="GET",
-        path=_PROJECTS,
-        operation="api.project.list",
-        operation_id="listProjects",
-        tag="project",
-        summary="The projects that the one who asks sees.",
-        demand=Anyone(),
-        handler=list_projects,
-        inputs=ProjectListInputs,
-        body=NoBody,
-        result=list[Project],
-    ),
-    Endpoint(
-        method="HEAD",
-        path=_PROJECTS,
-        operation="api.project.find",
-        operation_id="headProject",
-        tag="project",
-        summary="Whether a project of this name is there to see; 404 if not.",
-        demand=Anyone(),
-        handler=find_project,
-        inputs=ProjectNameInputs,
-        body=NoBody,
-    ),
     Endpoint(
         method="POST",
         path=_PROJECTS,
@@ -360,18 +208,5 @@ PROJECT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         inputs=ProjectInputs,
         body=NoBody,
         result=ProjectDeletable,
-    ),
-    Endpoint(
-        method="GET",
-        path=f"{_PROJECTS}/{{project_name_or_id}}/summary",
-        operation="api.project.read-summary",
-        operation_id="getProjectSummary",
-        tag="project",
-        summary="What a project has: repositories, members by role, bytes.",
-        demand=InProject(ReadProject),
-        handler=read_summary,
-        inputs=ProjectInputs,
-        body=NoBody,
-        result=ProjectSummary,
     ),
 )

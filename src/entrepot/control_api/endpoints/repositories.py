@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import msgspec
 
@@ -15,12 +15,13 @@ from entrepot.auth.project_actions import (
 )
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import Anyone, InProject
-from entrepot.control_api.filters import Exact, FilterField, Fuzzy, parse_filters
+from entrepot.control_api.filters import FilterField
 from entrepot.control_api.names import format_time, repository_location, repository_within
 from entrepot.control_api.paging import PageInputs
+from entrepot.control_api.plain_filters import parse_plain_filters
 from entrepot.control_api.reply import DONE, created, json_reply, page_reply
-from entrepot.control_api.sorting import parse_sort
-from entrepot.metadata.project_repository_store import RepositoryQuery
+from entrepot.control_api.sorting import parse_order
+from entrepot.metadata.project_repository_store import RepositoryQuery, RepositorySort
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import ProjectGrant
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
-    from entrepot.metadata.project_repository_store import ListedRepository, RepositorySort
+    from entrepot.metadata.project_repository_store import ListedRepository
 
 __all__ = ["REPOSITORY_ENDPOINTS", "Repository"]
 
@@ -41,16 +42,7 @@ _SORTS: Final = {
     "creationtime": "creation_time",
     "updatetime": "update_time",
 }
-_ORDERS: Final[tuple[RepositorySort, ...]] = (
-    "id",
-    "-id",
-    "name",
-    "-name",
-    "creation_time",
-    "-creation_time",
-    "update_time",
-    "-update_time",
-)
+_ORDERS: Final[tuple[RepositorySort, ...]] = get_args(RepositorySort)
 
 
 class Repository(msgspec.Struct, frozen=True):
@@ -120,20 +112,13 @@ def _shown(repository: ListedRepository) -> Repository:
 
 
 def _query(inputs: RepositoryListInputs | ProjectRepositoryListInputs) -> RepositoryQuery:
-    name = part = ""
-    for term in parse_filters(inputs.q, _FILTERS):
-        if isinstance(term.condition, Exact):
-            name = str(term.condition.value)
-        elif isinstance(term.condition, Fuzzy):
-            part = term.condition.text
-    keys = parse_sort(inputs.sort, _SORTS)
-    wanted = f"{'-' if keys[0].descending else ''}{keys[0].field}" if keys else "name"
+    filters = parse_plain_filters(inputs.q, _FILTERS)
     return RepositoryQuery(
         limit=inputs.page_size,
         offset=inputs.offset,
-        sort=next(order for order in _ORDERS if order == wanted),
-        name=name,
-        name_part=part,
+        sort=parse_order(inputs.sort, _SORTS, _ORDERS, "name"),
+        name=filters.text("name"),
+        name_part=filters.part("name"),
     )
 
 

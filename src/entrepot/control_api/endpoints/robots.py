@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from entrepot.auth.project_actions import CreateRobot, DeleteRobot, ListRobot, ReadRobot, UpdateRobot
+from entrepot.auth.project_actions import (
+    CreateRobot,
+    DeleteRobot,
+    ListRobot,
+    ProjectAction,
+    ReadRobot,
+    UpdateRobot,
+)
 from entrepot.auth.robots.errors import RobotUnknownError
-from entrepot.auth.robots.permissions import AskedPermissions
 from entrepot.auth.robots.records import NewRobot, RobotChanges
 from entrepot.auth.system_actions import (
     CreateSystemRobot,
     DeleteSystemRobot,
     ListSystemRobot,
     ReadSystemRobot,
+    SystemAction,
     UpdateSystemRobot,
 )
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OneOf
+from entrepot.control_api.endpoints.robot_bodies import (
+    Robot,
+    RobotCreate,
+    RobotCreated,
+    RobotSec,
+    RobotUpdate,
+    asked_permissions,
+    shown_expiry,
+    shown_robot,
+)
 from entrepot.control_api.errors import InvalidFilterError, InvalidInputError
-from entrepot.control_api.filters import Exact, FilterField, Fuzzy, parse_filters
+from entrepot.control_api.filters import FilterField
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
+from entrepot.control_api.plain_filters import parse_plain_filters
 from entrepot.control_api.reply import DONE, json_reply, page_reply
 
 if TYPE_CHECKING:
-    from entrepot.auth.robots.records import Robot as RobotFacts
-    from entrepot.auth.system_actions import SystemAction
+    from entrepot.auth.grants import ProjectGrant, SystemGrant
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.demands import Gate
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
 
-__all__ = ["ROBOT_ENDPOINTS", "Robot"]
+__all__ = ["ROBOT_ENDPOINTS"]
+
+P = TypeVar("P", bound=ProjectAction)
+S = TypeVar("S", bound=SystemAction)
 
 _ROBOTS: Final = f"{API_PREFIX}/robots"
 _ONE: Final = f"{_ROBOTS}/{{robot_id}}"
@@ -43,85 +63,6 @@ _FILTERS: Final = {
     "projectid": FilterField("project_id", "number", _EXACT),
     "name": FilterField("name"),
 }
-_FOR_EVER: Final = -1
-
-
-class Access(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that a robot may do."""
-
-    resource: str
-    action: str
-    effect: str | None = None
-
-
-class RobotPermission(msgspec.Struct, frozen=True):
-    """What a robot may do in one place: `/` is the system, `*` every project."""
-
-    kind: str
-    namespace: str
-    access: tuple[Access, ...]
-
-
-class Robot(msgspec.Struct, frozen=True):
-    """A robot. `expires_at` is in seconds since 1970, -1 for never.
-
-    Beyond Harbor's fields it tells from which networks it may log in, all when there are none, and when it last did.
-    """
-
-    id: int
-    name: str
-    description: str
-    level: str
-    duration: int
-    editable: bool
-    disable: bool
-    expires_at: int
-    permissions: tuple[RobotPermission, ...]
-    creator_type: str
-    creator_ref: int
-    creation_time: str
-    update_time: str
-    allowed_addresses: tuple[str, ...]
-    last_use_time: str | None
-
-
-class RobotCreate(msgspec.Struct, frozen=True):
-    """A robot to be made. `allowed_addresses` are IP addresses and networks it may log in from; left out, from any."""
-
-    name: str
-    permissions: tuple[RobotPermission, ...]
-    level: str = "system"
-    description: str | None = None
-    duration: int | None = None
-    disable: bool | None = None
-    secret: str | None = None
-    allowed_addresses: tuple[str, ...] = ()
-
-
-class RobotCreated(msgspec.Struct, frozen=True):
-    """A new robot with its secret, which is shown this once."""
-
-    id: int
-    name: str
-    secret: str
-    creation_time: str
-    expires_at: int
-
-
-class RobotUpdate(msgspec.Struct, frozen=True):
-    """What is to change of a robot; what is left out stays, as name and level do in any case."""
-
-    description: str | None = None
-    duration: int | None = None
-    disable: bool | None = None
-    permissions: tuple[RobotPermission, ...] | None = None
-    allowed_addresses: tuple[str, ...] | None = None
-
-
-class RobotSec(msgspec.Struct, frozen=True):
-    """A secret: a chosen one, or empty for a random one."""
-
-    secret: str | None = None
 
 
 class RobotInputs(msgspec.Struct, frozen=True):
@@ -136,64 +77,21 @@ class RobotListInputs(PageInputs, frozen=True):
     q: str = ""
 
 
-def _expiry(robot: RobotFacts) -> int:
-    return _FOR_EVER if robot.expires_at is None else robot.expires_at // 1000
-
-
-def _shown(robot: RobotFacts) -> Robot:
-    return Robot(
-        id=robot.id,
-        name=robot.name,
-        description=robot.description,
-        level="system" if robot.project_id is None else "project",
-        duration=robot.duration_days,
-        editable=True,
-        disable=robot.disabled,
-        expires_at=_expiry(robot),
-        permissions=tuple(
-            RobotPermission(
-                entry.kind,
-                entry.namespace,
-                tuple(Access(*name.split(":", 1)) for name in entry.access),
-            )
-            for entry in robot.permissions
-        ),
-        creator_type="local",
-        creator_ref=robot.creator_id or 0,
-        creation_time=format_time(robot.created_at),
-        update_time=format_time(robot.updated_at),
-        allowed_addresses=robot.allowed_addresses,
-        last_use_time=None if robot.last_used_at is None else format_time(robot.last_used_at),
-    )
-
-
-def _asked(permissions: tuple[RobotPermission, ...]) -> tuple[AskedPermissions, ...]:
-    """Return the entries as the service checks them.
-
-    Raises:
-        InvalidInputError: an entry denies, which robots' permissions can't.
-    """
-    if any(access.effect not in (None, "", "allow") for entry in permissions for access in entry.access):
-        raise InvalidInputError(("permissions: only the effect allow exists",))
-    return tuple(
-        AskedPermissions(
-            entry.kind, entry.namespace, tuple((access.resource, access.action) for access in entry.access)
-        )
-        for entry in permissions
-    )
-
-
-async def _home(services: ControlServices, gate: Gate, number: int, action: type[SystemAction]) -> int | None:
-    """Return the project that it is of, `None` for the system.
+async def _grant(
+    services: ControlServices, gate: Gate, number: int, on_system: type[S], in_project: type[P]
+) -> SystemGrant[S] | ProjectGrant[P]:
+    """Return the grant for a robot of the system, or in the project that it is of.
 
     Raises:
         RobotUnknownError: there is none; who may not know is refused as for any other (S19).
+        AccessDeniedError: the one who asks may not.
     """
     try:
-        return await services.robots.home(number)
+        home = await services.robots.home(number)
     except RobotUnknownError:
-        await gate.system(action)
+        await gate.system(on_system)
         raise
+    return await (gate.system(on_system) if home is None else gate.project(in_project, home))
 
 
 async def list_robots(services: ControlServices, call: Call[Gate, RobotListInputs, NoBody]) -> Reply:
@@ -203,14 +101,8 @@ async def list_robots(services: ControlServices, call: Call[Gate, RobotListInput
         InvalidFilterError: the level is unknown, or the project of the level is not named.
     """
     inputs = call.inputs
-    exact: dict[str, str | int] = {}
-    part = ""
-    for term in parse_filters(inputs.q, _FILTERS):
-        if isinstance(term.condition, Exact):
-            exact[term.field] = term.condition.value
-        elif isinstance(term.condition, Fuzzy):
-            part = term.condition.text
-    level, project = exact.get("level", "system"), exact.get("project_id")
+    filters = parse_plain_filters(inputs.q, _FILTERS)
+    level, project = filters.values.get("level", "system"), filters.values.get("project_id")
     if (level, project is None) not in {("system", True), ("project", False)}:
         raise InvalidFilterError("either Level=system, or Level=project,ProjectID=<number>")
     grant = (
@@ -222,10 +114,10 @@ async def list_robots(services: ControlServices, call: Call[Gate, RobotListInput
         grant,
         limit=inputs.page_size,
         offset=inputs.offset,
-        name=str(exact.get("name", "")),
-        name_part=part,
+        name=filters.text("name"),
+        name_part=filters.part("name"),
     )
-    return page_reply([_shown(robot) for robot in page.robots], page.total, inputs, call.head)
+    return page_reply([shown_robot(robot) for robot in page.robots], page.total, inputs, call.head)
 
 
 async def create_robot(services: ControlServices, call: Call[Gate, NoInputs, RobotCreate]) -> Reply:
@@ -237,7 +129,7 @@ async def create_robot(services: ControlServices, call: Call[Gate, NoInputs, Rob
     body, gate = call.body, call.grant
     asked = NewRobot(
         name=body.name,
-        permissions=_asked(body.permissions),
+        permissions=asked_permissions(body.permissions),
         description=body.description or "",
         duration_days=body.duration,
         allowed_addresses=body.allowed_addresses,
@@ -252,25 +144,25 @@ async def create_robot(services: ControlServices, call: Call[Gate, NoInputs, Rob
     else:
         raise InvalidInputError(("level: is system, or project with exactly one entry of permissions",))
     robot = issued.robot
-    shown = RobotCreated(robot.id, robot.name, issued.secret, format_time(robot.created_at), _expiry(robot))
+    shown = RobotCreated(
+        robot.id, robot.name, issued.secret, format_time(robot.created_at), shown_expiry(robot)
+    )
     return json_reply(shown, 201, (("location", location(_ROBOTS, robot.id)),))
 
 
 async def read_robot(services: ControlServices, call: Call[Gate, RobotInputs, NoBody]) -> Reply:
     """Show a robot."""
     number, gate = call.inputs.robot_id, call.grant
-    home = await _home(services, gate, number, ReadSystemRobot)
-    grant = await (gate.system(ReadSystemRobot) if home is None else gate.project(ReadRobot, home))
-    return json_reply(_shown(await services.robots.get(grant, number)))
+    grant = await _grant(services, gate, number, ReadSystemRobot, ReadRobot)
+    return json_reply(shown_robot(await services.robots.get(grant, number)))
 
 
 async def update_robot(services: ControlServices, call: Call[Gate, RobotInputs, RobotUpdate]) -> Reply:
     """Change a robot."""
     number, gate, body = call.inputs.robot_id, call.grant, call.body
-    home = await _home(services, gate, number, UpdateSystemRobot)
-    grant = await (gate.system(UpdateSystemRobot) if home is None else gate.project(UpdateRobot, home))
+    grant = await _grant(services, gate, number, UpdateSystemRobot, UpdateRobot)
     changes = RobotChanges(
-        permissions=None if body.permissions is None else _asked(body.permissions),
+        permissions=None if body.permissions is None else asked_permissions(body.permissions),
         description=body.description,
         duration_days=body.duration,
         allowed_addresses=body.allowed_addresses,
@@ -283,8 +175,7 @@ async def update_robot(services: ControlServices, call: Call[Gate, RobotInputs, 
 async def replace_secret(services: ControlServices, call: Call[Gate, RobotInputs, RobotSec]) -> Reply:
     """Give a robot another secret."""
     number, gate = call.inputs.robot_id, call.grant
-    home = await _home(services, gate, number, UpdateSystemRobot)
-    grant = await (gate.system(UpdateSystemRobot) if home is None else gate.project(UpdateRobot, home))
+    grant = await _grant(services, gate, number, UpdateSystemRobot, UpdateRobot)
     issued = await services.robots.replace_secret(grant, number, call.body.secret or "")
     return json_reply(RobotSec(issued.secret))
 
@@ -292,8 +183,7 @@ async def replace_secret(services: ControlServices, call: Call[Gate, RobotInputs
 async def delete_robot(services: ControlServices, call: Call[Gate, RobotInputs, NoBody]) -> Reply:
     """Remove a robot."""
     number, gate = call.inputs.robot_id, call.grant
-    home = await _home(services, gate, number, DeleteSystemRobot)
-    grant = await (gate.system(DeleteSystemRobot) if home is None else gate.project(DeleteRobot, home))
+    grant = await _grant(services, gate, number, DeleteSystemRobot, DeleteRobot)
     await services.robots.delete(grant, number)
     return DONE
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import AnyoneAtAll, Public
+from entrepot.control_api.demands import Anyone, Public
 from entrepot.control_api.names import format_time
 from entrepot.control_api.reply import json_reply, text_reply
 
@@ -98,7 +98,7 @@ SYSTEM_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation_id="getSystemInfo",
         tag="systeminfo",
         summary="What the registry tells about itself; version, addresses and storage only to those it knows.",
-        demand=AnyoneAtAll(),
+        demand=Anyone(who="at all"),
         handler=get_system_info,
         inputs=NoInputs,
         body=NoBody,

@@ -1,0 +1,191 @@
+"""The account of one person: administrators manage everybody's, and everybody their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.people.new_people import Profile
+from entrepot.auth.system_actions import DeleteUser, ReadUser, UpdateUser
+from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
+from entrepot.control_api.demands import OnSystem, OwnOr
+from entrepot.control_api.endpoints.users import UserResp, shown_user
+from entrepot.control_api.reply import DONE, json_reply
+
+if TYPE_CHECKING:
+    from entrepot.auth.grants import SystemGrant
+    from entrepot.control_api.declarations import AnyEndpoint, Call
+    from entrepot.control_api.demands import OwnGate
+    from entrepot.control_api.reply import Reply
+    from entrepot.control_api.services import ControlServices
+    from entrepot.metadata.user_store import PersonRow
+
+__all__ = ["USER_ACCOUNT_ENDPOINTS", "UserInputs"]
+
+_ONE: Final = f"{API_PREFIX}/users/{{user_id}}"
+
+
+class UserProfile(msgspec.Struct, frozen=True):
+    """What can be changed of a person; what is left out stays."""
+
+    email: str | None = None
+    realname: str | None = None
+    comment: str | None = None
+
+
+class UserSysAdminFlag(msgspec.Struct, frozen=True):
+    """Whether a person administers the registry."""
+
+    sysadmin_flag: bool
+
+
+class PasswordReq(msgspec.Struct, frozen=True):
+    """A new password; for one's own, with the old one."""
+
+    new_password: str
+    old_password: str = ""
+
+
+class UserInputs(msgspec.Struct, frozen=True):
+    """Which person is meant."""
+
+    user_id: int
+
+
+async def read_user(services: ControlServices, call: Call[OwnGate, UserInputs, NoBody]) -> Reply:
+    """Show a person."""
+    if await _is_own(services, call.grant, call.inputs.user_id):
+        return json_reply(shown_user(await services.people.get_self(await call.grant.own())))
+    grant = await call.grant.system(ReadUser)
+    return json_reply(shown_user(await services.people.get(grant, call.inputs.user_id)))
+
+
+async def update_user(services: ControlServices, call: Call[OwnGate, UserInputs, UserProfile]) -> Reply:
+    """Change what is known of a person."""
+    person_id, people = call.inputs.user_id, services.people
+    if await _is_own(services, call.grant, person_id):
+        own = await call.grant.own()
+        await people.update_self(own, _merged(await people.get_self(own), call.body))
+        return DONE
+    grant = await call.grant.system(UpdateUser)
+    seen = await people.get(await call.grant.system(ReadUser), person_id)
+    await people.update(grant, person_id, _merged(seen, call.body))
+    return DONE
+
+
+async def delete_user(
+    services: ControlServices, call: Call[SystemGrant[DeleteUser], UserInputs, NoBody]
+) -> Reply:
+    """Delete a person."""
+    services.memory.forget(await services.people.delete(call.grant, call.inputs.user_id))
+    return DONE
+
+
+async def set_administrator(
+    services: ControlServices, call: Call[SystemGrant[UpdateUser], UserInputs, UserSysAdminFlag]
+) -> Reply:
+    """Make a person an administrator, or no longer one."""
+    if call.body.sysadmin_flag:
+        await services.administrators.make(call.grant, call.inputs.user_id)
+    else:
+        await services.administrators.unmake(call.grant, call.inputs.user_id)
+    return DONE
+
+
+async def set_password(services: ControlServices, call: Call[OwnGate, UserInputs, PasswordReq]) -> Reply:
+    """Change one's own password, or give somebody one that they have to change."""
+    if await _is_own(services, call.grant, call.inputs.user_id):
+        own = await call.grant.own_password()
+        await services.password_changes.change_own(own, call.body.old_password, call.body.new_password)
+        services.memory.forget(own.principal.subject)
+        return DONE
+    grant = await call.grant.system(UpdateUser)
+    changed = await services.password_changes.reset(grant, call.inputs.user_id, call.body.new_password)
+    services.memory.forget(changed)
+    return DONE
+
+
+async def _is_own(services: ControlServices, gate: OwnGate, person_id: int) -> bool:
+    """Whether a number is that of the person who asks; robots and limited tokens have no account of their own."""
+    if gate.principal.kind != "user":
+        return False
+    try:
+        own = await gate.own_password()
+    except AccessDeniedError:
+        return False
+    return (await services.people.get_self(own)).id == person_id
+
+
+def _merged(person: PersonRow, body: UserProfile) -> Profile:
+    return Profile(
+        person.email if body.email is None else body.email,
+        person.realname if body.realname is None else body.realname,
+        person.comment if body.comment is None else body.comment,
+    )
+
+
+USER_ACCOUNT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
+    Endpoint(
+        method="GET",
+        path=_ONE,
+        operation="api.user.read",
+        operation_id="getUser",
+        tag="user",
+        summary="A person.",
+        demand=OwnOr((ReadUser,)),
+        handler=read_user,
+        inputs=UserInputs,
+        body=NoBody,
+        result=UserResp,
+    ),
+    Endpoint(
+        method="PUT",
+        path=_ONE,
+        operation="api.user.update",
+        operation_id="updateUserProfile",
+        tag="user",
+        summary="Change what is known of a person; what is left out stays.",
+        demand=OwnOr((UpdateUser, ReadUser)),
+        handler=update_user,
+        inputs=UserInputs,
+        body=UserProfile,
+    ),
+    Endpoint(
+        method="DELETE",
+        path=_ONE,
+        operation="api.user.delete",
+        operation_id="deleteUser",
+        tag="user",
+        summary="Delete a person.",
+        demand=OnSystem(DeleteUser),
+        handler=delete_user,
+        inputs=UserInputs,
+        body=NoBody,
+    ),
+    Endpoint(
+        method="PUT",
+        path=f"{_ONE}/sysadmin",
+        operation="api.user.set-administrator",
+        operation_id="setUserSysAdmin",
+        tag="user",
+        summary="Give a person the role operations-admin, or take it; the last one keeps it.",
+        demand=OnSystem(UpdateUser),
+        handler=set_administrator,
+        inputs=UserInputs,
+        body=UserSysAdminFlag,
+    ),
+    Endpoint(
+        method="PUT",
+        path=f"{_ONE}/password",
+        operation="api.user.set-password",
+        operation_id="updateUserPassword",
+        tag="user",
+        summary="Change one's own password with the old one, or give somebody one that they have to change.",
+        demand=OwnOr((UpdateUser,)),
+        handler=set_password,
+        inputs=UserInputs,
+        body=PasswordReq,
+    ),
+)

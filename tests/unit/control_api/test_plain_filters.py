@@ -1,0 +1,38 @@
+"""Listings that know a value or a part of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from entrepot.control_api.errors import InvalidFilterError
+from entrepot.control_api.filters import FilterField
+from entrepot.control_api.plain_filters import parse_plain_filters
+
+_ALLOWED = {
+    "name": FilterField("name"),
+    "owner": FilterField("owner"),
+    "projectid": FilterField("project_id", "number", frozenset({"exact"})),
+}
+
+
+def test_a_field_is_a_value_or_contains_a_part() -> None:
+    filters = parse_plain_filters("name=~app,owner=alice,ProjectID=7", _ALLOWED)
+
+    assert (dict(filters.values), dict(filters.parts)) == (
+        {"owner": "alice", "project_id": 7},
+        {"name": "app"},
+    )
+    assert (filters.text("owner"), filters.text("project_id"), filters.text("name")) == ("alice", "7", "")
+    assert (filters.part("name"), filters.part("owner")) == ("app", "")
+
+
+def test_nothing_is_wanted_when_nothing_is_said() -> None:
+    filters = parse_plain_filters("", _ALLOWED)
+
+    assert (filters.text("name"), filters.part("name")) == ("", "")
+
+
+@pytest.mark.parametrize("text", ["name={a b}", "name=[a~b]", "secret=a", "ProjectID=~7", "name=a,name=~b"])
+def test_what_a_listing_does_not_know_is_refused_s25_s26(text: str) -> None:
+    with pytest.raises(InvalidFilterError):
+        parse_plain_filters(text, _ALLOWED)

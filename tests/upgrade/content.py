@@ -21,15 +21,24 @@ from tests.blackbox.material.images import (
 )
 from tests.blackbox.material.layouts import write_layout
 from tests.plumbing.skips import require_program
+from tests.upgrade.accounts import APPLICATION, Accounts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.blackbox.material.images import Image
 
-__all__ = ["Expectations", "Manifest", "Upload", "begin_upload", "bytes_of", "push_everything"]
+__all__ = [
+    "APPLICATION",
+    "TOOLS",
+    "Expectations",
+    "Manifest",
+    "Upload",
+    "begin_upload",
+    "bytes_of",
+    "push_everything",
+]
 
-APPLICATION: Final = "team/app"
 TOOLS: Final = "tools"
 _LAYER_BYTES: Final = 3000
 _OCTETS: Final = {"Content-Type": "application/octet-stream"}
@@ -75,6 +84,15 @@ class Expectations(msgspec.Struct):
     uploads: list[Upload] = msgspec.field(default_factory=list[Upload])
     orphans: list[str] = msgspec.field(default_factory=list[str])
     """Keys in the blob store that no row mentions."""
+    accounts: Accounts | None = None
+    """Nothing where the version had none, or was run without them."""
+
+    @property
+    def auth(self) -> httpx.Auth | None:
+        """What a client of httpx is given to do everything."""
+        if self.accounts is None:
+            return None
+        return httpx.BasicAuth(self.accounts.administrator.name, self.accounts.administrator.secret)
 
 
 def bytes_of(seed: int, size: int) -> bytes:
@@ -138,7 +156,10 @@ def begin_upload(client: httpx.Client, repository: str, seed: int, size: int, of
 
 
 def push_everything(host: str, expectations: Expectations, scratch: Path) -> None:
-    """Push into an empty registry at `host` (address and port), with skopeo and by plain requests."""
+    """Push into an empty registry at `host` (address and port), with skopeo and by plain requests.
+
+    With accounts it has the projects already.
+    """
     first, second, third, gone = (
         build_image([build_random_layer("file", _LAYER_BYTES, seed=number)], architecture)
         for number, architecture in ((1, "amd64"), (2, "arm64"), (3, "amd64"), (4, "amd64"))
@@ -148,10 +169,11 @@ def push_everything(host: str, expectations: Expectations, scratch: Path) -> Non
     skopeo.run(
         "copy",
         "--dest-tls-verify=false",
+        *_credentials(expectations),
         f"oci:{scratch}/layout:v1",
         f"docker://{host}/{APPLICATION}:v1",
     )
-    with httpx.Client(base_url=f"http://{host}", timeout=60) as client:
+    with httpx.Client(base_url=f"http://{host}", timeout=60, auth=expectations.auth) as client:
         pusher = _Pusher(client, expectations)
         for blob in first.blobs:
             pusher.note_blob(APPLICATION, digest_of(blob), len(blob))
@@ -167,6 +189,13 @@ def push_everything(host: str, expectations: Expectations, scratch: Path) -> Non
         _delete(pusher, gone, expectations)
         expectations.uploads.append(begin_upload(client, APPLICATION, seed=6, size=9000, offset=4000))
         expectations.uploads.append(begin_upload(client, TOOLS, seed=7, size=5000, offset=0))
+
+
+def _credentials(expectations: Expectations) -> list[str]:
+    if expectations.accounts is None:
+        return []
+    account = expectations.accounts.administrator
+    return [f"--dest-creds={account.name}:{account.secret}"]
 
 
 def _attach_a_referrer(pusher: _Pusher, subject: Image, expectations: Expectations) -> None:

@@ -30,9 +30,18 @@ from entrepot.processes.assignment import Role
 from tests.blackbox.material.images import digest_of
 from tests.drivers.metadata.raw_database import RawDatabase
 from tests.drivers.postgres_server import PostgresServer
+from tests.running.control_client import ControlClient
+from tests.running.with_accounts import ADMINISTRATOR
+from tests.upgrade.accounts_content import make_accounts
 from tests.upgrade.content import APPLICATION, Expectations, Upload, bytes_of, push_everything
-from tests.upgrade.frozen_data import FROZEN
-from tests.upgrade.old_program import ROOT, OldCode, OldEntrepot, check_out
+from tests.upgrade.freezing_accounts import (
+    SETTINGS_WITH_ACCOUNTS,
+    leave_notes,
+    look_at_the_log,
+    wait_until_signed,
+)
+from tests.upgrade.frozen_data import FROZEN, STATEMENTS
+from tests.upgrade.old_program import ROOT, OldCode, OldEntrepot, check_out, knows_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +87,7 @@ def main(name: str, commit: str = "HEAD") -> None:
             capture_output=True,
             check=True,
         )
-        (target / "statements.json").write_bytes(listed.stdout)
+        (target / STATEMENTS).write_bytes(lzma.compress(listed.stdout, preset=9))
         for engine in ("sqlite", "postgresql"):
             directory = Path(scratch) / engine
             directory.mkdir()
@@ -92,13 +101,21 @@ def main(name: str, commit: str = "HEAD") -> None:
 def _freeze(expectations: Expectations, source: Path, directory: Path, target: Path) -> None:
     engine = expectations.engine
     settings: dict[str, dict[str, Any]] = {"storage": {"min_free_bytes": 0}}
+    environment: dict[str, str] = {}
+    with_accounts = knows_accounts(source)
+    if with_accounts:
+        settings |= SETTINGS_WITH_ACCOUNTS
+        environment = {"ENTREPOT_ADMIN_PASSWORD": ADMINISTRATOR.secret}
     with tempfile.TemporaryDirectory(prefix="entrepot-pg-") as server_directory:
         postgres = PostgresServer.of_this_session(Path(server_directory)) if engine == "postgresql" else None
         if postgres is not None:
             postgres.start()
             settings["metadata"] = {"url": postgres.create_database()}
         try:
-            with OldEntrepot(directory, source, settings=settings) as registry:
+            with OldEntrepot(directory, source, settings=settings, environment=environment) as registry:
+                if with_accounts:
+                    control = ControlClient(registry.host, ADMINISTRATOR)
+                    expectations.accounts = make_accounts(control, registry.url)
                 push_everything(registry.host, expectations, directory / "scratch")
                 _leave_traces_of_a_crash(registry, expectations)
                 if postgres is not None:
@@ -117,20 +134,24 @@ def _freeze(expectations: Expectations, source: Path, directory: Path, target: P
 
 def _leave_traces_of_a_crash(registry: RunningEntrepot, expectations: Expectations) -> None:
     """Hold the log's checkpoints, write once more, break off in the middle of a PATCH, add an orphan."""
-    uses_sqlite = expectations.engine == "sqlite"
-    if uses_sqlite:
-        time.sleep(2.5)  # a checkpoint has come: what was pushed so far is in the file
-        os.kill(registry.pid(Role.BACKGROUND), signal.SIGSTOP)
-    with httpx.Client(base_url=registry.url, timeout=60) as client:
+    url = f"sqlite://{_database(registry.data_directory)}"
+    if expectations.engine == "postgresql":
+        url = registry.settings["metadata"]["url"]
+    accounts = expectations.accounts
+    if accounts is not None:
+        wait_until_signed(url)
+    time.sleep(2.5)  # a checkpoint of the write-ahead log has come: what was pushed so far is in the file
+    os.kill(registry.pid(Role.BACKGROUND), signal.SIGSTOP)
+    with httpx.Client(base_url=registry.url, timeout=60, auth=expectations.auth) as client:
         manifest = client.get(f"/v2/{APPLICATION}/manifests/v1")
         headers = {"Content-Type": manifest.headers["content-type"]}
         path = f"/v2/{APPLICATION}/manifests/last"
         assert client.put(path, content=manifest.content, headers=headers).status_code == 201
         expectations.tags[APPLICATION]["last"] = expectations.tags[APPLICATION]["v1"]
-        url = f"sqlite://{_database(registry.data_directory)}"
-        if not uses_sqlite:
-            url = registry.settings["metadata"]["url"]
         asyncio.run(RawDatabase(url).fetch(_FOREVER))
+        if accounts is not None:
+            leave_notes(client, accounts)
+            look_at_the_log(url, accounts)
         _break_off_a_patch(registry, client, expectations)
     expectations.orphans.append(_put_an_orphan(registry.data_directory / "storage"))
     for pid in reversed(registry.processes()):
@@ -143,8 +164,10 @@ def _break_off_a_patch(registry: RunningEntrepot, client: httpx.Client, expectat
     location = client.post(f"/v2/{APPLICATION}/blobs/uploads/").headers["location"]
     content = bytes_of(9, 6000)
     with socket.create_connection(("127.0.0.1", registry.port), 10) as connection:
-        head = f"PATCH {location} HTTP/1.1\r\nHost: {registry.host}\r\nContent-Length: {len(content)}\r\n\r\n"
-        connection.sendall(head.encode() + content[:2000])
+        lines = [f"PATCH {location} HTTP/1.1", f"Host: {registry.host}", f"Content-Length: {len(content)}"]
+        if expectations.accounts is not None:
+            lines.append(f"Authorization: {expectations.accounts.administrator.basic}")
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + content[:2000])
         time.sleep(1)
         expectations.uploads.append(Upload(APPLICATION, location, 9, len(content), 0))
         # The connection closes with the function; by then nobody must be there to see it.
@@ -183,7 +206,7 @@ def _pack(data: Path) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in _packed(data):
             entry = tarfile.TarInfo(path.relative_to(data).as_posix())
-            entry.mode = 0o755 if path.is_dir() else 0o644
+            entry.mode = _mode(path)
             if path.is_dir():
                 entry.type = tarfile.DIRTYPE
                 archive.addfile(entry)
@@ -192,6 +215,14 @@ def _pack(data: Path) -> bytes:
                 entry.size = len(content)
                 archive.addfile(entry, BytesIO(content))
     return lzma.compress(buffer.getvalue(), preset=9)
+
+
+def _mode(path: Path) -> int:
+    """Return whether others may read it, and nothing else that differs between machines."""
+    is_private = path.stat().st_mode & 0o077 == 0
+    if path.is_dir():
+        return 0o700 if is_private else 0o755
+    return 0o600 if is_private else 0o644
 
 
 def _packed(data: Path) -> Iterable[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FROZEN",
+    "STATEMENTS",
     "FrozenStatements",
     "Thawed",
     "compatible_names",
@@ -26,6 +28,7 @@ __all__ = [
 ]
 
 FROZEN: Final = Path(__file__).parent / "frozen"
+STATEMENTS: Final = "statements.json.xz"
 
 
 class FrozenStatements(msgspec.Struct, frozen=True):
@@ -50,6 +53,8 @@ class Thawed:
         settings: dict[str, dict[str, Any]] = {"storage": {"min_free_bytes": 0}}
         if self.url.startswith("postgresql"):
             settings["metadata"] = {"url": self.url}
+        if self.expectations.accounts is not None:
+            settings["access"] = {"accounts": True}
         return settings
 
 
@@ -60,7 +65,7 @@ def frozen_names() -> list[str]:
 
 def compatible_names() -> list[str]:
     """Return the frozen versions whose program may still run beside the head: those that keep their statements."""
-    return [name for name in frozen_names() if (FROZEN / name / "statements.json").exists()]
+    return [name for name in frozen_names() if (FROZEN / name / STATEMENTS).exists()]
 
 
 def schema_of(name: str) -> int:
@@ -70,7 +75,8 @@ def schema_of(name: str) -> int:
 
 def frozen_statements(name: str) -> FrozenStatements:
     """Return the statements of one version."""
-    return msgspec.json.decode((FROZEN / name / "statements.json").read_bytes(), type=FrozenStatements)
+    packed = (FROZEN / name / STATEMENTS).read_bytes()
+    return msgspec.json.decode(lzma.decompress(packed), type=FrozenStatements)
 
 
 def thaw(name: str, engine: str, directory: Path, postgres: PostgresServer | None) -> Thawed:

@@ -14,7 +14,7 @@ from tests.running.entrepot import RunningEntrepot
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HistoryMissingError", "OldCode", "OldEntrepot", "check_out"]
+__all__ = ["HistoryMissingError", "OldCode", "OldEntrepot", "check_out", "knows_accounts"]
 
 ROOT: Final = Path(__file__).parents[2]
 _LOCK: Final = "requirements/runtime.txt"
@@ -99,11 +99,23 @@ class OldEntrepot(RunningEntrepot):
             environment={**(environment or {}), "PYTHONPATH": str(source)},
             data_directory=data_directory,
         )
-        if not _knows_accounts(source):
+        self._source = source
+        if not knows_accounts(source):
             del self.settings["access"]["accounts"]  # it refuses to start with a setting it does not know
 
+    def run_command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of that version beside it, or on what it left, and return what came of it."""
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "entrepot", *words, "--config", str(self._settings_file)],
+            env={"PYTHONPATH": str(self._source)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
 
-def _knows_accounts(source: Path) -> bool:
+
+def knows_accounts(source: Path) -> bool:
     """Whether the version in `source` has the setting `access.accounts`."""
     folder = source / "entrepot" / "settings"
     return any("\n    accounts: " in file.read_text() for file in folder.rglob("*.py"))

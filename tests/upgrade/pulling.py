@@ -26,7 +26,7 @@ __all__ = ["finish_uploads", "push_again", "require_everything", "require_pulls"
 def require_everything(url: str, expected: Expectations) -> None:
     """Pull every tag, manifest and blob, look for what must be gone, and find them in the lists."""
     require_pulls(url, expected)
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=60, auth=expected.auth) as client:
         catalog = client.get("/v2/_catalog").json()["repositories"]
         assert set(expected.manifests) <= set(catalog)
         for repository, subjects in expected.referrers.items():
@@ -37,7 +37,7 @@ def require_everything(url: str, expected: Expectations) -> None:
 
 def require_pulls(url: str, expected: Expectations) -> None:
     """Pull every tag, manifest and blob, and look for what must be gone: what the first version can do as well."""
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=60, auth=expected.auth) as client:
         for repository, tags in expected.tags.items():
             listed = client.get(f"/v2/{repository}/tags/list").json()["tags"]
             assert set(tags) <= set(listed)
@@ -65,10 +65,10 @@ def require_pulls(url: str, expected: Expectations) -> None:
         )
 
 
-def finish_uploads(url: str, uploads: Sequence[Upload]) -> None:
+def finish_uploads(url: str, uploads: Sequence[Upload], auth: httpx.Auth | None = None) -> None:
     """Go on with every upload where it was acknowledged, and pull what came of it."""
     assert uploads
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=60, auth=auth) as client:
         for upload in uploads:
             _finish(client, upload)
 
@@ -92,10 +92,10 @@ def _finish(client: httpx.Client, upload: Upload) -> None:
     assert _pull(client, f"/v2/{upload.repository}/blobs/{digest}") == content
 
 
-def push_again(url: str, seed: int, repository: str = APPLICATION) -> None:
+def push_again(url: str, seed: int, repository: str = APPLICATION, *, auth: httpx.Auth | None = None) -> None:
     """Push an image nobody pushed before, twice, and pull it."""
     image = build_image([build_random_layer("new", 2000, seed=seed)])
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=60, auth=auth) as client:
         for _ in range(2):
             for blob in image.blobs:
                 query = {"digest": digest_of(blob)}

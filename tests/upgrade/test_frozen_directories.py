@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -12,12 +13,20 @@ from entrepot.metadata.sql.schema import load_migrations
 from entrepot.processes.errors import ExitCode
 from tests.drivers.metadata.raw_database import RawDatabase
 from tests.running.entrepot import RunningEntrepot
-from tests.upgrade.frozen_data import compatible_names, frozen_names, frozen_statements, schema_of, thaw
+from tests.upgrade.asking import require_accounts, require_proof, require_records
+from tests.upgrade.frozen_data import (
+    compatible_names,
+    frozen_names,
+    frozen_statements,
+    schema_of,
+    thaw,
+)
 from tests.upgrade.pulling import finish_uploads, push_again, require_everything
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.upgrade.content import Expectations
     from tests.upgrade.frozen_data import Thawed
 
 _NEWEST: Final = load_migrations()[-1].version
@@ -42,27 +51,48 @@ def _require_refusal(registry: RunningEntrepot, sentence: str) -> None:
 
 
 def test_it_is_refused_migrated_and_whole(thawed: Thawed, tmp_path: Path) -> None:
-    """Refused first, migrated after a copy was made; everything is pulled, unfinished uploads go on, pushes work."""
+    """Refused first, migrated after a copy was made; everything is pulled, unfinished uploads go on, pushes work.
+
+    Where there were accounts, passwords, secrets and tokens of then are good, roles hold, and the audit log is proven
+    from its beginning: by the key that the old version signed with, and by checkpoints that were kept elsewhere.
+    """
     registry = RunningEntrepot(tmp_path, settings=thawed.settings, data_directory=thawed.data)
     if thawed.schema < _NEWEST:
-        found = f"the metadata schema has version {thawed.schema}, this program needs {_NEWEST}"
-        _require_refusal(registry, f"{found}: run `entrepot migrate`")
-        assert _migrate(registry, "--check").returncode == 1
-        migrated = _migrate(registry)
-        assert migrated.returncode == 0, migrated.stderr
-        assert f"from version {thawed.schema} to {_NEWEST}" in migrated.stdout
-        copies = list((thawed.data / "backups").glob(f"entrepot-schema-{thawed.schema:04d}-*.db"))
-        assert len(copies) == (1 if thawed.url.startswith("sqlite") else 0)
+        _require_migration(registry, thawed)
+    accounts = thawed.expectations.accounts
+    kept = tmp_path / "kept-checkpoints"
+    if accounts is not None:
+        shutil.copytree(thawed.data / "audit" / "checkpoints", kept)
     registry.start()
     try:
         registry.wait_until_ready()
-        require_everything(registry.url, thawed.expectations)
-        finish_uploads(registry.url, thawed.expectations.uploads)
-        push_again(registry.url, seed=100)
-        require_everything(registry.url, thawed.expectations)
+        _require_content(registry, thawed.expectations)
+        if accounts is not None:
+            require_records(registry, accounts)
+            require_accounts(registry, accounts)
         registry.stop()
     finally:
         registry.end()
+    if accounts is not None:
+        require_proof(registry, accounts, kept, tmp_path)
+
+
+def _require_migration(registry: RunningEntrepot, thawed: Thawed) -> None:
+    found = f"the metadata schema has version {thawed.schema}, this program needs {_NEWEST}"
+    _require_refusal(registry, f"{found}: run `entrepot migrate`")
+    assert _migrate(registry, "--check").returncode == 1
+    migrated = _migrate(registry)
+    assert migrated.returncode == 0, migrated.stderr
+    assert f"from version {thawed.schema} to {_NEWEST}" in migrated.stdout
+    copies = list((thawed.data / "backups").glob(f"entrepot-schema-{thawed.schema:04d}-*.db"))
+    assert len(copies) == (1 if thawed.url.startswith("sqlite") else 0)
+
+
+def _require_content(registry: RunningEntrepot, expected: Expectations) -> None:
+    require_everything(registry.url, expected)
+    finish_uploads(registry.url, expected.uploads, expected.auth)
+    push_again(registry.url, seed=100, auth=expected.auth)
+    require_everything(registry.url, expected)
 
 
 async def test_a_newer_database_is_refused_by_everything(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A program of the version before goes on working on the schema of the head: migrations only add (rolling upgrades).
 
 What is promised is one version back, of the landed ones. When a migration takes something away for good, the frozen
-versions that still need it lose their `statements.json` in the same commit, which says so.
+versions that still need it lose their `statements.json.xz` in the same commit, which says so.
 """
 
 from __future__ import annotations

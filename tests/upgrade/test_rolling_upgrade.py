@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -12,12 +13,16 @@ import httpx
 import pytest
 
 from entrepot.metadata.sql.schema import load_migrations
+from tests.blackbox.clients.tokens import bearer_client
 from tests.plumbing.evidence import LongRun, write_evidence
 from tests.processes.running import wait_for
+from tests.running.control_client import Account, ControlClient
 from tests.running.entrepot import RunningEntrepot
+from tests.running.with_accounts import ADMINISTRATOR, PASSWORD
+from tests.upgrade.accounts import APPLICATION, Accounts
 from tests.upgrade.content import Expectations, begin_upload, push_everything
 from tests.upgrade.frozen_data import FROZEN, compatible_names, schema_of
-from tests.upgrade.old_program import HistoryMissingError, OldCode, OldEntrepot, check_out
+from tests.upgrade.old_program import HistoryMissingError, OldCode, OldEntrepot, check_out, knows_accounts
 from tests.upgrade.pulling import finish_uploads, push_again, require_everything
 
 if TYPE_CHECKING:
@@ -49,10 +54,13 @@ def old_source(frozen_name: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shared_settings(
-    frozen_name: str, postgres_server: PostgresServer, s3_server: S3Server
+    frozen_name: str, old_source: Path, postgres_server: PostgresServer, s3_server: S3Server
 ) -> dict[str, dict[str, Any]]:
-    """Return one database and one part of the bucket for all nodes of a test."""
-    return {
+    """Return one database, one part of the bucket and one master key for all nodes of a test.
+
+    The head has accounts if the version before had them, else it goes on without, as an operator has to say.
+    """
+    settings: dict[str, dict[str, Any]] = {
         "metadata": {"url": postgres_server.create_database()},
         "storage": {"driver": "s3"},
         "storage.s3": {
@@ -63,6 +71,10 @@ def shared_settings(
             "secret_key": s3_server.secret_access_key,
         },
     }
+    if knows_accounts(old_source):
+        settings["access"] = {"accounts": True}
+        settings["secrets"] = {"master_key": base64.b64encode(bytes(range(32))).decode()}
+    return settings
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +96,9 @@ def tried(rotating_seed: int) -> Iterator[dict[str, int]]:
 class _SteadyPushes:
     """Pushes images to one node, one after the other, until told to stop."""
 
-    def __init__(self, node: RunningEntrepot) -> None:
+    def __init__(self, node: RunningEntrepot, auth: httpx.Auth | None) -> None:
         self._node = node
+        self._auth = auth
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._push_on)
         self.pushed = 0
@@ -108,7 +121,7 @@ class _SteadyPushes:
     def _push_on(self) -> None:
         while not self._ended.is_set() and self.failure is None:
             try:
-                push_again(self._node.url, 1000 + self.pushed, "rolling/old")
+                push_again(self._node.url, 1000 + self.pushed, "rolling/old", auth=self._auth)
             except (AssertionError, OSError) as error:
                 self.failure = f"{error}\n{self._node.log_tail()}"
             else:
@@ -124,18 +137,24 @@ def test_two_versions_serve_one_database_while_it_is_migrated(
 ) -> None:
     """No push to the old node fails, before, during and after the migration, and each node serves what the other took.
 
-    Each goes on with uploads that the other one began. An old node that is started afterwards refuses.
+    Each goes on with uploads that the other one began. An old node that is started afterwards refuses. Where there are
+    accounts, each lets in whom the other one gave a token.
     """
     newest = load_migrations()[-1].version
-    old = OldEntrepot(tmp_path / "node-old", old_source, settings=shared_settings)
+    first = {"ENTREPOT_ADMIN_PASSWORD": ADMINISTRATOR.secret} if knows_accounts(old_source) else {}
+    old = OldEntrepot(tmp_path / "node-old", old_source, settings=shared_settings, environment=first)
     new = RunningEntrepot(tmp_path / "node-new", settings=shared_settings)
     try:
         old.start()
         old.wait_until_ready()
         expected = Expectations(commit="", source="", lock="", engine="postgresql")
+        if first:
+            expected.accounts = Accounts(ADMINISTRATOR)
+            _make_projects(old)
+        auth = expected.auth
         push_everything(old.host, expected, tmp_path)
         new.write_settings()
-        with _SteadyPushes(old) as pushes:
+        with _SteadyPushes(old, auth) as pushes:
             pushes.wait_for(2)
             command = [sys.executable, "-m", "entrepot", "migrate", "--config", str(new._settings_file)]
             subprocess.run(command, check=True, timeout=60)
@@ -144,17 +163,19 @@ def test_two_versions_serve_one_database_while_it_is_migrated(
             new.wait_until_ready()
             pushes.wait_for(2)
             require_everything(new.url, expected)
-            finish_uploads(new.url, expected.uploads)
-            push_again(new.url, seed=5000)
-            with httpx.Client(base_url=new.url) as client:
+            finish_uploads(new.url, expected.uploads, auth)
+            push_again(new.url, seed=5000, auth=auth)
+            with httpx.Client(base_url=new.url, auth=auth) as client:
                 begun = begin_upload(client, "rolling/new", seed=11, size=8000, offset=3000)
-            finish_uploads(old.url, [begun])
+            finish_uploads(old.url, [begun], auth)
             pushes.wait_for(2)
         for number in range(pushes.pushed):
             for node in (old, new):
-                status, _ = node.get(f"/v2/rolling/old/manifests/pushed-{1000 + number}")
-                assert status == 200
-        assert old.get("/v2/team/app/manifests/pushed-5000")[0] == 200
+                assert _pull_status(node, f"rolling/old/manifests/pushed-{1000 + number}", auth) == 200
+        assert _pull_status(old, f"{APPLICATION}/manifests/pushed-5000", auth) == 200
+        if first:
+            _require_that_tokens_hold(old, new)
+            _require_that_tokens_hold(new, old)
         if schema_of(frozen_name) < newest:
             _require_that_it_refuses(OldEntrepot(tmp_path / "late", old_source, settings=shared_settings))
         assert old.events("request.failed") == []
@@ -164,6 +185,27 @@ def test_two_versions_serve_one_database_while_it_is_migrated(
     finally:
         for node in (old, new):
             node.end()
+
+
+def _make_projects(node: RunningEntrepot) -> None:
+    for project in ("team", "library", "rolling"):
+        ControlClient(node.host, ADMINISTRATOR).create_project(project)
+
+
+def _pull_status(node: RunningEntrepot, path: str, auth: httpx.Auth | None) -> int:
+    return httpx.get(f"{node.url}/v2/{path}", auth=auth).status_code
+
+
+def _require_that_tokens_hold(issuer: RunningEntrepot, other: RunningEntrepot) -> None:
+    """A person made on one node gets a token there, and pulls from the other one."""
+    account = Account(f"person-{issuer.port}", PASSWORD)
+    control = ControlClient(issuer.host, ADMINISTRATOR)
+    control.create_user(account)
+    control.add_member("team", account.name, "guest")
+    with bearer_client(issuer.url, account, APPLICATION, "pull") as client:
+        path = f"{other.url}/v2/{APPLICATION}/manifests/pushed-5000"
+        assert client.get(path).status_code == 200
+        assert client.delete(path).status_code == 401
 
 
 def _require_that_it_refuses(late: OldEntrepot) -> None:

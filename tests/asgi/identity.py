@@ -88,6 +88,10 @@ class KnownPeople:
             raise InvalidCredentialsError("unknown")
         return msgspec.structs.replace(found, address=address, origin=origin, forwarded=forwarded)
 
+    async def by_token(self, token: str, address: str, origin: Origin, *, forwarded: bool) -> Principal:
+        """See the protocol."""
+        return await self.by_basic("", token, address, origin, forwarded=forwarded)
+
     async def by_subject(
         self, subject: str, credential: str, address: str, origin: Origin, *, forwarded: bool
     ) -> Principal:

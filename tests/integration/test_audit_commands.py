@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pwd
+import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,6 +93,30 @@ def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoi
     ]
     assert host.run("export", "--output", str(file)) == 2
     assert json.loads(file.read_bytes().splitlines()[2])["user.name"] == "alice"
+
+
+def test_an_export_is_its_owners_alone_to_read(host: _Host, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+
+    assert host.run("export", "--output", str(file)) == 0
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export", "--from", "2026-11-02", "--to", "2026-11-01"),
+        ("show", "--outcome", "failed"),
+        ("show", "--action", "manifest.pusch"),
+    ],
+)
+def test_what_can_match_no_record_is_wrong_usage(
+    host: _Host, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An auditor who mistyped must not read that nothing happened."""
+    assert host.run(*words) == 2
+    assert capsys.readouterr().out == ""
 
 
 def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(

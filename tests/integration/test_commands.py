@@ -73,6 +73,21 @@ def find(answer: dict[str, Any], check: str) -> tuple[str, str]:
     return finding["status"], finding["message"]
 
 
+@pytest.mark.parametrize("arguments", [("completion", "bash"), ("version",)], ids=["long", "short"])
+def test_output_that_nobody_reads_ends_a_command_without_a_word(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """As `entrepot completion bash | head -1` does, whether the output fills the pipe or waits for the end."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*ENTREPOT, *arguments]
+    environment = clean_environment(tmp_path)
+    with os.fdopen(writing) as unread:
+        done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, env=environment, check=False)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_version_for_programs(tmp_path: Path) -> None:
     """``version -o json`` names the product and what it stands on."""
     result = run(tmp_path, "version", "-o", "json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 from contextlib import closing
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from entrepot.audit.signatures import public_key_bytes
 from entrepot.auth.keys.master_key import begin_replacement, finish_replacement
 from entrepot.ops import keys_options, keys_rewrap
 from entrepot.ops.application import run_command_line
@@ -48,10 +50,24 @@ def test_the_list_shows_two_keys_and_no_secret_s27(data: Path, capsys: pytest.Ca
 
     assert [key["state"] for key in keys] == ["active", "next"]
     assert set(keys[0]) == {
-        "id", "purpose", "state", "created_at", "activated_at", "retired_at", "master_key"
+        "id", "purpose", "state", "created_at", "activated_at", "retired_at", "master_key", "public_key"
     }  # fmt: skip
     assert run_command_line(["keys", "list", "--data", str(data)]) == 0
     assert keys[0]["id"] in capsys.readouterr().out
+
+
+def test_the_public_keys_of_the_audit_log_are_told_before_they_sign(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An auditor takes them down in the form that `entrepot audit verify --public-key` reads."""
+    capsys.readouterr()
+    assert run_command_line(["keys", "list", "--purpose", "audit", "--data", str(data), "-o", "json"]) == 0
+    keys: list[dict[str, str]] = json.loads(capsys.readouterr().out)
+
+    assert [key["state"] for key in keys] == ["active", "next"]
+    for key in keys:
+        der = base64.b64decode(key["public_key"], validate=True)
+        assert public_key_bytes(der) == der
 
 
 def test_keys_are_rotated_and_revoked_by_hand(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,15 @@ class Authenticator(Protocol):
         """
         ...
 
+    async def by_token(self, token: str, address: str, origin: Origin, *, forwarded: bool) -> Principal:
+        """Return whom an access token belongs to that came without a name (`Authorization: Bearer ept_…`).
+
+        Raises:
+            InvalidCredentialsError: it belongs to nobody, or may not be used now.
+            LockedOutError: this token was refused too often from this address.
+        """
+        ...
+
     async def by_subject(
         self, subject: str, credential: str, address: str, origin: Origin, *, forwarded: bool
     ) -> Principal:

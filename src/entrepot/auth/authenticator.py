@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from entrepot.auth.access_tokens.scopes import limits_of
-from entrepot.auth.access_tokens.token_logins import TOKEN_PREFIX, TokenLogins
+from entrepot.auth.access_tokens.token_logins import TOKEN_PREFIX, TokenLogins, account_of_token
 from entrepot.auth.credential_memory import Verified
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.machine_logins import Attempt, LoginBook, is_storable_name
@@ -19,6 +19,9 @@ from entrepot.auth.robots.sponsors import sponsor_of
 from entrepot.auth.single_flight import SingleFlight
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeAlias
+
     from entrepot.auth.authentication import PasswordLogin
     from entrepot.auth.chosen_secrets import SecretHasher
     from entrepot.auth.credential_memory import CredentialMemory
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Origin
     from entrepot.metadata.credential_store import StoredSubject
     from entrepot.metadata.store import Metadata
+
+    _Verify: TypeAlias = Callable[[Attempt], Awaitable[Verified]]
 
 __all__ = ["CredentialAuthenticator"]
 
@@ -67,14 +72,17 @@ class CredentialAuthenticator:
             InvalidCredentialsError, LockedOutError: as the protocol says.
             MetadataUnavailableError: the database was not heard of for too long to vouch for what is remembered (I6).
         """
-        key = self._memory.key(name, secret, address, forwarded=forwarded)
-        verified = self._memory.find(key)
-        if verified is None:
-            attempt = Attempt(name, secret, address, origin, forwarded)
-            verified = await self._flights.run(key, partial(self._verify, key, attempt))
-        principal = verified.principal
-        self._note_use(principal)
-        return msgspec.structs.replace(principal, address=address, forwarded=forwarded, origin=origin)
+        return await self._present(Attempt(name, secret, address, origin, forwarded), self._verified)
+
+    async def by_token(self, token: str, address: str, origin: Origin, *, forwarded: bool) -> Principal:
+        """See the protocol. Remembered as what comes with a name is.
+
+        Raises:
+            InvalidCredentialsError, LockedOutError: as the protocol says.
+            MetadataUnavailableError: as :meth:`by_basic`.
+        """
+        attempt = Attempt(account_of_token(token), token, address, origin, forwarded)
+        return await self._present(attempt, self._tokens.verify_alone)
 
     async def by_subject(
         self, subject: str, credential: str, address: str, origin: Origin, *, forwarded: bool
@@ -109,16 +117,28 @@ class CredentialAuthenticator:
         """Wait for checks that are under way. May be called again."""
         await self._flights.aclose()
 
-    async def _verify(self, key: bytes, attempt: Attempt) -> Verified:
+    async def _present(self, attempt: Attempt, verify: _Verify) -> Principal:
+        address, forwarded = attempt.address, attempt.forwarded
+        key = self._memory.key(attempt.name, attempt.secret, address, forwarded=forwarded)
+        verified = self._memory.find(key)
+        if verified is None:
+            verified = await self._flights.run(key, partial(self._remember, key, attempt, verify))
+        principal = verified.principal
+        self._note_use(principal)
+        return msgspec.structs.replace(principal, address=address, forwarded=forwarded, origin=attempt.origin)
+
+    async def _remember(self, key: bytes, attempt: Attempt, verify: _Verify) -> Verified:
         moment = self._memory.moment()
-        if attempt.name.startswith(ROBOT_PREFIX):
-            verified = await self._robots.verify(attempt)
-        elif attempt.secret.startswith(TOKEN_PREFIX):
-            verified = await self._tokens.verify(attempt)
-        else:
-            verified = await self._verify_password(attempt)
+        verified = await verify(attempt)
         self._memory.remember(key, verified, moment)
         return verified
+
+    async def _verified(self, attempt: Attempt) -> Verified:
+        if attempt.name.startswith(ROBOT_PREFIX):
+            return await self._robots.verify(attempt)
+        if attempt.secret.startswith(TOKEN_PREFIX):
+            return await self._tokens.verify(attempt)
+        return await self._verify_password(attempt)
 
     async def _verify_password(self, attempt: Attempt) -> Verified:
         # The epoch from before the check: whatever moves it later voids what is remembered of this.

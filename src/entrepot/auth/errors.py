@@ -55,7 +55,8 @@ class InsufficientScopeError(EntrepotError):
 
     def __init__(self, scope: str) -> None:
         super().__init__(
-            f"the token is not good for {scope}: either it was not asked for, or it is not granted"
+            f"the token is not good for {scope}: either it was not asked for, or your role does not permit it; "
+            "who administers the project can give you another"
         )
         self.scope = scope
 

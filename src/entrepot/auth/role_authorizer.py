@@ -48,6 +48,7 @@ _ON_REGISTRY: Final = "*"
 """Where a token's list has what it is good for on the registry as a whole."""
 _CATALOG: Final = "catalog"
 _CATALOG_PERMISSION: Final = "catalog:read"
+_SEES_PROJECT: Final = "project:read"
 _KNOWS_ALL_PROJECTS: Final = "project:list"
 
 _NEEDED: Final[dict[type[Action], tuple[str, str]]] = {
@@ -61,8 +62,16 @@ _DENIED_DATA: Final = (
     "there is no such repository, or you may not do this with it: ask an administrator of the project for a role that "
     "permits it; a new repository is made by whoever the project lets create repositories"
 )
-_DENIED_PROJECT: Final = "there is no such project, or you may not do this in it"
-_DENIED_SYSTEM: Final = "this needs a role on the system that permits it"
+_DENIED_PROJECT: Final = (
+    "there is no such project, or you may not do this in it: ask who administers it for a role"
+)
+_DENIED_MEMBER: Final = (
+    "this takes {permission} in project {project}: ask who administers it for a role that permits it"
+)
+"""For whoever may know that the project is there."""
+_DENIED_SYSTEM: Final = (
+    "this takes {permission} on the system: ask an operations administrator for a role that permits it"
+)
 _DENIED_SELF: Final = (
     "an access token with limits can't be used for one's own account; log in with the password"
 )
@@ -108,7 +117,7 @@ class RoleAuthorizer:
         else:
             may = _CATALOG_PERMISSION in await self._decisions.on_registry(principal)
         if not may:
-            _refuse(principal, CATALOG_SCOPE, _DENIED_SYSTEM)
+            _refuse(principal, CATALOG_SCOPE, _DENIED_SYSTEM.format(permission=_CATALOG_PERMISSION))
         return CatalogGrant(principal)
 
     async def authorize_project(
@@ -124,6 +133,9 @@ class RoleAuthorizer:
             raise AuthenticationRequiredError
         if standing is None and _KNOWS_ALL_PROJECTS in await self._decisions.on_registry(principal):
             raise ProjectUnknownError(project)
+        if standing is not None and _SEES_PROJECT in standing.permissions:
+            name = action.permission.name
+            raise AccessDeniedError(_DENIED_MEMBER.format(permission=name, project=standing.project))
         raise AccessDeniedError(_DENIED_PROJECT)
 
     async def authorize_system(self, principal: Principal, action: type[S]) -> SystemGrant[S]:
@@ -131,7 +143,7 @@ class RoleAuthorizer:
         _require_somebody(principal)
         _require_own_password(principal)
         if action.permission.name not in await self._decisions.on_registry(principal):
-            raise AccessDeniedError(_DENIED_SYSTEM)
+            raise AccessDeniedError(_DENIED_SYSTEM.format(permission=action.permission.name))
         return SystemGrant(action, principal)
 
     async def authorize_self(self, principal: Principal) -> SelfGrant:

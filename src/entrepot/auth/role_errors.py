@@ -33,7 +33,9 @@ class RoleUnknownError(RoleError):
     """There is no such role, or none that can be changed: the built-in ones can't."""
 
     def __init__(self, role: int | str) -> None:
-        super().__init__(f"there is no role {role} that this can be done with")
+        super().__init__(
+            f"there is no role {role} that this can be done with; built-in ones can't be changed"
+        )
         self.role = role
 
 

@@ -33,7 +33,7 @@ _EXITS: Final = {
 _REMEDIES: Final = {
     400: "What was asked for can't be done so; see the help of the command.",
     401: "Check name and password; log in with: entrepot login {url}",
-    403: "Your account lacks the permission; who administers the project or the registry can give it.",
+    403: "Ask who administers the project or the registry.",
     404: "Check the name; what you may not see looks the same as what does not exist.",
     405: "This registry does not offer that; is it older than this program?",
     409: "Look at what is there, and choose another name or change that.",
@@ -41,6 +41,8 @@ _REMEDIES: Final = {
     422: "A value can't be so; see the help of the command.",
     429: "Too many wrong passwords: wait, or have an administrator unlock the account.",
 }
+_TOLD_BY_THE_REGISTRY: Final = frozenset({400, 403})
+"""What the registry says of these tells what helps; a proxy in between says nothing."""
 
 
 class RefusedError(ClientError):
@@ -67,7 +69,7 @@ def refusal_of(status: int, headers: Mapping[str, str], body: bytes, url: str) -
         lines = [f"entrepot: {url} sends on to {target}", "If you trust that, log in there."]
     elif status >= 500:
         lines.append("The registry failed; its log tells why.")
-    elif status in _REMEDIES:
+    elif status in _REMEDIES and not (messages and status in _TOLD_BY_THE_REGISTRY):
         lines.append(_REMEDIES[status].format(url=url))
     if status in {429, 503} and headers.get("retry-after", "").isdigit():
         lines.append(f"Try again in {headers['retry-after']} seconds.")

@@ -14,6 +14,8 @@ __all__ = ["format_facts", "format_table"]
 _GAP: Final = "  "
 _NARROWEST: Final = 8
 """A column is not cut below this: what is left would tell nothing."""
+_WHOLE: Final = "ID"
+"""The column that is never cut: commands take what stands in it."""
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> str:
@@ -25,7 +27,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], columns: 
     lines = [tuple(header), *(tuple(one_line(cell) for cell in row) for row in rows)]
     widths = [max(width_of(line[index]) for line in lines) for index in range(len(header))]
     if columns is not None:
-        _shrink(widths, columns - len(_GAP) * (len(widths) - 1))
+        _shrink(widths, columns - len(_GAP) * (len(widths) - 1), [name != _WHOLE for name in header])
     return "\n".join(
         _GAP.join(pad(cut(cell, width), width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
@@ -38,10 +40,10 @@ def format_facts(facts: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"{pad(name, width)}{_GAP}{one_line(value)}".rstrip() for name, value in facts)
 
 
-def _shrink(widths: list[int], room: int) -> None:
-    """Take from the widest column, again and again, until all fit."""
+def _shrink(widths: list[int], room: int, may_be_cut: Sequence[bool]) -> None:
+    """Take from the widest column that may be cut, again and again, until all fit."""
     while sum(widths) > room:
-        widest = max(range(len(widths)), key=widths.__getitem__)
-        if widths[widest] <= _NARROWEST:
+        widest = max(range(len(widths)), key=lambda index: widths[index] if may_be_cut[index] else 0)
+        if not may_be_cut[widest] or widths[widest] <= _NARROWEST:
             return
         widths[widest] -= 1

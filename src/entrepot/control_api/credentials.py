@@ -70,12 +70,13 @@ def session_cookie(head: RequestHead) -> str:
 async def _by_authorization(text: str, head: RequestHead, services: ControlServices) -> Principal:
     scheme, _, credentials = text.partition(" ")
     credentials = credentials.strip()
-    if scheme.lower() == "basic":
-        name, secret = _read_basic(credentials)
-    elif scheme.lower() == "bearer" and credentials.startswith(ACCESS_TOKEN_PREFIX):
-        name, secret = "", credentials
-    else:
+    if scheme.lower() == "bearer" and credentials.startswith(ACCESS_TOKEN_PREFIX):
+        return await services.authenticator.by_token(
+            credentials, head.address, head.origin(), forwarded=head.forwarded
+        )
+    if scheme.lower() != "basic":
         raise InvalidCredentialsError("neither Basic nor an access token")
+    name, secret = _read_basic(credentials)
     return await services.authenticator.by_basic(
         name, secret, head.address, head.origin(), forwarded=head.forwarded
     )

@@ -21,7 +21,9 @@ from entrepot.auth.people.password_changes import PasswordChanges
 from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy, load_words
 from entrepot.auth.people.passwords import PasswordHashing
 from entrepot.auth.people.people import People
-from entrepot.auth.system_actions import ListUser, UpdateUser
+from entrepot.auth.robots.robot_locks import unlock_robot
+from entrepot.auth.robots.robot_logins import ROBOT_PREFIX
+from entrepot.auth.system_actions import ListUser, UpdateSystemRobot, UpdateUser
 from entrepot.metadata.user_store import PersonQuery
 from entrepot.ops.backup_options import run_to_its_end
 from entrepot.ops.command_stores import open_command_metadata
@@ -40,6 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["enable", "grant_operations_admin", "list_administrators", "reset_password", "unlock"]
 
 _NameArgument: TypeAlias = Annotated[str, Parameter(name="NAME", help="Login name of the person.")]
+_LockedArgument: TypeAlias = Annotated[
+    str,
+    Parameter(
+        name="NAME", help="Login name of the person, or the full one of a robot: robot$ci, robot$team+ci."
+    ),
+]
 _PasswordFileOption: TypeAlias = Annotated[
     Path | None,
     Parameter(
@@ -67,6 +75,7 @@ def list_administrators(
 
 def reset_password(
     name: _NameArgument,
+    /,
     *,
     password_file: _PasswordFileOption = None,
     config: ConfigOption = None,
@@ -83,15 +92,16 @@ def reset_password(
     return EXIT_OK
 
 
-def unlock(name: _NameArgument, *, config: ConfigOption = None, data: DataOption = None) -> int:
-    """Remove the locks of a person, from whichever addresses the wrong passwords came."""
+def unlock(name: _LockedArgument, /, *, config: ConfigOption = None, data: DataOption = None) -> int:
+    """Remove the locks of a person or robot, from whichever addresses the wrong passwords came."""
     settings = load_command_settings(config, make_flags(data)).settings
     addresses = run_to_its_end(_unlock(settings, name))
-    print(f"{name} can log in; wrong passwords had come from {addresses} addresses.")
+    places = "1 address" if addresses == 1 else f"{addresses} addresses"
+    print(f"{name} can log in; wrong passwords had come from {places}.")
     return EXIT_OK
 
 
-def enable(name: _NameArgument, *, config: ConfigOption = None, data: DataOption = None) -> int:
+def enable(name: _NameArgument, /, *, config: ConfigOption = None, data: DataOption = None) -> int:
     """Enable a person who was disabled."""
     settings = load_command_settings(config, make_flags(data)).settings
     run_to_its_end(_enable(settings, name))
@@ -100,7 +110,7 @@ def enable(name: _NameArgument, *, config: ConfigOption = None, data: DataOption
 
 
 def grant_operations_admin(
-    name: _NameArgument, *, config: ConfigOption = None, data: DataOption = None
+    name: _NameArgument, /, *, config: ConfigOption = None, data: DataOption = None
 ) -> int:
     """Make a person, who must exist, an operations administrator."""
     settings = load_command_settings(config, make_flags(data)).settings
@@ -129,8 +139,19 @@ async def _reset(settings: Settings, policy: PasswordPolicy, name: str, password
 
 
 async def _unlock(settings: Settings, name: str) -> int:
+    if name.startswith(ROBOT_PREFIX):
+        return await _unlock_robot(settings, name)
     async with open_command_metadata(settings) as metadata, _people(metadata, _policy(settings)) as people:
         return await people.unlock(await _update_grant(), (await _require(metadata, name)).id)
+
+
+async def _unlock_robot(settings: Settings, name: str) -> int:
+    async with open_command_metadata(settings) as metadata:
+        grant = await HostAuthorizer().authorize_system(host_operator(), UpdateSystemRobot)
+        addresses = await unlock_robot(metadata, grant, name)
+    if addresses is None:
+        raise CommandError(EXIT_USAGE, f"entrepot: there is no robot {name}; see: entrepot robot list")
+    return addresses
 
 
 async def _enable(settings: Settings, name: str) -> None:

@@ -104,7 +104,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("admin", "unlock"),
         "entrepot.ops.admin:unlock",
-        "Let a person who was locked out after wrong passwords try again.",
+        "Let a person or robot who was locked out after wrong passwords try again.",
     ),
     Command(("admin", "enable"), "entrepot.ops.admin:enable", "Enable a person who was disabled."),
     Command(
@@ -188,6 +188,18 @@ _EPILOGUE = (
     "Exit codes: 0 done, 1 a check failed, 2 settings or usage can't be used; serve, verify and audit verify "
     "have more, see their help. Commands over the API: 3 not logged in, 4 not found, 5 conflict, 6 unreachable."
 )
+_OWN_EXIT_CODES: dict[tuple[str, ...], str] = {
+    (
+        "serve",
+    ): "Exit codes: 0 stopped on request, 1 unforeseen, 2 settings or certificate, 3 data directory in use, "
+    "4 address in use, 5 data directory not writable, 6 the database has another schema, 7 a rebuild of it is not "
+    "finished.",
+    (
+        "verify",
+    ): "Exit codes: 0 sound, 1 damage found or left, 2 settings or usage can't be used, 3 not completed, "
+    "4 interrupted; --resume goes on.",
+    ("audit", "verify"): "Exit codes: 0 sound, 1 tampered with, 2 wrong usage, 3 the log can't be read.",
+}
 
 
 def build_application() -> App:
@@ -205,10 +217,13 @@ def build_application() -> App:
         application.command(group)
     for command in COMMANDS:
         *outer, name = command.words
+        codes = _OWN_EXIT_CODES.get(command.words, _EPILOGUE)
         if outer:
-            groups[outer[0]].command(command.function, name=name, help=command.summary)
+            groups[outer[0]].command(command.function, name=name, help=command.summary, help_epilogue=codes)
         else:
-            application.command(command.function, name=name, help=command.summary, group=_section(name))
+            application.command(
+                command.function, name=name, help=command.summary, group=_section(name), help_epilogue=codes
+            )
     return application
 
 

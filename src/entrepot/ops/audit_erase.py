@@ -68,7 +68,7 @@ def _only_one(user: str, subjects: Sequence[str]) -> str:
         CommandError: it is none, or several.
     """
     if not subjects:
-        raise CommandError(EXIT_USAGE, f"entrepot: no record with personal data is {user}'s")
+        raise CommandError(EXIT_USAGE, f"entrepot: there is no record with personal data of {user}")
     if len(subjects) > 1:
         several = " or ".join(f"--subject {subject}" for subject in subjects)
         raise CommandError(EXIT_USAGE, f"entrepot: several acted as {user}; say which: {several}")

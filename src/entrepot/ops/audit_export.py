@@ -67,6 +67,8 @@ def export_audit_log(
     configure_logging("warning", "console", "audit")
     settings = load_command_settings(config, make_flags(data)).settings
     first, end = read_time(since, without=0), read_time(until)
+    if first >= end:
+        raise CommandError(EXIT_USAGE, "entrepot: --to has to be later than --from")
     if output is not None and output.exists():
         raise CommandError(EXIT_USAGE, f"entrepot: {output} exists; it would be overwritten")
     count, header = run_to_its_end(_export(settings, first, end, output))
@@ -113,6 +115,11 @@ def _end_signer(settings: Settings, metadata: Metadata) -> EndSigner:
     return SignedEnd(Sealer(metadata), checkpoints)
 
 
+def _only_mine(path: str, flags: int) -> int:
+    """Open a file that only its owner can read: names and addresses of people lie in it."""
+    return os.open(path, flags, 0o600)
+
+
 @contextlib.contextmanager
 def _destination(output: Path | None) -> Iterator[BinaryIO]:
     """Yield what to write to; a file gets its name when it is whole."""
@@ -122,7 +129,7 @@ def _destination(output: Path | None) -> Iterator[BinaryIO]:
         return
     draft = output.with_name(f"{output.name}.part")
     try:
-        with draft.open("wb") as file:
+        with open(draft, "wb", opener=_only_mine) as file:  # a Path's own takes no opener
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -40,20 +40,24 @@ EXIT_INCOMPLETE: Final = 3
 
 FromOption: TypeAlias = Annotated[
     str,
-    Parameter(name="--from", help="Only records of this time or later, as 2026-11-01 or 2026-11-01T08:00Z."),
+    Parameter(
+        name="--from",
+        help="Only records of this time or later, as 2026-11-01 or 2026-11-01T08:00+08:00. Without an offset: UTC.",
+    ),
 ]
 ToOption: TypeAlias = Annotated[str, Parameter(name="--to", help="Only records before this time.")]
 CheckpointsOption: TypeAlias = Annotated[
     Path | None,
     Parameter(
         name="--checkpoints",
-        help="Directory of signed checkpoints that were kept elsewhere: copies of <data>/audit/checkpoints.",
+        help="Directory of signed checkpoints that were kept elsewhere: copies of a node's audit/checkpoints.",
     ),
 ]
 PublicKeyOption: TypeAlias = Annotated[
     tuple[Path, ...],
     Parameter(
         name="--public-key",
+        negative="",
         help="File with a public key that signs checkpoints (PEM or DER); others are refused then. May be repeated.",
     ),
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
 
 from entrepot.audit.direct_notes import DirectNotes
 from entrepot.audit.queries import AuditLog
+from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ListAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
@@ -19,7 +21,7 @@ from entrepot.ops.audit_options import (  # FromOption and ToOption are read at 
     read_time,
 )
 from entrepot.ops.backup_options import run_to_its_end
-from entrepot.ops.errors import EXIT_OK
+from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json, format_table
 
@@ -34,7 +36,10 @@ _ActionOption = Annotated[str, Parameter(name="--action", help="Only this action
 _ObjectOption = Annotated[str, Parameter(name="--object", help="Only what concerns this name.")]
 _ProjectOption = Annotated[str, Parameter(name="--project", help="Only what concerns this project.")]
 _AddressOption = Annotated[str, Parameter(name="--address", help="Only what came from this address.")]
-_OutcomeOption = Annotated[str, Parameter(name="--outcome", help="Only success, or only failure.")]
+_OutcomeOption = Annotated[
+    Literal["success", "failure"] | None,
+    Parameter(name="--outcome", help="Only what was done, or only refusals."),
+]
 _LimitOption = Annotated[int, Parameter(name="--limit", help="How many records at most, up to 1000.")]
 _BeforeOption = Annotated[
     int, Parameter(name="--before", help="Only records before this id: where the page before ended.")
@@ -48,7 +53,7 @@ def show_audit_log(  # the options are the interface
     about: _ObjectOption = "",
     project: _ProjectOption = "",
     address: _AddressOption = "",
-    outcome: _OutcomeOption = "",
+    outcome: _OutcomeOption = None,
     since: FromOption = "",
     until: ToOption = "",
     limit: _LimitOption = 50,
@@ -58,13 +63,20 @@ def show_audit_log(  # the options are the interface
     output: OutputOption = "text",
 ) -> int:
     """Show who did what, the newest first. That the log was read is recorded in it."""
+    if action and action not in set(AuditAction):
+        near = (
+            ", ".join(get_close_matches(action, AuditAction)) or "manifest.push, access.denied, session.login"
+        )
+        raise CommandError(
+            EXIT_USAGE, f"entrepot: there is no action {action}; is one of these meant: {near}?"
+        )
     settings = load_command_settings(config, make_flags(data)).settings
     wanted = AuditFilter(
         user=user,
         action=action,
         project=project,
         address=address,
-        outcome=outcome,
+        outcome=outcome or "",
         object_name=about,
         since=read_time(since, without=0),
         until=read_time(until),

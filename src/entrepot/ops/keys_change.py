@@ -40,6 +40,7 @@ def rotate_keys(
 
 def revoke_key(
     key: _KeyArgument,
+    /,
     *,
     purpose: PurposeOption = "token",
     config: ConfigOption = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -26,7 +27,11 @@ __all__ = ["ListedKey", "list_keys"]
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """A line of the list. Times are ISO 8601 by the database's clock, empty when that has not happened."""
+    """A line of the list. Times are ISO 8601 by the database's clock, empty when that has not happened.
+
+    Attributes:
+        public_key: DER in base64; not in the table, where it would fill the terminal.
+    """
 
     id: str
     purpose: str
@@ -35,6 +40,7 @@ class ListedKey:
     activated_at: str
     retired_at: str
     master_key: str
+    public_key: str
 
 
 def list_keys(
@@ -72,6 +78,7 @@ def _listed(row: SigningKeyRow) -> ListedKey:
         _iso(row.activated_at),
         _iso(row.retired_at),
         row.master_key_id,
+        base64.b64encode(row.public_key).decode("ascii"),
     )
 
 

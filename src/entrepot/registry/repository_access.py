@@ -31,9 +31,9 @@ class RepositoryCreationDeniedError(AccessDeniedError):
     def __init__(self, repository: str, project: str) -> None:
         super().__init__(
             f"repository {repository} does not exist, and you may push to the repositories of project {project} but "
-            "not create one: ask an operations administrator to create it (entrepot repository create "
-            f"{repository}), or to change who may create repositories by pushing (entrepot project set {project} "
-            "repository_creation=developers)"
+            "not create one: ask an administrator of the project or of the registry to create it "
+            f"(entrepot repository create {repository}), or to change who may create repositories by pushing "
+            f"(entrepot project set {project} repository_creation=developers)"
         )
 
 

@@ -57,7 +57,8 @@ def test_a_developer_learns_whom_to_ask_for_a_new_repository(sign_in: SignIn, te
 
     assert f"repository {team.name}/new does not exist" in said
     assert (
-        f"ask an operations administrator to create it (entrepot repository create {team.name}/new)" in said
+        "ask an administrator of the project or of the registry to create it "
+        f"(entrepot repository create {team.name}/new)" in said
     )
     assert "repository_creation=developers" in said
     assert not team.has(f"{team.name}/new")

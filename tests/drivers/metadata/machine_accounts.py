@@ -135,6 +135,10 @@ class Accounts:
         """Present a name and a secret."""
         return await self.authenticator.by_basic(name, secret, address, ORIGIN, forwarded=forwarded)
 
+    async def bear(self, token: str, address: str = ADDRESS) -> Principal:
+        """Present an access token without a name."""
+        return await self.authenticator.by_token(token, address, ORIGIN, forwarded=False)
+
     async def refresh(self, subject: str, credential: str = "", address: str = ADDRESS) -> Principal:
         """Come back as a subject that was authenticated before."""
         return await self.authenticator.by_subject(subject, credential, address, ORIGIN, forwarded=False)

@@ -159,9 +159,32 @@ def test_a_locked_out_administrator_is_unlocked(host: Host, capsys: pytest.Captu
 
     assert host.run("unlock", "admin") == 0
 
-    assert "from 1 addresses" in capsys.readouterr().out
+    assert "from 1 address." in capsys.readouterr().out
     assert host.records()[-1] == ("user.unlock", _operator())
     assert host.log_in("admin", ADMIN_PASSWORD).name == "admin"
+
+
+def test_a_locked_out_robot_is_unlocked(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    """A build that goes on with the secret before a rotation locks its robot out for all builds beside it."""
+    robot = """
+        INSERT INTO subjects (id, public_id, kind, name, created_at) VALUES (50, 'r1', 'robot', 'robot$team+ci', 1);
+        INSERT INTO robots (subject_id, short_name, secret_hash, permissions, allowed_addresses, duration_days,
+                            creator, updated_at)
+            VALUES (50, 'ci', '', x'5b5d', x'5b5d', -1, 'host:x', 1);
+        INSERT INTO login_failures (account, address, failures, window_started_at, locked_until)
+            VALUES ('robot$team+ci', '192.0.2.1', 5, 1, 4000000000000), ('other', '192.0.2.1', 5, 1, 4000000000000)
+    """
+    for statement in robot.split(";"):
+        asyncio.run(host.database.fetch(statement))
+
+    assert host.run("unlock", "robot$team+ci") == 0
+    assert host.run("unlock", "robot$team+cd") == 2
+
+    said = capsys.readouterr()
+    assert "from 1 address." in said.out
+    assert "entrepot robot list" in said.err
+    assert host.records()[-1] == ("user.unlock", _operator())
+    assert asyncio.run(host.database.fetch("SELECT account FROM login_failures")) == [("other",)]
 
 
 def test_a_disabled_person_is_enabled_and_made_an_administrator(

@@ -6,7 +6,13 @@ import pytest
 
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.people.errors import SessionUnknownError
-from entrepot.auth.people.sessions import BegunSession, LiveSession, forgery_secret_of
+from entrepot.auth.people.sessions import (
+    BegunSession,
+    LiveSession,
+    SessionLimits,
+    Sessions,
+    forgery_secret_of,
+)
 from entrepot.auth.principals import Origin
 from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, Office, own
 
@@ -97,6 +103,19 @@ async def test_use_is_noted_once_a_minute(office: Office, idle_seconds: int, not
     await _find(office, begun.secret)
 
     assert (await office.database.value("SELECT last_seen_at FROM web_sessions") > before) is noted
+
+
+async def test_a_session_in_use_lives_where_the_limit_of_idleness_is_a_minute(office: Office) -> None:
+    """Used every 15 s, it would have been idle for 60 s had only each minute's use been noted."""
+    await office.make("alice")
+    sessions = Sessions(office.metadata, office.logins, office.policy, SessionLimits(idle_seconds=60))
+    begun = await sessions.log_in("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
+
+    for _ in range(5):
+        await office.database.fetch("UPDATE web_sessions SET last_seen_at = last_seen_at - 15000")
+        live = await sessions.find(begun.secret, ADDRESS, ORIGIN, forwarded=False)
+
+        assert live.principal.name == "alice"
 
 
 async def test_the_oldest_session_ends_when_there_are_too_many(office: Office) -> None:

@@ -27,9 +27,9 @@ def _registry(client: Client, api: ScriptedApi) -> None:
     api.on("GET /projects/team/members", [member, {**member, "id": 42, "entity_type": "u"}])
     api.on("GET /robots", [{"id": 51, "name": "robot$ci", "expires_at": -1, "permissions": []}])
     api.on("GET /labels", [{"id": 61, "name": "old", "color": "#FFFFFF", "scope": "g", "description": "d"}])
-    api.on(
-        "GET /roles", [{"id": 1000, "name": "mover", "permissions": {"project": ["log:list"], "system": []}}]
-    )
+    mover = {"id": 1000, "name": "mover", "permissions": {"project": ["log:list"], "system": []}}
+    keeper = {**mover, "id": 1001, "name": "keeper", "assignable_in_project": False}
+    api.on("GET /roles", [mover, keeper])
     api.on("GET /role-assignments", [{"id": 71, "subject_id": 8, "role": "auditor"}])
     api.on("GET /access-tokens", [{"id": "t1", "name": "t2"}, {"id": "t2", "name": "ci"}])
     api.on("GET /users/8/access-tokens", [{"id": "t3", "name": "lap"}])
@@ -151,6 +151,8 @@ def test_what_is_not_there_ends_with_4(client: Client, command: str) -> None:
         "label change old",
         "repository create app",
         "audit list --since yesterday",
+        "audit list --outcome maybe",
+        "member add team bob --role keeper",
         "config set read_only",
         "project list --limit -1",
         "project list -o yaml",
@@ -169,6 +171,37 @@ def test_what_can_not_be_understood_ends_with_2_and_changes_nothing(
 
     assert result.code == 2
     assert {one.method for one in api.asked} <= {"GET"}
+
+
+def test_a_role_of_the_system_is_given_there(client: Client) -> None:
+    result = client.run("member", "add", "team", "bob", "--role", "keeper")
+
+    assert result.err == (
+        "entrepot: keeper is a role of the system, which members of a project can't have\n"
+        "Give it on the system with: entrepot role assign NAME keeper\n"
+    )
+
+
+def test_who_may_not_see_roles_is_told_to_give_a_number(client: Client, api: ScriptedApi) -> None:
+    api.on("GET /roles", refusal(403, "this needs role:list on the system"))
+
+    result = client.run("member", "add", "team", "bob", "--role", "mover")
+
+    assert result.code == 1
+    assert "number" in result.err.splitlines()[1]
+
+
+def test_last_uses_are_shown_as_other_times_are(client: Client, api: ScriptedApi) -> None:
+    api.on(
+        "GET /users/8/access-tokens", [{"id": "t3", "name": "lap", "last_use_time": "2026-11-27T10:00:00.9Z"}]
+    )
+    api.on("GET /robots", [{"id": 51, "name": "robot$ci", "last_use_time": "2026-11-27T10:00:00.9Z"}])
+
+    for command in ("token list --user bob", "robot list"):
+        result = client.run(*command.split())
+
+        assert "LAST USED" in result.out
+        assert "2026-11-27 10:00:00+00:00" in result.out
 
 
 def test_a_robots_secret_stands_alone_on_standard_output(client: Client, api: ScriptedApi) -> None:

@@ -27,6 +27,13 @@ def test_a_table_fits_the_terminal_and_its_widest_column_gives() -> None:
     ]
 
 
+def test_what_commands_take_is_never_cut() -> None:
+    table = format_table(("ID", "BROWSER"), [("0" * 32, "x" * 60)], 50)
+
+    assert table.splitlines() == ["ID" + " " * 32 + "BROWSER", "0" * 32 + "  " + "x" * 15 + "…"]
+    assert "0" * 32 in format_table(("ID", "BROWSER"), [("0" * 32, "x" * 60)], 10)
+
+
 def test_nothing_is_cut_where_no_terminal_is() -> None:
     assert format_table(("A",), [("x" * 300,)], None).endswith("x" * 300)
 

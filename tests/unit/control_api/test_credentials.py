@@ -37,6 +37,8 @@ def _basic(text: str) -> dict[str, str]:
         (_basic(f"alice:{SECRETS['alice']}"), 200),
         ({"Authorization": f"basic {base64.b64encode(b'alice:alice-secret').decode()}"}, 200),
         ({"Authorization": f"Bearer {SECRETS['']}"}, 200),
+        ({"Authorization": "Bearer ept_token-of-nobody"}, 401),
+        (_basic(f":{SECRETS['']}"), 401),
         (_basic("alice:wrong"), 401),
         (_basic("alice:"), 401),
         (_basic("alice"), 401),

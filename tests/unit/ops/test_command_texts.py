@@ -55,6 +55,21 @@ def test_every_command_has_help(
     assert f"Usage: entrepot {' '.join(words)}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["serve"], "7 a rebuild of it is not finished"),
+        (["verify"], "4 interrupted"),
+        (["audit", "verify"], "3 the log can't be read"),
+    ],
+)
+def test_a_command_with_exit_codes_of_its_own_tells_them(
+    words: list[str], code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line([*words, "--help"]) == 0
+    assert code in " ".join(capsys.readouterr().out.split())
+
+
 def test_documentation_lists_everything_there_is() -> None:
     settings, metrics, commands = render_settings_table(), render_metrics_table(), render_commands_table()
 

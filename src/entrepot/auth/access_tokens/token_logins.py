@@ -14,29 +14,45 @@ if TYPE_CHECKING:
     from entrepot.auth.machine_logins import Attempt, LoginBook
     from entrepot.metadata.credential_store import CredentialReader, StoredTokenCredential
 
-__all__ = ["TOKEN_PREFIX", "TokenLogins"]
+__all__ = ["TOKEN_PREFIX", "TokenLogins", "account_of_token"]
 
 TOKEN_PREFIX: Final = "ept_"  # noqa: S105 - how secrets begin is no secret
 """How access tokens begin; what begins so is never tried as a password."""
 
 _KIND: Final = "user"
 _MILLISECONDS: Final = 1000
+_SHOWN_DIGITS: Final = 12
 
 
 class TokenLogins:
-    """The name that comes with a token must be its person's: one that is found without the name is worth nothing."""
+    """The name that comes with a token must be its person's. What comes without one is counted by itself.
+
+    Were all tokens without a name one account, a script with an old token would lock out everybody's beside it.
+    """
 
     def __init__(self, credentials: CredentialReader, book: LoginBook) -> None:
         self._credentials = credentials
         self._book = book
 
     async def verify(self, attempt: Attempt) -> Verified:
-        """Return the person, with the limits of the token (S15).
+        """Return the person who is named, with the limits of the token (S15).
 
         Raises:
             InvalidCredentialsError: unknown, expired, of somebody else or of somebody disabled.
             LockedOutError: too many failures for this name came from this address.
         """
+        return await self._verify(attempt, attempt.name)
+
+    async def verify_alone(self, attempt: Attempt) -> Verified:
+        """Return the person of a token that came without a name; the attempt has that of :func:`account_of_token`.
+
+        Raises:
+            InvalidCredentialsError: unknown, expired, or of somebody disabled.
+            LockedOutError: too many failures with this token came from this address.
+        """
+        return await self._verify(attempt, None)
+
+    async def _verify(self, attempt: Attempt, person: str | None) -> Verified:
         await self._book.require_unlocked(attempt, _KIND)
         secret_hash = hash_generated(attempt.secret)
         row = None
@@ -44,7 +60,7 @@ class TokenLogins:
             row = await self._credentials.find_token(secret_hash)
         if row is None or not hmac.compare_digest(row.secret_hash, secret_hash):
             await self._book.refuse(attempt, _KIND, "unknown access token")
-        obstacle = _obstacle(row, attempt.name)
+        obstacle = _obstacle(row, person)
         if obstacle:
             await self._book.refuse(attempt, _KIND, obstacle)
         principal = Principal(
@@ -63,9 +79,14 @@ class TokenLogins:
         return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
 
 
-def _obstacle(row: StoredTokenCredential, name: str) -> str:
+def account_of_token(token: str) -> str:
+    """Return what refusals of a token without a name are counted by: no part of it, and no person (S27)."""
+    return f"access token {hash_generated(token)[:_SHOWN_DIGITS]}"
+
+
+def _obstacle(row: StoredTokenCredential, person: str | None) -> str:
     """Return why the token does not help, as the audit log tells it; empty when it does."""
-    if row.name.casefold() != name.casefold():
+    if person is not None and row.name.casefold() != person.casefold():
         return "access token of somebody else"
     if row.disabled:
         return "disabled"

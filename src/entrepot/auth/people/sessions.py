@@ -38,6 +38,8 @@ __all__ = ["BegunSession", "LiveSession", "SessionLimits", "Sessions", "forgery_
 _PREFIX: Final = "ess_"
 _SECRET_BYTES: Final = 32
 _TOUCH_MILLISECONDS: Final = 60_000
+"""How seldom it is written that a session is in use, at least; more often where it would soon be idle for too long."""
+_TOUCHES_BEFORE_IDLE: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Sessions:
         self._policy = policy
         self._limits = limits
         self._idle = limits.idle_seconds * 1000
+        self._touch = min(_TOUCH_MILLISECONDS, self._idle // _TOUCHES_BEFORE_IDLE)
 
     async def log_in(
         self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
@@ -119,7 +122,7 @@ class Sessions:
         found = await self._metadata.web_sessions.find(_hash_of(secret), self._idle)
         if found is None:
             raise InvalidCredentialsError("no such session")
-        if found.idle_milliseconds >= _TOUCH_MILLISECONDS:
+        if found.idle_milliseconds >= self._touch:
             await self._metadata.write(lambda tx: tx.web_sessions.touch(found.id))
         principal = Principal(
             found.subject,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -22,7 +22,10 @@ _ProjectOption = Annotated[
 _UserOption = Annotated[str, Parameter(name="--user", help="Only acts of this user or robot.")]
 _ActionOption = Annotated[str, Parameter(name="--action", help="Only this act, as manifest.push.")]
 _ResourceOption = Annotated[str, Parameter(name="--resource", help="Only acts on what is called so.")]
-_OutcomeOption = Annotated[str, Parameter(name="--outcome", help="success or failure.")]
+_OutcomeOption = Annotated[
+    Literal["success", "failure"] | None,
+    Parameter(name="--outcome", help="Only what was done, or only refusals."),
+]
 _SinceOption = Annotated[
     str,
     Parameter(name="--since", help="From this time on, as 2026-11-27 or 2026-11-27T10:00, here or +02:00."),
@@ -46,7 +49,7 @@ def list_acts(
     user: _UserOption = "",
     action: _ActionOption = "",
     resource: _ResourceOption = "",
-    outcome: _OutcomeOption = "",
+    outcome: _OutcomeOption = None,
     since: _SinceOption = "",
     until: _UntilOption = "",
     limit: LimitOption = 50,
@@ -54,7 +57,7 @@ def list_acts(
     output: OutputOption = "table",
 ) -> None:
     """List who did what, the newest first."""
-    exact = {"username": user, "operation": action, "resource": resource, "outcome": outcome}
+    exact = {"username": user, "operation": action, "resource": resource, "outcome": outcome or ""}
     terms = [equals(field, value) for field, value in exact.items() if value]
     if since or until:
         terms.append(f"op_time=[{_utc(since, '--since')}~{_utc(until, '--until')}]")

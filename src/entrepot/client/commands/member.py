@@ -23,7 +23,8 @@ _RoleOption = Annotated[
     str,
     Parameter(
         name="--role",
-        help="project-admin, team-lead, developer, guest, limited-guest, auditor, or a role of your own.",
+        help="project-admin, team-lead, developer, guest, limited-guest, auditor, or a role of your own, "
+        "also by its number.",
     ),
 ]
 

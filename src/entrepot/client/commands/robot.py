@@ -41,7 +41,9 @@ _AddressOption = Annotated[
 _AnyAddressOption = Annotated[
     bool, Parameter(name="--any-address", negative="", help="Let it log in from all addresses again.")
 ]
-_DaysOption = Annotated[int | None, Parameter(name="--days", help="How long it lives; -1 for ever.")]
+_DaysOption = Annotated[
+    int | None, Parameter(name="--days", help="How long it lives; -1 for ever. As a rule 30.")
+]
 _DescriptionOption = Annotated[str | None, Parameter(name="--description", help="What it is for.")]
 _DisabledOption = Annotated[
     bool | None, Parameter(name="--disable", negative="--enable", help="Keep it out, or let it in again.")
@@ -76,7 +78,8 @@ def _addresses(item: Item) -> str:
 
 
 def _last_use(item: Item) -> str:
-    return str(item.get("last_use_time") or "never")
+    used = item.get("last_use_time")
+    return time_of(used) if used else "never"
 
 
 _LISTED: Columns = (

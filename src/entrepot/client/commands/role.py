@@ -38,7 +38,11 @@ _LevelOption = Annotated[
 _DescriptionOption = Annotated[str, Parameter(name="--description", help="What the role is for.")]
 _AllowOption = Annotated[
     tuple[str, ...],
-    Parameter(name="--allow", negative="", help="A permission, as repository:pull; may be repeated."),
+    Parameter(
+        name="--allow",
+        negative="",
+        help="A permission, as repository:pull; may be repeated. `entrepot role show` has those of a role.",
+    ),
 ]
 
 _NewDescriptionOption = Annotated[str | None, Parameter(name="--description", help="What the role is for.")]

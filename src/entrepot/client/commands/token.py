@@ -29,7 +29,7 @@ from entrepot.client.options import (
     TargetOption,
     YesOption,
 )
-from entrepot.client.showing import Columns, say, show_items, show_secret, text_of
+from entrepot.client.showing import Columns, say, show_items, show_secret, text_of, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -61,7 +61,7 @@ _UserOption = Annotated[
     str, Parameter(name="--user", help="A user whose tokens are meant instead of yours; for administrators.")
 ]
 _DaysOption = Annotated[
-    int | None, Parameter(name="--days", help="How long it lives; else as long as the registry says.")
+    int | None, Parameter(name="--days", help="How long it lives, 365 at most. As a rule 30.")
 ]
 
 
@@ -73,12 +73,18 @@ def _where(item: Item) -> str:
     return text_of(item.get("projects")) or "everywhere"
 
 
+def _last_use(item: Item) -> str:
+    used = item.get("last_use_time")
+    return time_of(used) if used else "never"
+
+
 _COLUMNS: Columns = (
     ("NAME", "name"),
     ("MAY", _what),
     ("WHERE", _where),
     ("CREATED", "creation_time"),
     ("ENDS", "expires_at"),
+    ("LAST USED", _last_use),
     ("ID", "id"),
 )
 _SECRET: Columns = (("NAME", "name"), ("SECRET", "secret"), ("ENDS", "expires_at"))

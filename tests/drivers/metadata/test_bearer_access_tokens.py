@@ -1,0 +1,63 @@
+"""Access tokens that come without a name, as `Authorization: Bearer ept_…` to the management API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.auth.access_tokens.access_tokens import NewAccessToken
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from tests.drivers.metadata.machine_accounts import (
+    ADDRESS,
+    Accounts,
+    audit_of,
+    make_people,
+    on_sqlite,
+    self_grant,
+)
+
+if TYPE_CHECKING:
+    from entrepot.metadata.store import Metadata
+    from tests.drivers.metadata.raw_database import RawDatabase
+
+
+@pytest.fixture
+async def accounts(metadata: Metadata, database: RawDatabase) -> Accounts:
+    """Return the services with people and projects."""
+    await make_people(database)
+    return Accounts(metadata)
+
+
+async def test_a_token_as_a_bearer_stands_for_its_person_within_its_limits_s15(
+    accounts: Accounts, database: RawDatabase
+) -> None:
+    issued = await accounts.tokens.create(self_grant(), NewAccessToken("laptop", ["repository:pull"]))
+
+    for _ in range(2):  # the second time it is remembered
+        principal = await accounts.bear(issued.secret)
+        assert (principal.subject, principal.name, principal.address) == ("alice-id", "alice", ADDRESS)
+        assert principal.limits is not None
+        assert principal.limits.permissions == frozenset({"repository:pull"})
+    await accounts.tokens.delete_own(self_grant(), issued.token.public_id)
+    with pytest.raises(InvalidCredentialsError):
+        await accounts.bear(issued.secret)
+
+    records = [(record["outcome"], record["user"], record["object"]) for record in await audit_of(database)]
+    assert records[1] == ("success", "alice", "alice")
+    assert issued.secret not in repr(records)
+
+
+@on_sqlite
+async def test_a_bearer_that_is_refused_locks_itself_only_s14(accounts: Accounts) -> None:
+    """A script with an old token must not lock out those beside it, whom it shares no name with."""
+    issued = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
+    old = "ept_" + "a" * 43
+    for _ in range(3):
+        with pytest.raises(InvalidCredentialsError):
+            await accounts.bear(old)
+
+    with pytest.raises(LockedOutError):
+        await accounts.bear(old)
+    assert (await accounts.bear(issued.secret)).name == "alice"
+    assert (await accounts.login("alice", issued.secret)).name == "alice"

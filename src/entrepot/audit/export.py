@@ -1,8 +1,13 @@
 """Writes a part of the audit log in a form that proves itself, for an auditor and for the archive.
 
 The part is one piece of the chain that holds all records of the times asked for; records in between that are of other
-times belong to it, or the chain would have a hole. It goes on to the first signed checkpoint; one is made for it, where
-there is none and that can be.
+times belong to it, or the chain would have a hole. It goes on to the first checkpoint that covers the last of them; one
+is made for it, where there is none and that can be.
+
+It also reaches every checkpoint that was signed before the end of these times and before the export was begun, whatever
+the times of the records that this takes in: a note that comes in late is sealed behind records of later times. Whoever
+verifies can't know the times of records that an export does not hold, only when a checkpoint was signed. So both go by
+that, and an export that ends before such a checkpoint was cut.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from entrepot.audit.signed_end import EndSigner
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.system_actions import ExportAuditLog
-    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.audit_store import ChainState, CheckpointRow
     from entrepot.metadata.store import Metadata
 
 __all__ = ["AuditExport"]
@@ -54,8 +59,11 @@ class AuditExport:
             AuditRangeEmptyError: no sealed record is of these times.
             MetadataError: the database failed.
         """
+        # Read first: the end that is signed next covers what others signed before this time; what they sign later is
+        # not missing here.
+        begun_at = await self._metadata.diagnosis.clock_milliseconds()
         unsigned_because = await self._end.sign()
-        header = await self._header(since, until, unsigned_because)
+        header = await self._header(since, until, begun_at, unsigned_because)
         record = audit_record(
             grant.principal,
             AuditAction.AUDIT_EXPORT,
@@ -85,23 +93,25 @@ class AuditExport:
             after = rows[-1].sequence or header.last
         yield encode_line(ExportEnd(count, header.last))
 
-    async def _header(self, since: int, until: int, unsigned_because: str) -> ExportHeader:
+    async def _header(self, since: int, until: int, begun_at: int, unsigned_because: str) -> ExportHeader:
         audit = self._metadata.audit
-        chain = await audit.chain()
         span = await audit.sequences_between(since, until)
+        newest = await audit.last_checkpoint()
+        # Behind the newest one: else a cut before it could pass for all that there was.
+        made_at = begun_at if newest is None else max(begun_at, newest.at + 1)
+        reached = await audit.last_checkpoint(min(until, made_at))
+        # Read after the checkpoints, so that its end is not before theirs.
+        chain = await audit.chain()
         if chain is None or span is None:
             raise AuditRangeEmptyError
         first, last = span
+        if reached is not None:
+            last = max(last, reached.sequence)
         ahead = next(iter(await audit.checkpoints(last, 1)), None)
         if ahead is not None:
-            last = min(ahead.sequence, chain.sequence)
-        # None is newer than the one that signs the chain's end, which is what an export up to now goes on to.
-        is_newest = ahead is not None and ahead.sequence >= chain.sequence
-        newest = ahead if is_newest else await audit.last_checkpoint()
-        after, after_hash = chain.purged_sequence, chain.purged_hash
-        if first - 1 > after:
-            before = await audit.links(first - 2, 1)
-            after, after_hash = before[0].sequence, before[0].chain_hash
+            last = ahead.sequence
+        last = min(last, chain.sequence)
+        after, after_hash = await self._beginning(chain, first)
         header = ExportHeader(
             format=FORMAT,
             chain=chain.chain_id,
@@ -111,13 +121,19 @@ class AuditExport:
             last=last,
             since=since,
             until=until,
-            # Behind the signature that was made for it: else a cut before that could pass for what there was.
-            made_at=chain.now if newest is None else max(chain.now, newest.at + 1),
+            made_at=made_at,
             signed=_signed(after, last, filter(None, (ahead, newest))),
         )
         if header.uncovered is None:
             return header
         return msgspec.structs.replace(header, unsigned_because=unsigned_because)
+
+    async def _beginning(self, chain: ChainState, first: int) -> tuple[int, str]:
+        """Return the link that the record `first` follows."""
+        if first - 1 <= chain.purged_sequence:
+            return chain.purged_sequence, chain.purged_hash
+        (before,) = await self._metadata.audit.links(first - 2, 1)
+        return before.sequence, before.chain_hash
 
     async def _checkpoints(self, header: ExportHeader) -> Sequence[CheckpointRow]:
         found: list[CheckpointRow] = []

@@ -36,8 +36,8 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     """Which part of which chain an export holds: what lies between the link `after` and the link `last`.
 
     Attributes:
-        since: the times that were asked for, in milliseconds; the chain may hold others in between.
-        made_at: when the export was made, by the database's clock.
+        since: the times that were asked for, in milliseconds; the chain may hold others in between and behind.
+        made_at: when the export was begun, by the database's clock, or just behind the checkpoint that was made for it.
         signed: up to which record a checkpoint of this export proves it, 0 for none; `None` where an older program
             made it and did not say. It is no proof itself, but makes a checkpoint that was taken away missing.
         unsigned_because: why the records behind that are not covered, when there are any and it is known.

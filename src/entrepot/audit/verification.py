@@ -141,7 +141,7 @@ class _ExportReading:
         return self._follower, self._follower.begin()
 
     def _is_covered(self, checkpoint: CheckpointRow) -> bool:
-        """Whether an export of these times reaches a checkpoint that lies elsewhere."""
+        """Whether an export of these times, whole as :mod:`.export` makes it, reaches a checkpoint kept elsewhere."""
         header = self._header
         if checkpoint.sequence <= header.last:
             return checkpoint.sequence >= header.after

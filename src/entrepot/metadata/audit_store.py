@@ -226,8 +226,8 @@ class AuditReader(Protocol):
         """Return checkpoints of sequences from `first` on."""
         ...
 
-    async def last_checkpoint(self) -> CheckpointRow | None:
-        """Return the checkpoint of the greatest sequence."""
+    async def last_checkpoint(self, signed_before: int = END_OF_TIME) -> CheckpointRow | None:
+        """Return the checkpoint of the greatest sequence among those that were signed before a time in milliseconds."""
         ...
 
     async def spool_cursors(self, node: str) -> Mapping[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,10 +11,11 @@ import msgspec
 from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
 from entrepot.audit.export import AuditExport
 from entrepot.audit.proof import FaultKind
+from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer
-from entrepot.audit.signed_end import SignedEnd
+from entrepot.audit.signed_end import NoEndSigner, SignedEnd
 from entrepot.audit.verification import verify_database, verify_export
-from entrepot.auth.host import host_system_grant
+from entrepot.auth.host import host_operator, host_system_grant
 from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.system_actions import ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from entrepot.audit.signed_end import EndSigner
     from entrepot.audit.signing import CheckpointSignature
+    from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -40,6 +43,36 @@ async def _export(
     export = AuditExport(metadata, end)
     header = await export.begin(host_system_grant(ExportAuditLog), since, until)
     return [line + b"\n" async for line in export.lines(header)]
+
+
+async def _add_late(metadata: Metadata, at: int) -> None:
+    """Add a note that a node hands in after records of later times."""
+    late = msgspec.structs.replace(pull_record(99, BOB), at_milliseconds=at)
+    await metadata.write(lambda tx: tx.audit.append(late))
+
+
+def _kept(directory: Path) -> list[CheckpointRow]:
+    read = [decode_checkpoint(path.read_bytes()) for path in sorted(directory.iterdir())]
+    return [checkpoint for checkpoint in read if checkpoint is not None]
+
+
+def _cut(lines: list[bytes], last: int, **mended: int) -> list[bytes]:
+    """Return the export without the records behind `last`, the checkpoints behind it and what else tells of them."""
+    header = msgspec.json.decode(lines[0]) | {"last": last} | mended
+    kept = [msgspec.json.encode(header) + b"\n"]
+    count = 0
+    for line in lines[1:-1]:
+        checkpoint = decode_checkpoint(line)
+        sequence = (
+            msgspec.json.decode(line)["entrepot"]["sequence"] if checkpoint is None else checkpoint.sequence
+        )
+        kept += [line] if sequence <= last else []
+        count += checkpoint is None and sequence <= last
+    return [*kept, msgspec.json.encode({"type": "end", "last": last, "records": count})]
+
+
+def _faults(lines: list[bytes], kept: list[CheckpointRow]) -> list[tuple[FaultKind, int]]:
+    return [(fault.kind, fault.sequence) for fault in verify_export(lines, kept, []).faults]
 
 
 async def test_an_export_signs_its_end_and_no_record_of_it_can_be_made_anew_or_cut_off(
@@ -126,3 +159,141 @@ async def test_an_export_whose_end_can_not_be_signed_says_which_records_are_not_
     assert (header["signed"], header["unsigned_because"]) == (5, "the master key is another one")
     assert (verdict.signed, verdict.uncovered, verdict.faults) == (5, (6, 8), ())
     assert verdict.unsigned_because == "the master key is another one"
+
+
+async def test_an_export_reaches_a_checkpoint_of_late_notes_though_they_are_of_times_not_asked_for(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    """And one that was cut before them is still found, with checkpoints that were kept and without (8.1.4.3c)."""
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
+    await _add(metadata, 4)
+    await end.sign()
+    await _add_late(metadata, 1000)
+
+    lines = await _export(metadata, end, since=2000)
+
+    kept = _kept(tmp_path / "kept")
+    verdict = verify_export(lines, kept, [])
+    assert [checkpoint.sequence for checkpoint in kept] == [4, 5]
+    assert (verdict.faults, verdict.last, verdict.signed, verdict.uncovered) == ((), 5, 5, None)
+    assert _faults(_cut(lines, 4, signed=4), kept) == [(FaultKind.TRUNCATED, 4)]
+    assert _faults(_cut(lines, 4), []) == [(FaultKind.SIGNATURE, 5)]
+    assert _faults([*lines[:-2], lines[-1]], []) == [(FaultKind.TRUNCATED, 4)]
+
+
+async def test_an_export_of_times_that_are_over_ends_at_the_last_checkpoint_that_was_signed_in_them(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    """Further only for what was sealed later and is of these times."""
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
+    await _add(metadata, 3)
+    await end.sign()
+    await _add_late(metadata, 1000)
+    await asyncio.sleep(0.005)  # no two checkpoints of one millisecond
+    await end.sign()
+    await asyncio.sleep(0.005)
+    await _add(metadata, 2)
+    await end.sign()
+    first, second, _ = kept = _kept(tmp_path / "kept")
+
+    whole = await _export(metadata, end, 2000, second.at + 1)
+    before = await _export(metadata, end, 2000, second.at)
+    await _add_late(metadata, first.at)
+    with_late = await _export(metadata, end, 2000, second.at + 1)
+
+    assert [msgspec.json.decode(lines[0])["last"] for lines in (whole, before, with_late)] == [4, 3, 9]
+    for lines in (whole, before, with_late):
+        assert _faults(lines, _kept(tmp_path / "kept")) == []
+    assert _faults(_cut(whole, 3, signed=3), kept) == [(FaultKind.TRUNCATED, 3)]
+    assert _faults(_cut(with_late, 3, signed=3), kept) == [(FaultKind.TRUNCATED, 3)]
+
+
+async def test_an_export_after_a_purge_reaches_what_was_signed_and_not_what_is_gone(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
+    await _add_late(metadata, 1000)
+    await end.sign()
+    await _add(metadata, 2)
+    await end.sign()
+    await AuditPurge(metadata, 180).run(host_operator(), 180)
+    await Sealer(metadata).run()
+    await _add_late(metadata, 1000)
+
+    lines = await _export(metadata, end, since=2000)
+
+    kept = _kept(tmp_path / "kept")
+    assert [checkpoint.sequence for checkpoint in kept] == [1, 3, 5]
+    verdict = verify_export(lines, kept, [])
+    assert (verdict.faults, verdict.first, verdict.last, verdict.signed) == ((), 2, 5, 5)
+    assert _faults(_cut(lines, 3, signed=3), kept) == [(FaultKind.TRUNCATED, 3)]
+
+
+async def test_an_export_without_a_signer_reaches_the_checkpoints_that_there_are(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
+    await _add(metadata, 4)
+    await end.sign()
+    await _add_late(metadata, 1000)
+    await asyncio.sleep(0.005)
+    await end.sign()
+    await _add_late(metadata, 1001)
+    await Sealer(metadata).run()
+
+    signed = await _export(metadata, NoEndSigner("no key here"), since=2000)
+    await _add(metadata, 1)
+    await Sealer(metadata).run()
+    unsigned = await _export(metadata, NoEndSigner("no key here"), since=2000)
+    await asyncio.sleep(0.005)
+    await end.sign()  # what is signed later is not missing in either
+
+    kept = _kept(tmp_path / "kept")
+    assert [checkpoint.sequence for checkpoint in kept] == [4, 5, 9]
+    verdict = verify_export(signed, kept, [])
+    assert (verdict.faults, verdict.last, verdict.uncovered) == ((), 5, None)
+    verdict = verify_export(unsigned, kept, [])
+    assert (verdict.faults, verdict.last, verdict.uncovered) == ((), 8, (6, 8))
+    assert _faults(_cut(unsigned, 4, signed=4), kept) == [(FaultKind.TRUNCATED, 4)]
+
+
+@dataclass
+class _SlowKey:
+    """A signer that has not signed yet when others go on."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    may_sign: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def sign(self, content: bytes) -> CheckpointSignature:
+        self.asked.set()
+        await self.may_sign.wait()
+        return await KeyInMemory().sign(content)
+
+
+async def test_a_checkpoint_that_another_node_is_just_signing_is_not_missing_in_an_export(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    """It is of the time before the export was done, and nobody could have known of it."""
+    directory, key = tmp_path / "kept", _SlowKey()
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), directory))
+    others: list[asyncio.Task[bool]] = []
+
+    class _OvertakenEnd:
+        async def sign(self) -> str:
+            reason = await end.sign()
+            await _add_late(metadata, 1000)
+            await Sealer(metadata).run()
+            await asyncio.sleep(0.005)
+            others.append(asyncio.create_task(Checkpoints(metadata, key, directory).run(0)))
+            await key.asked.wait()
+            await asyncio.sleep(0.005)
+            return reason
+
+    await _add(metadata, 4)
+    lines = await _export(metadata, _OvertakenEnd(), since=2000)
+    key.may_sign.set()
+    assert await asyncio.gather(*others) == [True]
+
+    kept = _kept(directory)
+    assert [checkpoint.sequence for checkpoint in kept] == [4, 5]
+    assert (_faults(lines, kept), verify_export(lines, kept, []).last) == ([], 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.audit_store import AuditRow, ChainLink, ChainState, CheckpointRow
+from entrepot.metadata.audit_store import END_OF_TIME, AuditRow, ChainLink, ChainState, CheckpointRow
 from entrepot.metadata.sql.audit_chain import LINKS
 from entrepot.metadata.sql.statements import Statement
 
@@ -102,7 +102,7 @@ LAST_CHECKPOINT: Final = Statement(
     "audit_checkpoints.last",
     """
     SELECT sequence, chain_hash, algorithm, key_id, public_key, signed, signature, at
-    FROM audit_checkpoints WHERE sequence > 0 ORDER BY sequence DESC LIMIT 1
+    FROM audit_checkpoints WHERE sequence > 0 AND at < :signed_before ORDER BY sequence DESC LIMIT 1
     """,
 )
 CURSORS: Final = Statement(
@@ -193,9 +193,9 @@ class SqlAuditReader:
         rows = await self._executor.fetch_rows(CHECKPOINTS, first=first, rows=limit)
         return [_checkpoint(row) for row in rows]
 
-    async def last_checkpoint(self) -> CheckpointRow | None:
+    async def last_checkpoint(self, signed_before: int = END_OF_TIME) -> CheckpointRow | None:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(LAST_CHECKPOINT)
+        rows = await self._executor.fetch_rows(LAST_CHECKPOINT, signed_before=signed_before)
         return _checkpoint(rows[0]) if rows else None
 
     async def spool_cursors(self, node: str) -> Mapping[str, int]:

@@ -61,6 +61,11 @@ class PersonRow:
     updated_at: int
     is_administrator: bool
 
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """What the person is called, which their password may not hold."""
+        return self.name, self.email, self.realname
+
 
 @dataclass(frozen=True, slots=True)
 class CredentialsRow:

@@ -84,10 +84,10 @@ def reset_password(
     """Give a person a new password and remove their locks; they must change it at the next login."""
     settings = load_command_settings(config, make_flags(data)).settings
     policy = _policy(settings)
-    password = policy.generate() if password_file is None else _first_line(password_file)
-    run_to_its_end(_reset(settings, policy, name, password))
+    chosen = None if password_file is None else _first_line(password_file)
+    password = run_to_its_end(_reset(settings, policy, name, chosen))
     print(f"The password of {name} was reset and must be changed at the next login.", file=sys.stderr)
-    if password_file is None:
+    if chosen is None:
         print(password)
     return EXIT_OK
 
@@ -130,12 +130,15 @@ async def _list(settings: Settings) -> list[PersonRow]:
                 return [person for person in found if person.is_administrator]
 
 
-async def _reset(settings: Settings, policy: PasswordPolicy, name: str, password: str) -> None:
+async def _reset(settings: Settings, policy: PasswordPolicy, name: str, chosen: str | None) -> str:
+    """Return the password that the person has then."""
     async with open_command_metadata(settings) as metadata:
         person = await _require(metadata, name)
+        password = policy.generate(person.names) if chosen is None else chosen
         with contextlib.closing(PasswordHashing()) as hashing:
             changes = PasswordChanges(metadata, hashing, policy, LockoutLimits())
             await changes.reset(await _update_grant(), person.id, password)
+    return password
 
 
 async def _unlock(settings: Settings, name: str) -> int:

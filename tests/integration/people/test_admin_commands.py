@@ -119,6 +119,23 @@ def test_a_reset_password_is_printed_once_and_must_be_changed_s17_s27(
     assert password not in repr(asyncio.run(host.database.fetch("SELECT * FROM audit_records")))
 
 
+def test_a_generated_password_that_holds_a_name_of_its_owner_is_not_tried(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy would refuse it, and the command with it."""
+    characters = iter("Kw7zRtp-aLice-9TmXbVcN4G" + "Kw7zRtpG9TmXbVcN4GdPqHuM")
+
+    def choose(_alphabet: str) -> str:
+        return next(characters)
+
+    monkeypatch.setattr("secrets.choice", choose)
+
+    assert host.run("reset-password", "alice") == 0
+
+    assert capsys.readouterr().out == "Kw7zRtpG9TmXbVcN4GdPqHuM\n"
+    assert host.log_in("alice", "Kw7zRtpG9TmXbVcN4GdPqHuM").must_change_password is True
+
+
 @pytest.mark.parametrize("source", ["file", "stdin"])
 def test_a_chosen_password_comes_from_a_file_or_standard_input_and_is_not_printed(
     host: Host,

@@ -78,7 +78,8 @@ async def _credentials(policy: PasswordPolicy, data_directory: Path, given: str)
             raise PasswordRejectedError(reasons)
         return _Credentials(given, None)
     path = data_directory / ADMIN_PASSWORD_FILE
-    return _Credentials(await asyncio.to_thread(keep_password, path, policy.generate()), path)
+    generated = policy.generate((FIRST_ADMINISTRATOR,))
+    return _Credentials(await asyncio.to_thread(keep_password, path, generated), path)
 
 
 async def _insert(

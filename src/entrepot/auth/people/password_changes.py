@@ -107,7 +107,7 @@ class PasswordChanges:
         return found
 
     async def _require_acceptable(self, person: PersonRow, new: str) -> None:
-        reasons = self._policy.reasons_against(new, (person.name, person.email, person.realname))
+        reasons = self._policy.reasons_against(new, person.names)
         former = max(self._policy.limits.history, 1)  # the present one is never a new one
         if not reasons:
             hashes = await self._metadata.users.password_history(person.id, former)

@@ -86,12 +86,13 @@ class PasswordPolicy:
             return False
         return age_milliseconds >= self.limits.max_age_days * _DAY_MILLISECONDS
 
-    def generate(self) -> str:
-        """Return a random password of at least 140 bits that the policy accepts."""
+    def generate(self, names: Iterable[str]) -> str:
+        """Return a random password of at least 140 bits that the policy accepts for a person with these names."""
         length = max(_GENERATED_LENGTH, self.limits.min_length)
+        called = tuple(names)
         while True:
             password = "".join(secrets.choice(_ALPHABET) for _ in range(length))
-            if not self.reasons_against(password):
+            if not self.reasons_against(password, called):
                 return password
 
     def _faults_of_form(self, password: str) -> Iterator[str]:

@@ -116,11 +116,27 @@ def test_the_words_of_a_file_are_found_disguised_and_short_ones_are_left_out(tmp
 def test_a_generated_password_satisfies_every_policy(limits: PasswordLimits) -> None:
     policy = PasswordPolicy(limits)
 
-    password = policy.generate()
+    password = policy.generate(())
 
     assert policy.reasons_against(password) == ()
     assert len(password) >= 24
     assert password.isascii()
+
+
+@pytest.mark.parametrize(
+    "holding", ["Kw7zRtp-aLice-9TmXbVcN4G", "Kw7zRtp-Xam-9TmXbVcN4GdP", "Kw7zRtp-LidDeLl-9TmXbVcN"]
+)
+def test_a_generated_password_with_a_name_of_its_owner_is_thrown_away(
+    monkeypatch: pytest.MonkeyPatch, holding: str
+) -> None:
+    characters = iter(holding + "Kw7zRtpG9TmXbVcN4GdPqHuM")
+
+    def choose(_alphabet: str) -> str:
+        return next(characters)
+
+    monkeypatch.setattr("secrets.choice", choose)
+
+    assert _POLICY.generate(("alice", "xam@example.org", "Al Liddell")) == "Kw7zRtpG9TmXbVcN4GdPqHuM"
 
 
 @given(st.text(max_size=300))

@@ -29,7 +29,7 @@ def object_size(path: Path, key: str) -> int:
         opened.close()
 
 
-def named_size(path: Path, key: str) -> int:
+def named_size(path: str, key: str) -> int:
     """Return the size that the directory tells, without opening the file: a few microseconds once it is known.
 
     Raises:
@@ -37,7 +37,7 @@ def named_size(path: Path, key: str) -> int:
         BlobStoreError: it can't be told.
     """
     try:
-        return path.lstat().st_size
+        return os.lstat(path).st_size
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ObjectNotFoundError(key) from error
     except OSError as error:

@@ -112,7 +112,7 @@ class FilesystemBlobStore:
 
     async def glance(self, key: str) -> int:
         """Return the size of an object as its directory tells it; on the event loop as long as the disk is quick."""
-        path = self._volume.path_of(key)
+        path = self._volume.text_of(key)
         started = perf_counter()
         if not self._allowance.allows(started):
             return await self._reading.run(named_size, path, key)

@@ -41,6 +41,7 @@ class Volume:
         local_only: bool = True,
     ) -> None:
         self.root = root
+        self._root_text = str(root)
         self._local_only = local_only
         self.operations = operations
         self.floor = FreeSpaceFloor(root, min_free_bytes)
@@ -54,6 +55,14 @@ class Volume:
             InvalidKeyError: for a key that could lead outside the root (S34).
         """
         return self.root / require_key(key)
+
+    def text_of(self, key: str) -> str:
+        """Return the same as text: to build a path and to write it out takes longer than to ask the kernel about it.
+
+        Raises:
+            InvalidKeyError: as :meth:`path_of`.
+        """
+        return f"{self._root_text}/{require_key(key)}"
 
     def prepare(self) -> None:
         """Create and fsync the upper directories.

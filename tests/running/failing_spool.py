@@ -27,14 +27,14 @@ class FailingFiles(SpoolFiles):
         self.flushes = 0
         self.appends = 0
 
-    def append(self, descriptor: int, frame: bytes) -> int:
+    def append(self, descriptor: int, frames: bytes) -> int:
         """See the base."""
         self.appends += 1
         if self.room is None:
-            return super().append(descriptor, frame)
+            return super().append(descriptor, frames)
         if self.room == 0:
             raise OSError(self.append_error, os.strerror(self.append_error))
-        return super().append(descriptor, frame[: self.room])
+        return super().append(descriptor, frames[: self.room])
 
     def flush(self, descriptor: int) -> None:
         """See the base."""

@@ -1,7 +1,8 @@
 """Notes what changes nothing in a local file before the reply: a pull needs no write to the database (F45, I11).
 
-Each record is one write to a file opened for appending: when it returns, the kernel has it, and the death of the
-process takes nothing back. What the setting `group` adds is a flush to the disk, which many records share.
+Records that come in one turn of the event loop are one write to a file opened for appending: when it returns, the
+kernel has them, and the death of the process takes nothing back. Nobody is answered before. What the setting `group`
+adds is a flush to the disk, which many records share.
 
 When the file can't be written, a bounded number of records waits in memory, so that pulls go on (F5, F9). Nothing that
 was answered is dropped while the process lives: what waits is written first, and without room for more nobody is
@@ -36,7 +37,7 @@ _log: Any = structlog.get_logger()
 
 _LOG_SECONDS: Final = 10.0
 _MOST_AT_ONCE: Final = 512
-"""Records of the buffer that are written in one go: some milliseconds in which nothing else runs."""
+"""Records that are written in one go: some milliseconds in which nothing else runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ class SpoolBuffer:
     records: int = 0
     on_kept: Callable[[], None] = lambda: None
     on_waiting: Callable[[int], None] = lambda _: None
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """A record that came in this turn of the event loop; `written` is told whether it is in the file."""
+
+    frame: bytes
+    written: asyncio.Future[bool]
 
 
 @dataclass(slots=True)
@@ -86,6 +95,7 @@ class AuditSpool:
         self._limits = limits or SpoolLimits()
         self._writer = SpoolWriter(directory, self._limits, files or SpoolFiles(), flushed=self._flushes)
         self._kept: deque[bytes] = deque()
+        self._gathered: list[_Gathered] = []
         self._unflushed: list[_Unflushed] = []
         self._kept_unflushed = 0
         self._flushing: asyncio.Task[None] | None = None
@@ -104,12 +114,8 @@ class AuditSpool:
     async def note(self, record: NewAuditRecord) -> None:
         """See the protocol."""
         frame = encode_frame(msgspec.structs.replace(record, at_milliseconds=_now()))
-        if self._kept:
-            await self._try_again()
-        if self._kept:
-            self._keep(frame)
-        elif (flushed := self._write(frame)) is not None:
-            await flushed
+        if self._kept or self._flushes or not await self._write_with_others(frame):
+            await self._write_alone(frame)
         reach(Failpoint.AUDIT_NOTED)
 
     async def aclose(self) -> None:
@@ -119,6 +125,7 @@ class AuditSpool:
             await asyncio.wait((self._retrying,))
             self._retrying = None
         await self._flush_ended()
+        self._write_gathered()
         self._not_before = 0.0
         while self._kept and self._write_kept():
             pass
@@ -129,6 +136,45 @@ class AuditSpool:
             self._kept.clear()
             self._outage = None
             self._tell()
+
+    def _write_with_others(self, frame: bytes) -> asyncio.Future[bool]:
+        """Write a record with all that come before the event loop turns; the result is whether it is in the file."""
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[bool] = loop.create_future()
+        self._gathered.append(_Gathered(frame, written))
+        if len(self._gathered) == 1:
+            loop.call_soon(self._write_gathered)
+        elif len(self._gathered) == _MOST_AT_ONCE:
+            self._write_gathered()
+        return written
+
+    def _write_gathered(self) -> None:
+        """Write the records of a turn; where that fails, whoever brought one tries it alone, in the same order.
+
+        Some may be in the file all the same, when it could not be cut: a record that is there twice counts once.
+        """
+        gathered, self._gathered = self._gathered, []
+        if not gathered:
+            return
+        are_written = False
+        try:
+            self._writer.append(b"".join([record.frame for record in gathered]))
+            are_written = True
+        except OSError as error:
+            self._reason = _reason_of(error)
+        finally:
+            for record in gathered:
+                if not record.written.done():  # else its caller went away
+                    record.written.set_result(are_written)
+
+    async def _write_alone(self, frame: bytes) -> None:
+        """Write a record behind those that wait, or let it wait too."""
+        if self._kept:
+            await self._try_again()
+        if self._kept:
+            self._keep(frame)
+        elif (flushed := self._write(frame)) is not None:
+            await flushed
 
     async def _try_again(self) -> None:
         """Write some of what waits; without room for more, wait until it is known what became of it."""

@@ -1,4 +1,4 @@
-"""Writes the spool's files, one frame at a time: a frame is there whole, or nothing of it counts.
+"""Writes the spool's files: a frame is there whole, or nothing of it counts.
 
 A segment ends when it is long or old enough, or when what was written of a frame can't be taken back.
 """
@@ -26,9 +26,9 @@ _FULL_FOR_SECONDS: Final = 1.0
 class SpoolFiles:
     """The calls that write; tests replace them by failing ones."""
 
-    def append(self, descriptor: int, frame: bytes) -> int:
+    def append(self, descriptor: int, frames: bytes) -> int:
         """Append, and return how many bytes were taken."""
-        return os.write(descriptor, frame)
+        return os.write(descriptor, frames)
 
     def flush(self, descriptor: int) -> None:
         """Make what was appended survive a power cut. Blocks."""
@@ -71,19 +71,19 @@ class SpoolWriter:
         self._retired: list[int] = []
         self._full_until = 0.0
 
-    def append(self, frame: bytes) -> None:
-        """Append a frame: when this returns, the kernel has it.
+    def append(self, frames: bytes) -> None:
+        """Append a frame or several: when this returns, the kernel has them.
 
         Raises:
-            OSError: it has nothing of it, or a torn piece that readers pass over.
+            OSError: it has nothing of them, or the first of several and a torn piece that readers pass over.
         """
-        segment = self._open_segment(len(frame))
+        segment = self._open_segment(len(frames))
         try:
-            written = self._files.append(segment.descriptor, frame)
+            written = self._files.append(segment.descriptor, frames)
         except OSError:
             self._cut(segment)
             raise
-        if written != len(frame):
+        if written != len(frames):
             self._cut(segment)
             raise OSError(None, "no room for the whole record")
         segment.size += written
@@ -110,7 +110,7 @@ class SpoolWriter:
         self._retired.clear()
 
     def _cut(self, segment: _Segment) -> None:
-        """Take back what was written of a record; where that fails, the segment ends with a torn frame."""
+        """Take back what was written of it; where that fails, the segment ends with a torn frame."""
         try:
             os.ftruncate(segment.descriptor, segment.size)
         except OSError:

@@ -89,14 +89,78 @@ async def test_a_directory_that_cannot_be_made_refuses_f45(tmp_path: Path) -> No
 async def test_what_waits_for_the_database_is_bounded_i12(tmp_path: Path) -> None:
     limits = SpoolLimits(segment_bytes=3000, waiting_bytes=6000)
     spool = AuditSpool(tmp_path, "none", _Failures(), limits=limits)
-    notes = [spool.note(pull_record()) for _ in range(20)]
-    outcomes = await asyncio.gather(*notes, return_exceptions=True)
+    outcomes = [
+        (await asyncio.gather(spool.note(pull_record()), return_exceptions=True))[0] for _ in range(20)
+    ]
     kept = outcomes.count(None)
 
     assert {type(outcome) for outcome in outcomes} == {type(None), AuditUnavailableError}
     assert 6000 <= sum(path.stat().st_size for path in segment_paths(tmp_path)) < 6000 + 3000
     assert len(_noted(tmp_path)) == kept
     await spool.aclose()
+
+
+async def test_notes_of_one_turn_are_one_write_and_nobody_is_answered_before_it_i11(tmp_path: Path) -> None:
+    answered: list[int] = []
+
+    class Files(FailingFiles):
+        def append(self, descriptor: int, frames: bytes) -> int:
+            answered.append(sum(note.done() for note in notes))
+            return super().append(descriptor, frames)
+
+    files = Files()
+    spool = AuditSpool(tmp_path, "none", _Failures(), files=files)
+    records = [pull_record(number) for number in range(600)]
+    notes: list[asyncio.Task[None]] = []
+    notes += [asyncio.create_task(spool.note(record)) for record in records]
+    await asyncio.gather(*notes)
+
+    assert files.appends == 2  # of 512 and of 88 records
+    assert answered[0] == 0
+    assert answered[1] <= 512
+    assert _noted(tmp_path) == [record.record_id for record in records]
+    await spool.aclose()
+
+
+@pytest.mark.parametrize("room", [0, 1, 2000])
+async def test_where_a_common_write_fails_each_note_is_tried_alone_f45(tmp_path: Path, room: int) -> None:
+    files, failures = FailingFiles(), _Failures()
+    spool = AuditSpool(tmp_path, "none", failures, files=files)
+    files.room = room
+    records = [pull_record(number) for number in range(5)]
+    outcomes = await asyncio.gather(*(spool.note(record) for record in records), return_exceptions=True)
+
+    fits = room == 2000  # the room of each write
+    assert [type(outcome) for outcome in outcomes] == [type(None) if fits else AuditUnavailableError] * 5
+    assert failures.count == (0 if fits else 5)
+    (path,) = segment_paths(tmp_path)
+    batch = read_frames(path.read_bytes())
+    assert [record.record_id for record in batch.records] == [record.record_id for record in records if fits]
+    assert (batch.damaged, batch.pending) == (0, 0)
+    await spool.aclose()
+
+
+async def test_a_caller_that_goes_away_leaves_the_others_of_its_turn_alone(tmp_path: Path) -> None:
+    spool = AuditSpool(tmp_path, "none", _Failures())
+    first, second = (asyncio.create_task(spool.note(pull_record(number))) for number in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    await asyncio.wait_for(second, 5)
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert len(_noted(tmp_path)) == 2
+    await spool.aclose()
+
+
+async def test_a_stop_writes_what_came_in_its_turn_i11(tmp_path: Path) -> None:
+    spool = AuditSpool(tmp_path, "none", _Failures())
+    note = asyncio.create_task(spool.note(pull_record()))
+    await asyncio.sleep(0)
+    await spool.aclose()
+
+    await note
+    assert len(_noted(tmp_path)) == 1
 
 
 async def test_a_segment_that_is_written_to_is_told_from_one_that_ended(tmp_path: Path) -> None:

@@ -42,6 +42,17 @@ async def test_a_manifest_costs_one_statement(
     assert (counts.commits, counts.data_syncs, counts.directory_syncs, counts.thread_hops) == (0, 0, 0, 0)
 
 
+async def test_a_short_list_of_referrers_costs_one_statement(registry: InProcessRegistry) -> None:
+    """Referrers GET: 1 SQL statement, 0 thread hops, as long as there are no more than about twenty."""
+    reply = await registry.client.request(
+        "GET", f"/v2/{REPOSITORY}/referrers/{Digest.of_bytes(_IMAGE.manifest)}"
+    )
+
+    assert reply.status == 200
+    counts = registry.counts
+    assert (counts.statements, counts.commits, counts.thread_hops) == (["referrers.list"], 0, 0)
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("blob", _IMAGE.blobs)
 async def test_a_blob_costs_one_statement(registry: InProcessRegistry, method: str, blob: bytes) -> None:

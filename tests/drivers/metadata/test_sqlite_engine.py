@@ -14,19 +14,20 @@ import pytest
 
 from entrepot.kernel.loop_allowance import LoopAllowance
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.metadata.records import StoredManifest
+from entrepot.metadata.records import ReferrerQuery, StoredManifest
 from entrepot.metadata.sql import sqlite as sqlite_engine
 from entrepot.metadata.sql import sqlite_writer
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.sqlite import SqliteMetadata
 from tests.drivers.metadata.child import Child, push_unit
-from tests.drivers.metadata.material import REPOSITORY, TAG, fact, push_manifest
+from tests.drivers.metadata.material import ALICE, REPOSITORY, TAG, fact, new_manifest, push_manifest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from entrepot.metadata.store import Transaction
+    from entrepot.oci.digest import Digest
     from tests.drivers.metadata.counting import CountingObserver
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -127,6 +128,38 @@ async def test_point_reads_stay_on_the_event_loop(
     assert isinstance(await store.manifests.find_by_digest(REPOSITORY, digest), StoredManifest)
     with pytest.raises(RuntimeError):
         await store.tags.list_names(REPOSITORY, "", 10)
+
+
+@pytest.mark.parametrize(("referrers", "stays"), [(0, True), (10, True), (60, False)])
+async def test_a_list_of_referrers_stays_on_the_event_loop_as_long_as_it_is_short(
+    store: SqliteMetadata, counts: CountingObserver, referrers: int, stays: bool
+) -> None:
+    subject = await push_manifest(store)
+    await _attach(store, subject, referrers)
+    query = ReferrerQuery(REPOSITORY, subject, f"sha256-{subject.hex}", None, "", 1000, 4 * 1024 * 1024)
+    page = await store.referrers.list_page(query)
+    assert len(page.referrers) == referrers
+    counts.statements.clear()
+
+    assert await store.referrers.list_page(query) == page
+    assert list(counts.statements) == ["referrers.list"]
+    store._reader._threads.shutdown()
+    for _ in range(100):  # so many that the steps of all runs together would be too many
+        if stays:
+            assert await store.referrers.list_page(query) == page
+        else:
+            with pytest.raises(RuntimeError):
+                await store.referrers.list_page(query)
+        assert isinstance(await store.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+
+
+async def _attach(store: SqliteMetadata, subject: Digest, count: int) -> None:
+    async def unit(tx: Transaction) -> None:
+        row = await tx.repositories.ensure(REPOSITORY, "team", ALICE)
+        for number in range(count):
+            await tx.manifests.put(new_manifest(row.id, f"referrer {number}", subject=subject))
+
+    await store.write(unit)
 
 
 async def test_slow_point_reads_move_to_threads_and_come_back(store: SqliteMetadata) -> None:

@@ -11,7 +11,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from entrepot.metadata.sql.catalogue import POINT_READS, STATEMENTS, render_statement_catalogue
+from entrepot.metadata.sql.catalogue import (
+    POINT_READS,
+    SHORT_LISTINGS,
+    STATEMENTS,
+    render_statement_catalogue,
+)
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.statements import Dialect, Statement, render
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
@@ -154,11 +159,11 @@ def test_a_repeated_name_is_one_value_under_one_number() -> None:
     assert render(statement, "sqlite").arguments({"a": 1, "b": 2}) == [2, 1, 2]
 
 
-def test_names_are_unique_and_point_reads_are_in_the_catalogue() -> None:
+def test_names_are_unique_and_what_runs_on_the_event_loop_is_in_the_catalogue() -> None:
     names = [statement.name for statement in STATEMENTS]
 
     assert len(names) == len(set(names))
-    assert set(POINT_READS) <= set(STATEMENTS)
+    assert {*POINT_READS, *SHORT_LISTINGS} <= set(STATEMENTS)
 
 
 def test_the_documentation_shows_every_statement() -> None:

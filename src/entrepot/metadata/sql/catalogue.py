@@ -49,7 +49,7 @@ from entrepot.metadata.sql import (
     web_sessions,
 )
 
-__all__ = ["POINT_READS", "STATEMENTS", "render_statement_catalogue"]
+__all__ = ["POINT_READS", "SHORT_LISTINGS", "STATEMENTS", "render_statement_catalogue"]
 
 POINT_READS: Final = (
     *manifests.POINT_READS,
@@ -59,6 +59,9 @@ POINT_READS: Final = (
     *credentials.POINT_READS,
 )
 """The statements that SQLite may run on the event loop: each reads a handful of rows through indexes."""
+
+SHORT_LISTINGS: Final = (*referrers.STATEMENTS,)
+"""Listings that are short as a rule: SQLite begins them on the event loop and leaves those that turn out long."""
 
 STATEMENTS: Final = (
     *manifests.STATEMENTS,

@@ -18,6 +18,7 @@ __all__ = [
     "connect_for_writing",
     "create_private_file",
     "is_busy",
+    "is_interrupted",
     "translate_error",
 ]
 
@@ -89,6 +90,11 @@ def connect_for_writing(path: Path, busy_timeout_seconds: float) -> sqlite3.Conn
 def is_busy(error: sqlite3.Error) -> bool:
     """Tell whether the same statement may succeed in a moment."""
     return _primary_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def is_interrupted(error: sqlite3.Error) -> bool:
+    """Tell whether a progress handler ended the statement."""
+    return _primary_code(error) == sqlite3.SQLITE_INTERRUPT
 
 
 def translate_error(error: sqlite3.Error, path: Path) -> MetadataError:

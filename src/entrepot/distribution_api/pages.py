@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
+
+import msgspec
 
 from entrepot.oci.pagination import parse_page_size
 
@@ -18,8 +19,7 @@ MAX_PAGE_SIZE: Final = 1000
 """Entries of a page, when the client asks for no number, or for a greater one (S36)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(msgspec.Struct, frozen=True, gc=False):
     """Which part of a list a client asks for: up to `size` entries that come after the text `after`."""
 
     size: int

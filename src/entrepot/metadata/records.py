@@ -152,8 +152,7 @@ class NamePage:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ReferrerQuery:
+class ReferrerQuery(msgspec.Struct, frozen=True, gc=False):
     """Which referrers are asked for.
 
     Attributes:
@@ -173,8 +172,7 @@ class ReferrerQuery:
     max_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Referrer:
+class Referrer(msgspec.Struct, frozen=True, gc=False):
     """A manifest that is attached to another one. Annotations are a JSON object as it came, `{}` without any."""
 
     digest: Digest
@@ -184,8 +182,7 @@ class Referrer:
     annotations_json: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ReferrerPage:
+class ReferrerPage(msgspec.Struct, frozen=True):
     """A run of referrers in the order of their digests."""
 
     referrers: tuple[Referrer, ...]

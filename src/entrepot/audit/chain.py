@@ -57,4 +57,4 @@ def _hash(algorithm: str, parts: tuple[bytes, ...]) -> str:
     known = _HASHES.get(algorithm)
     if known is None:
         raise UnknownChainAlgorithmError(algorithm)
-    return known(b"".join(b"%d:%b" % (len(part), part) for part in parts)).hex()
+    return known(b"".join([b"%d:%b" % (len(part), part) for part in parts])).hex()

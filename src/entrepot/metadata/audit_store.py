@@ -92,8 +92,7 @@ class UnsealedRecord:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SealedNewRecord:
+class SealedNewRecord(msgspec.Struct, frozen=True, gc=False):
     """A record that has its place in the chain when it is added."""
 
     record: NewAuditRecord

@@ -182,6 +182,33 @@ def test_lists_are_read_over_all_their_pages(admin: _Client, registry: EntrepotW
     assert admin.run("project list --name many- -o name --limit 3").split() == names[:3]
 
 
+def test_an_administrator_of_a_project_gives_a_custom_role_by_its_name(
+    admin: _Client, tmp_path: Path
+) -> None:
+    for name in ("ida", "jon"):
+        admin.run(f"user create {name} --email {name}@example.org --password-stdin", stdin=f"{PASSWORD}\n")
+    admin.run("role create shipper --allow repository:pull --allow member:list")
+    admin.run("role create keeper --level system --allow user:list")
+    admin.run("project create dock")
+    admin.run("member add dock ida --role project-admin")
+    ida = _Client(tmp_path / "ida", admin.host)
+    ida.run(f"login {admin.host} -u ida --password-stdin", stdin=f"{PASSWORD}\n")
+
+    ida.run("member add dock jon --role shipper")
+    ida.run("member add dock jon --role keeper", code=2)
+
+    listed = json.loads(ida.run("member list dock -o json"))
+    assert [one["role_name"] for one in listed if one["entity_name"] == "jon"] == ["shipper"]
+    seen = json.loads(ida.run("role list --project dock -o json"))
+    assert [one["permissions"]["project"] for one in seen if one["name"] == "shipper"] == [
+        ["member:list", "repository:pull"]
+    ]
+    assert {"keeper", "operations-admin"}.isdisjoint(one["name"] for one in seen)
+    ida.run("role list", code=1)
+    admin.run("project create quay")
+    ida.run("role list --project quay", code=1)
+
+
 def test_a_password_that_an_administrator_gave_is_changed_first(admin: _Client, tmp_path: Path) -> None:
     admin.run("user create fay --email fay@example.org --password-stdin", stdin=f"{PASSWORD}\n")
     admin.run("user reset-password fay --password-stdin", stdin="Gravel*Window-71\n")

@@ -206,6 +206,17 @@ async def test_a_role_on_the_system_is_given_and_taken_and_each_is_recorded(
     assert (epochs["ann"], epochs["audit"]) == (2, 2)
 
 
+async def test_a_role_that_people_give_themselves_names_them_only_as_who_acts_i11(
+    identity: Identity, assignments: RoleAssignments
+) -> None:
+    (root,) = await assignments.list_page(SystemGrant(ListRoleAssignment, _ROOT), 10, 0)
+
+    await assignments.give(SystemGrant(CreateRoleAssignment, _ROOT), root.assignee.subject_id, "auditor")
+
+    state = {"role": "auditor", "kind": "user", "name": ""}
+    assert await _records(identity) == [("role.assign", {"before": None, "after": state})]
+
+
 async def test_s9_nobody_gives_a_role_that_is_more_than_their_own(
     identity: Identity, assignments: RoleAssignments
 ) -> None:

@@ -73,11 +73,14 @@ class IdentityChanges(IdentityQuestions):
 
     @rule(slot=of_person)
     def reset_password(self, slot: int) -> None:
-        """Give a person a password that they have to change."""
+        """Give a person a password that they have to change, by which their access tokens end."""
         person = self._people[slot]
         new = self._world.new_password(person.name)
         self._world.change("PUT", f"users/{person.number}/password", {"new_password": new})
         self._take_password(person, new, must_change=True)
+        for credential in self._credentials:
+            if credential.owner is person and credential.kind == "token":
+                credential.ended = True
         self._touch(person)
 
     @rule(slot=of_person, give=st.booleans())

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from entrepot.auth.audit_actions import AuditAction
     from entrepot.auth.principals import Principal
 
-__all__ = ["BODY_VERSION", "PERSONAL_FIELDS", "AuditObject", "AuditOutcome", "audit_record", "commitment"]
+__all__ = [
+    "BODY_VERSION",
+    "PERSONAL_FIELDS",
+    "AuditObject",
+    "AuditOutcome",
+    "audit_record",
+    "commitment",
+    "name_of_another",
+]
 
 AuditOutcome = Literal["success", "failure"]
 
@@ -37,7 +45,8 @@ class AuditObject(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: as `repository`, `project`, `user`, `robot`.
-        name: for an image its repository, else what people call the thing.
+        name: for an image its repository, else what people call the thing. That of a person is not erased with them,
+            so it is left out of acts on oneself: :func:`name_of_another`.
     """
 
     kind: str
@@ -100,6 +109,8 @@ def audit_record(
     the unit found, make its `record_id` before.
     """
     origin = principal.origin
+    if about.kind == "user":
+        about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
     if status == 0 and outcome == "success":
         status = origin.success_status
     personal, disclosure = _committed(principal.name, principal.address, origin.user_agent)
@@ -134,6 +145,14 @@ def audit_record(
         body=_encoder.encode(body),
         disclosure=disclosure,
     )
+
+
+def name_of_another(principal: Principal, name: str) -> str:
+    """Return a person's name as that of the object of an act, empty where it is the one who acts.
+
+    Who acts is in the record already, by id and by a name that can be erased.
+    """
+    return "" if principal.kind == "user" and principal.name == name else name
 
 
 @lru_cache(maxsize=1024)

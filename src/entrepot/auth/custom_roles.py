@@ -25,8 +25,9 @@ from entrepot.metadata.role_store import NewRole
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from entrepot.auth.grants import SystemGrant
+    from entrepot.auth.grants import ProjectGrant, SystemGrant
     from entrepot.auth.principals import Principal
+    from entrepot.auth.project_actions import ListMember
     from entrepot.auth.roles import Role
     from entrepot.auth.system_actions import CreateRole, DeleteRole, ListRole, ReadRole, UpdateRole
     from entrepot.metadata.role_store import RoleLevel, StoredRole
@@ -79,6 +80,10 @@ class Roles:
     async def list_all(self, grant: SystemGrant[ListRole]) -> Sequence[Role]:  # noqa: ARG002  # proof enough
         """Return all roles, built-in ones first."""
         return await self._catalog.list_all()
+
+    async def list_for_members(self, grant: ProjectGrant[ListMember]) -> Sequence[Role]:  # noqa: ARG002  # proof enough
+        """Return the roles that members of a project can have, for who sees them and calls them by these names."""
+        return [role for role in await self._catalog.list_all() if role.assignable_in_project]
 
     async def find(self, grant: SystemGrant[ReadRole], role_id: int) -> Role:  # noqa: ARG002  # proof enough
         """Return one role by the number that APIs use.

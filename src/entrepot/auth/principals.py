@@ -11,6 +11,7 @@ __all__ = [
     "ANONYMOUS",
     "BY_THE_HOST",
     "NO_ORIGIN",
+    "THE_REGISTRY",
     "CredentialLimits",
     "Origin",
     "Principal",
@@ -89,7 +90,7 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         subject: the stable id that upload sessions, rows and audit records carry: the public id of a subject's row,
-            `anonymous`, or `host:` and a login name.
+            `anonymous`, `registry`, or `host:` and a login name.
         address: the peer's IP address as text, empty when the server could not tell.
         forwarded: whether anything suggests that somebody passed the request on, so that `address` is not the client's.
         name: what people call the subject: the login name of a person, the full name of a robot.
@@ -113,3 +114,8 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     must_change_password: bool = False
     epoch: int = 0
     sponsor: Sponsor | None = None
+
+
+THE_REGISTRY: Final = Principal("registry", "", forwarded=False, name="registry", kind="host")
+"""Does what nobody asked for: the background worker, by its settings. Not the login name it runs under: whoever has
+that may do the same by hand."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
-from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.custom_roles import require_holding
 from entrepot.auth.role_catalog import RoleCatalog
 from entrepot.auth.role_errors import (
@@ -132,7 +132,8 @@ class RoleAssignments:
 def _record(
     principal: Principal, action: AuditAction, role: str, assignee: Assignee, record_id: str
 ) -> NewAuditRecord:
-    state = {"role": role, "kind": assignee.kind, "name": assignee.name}
+    name = name_of_another(principal, assignee.name) if assignee.kind == "user" else assignee.name
+    state = {"role": role, "kind": assignee.kind, "name": name}
     given = action is AuditAction.ROLE_ASSIGN
     return audit_record(
         principal,

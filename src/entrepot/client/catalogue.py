@@ -58,7 +58,11 @@ CLIENT_COMMANDS: Final[tuple[ClientCommand, ...]] = (
     _command("user show", "user:show_user", "Show a user."),
     _command("user delete", "user:delete_user", "Delete a user."),
     _command("user password", "user:change_own_password", "Change your own password."),
-    _command("user reset-password", "user:reset_password", "Give a user a password, to be changed at once."),
+    _command(
+        "user reset-password",
+        "user:reset_password",
+        "Give a user a password, to be changed at once; their tokens end.",
+    ),
     _command("user admin", "user:set_administrator", "Make a user an administrator, or no longer."),
     _command("user unlock", "user:unlock_user", "Let a user who was locked out try again."),
     _command("user disable", "user:disable_user", "Keep a user out without deleting them."),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from entrepot.client.connection import segment
 from entrepot.client.errors import EXIT_USAGE, ClientError
 from entrepot.client.listing import Item, equals, find_item, not_found, walk_items
-from entrepot.client.refusals import RefusedError
 
 if TYPE_CHECKING:
     from entrepot.client.connection import Api
@@ -25,6 +23,7 @@ __all__ = [
     "robots_of",
     "role_id",
     "role_name",
+    "roles_of",
 ]
 
 ROLES: Final = {
@@ -104,42 +103,26 @@ def labels_of(api: Api, project: str) -> dict[str, str | int]:
     return {"scope": "p", "project_id": project_id(api, project)} if project else {"scope": "g"}
 
 
-def role_id(api: Api, name: str) -> int:
+def role_id(api: Api, project: str, name: str) -> int:
     """Return the number of a role of members: one that every registry has, or a custom one, also by its number.
 
     Raises:
-        ClientError: there is no such role, it is none of members, or one may not look.
+        ClientError: there is none that members can have, or one may not see the project's members.
     """
     known = int(name) if name.isascii() and name.isdigit() else ROLES.get(name)
     if known is not None:
         return known
-    for role in _roles_for(api, name):
-        if role.get("name") != name:
-            continue
-        if role.get("assignable_in_project", True):
+    for role in walk_items(api, "/roles", roles_of(project)):
+        if role.get("name") == name:
             return int(role["id"])
-        raise ClientError(
-            EXIT_USAGE,
-            f"entrepot: {name} is a role of the system, which members of a project can't have",
-            f"Give it on the system with: entrepot role assign NAME {name}",
-        )
     names = ", ".join(role for role in ROLES if role != "maintainer")
     raise ClientError(
         EXIT_USAGE,
-        f"entrepot: there is no role {name!r}",
-        f"There are {names}, and those of: entrepot role list",
+        f"entrepot: there is no role {name!r} that members of a project can have",
+        f"There are {names}, and those of: entrepot role list --project {project}",
     )
 
 
-def _roles_for(api: Api, name: str) -> list[Item]:
-    """Return all roles, among which is one that not every registry has. Project administrators may not see them."""
-    try:
-        return list(walk_items(api, "/roles"))
-    except RefusedError as error:
-        if error.status != HTTPStatus.FORBIDDEN:
-            raise
-        raise ClientError(
-            error.exit_code,
-            f"entrepot: {name!r} is no role that every registry has, and only operations administrators see the others",
-            "Ask one of them for its number (entrepot role list), and give that in place of the name.",
-        ) from error
+def roles_of(project: str) -> dict[str, str]:
+    """Return the query that lists the roles that members of a project can have, or all roles."""
+    return {"project_name_or_id": project} if project else {}

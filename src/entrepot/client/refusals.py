@@ -25,7 +25,7 @@ _EXITS: Final = {
     404: EXIT_NOT_FOUND,
     409: EXIT_CONFLICT,
     412: EXIT_CONFLICT,
-    429: EXIT_NOT_LOGGED_IN,
+    429: EXIT_UNREACHABLE,
     502: EXIT_UNREACHABLE,
     503: EXIT_UNREACHABLE,
     504: EXIT_UNREACHABLE,
@@ -39,8 +39,11 @@ _REMEDIES: Final = {
     409: "Look at what is there, and choose another name or change that.",
     412: "Remove first what stands in the way.",
     422: "A value can't be so; see the help of the command.",
-    429: "Too many wrong passwords: wait, or have an administrator unlock the account.",
+    429: "Send fewer requests at once.",
 }
+_LOCKED_OUT: Final = "LOCKED_OUT"
+"""The code of the one 429 that comes of wrong passwords, and not of many requests."""
+_UNLOCK: Final = "Too many wrong passwords: wait, or have an administrator unlock the account."
 _TOLD_BY_THE_REGISTRY: Final = frozenset({400, 403})
 """What the registry says of these tells what helps; a proxy in between says nothing."""
 
@@ -61,7 +64,9 @@ class RefusedError(ClientError):
 
 def refusal_of(status: int, headers: Mapping[str, str], body: bytes, url: str) -> RefusedError:
     """Return the error that an answer stands for, with the request's id, by which its log tells more."""
-    messages = tuple(_messages(body))
+    errors = _errors(body)
+    messages = tuple(text for error in errors if (text := one_line(str(error["message"]))))
+    is_locked_out = any(error.get("code") == _LOCKED_OUT for error in errors)
     said = "; ".join(messages) or f"HTTP status {status}"
     lines = [f"entrepot: {said}"]
     if 300 <= status < 400:
@@ -69,19 +74,22 @@ def refusal_of(status: int, headers: Mapping[str, str], body: bytes, url: str) -
         lines = [f"entrepot: {url} sends on to {target}", "If you trust that, log in there."]
     elif status >= 500:
         lines.append("The registry failed; its log tells why.")
+    elif is_locked_out:
+        lines.append(_UNLOCK)
     elif status in _REMEDIES and not (messages and status in _TOLD_BY_THE_REGISTRY):
         lines.append(_REMEDIES[status].format(url=url))
     if status in {429, 503} and headers.get("retry-after", "").isdigit():
         lines.append(f"Try again in {headers['retry-after']} seconds.")
     if request_id := one_line(headers.get("x-request-id", "")):
         lines.append(f"Request id: {request_id}")
-    return RefusedError(status, messages, _EXITS.get(status, EXIT_REFUSED), *lines)
+    exit_code = EXIT_NOT_LOGGED_IN if is_locked_out else _EXITS.get(status, EXIT_REFUSED)
+    return RefusedError(status, messages, exit_code, *lines)
 
 
-def _messages(body: bytes) -> list[str]:
+def _errors(body: bytes) -> list[dict[str, Any]]:
     """Return what stands in Harbor's error body; nothing when it is none, as from a proxy in between."""
     try:
-        document: Any = json.loads(body)
-        return [text for error in document["errors"] if (text := one_line(str(error["message"])))]
+        errors: Any = json.loads(body)["errors"]
+        return [error for error in errors if isinstance(error, dict) and "message" in error]
     except (ValueError, KeyError, TypeError):
         return []

@@ -91,6 +91,10 @@ class BrowserSessions(Protocol):
         """Return a page of everybody's sessions, the oldest first, and how many there are in all."""
         ...
 
+    async def exists(self, grant: SystemGrant[ListSession], session_id: str) -> bool:
+        """Tell whether anybody has a session with that id."""
+        ...
+
     async def revoke(self, grant: SystemGrant[DeleteSession], session_id: str) -> bool:
         """End anybody's session by its public id; `False` when there is none with that id."""
         ...

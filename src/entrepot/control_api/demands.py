@@ -282,16 +282,22 @@ class OwnGate(Gate):
 
 @dataclass(frozen=True, slots=True)
 class OwnOr:
-    """What is one's own, or one of several permissions on what is somebody else's."""
+    """What is one's own, or one of several permissions on what is somebody else's.
+
+    Attributes:
+        visible_to: permissions that open nothing here. To whoever has one, what they may not touch is forbidden; to
+            others it does not exist.
+    """
 
     actions: tuple[AnyAction, ...]
     kind: str = "own or one of"
+    visible_to: tuple[AnyAction, ...] = ()
 
     async def obtain(self, question: Question) -> OwnGate:
         """Return the gate at which the handler asks; nobody gets so far without being known."""
         if question.principal.kind == "anonymous":
             raise AuthenticationRequiredError
-        return OwnGate(question, self.actions)
+        return OwnGate(question, self.actions + self.visible_to)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ __all__ = ["CONTROL_ERROR_TABLE", "INTERNAL_MESSAGE", "HarborCode", "error_reply
 
 
 class HarborCode(StrEnum):
-    """The codes that Harbor's clients know."""
+    """The codes that Harbor's clients know, and one of ours: they tell by the status, which two refusals share."""
 
     BAD_REQUEST = "BAD_REQUEST"
     UNAUTHORIZED = "UNAUTHORIZED"
@@ -123,6 +123,7 @@ class HarborCode(StrEnum):
     REQUEST_ENTITY_TOO_LARGE = "REQUEST_ENTITY_TOO_LARGE"
     UNPROCESSABLE_ENTITY = "UNPROCESSABLE_ENTITY"
     TOO_MANY_REQUEST = "TOO_MANY_REQUEST"
+    LOCKED_OUT = "LOCKED_OUT"
     UNKNOWN = "UNKNOWN"
 
 
@@ -139,7 +140,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     InsufficientScopeError: (401, HarborCode.UNAUTHORIZED),
     InvalidCredentialsError: (401, HarborCode.UNAUTHORIZED),
     InvalidTokenError: (401, HarborCode.UNAUTHORIZED),
-    LockedOutError: (429, HarborCode.TOO_MANY_REQUEST),
+    LockedOutError: (429, HarborCode.LOCKED_OUT),
     PasswordChangeRequiredError: (403, HarborCode.FORBIDDEN),
     ProjectUnknownError: (404, HarborCode.NOT_FOUND),
     BlobStoreError: (500, HarborCode.UNKNOWN),

@@ -73,6 +73,10 @@ class WebSessions:
         rows = await self._sessions.list_all(grant, limit, offset)
         return [_facts(row) for row in rows], await self._sessions.count_all(grant)
 
+    async def exists(self, grant: SystemGrant[ListSession], session_id: str) -> bool:
+        """See the protocol."""
+        return await self._sessions.exists(grant, session_id)
+
     async def revoke(self, grant: SystemGrant[DeleteSession], session_id: str) -> bool:
         """See the protocol."""
         try:

@@ -55,7 +55,10 @@ class AccessTokenWriterRows(Protocol):
     """Tokens within a unit. Each call holds the subject, so that limits of number are kept."""
 
     async def hold_subject(self, subject: str) -> bool:
-        """Keep other units from a person's tokens until this one ends; `False` when the person is gone or disabled."""
+        """Keep other units from a person's tokens until this one ends.
+
+        `False` when the person is gone or disabled, or was given a password that has to be changed.
+        """
         ...
 
     async def count_good(self, subject: str) -> int:

@@ -55,6 +55,10 @@ class SessionReader(Protocol):
         """Return the session with a secret, unless it was idle for longer than that."""
         ...
 
+    async def find_public(self, public_id: str) -> SessionRow | None:
+        """Return a session by public id, whether or not it is still good."""
+        ...
+
     async def list_all(self, idle_milliseconds: int, limit: int, skip: int) -> Sequence[SessionRow]:
         """Return up to `limit` sessions of everybody, the oldest first, without the first `skip`."""
         ...

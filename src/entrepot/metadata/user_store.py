@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PERSON_ORDERS",
     "CredentialsRow",
+    "EndedCredentials",
     "PersonOrder",
     "PersonPage",
     "PersonQuery",
@@ -79,6 +80,15 @@ class CredentialsRow:
     person: PersonRow
     password_hash: str | None
     password_age_milliseconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCredentials:
+    """How many of a person's credentials were deleted, of each kind."""
+
+    sessions: int
+    refresh_tokens: int
+    access_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +209,13 @@ class UserWriterRows(Protocol):
     async def move_epoch(self, person_id: int) -> None:
         """Let what was issued to the person or remembered of them die."""
 
-    async def end_logins(self, person_id: int) -> None:
-        """Delete the person's sessions and refresh tokens."""
+    async def end_logins(self, person_id: int) -> EndedCredentials:
+        """Delete the person's sessions and refresh tokens, and tell how many there were."""
+        ...
+
+    async def end_credentials(self, person_id: int) -> EndedCredentials:
+        """Delete the person's access tokens as well."""
+        ...
 
     async def erase(self, person_id: int) -> None:
         """Delete all that was the person's; a nameless row stays, so that what was issued dies with its epoch."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.grants import SystemGrant
     from entrepot.metadata.store import Metadata
-    from entrepot.metadata.user_store import PersonRow
+    from entrepot.metadata.user_store import EndedCredentials, PersonRow
     from entrepot.settings import Settings
 
 __all__ = ["enable", "grant_operations_admin", "list_administrators", "reset_password", "unlock"]
@@ -81,12 +81,14 @@ def reset_password(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> int:
-    """Give a person a new password and remove their locks; they must change it at the next login."""
+    """Give a person a new password, to be changed at the next login; delete their tokens and sessions and the locks."""
     settings = load_command_settings(config, make_flags(data)).settings
     policy = _policy(settings)
     chosen = None if password_file is None else _first_line(password_file)
-    password = run_to_its_end(_reset(settings, policy, name, chosen))
+    password, ended = run_to_its_end(_reset(settings, policy, name, chosen))
     print(f"The password of {name} was reset and must be changed at the next login.", file=sys.stderr)
+    logins = f"{ended.sessions} sessions, {ended.refresh_tokens} refresh tokens"
+    print(f"Deleted: {ended.access_tokens} access tokens, {logins}.", file=sys.stderr)
     if chosen is None:
         print(password)
     return EXIT_OK
@@ -130,15 +132,17 @@ async def _list(settings: Settings) -> list[PersonRow]:
                 return [person for person in found if person.is_administrator]
 
 
-async def _reset(settings: Settings, policy: PasswordPolicy, name: str, chosen: str | None) -> str:
-    """Return the password that the person has then."""
+async def _reset(
+    settings: Settings, policy: PasswordPolicy, name: str, chosen: str | None
+) -> tuple[str, EndedCredentials]:
+    """Return the password that the person has then, and what ended with the old one."""
     async with open_command_metadata(settings) as metadata:
         person = await _require(metadata, name)
         password = policy.generate(person.names) if chosen is None else chosen
         with contextlib.closing(PasswordHashing()) as hashing:
             changes = PasswordChanges(metadata, hashing, policy, LockoutLimits())
-            await changes.reset(await _update_grant(), person.id, password)
-    return password
+            done = await changes.reset(await _update_grant(), person.id, password)
+    return password, done.ended
 
 
 async def _unlock(settings: Settings, name: str) -> int:

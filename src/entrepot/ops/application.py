@@ -99,7 +99,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("admin", "reset-password"),
         "entrepot.ops.admin:reset_password",
-        "Give a person a new password, to be changed at the next login.",
+        "Give a person a new password, to be changed at the next login; their tokens end.",
     ),
     Command(
         ("admin", "unlock"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
-from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.errors import ProjectUnknownError
 from entrepot.auth.roles import BUILT_IN_ROLES, FIRST_CUSTOM_ROLE_ID
 from entrepot.kernel.ids import new_public_id
@@ -281,13 +281,14 @@ async def _record(
     record_id: str,
 ) -> None:
     """Let the change be felt and told of; a role that is no role is empty."""
+    name = name_of_another(grant.principal, subject.name) if subject.kind == "user" else subject.name
     before, after = ({"kind": subject.kind, "role": role} if role else None for role in roles)
     await tx.projects.move_epoch(grant.project_id)
     await tx.audit.append(
         audit_record(
             grant.principal,
             action,
-            AuditObject("member", subject.name, project=grant.project),
+            AuditObject("member", name, project=grant.project),
             before=before,
             after=after,
             record_id=record_id,

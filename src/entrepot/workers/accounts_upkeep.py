@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.auth.host import host_operator
 from entrepot.auth.people.first_password import remove_first_password
+from entrepot.auth.principals import THE_REGISTRY
 from entrepot.workers.worker import Duty
 
 if TYPE_CHECKING:
@@ -39,6 +39,6 @@ def key_rotation_duty(open_keys: Callable[[], Awaitable[SigningKeys]], most_days
 
     async def run() -> None:
         keys = await open_keys()
-        await keys.rotate_when_due(host_operator(), most_days * _DAY_SECONDS)
+        await keys.rotate_when_due(THE_REGISTRY, most_days * _DAY_SECONDS)
 
     return Duty("key rotation", _ROTATION_LOOK_SECONDS, run)

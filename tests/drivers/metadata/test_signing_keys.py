@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,6 +146,25 @@ async def test_the_background_worker_replaces_a_key_after_the_days_that_are_set(
         await database.fetch(f"UPDATE signing_keys SET activated_at = {moment} WHERE state = 'active'")
         await duty.run()
         assert await _states(database) == states
+
+    (record,) = await database.fetch(
+        "SELECT subject, user_name, body FROM audit_records WHERE action = 'key.rotate'"
+    )
+    body = json.loads(bytes(record[2]))
+    assert tuple(record[:2]) == ("registry", "registry")
+    assert (body["user.kind"], body["event.reason"]) == ("host", "by its age")
+
+
+async def test_a_rotation_by_hand_is_of_who_did_it_i11(keys: SigningKeys, database: RawDatabase) -> None:
+    await keys.ensure()
+    await database.fetch(TWO_MINUTES_AGO)
+
+    await keys.rotate(host_operator())
+
+    ((subject, body),) = await database.fetch(
+        "SELECT subject, body FROM audit_records WHERE action = 'key.rotate'"
+    )
+    assert (subject, json.loads(bytes(body))["event.reason"]) == (host_operator().subject, "")
 
 
 async def test_a_retired_key_is_dropped_when_nothing_it_signed_can_live_t13(

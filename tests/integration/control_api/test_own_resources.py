@@ -148,6 +148,21 @@ async def test_an_administrator_sees_and_ends_the_sessions_of_everybody_s14(regi
     assert "session.revoke" in await registry.records()
 
 
+async def test_a_session_that_an_auditor_sees_is_forbidden_and_no_other_exists_s7(registry: Registry) -> None:
+    await _person(registry, "bob")
+    carol = await _person(registry, "carol")
+    async with registry.plain("bob", _PASSWORD) as client:
+        begun = await client.post("/sessions", json={"username": "bob", "password": _PASSWORD})
+    of_bob = f"/sessions/{begun.headers['location'].rpartition('/')[2]}"
+    before = await _status(registry, "carol", "DELETE", of_bob)
+    async with registry.plain() as client:
+        await client.post("/role-assignments", json={"subject_id": carol, "role": "auditor"})
+
+    assert await _status(registry, "carol", "GET", "/sessions?all=true") == 200
+    assert (before, await _status(registry, "carol", "DELETE", of_bob)) == (404, 403)
+    assert await _status(registry, "carol", "DELETE", "/sessions/none") == 404
+
+
 async def test_a_role_is_made_given_on_the_system_used_and_taken(registry: Registry) -> None:
     alice = await _person(registry, "alice")
     async with registry.plain() as client:

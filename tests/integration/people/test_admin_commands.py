@@ -114,6 +114,7 @@ def test_a_reset_password_is_printed_once_and_must_be_changed_s17_s27(
     password = printed.out.strip()
     assert len(password) == 24
     assert password not in printed.err
+    assert "Deleted: 0 access tokens, 0 sessions, 0 refresh tokens." in printed.err
     assert host.log_in("admin", password).must_change_password is True
     assert host.records()[-2] == ("user.password.reset", _operator())
     assert password not in repr(asyncio.run(host.database.fetch("SELECT * FROM audit_records")))

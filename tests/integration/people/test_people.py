@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 
 import pytest
 
+from entrepot.audit.erasure import AuditErasure
+from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens, NewAccessToken
+from entrepot.auth.credential_memory import CredentialMemory
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.people.errors import (
     InvalidPersonError,
@@ -17,7 +21,7 @@ from entrepot.auth.people.errors import (
     PersonUnknownError,
 )
 from entrepot.auth.people.new_people import NewPerson, Profile
-from entrepot.metadata.user_store import PERSON_ORDERS, PersonQuery
+from entrepot.metadata.user_store import PERSON_ORDERS, EndedCredentials, PersonQuery
 from tests.integration.people.conftest import (
     ADDRESS,
     ADMIN_PASSWORD,
@@ -27,8 +31,10 @@ from tests.integration.people.conftest import (
     own,
     own_password,
 )
+from tests.unit.auth.identity_fakes import HandEpochs
 
 _NEW = "Rk4$pwYt-canary-2"
+_ACTIONS = ("user.create", "user.update", "user.delete")
 
 
 async def test_a_person_is_made_with_a_record_and_no_role(office: Office) -> None:
@@ -221,7 +227,7 @@ async def test_ones_own_password_is_changed_with_the_old_one_s14(office: Office)
     with pytest.raises(InvalidCredentialsError):
         await office.log_in("alice", ALICE_PASSWORD)
     assert (await office.log_in("alice", _NEW)).must_change_password is False
-    assert ("user.password.change", "success", "alice") in await office.records()
+    assert ("user.password.change", "success", "") in await office.records()
 
 
 async def test_a_stolen_session_can_not_guess_the_old_password(office: Office) -> None:
@@ -233,7 +239,7 @@ async def test_a_stolen_session_can_not_guess_the_old_password(office: Office) -
 
     with pytest.raises(LockedOutError):
         await office.changes.change_own(own_password(alice), ALICE_PASSWORD, _NEW)
-    assert (await office.records())[-1] == ("user.password.change", "failure", "alice")
+    assert (await office.records())[-1] == ("user.password.change", "failure", "")
 
 
 async def test_a_reset_password_must_be_changed_at_the_next_login_s17(office: Office) -> None:
@@ -245,6 +251,65 @@ async def test_a_reset_password_must_be_changed_at_the_next_login_s17(office: Of
     assert principal.must_change_password is True
     await office.changes.change_own(own_password(principal), _NEW, "Ht8%fnXs-canary-3")
     assert (await office.log_in("alice", "Ht8%fnXs-canary-3")).must_change_password is False
+
+
+async def test_a_reset_deletes_what_the_old_password_may_have_made_and_ones_own_change_keeps_access_tokens_s14(
+    office: Office,
+) -> None:
+    alice = await office.make("alice")
+    person = await office.log_in("alice", ALICE_PASSWORD)
+    tokens = AccessTokens(office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits())
+    await tokens.create(own(person), NewAccessToken("stolen"))
+
+    kept = await office.changes.change_own(own_password(person), ALICE_PASSWORD, _NEW)
+    of_alice = await office.database.count("access_tokens")
+    await office.sessions.log_in("alice", _NEW, ADDRESS, ORIGIN, forwarded=False)
+    done = await office.changes.reset(office.grant(), alice.id, "Ht8%fnXs-canary-3")
+
+    assert (kept, of_alice) == (EndedCredentials(sessions=0, refresh_tokens=0), 1)
+    assert done.ended == EndedCredentials(sessions=1, refresh_tokens=0, access_tokens=1)
+    assert await office.database.count("access_tokens") == 0
+    body = await office.database.value("SELECT body FROM audit_records ORDER BY id DESC LIMIT 1")
+    assert json.loads(bytes(body))["change"]["after"] == {
+        "must_change_password": True,
+        "ended": {"sessions": 1, "refresh_tokens": 0, "access_tokens": 1},
+    }
+
+
+async def test_whoever_was_let_in_just_before_a_reset_makes_no_access_token_that_outlives_it_s14(
+    office: Office,
+) -> None:
+    """Another node remembers the old password for as long as it has not heard of the epoch."""
+    alice = await office.make("alice")
+    stale = await office.log_in("alice", ALICE_PASSWORD)
+    await office.changes.reset(office.grant(), alice.id, _NEW)
+    tokens = AccessTokens(office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits())
+
+    with pytest.raises(InvalidCredentialsError):
+        await tokens.create(own(stale), NewAccessToken("stolen"))
+
+    assert await office.database.count("access_tokens") == 0
+
+
+async def test_once_erased_a_person_is_named_only_by_what_others_did_to_them_and_without_their_id_i11(
+    office: Office,
+) -> None:
+    alice = await office.make("alice")
+    await office.people.update(office.grant(), alice.id, Profile(comment="team"))
+    principal = await office.log_in("alice", ALICE_PASSWORD)
+    with pytest.raises(InvalidCredentialsError):
+        await office.changes.change_own(own_password(principal), "Not-the-1-password", _NEW)
+    await office.changes.change_own(own_password(principal), ALICE_PASSWORD, _NEW)
+    await office.people.update_self(own(principal), Profile(comment="left"))
+    await office.people.delete(office.grant(), alice.id)
+
+    await AuditErasure(office.metadata).erase(office.grant(), alice.subject)
+
+    records = await office.database.fetch("SELECT * FROM audit_records ORDER BY id")
+    naming = [record for record in map(repr, records) if "alice" in record]
+    assert len([record for record in map(repr, records) if alice.subject in record]) == 5
+    assert [record for record in naming if alice.subject in record] == []
+    assert [next(name for name in _ACTIONS if name in record) for record in naming] == list(_ACTIONS)
 
 
 async def test_the_last_five_passwords_are_refused_and_the_sixth_is_not(office: Office) -> None:

@@ -120,6 +120,7 @@ READS: Final[list[tuple[str, str, dict[str, str]]]] = [
     ("repository list", "GET /repositories", {}),
     ("repository list team", "GET /projects/team/repositories", {}),
     ("role list", "GET /roles", {}),
+    ("role list --project team", "GET /roles", {"project_name_or_id": "team"}),
     ("role assignments", "GET /role-assignments", {}),
     ("label list --project team", "GET /labels", {"scope": "p", "project_id": "5"}),
     ("audit list", "GET /audit-logs", {}),

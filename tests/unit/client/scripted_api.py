@@ -49,10 +49,10 @@ class Answer:
         return b"" if self.document is None else json.dumps(self.document).encode()
 
 
-def refusal(status: int, message: str, **headers: str) -> Answer:
+def refusal(status: int, message: str, *, code: str = "WHATEVER", **headers: str) -> Answer:
     """Return an answer in the form of Harbor's errors; `headers` are named with underscores for hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, {"errors": [{"code": "WHATEVER", "message": message}]}, named)
+    return Answer(status, {"errors": [{"code": code, "message": message}]}, named)
 
 
 class ScriptedApi:

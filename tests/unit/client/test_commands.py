@@ -28,8 +28,7 @@ def _registry(client: Client, api: ScriptedApi) -> None:
     api.on("GET /robots", [{"id": 51, "name": "robot$ci", "expires_at": -1, "permissions": []}])
     api.on("GET /labels", [{"id": 61, "name": "old", "color": "#FFFFFF", "scope": "g", "description": "d"}])
     mover = {"id": 1000, "name": "mover", "permissions": {"project": ["log:list"], "system": []}}
-    keeper = {**mover, "id": 1001, "name": "keeper", "assignable_in_project": False}
-    api.on("GET /roles", [mover, keeper])
+    api.on("GET /roles", [mover])
     api.on("GET /role-assignments", [{"id": 71, "subject_id": 8, "role": "auditor"}])
     api.on("GET /access-tokens", [{"id": "t1", "name": "t2"}, {"id": "t2", "name": "ci"}])
     api.on("GET /users/8/access-tokens", [{"id": "t3", "name": "lap"}])
@@ -50,6 +49,14 @@ def test_a_change_asks_for_exactly_this(
     assert api.lines()[-1] == request_line
     assert api.document_of(request_line) == document
     assert len(result.err.splitlines()) == 1
+
+
+def test_a_reset_says_how_much_ended_with_the_old_password_s14(client: Client, api: ScriptedApi) -> None:
+    api.on("PUT /users/8/password", {"access_tokens": 2, "refresh_tokens": 1, "sessions": 3})
+
+    result = client.run("user", "reset-password", "bob", "--password-stdin", stdin="line one\n")
+
+    assert result.err == "Gave bob a password. Deleted: 2 access tokens, 3 sessions, 1 refresh tokens.\n"
 
 
 @pytest.mark.parametrize("command", [line for line, _, _ in CHANGES if line.endswith(("--yes", "-y"))])
@@ -173,22 +180,22 @@ def test_what_can_not_be_understood_ends_with_2_and_changes_nothing(
     assert {one.method for one in api.asked} <= {"GET"}
 
 
-def test_a_role_of_the_system_is_given_there(client: Client) -> None:
-    result = client.run("member", "add", "team", "bob", "--role", "keeper")
+def test_roles_of_members_are_looked_up_in_the_project_whose_administrators_see_no_others(
+    client: Client, api: ScriptedApi
+) -> None:
+    for command in ("member add team bob --role keeper", "member change team bob --role keeper"):
+        result = client.run(*command.split())
 
-    assert result.err == (
-        "entrepot: keeper is a role of the system, which members of a project can't have\n"
-        "Give it on the system with: entrepot role assign NAME keeper\n"
-    )
-
-
-def test_who_may_not_see_roles_is_told_to_give_a_number(client: Client, api: ScriptedApi) -> None:
-    api.on("GET /roles", refusal(403, "this needs role:list on the system"))
-
-    result = client.run("member", "add", "team", "bob", "--role", "mover")
-
-    assert result.code == 1
-    assert "number" in result.err.splitlines()[1]
+        assert (result.code, result.err) == (
+            2,
+            (
+                "entrepot: there is no role 'keeper' that members of a project can have\n"
+                "There are project-admin, developer, guest, team-lead, limited-guest, auditor, and those of: "
+                "entrepot role list --project team\n"
+            ),
+        )
+        asked = [one for one in api.asked if one.path == "/roles"][-1]
+        assert asked.query["project_name_or_id"] == "team"
 
 
 def test_last_uses_are_shown_as_other_times_are(client: Client, api: ScriptedApi) -> None:

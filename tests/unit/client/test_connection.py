@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         (409, 5),
         (412, 5),
         (422, 1),
-        (429, 3),
+        (429, 6),
         (500, 1),
         (502, 6),
         (503, 6),
@@ -76,6 +76,29 @@ def test_a_refusal_says_when_to_come_back(client: Client, api: ScriptedApi) -> N
     api.on("GET /projects", refusal(429, "locked out", retry_after="60"))
 
     assert "Try again in 60 seconds." in client.run("project", "list").err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "remedy"),
+    [
+        (
+            refusal(429, "no", code="LOCKED_OUT"),
+            3,
+            "Too many wrong passwords: wait, or have an administrator unlock the account.",
+        ),
+        (refusal(429, "no", code="TOO_MANY_REQUEST"), 6, "Send fewer requests at once."),
+        (Answer(429, raw=b"<html>a proxy's</html>"), 6, "Send fewer requests at once."),
+    ],
+)
+def test_many_requests_are_not_taken_for_wrong_passwords(
+    client: Client, api: ScriptedApi, answer: Answer, code: int, remedy: str
+) -> None:
+    client.log_in(api)
+    api.on("GET /projects", answer)
+
+    result = client.run("project", "list")
+
+    assert (result.code, result.err.splitlines()[1]) == (code, remedy)
 
 
 def test_a_refusal_can_not_steer_the_terminal(client: Client, api: ScriptedApi) -> None:

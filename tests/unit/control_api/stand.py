@@ -114,6 +114,9 @@ class Stand:
     ) -> tuple[Sequence[SessionFacts], int]:
         return [], 0
 
+    async def exists(self, grant: SystemGrant[ListSession], session_id: str) -> bool:
+        return False
+
     async def revoke(self, grant: SystemGrant[DeleteSession], session_id: str) -> bool:
         return False
 

@@ -103,7 +103,7 @@ def test_why_credentials_are_wrong_is_not_told_s19() -> None:
 def test_who_is_locked_out_learns_for_how_long_s14() -> None:
     reply = error_reply(LockedOutError(90))
 
-    assert reply.status == 429
+    assert (reply.status, msgspec.json.decode(reply.body)["errors"][0]["code"]) == (429, "LOCKED_OUT")
     assert ("retry-after", "90") in reply.headers
 
 

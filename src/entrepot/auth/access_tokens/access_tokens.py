@@ -102,7 +102,7 @@ class AccessTokens:
             InvalidAccessTokenError: what is asked for is not possible.
             AccessTokenNameTakenError: the person has one of that name.
             TooManyAccessTokensError: the person has enough.
-            InvalidCredentialsError: the person is not there any more.
+            InvalidCredentialsError: the person is not there any more, or was given another password meanwhile.
         """
         _require_person_in_person(grant.principal)
         _require_name(asked.name)
@@ -176,7 +176,7 @@ class AccessTokens:
 
         async def unit(tx: Transaction) -> StoredAccessToken:
             if not await tx.access_tokens.hold_subject(new.subject):
-                raise InvalidCredentialsError("the person is gone or disabled")
+                raise InvalidCredentialsError("the person is gone, disabled or was given a password")
             row = await tx.access_tokens.create(new)
             if row is None:
                 raise AccessTokenNameTakenError(new.name)

@@ -96,9 +96,7 @@ class RefreshTokens:
     async def revoke_all(self, grant: SelfGrant) -> int:
         """Revoke every refresh token of the one who asks; return how many there were."""
         principal = grant.principal
-        record = audit_record(
-            principal, AuditAction.TOKEN_REVOKE, AuditObject("refresh-token", principal.name)
-        )
+        record = audit_record(principal, AuditAction.TOKEN_REVOKE, AuditObject("refresh-token", ""))
 
         async def unit(tx: Transaction) -> int:
             count = await tx.refresh_tokens.delete_all(principal.subject)

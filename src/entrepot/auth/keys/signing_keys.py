@@ -87,7 +87,7 @@ class SigningKeys:
         Raises:
             KeyRotationError: the next key was published too recently, or other keys are sealed with another master key.
         """
-        return await self._move_on(principal, None)
+        return await self._move_on(principal, None, "")
 
     async def rotate_when_due(self, principal: Principal, max_age_seconds: float) -> bool:
         """Rotate if the active key has been in use for longer; tell whether that was so.
@@ -102,7 +102,7 @@ class SigningKeys:
         active = table.in_state("active")
         if active is None or table.now - (active.activated_at or active.created_at) <= max_age_seconds * 1000:
             return False
-        await self._move_on(principal, active.key_id)
+        await self._move_on(principal, active.key_id, "by its age")
         return True
 
     async def revoke(self, principal: Principal, key_id: str) -> None:
@@ -131,13 +131,14 @@ class SigningKeys:
 
         await self._metadata.write(unit)
 
-    async def _move_on(self, principal: Principal, expected: str | None) -> str:
+    async def _move_on(self, principal: Principal, expected: str | None, reason: str) -> str:
         """Rotate; do nothing when another node was first, and the active key is not the `expected` one any more."""
         spare = self._new_key()
         table = await self._metadata.signing_keys.read(self._purpose)
         following = table.in_state("next")
         name = following.key_id if following is not None else ""
-        record = audit_record(principal, AuditAction.KEY_ROTATE, AuditObject("signing-key", name))
+        about = AuditObject("signing-key", name)
+        record = audit_record(principal, AuditAction.KEY_ROTATE, about, reason=reason)
 
         async def unit(tx: Transaction) -> str:
             held = await tx.signing_keys.hold(self._purpose)

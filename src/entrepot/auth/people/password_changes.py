@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from entrepot.auth.audit_actions import AuditAction
@@ -21,13 +22,25 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.auth.system_actions import UpdateUser
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.metadata.user_store import CredentialsRow, PersonRow
+    from entrepot.metadata.user_store import CredentialsRow, EndedCredentials, PersonRow
 
-__all__ = ["PasswordChanges"]
+__all__ = ["PasswordChanges", "PasswordReset"]
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordReset:
+    """Whose password was reset, and what ended with the old one."""
+
+    subject: str
+    ended: EndedCredentials
 
 
 class PasswordChanges:
-    """The service. A changed password ends the person's sessions and whatever was issued for the old one (S14)."""
+    """The service. A changed password ends the person's sessions and whatever was issued for the old one (S14).
+
+    Access tokens outlive a change by the person, who sees them, and not a reset: whoever had the old password may have
+    made one, and nobody who resets it can tell which.
+    """
 
     def __init__(
         self, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy, lockout: LockoutLimits
@@ -37,8 +50,10 @@ class PasswordChanges:
         self._policy = policy
         self._rule = rule_of(lockout)
 
-    async def change_own(self, grant: OwnPasswordGrant, old: str, new: str) -> None:
-        """Change one's own password; wrong old ones count as failed logins do, so no stolen session can guess.
+    async def change_own(self, grant: OwnPasswordGrant, old: str, new: str) -> EndedCredentials:
+        """Change one's own password and return what ended with it.
+
+        Wrong old ones count as failed logins do, so no stolen session can guess.
 
         Raises:
             InvalidCredentialsError: the old one is wrong, or there is none to change.
@@ -58,16 +73,17 @@ class PasswordChanges:
             principal, AuditAction.USER_PASSWORD_CHANGE, AuditObject("user", found.person.name)
         )
 
-        async def unit(tx: Transaction) -> None:
+        async def unit(tx: Transaction) -> EndedCredentials:
             if not await tx.users.password_is(found.person.id, old_hash):
                 raise InvalidCredentialsError("changed meanwhile")
             await self._set(tx, found.person, new_hash, must_change=False)
             await tx.audit.append(record)
+            return await tx.users.end_logins(found.person.id)
 
-        await self._metadata.write(unit)
+        return await self._metadata.write(unit)
 
-    async def reset(self, grant: SystemGrant[UpdateUser], person_id: int, new: str) -> str:
-        """Give somebody a password that they must change at their next login, and return their subject.
+    async def reset(self, grant: SystemGrant[UpdateUser], person_id: int, new: str) -> PasswordReset:
+        """Give somebody a password that they must change at their next login, and delete what else lets them in.
 
         Raises:
             PersonUnknownError, PasswordRejectedError: nothing was changed.
@@ -78,18 +94,19 @@ class PasswordChanges:
         await self._require_acceptable(person, new)
         new_hash, record_id = await self._hashing.hash(new), new_public_id()
 
-        async def unit(tx: Transaction) -> str:
+        async def unit(tx: Transaction) -> PasswordReset:
             found = await require_person(tx, person_id)
+            ended = await tx.users.end_credentials(found.id)
             await self._set(tx, found, new_hash, must_change=True)
             await tx.login_failures.unlock(found.name)
             about = AuditObject("user", found.name)
-            after = {"must_change_password": True}
+            after = {"must_change_password": True, "ended": asdict(ended)}
             await tx.audit.append(
                 audit_record(
                     grant.principal, AuditAction.USER_PASSWORD_RESET, about, after=after, record_id=record_id
                 )
             )
-            return found.subject
+            return PasswordReset(found.subject, ended)
 
         return await self._metadata.write(unit)
 
@@ -97,7 +114,6 @@ class PasswordChanges:
         kept = self._policy.limits.history + 1
         await tx.users.set_password(person.id, new_hash, must_change=must_change, kept=kept)
         await tx.users.move_epoch(person.id)
-        await tx.users.end_logins(person.id)
 
     async def _credentials_of(self, principal: Principal) -> CredentialsRow:
         person = await self._metadata.users.find_subject(principal.subject)

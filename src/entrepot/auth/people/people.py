@@ -154,7 +154,8 @@ class People:
                     grant.principal,
                     AuditAction.USER_DELETE,
                     AuditObject("user", person.name),
-                    before={"user_id": person.id, "subject": person.subject},
+                    # Not their id, under which their acts stay when their name is erased from those.
+                    before={"user_id": person.id, "enabled": person.disabled_at is None},
                     record_id=record_id,
                 )
             )

@@ -163,6 +163,11 @@ class Sessions:
         del grant
         return await self._metadata.web_sessions.count_all(self._idle)
 
+    async def exists(self, grant: SystemGrant[ListSession], public_id: str) -> bool:
+        """Tell whether anybody has a session with a public id."""
+        del grant
+        return await self._metadata.web_sessions.find_public(public_id) is not None
+
     async def revoke_own(self, grant: SelfGrant, public_id: str) -> None:
         """End one of one's own sessions.
 

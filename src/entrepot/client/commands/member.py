@@ -62,7 +62,9 @@ def add_member(
     """Give a user or a group a role in a project."""
     subject = {"member_group": {"group_name": name}} if group else {"member_user": {"username": name}}
     with open_api(target) as api:
-        api.call("POST", f"{project_path(project)}/members", {"role_id": role_id(api, role), **subject})
+        api.call(
+            "POST", f"{project_path(project)}/members", {"role_id": role_id(api, project, role), **subject}
+        )
     say(f"{name} is {role} in {project}.")
 
 
@@ -79,7 +81,7 @@ def change_member(
     with open_api(target) as api:
         member = find_member(api, project, name, "g" if group else "u")
         path = f"{project_path(project)}/members/{segment(member['id'])}"
-        api.call("PUT", path, {"role_id": role_id(api, role)})
+        api.call("PUT", path, {"role_id": role_id(api, project, role)})
     say(f"{name} is {role} in {project}.")
 
 

@@ -11,7 +11,7 @@ from entrepot.client.choosing import open_api
 from entrepot.client.connection import segment
 from entrepot.client.errors import EXIT_USAGE, ClientError
 from entrepot.client.listing import Item, find_item, list_items
-from entrepot.client.lookup import find_group, find_person
+from entrepot.client.lookup import find_group, find_person, roles_of
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
 from entrepot.client.showing import Columns, say, show_item, show_items, text_of
 
@@ -45,6 +45,13 @@ _AllowOption = Annotated[
     ),
 ]
 
+_ProjectOption = Annotated[
+    str,
+    Parameter(
+        name="--project",
+        help="Only those that members of this project can have; for whoever sees its members.",
+    ),
+]
 _NewDescriptionOption = Annotated[str | None, Parameter(name="--description", help="What the role is for.")]
 
 
@@ -75,11 +82,15 @@ _ASSIGNMENT_COLUMNS: Columns = (
 
 
 def list_roles(
-    *, limit: LimitOption = 0, target: TargetOption = ANYWHERE, output: OutputOption = "table"
+    *,
+    project: _ProjectOption = "",
+    limit: LimitOption = 0,
+    target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
 ) -> None:
     """List the roles, those that every registry has and your own."""
     with open_api(target) as api:
-        items = list_items(api, "/roles", None, limit)
+        items = list_items(api, "/roles", roles_of(project), limit)
     show_items(items, _COLUMNS, output)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -21,6 +21,9 @@ from entrepot.client.options import (
     YesOption,
 )
 from entrepot.client.showing import Columns, say, show_item, show_items
+
+if TYPE_CHECKING:
+    from entrepot.client.connection import Reply
 
 __all__ = [
     "change_own_password",
@@ -140,13 +143,22 @@ def reset_password(
     password_file: PasswordFileOption = None,
     target: TargetOption = ANYWHERE,
 ) -> None:
-    """Give a user a password, to be changed at the next login; for administrators."""
+    """Give a user a password, to be changed at the next login; ends their tokens and sessions. For administrators."""
     with open_api(target) as api:
         number = find_person(api, user)["user_id"]
         secret = read_secret(password_file, stdin=password_stdin)
         secret = secret or ask_new_secret(f"Password of {user}: ", _INSTEAD)
-        api.call("PUT", f"/users/{segment(number)}/password", {"new_password": secret})
-    say(f"Gave {user} a password.")
+        reply = api.call("PUT", f"/users/{segment(number)}/password", {"new_password": secret})
+    say(f"Gave {user} a password.{_ended(reply)}")
+
+
+def _ended(reply: Reply) -> str:
+    """Say what ended with the old password; a registry before this version does not tell."""
+    if not reply.body:
+        return ""
+    ended = reply.document
+    access, sessions, refresh = ended["access_tokens"], ended["sessions"], ended["refresh_tokens"]
+    return f" Deleted: {access} access tokens, {sessions} sessions, {refresh} refresh tokens."
 
 
 def set_administrator(

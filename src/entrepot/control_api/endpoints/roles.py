@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
+from entrepot.auth.project_actions import ListMember
 from entrepot.auth.roles import FIRST_CUSTOM_ROLE_ID
 from entrepot.auth.system_actions import CreateRole, DeleteRole, ListRole, ReadRole, UpdateRole
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import OnSystem
+from entrepot.control_api.demands import Gate, OneOf, OnSystem
 from entrepot.control_api.names import location
 from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.reply import DONE, created, json_reply, page_reply
@@ -63,6 +64,18 @@ class RoleUpdate(msgspec.Struct, frozen=True):
     description: str = ""
 
 
+class RoleListInputs(PageInputs, frozen=True):
+    """For whom roles are listed."""
+
+    project_name_or_id: Annotated[
+        str,
+        msgspec.Meta(
+            max_length=255,
+            description="Name or number of a project: the roles that its members can have, for who sees them.",
+        ),
+    ] = ""
+
+
 class RoleInputs(msgspec.Struct, frozen=True):
     """Which role is meant."""
 
@@ -82,11 +95,14 @@ def _shown(role: RoleFacts) -> Role:
     )
 
 
-async def list_roles(
-    services: ControlServices, call: Call[SystemGrant[ListRole], PageInputs, NoBody]
-) -> Reply:
-    """List roles, built-in ones first."""
-    page, roles = call.inputs, await services.roles.list_all(call.grant)
+async def list_roles(services: ControlServices, call: Call[Gate, RoleListInputs, NoBody]) -> Reply:
+    """List all roles, or those that members of a project can have; built-in ones first."""
+    page, gate = call.inputs, call.grant
+    if project := page.project_name_or_id:
+        in_project = await gate.project(ListMember, gate.project_of(project))
+        roles = await services.roles.list_for_members(in_project)
+    else:
+        roles = await services.roles.list_all(await gate.system(ListRole))
     shown = [_shown(role) for role in roles[page.offset : page.offset + page.page_size]]
     return page_reply(shown, len(roles), page, call.head)
 
@@ -131,10 +147,10 @@ ROLE_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation="api.role.list",
         operation_id="listRoles",
         tag="role",
-        summary="All roles with what they permit, the built-in ones first.",
-        demand=OnSystem(ListRole),
+        summary="All roles with what they permit, the built-in ones first; or those that a project's members can have.",
+        demand=OneOf((ListRole, ListMember)),
         handler=list_roles,
-        inputs=PageInputs,
+        inputs=RoleListInputs,
         body=NoBody,
         result=list[Role],
     ),

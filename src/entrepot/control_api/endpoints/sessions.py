@@ -89,9 +89,10 @@ async def list_sessions(services: ControlServices, call: Call[OwnGate, SessionLi
 
 
 async def delete_session(services: ControlServices, call: Call[OwnGate, SessionInputs, NoBody]) -> Reply:
-    """End a session; that of somebody else does not exist for whoever may not end everybody's (S7).
+    """End a session; that of somebody else does not exist for whoever may not even see everybody's (S7).
 
     Raises:
+        AccessDeniedError: they see it, and may not end it.
         ItemUnknownError: they can end none with this id.
     """
     session_id = call.inputs.session_id
@@ -99,11 +100,21 @@ async def delete_session(services: ControlServices, call: Call[OwnGate, SessionI
         return DONE
     try:
         grant = await call.grant.system(DeleteSession)
-    except AccessDeniedError as error:
-        raise ItemUnknownError("session") from error
+    except AccessDeniedError as denied:
+        if await _sees(services, call.grant, session_id):
+            raise
+        raise ItemUnknownError("session") from denied
     if not await services.sessions.revoke(grant, session_id):
         raise ItemUnknownError("session")
     return DONE
+
+
+async def _sees(services: ControlServices, gate: OwnGate, session_id: str) -> bool:
+    try:
+        grant = await gate.system(ListSession)
+    except AccessDeniedError:
+        return False
+    return await services.sessions.exists(grant, session_id)
 
 
 SESSION_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
@@ -140,7 +151,7 @@ SESSION_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation_id="deleteSession",
         tag="session",
         summary="End one of one's own sessions, or anybody's.",
-        demand=OwnOr((DeleteSession,)),
+        demand=OwnOr((DeleteSession,), visible_to=(ListSession,)),
         handler=delete_session,
         inputs=SessionInputs,
         body=NoBody,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.demands import OwnGate
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
-    from entrepot.metadata.user_store import PersonRow
+    from entrepot.metadata.user_store import EndedCredentials, PersonRow
 
 __all__ = ["USER_ACCOUNT_ENDPOINTS", "UserInputs"]
 
@@ -46,6 +46,14 @@ class PasswordReq(msgspec.Struct, frozen=True):
 
     new_password: str
     old_password: str = ""
+
+
+class PasswordResp(msgspec.Struct, frozen=True):
+    """How much ended with the old password: access tokens only when it was not the person who changed it."""
+
+    access_tokens: int
+    refresh_tokens: int
+    sessions: int
 
 
 class UserInputs(msgspec.Struct, frozen=True):
@@ -98,13 +106,19 @@ async def set_password(services: ControlServices, call: Call[OwnGate, UserInputs
     """Change one's own password, or give somebody one that they have to change."""
     if await _is_own(services, call.grant, call.inputs.user_id):
         own = await call.grant.own_password()
-        await services.password_changes.change_own(own, call.body.old_password, call.body.new_password)
+        ended = await services.password_changes.change_own(
+            own, call.body.old_password, call.body.new_password
+        )
         services.memory.forget(own.principal.subject)
-        return DONE
+        return _password_reply(ended)
     grant = await call.grant.system(UpdateUser)
-    changed = await services.password_changes.reset(grant, call.inputs.user_id, call.body.new_password)
-    services.memory.forget(changed)
-    return DONE
+    done = await services.password_changes.reset(grant, call.inputs.user_id, call.body.new_password)
+    services.memory.forget(done.subject)
+    return _password_reply(done.ended)
+
+
+def _password_reply(ended: EndedCredentials) -> Reply:
+    return json_reply(PasswordResp(ended.access_tokens, ended.refresh_tokens, ended.sessions))
 
 
 async def _is_own(services: ControlServices, gate: OwnGate, person_id: int) -> bool:
@@ -182,10 +196,12 @@ USER_ACCOUNT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation="api.user.set-password",
         operation_id="updateUserPassword",
         tag="user",
-        summary="Change one's own password with the old one, or give somebody one that they have to change.",
+        summary="Change one's own password with the old one, or give somebody one that they have to change: "
+        "their access tokens, sessions and refresh tokens are deleted.",
         demand=OwnOr((UpdateUser,)),
         handler=set_password,
         inputs=UserInputs,
         body=PasswordReq,
+        result=PasswordResp,
     ),
 )

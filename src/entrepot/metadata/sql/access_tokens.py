@@ -53,6 +53,15 @@ HOLD_SUBJECT: Final = Statement(
     {for_update}
     """,
 )
+# A statement of its own: the one above waits for a unit that sets a password and still sees what was before it.
+FIND_DUE_PASSWORD: Final = Statement(
+    "access_tokens.find_due_password",
+    """
+    SELECT u.subject_id FROM subjects s
+    JOIN users u ON u.subject_id = s.id
+    WHERE s.public_id = :subject AND u.must_change_password = 1
+    """,
+)
 FIND_PERSON: Final = Statement(
     "access_tokens.find_person",
     """
@@ -100,6 +109,7 @@ STATEMENTS: Final = (
     LIST_OF_PERSON,
     FIND,
     HOLD_SUBJECT,
+    FIND_DUE_PASSWORD,
     FIND_PERSON,
     COUNT_GOOD,
     INSERT,
@@ -138,7 +148,9 @@ class SqlAccessTokenWriterRows:
 
     async def hold_subject(self, subject: str) -> bool:
         """See the protocol."""
-        return await self._executor.fetch_row(HOLD_SUBJECT, subject=subject) is not None
+        if await self._executor.fetch_row(HOLD_SUBJECT, subject=subject) is None:
+            return False
+        return await self._executor.fetch_row(FIND_DUE_PASSWORD, subject=subject) is None
 
     async def count_good(self, subject: str) -> int:
         """See the protocol."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.sql.statements import Statement
 from entrepot.metadata.sql.users import ANY, FIND, person_from_row
+from entrepot.metadata.user_store import EndedCredentials
 
 if TYPE_CHECKING:
     from entrepot.metadata.sql.statements import Executor
@@ -276,10 +278,17 @@ class SqlUserWriterRows:
         """See the protocol."""
         await self._executor.execute(MOVE_EPOCH, id=person_id)
 
-    async def end_logins(self, person_id: int) -> None:
+    async def end_logins(self, person_id: int) -> EndedCredentials:
         """See the protocol."""
-        await self._executor.execute(DELETE_SESSIONS, id=person_id)
-        await self._executor.execute(DELETE_REFRESH_TOKENS, id=person_id)
+        return EndedCredentials(
+            sessions=await self._executor.execute(DELETE_SESSIONS, id=person_id),
+            refresh_tokens=await self._executor.execute(DELETE_REFRESH_TOKENS, id=person_id),
+        )
+
+    async def end_credentials(self, person_id: int) -> EndedCredentials:
+        """See the protocol."""
+        logins = await self.end_logins(person_id)
+        return replace(logins, access_tokens=await self._executor.execute(DELETE_ACCESS_TOKENS, id=person_id))
 
     async def erase(self, person_id: int) -> None:
         """See the protocol."""

@@ -133,6 +133,11 @@ class SqlSessionReader:
         rows = await self._executor.fetch_rows(FIND, secret_hash=secret_hash, idle=idle_milliseconds)
         return _session_from_row(rows[0]) if rows else None
 
+    async def find_public(self, public_id: str) -> SessionRow | None:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(FIND_PUBLIC, public_id=public_id)
+        return _session_from_row(rows[0]) if rows else None
+
     async def list_all(self, idle_milliseconds: int, limit: int, skip: int) -> Sequence[SessionRow]:
         """See the protocol."""
         rows = await self._executor.fetch_rows(LIST_ALL, idle=idle_milliseconds, rows=limit, skip=skip)

@@ -62,6 +62,22 @@ async def test_a_member_is_added_changed_and_removed_and_each_time_the_epoch_mov
     ]
 
 
+async def test_what_members_do_to_themselves_names_them_only_as_who_acts_i11(world: World) -> None:
+    """Also beside a group of the same name, whose name is no person's."""
+    project = await world.add_project("team")
+    await world.add_subject("carol")
+    await world.add_subject("crew", "group")
+    await world.database.fetch("UPDATE subjects SET name = 'bob' WHERE name = 'crew'")
+
+    kinds: tuple[MemberKind, ...] = ("user", "group")
+    for kind in kinds:
+        await world.members.add(world.on(project, CreateMember, principal=BOB), kind, "bob", _GUEST)
+    await world.members.add(world.on(project, CreateMember, principal=BOB), "user", "carol", _GUEST)
+
+    named = [record["object"]["name"] for record in await world.records("member.create")]
+    assert named == ["", "bob", "carol"]
+
+
 async def test_groups_are_members_by_number_and_by_name(world: World) -> None:
     project = await world.add_project("team")
     crew = await world.add_subject("crew", "group")

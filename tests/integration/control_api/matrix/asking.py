@@ -39,6 +39,7 @@ def _queries(asked: Asked, row: Row) -> dict[str, Any]:
     in_project = row.aspect == "in the project"
     queries: dict[str, dict[str, Any]] = {
         "api.permission.list": {"project_name_or_id": asked.project} if in_project else {},
+        "api.role.list": {"project_name_or_id": asked.project} if in_project else {},
         "api.robot.list": {"q": f"Level=project,ProjectID={number}"} if in_project else {},
         "api.label.list": {"scope": "p", "project_id": number} if in_project else {},
         "api.session.list": {"all": "true"} if row.aspect == "of others" else {},

@@ -79,8 +79,7 @@ def _server(mode: str, directory: Path) -> Server:
     port = find_free_port()
     command = [
         *("env", f"FLOOR_MODE={mode}", f"FLOOR_DIRECTORY={directory}"),
-        *(sys.executable, "-m", "granian", "--interface", "asginl", "--http", "1", "--workers", "1"),
-        *("--no-ws", "--host", "127.0.0.1", "--port", str(port), "bench.floor_server:application"),
+        *(sys.executable, "-m", "bench.floor_server", str(port)),
     ]
     return Server(f"floor-{mode}", command, port, directory, configuration={})
 

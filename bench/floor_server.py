@@ -1,9 +1,9 @@
 """The least that a push can cost on the HTTP server used: a raw ASGI application without routes, rows or checks.
 
-Started by `bench.floor` through Granian's own command. It answers POST, PATCH and PUT as the client of uploads expects,
-and does with the bytes what `FLOOR_MODE` says: `drop`; `hash` on the event loop; `write`: hash and write, in steps of
-1 MiB on one other thread, written back as they come, flushed to the disk before the answer. `send` answers GET with the
-file `content` of the directory, handed to the server by its path.
+Started by `bench.floor` as `python -m bench.floor_server PORT`, on the product's own listener. It answers POST, PATCH
+and PUT as the client of uploads expects, and does with the bytes what `FLOOR_MODE` says: `drop`; `hash` on the event
+loop; `write`: hash and write, in steps of 1 MiB on one other thread, written back as they come, flushed to the disk
+before the answer. `send` answers GET with the file `content` of the directory, handed to the server by its path.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import asyncio
 import hashlib
 import os
 import secrets
+import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from entrepot.blobstore.filesystem.write_back import WriteBack, start_writing_back
+from entrepot.http1.listener import Listener
+from entrepot.http1.options import ListenerOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -111,3 +115,13 @@ async def _write(receive: _Receive) -> None:
     if storing is not None:
         await storing
     await loop.run_in_executor(_threads, file.finish)
+
+
+async def _serve(port: int) -> None:
+    listening = socket.create_server(("127.0.0.1", port), backlog=128)
+    Listener(application, listening.detach(), ListenerOptions(128, 30.0)).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1])))

@@ -43,8 +43,8 @@ BROAD_EXCEPTS: Final[dict[str, str]] = {
     "src/entrepot/metadata/sql/units.py::WatchedUnit.__await__": "hands the unit what the event loop throws into it",
     "src/entrepot/ops/doctor.py::_guard_all": "a check that breaks is a finding and must not hide those after it",
     "src/entrepot/ops/support_bundle.py::_collect": "a part that breaks is named, and the bundle made without it",
-    "src/entrepot/processes/granian_listener.py::GranianListener._run_request": (
-        "hands the error to the server, which breaks the connection and logs it"
+    "src/entrepot/http1/exchange.py::Exchange.run": (
+        "whatever breaks the application, the connection must be told; the log tells the rest"
     ),
     "src/entrepot/processes/launch.py::launch": "the outermost frame of a child process",
     "src/entrepot/processes/ops_application.py::RememberedCheck._run": (

@@ -79,7 +79,7 @@ def _lengths() -> Iterator[_Case]:
     for first, second in (("0", "#"), ("#", "0"), ("#", "1")):
         head = (_POST, f"Content-Length: {first}", f"Content-Length: {second}")
         yield Verdict.REFUSED, f"two lengths, {first} and {second}", head, _whole
-    yield Verdict.ANSWERED, "the same length twice", (_POST, "Content-Length: #", "Content-Length: #"), _whole
+    yield Verdict.REFUSED, "the same length twice", (_POST, "Content-Length: #", "Content-Length: #"), _whole
     yield Verdict.ANSWERED, "spaces around a length", (_POST, "Content-Length:  # \t"), _whole
     yield Verdict.REFUSED, "space before the colon", (_POST, "Content-Length : #"), _whole
     yield Verdict.REFUSED, "folded length", (_POST, "Content-Length:\r\n #"), _whole
@@ -89,9 +89,9 @@ def _lengths() -> Iterator[_Case]:
 
 def _codings() -> Iterator[_Case]:
     coded = "Transfer-Encoding: chunked"
-    yield Verdict.CLOSED, "length and coding", (_POST, "Content-Length: #", coded), _after_last_chunk
-    yield Verdict.CLOSED, "coding and length", (_POST, coded, "Content-Length: #"), _after_last_chunk
-    yield Verdict.CLOSED, "coding and a short length", (_POST, "Content-Length: 4", coded), _in_chunk
+    yield Verdict.REFUSED, "length and coding", (_POST, "Content-Length: #", coded), _after_last_chunk
+    yield Verdict.REFUSED, "coding and length", (_POST, coded, "Content-Length: #"), _after_last_chunk
+    yield Verdict.REFUSED, "coding and a short length", (_POST, "Content-Length: 4", coded), _in_chunk
     unknown = (
         "xchunked", "chunked, identity", "chunked\x0b", "\x0bchunked", "identity", '"chunked"', "chunked;a=b",
         "chunked,", "chun ked", "",
@@ -102,11 +102,11 @@ def _codings() -> Iterator[_Case]:
         yield Verdict.REFUSED, f"length and coding {value!r}", (*head, "Content-Length: #"), _after_last_chunk
     for value in ("CHUNKED", "identity, chunked", "chunked, chunked", "gzip, chunked", ",chunked"):
         head = (_POST, "Content-Length: #", f"Transfer-Encoding: {value}")
-        yield Verdict.CLOSED, f"length and coding {value!r}", head, _after_last_chunk
+        yield Verdict.REFUSED, f"length and coding {value!r}", head, _after_last_chunk
     identity = "Transfer-Encoding: identity"
     yield Verdict.REFUSED, "two codings", (_POST, coded, identity, "Content-Length: #"), _after_last_chunk
     yield (
-        Verdict.CLOSED,
+        Verdict.REFUSED,
         "two codings, turned",
         (_POST, identity, coded, "Content-Length: #"),
         _after_last_chunk,
@@ -137,14 +137,14 @@ def _lines() -> Iterator[_Case]:
         (_POST, length, "X: a\rTransfer-Encoding: chunked"),
         _after_last_chunk,
     )
-    yield Verdict.ANSWERED, "LF ends a line", (_POST, f"X: a\n{length}"), _whole
+    yield Verdict.REFUSED, "LF ends a line", (_POST, f"X: a\n{length}"), _whole
     head: tuple[str, ...] = (_POST, length, "X: a\nTransfer-Encoding: chunked")
-    yield Verdict.CLOSED, "LF before a coding", head, _after_last_chunk
+    yield Verdict.REFUSED, "LF before a coding", head, _after_last_chunk
     yield Verdict.REFUSED, "NUL in a value", (_POST, "X: a\0b", length), _whole
     yield Verdict.REFUSED, "a name with a parenthesis", (_POST, "X(y: a", length), _whole
     for version in ("HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "http/1.1", "HTTP/1.1 ", "HTTP/11", ""):
         yield Verdict.REFUSED, f"version {version!r}", (_POST.replace("HTTP/1.1", version), length), _whole
-    yield Verdict.REFUSED, "two spaces", (_POST.replace(" ", "  ", 1), length), _whole
+    yield Verdict.ANSWERED, "two spaces", (_POST.replace(" ", "  ", 1), length), _whole
     yield Verdict.REFUSED, "tabs", (_POST.replace(" ", "\t"), length), _whole
     yield Verdict.REFUSED, "space in the path", (_POST.replace("doubt", "dou bt"), length), _whole
     yield Verdict.ANSWERED, "two hosts", (_POST, "Host: other.example", length), _whole
@@ -185,19 +185,24 @@ def _chunks() -> Iterator[_Case]:
         "too much data": lambda canary: b"1\r\nAXX0\r\n\r\n" + canary,
         "a trailer that is none": lambda canary: b"0\r\nno trailer\r\n\r\n" + canary,
         "a folded trailer": lambda canary: b"0\r\nX: a\r\n b\r\n\r\n" + canary,
-        "an endless extension": lambda canary: b"0;" + b"a" * 70_000 + b"\r\n\r\n" + canary,
     }
     for name, body in malformed.items():
         yield Verdict.REFUSED, f"chunks: {name}", head, body
     yield (
-        Verdict.ANSWERED,
+        Verdict.REFUSED,
         "chunks: space after the size",
         head,
         lambda canary: _in_chunk(canary).replace(b"\r", b" \r", 1),
     )
-    for trailer in ("Content-Length: 50", "Transfer-Encoding: chunked", "Host: other.example"):
+    yield Verdict.TWO, "chunks: a long extension", head, (b"0;" + b"a" * 70_000 + b"\r\n\r\n").__add__
+    trailers = {
+        "Content-Length: 50": Verdict.REFUSED,
+        "Transfer-Encoding: chunked": Verdict.REFUSED,
+        "Host: other.example": Verdict.TWO,
+    }
+    for trailer, verdict in trailers.items():
         end = f"0\r\n{trailer}\r\n\r\n".encode()
-        yield Verdict.TWO, f"chunks: trailer {trailer}", head, end.__add__
+        yield verdict, f"chunks: trailer {trailer}", head, end.__add__
 
 
 def _unread_bodies() -> Iterator[_Case]:

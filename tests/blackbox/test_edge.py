@@ -196,7 +196,7 @@ def test_a_request_names_one_host(edge: RunningEntrepot, head: bytes, status: by
 def test_s18_http_1_0_is_a_proxy(edge: RunningEntrepot) -> None:
     """What nginx speaks with its defaults is not trusted, though it names a local host (S18)."""
     for head in (b"Host: localhost", b"Host: 127.0.0.1:5000", b"Host: localhost\r\nConnection: keep-alive"):
-        assert _send(edge, b"GET /v2/ HTTP/1.0\r\n" + head + b"\r\n\r\n") == b"HTTP/1.0 403 Forbidden"
+        assert _send(edge, b"GET /v2/ HTTP/1.0\r\n" + head + b"\r\n\r\n") == b"HTTP/1.1 403 Forbidden"
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_version_for_programs(tmp_path: Path) -> None:
 
     versions = json.loads(result.stdout)
     assert (result.returncode, result.stderr) == (0, "")
-    assert sorted(versions) == ["entrepot", "granian", "python", "sqlite"]
+    assert sorted(versions) == ["entrepot", "httptools", "python", "sqlite"]
     assert versions["python"] == sys.version.split()[0]
 
 
@@ -106,7 +106,7 @@ def test_version_for_people_and_by_the_installed_script(tmp_path: Path) -> None:
     )
 
     assert by_script.stdout == run(tmp_path, "version").stdout
-    assert re.match(r"entrepot +\S+\npython +\S+\nsqlite +\S+\ngranian +\S+\n\Z", by_script.stdout)
+    assert re.match(r"entrepot +\S+\npython +\S+\nsqlite +\S+\nhttptools +\S+\n\Z", by_script.stdout)
 
 
 def test_version_loads_neither_servers_nor_drivers(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_version_loads_neither_servers_nor_drivers(tmp_path: Path) -> None:
     )
 
     loaded = set(result.stdout.splitlines()[-1].split())
-    heavy = {"aiobotocore", "asyncpg", "granian", "prometheus_client", "structlog", "entrepot.settings"}
+    heavy = {"aiobotocore", "asyncpg", "httptools", "prometheus_client", "structlog", "entrepot.settings"}
     assert "entrepot.ops.version" in loaded
     assert loaded & heavy == set()
 

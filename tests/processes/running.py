@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from tests.processes.certificates import unverified_context
 
@@ -183,12 +183,18 @@ def ask(url: str, timeout_seconds: float, method: str = "GET") -> tuple[int, byt
             return error.code, error.read()
 
 
+_ports_given_out: Final[set[int]] = set()
+
+
 def find_free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on at this moment, and another one each time: the kernel may offer one twice."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in _ports_given_out:
+            _ports_given_out.add(port)
+            return port
 
 
 def wait_for(look: Callable[[], _Value], timeout_seconds: float, explain: Callable[[], str]) -> _Value:

@@ -27,9 +27,9 @@ _MAX_HOST_BYTES: Final = 261
 def seems_forwarded(http_version: object, address: str, host: bytes, header_names: Iterable[bytes]) -> bool:
     """Whether the peer of a request may be somebody who passed it on.
 
-    HTTP/1.0 is what nginx speaks to its upstream unless told otherwise, and no registry client speaks it. Servers spell
-    that version "1.0" (ASGI) or "1" (Granian). A peer on this machine that calls it by a name may be a proxy which
-    adds nothing, or a browser; what comes from elsewhere naturally calls us by our name.
+    HTTP/1.0 is what nginx speaks to its upstream unless told otherwise, and no registry client speaks it. A peer on
+    this machine that calls it by a name may be a proxy which adds nothing, or a browser; what comes from elsewhere
+    naturally calls us by our name.
 
     Args:
         http_version: as the ASGI scope has it; `None` when it has none.

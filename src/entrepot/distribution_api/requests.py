@@ -128,7 +128,7 @@ class Request:
             raise RequestError("the request names more than one host")
 
     def require_small_head(self) -> None:
-        """Refuse a head that no client needs, which the server itself would take up to 400 KiB of (F41).
+        """Refuse a head that no client needs, which the server itself would take up to 128 KiB of (F41).
 
         Raises:
             HeadTooLargeError: the headers are too long.

@@ -31,7 +31,6 @@ __all__ = [
     "configure_logging",
     "get_logger",
     "get_request_logger",
-    "granian_log_config",
 ]
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -86,18 +85,6 @@ def configure_logging(
     logging.captureWarnings(capture=True)
     sys.excepthook = pipeline.report_crash
     threading.excepthook = pipeline.report_thread_crash
-
-
-def granian_log_config() -> dict[str, Any]:
-    """Return the ``log_dictconfig`` with which Granian's loggers pass their records on, not print them."""
-    passed_on: dict[str, Any] = {"handlers": [], "propagate": True}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {},
-        "handlers": {},
-        "loggers": {"_granian": dict(passed_on), "granian.access": dict(passed_on)},
-    }
 
 
 @final

@@ -18,7 +18,7 @@ def collect_versions() -> dict[str, str]:
         "entrepot": __version__,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
-        "granian": installed_version("granian"),
+        "httptools": installed_version("httptools"),
     }
 
 

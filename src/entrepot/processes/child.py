@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,9 +53,6 @@ def run_child(main: Callable[[ChildContext], Awaitable[None]]) -> int:
     try:
         settings = assignment.settings
         configure_logging(settings.log.level, settings.log.format, assignment.role)
-        logging.getLogger("_granian").setLevel(
-            logging.WARNING
-        )  # its lines on start and stop repeat the parent's
         asyncio.run(_run_until_stopped(main, assignment, settings, status))
     except SettingsError as error:
         return _refuse(status, error, ExitCode.BAD_SETTINGS)

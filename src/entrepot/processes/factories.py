@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
+    from entrepot.http1.asgi import Application
     from entrepot.settings import Settings
 
 __all__ = [
-    "Application",
     "BackgroundWorker",
     "Factories",
     "HealthProbes",
     "ProbeResult",
-    "Scope",
     "load_application_factory",
     "load_background_factory",
     "load_probes_factory",
 ]
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Scope]]
-Send: TypeAlias = Callable[[Scope], Awaitable[None]]
-Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""An ASGI 3 application (asgi.readthedocs.io) that handles `lifespan` and `http`."""
 
 
 class ProbeResult(Protocol):

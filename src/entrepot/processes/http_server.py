@@ -7,10 +7,11 @@ import resource
 import ssl
 from pathlib import Path
 
+from entrepot.http1.listener import Listener
+from entrepot.http1.options import ListenerOptions, TlsOptions
 from entrepot.processes.child import ChildContext, run_child
 from entrepot.processes.drain_flag import DrainFlag
 from entrepot.processes.factories import load_application_factory
-from entrepot.processes.granian_listener import GranianListener, ListenerOptions, TlsOptions
 from entrepot.processes.lifespan import run_lifespan
 from entrepot.processes.sockets import end_stalled_answers
 from entrepot.settings import Settings, SettingsError, uses_tls
@@ -34,7 +35,7 @@ async def serve(context: ChildContext) -> None:
         limits = context.settings.limits
         end_stalled_answers(context.assignment.listener, limits.silence_seconds)
         options = ListenerOptions(_max_connections(limits.connections), limits.head_seconds, tls)
-        listener = GranianListener(application, context.assignment.listener, options)
+        listener = Listener(application, context.assignment.listener, options)
         listener.start()
         context.report_ready()
         await context.stop.wait()
@@ -46,7 +47,7 @@ async def serve(context: ChildContext) -> None:
 
 
 def check_tls(settings: Settings) -> TlsOptions | None:
-    """Return the options for TLS, None without; reads both files, since the server itself would only panic.
+    """Return the options for TLS, None without; reads both files, so that what is wrong is said by its setting.
 
     Raises:
         SettingsError: naming the file, for a file that can't be read or a pair that doesn't fit.
@@ -73,6 +74,6 @@ def _refuse_password() -> str:
 
 
 def _max_connections(wanted: int) -> int:
-    """Half of the descriptors: each connection may send a file, and without a free one accepting would spin (F10)."""
+    """A third of the descriptors: one that sends a file holds three, and without a free one none is accepted (F10)."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if soft == resource.RLIM_INFINITY else max(16, min(wanted, soft // 2 - 64))
+    return wanted if soft == resource.RLIM_INFINITY else max(16, min(wanted, soft // 3 - 32))

@@ -26,8 +26,8 @@ _MODULES = {
 def launch(role: str, parent_pid: int) -> NoReturn:
     """Become the child of that role, to the end of the process.
 
-    The end leaves out the interpreter's own: Granian's threads may still be handing back objects, and one that finds
-    the interpreter gone aborts the process (seen with 2.8.7: "panic in a function that cannot unwind").
+    The end leaves out the interpreter's own, which waits for every thread: one that reads from a disk that does not
+    answer would keep the process from ending.
     """
     die_with_parent(parent_pid)
     name_process(f"entrepot-{role}")

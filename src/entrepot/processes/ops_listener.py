@@ -1,16 +1,16 @@
 """The child for health, readiness and metrics: see `launch` for how it is started.
 
-It is a process of its own so that it can tell of the others when they hang or die. Its server is Granian like that of
-the public listener: one parser with header time-out and a limit of connections to trust instead of two, at the price
-of about 5 MB over a listener written on asyncio.
+It is a process of its own so that it can tell of the others when they hang or die. Its server is that of the
+public listener: one parser, one set of limits and times to trust instead of two.
 """
 
 from __future__ import annotations
 
+from entrepot.http1.listener import Listener
+from entrepot.http1.options import ListenerOptions
 from entrepot.processes.child import ChildContext, run_child
 from entrepot.processes.drain_flag import DrainFlag
 from entrepot.processes.factories import load_probes_factory
-from entrepot.processes.granian_listener import GranianListener, ListenerOptions
 from entrepot.processes.ops_application import OpsApplication
 from entrepot.processes.public_probe import PublicProbe
 
@@ -29,7 +29,7 @@ async def observe(context: ChildContext) -> None:
     probes = load_probes_factory(context.assignment.factory)(context.settings)
     flag = DrainFlag(context.assignment.drain_flag)
     application = OpsApplication(flag.is_up, PublicProbe(context.settings).check, probes)
-    listener = GranianListener(application, context.assignment.listener, _OPTIONS)
+    listener = Listener(application, context.assignment.listener, _OPTIONS)
     listener.start()
     context.report_ready()
     await context.stop.wait()

@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import logging
-import logging.config
 import re
 import sys
 import threading
@@ -17,7 +16,7 @@ import pytest
 import structlog
 
 from entrepot.observability.log_lines import format_timestamp, render_console, render_json
-from entrepot.observability.logging import LogLevel, configure_logging, get_logger, granian_log_config
+from entrepot.observability.logging import LogLevel, configure_logging, get_logger
 from entrepot.observability.request_ids import (
     RequestIds,
     bind_request_id,
@@ -106,18 +105,6 @@ def test_a_librarys_record_becomes_a_line(stream: io.BytesIO) -> None:
     assert [line["message"] for line in lines[:2]] == ["took 5 ms", "took %d ms"]
     assert lines[0]["log.logger"] == "some.library"
     assert "UserWarning: old" in lines[2]["message"]
-
-
-def test_granians_own_loggers_join_the_stream(stream: io.BytesIO, capsys: pytest.CaptureFixture[str]) -> None:
-    """With our configuration applied the way Granian does, its records come out as lines, once."""
-    configure_logging("info", "json", "http", stream)
-    logging.config.dictConfig(granian_log_config())
-
-    logging.getLogger("_granian").warning("starting")
-    logging.getLogger("granian.access").warning("GET /")
-
-    assert [line["message"] for line in read_lines(stream)] == ["starting", "GET /"]
-    assert capsys.readouterr() == ("", "")
 
 
 def test_s27_an_exception_shows_its_stack_but_no_variables(stream: io.BytesIO) -> None:

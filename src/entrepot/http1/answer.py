@@ -1,0 +1,216 @@
+"""The answer to one request: what the application sends, framed as RFC 9112 wants it (section 6)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from entrepot.kernel.errors import EntrepotError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from entrepot.http1.asgi import Scope
+    from entrepot.http1.peer import Peer
+    from entrepot.http1.request_head import RequestHead
+
+__all__ = ["Answer", "AnswerError"]
+
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
+}
+_WITHOUT_BODY: Final = frozenset({204, 304})
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+"""Fields that this module writes: what they say must be what is sent."""
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_JOINED_BYTES: Final = 64 * 1024
+"""A body up to this size goes out in one piece with its head."""
+
+
+class AnswerError(EntrepotError):
+    """The application sent what can't be an answer: too much or too little, in a wrong order, or broken headers."""
+
+
+class Answer:
+    """Sends one answer; belongs to the task that handles the request.
+
+    Attributes:
+        has_started: whether the client has been sent a part of it.
+        has_ended: whether it has been sent whole.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_has_body",
+        "_is_chunked",
+        "_is_old",
+        "_keeps_alive",
+        "_left_bytes",
+        "_on_end",
+        "_peer",
+        "has_ended",
+        "has_started",
+    )
+
+    def __init__(self, peer: Peer, head: RequestHead, on_end: Callable[[], None]) -> None:
+        """Answer the request of that head; `on_end` is called when all has been sent."""
+        self._peer = peer
+        self._on_end = on_end
+        self._has_body = head.method != "HEAD"
+        self._is_old = head.version == "1.0"
+        self._keeps_alive = head.keeps_alive
+        self._begun: tuple[int, list[tuple[bytes, bytes]]] | None = None
+        self._left_bytes: int | None = None
+        self._is_chunked = False
+        self.has_started = False
+        self.has_ended = False
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the connection can take another request after it."""
+        return self._keeps_alive and self.has_ended
+
+    @property
+    def says_its_end(self) -> bool:
+        """Whether the client can tell that something is missing from what it has got."""
+        return not self.has_started or self._is_chunked or self._left_bytes is not None
+
+    def keep_alive(self, *, wished: bool) -> None:
+        """Say whether the connection shall go on; of no effect once the answer has started."""
+        if not self.has_started:
+            self._keeps_alive = wished
+
+    def begin_anew(self) -> None:
+        """Forget what the application has said of an answer that has not started; the connection ends with it."""
+        self._begun = self._left_bytes = None
+        self._is_chunked = self._keeps_alive = False
+
+    async def send(self, message: Scope) -> None:
+        """Take a message of the application (ASGI `send`); wait while the client does not keep up.
+
+        What is sent to a client that left is dropped without a word.
+
+        Raises:
+            AnswerError: as described there.
+            OSError: a file to send can't be read, or has another size than was announced.
+        """
+        kind: str = message["type"]
+        if kind == "http.response.body":
+            self._send_piece(message.get("body", b""), is_last=not message.get("more_body", False))
+            if self._peer.is_congested:
+                await self._peer.drained()
+        elif kind == "http.response.start":
+            self._begin(message["status"], message.get("headers", ()))
+        elif kind == "http.response.pathsend":
+            await self._send_file(message["path"])
+        else:
+            raise AnswerError(f"{kind} is not understood")
+
+    def _begin(self, status: int, fields: list[tuple[bytes, bytes]]) -> None:
+        if self._begun is not None:
+            raise AnswerError("an answer begins once")
+        if status < 200:
+            raise AnswerError(f"{status} is no answer")
+        self._begun = (status, list(fields))
+
+    def _send_piece(self, body: bytes, *, is_last: bool) -> None:
+        if self.has_ended:
+            raise AnswerError("the answer has ended")
+        if self.has_started:
+            data = self._frame(body, is_last=is_last)
+        else:
+            data = self._render_head(len(body) if is_last else None)
+            framed = self._frame(body, is_last=is_last)
+            self.has_started = True
+            if len(framed) > _JOINED_BYTES:
+                self._peer.write(data)
+                data = framed
+            else:
+                data += framed
+        if data:
+            self._peer.write(data)
+        if is_last:
+            self._end()
+
+    def _end(self) -> None:
+        if self._has_body and self._left_bytes:
+            raise AnswerError(f"the body lacks {self._left_bytes} bytes of its Content-Length")
+        self.has_ended = True
+        self._on_end()
+
+    def _render_head(self, whole_bytes: int | None) -> bytes:
+        """Return the head; `whole_bytes` is the size of the body where all of it is at hand."""
+        if self._begun is None:
+            raise AnswerError("an answer begins with its status")
+        status, fields = self._begun
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        for name, value in fields:
+            if name.lower() in _FRAMING:
+                self._take_framing(name.lower(), value)
+            else:
+                lines.append(b"%b: %b\r\n" % (name, value))
+        if self._peer.is_closing:
+            self._keeps_alive = False
+        lines += self._framing_lines(status, whole_bytes)
+        head = b"".join(lines)
+        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+            raise AnswerError("a header has a line end in it")
+        return head + self._peer.end_of_head()
+
+    def _take_framing(self, name: bytes, value: bytes) -> None:
+        """Note what the application says of length and connection; a coding is this module's business alone."""
+        if name == b"connection":
+            self._keeps_alive = self._keeps_alive and b"close" not in value.lower()
+        elif name == b"content-length":
+            if self._left_bytes is not None or not value.isdigit():
+                raise AnswerError("an answer has one Content-Length, which is a number")
+            self._left_bytes = int(value)
+
+    def _framing_lines(self, status: int, whole_bytes: int | None) -> list[bytes]:
+        """Say how long the body is, or that it comes in chunks, or let it end with the connection (HTTP/1.0)."""
+        lines: list[bytes] = []
+        if status in _WITHOUT_BODY:
+            self._has_body = False
+        elif self._left_bytes is None and (
+            self._has_body or whole_bytes
+        ):  # else HEAD, of a length nobody knows
+            self._left_bytes = whole_bytes
+            if whole_bytes is None and self._is_old:
+                self._keeps_alive = False
+            elif whole_bytes is None:
+                self._is_chunked = True
+                lines.append(b"transfer-encoding: chunked\r\n")
+        if self._left_bytes is not None and status != 204:
+            lines.append(b"content-length: %d\r\n" % self._left_bytes)
+        if not self._keeps_alive:
+            lines.append(b"connection: close\r\n")
+        elif self._is_old:
+            lines.append(b"connection: keep-alive\r\n")
+        return lines
+
+    def _frame(self, body: bytes, *, is_last: bool) -> bytes:
+        if not self._has_body:
+            return b""
+        if self._is_chunked:
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return chunk + _LAST_CHUNK if is_last else chunk
+        if self._left_bytes is not None:
+            self._left_bytes -= len(body)
+            if self._left_bytes < 0:
+                raise AnswerError("the body is longer than its Content-Length")
+        return body
+
+    async def _send_file(self, path: str) -> None:
+        """Send a file as the whole body (ASGI, Path Send Extension)."""
+        if self.has_started:
+            raise AnswerError("a file is a whole body")
+        async with self._peer.files.open(path) as file:
+            head = self._render_head(file.size_bytes)
+            if self._left_bytes != file.size_bytes:
+                raise OSError(f"{path} has {file.size_bytes} bytes where {self._left_bytes} were announced")
+            self.has_started = True
+            self._peer.write(head)
+            if self._has_body:
+                await self._peer.send_file(file)
+                self._left_bytes = 0
+        self._end()

@@ -1,0 +1,118 @@
+"""One request and its answer, as the application sees them (ASGI specification 3.0, HTTP connection scope)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import structlog
+
+from entrepot.http1.answer import Answer
+from entrepot.http1.request_body import RequestBody
+
+if TYPE_CHECKING:
+    from entrepot.http1.asgi import Application, Scope
+    from entrepot.http1.peer import Peer
+    from entrepot.http1.request_head import RequestHead
+
+__all__ = ["Exchange"]
+
+_log: Any = structlog.get_logger()
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {"http.response.pathsend": {}}
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_DISCONNECT: Final = "http.disconnect"
+
+
+class Exchange:
+    """Handles one request.
+
+    Attributes:
+        body: what the connection feeds with what arrives.
+        answer: what has become of the answer.
+    """
+
+    __slots__ = (
+        "_awaits_permission",
+        "_keeps_alive",
+        "_peer",
+        "_was_told_end",
+        "answer",
+        "body",
+        "scope",
+    )
+
+    def __init__(self, peer: Peer, head: RequestHead) -> None:
+        """Take a request's head."""
+        raw_path, _, query = head.target.partition(b"?")
+        path = raw_path.decode("ascii")
+        self._peer = peer
+        self.scope: Scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": head.version,
+            "method": head.method,
+            "scheme": peer.scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": head.fields,
+            "client": peer.client,
+            "server": peer.server,
+            "state": {},
+            "extensions": _EXTENSIONS,
+        }
+        self.body = RequestBody()
+        self.answer = Answer(peer, head, self.body.break_off)
+        self._was_told_end = False
+        self._awaits_permission = head.version != "1.0" and _asks_for_permission(head)
+        if self._awaits_permission:
+            # Who gets the answer instead may send the body or another request: nobody could tell which.
+            self.answer.keep_alive(wished=False)
+        self._keeps_alive = head.keeps_alive
+
+    async def run(self, application: Application) -> None:
+        """Have the application answer; an answer that breaks ends the connection, so that the client sees it."""
+        try:
+            await application(self.scope, self.receive, self.answer.send)
+        except Exception:  # noqa: BLE001  # whatever breaks the application, the connection must be told
+            _log.exception("exchange.broken", path=self.scope["path"])
+            await self._answer_500()
+        finally:
+            self._peer.end_exchange()
+
+    async def receive(self) -> Scope:
+        """Return the next piece of the body; after its end wait for the client to leave (ASGI `receive`)."""
+        body, peer = self.body, self._peer
+        if self._awaits_permission:
+            self._awaits_permission = False
+            self.answer.keep_alive(wished=self._keeps_alive)
+            if not (body.has_pieces or body.has_ended or self.answer.has_started):
+                peer.write(_CONTINUE)
+        while True:
+            if body.has_pieces:
+                piece = body.take()
+                peer.go_on()
+                self._was_told_end = body.has_ended and not body.has_pieces
+                return {"type": "http.request", "body": piece, "more_body": not self._was_told_end}
+            if body.has_ended and not self._was_told_end:
+                self._was_told_end = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            if body.is_broken or self.answer.has_ended or peer.is_lost:
+                return {"type": _DISCONNECT}
+            await body.changed(peer.loop)
+
+    async def _answer_500(self) -> None:
+        if self.answer.has_started:
+            return
+        self.answer.begin_anew()
+        await self.answer.send({"type": "http.response.start", "status": 500})
+        await self.answer.send({"type": "http.response.body", "body": b"Internal Server Error\n"})
+
+
+def _asks_for_permission(head: RequestHead) -> bool:
+    """Whether the client sends the body only when told to (RFC 9110, section 10.1.1)."""
+    expectation = head.field(b"expect")
+    return expectation is not None and expectation.lower() == b"100-continue"

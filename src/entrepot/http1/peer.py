@@ -1,0 +1,84 @@
+"""The other end of a connection, as a request and its answer see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from entrepot.http1.file_sending import FileSender, OpenFile
+
+__all__ = ["Peer"]
+
+
+class Peer(Protocol):
+    """A client, and what takes to it; implemented by the connection."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of it belongs to."""
+        ...
+
+    @property
+    def files(self) -> FileSender:
+        """What opens and reads files."""
+        ...
+
+    @property
+    def scheme(self) -> str:
+        """`https` when the client speaks TLS to this server, else `http`."""
+        ...
+
+    @property
+    def client(self) -> tuple[str, int]:
+        """Address and port of the client."""
+        ...
+
+    @property
+    def server(self) -> tuple[str, int]:
+        """Address and port that it connected to."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is nobody any more."""
+        ...
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether no further request will be answered."""
+        ...
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the client does not keep up with what it is sent."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send, or drop what nobody would get."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the client has taken what it was sent, or left."""
+        ...
+
+    async def send_file(self, file: OpenFile) -> None:
+        """Send a whole file.
+
+        Raises:
+            OSError: it can't be read.
+        """
+        ...
+
+    def end_of_head(self) -> bytes:
+        """Return the line with the date, and the empty line that ends a head."""
+        ...
+
+    def go_on(self) -> None:
+        """Look at more of what the client sends, if there is room for it."""
+        ...
+
+    def end_exchange(self) -> None:
+        """Go on to the next request, or end with this one."""
+        ...

@@ -1,0 +1,90 @@
+"""The body of one request, between the parser that finds its pieces and the application that asks for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["RequestBody"]
+
+_MOST_BYTES: Final = 512 * 1024
+"""What is kept for an application that is busy; then nothing is read, and TCP stops the client."""
+_PIECE_BYTES: Final = 64
+"""What a piece costs beside its content: a client may send chunks of a byte each."""
+
+
+class RequestBody:
+    """Pieces that have arrived and were not asked for yet. Belongs to one event loop.
+
+    Attributes:
+        has_ended: whether the last piece has arrived.
+        is_broken: whether it will not go on: the client left, or sent what is no body.
+    """
+
+    __slots__ = ("_discards", "_pieces", "_size", "_waiter", "has_ended", "is_broken")
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._discards = False
+        self.has_ended = False
+        self.is_broken = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more should be read for now."""
+        return self._size >= _MOST_BYTES
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether a piece is there to be taken."""
+        return bool(self._pieces)
+
+    def feed(self, piece: bytes) -> None:
+        """Take what has arrived."""
+        if self._discards:
+            return
+        self._pieces.append(piece)
+        self._size += len(piece) + _PIECE_BYTES
+        self._wake()
+
+    def end(self) -> None:
+        """Note that all has arrived."""
+        self.has_ended = True
+        self._wake()
+
+    def break_off(self) -> None:
+        """Note that nothing more will arrive."""
+        self.is_broken = True
+        self._wake()
+
+    def discard(self) -> None:
+        """Forget what has arrived and what will: nobody asks for it any more."""
+        self._discards = True
+        self._pieces.clear()
+        self._size = 0
+
+    def take(self) -> bytes:
+        """Return the oldest piece, empty when there is none."""
+        if not self._pieces:
+            return b""
+        piece = self._pieces.popleft()
+        self._size -= len(piece) + _PIECE_BYTES
+        return piece
+
+    async def changed(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until a piece, the end or the break has come."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            waiter = self._waiter = loop.create_future()
+        await waiter
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        self._waiter = None

@@ -1,0 +1,276 @@
+"""Files on their way to clients, plain and with TLS: each byte of them, and nothing that is left behind (I12, F41)."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import os
+import random
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from entrepot.http1.options import TlsOptions
+from tests.processes.certificates import make_certificate
+from tests.processes.http1_serving import (
+    get,
+    message_of,
+    open_descriptors,
+    serving,
+    tell,
+    until_descriptors,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.http1.asgi import Application, Receive, Scope, Send
+
+_MIB: Final = 1 << 20
+_SIZES: Final = (0, 1, 64 * 1024, 20 * _MIB)
+_BIG: Final = 20 * _MIB
+_SMALL_BUFFER: Final = 16 * 1024
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a file of each size, named by it."""
+    directory = tmp_path_factory.mktemp("files")
+    for size in _SIZES:
+        (directory / str(size)).write_bytes(_content(size))
+    return directory
+
+
+@pytest.fixture(scope="module", params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TlsOptions | None:
+    """With TLS and without."""
+    if request.param == "plain":
+        return None
+    return TlsOptions(*make_certificate(tmp_path_factory.mktemp("tls"), "localhost"), "1.2")
+
+
+def _from(directory: Path, *, announced: int | None = None) -> Application:
+    """Serve the files of a directory; /well answers without one."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/well":
+            await tell(scope, receive, send)
+            return
+        path = directory / scope["path"][1:]
+        size = path.stat().st_size if announced is None else announced
+        fields = [(b"content-length", b"%d" % size)]
+        await send(message_of("response.start", status=200, headers=fields))
+        await send(message_of("response.pathsend", path=str(path)))
+
+    return application
+
+
+@functools.cache
+def _content(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+async def test_files_of_all_sizes_arrive_whole_one_after_the_other(
+    files: Path, tls: TlsOptions | None
+) -> None:
+    async with serving(_from(files), tls=tls) as server, server.connected() as client:
+        await client.send(b"".join(get(f"/{size}") + get("/well") for size in _SIZES))
+        for size in _SIZES:
+            answer = await client.answer()
+            assert answer.fields[b"content-length"] == b"%d" % size
+            assert answer.body == _content(size)
+            assert (await client.answer()).body == b"GET /well? "
+
+
+async def test_the_length_of_a_file_is_told_when_the_application_does_not(files: Path) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(message_of("response.start", status=200))
+        await send(message_of("response.pathsend", path=str(files / "65536")))
+
+    async with serving(application) as server, server.connected() as client:
+        await client.send(get(version="1.0") + b"")
+        answer = await client.answer()
+        assert answer.fields[b"content-length"] == b"65536"
+        assert answer.body == _content(65536)
+
+
+async def test_head_of_a_file_is_its_length_and_nothing_of_it(files: Path, tls: TlsOptions | None) -> None:
+    async with serving(_from(files), tls=tls) as server, server.connected() as client:
+        await client.send(get("/65536", method="HEAD") + get("/1"))
+        assert (await client.answer("HEAD")).fields[b"content-length"] == b"65536"
+        assert (await client.answer()).body == _content(1)
+
+
+async def test_f41_a_slow_reader_gets_every_byte(files: Path, tls: TlsOptions | None) -> None:
+    """Small bites, and a pause when everything between the two is full."""
+    async with (
+        serving(_from(files), tls=tls) as server,
+        server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client,
+    ):
+        await client.send(get(f"/{_BIG}", "Connection: close"))
+        received = bytearray()
+        while len(received) < _MIB:
+            received += await client.receive(50_000)
+        await asyncio.sleep(0.2)
+        received += await client.read_to_end()
+    assert received.partition(b"\r\n\r\n")[2] == _content(_BIG)
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_i12_clients_that_leave_in_the_middle_leave_nothing_behind(
+    files: Path, tls: TlsOptions | None, how: str
+) -> None:
+    """No descriptor of a file or a socket, no request, no complaint."""
+    async with serving(_from(files), tls=tls) as server:
+        async with server.connected() as client:
+            await client.send(get("/1", "Connection: close"))
+            await client.read_to_end()
+        await server.until_idle()
+        before = open_descriptors()
+        for _ in range(8):
+            async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
+                await client.send(get(f"/{_BIG}") + get("/1"))
+                await client.receive(1000)
+                if how == "reset":
+                    client.reset()
+        await server.until_idle()
+        await until_descriptors(before)
+
+
+async def test_i12_a_tls_client_that_says_goodbye_in_the_middle_is_believed(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the file is not read and encrypted for nobody."""
+    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
+    reads: list[int] = []
+    pread = os.pread
+
+    def counting(descriptor: int, size: int, offset: int) -> bytes:
+        reads.append(offset)
+        return pread(descriptor, size, offset)
+
+    huge = files / "huge"
+    with huge.open("wb") as file:
+        file.truncate(200 * _MIB)
+    monkeypatch.setattr("entrepot.http1.file_sending.os.pread", counting)
+    async with serving(_from(files), tls=options) as server:
+        async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
+            await client.send(get("/huge"))
+            await client.receive(1000)
+            client.writer.close()  # type: ignore[attr-defined]  # a client with TLS
+            await asyncio.sleep(0.3)
+        await server.until_idle()
+    assert len(reads) * 256 * 1024 < 50 * _MIB
+
+
+async def test_a_file_of_another_size_than_announced_is_500(files: Path, tls: TlsOptions | None) -> None:
+    before = open_descriptors()
+    async with serving(_from(files, announced=65535), tls=tls) as server:
+        async with server.connected() as client:
+            await client.send(get("/65536"))
+            answer = await client.answer()
+            assert (answer.status, answer.is_last) == (500, True)
+        await server.until_idle()
+    await until_descriptors(before + 1)
+
+
+async def test_a_file_that_is_missing_is_500(files: Path) -> None:
+    async with serving(_from(files, announced=1)) as server:
+        assert (await server.ask(get("/missing"))).status == 500
+        assert (await server.ask(get("/well"))).status == 200
+
+
+async def test_a_file_that_is_shortened_while_it_is_sent_breaks_the_connection(
+    tmp_path: Path, tls: TlsOptions | None
+) -> None:
+    """The client sees less than was announced, and no answer to its next request within it."""
+    path = tmp_path / "shrinking"
+    path.write_bytes(bytes(64 * _MIB))
+    async with serving(_from(tmp_path), tls=tls) as server:
+        async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
+            await client.send(get("/shrinking") + get("/well"))
+            await client.receive(1000)
+            await asyncio.sleep(0.05)
+            os.truncate(path, 1000)
+            received = await client.read_to_any_end()
+        await server.until_idle()
+    assert len(received) < 64 * _MIB
+    assert b"/well" not in received
+
+
+async def test_f41_many_clients_get_the_same_file_at_once(files: Path, tls: TlsOptions | None) -> None:
+    """More of them than there are threads that send."""
+    size = 64 * 1024 if tls is not None else _BIG // 10
+    (files / "shared").write_bytes(_content(size))
+    before = open_descriptors()
+    async with serving(_from(files), tls=tls) as server:
+        digests = await asyncio.gather(*(_digest_of(server, "/shared") for _ in range(64)))
+        await server.until_idle()
+    assert set(digests) == {hashlib.sha256(_content(size)).hexdigest()}
+    await until_descriptors(before + 1)
+
+
+async def _digest_of(server: Any, path: str) -> str:
+    answer = await server.ask(get(path))
+    return hashlib.sha256(answer.body).hexdigest()
+
+
+async def test_readers_that_take_nothing_keep_no_thread_from_the_others_f41(files: Path) -> None:
+    stalled = 40
+    async with serving(_from(files)) as server, asyncio.TaskGroup() as group:
+        gate = asyncio.Event()
+
+        async def stall() -> None:
+            async with server.connected(receive_buffer_bytes=4096) as client:
+                await client.send(get(f"/{_BIG}"))
+                await gate.wait()
+
+        for _ in range(stalled):
+            group.create_task(stall())
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(2):
+            assert (await server.ask(get("/65536"))).body == _content(65536)
+        gate.set()
+
+
+@pytest.mark.parametrize("what", ["sendfile", "open"])
+async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to_nobody_else(
+    files: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A thread may be busy with them at that moment: whoever got their numbers next would get this file's bytes."""
+    entered, let_go = threading.Event(), threading.Event()
+    real = getattr(os, what)
+    broken: list[OSError] = []
+    path = str(files / "65536")
+
+    def slow(*arguments: Any) -> Any:
+        if what == "open" and arguments[0] != path:
+            return real(*arguments)
+        entered.set()
+        let_go.wait(5)
+        try:
+            return real(*arguments)
+        except OSError as error:
+            broken.append(error)
+            raise
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(message_of("response.start", status=200))
+        async with asyncio.timeout(0.1):
+            await send(message_of("response.pathsend", path=path))
+
+    before = open_descriptors()
+    monkeypatch.setattr(f"entrepot.http1.file_sending.os.{what}", slow)
+    async with serving(application) as server:
+        async with server.connected() as client:
+            await client.send(get())
+            assert await asyncio.to_thread(entered.wait, 5)
+            await asyncio.sleep(0.2)
+            let_go.set()
+            received = await client.read_to_any_end()
+        assert received.count(b"HTTP/1.1 ") == 1
+        await server.until_idle()
+    assert broken == []
+    await until_descriptors(before + 1)

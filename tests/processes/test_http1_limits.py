@@ -1,0 +1,234 @@
+"""What one listener lets clients have: connections, time, lengths; and what it does without descriptors (F41, F10)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from entrepot.http1.options import TlsOptions
+from tests.processes.certificates import make_certificate
+from tests.processes.http1_serving import chunked, get, give, read_body, reply, serving, tell
+
+if TYPE_CHECKING:
+    from entrepot.http1.asgi import Receive, Scope, Send
+    from tests.processes.http1_serving import Client
+
+_KIB: Final = 1024
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsOptions:
+    """A certificate for localhost."""
+    return TlsOptions(*make_certificate(tmp_path_factory.mktemp("tls"), "localhost"), "1.2")
+
+
+async def test_f41_the_connection_beyond_the_limit_is_served_when_another_ends() -> None:
+    async with serving(tell, max_connections=3) as server:
+        async with server.connected() as first, server.connected(), server.connected():
+            await asyncio.sleep(0.05)
+            async with server.connected() as beyond:
+                await beyond.send(get("/beyond"))
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await beyond.receive()
+                assert server.listener._open_count == 3
+                await first.close()
+                assert (await beyond.answer()).body == b"GET /beyond? "
+        await server.until_idle()
+
+
+async def test_f41_many_more_clients_than_places_are_all_served() -> None:
+    most = 0
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal most
+        most = max(most, len(server.listener.connections))
+        await asyncio.sleep(0.001)
+        await tell(scope, receive, send)
+
+    async with serving(application, max_connections=5) as server:
+        answers = await asyncio.gather(*(server.ask(get(f"/{n}", "Connection: close")) for n in range(200)))
+    assert [answer.body for answer in answers] == [b"GET /%d? " % number for number in range(200)]
+    assert most <= 5
+
+
+async def test_f41_handshakes_that_never_end_give_their_places_back(tls: TlsOptions) -> None:
+    """They count as connections, and end with the time for a head."""
+    async with serving(tell, max_connections=3, header_timeout_seconds=0.5, tls=tls) as server:
+        holders = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+        holders[0][1].write(b"\x16\x03\x01")  # the beginning of a handshake
+        holders[1][1].write(b"GET / HTTP/1.1\r\n\r\n")  # none at all: ends at once
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.timeout(3):
+            for reader, _ in (holders[0], holders[2]):
+                assert await reader.read() == b""
+        assert loop.time() - began < 2
+        assert (await server.ask(get("/well"))).body == b"GET /well? "
+        for _, writer in holders:
+            writer.close()
+        await server.until_idle()
+
+
+@pytest.mark.parametrize("sent", [b"", b"G", b"\r\n", get()[:-2], get() + b"GET"])
+async def test_f41_idle_connections_and_unfinished_heads_end(sent: bytes) -> None:
+    async with serving(tell, header_timeout_seconds=0.3) as server, server.connected() as client:
+        await client.send(sent)
+        async with asyncio.timeout(1.5):
+            received = await client.read_to_end()
+    assert (b"HTTP/1.1 408 " in received) == (sent not in {b"", b"\r\n"})
+
+
+async def test_f41_dribbled_bytes_buy_no_time() -> None:
+    """Neither those of a head nor empty lines before it."""
+    async with serving(tell, header_timeout_seconds=0.4) as server, server.connected() as client:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(ConnectionError):
+            await _repeat(client, b"\r\n", 250, 0.02)
+        assert loop.time() - began < 2
+
+
+@pytest.mark.parametrize(("count", "status"), [(100, 200), (101, 431), (5000, 431)])
+async def test_f41_a_head_has_at_most_a_hundred_fields(count: int, status: int) -> None:
+    fields = [f"X-{number}: a" for number in range(count - 1)]
+    async with serving(tell) as server, server.connected() as client:
+        await client.send(get("/", *fields) + get("/canary"))
+        assert (await client.answer()).status == status
+        if status != 200:
+            await client.expect_end()
+
+
+@pytest.mark.parametrize(
+    ("target_bytes", "status"), [(65_534, 200), (65_535, 414), (100 * _KIB, 414), (900 * _KIB, 414)]
+)
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_s36_a_target_has_at_most_64_kib(target_bytes: int, status: int, is_whole: bool) -> None:
+    async with serving(tell) as server, server.connected() as client:
+        request = get("/" + "a" * (target_bytes - 1))
+        for start in range(0, len(request), len(request) if is_whole else 10_000):
+            await client.send(request[start : start + (len(request) if is_whole else 10_000)])
+            await asyncio.sleep(0)
+        assert (await client.answer()).status == status
+
+
+@pytest.mark.parametrize(("head_kib", "status"), [(120, 200), (140, 431), (250, 431), (1000, 431)])
+@pytest.mark.parametrize("piece_kib", [1024, 16])
+async def test_s36_a_head_has_at_most_128_kib_however_it_arrives(
+    head_kib: int, status: int, piece_kib: int
+) -> None:
+    request = get("/", f"X-Padding: {'a' * (head_kib * _KIB)}")
+    async with serving(tell) as server, server.connected() as client:
+        await asyncio.sleep(0.02)
+        (connection,) = server.listener.connections
+        most = min(piece_kib, 256) * _KIB  # more is never read at once
+        for start in range(0, len(request), most):
+            give(connection, request[start : start + most])
+        assert (await client.answer()).status == status
+
+
+@pytest.mark.parametrize("part", ["extension", "trailer value", "trailer name", "trailers"])
+async def test_i12_what_is_no_body_in_a_body_has_an_end(part: str) -> None:
+    """Extensions and trailers are held in memory by the parser, if nobody stops it."""
+    begin, more = {
+        "extension": (b"1;", b"a" * 65_536),
+        "trailer value": (b"0\r\nX: ", b"a" * 65_536),
+        "trailer name": (b"0\r\n", b"a" * 65_536),
+        "trailers": (b"0\r\n", b"X: a\r\n" * 11_000),
+    }[part]
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if await read_body(receive) is not None:
+            await reply(send, b"")
+
+    async with serving(application) as server, server.connected() as client:
+        await client.send(get("/", "Transfer-Encoding: chunked", method="PUT") + begin)
+        with pytest.raises(ConnectionError):
+            await _repeat(client, more, 160, 0.002)
+
+
+async def test_small_extensions_and_trailers_are_taken() -> None:
+    async with serving(tell) as server, server.connected() as client:
+        await client.send(get("/", "Transfer-Encoding: chunked", method="PUT"))
+        await client.send(b"4;a=b;c\r\nbody\r\n0\r\nX-Trailer: c\r\n\r\n" + get("/next"))
+        assert (await client.answer()).body == b"PUT /? body"
+        assert (await client.answer()).body == b"GET /next? "
+
+
+async def test_ten_thousand_chunks_are_no_extensions() -> None:
+    async with serving(tell) as server, server.connected() as client:
+        await client.send(chunked([b"x"] * 50_000))
+        assert (await client.answer()).body == b"POST /? " + b"x" * 50_000
+
+
+async def _repeat(client: Client, data: bytes, times: int, pause_seconds: float) -> None:
+    for _ in range(times):
+        await client.send(data)
+        await asyncio.sleep(pause_seconds)
+
+
+_STARVED: Final = """
+import asyncio, json, resource, sys, time
+from tests.processes.http1_serving import get, serving, tell
+
+async def main():
+    async with serving(tell) as server:
+        assert (await server.ask(get("/first", "Connection: close"))).status == 200
+        await server.until_idle()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        print(server.port, flush=True)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # which are taken
+        await asyncio.to_thread(sys.stdin.readline)
+        held = server.listener._open_count
+        cpu = time.process_time()
+        await asyncio.sleep(0.6)
+        cpu = time.process_time() - cpu
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await asyncio.to_thread(sys.stdin.readline)
+        await server.until_idle()
+    print(json.dumps({"held": held, "cpu": cpu}), flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_f10_without_descriptors_connections_wait_and_are_served_afterwards() -> None:
+    """A process of its own with a limit of the kernel's: it takes nothing, does not spin, and recovers."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _STARVED, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        port = int(await child.stdout.readline())
+        clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        for _, writer in clients:
+            writer.write(get("/waited", "Connection: close"))
+        await asyncio.sleep(0.1)
+        child.stdin.write(b"\n")
+        async with asyncio.timeout(8):
+            answers = await asyncio.gather(*(reader.read() for reader, _ in clients))
+        for _, writer in clients:
+            writer.close()
+        child.stdin.write(b"\n")
+        output, errors = await asyncio.wait_for(child.communicate(), 5)
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    assert child.returncode == 0, errors.decode()
+    found = json.loads(output)
+    assert all(answer.endswith(b"GET /waited? ") for answer in answers)
+    assert found["held"] == 0
+    assert found["cpu"] < 0.15, "it spins while it has no descriptor"
+
+
+def test_the_limit_of_descriptors_is_one_that_can_be_lowered() -> None:
+    """The test above would prove nothing with a soft limit that is the least there is."""
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64

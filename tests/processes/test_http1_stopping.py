@@ -1,0 +1,165 @@
+"""The end of a listener: what is under way is finished, what is idle ends, and nothing is left (`stop`)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from entrepot.http1.options import TlsOptions
+from tests.processes.certificates import make_certificate, unverified_context
+from tests.processes.http1_serving import get, message_of, serving, tell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.http1.asgi import Receive, Scope, Send
+    from tests.processes.http1_serving import Client
+
+_MIB: Final = 1 << 20
+_CONTENT: Final = random.Random(7).randbytes(_MIB) * 4
+
+
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> TlsOptions | None:
+    """With TLS and without."""
+    return None if request.param == "plain" else TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
+
+
+async def _take_slowly(client: Client, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        piece = await client.receive(512 * 1024)
+        if not piece:
+            break
+        received += piece
+        await asyncio.sleep(0)
+    return bytes(received)
+
+
+async def test_a_file_on_its_way_to_a_slow_reader_is_finished_first(
+    tmp_path: Path, tls: TlsOptions | None
+) -> None:
+    """And the connection ends with it, although the client would have kept it."""
+    path = tmp_path / "file"
+    path.write_bytes(_CONTENT)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(message_of("response.start", status=200))
+        await send(message_of("response.pathsend", path=str(path)))
+
+    async with (
+        serving(application, tls=tls, header_timeout_seconds=30, send_buffer_bytes=64 * 1024) as server,
+        server.connected(receive_buffer_bytes=64 * 1024) as client,
+    ):
+        await client.send(get())
+        head = await client.receive(300)
+        stopping = asyncio.create_task(server.listener.stop())
+        await asyncio.sleep(0.1)
+        assert not stopping.done()
+        body = head.partition(b"\r\n\r\n")[2]
+        body += await _take_slowly(client, len(_CONTENT) - len(body))
+        assert body == _CONTENT
+        assert await client.read_to_end() == b""
+        await client.close()
+        async with asyncio.timeout(2):
+            await stopping
+
+
+async def test_idle_connections_end_at_once(tls: TlsOptions | None) -> None:
+    async with serving(tell, tls=tls, header_timeout_seconds=30) as server, server.connected() as client:
+        await client.send(get())
+        await client.answer()
+        async with server.connected() as silent:
+            await silent.send(b"GET / HT")
+            await asyncio.sleep(0.05)
+            async with asyncio.timeout(2):
+                await asyncio.gather(server.listener.stop(), client.read_to_end(), silent.read_to_any_end())
+
+
+async def test_requests_that_wait_in_line_are_answered_before_the_end_or_visibly_not() -> None:
+    """The answer that says close is the last, and every answer before it is whole."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.05)
+        await tell(scope, receive, send)
+
+    async with serving(application, header_timeout_seconds=30) as server, server.connected() as client:
+        await client.send(get("/0") + get("/1") + get("/2"))
+        assert not (await client.answer()).is_last
+        async with asyncio.timeout(2):
+            stopping = asyncio.create_task(server.listener.stop())
+            answers = [await client.answer()]
+            while not answers[-1].is_last:
+                answers.append(await client.answer())
+            await client.expect_end()
+            await client.close()
+            await stopping
+    assert [answer.body for answer in answers] == [b"GET /1? ", b"GET /2? "][: len(answers)]
+
+
+async def test_a_client_that_leaves_while_it_stops_leaves_no_request_running(tmp_path: Path) -> None:
+    """A handshake was under way, its request comes late, and its client is gone: the application is waited for."""
+    is_over = False
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal is_over
+        await asyncio.sleep(0.3)
+        is_over = True
+        await tell(scope, receive, send)
+
+    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
+    async with serving(application, tls=options, header_timeout_seconds=2) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.sleep(0.05)
+        stopping = asyncio.create_task(server.listener.stop())
+        await asyncio.sleep(0.05)
+        await writer.start_tls(unverified_context(), server_hostname="localhost")
+        writer.write(get())
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        async with asyncio.timeout(3):
+            await stopping
+        assert is_over
+        assert reader is not None
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_exceptions_and_clients_that_left_are_nobodys_complaint(is_broken: bool) -> None:
+    """Whatever happens to a request, asyncio finds no exception that was not looked at; `serving` counts them."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(message_of("response.start", status=200))
+        for _ in range(10):
+            await send(message_of("response.body", body=bytes(65536), more_body=True))
+        if is_broken:
+            raise RuntimeError("broken by a test")
+        await send(message_of("response.body"))
+
+    async with serving(application) as server:
+        for _ in range(2):
+            async with server.connected() as client:
+                await client.send(get())
+                await client.receive(100)
+                client.reset()
+        await server.until_idle()
+
+
+async def test_tls_clients_that_misbehave_are_nobodys_complaint(tmp_path: Path) -> None:
+    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.3")
+    old = unverified_context()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with serving(tell, tls=options) as server:
+        for data in (b"", b"\x16", b"GET / HTTP/1.1\r\n\r\n", bytes(1000)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(data)
+            await asyncio.sleep(0.02)
+            writer.transport.abort()
+            assert reader is not None
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection("127.0.0.1", server.port, ssl=old)
+        assert (await server.ask(get("/well"))).body == b"GET /well? "
+        await server.until_idle()

@@ -133,6 +133,13 @@ async def test_s36_a_head_has_at_most_128_kib_however_it_arrives(
         assert (await client.answer()).status == status
 
 
+async def test_s36_too_many_fields_are_refused_before_their_head_ends() -> None:
+    """What goes on after them would cost a look at all of them for each byte."""
+    async with serving(tell) as server, server.connected() as client:
+        await client.send(b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 101 + b"b")
+        assert (await client.answer()).status == 431
+
+
 @pytest.mark.parametrize("part", ["extension", "trailer value", "trailer name", "trailers"])
 async def test_i12_what_is_no_body_in_a_body_has_an_end(part: str) -> None:
     """Extensions and trailers are held in memory by the parser, if nobody stops it."""

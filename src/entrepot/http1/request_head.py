@@ -9,10 +9,10 @@ import msgspec
 
 from entrepot.http1.refusals import Refusal
 
-__all__ = ["MAX_TARGET_BYTES", "RequestHead", "judge_head", "origin_form"]
+__all__ = ["MAX_FIELDS", "MAX_TARGET_BYTES", "RequestHead", "judge_head", "origin_form"]
 
 MAX_TARGET_BYTES: Final = 65_534
-_MAX_FIELDS: Final = 100
+MAX_FIELDS: Final = 100
 _ABSOLUTE: Final = re.compile(rb"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
 
 
@@ -69,8 +69,8 @@ def judge_head(head: RequestHead) -> Refusal | None:
         return Refusal(400, f"HTTP/{head.version} is not spoken here, only HTTP/1.1 and HTTP/1.0")
     if len(head.target) > MAX_TARGET_BYTES:
         return Refusal(414, "the target of the request is too long")
-    if len(head.fields) > _MAX_FIELDS:
-        return Refusal(431, f"the request has more than {_MAX_FIELDS} header fields")
+    if len(head.fields) > MAX_FIELDS:
+        return Refusal(431, f"the request has more than {MAX_FIELDS} header fields")
     if head.method == "CONNECT":
         return Refusal(405, "this is no proxy: CONNECT has no meaning here")
     for name, value in head.fields:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import httptools
 
 from entrepot.http1.refusals import Refusal
-from entrepot.http1.request_head import MAX_TARGET_BYTES, RequestHead, judge_head, origin_form
+from entrepot.http1.request_head import MAX_FIELDS, MAX_TARGET_BYTES, RequestHead, judge_head, origin_form
 
 if TYPE_CHECKING:
     from entrepot.http1.request_body import RequestBody
@@ -207,6 +207,8 @@ class RequestParser:
         self._head_bytes += size
         if len(self._target) > MAX_TARGET_BYTES:
             self._refuse(Refusal(414, "the target of the request is too long"))
+        elif len(self._fields) > MAX_FIELDS:  # now, since each further byte has all of them counted again
+            self._refuse(Refusal(431, f"the request has more than {MAX_FIELDS} header fields"))
         elif max(self._head_bytes, self._known_bytes()) > _MAX_HEAD_BYTES:
             self._refuse(Refusal(431, "the head of the request is too long"))
 

@@ -243,6 +243,22 @@ async def test_an_application_that_returns_without_an_answer_breaks_or_answers_5
         assert (await server.ask(get("/well"))).status == 200
 
 
+async def test_what_others_have_cancelled_breaks_an_application_as_an_exception_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Somebody waited for the same thing and gave up: the client is told, and the log says where."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        shared = asyncio.get_running_loop().create_future()
+        shared.cancel()
+        await shared
+
+    async with serving(application) as server:
+        answer = await server.ask(get())
+    assert (answer.status, answer.is_last) == (500, True)
+    assert "exchange.broken" in capsys.readouterr().out
+
+
 async def test_an_application_that_returns_within_its_answer_breaks_the_connection() -> None:
     async with (
         serving(_sending(_start(), _piece(b"part", more=True))) as server,
@@ -353,3 +369,10 @@ async def test_the_end_of_an_answer_waits_for_a_client_that_is_slow_to_take_it(
         rest = await client.read_to_any_end()
     assert rest.endswith(b"7\r\nthe end\r\n0\r\n\r\n")
     assert received + len(rest) > 20 * len(content)
+
+
+async def test_a_status_without_a_body_leaves_the_500_in_its_place_its_own() -> None:
+    application = _sending(_start((b"x-a", b"b\r\n"), status=304), _piece(b""))
+    async with serving(application) as server:
+        answer = await server.ask(get())
+    assert (answer.status, answer.body) == (500, b"Internal Server Error\n")

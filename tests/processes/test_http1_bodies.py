@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import socket
+import struct
+import time
 import tracemalloc
 from typing import TYPE_CHECKING, Final
 
@@ -339,3 +343,67 @@ async def test_a_client_that_falls_silent_within_an_answer_sees_the_end_after_it
         async with asyncio.timeout(2):
             rest = await client.read_to_end()
         assert (first + rest).endswith(b"3\r\ntwo\r\n0\r\n\r\n")
+
+
+async def test_i11_a_request_whose_client_has_left_already_names_its_address() -> None:
+    """A reset takes the peer's name from the socket, but not what was sent before it, which is carried out."""
+    clients: list[tuple[str, int]] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        clients.append(scope["client"])
+        await tell(scope, receive, send)
+
+    async with serving(application) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            address = connection.getsockname()
+            connection.sendall(post(b"body"))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await asyncio.sleep(0.1)
+        await server.until_idle()
+    assert clients == [address]
+
+
+async def test_who_gives_up_waiting_for_a_body_does_so_for_nobody_else() -> None:
+    told: list[str] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        other = asyncio.create_task(_tell_next(receive, told))
+        await asyncio.sleep(0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await receive()
+        await send(message_of("response.start", status=200, headers=[(b"content-length", b"1")]))
+        await send(message_of("response.body", body=b"", more_body=True))
+        await other
+        await send(message_of("response.body", body=b"x"))
+
+    async with serving(application) as server, server.connected() as client:
+        await client.send(get("/", "Content-Length: 4", method="POST"))
+        await asyncio.sleep(0.1)
+        await client.send(b"body")
+        assert (await client.answer()).body == b"x"
+    assert told == ["http.request"]
+
+
+async def _tell_next(receive: Receive, told: list[str]) -> None:
+    told.append((await receive())["type"])
+
+
+async def test_a_reset_between_the_last_byte_and_the_end_is_nobodys_complaint(tmp_path: Path) -> None:
+    """The socket has no other direction to close by then; `serving` counts the complaints."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1000))
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(b"connection", b"close")]
+        await send(message_of("response.start", status=200, headers=fields))
+        await send(message_of("response.pathsend", path=str(path)))
+        client.reset()
+        time.sleep(0.02)  # noqa: ASYNC251  # the event loop must not hear of it yet
+
+    async with serving(application) as server:
+        async with server.connected() as client:
+            await client.send(get())
+            await asyncio.sleep(0.1)
+        await server.until_idle()
+        gc.collect()

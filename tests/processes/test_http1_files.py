@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import os
 import random
+import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from entrepot.http1.answer import AnswerError
 from entrepot.http1.options import TlsOptions
 from tests.processes.certificates import make_certificate
 from tests.processes.http1_serving import (
@@ -274,3 +277,134 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
         await server.until_idle()
     assert broken == []
     await until_descriptors(before + 1)
+
+
+async def test_i12_a_tls_client_that_hangs_up_behind_waiting_requests_has_no_file_read_for_nobody(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is read from it meanwhile; were its end read all the same, all that is sent would go nowhere."""
+    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
+    read_bytes, pread = 0, os.pread
+
+    def counting(descriptor: int, size: int, offset: int) -> bytes:
+        nonlocal read_bytes
+        read_bytes += size
+        return pread(descriptor, size, offset)
+
+    with (files / "endless").open("wb") as file:
+        file.truncate(500 * _MIB)
+    monkeypatch.setattr("entrepot.http1.file_sending.os.pread", counting)
+    async with serving(_from(files), tls=options) as server:
+        async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
+            await client.send(get("/endless"))
+            await client.receive(1000)
+            for _ in range(3):  # more than may wait taken apart
+                await client.send(get("/endless") * 500)
+                await asyncio.sleep(0.05)
+            client.socket.shutdown(socket.SHUT_WR)
+            taken = 0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    while taken < 4 * _MIB and (piece := await client.receive(_MIB)):
+                        taken += len(piece)
+            await asyncio.sleep(0.3)
+        await server.until_idle()
+    assert read_bytes < 16 * _MIB, f"{read_bytes / _MIB:.0f} MiB"
+
+
+async def test_s39_nothing_gets_into_a_file_while_it_is_sent(tmp_path: Path) -> None:
+    """Whoever else has the application's `send` is refused, since the length has been told."""
+    path = tmp_path / "file"
+    path.write_bytes(_content(_BIG))
+    refused: list[Exception] = []
+
+    async def interrupt(send: Send) -> None:
+        await asyncio.sleep(0.05)
+        try:
+            await send(message_of("response.body", body=b"in between", more_body=True))
+        except AnswerError as error:
+            refused.append(error)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(message_of("response.start", status=200))
+        interrupting = asyncio.create_task(interrupt(send))
+        await send(message_of("response.pathsend", path=str(path)))
+        await interrupting
+
+    async with (
+        serving(application, send_buffer_bytes=_SMALL_BUFFER) as server,
+        server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client,
+    ):
+        await client.send(get())
+        await asyncio.sleep(0.1)
+        assert (await client.answer()).body == _content(_BIG)
+    assert len(refused) == 1
+
+
+async def test_a_tls_client_that_is_slow_to_take_the_last_bytes_gets_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is being closed meanwhile, for longer than a goodbye may take."""
+    monkeypatch.setattr("entrepot.http1.connection._CLOSING_SECONDS", 0.1)
+    size = 768 * 1024
+    (tmp_path / "file").write_bytes(_content(size))
+    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
+    async with (
+        serving(
+            _from(tmp_path), tls=options, header_timeout_seconds=0.4, send_buffer_bytes=64 * 1024
+        ) as server,
+        server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client,
+    ):
+        client.writer.transport.set_read_buffer_limits(high=8192)  # type: ignore[attr-defined]  # one with TLS
+        await client.send(get("/file", "Connection: close"))
+        received = bytearray()
+        while piece := await client.receive(32 * 1024):
+            received += piece
+            await asyncio.sleep(0.04)
+    assert received.partition(b"\r\n\r\n")[2] == _content(size)
+
+
+async def test_i12_where_no_thread_can_be_started_files_wait_for_those_there_are_f10(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work that nobody waited for any more would be done later, with numbers that are others' descriptors by then."""
+    let_go = threading.Event()
+    sendfile = os.sendfile
+
+    def slow(*arguments: Any) -> int:
+        let_go.wait(5)
+        return sendfile(*arguments)
+
+    async with serving(_from(files)) as server:
+        assert (await server.ask(get("/1", "Connection: close"))).body == _content(1)
+        await server.until_idle()
+        before = open_descriptors()
+        with monkeypatch.context() as patches:
+            patches.setattr("entrepot.http1.file_sending.os.sendfile", slow)
+            patches.setattr(threading.Thread, "start", _refuse_to_start)
+            asking = [asyncio.create_task(server.ask(get("/65536"))) for _ in range(6)]
+            await asyncio.sleep(0.1)
+            let_go.set()
+            answers = await asyncio.gather(*asking)
+        assert [answer.body for answer in answers] == [_content(65536)] * 6
+        await server.until_idle()
+        await until_descriptors(before)
+
+
+async def test_f10_work_is_refused_and_forgotten_where_not_one_thread_can_be_started(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(_from(files)) as server:
+        with monkeypatch.context() as patches:
+            patches.setattr(threading.Thread, "start", _refuse_to_start)
+            assert (await server.ask(get("/1"))).status == 500
+        await server.until_idle()
+        before = open_descriptors()
+        assert (await server.ask(get("/1"))).body == _content(1)
+        await server.until_idle()
+        await until_descriptors(before)
+
+
+def _refuse_to_start(_thread: threading.Thread) -> None:
+    """As at the limit of a container's processes."""
+    raise RuntimeError("can't start new thread")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from entrepot.http1.options import TlsOptions
-from tests.processes.certificates import make_certificate
+from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import chunked, get, give, read_body, reply, serving, tell
 
 if TYPE_CHECKING:
@@ -76,6 +77,23 @@ async def test_f41_handshakes_that_never_end_give_their_places_back(tls: TlsOpti
         await server.until_idle()
 
 
+async def test_f41_a_tls_client_that_does_not_say_goodbye_is_not_waited_for(
+    tls: TlsOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrepot.http1.connection._CLOSING_SECONDS", 0.2)
+
+    def ask(connection: socket.socket) -> bytes:
+        connection.sendall(get("/", "Connection: close"))
+        return connection.recv(1000)
+
+    async with serving(tell, tls=tls, header_timeout_seconds=0.4) as server:
+        with socket.create_connection(("127.0.0.1", server.port), 5) as plain:
+            connection = await asyncio.to_thread(unverified_context().wrap_socket, plain)
+            assert (await asyncio.to_thread(ask, connection)).startswith(b"HTTP/1.1 200 ")
+            await server.until_idle()
+            connection.close()
+
+
 @pytest.mark.parametrize("sent", [b"", b"G", b"\r\n", get()[:-2], get() + b"GET"])
 async def test_f41_idle_connections_and_unfinished_heads_end(sent: bytes) -> None:
     async with serving(tell, header_timeout_seconds=0.3) as server, server.connected() as client:
@@ -130,6 +148,14 @@ async def test_s36_a_head_has_at_most_128_kib_however_it_arrives(
         most = min(piece_kib, 256) * _KIB  # more is never read at once
         for start in range(0, len(request), most):
             give(connection, request[start : start + most])
+        assert (await client.answer()).status == status
+
+
+@pytest.mark.parametrize(("digits", "status"), [(19, 200), (20, 400), (5000, 400)])
+async def test_s39_a_length_has_few_digits_and_more_are_400(digits: int, status: int) -> None:
+    """The parser takes zeros before a length without end; of thousands of them Python makes no number."""
+    async with serving(tell) as server, server.connected() as client:
+        await client.send(get("/", f"Content-Length: {'4'.rjust(digits, '0')}", method="POST") + b"body")
         assert (await client.answer()).status == status
 
 

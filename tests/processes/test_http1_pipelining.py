@@ -12,6 +12,7 @@ from tests.processes.http1_serving import chunked, get, give, post, read_body, r
 
 if TYPE_CHECKING:
     from entrepot.http1.asgi import Receive, Scope, Send
+    from tests.processes.http1_serving import Client
 
 _MIB: Final = 1 << 20
 _UPGRADES: Final = {
@@ -224,3 +225,58 @@ async def test_s39_a_large_body_does_not_count_as_head_of_the_next_request() -> 
         assert (await client.answer()).body == b"204800"
         await client.send(everything[-10:])
         assert (await client.answer()).status == 200
+
+
+async def test_i12_of_a_request_that_waits_no_body_is_held() -> None:
+    """However many of them a client sends while it has its first one take long: TCP stops it."""
+    gate = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await gate.wait()
+        body = await read_body(receive)
+        await reply(send, b"%d" % len(body or b""))
+
+    body = bytes(500 * 1024)
+    async with serving(application) as server, server.connected() as client:
+        tracemalloc.start()
+        try:
+            sending = asyncio.create_task(_send_bodies(client, body, 64))
+            await asyncio.sleep(0.4)
+            held_bytes = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        gate.set()
+        bodies = [(await client.answer()).body for _ in range(65)]
+        await sending
+    assert bodies == [b"0", *[b"512000"] * 64]
+    assert held_bytes < 2 * _MIB, f"{held_bytes / _MIB:.1f} MiB"
+
+
+async def _send_bodies(client: Client, body: bytes, count: int) -> None:
+    await client.send(get())
+    for _ in range(count):
+        await client.send(post(body))
+
+
+async def test_i12_thousands_of_requests_behind_a_chunked_body_wait_in_little_memory() -> None:
+    """They are taken apart in one go with the end of that body, since nobody can tell where it is."""
+    gate = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await gate.wait()
+        await tell(scope, receive, send)
+
+    async with serving(application) as server, server.connected() as client:
+        await asyncio.sleep(0.05)
+        (connection,) = server.listener.connections
+        give(connection, get("/", "Transfer-Encoding: chunked", method="PUT") + b"4\r\n")
+        tracemalloc.start()
+        try:
+            give(connection, b"body\r\n0\r\n\r\n" + b"GET / HTTP/1.1\r\n\r\n" * 3600)
+            held_bytes = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        gate.set()
+        bodies = [(await client.answer()).body for _ in range(3601)]
+    assert bodies == [b"PUT /? body", *[b"GET /? "] * 3600]
+    assert held_bytes < 2 * _MIB, f"{held_bytes / _MIB:.1f} MiB"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import ssl
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from entrepot.http1.connection import Connection
 from entrepot.http1.options import TlsOptions
 from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import get, message_of, serving, tell
@@ -148,6 +150,27 @@ async def test_exceptions_and_clients_that_left_are_nobodys_complaint(is_broken:
         await server.until_idle()
 
 
+async def test_tls_clients_of_http_1_0_that_leave_within_an_answer_are_nobodys_complaint(
+    tmp_path: Path,
+) -> None:
+    """The answer is to end by a reset, and there is no socket any more."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(message_of("response.start", status=200))
+        await send(message_of("response.body", body=b"part", more_body=True))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
+    async with serving(application, tls=options) as server:
+        for _ in range(4):
+            async with server.connected() as client:
+                await client.send(get(version="1.0"))
+                await client.receive()
+        await server.until_idle()
+        gc.collect()
+
+
 async def test_tls_clients_that_misbehave_are_nobodys_complaint(tmp_path: Path) -> None:
     options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.3")
     old = unverified_context()
@@ -163,3 +186,39 @@ async def test_tls_clients_that_misbehave_are_nobodys_complaint(tmp_path: Path) 
             await asyncio.open_connection("127.0.0.1", server.port, ssl=old)
         assert (await server.ask(get("/well"))).body == b"GET /well? "
         await server.until_idle()
+
+
+async def test_f40_ending_many_requests_takes_no_look_at_all_connections_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With thousands of them the looks alone would take minutes."""
+    count, looks = 150, 0
+    gate = asyncio.Event()
+    waiting = 0
+    end_if_idle = Connection.end_if_idle
+
+    def counting(connection: Connection) -> None:
+        nonlocal looks
+        looks += 1
+        end_if_idle(connection)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal waiting
+        waiting += 1
+        turns = waiting
+        await gate.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await tell(scope, receive, send)
+
+    monkeypatch.setattr(Connection, "end_if_idle", counting)
+    async with serving(application) as server:
+        asking = [asyncio.create_task(server.ask(get())) for _ in range(count)]
+        while waiting < count:  # noqa: ASYNC110  # clients connect in their own time
+            await asyncio.sleep(0.01)
+        stopping = asyncio.create_task(server.listener.stop())
+        await asyncio.sleep(0)
+        gate.set()
+        assert {answer.status for answer in await asyncio.gather(*asking)} == {200}
+        await stopping
+    assert looks < 10 * count

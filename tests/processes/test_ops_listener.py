@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from entrepot.processes.assignment import Role
 from tests.processes.running import RunningRegistry, wait_for
+from tests.running.process_resources import open_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,22 @@ def test_metrics_come_from_the_http_process(registry: RunningRegistry) -> None:
     status, body = registry.get_ops("/metrics")
     assert status == 200
     assert b"# TYPE test_requests_total counter" in body
+
+
+def test_f41_clients_that_read_nothing_are_ended(tmp_path: Path) -> None:
+    """As with the public listener; some dozens of them would leave no place for a probe."""
+    with RunningRegistry(tmp_path, settings={"limits": {"silence_seconds": 1}}) as running:
+        pid = running.pid(Role.OPS)
+        before = len(open_files(pid))
+        with socket.socket() as greedy:
+            greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            greedy.connect(("127.0.0.1", running.ops_port))
+            greedy.settimeout(1)
+            with contextlib.suppress(TimeoutError):  # all is full, in both directions
+                while True:
+                    greedy.sendall(b"GET /metrics HTTP/1.1\r\n\r\n" * 1000)
+            assert len(open_files(pid)) > before
+            wait_for(lambda: len(open_files(pid)) <= before, 15, running.log_text)
 
 
 def test_the_public_listener_offers_no_metrics(registry: RunningRegistry) -> None:

@@ -43,6 +43,7 @@ class Answer:
         "_begun",
         "_has_body",
         "_is_chunked",
+        "_is_head",
         "_is_old",
         "_keeps_alive",
         "_left_bytes",
@@ -56,7 +57,8 @@ class Answer:
         """Answer the request of that head; `on_end` is called when all has been sent."""
         self._peer = peer
         self._on_end = on_end
-        self._has_body = head.method != "HEAD"
+        self._is_head = head.method == "HEAD"
+        self._has_body = not self._is_head
         self._is_old = head.version == "1.0"
         self._keeps_alive = head.keeps_alive
         self._begun: tuple[int, list[tuple[bytes, bytes]]] | None = None
@@ -84,6 +86,7 @@ class Answer:
         """Forget what the application has said of an answer that has not started; the connection ends with it."""
         self._begun = self._left_bytes = None
         self._is_chunked = self._keeps_alive = False
+        self._has_body = not self._is_head
 
     async def send(self, message: Scope) -> None:
         """Take a message of the application (ASGI `send`); wait while the client does not keep up.
@@ -210,7 +213,7 @@ class Answer:
                 raise OSError(f"{path} has {file.size_bytes} bytes where {self._left_bytes} were announced")
             self.has_started = True
             self._peer.write(head)
+            self._left_bytes = 0  # whatever else is sent meanwhile is too much
             if self._has_body:
                 await self._peer.send_file(file)
-                self._left_bytes = 0
         self._end()

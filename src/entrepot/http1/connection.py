@@ -1,39 +1,42 @@
 """One connection of a client: requests one after the other, from the parser to the application and back.
 
-Requests that are sent before the last one was answered (RFC 9112, section 9.3.2) wait, and not
-many do. Between requests, and while a head is under way, the connection has a deadline; while a request is handled
-it has none, since the application has its own.
+Requests that are sent before the last one was answered (RFC 9112, section 9.3.2) wait, and while one waits nothing more
+is taken apart: the rest waits as bytes. Between requests, and while a head is under way, the connection has a deadline;
+while a request is handled it has none, since the application has its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
+import fcntl
 import math
 import os
 import struct
+import termios
 from collections import deque
 from socket import SO_LINGER, SOL_SOCKET
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from entrepot.http1.exchange import Exchange
 from entrepot.http1.refusals import Refusal
+from entrepot.http1.request_body import RequestBody
 from entrepot.http1.request_parser import RequestParser
 
 if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
+
     from entrepot.http1.file_sending import FileSender, OpenFile
     from entrepot.http1.options import ListenerOptions
-    from entrepot.http1.request_body import RequestBody
     from entrepot.http1.request_head import RequestHead
 
 __all__ = ["Connection", "Server"]
 
-_MAX_WAITING: Final = 64
-"""Requests that wait for their turn; what a client sends beyond that is looked at later."""
 _LINGER_SECONDS: Final = 5.0
 """How long a client is listened to that was answered before it had sent all: a reset would take the answer from it."""
 _CLOSING_SECONDS: Final = 30.0
-"""How long TLS may take to say goodbye."""
+"""How long TLS may take to say goodbye, once the client has taken all that it was sent."""
 _PIECE_BYTES: Final = 512 * 1024
 """Of a file that has to be encrypted."""
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -111,23 +114,28 @@ class Connection(asyncio.BufferedProtocol):
         is_congested: whether the client does not keep up with what it is sent.
     """
 
-    def __init__(self, server: Server) -> None:
-        """Belong to `server` from the moment at which the connection stands."""
+    def __init__(self, server: Server, client: object) -> None:
+        """Belong to `server` from the moment at which the connection stands; `client` is its other end's name.
+
+        The name is that which `accept` gave: a socket that was reset meanwhile has none any more, and can still hold a
+        request.
+        """
         self.loop = server.loop
         self.files: FileSender = server.files
         self.scheme = server.scheme
-        self.client: tuple[str, int] = ("", 0)
+        self.client = _address(client)
         self.server: tuple[str, int] = ("", 0)
         self.deadline = math.inf
         self.is_lost = False
         self.is_congested = False
         self._server = server
         self._parser = RequestParser(self)
-        self._waiting: deque[Exchange] = deque()
+        self._waiting: deque[tuple[RequestHead, RequestBody]] = deque()
         self._running: Exchange | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_ending = False
         self._is_silent = False
+        self._is_paused = False
         self._has_heard_all = False
 
     # What the event loop tells.
@@ -135,7 +143,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
         self._transport = cast("asyncio.Transport", transport)
-        self.client = _address(transport.get_extra_info("peername"))
+        self._socket: TransportSocket = transport.get_extra_info("socket")
         self.server = _address(transport.get_extra_info("sockname"))
         self._server.remember(self)
         self._await_request()
@@ -164,10 +172,9 @@ class Connection(asyncio.BufferedProtocol):
         self.is_lost = True
         self.deadline = math.inf
         self._parser.close()
-        for exchange in (self._running, *self._waiting):
-            if exchange is not None:
-                exchange.body.break_off()
         self._waiting.clear()
+        if self._running is not None:
+            self._running.body.break_off()
         self.resume_writing()
         self._server.forget(self)
 
@@ -188,14 +195,14 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether another request may wait for its turn."""
-        return len(self._waiting) < _MAX_WAITING
+        """Whether no request waits for its turn; of one that does, no more of its body is taken either (I12)."""
+        return not self._waiting
 
     def begin_request(self, head: RequestHead) -> RequestBody:
         """Put a request in line."""
-        exchange = Exchange(self, head)
-        self._waiting.append(exchange)
-        return exchange.body
+        body = RequestBody()
+        self._waiting.append((head, body))
+        return body
 
     # What the exchange asks for.
 
@@ -236,7 +243,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits()
         if self._is_gone():
             return
-        socket = os.dup(self._transport.get_extra_info("socket").fileno())
+        socket = os.dup(self._socket.fileno())
         try:
             await self.files.send(file, socket)
         except OSError as error:
@@ -275,7 +282,10 @@ class Connection(asyncio.BufferedProtocol):
     def expire(self) -> None:
         """End a connection whose deadline has passed."""
         if self._is_ending:
-            self._transport.abort()
+            if self.scheme == "https" and self._is_taking():
+                self.deadline = self.loop.time() + _CLOSING_SECONDS
+            else:
+                self._transport.abort()
             return
         if self._parser.is_in_head:
             self.write(Refusal(408, "the head of the request took too long").encode())
@@ -291,20 +301,44 @@ class Connection(asyncio.BufferedProtocol):
     def _proceed(self) -> None:
         if self._running is None:
             if self._waiting:
-                self._running = exchange = self._waiting.popleft()
-                self.deadline = math.inf
-                if self._has_heard_all:
-                    exchange.body.break_off()
-                self._server.begin_exchange(exchange)
+                self._begin_exchange()
             elif self._parser.refusal is not None:
                 if not self._parser.is_cut:  # else what was begun has been answered
                     self.write(self._parser.refusal.encode())
                 self._end(is_silent=False)
                 return
         if self._parser.wants_more:  # going on also tells when the client leaves
-            self._transport.resume_reading()
+            self._resume_reading()
         else:
+            self._pause_reading()
+
+    def _begin_exchange(self) -> None:
+        head, body = self._waiting.popleft()
+        self._running = exchange = Exchange(self, head, body)
+        self.deadline = math.inf
+        if self._has_heard_all:
+            body.break_off()
+        self._server.begin_exchange(exchange)
+        self._parser.feed(b"")  # there may be room for what lies behind it
+
+    def _pause_reading(self) -> None:
+        """Have TCP stop the client.
+
+        With TLS, asyncio would go on to read from the socket, and once it has found the end there it drops whatever is
+        sent, without a word to anybody. A limit of nothing keeps it from the socket.
+        """
+        if not self._is_paused and not self._transport.is_closing():
+            self._is_paused = True
             self._transport.pause_reading()
+            if self.scheme == "https":
+                cast("Any", self._transport).set_read_buffer_limits(high=0)
+
+    def _resume_reading(self) -> None:
+        if self._is_paused and not self._transport.is_closing():
+            self._is_paused = False
+            if self.scheme == "https":
+                cast("Any", self._transport).set_read_buffer_limits()
+            self._transport.resume_reading()
 
     def _await_request(self) -> None:
         self.deadline = self.loop.time() + self._server.options.header_timeout_seconds
@@ -316,8 +350,8 @@ class Connection(asyncio.BufferedProtocol):
         the client keeps that and can ask for the rest.
         """
         if by_reset:
-            socket = self._transport.get_extra_info("socket")
-            socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+            with contextlib.suppress(OSError):  # TLS tells of the end a turn of the event loop after it
+                self._socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
         self._transport.abort()
 
     def _is_gone(self) -> bool:
@@ -337,14 +371,23 @@ class Connection(asyncio.BufferedProtocol):
 
     def _close(self) -> None:
         """Close it; listen a while to a client that may still be sending: a reset would cost it the answer."""
+        self._resume_reading()  # also TLS has a last word to hear
         if self._is_silent or self._has_heard_all:
             self.deadline = self.loop.time() + _CLOSING_SECONDS
             self._transport.close()
             return
         self.deadline = self.loop.time() + _LINGER_SECONDS
         if self._transport.can_write_eof():
-            self._transport.write_eof()
-        self._transport.resume_reading()
+            with contextlib.suppress(OSError):  # a reset has come meanwhile, which reading will find
+                self._transport.write_eof()
+
+    def _is_taking(self) -> bool:
+        """Whether the kernel still holds something for the client; it ends those that take nothing (tcp(7), SIOCOUTQ).
+
+        What asyncio holds besides, encrypted and out of our sight, would be lost with the connection.
+        """
+        descriptor = self._socket.fileno()
+        return descriptor >= 0 and any(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
 
     async def _encrypt_file(self, file: OpenFile) -> None:
         offset = 0

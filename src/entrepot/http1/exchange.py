@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import structlog
 
 from entrepot.http1.answer import Answer
-from entrepot.http1.request_body import RequestBody
 
 if TYPE_CHECKING:
     from entrepot.http1.asgi import Application, Scope
     from entrepot.http1.peer import Peer
+    from entrepot.http1.request_body import RequestBody
     from entrepot.http1.request_head import RequestHead
 
 __all__ = ["Exchange"]
@@ -43,8 +44,8 @@ class Exchange:
         "scope",
     )
 
-    def __init__(self, peer: Peer, head: RequestHead) -> None:
-        """Take a request's head."""
+    def __init__(self, peer: Peer, head: RequestHead, body: RequestBody) -> None:
+        """Take a request's head, and its body as far as it has arrived."""
         raw_path, _, query = head.target.partition(b"?")
         path = raw_path.decode("ascii")
         self._peer = peer
@@ -64,8 +65,8 @@ class Exchange:
             "state": {},
             "extensions": _EXTENSIONS,
         }
-        self.body = RequestBody()
-        self.answer = Answer(peer, head, self.body.break_off)
+        self.body = body
+        self.answer = Answer(peer, head, body.break_off)
         self._was_told_end = False
         self._awaits_permission = head.version != "1.0" and _asks_for_permission(head)
         if self._awaits_permission:
@@ -77,9 +78,13 @@ class Exchange:
         """Have the application answer; an answer that breaks ends the connection, so that the client sees it."""
         try:
             await application(self.scope, self.receive, self.answer.send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            await self._break()  # what the application waited for was cancelled, and not the application
         except Exception:  # noqa: BLE001  # whatever breaks the application, the connection must be told
-            _log.exception("exchange.broken", path=self.scope["path"])
-            await self._answer_500()
+            await self._break()
         finally:
             self._peer.end_exchange()
 
@@ -104,7 +109,9 @@ class Exchange:
                 return {"type": _DISCONNECT}
             await body.changed(peer.loop)
 
-    async def _answer_500(self) -> None:
+    async def _break(self) -> None:
+        """Log the exception that is handled, and answer 500 unless it is too late."""
+        _log.exception("exchange.broken", path=self.scope["path"])
         if self.answer.has_started:
             return
         self.answer.begin_anew()

@@ -30,12 +30,28 @@ class OpenFile:
     size_bytes: int
 
 
+class _Threads(ThreadPoolExecutor):
+    """Work that was taken is done, also when no thread can be started for it (F10).
+
+    The standard library's raises then, and leaves the work in its queue: whichever thread is free next would do it with
+    descriptors that have been closed by then, and whose numbers may be another client's.
+    """
+
+    def _adjust_thread_count(self) -> None:
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:  # so nobody has taken it
+                self._work_queue.get_nowait()
+                raise
+
+
 class FileSender:
     """Opens, reads and sends files. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(_THREADS, "file-sender")
+        self._threads = _Threads(_THREADS, "file-sender")
 
     def close(self) -> None:
         """End the threads once they have nothing more to do."""

@@ -34,6 +34,10 @@ _WITHOUT_RESOURCES_SECONDS: Final = 0.5
 _SHORT_OF: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _LOOKS_PER_TIMEOUT: Final = 8
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
+_GOODBYE_SECONDS: Final = 24 * 3600.0
+"""Of TLS, by asyncio, which would take from slow clients what they have not got yet; connections count themselves."""
+_SECONDS_BETWEEN_ENDS: Final = 0.1
+"""While stopping: to look at all connections at the end of each of thousands of requests would take minutes."""
 
 
 class Listener:
@@ -98,7 +102,7 @@ class Listener:
         self._end_idle()
         while self._exchanges or self._open_count:
             if self._exchanges:
-                await asyncio.wait(self._exchanges, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(self._exchanges, timeout=_SECONDS_BETWEEN_ENDS)
                 self._end_idle()
             else:
                 await self._all_gone.wait()
@@ -147,7 +151,7 @@ class Listener:
                 self.loop.remove_reader(self._socket.fileno())
                 return
             try:
-                client, _address = self._socket.accept()
+                client, address = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -158,16 +162,20 @@ class Listener:
                     self.loop.call_later(_WITHOUT_RESOURCES_SECONDS, self._accept_more)
                 return  # anything else is the fate of one connection (accept(2), "Error handling")
             self._open_count += 1
-            admission = self.loop.create_task(self._admit(client))
+            admission = self.loop.create_task(self._admit(client, address))
             self._admissions.add(admission)
             admission.add_done_callback(self._admissions.discard)
 
-    async def _admit(self, client: socket.socket) -> None:
+    async def _admit(self, client: socket.socket, address: object) -> None:
         client.setblocking(False)  # noqa: FBT003  # takes no keyword
-        timeout = None if self._tls is None else self.options.header_timeout_seconds
+        hello, goodbye = self.options.header_timeout_seconds, _GOODBYE_SECONDS
         try:
             await self.loop.connect_accepted_socket(
-                lambda: Connection(self), client, ssl=self._tls, ssl_handshake_timeout=timeout
+                lambda: Connection(self, address),
+                client,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else hello,
+                ssl_shutdown_timeout=None if self._tls is None else goodbye,
             )
         except (OSError, ssl.SSLError):  # whoever it was speaks no TLS, or left
             client.close()
@@ -188,7 +196,7 @@ class Listener:
         self._sweep_timer = self.loop.call_later(seconds, self._sweep)
 
     def _sweep(self) -> None:
+        self._sweep_later()
         now = self.loop.time()
         for connection in [one for one in self.connections if one.deadline <= now]:
             connection.expire()
-        self._sweep_later()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    import asyncio
+from typing import Final
 
 __all__ = ["RequestBody"]
 
@@ -27,7 +25,7 @@ class RequestBody:
     __slots__ = ("_discards", "_pieces", "_size", "_waiter", "has_ended", "is_broken")
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes] | None = None  # most requests have no body, and many can wait
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
         self._discards = False
@@ -48,6 +46,8 @@ class RequestBody:
         """Take what has arrived."""
         if self._discards:
             return
+        if self._pieces is None:
+            self._pieces = deque()
         self._pieces.append(piece)
         self._size += len(piece) + _PIECE_BYTES
         self._wake()
@@ -65,7 +65,7 @@ class RequestBody:
     def discard(self) -> None:
         """Forget what has arrived and what will: nobody asks for it any more."""
         self._discards = True
-        self._pieces.clear()
+        self._pieces = None
         self._size = 0
 
     def take(self) -> bytes:
@@ -81,7 +81,7 @@ class RequestBody:
         waiter = self._waiter
         if waiter is None or waiter.done():
             waiter = self._waiter = loop.create_future()
-        await waiter
+        await asyncio.shield(waiter)  # whoever gives up waiting does so for nobody else
 
     def _wake(self) -> None:
         waiter = self._waiter

@@ -13,6 +13,8 @@ __all__ = ["MAX_FIELDS", "MAX_TARGET_BYTES", "RequestHead", "judge_head", "origi
 
 MAX_TARGET_BYTES: Final = 65_534
 MAX_FIELDS: Final = 100
+_MAX_LENGTH_DIGITS: Final = 19
+"""Of a Content-Length: the parser takes any number of zeros before it, and Python makes no number of too many."""
 _ABSOLUTE: Final = re.compile(rb"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
 
 
@@ -76,4 +78,6 @@ def judge_head(head: RequestHead) -> Refusal | None:
     for name, value in head.fields:
         if name == b"transfer-encoding" and (head.version == "1.0" or value.lower() != b"chunked"):
             return Refusal(400, "the only Transfer-Encoding that is understood is chunked, in HTTP/1.1")
+        if name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS:
+            return Refusal(400, f"a Content-Length has at most {_MAX_LENGTH_DIGITS} digits")
     return None

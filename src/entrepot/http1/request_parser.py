@@ -1,7 +1,7 @@
 """Takes apart what a client sends: heads for whoever begins requests, pieces for their bodies.
 
 llhttp can't be stopped once it has been given bytes, and what is read from a socket at once can hold thousands of
-requests. So it is given little at a time between bodies, and nothing while enough requests wait.
+requests. So it is given little at a time between bodies, and nothing while a request waits.
 """
 
 from __future__ import annotations

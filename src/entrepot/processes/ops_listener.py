@@ -13,6 +13,7 @@ from entrepot.processes.drain_flag import DrainFlag
 from entrepot.processes.factories import load_probes_factory
 from entrepot.processes.ops_application import OpsApplication
 from entrepot.processes.public_probe import PublicProbe
+from entrepot.processes.sockets import end_stalled_answers
 
 __all__ = ["main", "observe"]
 
@@ -29,6 +30,7 @@ async def observe(context: ChildContext) -> None:
     probes = load_probes_factory(context.assignment.factory)(context.settings)
     flag = DrainFlag(context.assignment.drain_flag)
     application = OpsApplication(flag.is_up, PublicProbe(context.settings).check, probes)
+    end_stalled_answers(context.assignment.listener, context.settings.limits.silence_seconds)
     listener = Listener(application, context.assignment.listener, _OPTIONS)
     listener.start()
     context.report_ready()

@@ -194,10 +194,85 @@ async def test_f11_a_damaged_manifest_is_not_served(registry: InProcessRegistry)
     """Bytes that rotted in the database are never a 200 (F11, I3)."""
     await _push_blobs(registry.client)
     await _put(registry.client, "v1", _image())
-    with closing(sqlite3.connect(metadata_path(registry.settings))) as database, database:
-        database.execute("UPDATE manifest_bodies SET body = CAST(replace(body, 'layers', 'slayer') AS BLOB)")
+    _damage_bodies(registry)
 
     assert (await registry.client.request("GET", "/v2/team/app/manifests/v1")).status == 500
+
+
+async def test_bytes_that_were_hashed_are_served_while_their_row_is_damaged(
+    registry: InProcessRegistry,
+) -> None:
+    """They are kept in memory, so that later pulls read no body: who pulled before the damage still gets them (I3)."""
+    await _push_blobs(registry.client)
+    await _put(registry.client, "v1", _image())
+    digest = Digest.of_bytes(_image())
+    before = await registry.client.request("GET", "/v2/team/app/manifests/v1")
+    _damage_bodies(registry)
+
+    by_tag = await registry.client.request("GET", "/v2/team/app/manifests/v1")
+    by_digest = await registry.client.request("GET", f"/v2/team/app/manifests/{digest}")
+
+    assert (before.body, by_tag.body, by_digest.body) == (_image(), _image(), _image())
+    assert by_tag.headers == {**before.headers, "x-request-id": by_tag.headers["x-request-id"]}
+
+
+async def test_without_memory_for_them_bytes_are_read_and_hashed_at_every_pull_i3(tmp_path: Path) -> None:
+    settings = scratch_settings(tmp_path / "data")
+    settings = msgspec.structs.replace(
+        settings, cache=msgspec.structs.replace(settings.cache, small_blob_bytes=0)
+    )
+    async with in_process_registry(settings) as registry:
+        await _push_blobs(registry.client)
+        await _put(registry.client, "v1", _image())
+        before = await registry.client.request("GET", "/v2/team/app/manifests/v1")
+        _damage_bodies(registry)
+
+        after = await registry.client.request("GET", "/v2/team/app/manifests/v1")
+
+    assert (before.status, after.status) == (200, 500)
+
+
+async def test_a_tag_that_moves_is_followed_at_once_i4(registry: InProcessRegistry) -> None:
+    """What is remembered of a tag is a guess: the database says where it points."""
+    client = registry.client
+    await _push_blobs(client)
+    first, second = _image(annotations={"n": "1"}), _image(annotations={"n": "2"})
+    pulled: list[bytes] = []
+    for body in (first, second, first):
+        assert (await _put(client, "v1", body)).status == 201
+        pulled.extend([(await client.request("GET", "/v2/team/app/manifests/v1")).body for _ in range(2)])
+
+    assert pulled == [first, first, second, second, first, first]
+
+
+async def test_a_deleted_manifest_is_gone_from_memory_too_i5(registry: InProcessRegistry) -> None:
+    client = registry.client
+    await _push_blobs(client)
+    await _put(client, "v1", _image())
+    digest = Digest.of_bytes(_image())
+    targets = ("/v2/team/app/manifests/v1", f"/v2/team/app/manifests/{digest}")
+    before = [(await client.request("GET", target)).status for target in targets]
+
+    await client.request("DELETE", targets[1])
+
+    assert before == [200, 200]
+    assert [(await client.request("GET", target)).status for target in targets] == [404, 404]
+
+
+async def test_s3_bytes_in_memory_are_no_way_into_another_repository(registry: InProcessRegistry) -> None:
+    client = registry.client
+    digest = Digest.of_bytes(_image())
+    for name in ("team/app", "team/other"):
+        await _push_blobs(client, name)
+    await _put(client, "v1", _image())
+    assert (await client.request("GET", f"/v2/team/app/manifests/{digest}")).status == 200
+
+    assert (await client.request("GET", f"/v2/team/other/manifests/{digest}")).status == 404
+
+
+def _damage_bodies(registry: InProcessRegistry) -> None:
+    with closing(sqlite3.connect(metadata_path(registry.settings))) as database, database:
+        database.execute("UPDATE manifest_bodies SET body = CAST(replace(body, 'layers', 'slayer') AS BLOB)")
 
 
 async def test_tags_are_listed_in_pages(registry: InProcessRegistry) -> None:

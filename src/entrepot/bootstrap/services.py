@@ -84,10 +84,11 @@ async def build_services(
     journal = Journal(blobs, await metadata.instance.incarnation())
     uploading = _uploading(settings, stores, hashing, leases, metrics)
     redirect = settings.storage.driver == "s3" and settings.storage.s3.redirect_downloads
+    cache = ContentCache(settings.cache.small_blob_bytes)
     modes, switch = _modes(settings, mismatch), identity.configurations if identity is not None else None
     return Services(
         authorizer=with_modes(_decider(settings, identity), modes, switch),
-        manifests=Manifests(metadata, hashing),
+        manifests=Manifests(metadata, hashing, cache),
         manifest_pushes=ManifestPushes(
             metadata,
             blobs,
@@ -98,7 +99,7 @@ async def build_services(
         deletions=Deletions(metadata, journal),
         referrers=Referrers(metadata),
         catalog=Catalog(metadata),
-        blobs=Blobs(metadata, blobs, ContentCache(settings.cache.small_blob_bytes), redirect=redirect),
+        blobs=Blobs(metadata, blobs, cache, redirect=redirect),
         uploads=Uploads(uploading),
         file_pushes=FilePushes(uploading),
         mounts=Mounts(metadata),

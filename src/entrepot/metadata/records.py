@@ -99,7 +99,7 @@ class AdoptedBlob:
 
 
 class StoredManifest(msgspec.Struct, frozen=True, gc=False):
-    """A manifest of a repository. `body` is empty when only its properties were asked for."""
+    """A manifest of a repository. `body` is empty when only its properties were asked for, or its bytes were known."""
 
     digest: Digest
     media_type: str

@@ -57,14 +57,22 @@ T = TypeVar("T")
 
 
 class ManifestReader(Protocol):
-    """Manifests as pulls need them. Each call is one statement."""
+    """Manifests as pulls need them. Each call is one statement.
 
-    async def find_by_tag(self, repository: str, tag: str) -> StoredManifest | Missing:
-        """Return the manifest a tag points at, body included."""
+    A caller that holds the bytes of `known` is not given them again: should the manifest turn out to be this one, its
+    body is empty.
+    """
+
+    async def find_by_tag(
+        self, repository: str, tag: str, known: Digest | None = None
+    ) -> StoredManifest | Missing:
+        """Return the manifest a tag points at, body included unless it is `known`."""
         ...
 
-    async def find_by_digest(self, repository: str, digest: Digest) -> StoredManifest | Missing:
-        """Return a manifest of a repository, body included."""
+    async def find_by_digest(
+        self, repository: str, digest: Digest, known: Digest | None = None
+    ) -> StoredManifest | Missing:
+        """Return a manifest of a repository, body included unless it is `known`."""
         ...
 
     async def describe_by_tag(self, repository: str, tag: str) -> StoredManifest | Missing:

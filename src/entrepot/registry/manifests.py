@@ -2,45 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.records import Missing, NamePage, StoredManifest
 from entrepot.oci.digest import Digest
+from entrepot.oci.names import TagName
 from entrepot.registry.errors import ContentDamagedError, ManifestUnknownError, RepositoryUnknownError
+from entrepot.registry.tag_memory import TagMemory
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Pull
     from entrepot.metadata.store import Metadata
-    from entrepot.oci.names import RepositoryName, TagName
+    from entrepot.oci.names import RepositoryName
+    from entrepot.registry.content_cache import ContentCache
     from entrepot.registry.hashing import HashingPool
 
 __all__ = ["Manifests"]
 
+_CACHED_BYTES: Final = 64 * 1024
+"""Longer manifests are rare, and would drive out many usual ones."""
+
 
 class Manifests:
-    """Reads manifests and tags; each call costs one SQL statement."""
+    """Reads manifests and tags; each call costs one SQL statement.
 
-    def __init__(self, metadata: Metadata, hashing: HashingPool) -> None:
+    Which manifest a tag points at, and whether a repository has it, is asked of the database at every pull; its bytes,
+    which never change, are not while they are in memory.
+    """
+
+    def __init__(self, metadata: Metadata, hashing: HashingPool, cache: ContentCache) -> None:
         self._manifests = metadata.manifests
         self._tags = metadata.tags
         self._hashing = hashing
+        self._cache = cache
+        self._last_seen = TagMemory()
 
     async def pull(self, grant: Grant[Pull], reference: TagName | Digest) -> StoredManifest:
-        """Return a manifest with its exact bytes, which were hashed again just now (I3).
+        """Return a manifest with its exact bytes, hashed when they were read from the database (I3).
 
         Raises:
             RepositoryUnknownError, ManifestUnknownError: there is none.
             ContentDamagedError: the stored bytes are not those that were pushed.
         """
+        repository = grant.repository.text
+        known, body = self._recall(repository, reference)
         if isinstance(reference, Digest):
-            found = await self._manifests.find_by_digest(grant.repository.text, reference)
+            found = await self._manifests.find_by_digest(repository, reference, known)
         else:
-            found = await self._manifests.find_by_tag(grant.repository.text, reference.text)
+            found = await self._manifests.find_by_tag(repository, reference.text, known)
         manifest = _require(found, grant.repository, str(reference))
+        if manifest.digest == known:
+            return StoredManifest(manifest.digest, manifest.media_type, manifest.size_bytes, body)
+        await self._verify(manifest)
+        if isinstance(reference, TagName):
+            self._last_seen.put(repository, reference.text, manifest.digest)
+        return manifest
+
+    def _recall(self, repository: str, reference: TagName | Digest) -> tuple[Digest | None, bytes]:
+        """Return what the manifest is likely to be, where its bytes are in memory."""
+        if isinstance(reference, Digest):
+            likely: Digest | None = reference
+        else:
+            likely = self._last_seen.get(repository, reference.text)
+        body = None if likely is None else self._cache.get(likely)
+        return (None, b"") if body is None else (likely, body)
+
+    async def _verify(self, manifest: StoredManifest) -> None:
         actual = await self._hashing.digest_bytes(manifest.body, manifest.digest.algorithm)
         if actual != manifest.digest:
             raise ContentDamagedError(manifest.digest, f"the bytes in the database hash to {actual}")
-        return manifest
+        if len(manifest.body) <= _CACHED_BYTES:
+            self._cache.put(manifest.digest, manifest.body)
 
     async def describe(self, grant: Grant[Pull], reference: TagName | Digest) -> StoredManifest:
         """Return a manifest's properties with an empty body.

@@ -371,8 +371,8 @@ class CacheSettings(Section, frozen=True):
     small_blob_bytes: Annotated[
         int,
         Setting(
-            "Memory for small blobs (image configurations), at most; 0 turns the cache off.",
-            "32MiB: some thousands of image configurations.",
+            "Memory for manifests and small blobs (image configurations), at most; 0 turns the cache off.",
+            "32MiB: some thousands of images.",
             reloadable=True,
             minimum=0,
             maximum=64 * _GIB,

@@ -39,6 +39,32 @@ async def test_a_digest_leads_to_the_manifest_with_its_body(metadata: Metadata) 
     assert found == StoredManifest(digest, MEDIA_TYPE, 7, b'{"a":1}')
 
 
+async def test_a_body_that_is_known_is_left_out(metadata: Metadata) -> None:
+    digest = await push_manifest(metadata, '{"a":1}')
+
+    expected = StoredManifest(digest, MEDIA_TYPE, 7, b"")
+    assert await metadata.manifests.find_by_tag(REPOSITORY, TAG, digest) == expected
+    assert await metadata.manifests.find_by_digest(REPOSITORY, digest, digest) == expected
+
+
+async def test_a_body_is_read_where_another_one_is_known(metadata: Metadata) -> None:
+    digest = await push_manifest(metadata, '{"a":1}')
+    other = await push_manifest(metadata, '{"b":1}', tag=None)
+
+    expected = StoredManifest(digest, MEDIA_TYPE, 7, b'{"a":1}')
+    assert await metadata.manifests.find_by_tag(REPOSITORY, TAG, other) == expected
+    assert await metadata.manifests.find_by_digest(REPOSITORY, digest, other) == expected
+
+
+async def test_knowing_a_body_finds_nothing_that_is_missing(metadata: Metadata) -> None:
+    """Whether a repository has a manifest is told by its rows, whatever bytes the caller holds (S3)."""
+    digest = await push_manifest(metadata, '{"a":1}', repository="team/other")
+    await push_manifest(metadata, '{"b":1}')
+
+    assert await metadata.manifests.find_by_digest(REPOSITORY, digest, digest) is Missing.CONTENT
+    assert await metadata.manifests.find_by_tag(REPOSITORY, "none", digest) is Missing.CONTENT
+
+
 async def test_a_description_leaves_the_body_out(metadata: Metadata) -> None:
     digest = await push_manifest(metadata, '{"a":1}')
 

@@ -22,6 +22,7 @@ __all__ = ["POINT_READS", "STATEMENTS", "SqlManifestReader", "SqlManifestWriterR
 
 _REVIVAL_ATTEMPTS: Final = 5
 
+# A body that the caller knows is not looked for: nothing equals NULL.
 FIND_BY_TAG: Final = Statement(
     "manifests.find_by_tag",
     """
@@ -29,7 +30,7 @@ FIND_BY_TAG: Final = Statement(
     FROM repositories r
     LEFT JOIN tags t ON t.repository_id = r.id AND t.name = :tag
     LEFT JOIN manifests m ON m.id = t.manifest_id AND m.state = 'live'
-    LEFT JOIN manifest_bodies b ON b.digest = m.digest
+    LEFT JOIN manifest_bodies b ON b.digest = nullif(m.digest, :known)
     WHERE r.name = :repository AND r.deleted_at IS NULL
     """,
 )
@@ -39,7 +40,7 @@ FIND_BY_DIGEST: Final = Statement(
     SELECT m.digest, m.media_type, m.size_bytes, b.body
     FROM repositories r
     LEFT JOIN manifests m ON m.repository_id = r.id AND m.digest = :digest AND m.state = 'live'
-    LEFT JOIN manifest_bodies b ON b.digest = m.digest
+    LEFT JOIN manifest_bodies b ON b.digest = nullif(m.digest, :known)
     WHERE r.name = :repository AND r.deleted_at IS NULL
     """,
 )
@@ -154,15 +155,26 @@ class SqlManifestReader:
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
 
-    async def find_by_tag(self, repository: str, tag: str) -> StoredManifest | Missing:
+    async def find_by_tag(
+        self, repository: str, tag: str, known: Digest | None = None
+    ) -> StoredManifest | Missing:
         """See the protocol."""
-        return _with_body(await self._executor.fetch_row(FIND_BY_TAG, repository=repository, tag=tag))
-
-    async def find_by_digest(self, repository: str, digest: Digest) -> StoredManifest | Missing:
-        """See the protocol."""
-        return _with_body(
-            await self._executor.fetch_row(FIND_BY_DIGEST, repository=repository, digest=str(digest))
+        row = await self._executor.fetch_row(
+            FIND_BY_TAG, repository=repository, tag=tag, known="" if known is None else str(known)
         )
+        return _with_body(row)
+
+    async def find_by_digest(
+        self, repository: str, digest: Digest, known: Digest | None = None
+    ) -> StoredManifest | Missing:
+        """See the protocol."""
+        row = await self._executor.fetch_row(
+            FIND_BY_DIGEST,
+            repository=repository,
+            digest=str(digest),
+            known="" if known is None else str(known),
+        )
+        return _with_body(row)
 
     async def describe_by_tag(self, repository: str, tag: str) -> StoredManifest | Missing:
         """See the protocol."""
@@ -254,7 +266,7 @@ def _with_body(row: Row | None) -> StoredManifest | Missing:
     digest, media_type, size_bytes, body = row
     if digest is None:
         return Missing.CONTENT
-    return StoredManifest(digest_from_text(digest), media_type, size_bytes, body)
+    return StoredManifest(digest_from_text(digest), media_type, size_bytes, body or b"")
 
 
 def _without_body(row: Row | None) -> StoredManifest | Missing:

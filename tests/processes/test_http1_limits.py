@@ -256,8 +256,10 @@ async def test_f10_without_descriptors_connections_wait_and_are_served_afterward
             child.kill()
             await child.wait()
     assert child.returncode == 0, errors.decode()
-    found = json.loads(output)
+    *complaints, last = output.decode().splitlines()
+    found = json.loads(last)
     assert all(answer.endswith(b"GET /waited? ") for answer in answers)
+    assert ["connections.postponed" in line for line in complaints] == [True], "told once, not at each try"
     assert found["held"] == 0
     assert found["cpu"] < 0.15, "it spins while it has no descriptor"
 

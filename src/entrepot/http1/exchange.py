@@ -85,6 +85,10 @@ class Exchange:
             await self._break()  # what the application waited for was cancelled, and not the application
         except Exception:  # noqa: BLE001  # whatever breaks the application, the connection must be told
             await self._break()
+        else:
+            if not (self.answer.has_started or self.body.is_broken or self._peer.is_lost):
+                _log.error("exchange.unanswered", path=self.scope["path"])
+                await self._answer_500()
         finally:
             self._peer.end_exchange()
 
@@ -112,8 +116,10 @@ class Exchange:
     async def _break(self) -> None:
         """Log the exception that is handled, and answer 500 unless it is too late."""
         _log.exception("exchange.broken", path=self.scope["path"])
-        if self.answer.has_started:
-            return
+        if not self.answer.has_started:
+            await self._answer_500()
+
+    async def _answer_500(self) -> None:
         self.answer.begin_anew()
         await self.answer.send({"type": "http.response.start", "status": 500})
         await self.answer.send({"type": "http.response.body", "body": b"Internal Server Error\n"})

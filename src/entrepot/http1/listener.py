@@ -13,7 +13,9 @@ import socket
 import ssl
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from entrepot.http1.connection import Connection
 from entrepot.http1.file_sending import FileSender
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener"]
 
+_log: Any = structlog.get_logger()
+
 _ACCEPTED_AT_ONCE: Final = 64
 """Connections that are accepted before other work has its turn."""
 _READ_BYTES: Final = 256 * 1024
@@ -32,6 +36,7 @@ _READ_BYTES: Final = 256 * 1024
 _WITHOUT_RESOURCES_SECONDS: Final = 0.5
 """How long nothing is accepted after the process had no descriptor or memory for another connection."""
 _SHORT_OF: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_SECONDS_BETWEEN_COMPLAINTS: Final = 10.0
 _LOOKS_PER_TIMEOUT: Final = 8
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 _GOODBYE_SECONDS: Final = 24 * 3600.0
@@ -76,6 +81,7 @@ class Listener:
         self._all_gone = asyncio.Event()
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._date = (0, b"")
+        self._silent_until = 0.0
 
     def start(self) -> None:
         """Accept connections from now on."""
@@ -158,13 +164,20 @@ class Listener:
                 if error.errno == errno.EINVAL:  # another holder of the socket has shut it down
                     self.loop.remove_reader(self._socket.fileno())
                 elif error.errno in _SHORT_OF:
-                    self.loop.remove_reader(self._socket.fileno())
-                    self.loop.call_later(_WITHOUT_RESOURCES_SECONDS, self._accept_more)
+                    self._accept_later(error)
                 return  # anything else is the fate of one connection (accept(2), "Error handling")
             self._open_count += 1
             admission = self.loop.create_task(self._admit(client, address))
             self._admissions.add(admission)
             admission.add_done_callback(self._admissions.discard)
+
+    def _accept_later(self, error: OSError) -> None:
+        """Leave new connections to wait in the kernel a moment; each try would fail, and there is no end of them."""
+        self.loop.remove_reader(self._socket.fileno())
+        self.loop.call_later(_WITHOUT_RESOURCES_SECONDS, self._accept_more)
+        if self.loop.time() >= self._silent_until:
+            self._silent_until = self.loop.time() + _SECONDS_BETWEEN_COMPLAINTS
+            _log.error("connections.postponed", reason=error.strerror, held=self._open_count)
 
     async def _admit(self, client: socket.socket, address: object) -> None:
         client.setblocking(False)  # noqa: FBT003  # takes no keyword

@@ -19,7 +19,7 @@ class LimitSettings(Section, frozen=True):
         int,
         Setting(
             "Connections held open, at most, or a third of the open files allowed; further ones wait in the kernel.",
-            "16384: an idle one takes a few KiB, one with a long head up to 128 KiB, one with a body half a MiB.",
+            "16384: an idle one takes a few KiB, with TLS some hundred; a long head up to 128 KiB, a body half a MiB.",
             reloadable=True,
             minimum=16,
             maximum=1_000_000,

@@ -11,7 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.distribution_api.asgi import ASGIApplication, Message
+    from entrepot.kernel.asgi import Application, Message
 
 __all__ = ["AsgiClient", "AsgiReply"]
 
@@ -33,7 +33,7 @@ class AsgiReply:
 class AsgiClient:
     """Sends requests as a peer at `address`, with `headers` unless a request has its own."""
 
-    application: ASGIApplication
+    application: Application
     address: str = "127.0.0.1"
     http_version: str = "1.1"
     headers: dict[str, str] = field(default_factory=dict[str, str])

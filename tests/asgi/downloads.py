@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entrepot.distribution_api.asgi import ASGIApplication, Message
+    from entrepot.kernel.asgi import Application, Message
 
 __all__ = ["Download"]
 
@@ -28,7 +28,7 @@ class Download:
     left: asyncio.Event = field(default_factory=asyncio.Event)
     _asked: bool = False
 
-    async def run(self, application: ASGIApplication, target: str, text: str = "bytes=1-") -> None:
+    async def run(self, application: Application, target: str, text: str = "bytes=1-") -> None:
         """Send the request and wait for the application's end."""
         scope: dict[str, Any] = {
             "type": "http",

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from entrepot.distribution_api.asgi import ASGIApplication, Message
+    from entrepot.kernel.asgi import Application, Message
 
 __all__ = ["running_lifespan"]
 
 
 @contextlib.asynccontextmanager
-async def running_lifespan(application: ASGIApplication) -> AsyncIterator[None]:
+async def running_lifespan(application: Application) -> AsyncIterator[None]:
     """Start the application, and shut it down at the end."""
     to_application: asyncio.Queue[Message] = asyncio.Queue()
     from_application: asyncio.Queue[Message] = asyncio.Queue()
@@ -36,6 +36,6 @@ async def running_lifespan(application: ASGIApplication) -> AsyncIterator[None]:
 
 
 async def _run(
-    application: ASGIApplication, receive: asyncio.Queue[Message], send: asyncio.Queue[Message]
+    application: Application, receive: asyncio.Queue[Message], send: asyncio.Queue[Message]
 ) -> None:
     await application({"type": "lifespan"}, receive.get, send.put)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.bootstrap.identity import Identity
-    from entrepot.distribution_api.asgi import ASGIApplication, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
     from entrepot.services import Services
 
 __all__ = ["Counts", "InProcessRegistry", "in_process_registry", "scratch_settings"]
@@ -161,7 +161,7 @@ async def _identity(settings: Settings, stores: Stores, notes: AuditNotes) -> As
 
 def _application(
     settings: Settings, stores: Stores, services: Services, identity: Identity | None
-) -> ASGIApplication:
+) -> Application:
     """Return the data plane, and beside it what there is with accounts only."""
     addresses = build_address_budget(settings, services.metrics)
     distribution = build_distribution(settings, services, identity, addresses)

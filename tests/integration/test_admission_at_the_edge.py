@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Counter
 
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
     from tests.asgi.client import AsgiClient
     from tests.asgi.services import InProcessRegistry
 

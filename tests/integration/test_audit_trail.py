@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
     from entrepot.metadata.audit_store import NewAuditRecord
 
 _IMAGE = one_layer_image(1)

@@ -14,7 +14,7 @@ from entrepot.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from entrepot.http1.asgi import Application, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
 
 REFUSE_FILE = "refuse"
 """When this file lies in the data directory, the application refuses its settings."""

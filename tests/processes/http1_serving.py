@@ -22,8 +22,8 @@ from tests.processes.certificates import unverified_context
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from entrepot.http1.asgi import Application, Receive, Scope, Send
     from entrepot.http1.connection import Connection
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
 
 PATIENCE_SECONDS: Final = 5.0
 """How long a test waits for what takes some milliseconds."""

@@ -14,7 +14,7 @@ from tests.processes.http1_serving import NoAnswerError, chunked, get, message_o
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from entrepot.http1.asgi import Application, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
 
 _PIECES: Final = (b"one", b"", b"x" * 100_000, b"three")
 

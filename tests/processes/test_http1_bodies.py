@@ -20,7 +20,7 @@ from tests.processes.http1_serving import chunked, get, message_of, post, read_b
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from entrepot.http1.asgi import Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
     from tests.processes.http1_serving import Client
 
 _MIB: Final = 1 << 20

@@ -29,7 +29,7 @@ from tests.processes.http1_serving import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from entrepot.http1.asgi import Application, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
 
 _MIB: Final = 1 << 20
 _SIZES: Final = (0, 1, 64 * 1024, 20 * _MIB)

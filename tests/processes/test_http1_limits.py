@@ -17,7 +17,7 @@ from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import chunked, get, give, read_body, reply, serving, tell
 
 if TYPE_CHECKING:
-    from entrepot.http1.asgi import Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
     from tests.processes.http1_serving import Client
 
 _KIB: Final = 1024

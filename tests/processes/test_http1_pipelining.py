@@ -11,7 +11,7 @@ import pytest
 from tests.processes.http1_serving import chunked, get, give, post, read_body, reply, serving, tell
 
 if TYPE_CHECKING:
-    from entrepot.http1.asgi import Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
     from tests.processes.http1_serving import Client
 
 _MIB: Final = 1 << 20

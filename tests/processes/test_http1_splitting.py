@@ -16,7 +16,7 @@ from tests.blackbox.hostile_requests import hostile_requests
 from tests.processes.http1_serving import chunked, get, give, post, read_body, reply, serving
 
 if TYPE_CHECKING:
-    from entrepot.http1.asgi import Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
 
 _DATE: Final = re.compile(rb"date: [^\r]*\r\n")
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -18,7 +18,7 @@ from tests.processes.http1_serving import get, message_of, serving, tell
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from entrepot.http1.asgi import Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
     from tests.processes.http1_serving import Client
 
 _MIB: Final = 1 << 20

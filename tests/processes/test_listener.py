@@ -19,7 +19,7 @@ from tests.processes.running import find_free_port
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from entrepot.http1.asgi import Application, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -36,7 +36,7 @@ from entrepot.oci.ranges import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
 
 _ANY_PACE: Final = PaceLimits(0, 30.0, 60.0)
 _any_text = st.text(st.characters(exclude_categories=()))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.auth.system_actions import SystemAction
     from entrepot.bootstrap.identity import Accounts, Identity
-    from entrepot.distribution_api.asgi import ASGIApplication, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
     from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
 
@@ -159,7 +159,7 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
         )
         addresses = build_address_budget(settings, metrics)
         control = build_control(settings, stores, services, identity, addresses)
-        applications: dict[str, ASGIApplication] = {
+        applications: dict[str, Application] = {
             "/v2": build_distribution(settings, services, identity, addresses),
             "/service": TokenApplication(identity.token_service, identity.token_ring, addresses),
             "/api": control,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from entrepot.bootstrap.identity import Identity
     from entrepot.bootstrap.stores import Stores
-    from entrepot.distribution_api.asgi import ASGIApplication
+    from entrepot.kernel.asgi import Application
     from entrepot.observability.metrics import Metrics
     from entrepot.services import Services
     from entrepot.settings import Settings
@@ -41,8 +41,8 @@ class Edges:
     """The applications of one process; without accounts there is only the data plane."""
 
     distribution: DistributionApplication
-    tokens: ASGIApplication | None = None
-    control: ASGIApplication | None = None
+    tokens: Application | None = None
+    control: Application | None = None
 
 
 @contextlib.asynccontextmanager

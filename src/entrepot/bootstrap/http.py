@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from entrepot.bootstrap.edges import Edges
-    from entrepot.distribution_api.asgi import ASGIApplication, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
     from entrepot.settings import Settings
 
 __all__ = ["Dispatcher", "build_http_application"]
 
 
-def build_http_application(settings: Settings) -> ASGIApplication:
+def build_http_application(settings: Settings) -> Application:
     """Return the ASGI application of the HTTP process; it opens everything at lifespan start-up."""
     return Dispatcher(settings)
 

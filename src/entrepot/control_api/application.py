@@ -24,10 +24,10 @@ from entrepot.observability.request_ids import RequestIds, bind_request_id, unbi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entrepot.control_api.asgi import ASGIApplication, Message, Receive, Scope, Send
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
     from entrepot.kernel.address_budget import AddressBudget
+    from entrepot.kernel.asgi import Application, Message, Receive, Scope, Send
     from entrepot.observability.metrics import Metrics
 
 __all__ = ["ControlApplication", "LazyControlApplication", "build_control_api"]
@@ -47,7 +47,7 @@ _ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
 
 def build_control_api(
     services: ControlServices, external_url: str, version: str, addresses: AddressBudget
-) -> ASGIApplication:
+) -> Application:
     """Return the management API on built services; imports the framework.
 
     Args:
@@ -80,7 +80,7 @@ class ControlApplication:
 
     def __init__(
         self,
-        framework: ASGIApplication,
+        framework: Application,
         heads: frozenset[str],
         metrics: Metrics,
         addresses: AddressBudget,
@@ -209,10 +209,10 @@ def _meaningful(message: Message) -> list[tuple[bytes, bytes]]:
 class LazyControlApplication:
     """The management API, built at its first request, on a thread, so that pulls go on meanwhile."""
 
-    def __init__(self, build: Callable[[], ASGIApplication]) -> None:
+    def __init__(self, build: Callable[[], Application]) -> None:
         self._build = build
         self._lock = asyncio.Lock()
-        self._built: ASGIApplication | None = None
+        self._built: Application | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI, HTTP connection scope)."""

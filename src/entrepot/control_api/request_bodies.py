@@ -19,7 +19,7 @@ from entrepot.control_api.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from entrepot.control_api.asgi import Message, Receive
+    from entrepot.kernel.asgi import Message, Receive
     from entrepot.kernel.errors import EntrepotError
 
 __all__ = ["MAX_BODY_BYTES", "BodyBudget", "replayed"]

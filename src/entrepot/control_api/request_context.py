@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from entrepot.control_api.asgi import Scope
     from entrepot.control_api.credentials import Caller
     from entrepot.control_api.request_head import RequestHead
+    from entrepot.kernel.asgi import Scope
 
 __all__ = ["UNROUTED", "RequestContext", "carry_context", "context_of"]
 

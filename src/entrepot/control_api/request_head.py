@@ -12,7 +12,7 @@ from entrepot.auth.principals import Origin
 from entrepot.control_api.errors import InputTooLargeError, MalformedRequestError
 
 if TYPE_CHECKING:
-    from entrepot.control_api.asgi import Scope
+    from entrepot.kernel.asgi import Scope
 
 __all__ = ["UNSAFE_METHODS", "RequestHead", "read_head", "require_clarity"]
 

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
     from entrepot.auth.principals import Principal
     from entrepot.distribution_api.admission import Admission
-    from entrepot.distribution_api.asgi import Receive, Scope, Send
     from entrepot.distribution_api.audit import EdgeAudit
     from entrepot.distribution_api.body_pace import PaceLimits
     from entrepot.distribution_api.credentials import Identification
     from entrepot.distribution_api.routes import Route, Target
+    from entrepot.kernel.asgi import Receive, Scope, Send
     from entrepot.observability.buffered_metrics import BufferedDurations
     from entrepot.services import Services
 

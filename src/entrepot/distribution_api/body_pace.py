@@ -15,7 +15,7 @@ from entrepot.distribution_api.errors import BodyTooSlowError
 from entrepot.registry.errors import SourceInterruptedError
 
 if TYPE_CHECKING:
-    from entrepot.distribution_api.asgi import Message, Receive
+    from entrepot.kernel.asgi import Message, Receive
 
 __all__ = ["BodyPace", "PaceLimits", "nothing_more"]
 

@@ -16,8 +16,8 @@ from entrepot.registry.errors import SourceInterruptedError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from entrepot.distribution_api.asgi import Receive, Scope
     from entrepot.distribution_api.body_pace import PaceLimits
+    from entrepot.kernel.asgi import Receive, Scope
 
 __all__ = ["Request"]
 

@@ -18,7 +18,7 @@ from entrepot.distribution_api.caching import NOT_STORED, Header
 from entrepot.distribution_api.errors import ClientGoneError
 
 if TYPE_CHECKING:
-    from entrepot.distribution_api.asgi import Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
 
 __all__ = ["Content", "Header", "Response", "send_response"]
 

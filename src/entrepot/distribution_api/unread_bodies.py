@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from entrepot.distribution_api.asgi import Message, Receive, Send
+    from entrepot.kernel.asgi import Message, Receive, Send
 
 __all__ = ["end_after_body"]
 

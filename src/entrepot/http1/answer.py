@@ -10,9 +10,9 @@ from entrepot.kernel.errors import EntrepotError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entrepot.http1.asgi import Scope
     from entrepot.http1.peer import Peer
     from entrepot.http1.request_head import RequestHead
+    from entrepot.kernel.asgi import Scope
 
 __all__ = ["Answer", "AnswerError"]
 

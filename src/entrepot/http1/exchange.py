@@ -11,10 +11,10 @@ import structlog
 from entrepot.http1.answer import Answer
 
 if TYPE_CHECKING:
-    from entrepot.http1.asgi import Application, Scope
     from entrepot.http1.peer import Peer
     from entrepot.http1.request_body import RequestBody
     from entrepot.http1.request_head import RequestHead
+    from entrepot.kernel.asgi import Application, Scope
 
 __all__ = ["Exchange"]
 

@@ -21,9 +21,9 @@ from entrepot.http1.connection import Connection
 from entrepot.http1.file_sending import FileSender
 
 if TYPE_CHECKING:
-    from entrepot.http1.asgi import Application
     from entrepot.http1.exchange import Exchange
     from entrepot.http1.options import ListenerOptions
+    from entrepot.kernel.asgi import Application
 
 __all__ = ["Listener"]
 

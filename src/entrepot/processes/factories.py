@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from entrepot.http1.asgi import Application
+    from entrepot.kernel.asgi import Application
     from entrepot.settings import Settings
 
 __all__ = [

@@ -14,7 +14,7 @@ from entrepot.kernel.errors import EntrepotError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from entrepot.http1.asgi import Application, Scope
+    from entrepot.kernel.asgi import Application, Scope
 
 __all__ = ["LifespanError", "run_lifespan"]
 

@@ -16,7 +16,7 @@ from entrepot.processes.public_probe import Finding
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from entrepot.http1.asgi import Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
     from entrepot.processes.factories import HealthProbes, ProbeResult
 
 __all__ = ["OpsApplication", "RememberedCheck"]

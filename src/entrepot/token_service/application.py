@@ -17,7 +17,7 @@ from entrepot.token_service.requests import Peer, read_form, read_query
 if TYPE_CHECKING:
     from entrepot.auth.keys.key_ring import KeyRing
     from entrepot.kernel.address_budget import AddressBudget
-    from entrepot.token_service.asgi import Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
     from entrepot.token_service.issuing import TokenService
 
 __all__ = ["KEYS_PATH", "TOKEN_PATH", "TokenApplication"]

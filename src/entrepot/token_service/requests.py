@@ -16,7 +16,7 @@ from entrepot.auth.scopes import ScopeRequest, parse_scopes
 from entrepot.token_service.errors import GrantTypeError, TokenRequestError
 
 if TYPE_CHECKING:
-    from entrepot.token_service.asgi import Receive, Scope
+    from entrepot.kernel.asgi import Receive, Scope
 
 __all__ = ["Peer", "RefreshGrant", "TokenRequest", "read_form", "read_query"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.asgi.client import AsgiClient
 
 if TYPE_CHECKING:
-    from entrepot.distribution_api.asgi import Message, Receive, Scope, Send
+    from entrepot.kernel.asgi import Message, Receive, Scope, Send
 
 __all__ = ["BROKEN", "remote_client"]
 

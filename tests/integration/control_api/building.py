@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.blobstore.driver import BlobStore
-    from entrepot.control_api.asgi import ASGIApplication
+    from entrepot.kernel.asgi import Application
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
 
@@ -84,7 +84,7 @@ class FixedFacts:
 class BuiltApi:
     """The application, and what else can decide and recognise with the same parts."""
 
-    application: ASGIApplication
+    application: Application
     services: ControlServices
     epochs: EpochWatch
     authorizer: RoleAuthorizer

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from entrepot.control_api.asgi import ASGIApplication
+    from entrepot.kernel.asgi import Application
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -48,7 +48,7 @@ __all__ = [
 class Registry:
     """The application and the database under it."""
 
-    application: ASGIApplication
+    application: Application
     database: RawDatabase
 
     def client(self, name: str = "admin", secret: str = ADMIN_PASSWORD) -> HarborAsyncClient:

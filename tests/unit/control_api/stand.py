@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from entrepot.auth.system_actions import DeleteSession, ListSession
-    from entrepot.control_api.asgi import ASGIApplication
     from entrepot.control_api.declarations import AnyEndpoint
+    from entrepot.kernel.asgi import Application
     from entrepot.metadata.audit_store import NewAuditRecord
 
 __all__ = ["Stand", "calling"]
@@ -228,7 +228,7 @@ def _person(name: str, address: str, origin: Origin) -> Principal:
 
 
 @contextlib.asynccontextmanager
-async def calling(application: ASGIApplication, name: str = "") -> AsyncIterator[httpx.AsyncClient]:
+async def calling(application: Application, name: str = "") -> AsyncIterator[httpx.AsyncClient]:
     """Return a client in this process, which presents what a person's secret is."""
     transport: Any = httpx.ASGITransport(application, raise_app_exceptions=True, client=("192.0.2.1", 1))
     credentials = httpx.BasicAuth(name, SECRETS[name]) if name else None

@@ -15,7 +15,7 @@ from tests.unit.control_api.samples import SAMPLES
 from tests.unit.control_api.stand import SECRETS, Stand, calling
 
 if TYPE_CHECKING:
-    from entrepot.control_api.asgi import Message, Receive, Scope, Send
+    from entrepot.kernel.asgi import Message, Receive, Scope, Send
 
 _ALICE = ("alice", SECRETS["alice"])
 

@@ -14,7 +14,7 @@ from entrepot.control_api.routes import all_endpoints
 from tests.unit.control_api.stand import SECRETS, Stand, calling
 
 if TYPE_CHECKING:
-    from entrepot.control_api.asgi import ASGIApplication
+    from entrepot.kernel.asgi import Application
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the .model_fields.:DeprecationWarning")
 
@@ -24,7 +24,7 @@ _FORM = {"principal": "alice", "password": "alice-secret"}
 _ENDPOINTS = all_endpoints()
 
 
-def _application(stand: Stand) -> ASGIApplication:
+def _application(stand: Stand) -> Application:
     return stand.application(_ENDPOINTS)
 
 

@@ -16,7 +16,7 @@ from entrepot.control_api.errors import (
 from entrepot.control_api.request_bodies import MAX_BODY_BYTES, BodyBudget, replayed
 
 if TYPE_CHECKING:
-    from entrepot.control_api.asgi import Message, Receive
+    from entrepot.kernel.asgi import Message, Receive
 
 
 def _sending(*chunks: bytes) -> Receive:

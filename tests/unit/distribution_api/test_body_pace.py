@@ -14,7 +14,7 @@ from entrepot.distribution_api.errors import BodyTooSlowError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
 
 _LIMITS = PaceLimits(min_bytes_per_second=1024, window_seconds=30, silence_seconds=60)
 _SECONDS_PER_STEP = 0.5

@@ -18,7 +18,7 @@ from entrepot.distribution_api.requests import Request
 from entrepot.distribution_api.routes import find_route
 
 if TYPE_CHECKING:
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
     from entrepot.kernel.errors import EntrepotError
 
 _PACE = PaceLimits(min_bytes_per_second=0, window_seconds=10, silence_seconds=60)

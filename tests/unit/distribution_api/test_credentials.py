@@ -36,7 +36,7 @@ from tests.asgi.identity import (
 
 if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
 
 _PACE = PaceLimits(min_bytes_per_second=0, window_seconds=10, silence_seconds=60)
 _ACCESS = {"team/app": frozenset({"pull"})}

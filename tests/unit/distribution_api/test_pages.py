@@ -16,7 +16,7 @@ from entrepot.oci.pagination import InvalidPageSizeError
 from entrepot.registry.referrers import list_tag
 
 if TYPE_CHECKING:
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
 
 
 async def _nothing() -> Message:

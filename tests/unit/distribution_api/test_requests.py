@@ -10,7 +10,7 @@ from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.requests import Request
 
 if TYPE_CHECKING:
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
 
 _PACE = PaceLimits(min_bytes_per_second=0, window_seconds=10, silence_seconds=60)
 _HOST = (b"host", b"127.0.0.1:5000")

@@ -14,7 +14,7 @@ from entrepot.distribution_api.unread_bodies import end_after_body
 from entrepot.registry.errors import SourceInterruptedError
 
 if TYPE_CHECKING:
-    from entrepot.distribution_api.asgi import Message
+    from entrepot.kernel.asgi import Message
 
 _END = {"type": "http.response.body", "body": b"answer"}
 _MORE = {"type": "http.request", "body": b"x", "more_body": True}

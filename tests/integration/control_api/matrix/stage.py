@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from entrepot.control_api.asgi import ASGIApplication, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
     from tests.asgi.services import InProcessRegistry
     from tests.integration.control_api.building import BuiltApi
     from tests.integration.control_api.matrix.expectations import Caller
@@ -58,7 +58,7 @@ class Stage:
         labels: by project, and under `` the one of the registry; robots likewise.
     """
 
-    application: ASGIApplication
+    application: Application
     database: RawDatabase
     secrets: dict[Caller, tuple[str, str]] = field(default_factory=dict["Caller", tuple[str, str]])
     robot_secrets: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
@@ -111,7 +111,7 @@ async def set_stage(directory: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
-def _every_edge(registry: InProcessRegistry, api: BuiltApi) -> ASGIApplication:
+def _every_edge(registry: InProcessRegistry, api: BuiltApi) -> Application:
     ring, metadata, services = ring_of(Clock()), registry.stores.metadata, api.services
     tokens = BearerTokens(ring, ISSUER, SERVICE, 300)
     challenges = Challenges("", "http://registry.example", "/service/token", SERVICE)

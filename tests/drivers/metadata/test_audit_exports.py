@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
 from entrepot.audit.export import AuditExport
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
+
+
+@pytest.fixture
+def end(metadata: Metadata, tmp_path: Path) -> SignedEnd:
+    """Signs, and keeps checkpoints in the directory `kept`."""
+    return SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
 
 
 async def _add(metadata: Metadata, count: int) -> None:
@@ -162,10 +169,9 @@ async def test_an_export_whose_end_can_not_be_signed_says_which_records_are_not_
 
 
 async def test_an_export_reaches_a_checkpoint_of_late_notes_though_they_are_of_times_not_asked_for(
-    metadata: Metadata, tmp_path: Path
+    metadata: Metadata, end: SignedEnd, tmp_path: Path
 ) -> None:
     """And one that was cut before them is still found, with checkpoints that were kept and without (8.1.4.3c)."""
-    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
     await _add(metadata, 4)
     await end.sign()
     await _add_late(metadata, 1000)
@@ -182,10 +188,9 @@ async def test_an_export_reaches_a_checkpoint_of_late_notes_though_they_are_of_t
 
 
 async def test_an_export_of_times_that_are_over_ends_at_the_last_checkpoint_that_was_signed_in_them(
-    metadata: Metadata, tmp_path: Path
+    metadata: Metadata, end: SignedEnd, tmp_path: Path
 ) -> None:
     """Further only for what was sealed later and is of these times."""
-    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
     await _add(metadata, 3)
     await end.sign()
     await _add_late(metadata, 1000)
@@ -209,9 +214,8 @@ async def test_an_export_of_times_that_are_over_ends_at_the_last_checkpoint_that
 
 
 async def test_an_export_after_a_purge_reaches_what_was_signed_and_not_what_is_gone(
-    metadata: Metadata, tmp_path: Path
+    metadata: Metadata, end: SignedEnd, tmp_path: Path
 ) -> None:
-    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
     await _add_late(metadata, 1000)
     await end.sign()
     await _add(metadata, 2)
@@ -230,9 +234,8 @@ async def test_an_export_after_a_purge_reaches_what_was_signed_and_not_what_is_g
 
 
 async def test_an_export_without_a_signer_reaches_the_checkpoints_that_there_are(
-    metadata: Metadata, tmp_path: Path
+    metadata: Metadata, end: SignedEnd, tmp_path: Path
 ) -> None:
-    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
     await _add(metadata, 4)
     await end.sign()
     await _add_late(metadata, 1000)

@@ -101,6 +101,16 @@ def test_people_groups_members_and_projects(admin: _Client, tmp_path: Path) -> N
     assert admin.run("project list -o name") == ""
 
 
+def test_the_settings_make_people_change_the_password_that_they_were_made_with_s17(tmp_path: Path) -> None:
+    settings = {"passwords": {"change_first": True}}
+    with EntrepotWithAccounts(tmp_path / "registry", settings=settings) as registry:
+        admin, eve = _Client(tmp_path / "admin", registry.host), _Client(tmp_path / "eve", registry.host)
+        admin.log_in(ADMINISTRATOR.name, ADMINISTRATOR.secret)
+        admin.run("user create eve --email eve@example.org --password-stdin", stdin=f"{PASSWORD}\n")
+
+        eve.run(f"login {registry.host} -u eve --password-stdin", stdin=f"{PASSWORD}\n", code=1)
+
+
 def test_sessions_and_tokens_of_others_are_seen_and_ended_by_administrators_s14(
     registry: EntrepotWithAccounts, admin: _Client, tmp_path: Path
 ) -> None:

@@ -205,7 +205,9 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
 
 def _password_policy(settings: Settings) -> PasswordPolicy:
     chosen = settings.passwords
-    limits = PasswordLimits(chosen.min_length, chosen.classes, chosen.history, chosen.max_age_days)
+    limits = PasswordLimits(
+        chosen.min_length, chosen.classes, chosen.history, chosen.max_age_days, chosen.change_first
+    )
     words = load_words(Path(chosen.dictionary_file)) if chosen.dictionary_file else frozenset[str]()
     return PasswordPolicy(limits, words)
 

@@ -191,7 +191,9 @@ async def _require(metadata: Metadata, name: str) -> PersonRow:
 
 def _policy(settings: Settings) -> PasswordPolicy:
     chosen = settings.passwords
-    limits = PasswordLimits(chosen.min_length, chosen.classes, chosen.history, chosen.max_age_days)
+    limits = PasswordLimits(
+        chosen.min_length, chosen.classes, chosen.history, chosen.max_age_days, chosen.change_first
+    )
     if not chosen.dictionary_file:
         return PasswordPolicy(limits)
     try:

@@ -111,6 +111,14 @@ class PasswordSettings(Section, frozen=True):
             maximum=3650,
         ),
     ] = 0
+    change_first: Annotated[
+        bool,
+        Setting(
+            "Whether people must change the password with which an administrator made them, before anything else.",
+            "false: programs for Harbor make people and use them at once; set true where an assessor asks for it.",
+            reloadable=True,
+        ),
+    ] = False
     dictionary_file: Annotated[
         str,
         Setting(

@@ -21,6 +21,8 @@ from entrepot.auth.people.errors import (
     PersonUnknownError,
 )
 from entrepot.auth.people.new_people import NewPerson, Profile
+from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
+from entrepot.auth.people.people import People
 from entrepot.metadata.user_store import PERSON_ORDERS, EndedCredentials, PersonQuery
 from tests.integration.people.conftest import (
     ADDRESS,
@@ -35,6 +37,22 @@ from tests.unit.auth.identity_fakes import HandEpochs
 
 _NEW = "Rk4$pwYt-canary-2"
 _ACTIONS = ("user.create", "user.update", "user.delete")
+
+
+@pytest.mark.parametrize("change_first", [False, True])
+async def test_who_was_made_must_change_the_password_first_where_the_policy_says_so_s17(
+    office: Office, change_first: bool
+) -> None:
+    """MLPS 8.1.4.1: the password that an administrator chose is known to two."""
+    policy = PasswordPolicy(PasswordLimits(change_first=change_first))
+    people = People(office.metadata, office.hashing, policy)
+    await people.create(office.grant(), NewPerson("carol"), ALICE_PASSWORD)
+
+    first = await office.log_in("carol", ALICE_PASSWORD)
+    await office.changes.change_own(own_password(first), ALICE_PASSWORD, _NEW)
+    second = await office.log_in("carol", _NEW)
+
+    assert (first.must_change_password, second.must_change_password) == (change_first, False)
 
 
 async def test_a_person_is_made_with_a_record_and_no_role(office: Office) -> None:

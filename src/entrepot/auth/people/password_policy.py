@@ -55,12 +55,18 @@ _REPEATED_WHOLE: Final = re.compile(r"(.+?)\1+\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class PasswordLimits:
-    """The numbers of the policy; `max_age_days` is 0 where passwords don't age."""
+    """The numbers of the policy.
+
+    Attributes:
+        max_age_days: 0 where passwords don't age.
+        change_first: whether people must change the password that they were made with.
+    """
 
     min_length: int = 8
     classes: int = 3
     history: int = 5
     max_age_days: int = 0
+    change_first: bool = False
 
 
 class PasswordPolicy:

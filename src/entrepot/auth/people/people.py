@@ -40,7 +40,7 @@ class People:
         self._policy = policy
 
     async def create(self, grant: SystemGrant[CreateUser], new: NewPerson, password: str) -> PersonRow:
-        """Make a person who can log in with `password` and has no role.
+        """Make a person who can log in with `password` and has no role; the policy says whether to change it first.
 
         Raises:
             InvalidPersonError, NameTakenError, PasswordRejectedError: nobody was made.
@@ -51,7 +51,9 @@ class People:
         if reasons:
             raise PasswordRejectedError(reasons)
         password_hash, subject = await self._hashing.hash(password), new_public_id()
-        after = {"username": new.name, **_profile_facts(new.profile)}
+        limits = self._policy.limits
+        due = {"must_change_password": True} if limits.change_first else {}
+        after = {"username": new.name, **_profile_facts(new.profile), **due}
         record = audit_record(
             grant.principal, AuditAction.USER_CREATE, AuditObject("user", new.name), after=after
         )
@@ -64,7 +66,7 @@ class People:
             if person_id is None:
                 raise NameTakenError("person", new.name)
             await tx.users.set_password(
-                person_id, password_hash, must_change=False, kept=self._policy.limits.history + 1
+                person_id, password_hash, must_change=limits.change_first, kept=limits.history + 1
             )
             await tx.audit.append(record)
             return await require_person(tx, person_id)

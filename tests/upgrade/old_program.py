@@ -45,18 +45,19 @@ class OldCode:
 def check_out(code: OldCode, directory: Path) -> Path:
     """Write the source of a version below `directory` and return the folder to import it from.
 
-    It runs in this environment, so what it depends on must be locked as it was then, whatever came beside it since;
-    else make an environment of its own with the `scripts/create-venv` of that version.
+    It runs in this environment. What it was locked to and is locked otherwise today, or not at all, is installed beside
+    its source, with the hashes of then: it is found there first.
 
     Raises:
         HistoryMissingError: a shallow clone, or a source archive.
+        subprocess.CalledProcessError: something can't be installed.
     """
     archive = _git("archive", "--format=tar", "--prefix=src/", code.source)
     directory.mkdir(parents=True, exist_ok=True)
     subprocess.run(["tar", "-x", "-C", str(directory)], input=archive, check=True)
-    changed = _locked(_git("cat-file", "blob", code.lock)) - _locked((ROOT / _LOCK).read_bytes())
-    assert changed == set(), "it was locked to other versions of its dependencies"
     source = directory / "src"
+    then, today = _locked(_git("cat-file", "blob", code.lock)), _locked((ROOT / _LOCK).read_bytes())
+    _install([then[requirement] for requirement in then.keys() - today.keys()], source)
     asked = "import entrepot; print(entrepot.__file__)"
     found = subprocess.run(
         [sys.executable, "-P", "-c", asked],
@@ -69,9 +70,23 @@ def check_out(code: OldCode, directory: Path) -> Path:
     return source
 
 
-def _locked(lock: bytes) -> set[str]:
-    """Return the packages of a lock file, each with its version."""
-    return set(re.findall(r"^[\w.-]+==[^\s\\]+", lock.decode(), re.MULTILINE))
+def _locked(lock: bytes) -> dict[str, str]:
+    """Return the entries of a lock file, with their hashes, by package and version."""
+    return {
+        entry.split(maxsplit=1)[0]: entry
+        for entry in re.findall(r"^[\w.-]+==.*?(?=^\S|\Z)", lock.decode(), re.MULTILINE | re.DOTALL)
+    }
+
+
+def _install(entries: list[str], directory: Path) -> None:
+    if not entries:
+        return
+    quick = Path(sys.executable).with_name("uv")
+    pip = [quick, "pip"] if quick.exists() else [sys.executable, "-m", "pip"]
+    lock = directory.with_name("requirements.txt")
+    lock.write_text("\n".join(entries))
+    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    subprocess.run([*pip, "install", *options, "--target", directory, "-r", lock], check=True)
 
 
 def _git(*arguments: str) -> bytes:

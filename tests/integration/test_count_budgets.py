@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from entrepot.oci.digest import Digest
@@ -75,6 +76,24 @@ async def test_a_small_blob_is_read_once(registry: InProcessRegistry) -> None:
 
     assert reply.body == _IMAGE.config
     assert registry.counts.thread_hops == 0
+
+
+async def test_a_small_blob_that_the_kernel_has_in_memory_costs_no_thread(tmp_path: Path) -> None:
+    """Read anew at each pull, since nothing is kept here: 1 SQL statement, 0 thread hops."""
+    settings = scratch_settings(tmp_path / "data")
+    settings = msgspec.structs.replace(
+        settings, cache=msgspec.structs.replace(settings.cache, small_blob_bytes=0)
+    )
+    async with in_process_registry(settings) as registry:
+        await push_image(registry.client, _IMAGE, AcknowledgementLog.open(tmp_path / "acknowledged"))
+        registry.counts.reset()
+
+        reply = await registry.client.request(
+            "GET", f"/v2/{REPOSITORY}/blobs/{Digest.of_bytes(_IMAGE.config)}"
+        )
+
+        assert reply.body == _IMAGE.config
+        assert (len(registry.counts.statements), registry.counts.thread_hops) == (1, 0)
 
 
 async def test_an_unknown_manifest_costs_one_statement(registry: InProcessRegistry) -> None:

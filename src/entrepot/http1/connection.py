@@ -397,6 +397,8 @@ class Connection(asyncio.BufferedProtocol):
             offset += len(piece)
             if self.is_congested:
                 await self.drained()
+            else:
+                await asyncio.sleep(0)  # others have their turn, however much the client takes
 
 
 def _address(found: Any) -> tuple[str, int]:  # noqa: ANN401  # sockets of other kinds have other names

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from entrepot.kernel.cached_reads import CachedReads
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -52,6 +54,7 @@ class FileSender:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._threads = _Threads(_THREADS, "file-sender")
+        self._cached = CachedReads()
 
     def close(self) -> None:
         """End the threads once they have nothing more to do."""
@@ -76,12 +79,14 @@ class FileSender:
         finally:
             os.close(file.descriptor)
 
-    async def read(self, file: OpenFile, offset: int, size: int) -> bytes:
-        """Return up to `size` bytes.
+    async def read(self, file: OpenFile, offset: int, size: int) -> bytes | bytearray:
+        """Return up to `size` bytes (> 0): at once those that the kernel has in memory.
 
         Raises:
             OSError: they can't be read, or there are none.
         """
+        if self._cached.are_possible and (found := self._cached.read(file.descriptor, offset, size)):
+            return found
         piece = await _to_its_end(
             self._loop.run_in_executor(self._threads, os.pread, file.descriptor, size, offset)
         )

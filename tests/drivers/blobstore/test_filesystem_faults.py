@@ -416,3 +416,41 @@ async def test_a_cancelled_write_never_hits_a_closed_descriptor(disk: Filesystem
         await writer.close()
         await disk.discard(upload)
     assert await keys_of(disk) == []
+
+
+async def test_a_short_range_is_the_same_from_memory_and_from_the_disk(tmp_path: Path) -> None:
+    """What the kernel has dropped is read by a thread: nothing of it is missing and nothing is there twice."""
+    store = FilesystemBlobStore(tmp_path / "store")
+    await store.prepare()
+    data = bytes(range(251)) * 50
+    await store.put("blobs/short", data)
+    path = store.local_path("blobs/short")
+    ranges = [(0, 1), (0, len(data)), (0, len(data) + 1), (4096, 8192), (len(data) - 1, len(data) + 5)]
+
+    async def read_all_ranges() -> list[bytes]:
+        return [
+            b"".join([chunk async for chunk in store.read("blobs/short", start, end)])
+            for start, end in ranges
+        ]
+
+    cached = await read_all_ranges()
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)  # what is not on the disk yet is never dropped
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+    dropped = await read_all_ranges()
+
+    assert cached == dropped == [data[start:end] for start, end in ranges]
+    await store.aclose()
+
+
+@pytest.mark.parametrize("end", [10, 200_000])
+async def test_what_is_not_there_is_not_found_by_short_reads_and_by_long_ones(
+    tmp_path: Path, end: int
+) -> None:
+    store = FilesystemBlobStore(tmp_path / "store")
+    await store.prepare()
+
+    with pytest.raises(ObjectNotFoundError):
+        _ = [chunk async for chunk in store.read("blobs/none", 0, end)]
+    await store.aclose()

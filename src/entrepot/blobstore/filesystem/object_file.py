@@ -12,7 +12,9 @@ from entrepot.blobstore.filesystem.disk_errors import disk_error, disk_errors_tr
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ObjectFile", "named_size", "object_size"]
+    from entrepot.kernel.cached_reads import CachedReads
+
+__all__ = ["ObjectFile", "named_size", "object_size", "read_in_memory"]
 
 
 def object_size(path: Path, key: str) -> int:
@@ -42,6 +44,23 @@ def named_size(path: str, key: str) -> int:
         raise ObjectNotFoundError(key) from error
     except OSError as error:
         raise disk_error(error, f"examine {key}") from error
+
+
+def read_in_memory(reads: CachedReads, path: str, start: int, end: int) -> bytes | None:
+    """Return a range, cut at the end of the object, if there is something of it and the kernel has all of it in memory.
+
+    Else it is `None`, also where there is no such object or it can't be read: a read that may wait finds that out.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        size = min(end, os.fstat(descriptor).st_size) - start
+        content = reads.read(descriptor, start, size) if size > 0 else None
+    finally:
+        os.close(descriptor)
+    return bytes(content) if content is not None and len(content) == size else None
 
 
 class ObjectFile:

@@ -33,6 +33,7 @@ _COUNTS: Final = {
     "rows.manifest_references": "SELECT count(*) FROM manifest_references",
     "rows.facts": "SELECT count(*) FROM outbox",
     "rows.tag_history": "SELECT count(*) FROM tag_history",
+    "rows.audit_records": "SELECT count(*) FROM audit_records",
     "database.used_pages": "SELECT page_count FROM pragma_page_count()",
 }
 

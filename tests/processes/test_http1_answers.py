@@ -113,14 +113,19 @@ async def test_s39_a_line_end_in_a_header_never_reaches_the_wire(end: bytes, pla
     assert b"body" not in received
 
 
+async def _all_of_five_bytes(*pieces: dict[str, Any]) -> bytes:
+    """Return all that a client gets to a request, and another one behind it, when 5 bytes are announced."""
+    application = _sending(_start((b"content-length", b"5")), *pieces)
+    async with serving(application) as server, server.connected() as client:
+        await client.send(get() + get("/well"))
+        return await client.read_to_any_end()
+
+
 @pytest.mark.parametrize("is_whole", [False, True])
 async def test_s39_a_body_longer_than_announced_breaks_the_connection(is_whole: bool) -> None:
     """No client takes the rest for the beginning of the next answer."""
     pieces = [_piece(b"1234567")] if is_whole else [_piece(b"123", more=True), _piece(b"4567")]
-    application = _sending(_start((b"content-length", b"5")), *pieces)
-    async with serving(application) as server, server.connected() as client:
-        await client.send(get() + get("/well"))
-        received = await client.read_to_any_end()
+    received = await _all_of_five_bytes(*pieces)
     head, _, body = received.partition(b"\r\n\r\n")
     assert len(body) < 5 or head.startswith(b"HTTP/1.1 500 ")
     assert b"/well" not in received
@@ -130,10 +135,7 @@ async def test_s39_a_body_longer_than_announced_breaks_the_connection(is_whole: 
 @pytest.mark.parametrize("is_whole", [False, True])
 async def test_s39_a_body_shorter_than_announced_breaks_the_connection(is_whole: bool) -> None:
     pieces = [_piece(b"1234")] if is_whole else [_piece(b"12", more=True), _piece(b"34")]
-    application = _sending(_start((b"content-length", b"5")), *pieces)
-    async with serving(application) as server, server.connected() as client:
-        await client.send(get() + get("/well"))
-        received = await client.read_to_any_end()
+    received = await _all_of_five_bytes(*pieces)
     assert len(received.partition(b"\r\n\r\n")[2]) < 5
     assert b"/well" not in received
 
@@ -300,7 +302,7 @@ async def test_i12_a_client_that_does_not_read_stops_the_application() -> None:
             await asyncio.sleep(0.2)
             held_bytes = sent_bytes
             (connection,) = server.listener.connections
-            assert connection.is_congested
+            assert connection.channel.is_congested
             client.reset()
         await server.until_idle()
     assert held_bytes < 8 << 20
@@ -311,7 +313,7 @@ async def test_the_end_of_an_answer_waits_for_a_client_that_is_slow_to_take_it(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The application is done and the connection ends, but the last bytes fit into no buffer yet."""
-    monkeypatch.setattr("entrepot.http1.connection._LINGER_SECONDS", 0.2)
+    monkeypatch.setattr("entrepot.http1.channel._LINGER_SECONDS", 0.2)
     content = bytes(32 * 1024)
     is_sent = asyncio.Event()
 

@@ -349,7 +349,7 @@ async def test_a_tls_client_that_is_slow_to_take_the_last_bytes_gets_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection is being closed meanwhile, for longer than a goodbye may take."""
-    monkeypatch.setattr("entrepot.http1.connection._CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr("entrepot.http1.channel._CLOSING_SECONDS", 0.1)
     size = 768 * 1024
     (tmp_path / "file").write_bytes(_content(size))
     options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")

@@ -80,7 +80,7 @@ async def test_f41_handshakes_that_never_end_give_their_places_back(tls: TlsOpti
 async def test_f41_a_tls_client_that_does_not_say_goodbye_is_not_waited_for(
     tls: TlsOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrepot.http1.connection._CLOSING_SECONDS", 0.2)
+    monkeypatch.setattr("entrepot.http1.channel._CLOSING_SECONDS", 0.2)
 
     def ask(connection: socket.socket) -> bytes:
         connection.sendall(get("/", "Connection: close"))

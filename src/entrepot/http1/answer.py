@@ -41,6 +41,7 @@ class Answer:
 
     __slots__ = (
         "_begun",
+        "_channel",
         "_has_body",
         "_is_chunked",
         "_is_head",
@@ -56,6 +57,7 @@ class Answer:
     def __init__(self, peer: Peer, head: RequestHead, on_end: Callable[[], None]) -> None:
         """Answer the request of that head; `on_end` is called when all has been sent."""
         self._peer = peer
+        self._channel = peer.channel
         self._on_end = on_end
         self._is_head = head.method == "HEAD"
         self._has_body = not self._is_head
@@ -100,8 +102,8 @@ class Answer:
         kind: str = message["type"]
         if kind == "http.response.body":
             self._send_piece(message.get("body", b""), is_last=not message.get("more_body", False))
-            if self._peer.is_congested:
-                await self._peer.drained()
+            if self._channel.is_congested:
+                await self._channel.drained()
         elif kind == "http.response.start":
             self._begin(message["status"], message.get("headers", ()))
         elif kind == "http.response.pathsend":
@@ -126,12 +128,12 @@ class Answer:
             framed = self._frame(body, is_last=is_last)
             self.has_started = True
             if len(framed) > _JOINED_BYTES:
-                self._peer.write(data)
+                self._channel.write(data)
                 data = framed
             else:
                 data += framed
         if data:
-            self._peer.write(data)
+            self._channel.write(data)
         if is_last:
             self._end()
 
@@ -207,13 +209,13 @@ class Answer:
         """Send a file as the whole body (ASGI, Path Send Extension)."""
         if self.has_started:
             raise AnswerError("a file is a whole body")
-        async with self._peer.files.open(path) as file:
+        async with self._channel.files.open(path) as file:
             head = self._render_head(file.size_bytes)
             if self._left_bytes != file.size_bytes:
                 raise OSError(f"{path} has {file.size_bytes} bytes where {self._left_bytes} were announced")
             self.has_started = True
-            self._peer.write(head)
+            self._channel.write(head)
             self._left_bytes = 0  # whatever else is sent meanwhile is too much
             if self._has_body:
-                await self._peer.send_file(file)
+                await self._channel.send_file(file)
         self._end()

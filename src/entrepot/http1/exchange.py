@@ -54,7 +54,7 @@ class Exchange:
             "asgi": _ASGI,
             "http_version": head.version,
             "method": head.method,
-            "scheme": peer.scheme,
+            "scheme": peer.channel.scheme,
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,
             "query_string": query,
@@ -86,7 +86,7 @@ class Exchange:
         except Exception:  # noqa: BLE001  # whatever breaks the application, the connection must be told
             await self._break()
         else:
-            if not (self.answer.has_started or self.body.is_broken or self._peer.is_lost):
+            if not (self.answer.has_started or self.body.is_broken or self._peer.channel.is_lost):
                 _log.error("exchange.unanswered", path=self.scope["path"])
                 await self._answer_500()
         finally:
@@ -99,7 +99,7 @@ class Exchange:
             self._awaits_permission = False
             self.answer.keep_alive(wished=self._keeps_alive)
             if not (body.has_pieces or body.has_ended or self.answer.has_started):
-                peer.write(_CONTINUE)
+                peer.channel.write(_CONTINUE)
         while True:
             if body.has_pieces:
                 piece = body.take()
@@ -109,7 +109,7 @@ class Exchange:
             if body.has_ended and not self._was_told_end:
                 self._was_told_end = True
                 return {"type": "http.request", "body": b"", "more_body": False}
-            if body.is_broken or self.answer.has_ended or peer.is_lost:
+            if body.is_broken or self.answer.has_ended or peer.channel.is_lost:
                 return {"type": _DISCONNECT}
             await body.changed(peer.loop)
 

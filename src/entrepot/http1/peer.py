@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-    from entrepot.http1.file_sending import FileSender, OpenFile
+    from entrepot.http1.channel import Channel
 
 __all__ = ["Peer"]
 
@@ -21,13 +21,8 @@ class Peer(Protocol):
         ...
 
     @property
-    def files(self) -> FileSender:
-        """What opens and reads files."""
-        ...
-
-    @property
-    def scheme(self) -> str:
-        """`https` when the client speaks TLS to this server, else `http`."""
+    def channel(self) -> Channel:
+        """The way to the client."""
         ...
 
     @property
@@ -41,34 +36,8 @@ class Peer(Protocol):
         ...
 
     @property
-    def is_lost(self) -> bool:
-        """Whether there is nobody any more."""
-        ...
-
-    @property
     def is_closing(self) -> bool:
         """Whether no further request will be answered."""
-        ...
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether the client does not keep up with what it is sent."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Send, or drop what nobody would get."""
-        ...
-
-    async def drained(self) -> None:
-        """Wait until the client has taken what it was sent, or left."""
-        ...
-
-    async def send_file(self, file: OpenFile) -> None:
-        """Send a whole file.
-
-        Raises:
-            OSError: it can't be read.
-        """
         ...
 
     def end_of_head(self) -> bytes:

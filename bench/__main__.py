@@ -79,7 +79,10 @@ def _read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--server-cores", metavar="0,1", help="default: the lower half of all")
     parser.add_argument("--client-cores", metavar="2,3", help="default: the upper half of all")
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    if "image-pull" in chosen.only and "image-push" not in chosen.only:
+        parser.error("image-pull pulls what image-push has pushed: ask for both")
+    return chosen
 
 
 def _run(scale: Scale, cores: Cores, directory: Path, only: list[str]) -> Report:

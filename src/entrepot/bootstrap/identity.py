@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -28,7 +27,6 @@ from entrepot.auth.people.groups import Groups
 from entrepot.auth.people.lockout import LockoutLimits
 from entrepot.auth.people.logins import PasswordLogins
 from entrepot.auth.people.password_changes import PasswordChanges
-from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy, load_words
 from entrepot.auth.people.passwords import OWASP_FIRST, PasswordHashing
 from entrepot.auth.people.people import People
 from entrepot.auth.people.sessions import SessionLimits, Sessions
@@ -39,6 +37,7 @@ from entrepot.auth.role_assignments import RoleAssignments
 from entrepot.auth.role_authorizer import RoleAuthorizer
 from entrepot.auth.role_decisions import RoleDecisions
 from entrepot.bootstrap.keys import open_token_ring
+from entrepot.bootstrap.passwords import load_password_policy
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.projects.configurations import Configurations
 from entrepot.settings import SettingsError
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.keys.key_ring import KeyRing
+    from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import HashCost
     from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
@@ -124,7 +124,7 @@ async def open_identity(
         stack.push_async_callback(uses.aclose)
         hashing = PasswordHashing(hash_cost)
         stack.callback(hashing.close)
-        policy = await asyncio.to_thread(_password_policy, settings)
+        policy = await asyncio.to_thread(load_password_policy, settings.passwords)
         given = settings.admin.password.reveal()
         try:
             await ensure_first_administrator(metadata, hashing, policy, settings.data.directory, given)
@@ -201,15 +201,6 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
             role_assignments=RoleAssignments(metadata, roles),
         ),
     )
-
-
-def _password_policy(settings: Settings) -> PasswordPolicy:
-    chosen = settings.passwords
-    limits = PasswordLimits(
-        chosen.min_length, chosen.classes, chosen.history, chosen.max_age_days, chosen.change_first
-    )
-    words = load_words(Path(chosen.dictionary_file)) if chosen.dictionary_file else frozenset[str]()
-    return PasswordPolicy(limits, words)
 
 
 def _lockout(settings: Settings) -> LockoutLimits:

@@ -18,12 +18,12 @@ from entrepot.auth.host import HostAuthorizer, host_operator
 from entrepot.auth.people.administrators import Administrators
 from entrepot.auth.people.lockout import LockoutLimits
 from entrepot.auth.people.password_changes import PasswordChanges
-from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy, load_words
 from entrepot.auth.people.passwords import PasswordHashing
 from entrepot.auth.people.people import People
 from entrepot.auth.robots.robot_locks import unlock_robot
 from entrepot.auth.robots.robot_logins import ROBOT_PREFIX
 from entrepot.auth.system_actions import ListUser, UpdateSystemRobot, UpdateUser
+from entrepot.bootstrap.passwords import load_password_policy
 from entrepot.metadata.user_store import PersonQuery
 from entrepot.ops.backup_options import run_to_its_end
 from entrepot.ops.command_stores import open_command_metadata
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from entrepot.auth.grants import SystemGrant
+    from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.metadata.store import Metadata
     from entrepot.metadata.user_store import EndedCredentials, PersonRow
     from entrepot.settings import Settings
@@ -190,14 +191,8 @@ async def _require(metadata: Metadata, name: str) -> PersonRow:
 
 
 def _policy(settings: Settings) -> PasswordPolicy:
-    chosen = settings.passwords
-    limits = PasswordLimits(
-        chosen.min_length, chosen.classes, chosen.history, chosen.max_age_days, chosen.change_first
-    )
-    if not chosen.dictionary_file:
-        return PasswordPolicy(limits)
     try:
-        return PasswordPolicy(limits, load_words(Path(chosen.dictionary_file)))
+        return load_password_policy(settings.passwords)
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(
             EXIT_USAGE, f"entrepot: passwords.dictionary_file can't be read: {error}"

@@ -10,6 +10,7 @@ from entrepot.blobstore.driver import LocalPaths, LocalSizes, Presigner
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.metadata.records import Missing, StoredBlob
 from entrepot.oci.digest import Digest
+from entrepot.registry.content_cache import MOST_BYTES
 from entrepot.registry.errors import (
     BlobLostError,
     BlobUnknownError,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from entrepot.registry.content_cache import ContentCache
 
 __all__ = ["BlobContent", "Blobs", "InlineContent", "LocalContent", "RemoteContent", "StreamedContent"]
-
-_INLINE_BYTES = 64 * 1024
-"""Blobs up to this size are hashed, cached and sent from memory."""
 
 _PRESIGNED_LIFETIME_SECONDS = 600
 
@@ -122,7 +120,7 @@ class Blobs:
             ContentDamagedError: the store holds fewer, more or (small blobs) other bytes than were pushed.
             BlobStoreError: the store can't be read.
         """
-        if blob.size_bytes <= _INLINE_BYTES:
+        if blob.size_bytes <= MOST_BYTES:  # so it is hashed, and sent from memory
             data = self._cache.get(blob.digest) or await self._read_small(blob)
             return InlineContent(data if part is None else data[part.start : part.end + 1])
         await self._require_size(blob)

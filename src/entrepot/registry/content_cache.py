@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from entrepot.oci.digest import Digest
 
-__all__ = ["ContentCache"]
+__all__ = ["MOST_BYTES", "ContentCache"]
 
-_ENTRY_OVERHEAD_BYTES = 512
+MOST_BYTES: Final = 64 * 1024
+"""Of one content: longer ones are rare, and each would drive out many usual ones."""
+_ENTRY_OVERHEAD_BYTES: Final = 512
 """Roughly what a key, its digest object and the bookkeeping cost beside the content."""
 
 
@@ -30,9 +32,9 @@ class ContentCache:
         return content
 
     def put(self, digest: Digest, content: bytes) -> None:
-        """Keep verified content, giving up what was not asked for longest."""
+        """Keep verified content unless it is too long, giving up what was not asked for longest."""
         cost = len(content) + _ENTRY_OVERHEAD_BYTES
-        if digest in self._entries or cost > self._capacity_bytes:
+        if digest in self._entries or len(content) > MOST_BYTES or cost > self._capacity_bytes:
             return
         self._entries[digest] = content
         self._used_bytes += cost

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from entrepot.metadata.records import Missing, NamePage, StoredManifest
 from entrepot.oci.digest import Digest
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from entrepot.registry.hashing import HashingPool
 
 __all__ = ["Manifests"]
-
-_CACHED_BYTES: Final = 64 * 1024
-"""Longer manifests are rare, and would drive out many usual ones."""
 
 
 class Manifests:
@@ -71,8 +68,7 @@ class Manifests:
         actual = await self._hashing.digest_bytes(manifest.body, manifest.digest.algorithm)
         if actual != manifest.digest:
             raise ContentDamagedError(manifest.digest, f"the bytes in the database hash to {actual}")
-        if len(manifest.body) <= _CACHED_BYTES:
-            self._cache.put(manifest.digest, manifest.body)
+        self._cache.put(manifest.digest, manifest.body)
 
     async def describe(self, grant: Grant[Pull], reference: TagName | Digest) -> StoredManifest:
         """Return a manifest's properties with an empty body.

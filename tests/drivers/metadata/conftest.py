@@ -10,6 +10,7 @@ import pytest
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from tests.drivers.metadata.counting import CountingObserver
+from tests.drivers.metadata.machine_accounts import Accounts, make_people
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
 
 if TYPE_CHECKING:
@@ -74,3 +75,10 @@ async def metadata(database: RawDatabase, counts: CountingObserver) -> AsyncIter
     store = await open_metadata(database.url, 20, 10.0, counts)
     yield store
     await store.aclose()
+
+
+@pytest.fixture
+async def accounts(metadata: Metadata, database: RawDatabase) -> Accounts:
+    """Return the services with people and projects."""
+    await make_people(database)
+    return Accounts(metadata)

@@ -11,6 +11,7 @@ import pytest
 from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens
 from entrepot.auth.authenticator import CredentialAuthenticator
 from entrepot.auth.credential_memory import CredentialMemory
+from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
 from entrepot.auth.last_uses import LastUses
 from entrepot.auth.principals import Origin, Principal
@@ -30,6 +31,7 @@ from tests.plumbing.identity_doubles import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from entrepot.auth.robots.records import IssuedRobot
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -37,17 +39,21 @@ __all__ = [
     "ADDRESS",
     "ALICE",
     "BOB",
+    "CHOSEN",
     "ORIGIN",
     "OTHER",
     "PASSWORD",
     "PULL",
+    "ROBOT",
     "TEAM",
     "Accounts",
     "asked_robot",
     "audit_of",
     "make_people",
+    "new_robot",
     "on_sqlite",
     "project_grant",
+    "refused",
     "self_grant",
     "system_grant",
 ]
@@ -57,6 +63,8 @@ OTHER: Final = 2
 ADDRESS: Final = "192.0.2.10"
 ORIGIN: Final = Origin("request1", "docker/29", "GET", "/v2/")
 PASSWORD: Final = "Right-Password-1"
+ROBOT: Final = "robot$team+ci"
+CHOSEN: Final = "Chosen-Secret-1"
 
 ALICE: Final = Principal("alice-id", ADDRESS, forwarded=False, name="alice", kind="user")
 BOB: Final = Principal("bob-id", ADDRESS, forwarded=False, name="bob", kind="user")
@@ -183,3 +191,16 @@ async def audit_of(database: RawDatabase) -> list[dict[str, Any]]:
         }
         for action, outcome, user, about, project, body in rows
     ]
+
+
+async def new_robot(accounts: Accounts, **changed: Any) -> IssuedRobot:
+    """Make the robot `ROBOT`, changed as said."""
+    return await accounts.robots.create(project_grant(), asked_robot(**changed))
+
+
+async def refused(accounts: Accounts, name: str, secret: str, **where: Any) -> str:
+    """Log in, which must be refused, and return why, as the audit log tells it."""
+    with pytest.raises(InvalidCredentialsError) as caught:
+        await accounts.login(name, secret, **where)
+    assert str(caught.value) == "the user name or the secret is wrong"
+    return caught.value.cause

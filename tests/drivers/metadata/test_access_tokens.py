@@ -24,24 +24,15 @@ from tests.drivers.metadata.machine_accounts import (
     BOB,
     Accounts,
     audit_of,
-    make_people,
     on_sqlite,
     self_grant,
     system_grant,
 )
 
 if TYPE_CHECKING:
-    from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
 _DAY = 86_400_000
-
-
-@pytest.fixture
-async def accounts(metadata: Metadata, database: RawDatabase) -> Accounts:
-    """Return the services with people and projects."""
-    await make_people(database)
-    return Accounts(metadata)
 
 
 async def test_a_token_is_made_with_a_secret_that_is_shown_once(

@@ -11,7 +11,7 @@ import structlog
 
 from entrepot.auth.access_tokens.access_tokens import NewAccessToken
 from entrepot.auth.credential_memory import CredentialMemory
-from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.generated_secrets import new_secret
 from entrepot.auth.machine_logins import Attempt
 from entrepot.auth.principals import Origin
@@ -20,57 +20,38 @@ from entrepot.auth.robots.records import RobotChanges
 from entrepot.metadata.errors import MetadataUnavailableError
 from tests.drivers.metadata.machine_accounts import (
     ADDRESS,
+    CHOSEN,
     ORIGIN,
     PASSWORD,
+    ROBOT,
     Accounts,
     asked_robot,
     audit_of,
-    make_people,
+    new_robot,
     on_sqlite,
     project_grant,
+    refused,
     self_grant,
 )
 
 if TYPE_CHECKING:
-    from entrepot.auth.robots.records import IssuedRobot
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.counting import CountingObserver
     from tests.drivers.metadata.raw_database import RawDatabase
 
-_ROBOT = "robot$team+ci"
-_CHOSEN = "Chosen-Secret-1"
-
-
-@pytest.fixture
-async def accounts(metadata: Metadata, database: RawDatabase) -> Accounts:
-    """Return the services with people and projects."""
-    await make_people(database)
-    return Accounts(metadata)
-
-
-async def _robot(accounts: Accounts, **changed: Any) -> IssuedRobot:
-    return await accounts.robots.create(project_grant(), asked_robot(**changed))
-
-
-async def _refused(accounts: Accounts, name: str, secret: str, **where: Any) -> str:
-    with pytest.raises(InvalidCredentialsError) as caught:
-        await accounts.login(name, secret, **where)
-    assert str(caught.value) == "the user name or the secret is wrong"
-    return caught.value.cause
-
 
 @on_sqlite
-@pytest.mark.parametrize("chosen", ["", _CHOSEN])
+@pytest.mark.parametrize("chosen", ["", CHOSEN])
 async def test_a_robot_logs_in_with_its_secret(accounts: Accounts, chosen: str) -> None:
-    issued = await _robot(accounts, secret=chosen)
+    issued = await new_robot(accounts, secret=chosen)
 
-    principal = await accounts.login(_ROBOT, issued.secret)
+    principal = await accounts.login(ROBOT, issued.secret)
 
-    assert (principal.subject, principal.name, principal.kind) == (issued.robot.public_id, _ROBOT, "robot")
+    assert (principal.subject, principal.name, principal.kind) == (issued.robot.public_id, ROBOT, "robot")
     assert (principal.limits, principal.access, principal.must_change_password) == (None, None, False)
     assert (principal.address, principal.origin) == (ADDRESS, ORIGIN)
-    assert await _refused(accounts, _ROBOT, new_secret("ers_")) == "wrong secret"
-    assert await _refused(accounts, _ROBOT, "Other-Secret-1") == "wrong secret"
+    assert await refused(accounts, ROBOT, new_secret("ers_")) == "wrong secret"
+    assert await refused(accounts, ROBOT, "Other-Secret-1") == "wrong secret"
 
 
 @pytest.mark.parametrize(
@@ -81,8 +62,8 @@ async def test_a_robot_that_does_not_exist_is_refused_in_the_same_words_s19(
     accounts: Accounts, database: RawDatabase, name: str
 ) -> None:
     """Whatever bytes the name is made of."""
-    assert await _refused(accounts, name, new_secret("ers_")) == "unknown robot"
-    assert await _refused(accounts, name, "Some-Secret-1") == "unknown robot"
+    assert await refused(accounts, name, new_secret("ers_")) == "unknown robot"
+    assert await refused(accounts, name, "Some-Secret-1") == "unknown robot"
 
     assert [record["outcome"] for record in await audit_of(database)] == ["failure", "failure"]
 
@@ -91,7 +72,7 @@ async def test_a_robot_that_does_not_exist_is_refused_in_the_same_words_s19(
 async def test_a_robot_is_never_asked_for_as_a_person_or_token(accounts: Accounts) -> None:
     token = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
 
-    assert await _refused(accounts, _ROBOT, token.secret) == "unknown robot"
+    assert await refused(accounts, ROBOT, token.secret) == "unknown robot"
     assert accounts.passwords.checks == 0
 
 
@@ -100,14 +81,12 @@ async def test_only_the_right_secret_learns_nothing_more_than_a_wrong_one_s19(
     accounts: Accounts, database: RawDatabase
 ) -> None:
     """What is wrong with a robot stands in the audit log."""
-    issued = await _robot(accounts, allowed_addresses=["10.0.0.0/8"])
+    issued = await new_robot(accounts, allowed_addresses=["10.0.0.0/8"])
     secret = issued.secret
-    assert await _refused(accounts, _ROBOT, secret) == "address not allowed"
-    assert (
-        await _refused(accounts, _ROBOT, secret, address="10.0.0.1", forwarded=True) == "address not allowed"
-    )
-    assert (await accounts.login(_ROBOT, secret, "10.0.0.1")).address == "10.0.0.1"
-    assert (await accounts.login(_ROBOT, secret, "::ffff:10.0.0.2")).address == "::ffff:10.0.0.2"
+    assert await refused(accounts, ROBOT, secret) == "address not allowed"
+    assert await refused(accounts, ROBOT, secret, address="10.0.0.1", forwarded=True) == "address not allowed"
+    assert (await accounts.login(ROBOT, secret, "10.0.0.1")).address == "10.0.0.1"
+    assert (await accounts.login(ROBOT, secret, "::ffff:10.0.0.2")).address == "::ffff:10.0.0.2"
 
     records = await audit_of(database)
     assert [record["body"]["event.reason"] for record in records[1:3]] == ["address not allowed"] * 2
@@ -118,18 +97,18 @@ async def test_a_robot_is_good_until_the_millisecond_of_its_end(
     accounts: Accounts, database: RawDatabase, metadata: Metadata
 ) -> None:
     """By the database's clock (F27)."""
-    issued = await _robot(accounts)
+    issued = await new_robot(accounts)
     now = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
     if not database.is_sqlite:
         now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
     await database.fetch(f"UPDATE robots SET expires_at = {now}")
-    assert await _refused(accounts, _ROBOT, issued.secret) == "expired"
+    assert await refused(accounts, ROBOT, issued.secret) == "expired"
     with pytest.raises(InvalidCredentialsError, match="wrong"):
         await accounts.refresh(issued.robot.public_id)
 
     await database.fetch(f"UPDATE robots SET expires_at = {now} + 30000")
-    assert (await accounts.login(_ROBOT, issued.secret)).name == _ROBOT
-    row = await metadata.credentials.find_robot(_ROBOT)
+    assert (await accounts.login(ROBOT, issued.secret)).name == ROBOT
+    row = await metadata.credentials.find_robot(ROBOT)
     assert row is not None
     assert 0 < (row.remaining_milliseconds or 0) <= 30_000
 
@@ -138,16 +117,16 @@ async def test_a_robot_is_good_until_the_millisecond_of_its_end(
 @pytest.mark.parametrize("act", ["disable", "rotate", "delete", "bind"])
 async def test_what_is_taken_from_a_robot_is_refused_at_once_s14(accounts: Accounts, act: str) -> None:
     """In this process before any epoch was read, although the secret is remembered; by refresh as well."""
-    issued = await _robot(accounts)
+    issued = await new_robot(accounts)
     robot_id = issued.robot.id
-    await accounts.login(_ROBOT, issued.secret)
+    await accounts.login(ROBOT, issued.secret)
     assert len(accounts.memory) == 1
     grant = project_grant(UpdateRobot)
     if act == "disable":
         await accounts.robots.update(grant, robot_id, RobotChanges(disabled=True))
     elif act == "rotate":
         new = await accounts.robots.replace_secret(grant, robot_id)
-        assert (await accounts.login(_ROBOT, new.secret)).name == _ROBOT
+        assert (await accounts.login(ROBOT, new.secret)).name == ROBOT
     elif act == "bind":
         await accounts.robots.update(grant, robot_id, RobotChanges(allowed_addresses=["10.0.0.0/8"]))
     else:
@@ -159,7 +138,7 @@ async def test_what_is_taken_from_a_robot_is_refused_at_once_s14(accounts: Accou
         "delete": "unknown robot",
         "bind": "address not allowed",
     }
-    assert await _refused(accounts, _ROBOT, issued.secret) == expected[act]
+    assert await refused(accounts, ROBOT, issued.secret) == expected[act]
     if act != "rotate":
         with pytest.raises(InvalidCredentialsError):
             await accounts.refresh(issued.robot.public_id)
@@ -169,16 +148,16 @@ async def test_what_is_taken_from_a_robot_is_refused_at_once_s14(accounts: Accou
 async def test_another_process_forgets_a_robot_when_it_sees_its_epoch_move_s14(
     accounts: Accounts, database: RawDatabase
 ) -> None:
-    issued = await _robot(accounts)
+    issued = await new_robot(accounts)
     elsewhere = accounts.another_authenticator(CredentialMemory(accounts.epochs))
 
     async def login_elsewhere() -> str:
-        principal = await elsewhere.by_basic(_ROBOT, issued.secret, ADDRESS, ORIGIN, forwarded=False)
+        principal = await elsewhere.by_basic(ROBOT, issued.secret, ADDRESS, ORIGIN, forwarded=False)
         return principal.name
 
-    assert await login_elsewhere() == _ROBOT
+    assert await login_elsewhere() == ROBOT
     await accounts.robots.update(project_grant(UpdateRobot), issued.robot.id, RobotChanges(disabled=True))
-    assert await login_elsewhere() == _ROBOT  # remembered until the next look at the epochs
+    assert await login_elsewhere() == ROBOT  # remembered until the next look at the epochs
 
     accounts.epochs.seen[issued.robot.public_id] = await database.value(
         f"SELECT epoch FROM subjects WHERE id = {issued.robot.id}"
@@ -210,13 +189,13 @@ async def test_a_token_stands_for_its_person_within_its_limits_s15(accounts: Acc
 async def test_a_token_is_worth_nothing_without_its_persons_name(accounts: Accounts, name: str) -> None:
     issued = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
 
-    assert await _refused(accounts, name, issued.secret) == "access token of somebody else"
+    assert await refused(accounts, name, issued.secret) == "access token of somebody else"
 
 
 @on_sqlite
 @pytest.mark.parametrize("secret", ["ept_", "ept_" + "a" * 42, "ept_" + "a" * 43, "ept_" + "a" * 44, "ept_é"])
 async def test_what_looks_like_a_token_is_never_tried_as_a_password(accounts: Accounts, secret: str) -> None:
-    assert await _refused(accounts, "alice", secret) == "unknown access token"
+    assert await refused(accounts, "alice", secret) == "unknown access token"
     assert accounts.passwords.checks == 0
 
 
@@ -231,9 +210,9 @@ async def test_a_token_dies_with_its_row_its_time_and_its_person_s14(
     await accounts.tokens.delete_own(self_grant(), gone.token.public_id)
     await database.fetch("UPDATE access_tokens SET expires_at = 1 WHERE name = 'late'")
 
-    assert await _refused(accounts, "alice", gone.secret) == "unknown access token"
+    assert await refused(accounts, "alice", gone.secret) == "unknown access token"
     accounts.failures.counts.clear()
-    assert await _refused(accounts, "alice", late.secret) == "expired"
+    assert await refused(accounts, "alice", late.secret) == "expired"
     for issued in (gone, late):
         with pytest.raises(InvalidCredentialsError):
             await accounts.refresh("alice-id", issued.token.public_id)
@@ -243,7 +222,7 @@ async def test_a_token_dies_with_its_row_its_time_and_its_person_s14(
 
     await database.fetch("UPDATE subjects SET disabled_at = 1 WHERE name = 'alice'")
     accounts.memory.forget("alice-id")
-    assert await _refused(accounts, "alice", own.secret) == "disabled"
+    assert await refused(accounts, "alice", own.secret) == "disabled"
     with pytest.raises(InvalidCredentialsError):
         await accounts.refresh("alice-id")
 
@@ -271,7 +250,7 @@ async def test_only_people_and_robots_come_back(accounts: Accounts, subject: str
 
 @on_sqlite
 async def test_a_robot_comes_back_from_where_it_is_allowed_only(accounts: Accounts) -> None:
-    issued = await _robot(accounts, allowed_addresses=["10.0.0.0/8"])
+    issued = await new_robot(accounts, allowed_addresses=["10.0.0.0/8"])
 
     assert (await accounts.refresh(issued.robot.public_id, address="10.0.0.1")).kind == "robot"
     with pytest.raises(InvalidCredentialsError):
@@ -315,7 +294,7 @@ async def test_fifty_layers_at_once_cost_one_check(
     if kind == "password":
         name, secret = "alice", PASSWORD
     elif kind == "robot":
-        name, secret = _ROBOT, (await _robot(accounts, secret=_CHOSEN)).secret
+        name, secret = ROBOT, (await new_robot(accounts, secret=CHOSEN)).secret
     else:
         name, secret = "alice", (await accounts.tokens.create(self_grant(), NewAccessToken("a"))).secret
 
@@ -334,67 +313,23 @@ async def test_fifty_layers_at_once_cost_one_check(
     assert len(accounts.memory) == 1
 
 
-@on_sqlite
-async def test_failures_are_never_remembered(accounts: Accounts) -> None:
-    for _ in range(2):
-        with pytest.raises(InvalidCredentialsError):
-            await accounts.login("alice", "wrong")
-
-    assert accounts.passwords.checks == 2
-    assert len(accounts.memory) == 0
-
-
-@on_sqlite
-@pytest.mark.parametrize("kind", ["robot", "token"])
-async def test_guessing_from_one_address_locks_that_address_only_s14_t15(
-    accounts: Accounts, database: RawDatabase, kind: str
-) -> None:
-    """A robot goes on from where it runs while somebody guesses at its secret elsewhere."""
-    if kind == "robot":
-        name, right, wrong = _ROBOT, (await _robot(accounts)).secret, "ers_"
-    else:
-        name, wrong = "alice", "ept_"
-        right = (await accounts.tokens.create(self_grant(), NewAccessToken("a"))).secret
-    for number in range(3):
-        await _refused(accounts, name, f"{wrong}{number}", address="198.51.100.1")
-
-    with pytest.raises(LockedOutError):
-        await accounts.login(name, right, "198.51.100.1")
-    assert (await accounts.login(name, right)).name == name
-
-    reasons = [record["body"]["event.reason"] for record in await audit_of(database)]
-    assert reasons[-2:] == ["locked out", ""]
-
-
-@on_sqlite
-async def test_a_success_forgets_the_failures_before_it(accounts: Accounts) -> None:
-    issued = await _robot(accounts)
-    for number in range(2):
-        await _refused(accounts, _ROBOT, f"ers_{number}")
-    assert accounts.failures.counts[_ROBOT, ADDRESS] == 2
-
-    await accounts.login(_ROBOT, issued.secret)
-
-    assert accounts.failures.counts[_ROBOT, ADDRESS] == 0
-
-
 async def test_logins_are_recorded_by_the_unit_that_counts_them_i11(
     accounts: Accounts, database: RawDatabase, counts: CountingObserver
 ) -> None:
-    issued = await _robot(accounts)
+    issued = await new_robot(accounts)
     counts.reset()
-    await _refused(accounts, _ROBOT, "ers_x")
-    await accounts.login(_ROBOT, issued.secret)
+    await refused(accounts, ROBOT, "ers_x")
+    await accounts.login(ROBOT, issued.secret)
 
     assert counts.commits == 2
-    refused, welcome = (await audit_of(database))[1:]
-    assert (refused["action"], refused["outcome"], refused["user"], refused["object"]) == (
+    failure, welcome = (await audit_of(database))[1:]
+    assert (failure["action"], failure["outcome"], failure["user"], failure["object"]) == (
         "session.login",
         "failure",
-        _ROBOT,
-        _ROBOT,
+        ROBOT,
+        ROBOT,
     )
-    assert (refused["body"]["user.id"], refused["body"]["object"]["kind"]) == ("anonymous", "robot")
+    assert (failure["body"]["user.id"], failure["body"]["object"]["kind"]) == ("anonymous", "robot")
     assert (welcome["outcome"], welcome["body"]["user.id"]) == ("success", issued.robot.public_id)
 
 
@@ -403,16 +338,16 @@ async def test_no_secret_reaches_a_log_a_record_or_a_representation_s27(
 ) -> None:
     canary = "Canary-Secret-90210"
     with structlog.testing.capture_logs() as logs:
-        issued = await _robot(accounts, secret=canary)
+        issued = await new_robot(accounts, secret=canary)
         token = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
         seen: list[Any] = [issued, token, asked_robot(secret=canary)]
-        seen += [await accounts.login(_ROBOT, canary), await accounts.login("alice", token.secret)]
-        seen.append(Attempt(_ROBOT, canary, ADDRESS, ORIGIN, forwarded=False))
-        for name in (_ROBOT, "robot$nobody"):
+        seen += [await accounts.login(ROBOT, canary), await accounts.login("alice", token.secret)]
+        seen.append(Attempt(ROBOT, canary, ADDRESS, ORIGIN, forwarded=False))
+        for name in (ROBOT, "robot$nobody"):
             with pytest.raises(InvalidCredentialsError) as caught:
                 await accounts.login(name, canary + "x")
             seen += [caught.value, caught.value.cause, vars(caught.value)]
-    seen += [await accounts.metadata.credentials.find_robot(_ROBOT), vars(accounts.memory)]
+    seen += [await accounts.metadata.credentials.find_robot(ROBOT), vars(accounts.memory)]
     rows = [
         await database.fetch(f"SELECT * FROM {table}")
         for table in ("audit_records", "robots", "subjects", "access_tokens")
@@ -427,10 +362,10 @@ async def test_no_secret_reaches_a_log_a_record_or_a_representation_s27(
 async def test_last_uses_are_written_once_for_many_requests(
     accounts: Accounts, database: RawDatabase, counts: CountingObserver
 ) -> None:
-    issued = await _robot(accounts)
+    issued = await new_robot(accounts)
     token = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
     for _ in range(5):
-        await accounts.login(_ROBOT, issued.secret)
+        await accounts.login(ROBOT, issued.secret)
         await accounts.login("alice", token.secret)
         await accounts.refresh("alice-id", token.token.public_id)
     assert await database.value("SELECT last_used_at FROM robots") is None
@@ -448,7 +383,7 @@ async def test_last_uses_are_written_once_for_many_requests(
 async def test_last_uses_are_written_every_period_and_at_the_end(
     accounts: Accounts, database: RawDatabase
 ) -> None:
-    issued = await _robot(accounts)
+    issued = await new_robot(accounts)
     uses = accounts.uses
     uses._period_seconds = 0.01
     uses.start()
@@ -473,10 +408,10 @@ async def test_a_login_costs_one_read_for_the_lock_one_for_the_credential_and_on
     accounts: Accounts, counts: CountingObserver
 ) -> None:
     """The lock is read by another part, which this test replaces."""
-    issued = await _robot(accounts)
+    issued = await new_robot(accounts)
     counts.reset()
 
-    await accounts.login(_ROBOT, issued.secret)
+    await accounts.login(ROBOT, issued.secret)
 
     assert dict(counts.statements) == {"credentials.find_robot": 1, "audit_records.append": 1}
     assert counts.commits == 1
@@ -497,4 +432,4 @@ async def test_a_robot_keeps_working_when_a_token_of_its_maker_goes(accounts: Ac
     issued = await accounts.robots.create(project_grant(principal=maker), asked_robot())
     await accounts.tokens.delete_own(self_grant(), token.token.public_id)
 
-    assert (await accounts.login(_ROBOT, issued.secret)).name == _ROBOT
+    assert (await accounts.login(ROBOT, issued.secret)).name == ROBOT

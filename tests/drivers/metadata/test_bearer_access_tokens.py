@@ -12,21 +12,12 @@ from tests.drivers.metadata.machine_accounts import (
     ADDRESS,
     Accounts,
     audit_of,
-    make_people,
     on_sqlite,
     self_grant,
 )
 
 if TYPE_CHECKING:
-    from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
-
-
-@pytest.fixture
-async def accounts(metadata: Metadata, database: RawDatabase) -> Accounts:
-    """Return the services with people and projects."""
-    await make_people(database)
-    return Accounts(metadata)
 
 
 async def test_a_token_as_a_bearer_stands_for_its_person_within_its_limits_s15(

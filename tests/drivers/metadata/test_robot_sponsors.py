@@ -10,23 +10,14 @@ from entrepot.auth.principals import BY_THE_HOST, Sponsor
 from tests.drivers.metadata.machine_accounts import (
     Accounts,
     asked_robot,
-    make_people,
     on_sqlite,
     project_grant,
 )
 
 if TYPE_CHECKING:
-    from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
 _ROBOT: Final = "robot$team+ci"
-
-
-@pytest.fixture
-async def accounts(metadata: Metadata, database: RawDatabase) -> Accounts:
-    """Return the services with people and projects."""
-    await make_people(database)
-    return Accounts(metadata)
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,12 @@ from tests.drivers.metadata.machine_accounts import (
     Accounts,
     asked_robot,
     audit_of,
-    make_people,
     on_sqlite,
     project_grant,
     system_grant,
 )
 
 if TYPE_CHECKING:
-    from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
 _PUSH = (AskedPermissions("project", "team", (("repository", "pull"), ("repository", "push"))),)
@@ -50,13 +48,6 @@ _CATALOG = (AskedPermissions("system", "/", (("catalog", "read"),)),)
 _EVERYWHERE = (AskedPermissions("project", "*", (("repository", "pull"),)),)
 _HOST = Principal("host:root", "", forwarded=False, name="root", kind="host")
 _DAY = 86_400_000
-
-
-@pytest.fixture
-async def accounts(metadata: Metadata, database: RawDatabase) -> Accounts:
-    """Return the services with people and projects."""
-    await make_people(database)
-    return Accounts(metadata)
 
 
 async def test_a_robot_of_a_project_is_made_with_a_secret_that_is_shown_once_s9(

@@ -183,7 +183,7 @@ def test_a_locked_out_administrator_is_unlocked(host: Host, capsys: pytest.Captu
 
 
 def test_a_locked_out_robot_is_unlocked(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
-    """A build that goes on with the secret before a rotation locks its robot out for all builds beside it."""
+    """Where somebody chose its secret, a build with the wrong one locks it out for all builds beside it."""
     robot = """
         INSERT INTO subjects (id, public_id, kind, name, created_at) VALUES (50, 'r1', 'robot', 'robot$team+ci', 1);
         INSERT INTO robots (subject_id, short_name, secret_hash, permissions, allowed_addresses, duration_days,

@@ -89,7 +89,10 @@ async def test_f10_a_process_without_descriptors_refuses_and_recovers(
 async def test_f10_a_process_without_memory_fails_some_requests_and_loses_nothing(
     product: Product, findings: Findings
 ) -> None:
-    """With no address space left requests fail or the process ends; it comes back, and I1 and I7 hold."""
+    """With no address space left requests fail or the process ends; it comes back, and I1 and I7 hold.
+
+    A request may find room once others have failed, or meet the process that came back.
+    """
     kept, pid = await product.push(product.new_content()), product.http_pid
     resource.prlimit(pid, resource.RLIMIT_AS, (_address_space_bytes(pid), resource.RLIM_INFINITY))
     blobs = [bytes([number]) * _LARGE_BYTES for number in range(_FEW)]
@@ -110,7 +113,8 @@ async def test_f10_a_process_without_memory_fails_some_requests_and_loses_nothin
     product.wait_until_answering()
 
     findings.note("F10", "no address space", statuses=outcomes)
-    assert set(outcomes) <= {"500", "503", "broken"}, outcomes
+    assert set(outcomes) <= {"500", "503", "broken", "done"}, outcomes
+    assert set(outcomes) != {"done"}, "there was memory enough"
     acknowledged = {one.name for one in read_acknowledgements(record) if one.what == "blob"}
     for blob in blobs:
         digest = str(Digest.of_bytes(blob))

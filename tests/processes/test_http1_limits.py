@@ -8,6 +8,7 @@ import resource
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -17,6 +18,8 @@ from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import chunked, get, give, read_body, reply, serving, tell
 
 if TYPE_CHECKING:
+    import ssl
+
     from entrepot.kernel.asgi import Receive, Scope, Send
     from tests.processes.http1_serving import Client
 
@@ -90,6 +93,38 @@ async def test_f41_a_tls_client_that_does_not_say_goodbye_is_not_waited_for(
         with socket.create_connection(("127.0.0.1", server.port), 5) as plain:
             connection = await asyncio.to_thread(unverified_context().wrap_socket, plain)
             assert (await asyncio.to_thread(ask, connection)).startswith(b"HTTP/1.1 200 ")
+            await server.until_idle()
+            connection.close()
+
+
+async def test_f41_a_tls_client_that_is_slow_and_says_no_goodbye_is_not_waited_for(
+    tls: TlsOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the last bytes of its answer nor the server's own goodbye fit into a buffer at once."""
+    monkeypatch.setattr("entrepot.http1.channel._CLOSING_SECONDS", 0.2)
+    size = 520_000
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        for _ in range(size // 20_000):
+            await send({"type": "http.response.body", "body": bytes(20_000), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    def ask(connection: ssl.SSLSocket) -> int:
+        connection.sendall(get("/", "Connection: close", version="1.0"))
+        time.sleep(0.1)  # for everything between the two to be full
+        taken = 0
+        while taken < size and (piece := connection.recv(4096)):
+            taken += len(piece)
+        return taken
+
+    async with serving(application, tls=tls, header_timeout_seconds=0.4, send_buffer_bytes=16_384) as server:
+        with socket.socket() as plain:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            plain.settimeout(5)
+            await asyncio.to_thread(plain.connect, ("127.0.0.1", server.port))
+            connection = await asyncio.to_thread(unverified_context().wrap_socket, plain)
+            assert await asyncio.to_thread(ask, connection) >= size
             await server.until_idle()
             connection.close()
 

@@ -196,7 +196,8 @@ class Channel:
         self.resume_reading()  # also TLS has a last word to hear
         if self._is_silent or self.has_heard_all:
             self.deadline = self._loop.time() + _CLOSING_SECONDS
-            self._transport.close()
+            if not self._transport.is_closing():  # closed twice, TLS forgets what `abort` has to reach
+                self._transport.close()
             return
         self.deadline = self._loop.time() + _LINGER_SECONDS
         if self._transport.can_write_eof():

@@ -339,6 +339,26 @@ async def test_the_end_of_an_answer_waits_for_a_client_that_is_slow_to_take_it(
     assert received + len(rest) > 20 * len(content)
 
 
+async def test_the_end_of_an_answer_to_who_has_said_all_is_nobodys_complaint() -> None:
+    """Its last bytes fit into no buffer yet, and the connection is closed behind them; `serving` counts complaints."""
+    content = bytes(32 * 1024)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(_start())
+        for _ in range(20):
+            await send(_piece(content, more=True))
+        await send(_piece(b"the end"))
+
+    async with serving(application, send_buffer_bytes=16 * 1024) as server:
+        async with server.connected(receive_buffer_bytes=8 * 1024) as client:
+            await client.send(get())
+            client.finish()
+            await asyncio.sleep(0.1)
+            assert (await client.answer()).body == content * 20 + b"the end"
+            await client.expect_end()
+        await server.until_idle()
+
+
 async def test_a_status_without_a_body_leaves_the_500_in_its_place_its_own() -> None:
     application = _sending(_start((b"x-a", b"b\r\n"), status=304), _piece(b""))
     async with serving(application) as server:

@@ -83,8 +83,8 @@ class Channel:
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
-        if self.is_ending and not self.is_lost:
-            self._close()
+        if self.is_ending:
+            self._loop.call_soon(self._close)  # closed here, asyncio would end it once more
 
     # Sending.
 
@@ -193,6 +193,8 @@ class Channel:
 
     def _close(self) -> None:
         """Close it; listen a while to a client that may still be sending: a reset would cost it the answer."""
+        if self.is_lost:
+            return
         self.resume_reading()  # also TLS has a last word to hear
         if self._is_silent or self.has_heard_all:
             self.deadline = self._loop.time() + _CLOSING_SECONDS

@@ -146,13 +146,25 @@ class Channel:
         """Have TCP stop the client.
 
         With TLS, asyncio would go on to read from the socket, and once it has found the end there it drops whatever is
-        sent, without a word to anybody. A limit of nothing keeps it from the socket.
+        sent, without a word to anybody.
         """
         if not self._is_paused and not self._transport.is_closing():
             self._is_paused = True
             self._transport.pause_reading()
             if self.scheme == "https":
-                cast("Any", self._transport).set_read_buffer_limits(high=0)
+                self._keep_from_socket()
+                self._loop.call_soon(self._keep_from_socket)
+
+    def _keep_from_socket(self) -> None:
+        """Have asyncio read nothing from the socket under TLS.
+
+        A limit of nothing does it, but is one that is passed in both directions: each look at it, and there is one more
+        after what was just read, turns reading off or on again. So it is set once more when that is over, and anew.
+        """
+        if self._is_paused and not self._transport.is_closing():
+            transport = cast("Any", self._transport)
+            transport.set_read_buffer_limits()
+            transport.set_read_buffer_limits(high=0)
 
     def resume_reading(self) -> None:
         """Let the client go on; going on also tells when it leaves."""

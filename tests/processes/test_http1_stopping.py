@@ -82,6 +82,31 @@ async def test_idle_connections_end_at_once(tls: TlsOptions | None) -> None:
                 await asyncio.gather(server.listener.stop(), client.read_to_end(), silent.read_to_any_end())
 
 
+async def test_an_answer_before_the_end_of_a_long_body_is_not_lost_to_the_end_of_the_listener() -> None:
+    """The connection waits for the rest of that body, which nobody asks for; a reset would overtake the answer."""
+    content = _CONTENT[:20_000]
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(message_of("response.start", status=200, headers=[(b"content-length", b"20000")]))
+        await send(message_of("response.body", body=content))
+
+    async with (
+        serving(application, send_buffer_bytes=16 * 1024) as server,
+        server.connected(receive_buffer_bytes=8 * 1024) as client,
+    ):
+        await client.send(get("/", f"Content-Length: {64 * _MIB}", method="PUT"))
+        await asyncio.sleep(0.1)
+        stopping = asyncio.create_task(server.listener.stop())
+        for _ in range(20):
+            await client.send(bytes(16 * 1024))
+            await asyncio.sleep(0.005)
+        assert (await client.answer()).body == content
+        await client.expect_end()
+        await client.close()
+        async with asyncio.timeout(2):
+            await stopping
+
+
 async def test_requests_that_wait_in_line_are_answered_before_the_end_or_visibly_not() -> None:
     """The answer that says close is the last, and every answer before it is whole."""
 

@@ -215,7 +215,8 @@ class Connection(asyncio.BufferedProtocol):
     def end_if_idle(self) -> None:
         """End it unless a request is being handled."""
         if self._running is None and not self.channel.is_ending:
-            self.channel.end(is_silent=True)
+            # A body can still be on its way behind its answer.
+            self.channel.end(is_silent=not self._parser.is_in_body)
 
     # How it goes on.
 

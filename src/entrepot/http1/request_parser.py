@@ -72,6 +72,11 @@ class RequestParser:
         """Whether anything more should be read from the client now."""
         return not self._unparsed and (self._body is None or not self._body.is_full)
 
+    @property
+    def is_in_body(self) -> bool:
+        """Whether a body has begun and not ended."""
+        return self._body is not None
+
     def feed(self, data: bytes | memoryview) -> None:
         """Take what was read, which nobody keeps, or nothing: to go on with what there was no room for."""
         if self._unparsed:

@@ -178,6 +178,30 @@ async def test_requests_after_the_last_one_cost_its_client_no_answer() -> None:
         assert b"answered" in await client.read_to_end()
 
 
+@pytest.mark.parametrize("waiting", [1, 2000])
+async def test_requests_that_wait_when_the_server_ends_cost_their_client_no_answer(
+    waiting: int, tls: TlsOptions | None
+) -> None:
+    """A client that sends on can't know yet; with TLS what follows a goodbye would end the connection at once."""
+    content = bytes(50_000)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.1)
+        await reply(send, content, (b"connection", b"close"))
+
+    async with (
+        serving(application, tls=tls, send_buffer_bytes=16 * 1024) as server,
+        server.connected(receive_buffer_bytes=8 * 1024) as client,
+    ):
+        if tls is not None:
+            client.writer.transport.set_read_buffer_limits(high=8192)  # type: ignore[attr-defined]  # one with TLS
+        await client.send(get() + get() * waiting)
+        for _ in range(30):
+            await asyncio.sleep(0.01)
+            await client.send(get())
+        assert (await client.answer()).body == content
+
+
 async def test_permission_is_given_when_the_application_asks_for_the_body() -> None:
     asked = asyncio.Event()
 

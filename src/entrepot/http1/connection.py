@@ -187,7 +187,7 @@ class Connection(asyncio.BufferedProtocol):
             self.channel.break_off(by_reset=not exchange.answer.says_its_end)
         elif not exchange.answer.keeps_alive:
             # TLS has no way to say that there is no more but to close: it is done where nothing can be on its way.
-            is_heard = exchange.body.has_ended and self._parser.refusal is None
+            is_heard = exchange.body.has_ended and not self._waiting and not self._parser.has_rest
             self.channel.end(is_silent=is_heard and self.channel.scheme == "https")
         elif self.channel.has_heard_all and not self._waiting:
             self.channel.end(is_silent=True)

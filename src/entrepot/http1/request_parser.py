@@ -77,6 +77,11 @@ class RequestParser:
         """Whether a body has begun and not ended."""
         return self._body is not None
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether more has come than whole requests, or will."""
+        return bool(self._unparsed) or self.is_in_head or self.is_in_body or self.refusal is not None
+
     def feed(self, data: bytes | memoryview) -> None:
         """Take what was read, which nobody keeps, or nothing: to go on with what there was no room for."""
         if self._unparsed:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import AccessDeniedError, ActionDisabledError, PasswordChangeRequiredError
@@ -55,6 +57,7 @@ class Admitter:
             AuditUnavailableError: a refusal could not be noted.
         """
         context.operation = endpoint.operation
+        context.head = msgspec.structs.replace(context.head, success_status=endpoint.status)
         await self.noting_refusals(context, self._obtain(endpoint, context, path_values))
 
     async def noting_refusals(self, context: RequestContext, work: Awaitable[T]) -> T:

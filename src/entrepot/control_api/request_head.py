@@ -35,6 +35,7 @@ class RequestHead(msgspec.Struct, frozen=True):
         address: the peer's IP address, empty when the server could not tell.
         forwarded: whether anything suggests that somebody passed the request on.
         encrypted: whether the connection to us is.
+        success_status: that of the answer if all goes well, 0 until it is known what is asked for.
     """
 
     method: str
@@ -46,6 +47,7 @@ class RequestHead(msgspec.Struct, frozen=True):
     forwarded: bool
     encrypted: bool
     request_id: str
+    success_status: int = 0
 
     def header(self, name: str) -> str:
         """Return a header, empty when it is absent."""
@@ -53,7 +55,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     def origin(self) -> Origin:
         """Return what an audit record tells of the request."""
-        return Origin(self.request_id, self.header("user-agent"), self.method, self.path)
+        return Origin(self.request_id, self.header("user-agent"), self.method, self.path, self.success_status)
 
 
 def read_head(scope: Scope, request_id: str) -> RequestHead:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgspec
 import pytest
 from harborapi import HarborAsyncClient
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from entrepot.kernel.asgi import Application
+    from entrepot.kernel.asgi import Application, Receive, Scope, Send
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -42,6 +43,35 @@ __all__ = [
     "schema_url",
     "shared_database_url",
 ]
+
+
+class AnsweredStatuses:
+    """The application, and with which status it answered each request."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._by_request: dict[str, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def noting(message: Scope) -> None:
+            if message["type"] == "http.response.start":
+                request_id = dict(message["headers"])[b"x-request-id"].decode()
+                self._by_request[request_id] = message["status"]
+            await send(message)
+
+        await self._application(scope, receive, noting)
+
+    async def check_records(self, database: RawDatabase) -> None:
+        """Check that every act on record has the status of its answer; a login is one by itself, whatever follows."""
+        rows = await database.fetch(
+            "SELECT action, request_id, body FROM audit_records WHERE outcome = 'success' AND request_id <> ''"
+        )
+        for action, request_id, body in rows:
+            if action != "session.login":
+                told = msgspec.json.decode(bytes(body))["http.response.status_code"]
+                assert told == self._by_request[request_id], (action, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +107,7 @@ async def registry(metadata: Metadata, database: RawDatabase, tmp_path: Path) ->
     blobs = FilesystemBlobStore(tmp_path / "blobs", min_free_bytes=0)
     await blobs.prepare()
     async with built_api(metadata, blobs, tmp_path) as api:
-        yield Registry(api.application, database)
+        statuses = AnsweredStatuses(api.application)
+        yield Registry(statuses, database)
+        await statuses.check_records(database)
     await blobs.aclose()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from entrepot.audit.ecs import ecs_fields
@@ -14,6 +16,7 @@ from entrepot.audit.frames import read_frames
 from entrepot.audit.segments import segment_paths
 from entrepot.audit.spool import AuditSpool
 from entrepot.auth.errors import AuthenticationRequiredError, InvalidCredentialsError, InvalidTokenError
+from entrepot.auth.principals import NO_ORIGIN
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
 from entrepot.distribution_api.application import DistributionApplication
 from entrepot.distribution_api.audit import EdgeAudit
@@ -23,6 +26,7 @@ from entrepot.distribution_api.routes import find_route
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 from entrepot.oci.digest import Digest
+from tests.asgi.answered_statuses import AnsweredStatuses
 from tests.asgi.client import AsgiClient
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.faults.image import REPOSITORY, TAG, one_layer_image
@@ -31,7 +35,7 @@ from tests.running.audit_material import ALICE
 from tests.running.failing_spool import FailingFiles
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from entrepot.kernel.asgi import Message
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 _IMAGE = one_layer_image(1)
 _DIGEST = str(Digest.of_bytes(_IMAGE.manifest))
 _MANIFESTS = f"/v2/{REPOSITORY}/manifests"
-_HEADERS = {"User-Agent": "docker/28.0 \x1b[1m", "X-Request-Id": "request-0001"}
+_HEADERS = {"User-Agent": "docker/28.0 \x1b[1m"}
 
 
 @dataclass
@@ -51,6 +55,7 @@ class _Trail:
     client: AsgiClient
     spool: Path
     files: FailingFiles = field(default_factory=FailingFiles)
+    requests: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def noted(self) -> Sequence[NewAuditRecord]:
         return [
@@ -67,7 +72,8 @@ class _Trail:
         return [ecs_fields(row.at, row.body, row.disclosure) for row in rows]
 
     async def get(self, target: str, method: str = "GET") -> int:
-        return (await self.client.request(method, target, _HEADERS)).status
+        headers = _HEADERS | {"X-Request-Id": f"request-{next(self.requests):04}"}
+        return (await self.client.request(method, target, headers)).status
 
 
 @asynccontextmanager
@@ -85,7 +91,10 @@ async def _open(directory: Path) -> AsyncIterator[_Trail]:
             audit=EdgeAudit(spool),
         )
         (directory / "spool").mkdir()
-        yield _Trail(registry, AsgiClient(application), directory / "spool", files)
+        statuses = AnsweredStatuses(application)
+        trail = _Trail(registry, AsgiClient(statuses), directory / "spool", files)
+        yield trail
+        statuses.check_records((*trail.noted_fields(), *await trail.recorded()))
         await spool.aclose()
 
 
@@ -102,7 +111,7 @@ async def test_a_push_leaves_one_record_of_each_act_in_its_unit_i11(trail: _Trai
     recorded = await trail.recorded()
 
     assert [(one["event.action"], one.get("http.response.status_code")) for one in recorded] == [
-        ("repository.create", None),
+        ("repository.create", 202),
         ("blob.push", 201),
         ("blob.push", 201),
         ("manifest.push", 201),
@@ -159,7 +168,7 @@ async def test_deletes_and_mounts_leave_one_record_each_i11(trail: _Trail) -> No
     ]
     assert recorded[1]["entrepot.after"] == {"from": REPOSITORY}
     assert recorded[2]["entrepot.before"] == {"tags": {TAG: _DIGEST}}
-    assert [one.get("http.response.status") for one in recorded] == [None, 201, 202, 202, 202]
+    assert [one.get("http.response.status") for one in recorded] == [201, 201, 202, 202, 202]
 
 
 async def test_pulls_and_listings_are_noted_before_the_answer_and_heads_are_not_f45(trail: _Trail) -> None:
@@ -232,12 +241,12 @@ async def test_a_challenge_is_no_refusal_and_wrong_credentials_are_recorded_wher
     audit = EdgeAudit(AuditSpool(trail.spool, "none", lambda: None))
     asked, ended = AuthenticationRequiredError(), InvalidTokenError("ended at noon")
     with_header = _request((b"authorization", b"Basic eA=="))
-    found = find_route("GET", "/v2/")
+    found, alice = find_route("GET", "/v2/"), msgspec.structs.replace(ALICE, origin=NO_ORIGIN)
 
-    await audit.note_refusal(_request(), ALICE, found, asked, 401)
-    await audit.note_refusal(with_header, ALICE, found, InvalidCredentialsError("expired"), 401)
-    await audit.note_refusal(with_header, ALICE, found, asked, 401)
-    await audit.note_refusal(with_header, ALICE, found, ended, 401)
+    await audit.note_refusal(_request(), alice, found, asked, 401)
+    await audit.note_refusal(with_header, alice, found, InvalidCredentialsError("expired"), 401)
+    await audit.note_refusal(with_header, alice, found, asked, 401)
+    await audit.note_refusal(with_header, alice, found, ended, 401)
 
     assert [one["event.reason"] for one in trail.noted_fields()] == [str(asked), "ended at noon"]
 

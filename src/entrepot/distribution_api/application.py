@@ -10,7 +10,6 @@ import msgspec
 import structlog
 
 from entrepot.auth.errors import AuditUnavailableError
-from entrepot.distribution_api.audit import with_origin
 from entrepot.distribution_api.challenges import needed_scope
 from entrepot.distribution_api.error_mapping import error_response, render_error
 from entrepot.distribution_api.errors import (
@@ -18,6 +17,7 @@ from entrepot.distribution_api.errors import (
     ClientGoneError,
     OverloadedError,
 )
+from entrepot.distribution_api.origins import with_origin
 from entrepot.distribution_api.requests import Request
 from entrepot.distribution_api.responses import Response, send_response
 from entrepot.distribution_api.routes import find_route

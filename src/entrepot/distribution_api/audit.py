@@ -1,15 +1,12 @@
 """What the data plane tells the audit log: pulls, listings and refusals, noted before the reply (I11, F45).
 
-Pushes and deletes are recorded by the units that do them; here they only get to know which request they come from.
+Pushes and deletes are recorded by the units that do them.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
@@ -22,8 +19,6 @@ from entrepot.auth.errors import (
     InvalidTokenError,
     PasswordChangeRequiredError,
 )
-from entrepot.auth.principals import Origin
-from entrepot.observability.request_ids import current_request_id
 from entrepot.oci.names import InvalidRepositoryNameError, RepositoryName
 
 if TYPE_CHECKING:
@@ -34,7 +29,7 @@ if TYPE_CHECKING:
     from entrepot.distribution_api.routes import Route, Target
     from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["EdgeAudit", "with_origin"]
+__all__ = ["EdgeAudit"]
 
 _NOTED: Final = {
     "manifest.pull": AuditAction.MANIFEST_PULL,
@@ -42,15 +37,6 @@ _NOTED: Final = {
     "tags.list": AuditAction.TAGS_LIST,
     "catalog.list": AuditAction.CATALOG_READ,
 }
-_SUCCESS: Final = {
-    "manifest.push": 201,
-    "manifest.delete": 202,
-    "blob.delete": 202,
-    "upload.begin": 201,
-    "upload.finish": 201,
-}
-"""Statuses with which acts are answered that a unit records."""
-
 _REFUSALS: Final = (
     AccessDeniedError,
     ActionDisabledError,
@@ -58,8 +44,6 @@ _REFUSALS: Final = (
     InvalidTokenError,
     PasswordChangeRequiredError,
 )
-_MOST_PROGRAM_BYTES: Final = 256
-_MOST_PATH_CHARACTERS: Final = 1024
 
 
 class EdgeAudit:
@@ -120,18 +104,6 @@ class EdgeAudit:
         await self._notes.note(record)
 
 
-def with_origin(peer: Principal, request: Request, operation: str) -> Principal:
-    """Return the peer with what records tell of the request under way."""
-    origin = Origin(
-        request_id=current_request_id(),
-        user_agent=_program((request.header(b"user-agent") or b"")[:_MOST_PROGRAM_BYTES]),
-        method=request.method,
-        path=_plain(request.path[:_MOST_PATH_CHARACTERS]),
-        success_status=_SUCCESS.get(operation, 0),
-    )
-    return msgspec.structs.replace(peer, origin=origin)
-
-
 def _about(name: str, reference: str, digest: str) -> AuditObject:
     if not name:
         return AuditObject("registry", "")
@@ -149,15 +121,3 @@ def _digest_of(reply: Response) -> str:
         if name == b"docker-content-digest":
             return value.decode("ascii")
     return ""
-
-
-@lru_cache(maxsize=256)
-def _program(header: bytes) -> str:
-    return _plain(header.decode("latin-1"))
-
-
-def _plain(text: str) -> str:
-    """Return what a client sent as one line of ASCII, which every store and terminal can take."""
-    if text.isascii() and text.isprintable():
-        return text
-    return text.encode("unicode_escape").decode("ascii")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.auth.errors import AccessDeniedError, AuthenticationRequiredError, InsufficientScopeError
 from entrepot.auth.grants import Pull
 from entrepot.distribution_api.errors import BodyLengthError, RequestError
+from entrepot.distribution_api.origins import answered_as
 from entrepot.distribution_api.responses import Header, Response
 from entrepot.oci.digest import ALGORITHMS, Digest
 from entrepot.oci.names import InvalidRepositoryNameError, RepositoryName
@@ -48,7 +49,7 @@ async def begin_upload(services: Services, request: Request, grant: Grant[Push],
         with services.metrics.uploads_in_progress.track_inprogress():
             await services.uploads.push_whole(grant, digest, request.body())
         return _created(grant.repository, digest)
-    session = await services.uploads.begin(grant, algorithm)
+    session = await services.uploads.begin(answered_as(grant, 202), algorithm)
     advice: Header = (b"oci-chunk-min-length", b"%d" % services.uploads.advised_chunk_bytes)
     return Response(202, (*_session_headers(grant.repository, session, 0), advice))
 

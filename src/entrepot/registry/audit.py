@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 
@@ -48,9 +46,7 @@ def manifest_record(
 
 def creation_record(grant: Grant[Action]) -> NewAuditRecord:
     """Return the record that the grant's holder made its repository, on the way to something else."""
-    origin = msgspec.structs.replace(grant.principal.origin, success_status=0)
-    principal = msgspec.structs.replace(grant.principal, origin=origin)
-    return audit_record(principal, AuditAction.REPOSITORY_CREATE, _in_repository(grant))
+    return audit_record(grant.principal, AuditAction.REPOSITORY_CREATE, _in_repository(grant))
 
 
 def _in_repository(grant: Grant[Action], *, tag: str = "", digest: str = "") -> AuditObject:

@@ -88,6 +88,7 @@ class BuiltApi:
     services: ControlServices
     epochs: EpochWatch
     authorizer: RoleAuthorizer
+    notes: ListedNotes
 
 
 @contextlib.asynccontextmanager
@@ -140,7 +141,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
     )
     try:
         yield BuiltApi(
-            build_control_api(services, "", "1.2.3", AddressBudget(100)), services, epochs, authorizer
+            build_control_api(services, "", "1.2.3", AddressBudget(100)), services, epochs, authorizer, notes
         )
     finally:
         hashing.close()

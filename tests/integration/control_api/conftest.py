@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import msgspec
 import pytest
 from harborapi import HarborAsyncClient
 
+from entrepot.audit.ecs import ecs_fields
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 
 # Fixtures are found by their names in the module of a test or of a conftest.
+from tests.asgi.answered_statuses import AnsweredStatuses
 from tests.drivers.metadata.conftest import (  # found by name
     counts,
     database,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from entrepot.kernel.asgi import Application, Receive, Scope, Send
+    from entrepot.kernel.asgi import Application
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -43,35 +44,6 @@ __all__ = [
     "schema_url",
     "shared_database_url",
 ]
-
-
-class AnsweredStatuses:
-    """The application, and with which status it answered each request."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-        self._by_request: dict[str, int] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
-
-        async def noting(message: Scope) -> None:
-            if message["type"] == "http.response.start":
-                request_id = dict(message["headers"])[b"x-request-id"].decode()
-                self._by_request[request_id] = message["status"]
-            await send(message)
-
-        await self._application(scope, receive, noting)
-
-    async def check_records(self, database: RawDatabase) -> None:
-        """Check that every act on record has the status of its answer; a login is one by itself, whatever follows."""
-        rows = await database.fetch(
-            "SELECT action, request_id, body FROM audit_records WHERE outcome = 'success' AND request_id <> ''"
-        )
-        for action, request_id, body in rows:
-            if action != "session.login":
-                told = msgspec.json.decode(bytes(body))["http.response.status_code"]
-                assert told == self._by_request[request_id], (action, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +81,7 @@ async def registry(metadata: Metadata, database: RawDatabase, tmp_path: Path) ->
     async with built_api(metadata, blobs, tmp_path) as api:
         statuses = AnsweredStatuses(api.application)
         yield Registry(statuses, database)
-        await statuses.check_records(database)
+        rows = await database.fetch("SELECT body, disclosure FROM audit_records")
+        noted = [(note.body, note.disclosure) for note in api.notes.records]
+        statuses.check_records(ecs_fields(0, body, disclosure) for body, disclosure in (*rows, *noted))
     await blobs.aclose()

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PasswordLogins"]
 
-_Outcome = Literal["success", "wrong password", "unknown", "disabled", "no password", "locked out"]
+_Outcome = Literal["success", "wrong password", "unknown", "disabled", "no password"]
 _CHANGED: Final = "changed meanwhile"
+_LOCKED: Final = "locked out"
 
 
 class PasswordLogins:
@@ -51,7 +52,7 @@ class PasswordLogins:
         unknown = Principal(ANONYMOUS, address, forwarded, name=place.account, origin=origin)
         left = await self._metadata.login_failures.locked_milliseconds(place.account, place.address)
         if left > 0:
-            await self._metadata.write(_Appending(_failure(unknown, "locked out")))
+            await self._metadata.write(_Appending(_failure(unknown, _LOCKED)))
             raise LockedOutError(seconds_of(left))
         found = await self._metadata.users.credentials_named(name) if name == place.account else None
         matches = await self._hashing.verify(found.password_hash if found else None, password)
@@ -77,7 +78,7 @@ class PasswordLogins:
         )
         new_hash = await self._hashing.hash(password) if self._hashing.is_outdated(old_hash) else old_hash
         welcome = audit_record(principal, AuditAction.LOGIN, AuditObject("user", person.name), status=200)
-        late = _failure(unknown, "locked out")
+        late = _failure(unknown, _LOCKED)
         vanished = _failure(unknown, _CHANGED)
 
         async def unit(tx: Transaction) -> int | None:
@@ -105,7 +106,7 @@ class PasswordLogins:
         self, place: Place, unknown: Principal, outcome: _Outcome
     ) -> InvalidCredentialsError | LockedOutError:
         """Count the failure, and return what to raise."""
-        record, late = _failure(unknown, outcome), _failure(unknown, "locked out")
+        record, late = _failure(unknown, outcome), _failure(unknown, _LOCKED)
 
         async def unit(tx: Transaction) -> int:
             left = await count_failure(tx, place, self._rule)
@@ -137,4 +138,5 @@ def _outcome(found: CredentialsRow | None, *, matches: bool) -> _Outcome:
 
 def _failure(unknown: Principal, reason: str) -> NewAuditRecord:
     about = AuditObject("user", legible(unknown.name))
-    return audit_record(unknown, AuditAction.LOGIN, about, outcome="failure", reason=reason, status=401)
+    status = 429 if reason == _LOCKED else 401
+    return audit_record(unknown, AuditAction.LOGIN, about, outcome="failure", reason=reason, status=status)

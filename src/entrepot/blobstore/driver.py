@@ -130,13 +130,19 @@ class BlobWriter(Protocol):
 
 @runtime_checkable
 class ThreadedWriter(Protocol):
-    """A writer that works on a thread of this process and can take another computation along."""
+    """A writer that works on threads of this process: it can take another computation along, or be taken along."""
 
     async def write_after(self, first: Callable[[Sequence[bytes]], None], chunks: Sequence[bytes]) -> None:
         """Do what :meth:`BlobWriter.write` does, calling `first` with `chunks` on the same thread before.
 
         One change of threads per step instead of three, and the bytes are still in the processor's cache when the
         kernel copies them. What `first` raises is raised, and nothing is written.
+        """
+
+    def write_here(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """Do what :meth:`BlobWriter.write` does on the thread that calls it, which it blocks; on the event loop never.
+
+        The task that the writer belongs to waits meanwhile.
         """
 
 

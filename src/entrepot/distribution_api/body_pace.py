@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from entrepot.distribution_api.errors import BodyTooSlowError
 from entrepot.registry.errors import SourceInterruptedError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from entrepot.kernel.asgi import Message, Receive
 
 __all__ = ["BodyPace", "PaceLimits", "nothing_more"]
+
+_T = TypeVar("_T")
 
 _LOOKS_PER_LIMIT: Final = 6
 """So a client is ended at most a sixth later than its limit."""
@@ -75,11 +79,21 @@ class BodyPace:
         Raises:
             BodyTooSlowError: the client has been too slow.
         """
+        message = await self.wait(self._receive())
+        self.count(len(message.get("body", b"")))
+        return message
+
+    async def wait(self, arrival: Awaitable[_T]) -> _T:
+        """Wait for the client, on its time, and return what came of it.
+
+        Raises:
+            BodyTooSlowError: the client has been too slow.
+        """
         if self._timer is None:
             self._look_later()
         since = self._waiting_since = self._loop.time()
         try:
-            message = await self._receive()
+            result = await arrival
         except asyncio.CancelledError as cancellation:
             # As asyncio.timeout does: only a cancellation that is ours alone becomes an error. It is made here and kept
             # nowhere: it and this frame would keep each other alive.
@@ -89,8 +103,11 @@ class BodyPace:
         finally:
             self._waiting_since = None
         self._waited_seconds += self._loop.time() - since
-        self._received_bytes += len(message.get("body", b""))
-        return message
+        return result
+
+    def count(self, received_bytes: int) -> None:
+        """Take into account that the client has sent so much."""
+        self._received_bytes += received_bytes
 
     def end(self) -> None:
         """Stop looking, and let go of the server's side of the body. May be called again."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from entrepot.auth.forwarding import seems_forwarded
 from entrepot.auth.principals import ANONYMOUS, Principal
-from entrepot.distribution_api.body_pace import BodyPace, nothing_more
+from entrepot.distribution_api.body_pace import nothing_more
+from entrepot.distribution_api.body_stream import BodyStream
 from entrepot.distribution_api.errors import BodyTooLargeError, HeadTooLargeError, RequestError
-from entrepot.registry.errors import SourceInterruptedError
+from entrepot.kernel.asgi import BODY_ON_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from entrepot.distribution_api.body_pace import PaceLimits
-    from entrepot.kernel.asgi import Receive, Scope
+    from entrepot.kernel.asgi import BodyOnThread, Receive, Scope
 
 __all__ = ["Request"]
 
@@ -30,11 +29,10 @@ class Request:
     """One HTTP request; belongs to the task that handles it."""
 
     __slots__ = (
-        "_body_has_ended",
+        "_body",
         "_headers",
         "_pace",
         "_query",
-        "_reader",
         "_receive",
         "_scope",
         "method",
@@ -48,8 +46,7 @@ class Request:
         # Of a header that is repeated the first counts; a dictionary keeps the last it is given.
         self._headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self._query: dict[str, list[str]] | None = None
-        self._body_has_ended = False
-        self._reader: BodyPace | None = None
+        self._body: BodyStream | None = None
         self.method: str = scope["method"]
         self.path: str = scope["path"]
 
@@ -163,32 +160,16 @@ class Request:
 
     def has_unread_body(self) -> bool:
         """Whether the client may still be sending: a body was announced (RFC 9112, section 6) and has not ended."""
-        if self._body_has_ended:
+        if self._body is not None and self._body.has_ended:
             return False
         headers = self._headers
         return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
-    async def body(self) -> AsyncIterator[bytes]:
-        """Yield the body's chunks as they arrive.
-
-        Raises:
-            SourceInterruptedError: the client went away before the end.
-            BodyTooSlowError: nothing came for too long, or too little.
-        """
-        self._reader = reader = BodyPace(self._receive, self._pace)
-        more = True
-        while more:
-            message = await reader.receive()
-            if message["type"] == "http.disconnect":
-                self._body_has_ended = True
-                raise SourceInterruptedError
-            chunk: bytes = message.get("body", b"")
-            more = message.get("more_body", False)
-            if not more:
-                self._body_has_ended = True
-                reader.end()
-            if chunk:
-                yield chunk
+    def body(self) -> BodyStream:
+        """Return the body, which can be read once."""
+        if self._body is None:
+            self._body = BodyStream(self._receive, self._pace, self._take_extension())
+        return self._body
 
     def release(self) -> None:
         """Let go of the body, at the end of the request.
@@ -197,8 +178,14 @@ class Request:
         frames that hold this, until the garbage collector comes by.
         """
         self._receive = nothing_more
-        if self._reader is not None:
-            self._reader.end()
+        self._take_extension()
+        if self._body is not None:
+            self._body.end()
+
+    def _take_extension(self) -> BodyOnThread | None:
+        extensions: dict[str, Any] = self._scope.get("extensions", {})
+        found: BodyOnThread | None = extensions.pop(BODY_ON_THREAD, None)
+        return found
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole body.

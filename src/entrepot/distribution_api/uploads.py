@@ -145,15 +145,21 @@ def _announced_range(request: Request) -> ContentRange | None:
     return announced
 
 
-async def _body_of(request: Request, announced: ContentRange | None) -> AsyncIterator[bytes]:
-    """Yield the body, and refuse one without a Content-Length that turns out not to fill its Content-Range."""
+def _body_of(request: Request, announced: ContentRange | None) -> AsyncIterator[bytes]:
+    """Return the body; without a Content-Length, one that turns out not to fill its Content-Range is refused."""
+    if announced is None or request.content_length() is not None:
+        return request.body()
+    return _filling(request.body(), announced)
+
+
+async def _filling(body: AsyncIterator[bytes], announced: ContentRange) -> AsyncIterator[bytes]:
     received = 0
-    async for chunk in request.body():
+    async for chunk in body:
         received += len(chunk)
-        if announced is not None and received > announced.length:
+        if received > announced.length:
             raise BodyLengthError(announced.length, received)
         yield chunk
-    if announced is not None and received != announced.length:
+    if received != announced.length:
         raise BodyLengthError(announced.length, received)
 
 

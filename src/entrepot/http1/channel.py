@@ -9,6 +9,7 @@ import fcntl
 import math
 import os
 import struct
+import sys
 import termios
 from socket import SO_LINGER, SOL_SOCKET
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -119,7 +120,7 @@ class Channel:
         self._transport.set_write_buffer_limits()
         if self.is_gone:
             return
-        socket = os.dup(self._socket.fileno())
+        socket = self.duplicate()
         try:
             await self.files.send(file, socket)
         except OSError as error:
@@ -141,6 +142,21 @@ class Channel:
                 await asyncio.sleep(0)  # others have their turn, however much the client takes
 
     # Listening.
+
+    def unread_bytes(self) -> int:
+        """Return how much the kernel holds of what the client has sent (tcp(7), SIOCINQ)."""
+        descriptor = self._socket.fileno()
+        if descriptor < 0:
+            return 0
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    def duplicate(self) -> int:
+        """Return another descriptor of the socket, which stays valid whatever becomes of this one.
+
+        Raises:
+            OSError: there is none left.
+        """
+        return os.dup(self._socket.fileno())
 
     def pause_reading(self) -> None:
         """Have TCP stop the client.

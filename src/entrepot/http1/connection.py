@@ -19,6 +19,7 @@ from entrepot.http1.request_body import RequestBody
 from entrepot.http1.request_parser import RequestParser
 
 if TYPE_CHECKING:
+    from entrepot.http1.body_reading import BodyThreads
     from entrepot.http1.file_sending import FileSender
     from entrepot.http1.options import ListenerOptions
     from entrepot.http1.request_head import RequestHead
@@ -42,6 +43,11 @@ class Server(Protocol):
     @property
     def files(self) -> FileSender:
         """What sends files."""
+        ...
+
+    @property
+    def body_threads(self) -> BodyThreads:
+        """What reads large bodies."""
         ...
 
     @property
@@ -82,6 +88,7 @@ class Connection(asyncio.BufferedProtocol):
     Attributes:
         loop: the event loop.
         channel: the way to the client.
+        body_threads: what reads large bodies.
         client: address and port of the client.
         server: address and port that it connected to.
     """
@@ -94,12 +101,14 @@ class Connection(asyncio.BufferedProtocol):
         """
         self.loop = server.loop
         self.channel = Channel(server.loop, server.files, server.scheme)
+        self.body_threads = server.body_threads
         self.client = _address(client)
         self.server: tuple[str, int] = ("", 0)
         self._server = server
         self._parser = RequestParser(self)
         self._waiting: deque[tuple[RequestHead, RequestBody]] = deque()
         self._running: Exchange | None = None
+        self._is_lent = False
 
     # What the event loop tells.
 
@@ -132,7 +141,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it by this name
         """Tell whoever waits for the client."""
         self.channel.lose()
-        self._parser.close()
+        if not self._is_lent:
+            self._parser.close()
         self._waiting.clear()
         if self._running is not None:
             self._running.body.break_off()
@@ -177,6 +187,20 @@ class Connection(asyncio.BufferedProtocol):
         if not self.channel.is_lost and not self.channel.is_ending:
             self._parser.feed(b"")
             self._proceed()
+
+    def lend_parser(self) -> RequestParser:
+        """Read nothing more, until the parser is back."""
+        self.channel.pause_reading()
+        self._is_lent = True
+        return self._parser
+
+    def take_parser_back(self) -> None:
+        """Go on to read, which also finds an end that somebody else has seen."""
+        self._is_lent = False
+        if self.channel.is_lost:
+            self._parser.close()
+        else:
+            self.go_on()
 
     def end_exchange(self) -> None:
         """Go on to the next request, or end with this one."""

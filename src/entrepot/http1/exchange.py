@@ -9,6 +9,8 @@ from urllib.parse import unquote
 import structlog
 
 from entrepot.http1.answer import Answer
+from entrepot.http1.threaded_body import ThreadedBody
+from entrepot.kernel.asgi import BODY_ON_THREAD
 
 if TYPE_CHECKING:
     from entrepot.http1.peer import Peer
@@ -38,6 +40,7 @@ class Exchange:
         "_awaits_permission",
         "_keeps_alive",
         "_peer",
+        "_threaded",
         "_was_told_end",
         "answer",
         "body",
@@ -66,6 +69,10 @@ class Exchange:
             "extensions": _EXTENSIONS,
         }
         self.body = body
+        self._threaded: ThreadedBody | None = None
+        if not body.has_stopped:
+            self._threaded = ThreadedBody(peer, body)
+            self.scope["extensions"] = {**_EXTENSIONS, BODY_ON_THREAD: self._threaded}
         self.answer = Answer(peer, head, body.break_off)
         self._was_told_end = False
         self._awaits_permission = head.version != "1.0" and _asks_for_permission(head)
@@ -90,11 +97,15 @@ class Exchange:
                 _log.error("exchange.unanswered", path=self.scope["path"])
                 await self._answer_500()
         finally:
-            self._peer.end_exchange()
+            try:
+                self._end_thread()
+            finally:
+                self._peer.end_exchange()
 
     async def receive(self) -> Scope:
         """Return the next piece of the body; after its end wait for the client to leave (ASGI `receive`)."""
         body, peer = self.body, self._peer
+        self._end_thread()
         if self._awaits_permission:
             self._awaits_permission = False
             self.answer.keep_alive(wished=self._keeps_alive)
@@ -112,6 +123,10 @@ class Exchange:
             if body.is_broken or self.answer.has_ended or peer.channel.is_lost:
                 return {"type": _DISCONNECT}
             await body.changed(peer.loop)
+
+    def _end_thread(self) -> None:
+        if self._threaded is not None:
+            self._threaded.end()
 
     async def _break(self) -> None:
         """Log the exception that is handled, and answer 500 unless it is too late."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
+from entrepot.http1.threads import WorkThreads, to_its_end
 from entrepot.kernel.cached_reads import CachedReads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 __all__ = ["FileSender", "OpenFile"]
-
-_T = TypeVar("_T")
 
 _THREADS: Final = 32
 """At most; they are started on demand, and each is busy only while a socket takes bytes at once."""
@@ -32,28 +30,12 @@ class OpenFile:
     size_bytes: int
 
 
-class _Threads(ThreadPoolExecutor):
-    """Work that was taken is done, also when no thread can be started for it (F10).
-
-    The standard library's raises then, and leaves the work in its queue: whichever thread is free next would do it with
-    descriptors that have been closed by then, and whose numbers may be another client's.
-    """
-
-    def _adjust_thread_count(self) -> None:
-        try:
-            super()._adjust_thread_count()
-        except RuntimeError:
-            if not self._threads:  # so nobody has taken it
-                self._work_queue.get_nowait()
-                raise
-
-
 class FileSender:
     """Opens, reads and sends files. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._threads = _Threads(_THREADS, "file-sender")
+        self._threads = WorkThreads(_THREADS, "file-sender")
         self._cached = CachedReads()
 
     def close(self) -> None:
@@ -69,7 +51,7 @@ class FileSender:
         """
         opening = self._loop.run_in_executor(self._threads, _open, path)
         try:
-            file = await _to_its_end(opening)
+            file = await to_its_end(opening)
         except asyncio.CancelledError:
             if not opening.cancelled() and opening.exception() is None:
                 os.close(opening.result().descriptor)
@@ -87,7 +69,7 @@ class FileSender:
         """
         if self._cached.are_possible and (found := self._cached.read(file.descriptor, offset, size)):
             return found
-        piece = await _to_its_end(
+        piece = await to_its_end(
             self._loop.run_in_executor(self._threads, os.pread, file.descriptor, size, offset)
         )
         if not piece:
@@ -104,7 +86,7 @@ class FileSender:
         """
         offset = 0
         while True:
-            offset = await _to_its_end(
+            offset = await to_its_end(
                 self._loop.run_in_executor(self._threads, _send_what_fits, socket, file, offset)
             )
             if offset == file.size_bytes:
@@ -118,17 +100,6 @@ class FileSender:
             await ready
         finally:
             self._loop.remove_writer(socket)
-
-
-async def _to_its_end(work: asyncio.Future[_T]) -> _T:
-    """Wait for a thread, also when cancelled: descriptors may not be closed while it uses their numbers."""
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        while not work.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({work})
-        raise
 
 
 def _set(ready: asyncio.Future[None]) -> None:

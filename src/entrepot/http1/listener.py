@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from entrepot.http1.body_reading import BodyThreads
 from entrepot.http1.connection import Connection
 from entrepot.http1.file_sending import FileSender
 
@@ -52,6 +53,7 @@ class Listener:
         loop: the event loop.
         options: the limits.
         files: what sends files.
+        body_threads: what reads large bodies.
         scheme: `https` with TLS, else `http`.
         connections: those that stand.
         read_buffer: where what is read lies until it has been parsed; all of it happens in one turn of the event loop.
@@ -67,6 +69,7 @@ class Listener:
         self.loop = asyncio.get_running_loop()
         self.options = options
         self.files = FileSender()
+        self.body_threads = BodyThreads()
         self.scheme = "https" if options.tls is not None else "http"
         self.connections: set[Connection] = set()
         self.is_closing = False
@@ -115,6 +118,7 @@ class Listener:
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
         self.files.close()
+        self.body_threads.close()
         self._socket.close()
 
     def _end_idle(self) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
+    from entrepot.http1.body_reading import BodyThreads
     from entrepot.http1.channel import Channel
+    from entrepot.http1.request_parser import RequestParser
 
 __all__ = ["Peer"]
 
@@ -23,6 +25,11 @@ class Peer(Protocol):
     @property
     def channel(self) -> Channel:
         """The way to the client."""
+        ...
+
+    @property
+    def body_threads(self) -> BodyThreads:
+        """What reads large bodies."""
         ...
 
     @property
@@ -47,6 +54,13 @@ class Peer(Protocol):
     def go_on(self) -> None:
         """Look at more of what the client sends, if there is room for it."""
         ...
+
+    def lend_parser(self) -> RequestParser:
+        """Leave what the client sends to somebody else, who reads it from the socket, until the parser is back."""
+        ...
+
+    def take_parser_back(self) -> None:
+        """Look after what the client sends again."""
 
     def end_exchange(self) -> None:
         """Go on to the next request, or end with this one."""

@@ -42,6 +42,11 @@ class RequestBody:
         """Whether a piece is there to be taken."""
         return bool(self._pieces)
 
+    @property
+    def has_stopped(self) -> bool:
+        """Whether no further piece will arrive."""
+        return self.has_ended or self.is_broken
+
     def feed(self, piece: bytes) -> None:
         """Take what has arrived."""
         if self._discards:
@@ -50,17 +55,17 @@ class RequestBody:
             self._pieces = deque()
         self._pieces.append(piece)
         self._size += len(piece) + _PIECE_BYTES
-        self._wake()
+        self.wake()
 
     def end(self) -> None:
         """Note that all has arrived."""
         self.has_ended = True
-        self._wake()
+        self.wake()
 
     def break_off(self) -> None:
         """Note that nothing more will arrive."""
         self.is_broken = True
-        self._wake()
+        self.wake()
 
     def discard(self) -> None:
         """Forget what has arrived and what will: nobody asks for it any more."""
@@ -76,6 +81,15 @@ class RequestBody:
         self._size -= len(piece) + _PIECE_BYTES
         return piece
 
+    def move_to(self, pieces: list[bytes]) -> int:
+        """Append all pieces to a list, and return what they cost in memory; at least their bytes."""
+        if not self._pieces:
+            return 0
+        pieces += self._pieces
+        self._pieces.clear()
+        size, self._size = self._size, 0
+        return size
+
     async def changed(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until a piece, the end or the break has come."""
         waiter = self._waiter
@@ -83,7 +97,8 @@ class RequestBody:
             waiter = self._waiter = loop.create_future()
         await asyncio.shield(waiter)  # whoever gives up waiting does so for nobody else
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let go on whoever waits for a change."""
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -62,6 +62,7 @@ class RequestParser:
         self._is_new_head = False
         self._body: RequestBody | None = None
         self._left_bytes = 0
+        self._is_counting = False
         self._declined: tuple[RequestHead, RequestBody] | None = None
         self.refusal: Refusal | None = None
         self.is_in_head = False
@@ -83,15 +84,29 @@ class RequestParser:
         return bool(self._unparsed) or self.is_in_head or self.is_in_body or self.refusal is not None
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Take what was read, which nobody keeps, or nothing: to go on with what there was no room for."""
+        """Take what was read, which nobody keeps, or nothing: to go on with what there was no room for.
+
+        Raises:
+            Exception: nothing that the client did. Of what was read something may be lost, so nothing more is taken.
+        """
+        try:
+            self._feed(data)
+        except BaseException:
+            self.lose()
+            raise
+
+    def _feed(self, data: bytes | memoryview) -> None:
         if self._unparsed:
             data = self._unparsed + data
         start = 0
         while start < len(data) and self._has_room():
             size = self._bytes_at_once()
             piece = data if not start and len(data) <= size else data[start : start + size]
-            self._framing_bytes += len(piece)
-            self._parse(piece)
+            if self._is_counting:
+                self._feed_counted(bytes(piece))
+            else:
+                self._framing_bytes += len(piece)
+                self._parse(piece)
             if self.is_in_head:
                 self._bound_head(len(piece))
             elif self._body is None:
@@ -101,6 +116,34 @@ class RequestParser:
             start += len(piece)
         self._unparsed = b"" if self.refusal is not None else bytes(data[start:])
 
+    def count_body(self) -> bool:
+        """Only count the rest of a body of a known length, so that it can be taken elsewhere; `False` if it is none.
+
+        llhttp can't be told what it does not see. So another one goes on behind the body.
+        """
+        if self._body is None or self._unparsed or self._left_bytes <= 0:
+            return False
+        if not self._is_counting:
+            self._parser = httptools.HttpRequestParser(self)
+            self._is_counting = True
+        return True
+
+    @property
+    def left_bytes(self) -> int:
+        """How much of a body that is counted has still to come."""
+        return self._left_bytes
+
+    def pass_over(self, size: int) -> None:
+        """Note that so much of a body that is counted was taken elsewhere."""
+        self._left_bytes -= size
+        if not self._left_bytes:
+            self._is_counting = False
+            self.on_message_complete()
+
+    def lose(self) -> None:
+        """Take nothing more: of what came some is lost, and nobody knows what the rest would be."""
+        self._refuse(Refusal(500, "the request could not be read"))
+
     def break_off(self) -> None:
         """Note that nothing more will come."""
         if self._body is not None:
@@ -109,9 +152,9 @@ class RequestParser:
             self.is_cut = True
 
     def close(self) -> None:
-        """Let go of the parser: it holds this object, and the two would stay until the garbage collector came."""
+        """Let go of all that holds this object, which would stay until the garbage collector came."""
         self.break_off()
-        del self._parser
+        del self._parser, self._receiver
 
     # What the parser tells.
 
@@ -173,6 +216,11 @@ class RequestParser:
         if self._body is not None:
             self._body.end()
             self._body = None
+
+    def _feed_counted(self, piece: bytes) -> None:
+        if self._body is not None:
+            self._body.feed(piece)
+            self.pass_over(len(piece))
 
     def _has_room(self) -> bool:
         if self._body is not None and self._body.is_full:

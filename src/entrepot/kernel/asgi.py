@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final, Protocol, TypeAlias
 
-__all__ = ["Application", "Message", "Receive", "Scope", "Send"]
+__all__ = ["BODY_ON_THREAD", "Application", "BodyOnThread", "BodySink", "Message", "Receive", "Scope", "Send"]
 
 # ASGI defines scope and messages as open dictionaries whose values are of many types; `Any` is their type.
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -14,3 +14,36 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI 3 application (asgi.readthedocs.io) that handles `lifespan` and `http`."""
+
+BODY_ON_THREAD: Final = "entrepot.body_on_thread"
+"""The extension of the scope that holds a :class:`BodyOnThread`, where the listener offers one."""
+
+BodySink: TypeAlias = Callable[[Sequence[bytes | memoryview]], None]
+"""Takes pieces of a body, in order and on a thread, and keeps none of them: their memory is used again.
+
+What it raises ends the reading, and is raised there.
+"""
+
+
+class BodyOnThread(Protocol):
+    """The rest of a request's body, which a thread can take from the client without the event loop.
+
+    An extension of ours. `receive` may be called in between, by the same task, and goes on where the thread has ended.
+    """
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether the client is ahead, so that there is something to gain."""
+        ...
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether `receive` has the rest to tell: the end of the body, or that there will be none."""
+        ...
+
+    async def arrival(self) -> None:
+        """Wait until the client has sent something, or will send nothing more."""
+
+    async def read(self, sink: BodySink) -> int:
+        """Give `sink` what the client has sent and sends meanwhile, up to some MiB; return how many bytes that were."""
+        ...

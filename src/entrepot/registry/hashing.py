@@ -37,7 +37,7 @@ class RunningDigest:
         """Return the digest of no bytes."""
         return cls(algorithm, new_hasher(algorithm))
 
-    def update(self, chunks: Sequence[bytes]) -> None:
+    def update(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Take `chunks` into account; runs on a worker thread."""
         for chunk in chunks:
             self.hasher.update(chunk)

@@ -1,25 +1,45 @@
 """The inner loop of a push: bytes go from the client to the hash and the blob store, and nowhere else.
 
 While one step is hashed and written on threads, the next one is received: the stages run side by side, and at most
-two steps are in memory. Chunks are passed on as they came, never joined.
+two steps are in memory. Chunks are passed on as they came, never joined. Where client and store allow it, one thread
+receives, hashes and writes, and the event loop has no part in it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from entrepot.blobstore.driver import ThreadedWriter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable
 
     from entrepot.blobstore.driver import BlobWriter
     from entrepot.registry.hashing import HashingPool, RunningDigest
 
-__all__ = ["StagingPipeline"]
+__all__ = ["DrainableBody", "StagingPipeline"]
 
+_Sink: TypeAlias = Callable[[Sequence[bytes | memoryview]], None]
 _Store: TypeAlias = "Callable[[list[bytes]], Awaitable[None]]"
+
+
+@runtime_checkable
+class DrainableBody(Protocol):
+    """A body, iterated for its chunks, that a thread can take in instead for a while."""
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether more has come than was taken, so that it is worth a thread."""
+        ...
+
+    async def drain(self, sink: _Sink) -> None:
+        """Call `sink` with what comes, on a thread, until that has caught up with the client or the body has ended.
+
+        Iterating goes on behind it, and tells of the end. What `sink` raises is raised. It keeps nothing of what
+        it gets, whose memory is used again.
+        """
 
 
 class StagingPipeline:
@@ -37,24 +57,18 @@ class StagingPipeline:
         Whatever ends the body early (the client is gone, the store is full), every chunk that was taken from it before
         is either staged or reported by the exception of the store.
         """
-        store = self._choose_store(writer, running)
-        storing: asyncio.Future[None] | None = None
-        step: list[bytes] = []
-        step_size = 0
+        steps = _Steps(self._choose_store(writer, running), self._step_bytes)
+        drainable = body if isinstance(body, DrainableBody) else None
+        sink = _choose_sink(writer, running)
         try:
             async for chunk in body:
-                step.append(chunk)
-                step_size += len(chunk)
-                if step_size >= self._step_bytes:
-                    if storing is not None:
-                        await storing
-                    storing = asyncio.ensure_future(store(step))
-                    step, step_size = [], 0
+                if not await steps.add(chunk) or drainable is None or sink is None:
+                    continue
+                if drainable.has_backlog:
+                    await steps.settle()
+                    await drainable.drain(sink)
         finally:
-            if storing is not None:
-                await storing
-            if step:
-                await store(step)
+            await steps.settle()
 
     def _choose_store(self, writer: BlobWriter, running: RunningDigest | None) -> _Store:
         """Return what takes a step: with one change of threads where the writer allows it."""
@@ -70,3 +84,49 @@ class StagingPipeline:
             await writer.write(step)
         finally:
             await hashed
+
+
+class _Steps:
+    """Chunks until they are worth a change of threads, and the step before them on its way into the store."""
+
+    def __init__(self, store: _Store, step_bytes: int) -> None:
+        self._store = store
+        self._step_bytes = step_bytes
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._storing: asyncio.Future[None] | None = None
+
+    async def add(self, chunk: bytes) -> bool:
+        """Take a chunk; return whether that began the storing of a step."""
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        if self._size < self._step_bytes:
+            return False
+        if self._storing is not None:
+            await self._storing
+        self._storing = asyncio.ensure_future(self._store(self._chunks))
+        self._chunks, self._size = [], 0
+        return True
+
+    async def settle(self) -> None:
+        """Store what is left, and wait for it."""
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            await storing
+        if self._chunks:
+            chunks, self._chunks, self._size = self._chunks, [], 0
+            await self._store(chunks)
+
+
+def _choose_sink(writer: BlobWriter, running: RunningDigest | None) -> _Sink | None:
+    """Return what hashes and writes on the thread that calls it, where the writer can."""
+    if not isinstance(writer, ThreadedWriter):
+        return None
+    if running is None:
+        return writer.write_here
+
+    def sink(chunks: Sequence[bytes | memoryview]) -> None:
+        running.update(chunks)
+        writer.write_here(chunks)
+
+    return sink

@@ -283,7 +283,8 @@ class UploadSettings(Section, frozen=True):
     write_step_bytes: Annotated[
         int,
         Setting(
-            "Bytes gathered before they are hashed and written off the event loop.",
+            "Bytes gathered before they are hashed and written off the event loop. What a client sends faster, "
+            "without TLS and to a disk, is taken by a thread, 1 MiB at a time.",
             "1MiB: smaller steps spend more on changing threads, larger ones only hold more memory.",
             reloadable=True,
             minimum=64 * _KIB,

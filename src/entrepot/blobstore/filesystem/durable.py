@@ -83,7 +83,9 @@ class DurableOperations:
         directory.mkdir(mode)
 
 
-def write_all(operations: DurableOperations, descriptor: int, chunks: Sequence[bytes], offset: int) -> int:
+def write_all(
+    operations: DurableOperations, descriptor: int, chunks: Sequence[bytes | memoryview], offset: int
+) -> int:
     """Write all of `chunks` from `offset` on, however few bytes the kernel takes at a time; return their total size.
 
     Raises:

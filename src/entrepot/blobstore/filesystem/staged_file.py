@@ -76,7 +76,7 @@ class StagedFile:
                 os.ftruncate(self._descriptor, self.offset)
             self._unsynced = size != self.offset or not self._name_is_durable
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """See :meth:`BlobWriter.write`."""
         with self._mutex:
             self._require_open()

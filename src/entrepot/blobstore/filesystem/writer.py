@@ -41,6 +41,10 @@ class FilesystemWriter:
         first(chunks)
         self._staged.write(chunks)
 
+    def write_here(self, chunks: Sequence[bytes | memoryview]) -> None:
+        """See :class:`entrepot.blobstore.driver.ThreadedWriter`."""
+        self._staged.write(chunks)
+
     async def checkpoint(self) -> bytes:
         """Fsync; a disk needs no state beyond the file itself."""
         await self._threads.run(self._staged.checkpoint)

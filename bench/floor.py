@@ -30,6 +30,7 @@ _MODES: Final = (
     ("drop", "put", _UPLOADS),
     ("hash", "put", _UPLOADS),
     ("write", "put", _UPLOADS),
+    ("thread", "put", _UPLOADS),
     ("send", "get", "/content"),
 )
 _AT_ONCE: Final = {"put": (1, 4), "get": (1, 8)}
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> int:
                         _sample(server, direction, path, chosen.bytes, at_once, directory, cores)
                         for _ in range(chosen.rounds)
                     ]
-                    print(f"{mode:5} {at_once} at once: {_describe(samples)}", flush=True)
+                    print(f"{mode:6} {at_once} at once: {_describe(samples)}", flush=True)
             finally:
                 server.stop()
     return 0

@@ -3,7 +3,8 @@
 Started by `bench.floor` as `python -m bench.floor_server PORT`, on the product's own listener. It answers POST, PATCH
 and PUT as the client of uploads expects, and does with the bytes what `FLOOR_MODE` says: `drop`; `hash` on the event
 loop; `write`: hash and write, in steps of 1 MiB on one other thread, written back as they come, flushed to the disk
-before the answer. `send` answers GET with the file `content` of the directory, handed to the server by its path.
+before the answer; `thread`: the same by the thread that reads the socket, as in the product. `send` answers GET with
+the file `content` of the directory, handed to the server by its path.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from typing import TYPE_CHECKING, Any, Final
 from entrepot.blobstore.filesystem.write_back import WriteBack, start_writing_back
 from entrepot.http1.listener import Listener
 from entrepot.http1.options import ListenerOptions
+from entrepot.kernel.asgi import BODY_ON_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
     from typing import TypeAlias
+
+    from entrepot.kernel.asgi import BodyOnThread
 
     _Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
     _Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -47,7 +51,7 @@ class _File:
         self._write_back = WriteBack(0)
         self._size = 0
 
-    def append(self, chunks: list[bytes]) -> None:
+    def append(self, chunks: Sequence[bytes | memoryview]) -> None:
         for chunk in chunks:
             self._hasher.update(chunk)
         self._size += os.writev(self._descriptor, chunks)
@@ -67,9 +71,11 @@ async def application(scope: MutableMapping[str, Any], receive: _Receive, send: 
         return
     statuses = {"POST": 202, "PATCH": 202, "PUT": 201}
     if scope["method"] == "PATCH":
-        await {"drop": _drop, "hash": _hash, "write": _write}[_MODE](receive)
+        await {"drop": _drop, "hash": _hash, "write": _write, "thread": _take_by_thread}[_MODE](
+            scope, receive
+        )
     else:
-        await _drop(receive)
+        await _drop(scope, receive)
     headers = [(b"location", b"/v2/floor/blobs/uploads/1"), (b"content-length", b"0")]
     status = statuses.get(scope["method"], 200)
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -83,12 +89,12 @@ async def _send(send: _Send) -> None:
     await send({"type": "http.response.pathsend", "path": str(path)})
 
 
-async def _drop(receive: _Receive) -> None:
+async def _drop(_scope: MutableMapping[str, Any], receive: _Receive) -> None:
     while (await receive()).get("more_body"):
         pass
 
 
-async def _hash(receive: _Receive) -> None:
+async def _hash(_scope: MutableMapping[str, Any], receive: _Receive) -> None:
     hasher, more = hashlib.sha256(), True
     while more:
         message = await receive()
@@ -96,7 +102,7 @@ async def _hash(receive: _Receive) -> None:
         more = message.get("more_body", False)
 
 
-async def _write(receive: _Receive) -> None:
+async def _write(_scope: MutableMapping[str, Any], receive: _Receive) -> None:
     """Receive a step while the one before it is hashed and written."""
     loop, file = asyncio.get_running_loop(), _File()
     storing: asyncio.Future[None] | None = None
@@ -115,6 +121,18 @@ async def _write(receive: _Receive) -> None:
     if storing is not None:
         await storing
     await loop.run_in_executor(_threads, file.finish)
+
+
+async def _take_by_thread(scope: MutableMapping[str, Any], receive: _Receive) -> None:
+    source: BodyOnThread = scope["extensions"][BODY_ON_THREAD]
+    file, more = _File(), True
+    while more:
+        message = await receive()
+        file.append([message.get("body", b"")])
+        more = message.get("more_body", False)
+        while source.has_backlog:
+            await source.read(file.append)
+    await asyncio.get_running_loop().run_in_executor(_threads, file.finish)
 
 
 async def _serve(port: int) -> None:

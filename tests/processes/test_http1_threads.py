@@ -52,6 +52,7 @@ class _Taker:
     received: bytearray = field(default_factory=bytearray)
     by_thread: int = 0
     was_cut: bool = False
+    were_offered_thread: list[bool] = field(default_factory=list[bool])
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     failing_at: int | None = None
     on_turn: Callable[[], None] = lambda: None
@@ -69,7 +70,9 @@ class _Taker:
             return
         self.received.clear()
         try:
-            self.was_cut = not await self._take(scope["extensions"][BODY_ON_THREAD], receive)
+            source = scope["extensions"].get(BODY_ON_THREAD)
+            self.were_offered_thread.append(source is not None)
+            self.was_cut = not await self._take(source, receive)
         except OSError:
             await reply(send, b"full", status=507)
         else:
@@ -78,7 +81,7 @@ class _Taker:
         finally:
             self.ended.set()
 
-    async def _take(self, source: BodyOnThread, receive: Receive) -> bool:
+    async def _take(self, source: BodyOnThread | None, receive: Receive) -> bool:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -87,7 +90,7 @@ class _Taker:
             if not message.get("more_body", False):
                 return True
             await asyncio.sleep(0.005)  # so that the client gets ahead
-            if source.has_backlog:
+            if source is not None and source.has_backlog:
                 await self._take_on_thread(source)
 
     async def _take_on_thread(self, source: BodyOnThread) -> None:
@@ -408,6 +411,7 @@ async def test_a_client_that_is_not_ahead_has_no_thread(tmp_path: Path) -> None:
             await client.send(_CONTENT[start : start + 10_000])
             await asyncio.sleep(0.01)
         assert (await client.answer()).body == b"100000"
+    assert taker.were_offered_thread == [False, True]
     assert taker.by_thread == 0
 
 

@@ -13,14 +13,11 @@ import pytest
 
 from entrepot.http1 import body_reading
 from entrepot.http1.connection import Connection
-from entrepot.http1.options import TlsOptions
 from entrepot.kernel.asgi import BODY_ON_THREAD
-from tests.processes.certificates import make_certificate
 from tests.processes.http1_serving import get, post, reply, serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from entrepot.kernel.asgi import BodyOnThread, Receive, Scope, Send
 
@@ -227,23 +224,3 @@ async def test_f10_an_exchange_ends_also_when_the_connection_can_not_go_on(
             assert (await client.answer()).body == b"answered"
         await server.until_idle()
         server.complaints.clear()  # of the exception, which nobody could take
-
-
-async def test_what_is_encrypted_is_read_by_no_thread(tmp_path: Path) -> None:
-    """Also for an application that does not ask first: it would be given what only TLS can make use of."""
-    counts: list[int] = []
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        source: BodyOnThread = scope["extensions"][BODY_ON_THREAD]
-        size = len((await receive())["body"])
-        await asyncio.sleep(0.05)
-        counts.append(await source.read(lambda _: None))
-        while size < 4 * _MIB:
-            size += len((await receive())["body"])
-        await reply(send, b"whole")
-
-    tls = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    async with serving(application, tls=tls) as server, server.connected() as client:
-        await client.send(post(bytes(4 * _MIB)))
-        assert (await client.answer()).body == b"whole"
-    assert counts == [0]

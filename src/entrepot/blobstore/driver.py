@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from entrepot.kernel.chunks import ChunkSink
     from entrepot.oci.digest import Digest
 
 __all__ = [
@@ -130,13 +131,13 @@ class BlobWriter(Protocol):
 
 @runtime_checkable
 class ThreadedWriter(Protocol):
-    """A writer that works on threads of this process: it can take another computation along, or be taken along."""
+    """A writer that works on threads of this process: what else a step takes can be done there, too."""
 
-    async def write_after(self, first: Callable[[Sequence[bytes]], None], chunks: Sequence[bytes]) -> None:
-        """Do what :meth:`BlobWriter.write` does, calling `first` with `chunks` on the same thread before.
+    async def lend_thread(self, sink: ChunkSink, chunks: Sequence[bytes]) -> None:
+        """Call `sink` with `chunks` on the thread where :meth:`BlobWriter.write` would work, and wait for it.
 
-        One change of threads per step instead of three, and the bytes are still in the processor's cache when the
-        kernel copies them. What `first` raises is raised, and nothing is written.
+        A sink that hashes and calls `write_here` takes one change of threads per step instead of three, and the bytes
+        are still in the processor's cache when the kernel copies them. What it raises is raised.
         """
 
     def write_here(self, chunks: Sequence[bytes | memoryview]) -> None:

@@ -9,7 +9,8 @@ from entrepot.registry.errors import SourceInterruptedError
 
 if TYPE_CHECKING:
     from entrepot.distribution_api.body_pace import PaceLimits
-    from entrepot.kernel.asgi import BodyOnThread, BodySink, Receive
+    from entrepot.kernel.asgi import BodyOnThread, Receive
+    from entrepot.kernel.chunks import ChunkSink
 
 __all__ = ["BodyStream"]
 
@@ -58,7 +59,7 @@ class BodyStream:
         """See the protocol."""
         return self._on_thread is not None and not self.has_ended and self._on_thread.has_backlog
 
-    async def drain(self, sink: BodySink) -> None:
+    async def drain(self, sink: ChunkSink) -> None:
         """See the protocol.
 
         Raises:
@@ -70,7 +71,7 @@ class BodyStream:
         while await self._take_turn(source, sink) >= _LEAST_BYTES and not source.has_ended:
             await self._pace.wait(source.arrival())
 
-    async def _take_turn(self, source: BodyOnThread, sink: BodySink) -> int:
+    async def _take_turn(self, source: BodyOnThread, sink: ChunkSink) -> int:
         count = await source.read(sink)
         self._pace.count(count)
         return count

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from entrepot.http1.request_body import RequestBody
     from entrepot.http1.request_parser import RequestParser
-    from entrepot.kernel.asgi import BodySink
+    from entrepot.kernel.chunks import ChunkSink
 
 __all__ = ["BodyThreads"]
 
@@ -49,7 +49,7 @@ class BodyThreads:
         """End the threads once they have nothing more to do."""
         self._threads.shutdown(wait=False)
 
-    async def read(self, descriptor: int, parser: RequestParser, body: RequestBody, sink: BodySink) -> int:
+    async def read(self, descriptor: int, parser: RequestParser, body: RequestBody, sink: ChunkSink) -> int:
         """Read on a thread for a turn, or as long as there is something; return how many bytes the sink got.
 
         `descriptor` is that of a non-blocking socket, and nobody else's. Nobody else may use parser and body meanwhile.
@@ -90,7 +90,7 @@ class _Turn:
         is_given_up: whether nobody waits for it any more; set by the event loop.
     """
 
-    def __init__(self, descriptor: int, parser: RequestParser, body: RequestBody, sink: BodySink) -> None:
+    def __init__(self, descriptor: int, parser: RequestParser, body: RequestBody, sink: ChunkSink) -> None:
         self._descriptor = descriptor
         self._parser = parser
         self._body = body

@@ -70,7 +70,7 @@ class Exchange:
         }
         self.body = body
         self._threaded: ThreadedBody | None = None
-        if not body.has_stopped:
+        if not body.has_stopped and peer.channel.scheme == "http":  # bytes of TLS are the event loop's
             self._threaded = ThreadedBody(peer, body)
             self.scope["extensions"] = {**_EXTENSIONS, BODY_ON_THREAD: self._threaded}
         self.answer = Answer(peer, head, body.break_off)

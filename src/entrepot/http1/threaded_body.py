@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from entrepot.http1.peer import Peer
     from entrepot.http1.request_body import RequestBody
     from entrepot.http1.request_parser import RequestParser
-    from entrepot.kernel.asgi import BodySink
+    from entrepot.kernel.chunks import ChunkSink
 
 __all__ = ["ThreadedBody"]
 
@@ -20,7 +20,7 @@ _BACKLOG_BYTES: Final = 64 * 1024
 class ThreadedBody:
     """Implements :class:`entrepot.kernel.asgi.BodyOnThread` for one request. Belongs to the task that handles it.
 
-    From the first reading on the connection leaves its reading side to this, until `end`.
+    Not with TLS. From the first reading on the connection leaves its reading side to this, until `end`.
     """
 
     def __init__(self, peer: Peer, body: RequestBody) -> None:
@@ -31,9 +31,8 @@ class ThreadedBody:
 
     @property
     def has_backlog(self) -> bool:
-        """See the protocol; never with TLS, whose bytes are the event loop's."""
-        channel = self._peer.channel
-        return channel.scheme == "http" and not self.has_ended and channel.unread_bytes() >= _BACKLOG_BYTES
+        """See the protocol."""
+        return not self.has_ended and self._peer.channel.unread_bytes() >= _BACKLOG_BYTES
 
     @property
     def has_ended(self) -> bool:
@@ -51,7 +50,7 @@ class ThreadedBody:
         finally:
             loop.remove_reader(self._descriptor)
 
-    async def read(self, sink: BodySink) -> int:
+    async def read(self, sink: ChunkSink) -> int:
         """See the protocol; nothing where that is not possible."""
         parser = self._parser or self._begin()
         if parser is None:
@@ -67,7 +66,7 @@ class ThreadedBody:
             self._peer.take_parser_back()
 
     def _begin(self) -> RequestParser | None:
-        if self.has_ended or self._peer.channel.scheme != "http":
+        if self.has_ended:
             return None
         try:
             self._descriptor = self._peer.channel.duplicate()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Final, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-__all__ = ["BODY_ON_THREAD", "Application", "BodyOnThread", "BodySink", "Message", "Receive", "Scope", "Send"]
+if TYPE_CHECKING:
+    from entrepot.kernel.chunks import ChunkSink
+
+__all__ = ["BODY_ON_THREAD", "Application", "BodyOnThread", "Message", "Receive", "Scope", "Send"]
 
 # ASGI defines scope and messages as open dictionaries whose values are of many types; `Any` is their type.
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -17,12 +20,6 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_ON_THREAD: Final = "entrepot.body_on_thread"
 """The extension of the scope that holds a :class:`BodyOnThread`, where the listener offers one."""
-
-BodySink: TypeAlias = Callable[[Sequence[bytes | memoryview]], None]
-"""Takes pieces of a body, in order and on a thread, and keeps none of them: their memory is used again.
-
-What it raises ends the reading, and is raised there.
-"""
 
 
 class BodyOnThread(Protocol):
@@ -44,6 +41,9 @@ class BodyOnThread(Protocol):
     async def arrival(self) -> None:
         """Wait until the client has sent something, or will send nothing more."""
 
-    async def read(self, sink: BodySink) -> int:
-        """Give `sink` what the client has sent and sends meanwhile, up to some MiB; return how many bytes that were."""
+    async def read(self, sink: ChunkSink) -> int:
+        """Give `sink` what the client has sent and sends meanwhile, up to some MiB; return how many bytes that were.
+
+        What `sink` raises ends the reading, and is raised.
+        """
         ...

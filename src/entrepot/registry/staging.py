@@ -8,20 +8,20 @@ receives, hashes and writes, and the event loop has no part in it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from entrepot.blobstore.driver import ThreadedWriter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from entrepot.blobstore.driver import BlobWriter
+    from entrepot.kernel.chunks import ChunkSink
     from entrepot.registry.hashing import HashingPool, RunningDigest
 
 __all__ = ["DrainableBody", "StagingPipeline"]
 
-_Sink: TypeAlias = Callable[[Sequence[bytes | memoryview]], None]
 _Store: TypeAlias = "Callable[[list[bytes]], Awaitable[None]]"
 
 
@@ -34,7 +34,7 @@ class DrainableBody(Protocol):
         """Whether more has come than was taken, so that it is worth a thread."""
         ...
 
-    async def drain(self, sink: _Sink) -> None:
+    async def drain(self, sink: ChunkSink) -> None:
         """Call `sink` with what comes, on a thread, until that has caught up with the client or the body has ended.
 
         Iterating goes on behind it, and tells of the end. What `sink` raises is raised. It keeps nothing of what
@@ -57,9 +57,9 @@ class StagingPipeline:
         Whatever ends the body early (the client is gone, the store is full), every chunk that was taken from it before
         is either staged or reported by the exception of the store.
         """
-        steps = _Steps(self._choose_store(writer, running), self._step_bytes)
+        sink = _sink_of(writer, running)
+        steps = _Steps(self._store_of(writer, running, sink), self._step_bytes)
         drainable = body if isinstance(body, DrainableBody) else None
-        sink = _choose_sink(writer, running)
         try:
             async for chunk in body:
                 if not await steps.add(chunk) or drainable is None or sink is None:
@@ -70,15 +70,15 @@ class StagingPipeline:
         finally:
             await steps.settle()
 
-    def _choose_store(self, writer: BlobWriter, running: RunningDigest | None) -> _Store:
+    def _store_of(self, writer: BlobWriter, running: RunningDigest | None, sink: ChunkSink | None) -> _Store:
         """Return what takes a step: with one change of threads where the writer allows it."""
+        if sink is not None and isinstance(writer, ThreadedWriter):
+            return partial(writer.lend_thread, sink)
         if running is None:
             return writer.write
-        if isinstance(writer, ThreadedWriter):
-            return lambda step: writer.write_after(running.update, step)
-        return lambda step: self._hash_beside(step, writer, running)
+        return partial(self._hash_beside, writer, running)
 
-    async def _hash_beside(self, step: list[bytes], writer: BlobWriter, running: RunningDigest) -> None:
+    async def _hash_beside(self, writer: BlobWriter, running: RunningDigest, step: list[bytes]) -> None:
         hashed = asyncio.create_task(self._hashing.update(running, step))
         try:
             await writer.write(step)
@@ -118,7 +118,7 @@ class _Steps:
             await self._store(chunks)
 
 
-def _choose_sink(writer: BlobWriter, running: RunningDigest | None) -> _Sink | None:
+def _sink_of(writer: BlobWriter, running: RunningDigest | None) -> ChunkSink | None:
     """Return what hashes and writes on the thread that calls it, where the writer can."""
     if not isinstance(writer, ThreadedWriter):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,24 +89,26 @@ async def test_a_write_back_that_fails_is_left_to_the_fsync(
     assert await read_all(disk, key) == data
 
 
-async def test_what_is_taken_along_sees_the_chunks_before_they_are_written(disk: FilesystemBlobStore) -> None:
+async def test_a_thread_of_the_writer_can_hash_and_write_a_step(disk: FilesystemBlobStore) -> None:
     """The digest of a push is computed this way."""
     chunks = [data_of(MIB), data_of(3)]
     seen = hashlib.sha256()
     writer = await disk.open_writer(new_upload())
     assert isinstance(writer, ThreadedWriter)
 
-    def take(step: Sequence[bytes]) -> None:
+    def take(step: Sequence[bytes | memoryview]) -> None:
+        assert threading.current_thread() is not threading.main_thread()
         for chunk in step:
             seen.update(chunk)
+        writer.write_here(step)
 
-    await writer.write_after(take, chunks)
+    await writer.lend_thread(take, chunks)
     assert writer.offset == MIB + 3
     assert seen.digest() == hashlib.sha256(b"".join(chunks)).digest()
     await writer.close()
 
 
-async def test_a_step_that_the_disk_refuses_is_not_counted_when_something_was_taken_along(
+async def test_a_step_that_the_disk_refuses_is_not_counted_on_a_thread_that_was_lent(
     disk: FilesystemBlobStore, operations: WatchedOperations
 ) -> None:
     """F5: a full disk; the upload ends where it ended before."""
@@ -116,7 +119,7 @@ async def test_a_step_that_the_disk_refuses_is_not_counted_when_something_was_ta
     operations.fail_next["write_at"] = errno.ENOSPC
     assert isinstance(writer, ThreadedWriter)
     with pytest.raises(StorageFullError):
-        await writer.write_after(lambda _: None, [b"second"])
+        await writer.lend_thread(writer.write_here, [b"second"])
     assert writer.offset == len(b"first")
     await writer.close()
     again = await disk.open_writer(UploadReference(upload.upload_id, 2, state, len(b"first")))

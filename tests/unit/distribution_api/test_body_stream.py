@@ -15,7 +15,8 @@ from entrepot.distribution_api.errors import BodyTooSlowError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.kernel.asgi import BodySink, Message
+    from entrepot.kernel.asgi import Message
+    from entrepot.kernel.chunks import ChunkSink
 
 _MUCH = 1 << 20
 
@@ -39,7 +40,7 @@ class _Source:
         self.waits += 1
         await asyncio.sleep(self.seconds_between)
 
-    async def read(self, sink: BodySink) -> int:
+    async def read(self, sink: ChunkSink) -> int:
         await asyncio.sleep(self.seconds_of_reading)
         size = self.sizes.pop(0)
         sink((bytes(size),))

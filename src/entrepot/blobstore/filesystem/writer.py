@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from entrepot.blobstore.keys import staged_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from entrepot.blobstore.filesystem.disk_threads import DiskThreads
     from entrepot.blobstore.filesystem.staged_file import StagedFile
+    from entrepot.kernel.chunks import ChunkSink
     from entrepot.oci.digest import Digest
 
 __all__ = ["FilesystemWriter"]
@@ -33,13 +34,9 @@ class FilesystemWriter:
         """Append `chunks` with as few system calls as the kernel allows."""
         await self._threads.run(self._staged.write, chunks)
 
-    async def write_after(self, first: Callable[[Sequence[bytes]], None], chunks: Sequence[bytes]) -> None:
+    async def lend_thread(self, sink: ChunkSink, chunks: Sequence[bytes]) -> None:
         """See :class:`entrepot.blobstore.driver.ThreadedWriter`."""
-        await self._threads.run(self._write_after, first, chunks)
-
-    def _write_after(self, first: Callable[[Sequence[bytes]], None], chunks: Sequence[bytes]) -> None:
-        first(chunks)
-        self._staged.write(chunks)
+        await self._threads.run(sink, chunks)
 
     def write_here(self, chunks: Sequence[bytes | memoryview]) -> None:
         """See :class:`entrepot.blobstore.driver.ThreadedWriter`."""

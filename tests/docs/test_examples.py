@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,13 @@ _OTHER_VARIABLES = {
 
 def _examples(language: str) -> list[tuple[str, str]]:
     return [(page.path, code) for page in load_pages() for code in page.code(language)]
+
+
+@cache
+def _dotted_names_of_the_product() -> frozenset[str]:
+    """Return packages, which share their first word with sections of settings, and events, which do so, too."""
+    modules = {file.path.removeprefix("src/entrepot/").removesuffix(".py") for file in product_files()}
+    return frozenset(name.removesuffix("/__init__").replace("/", ".") for name in modules) | set(log_events())
 
 
 @pytest.mark.parametrize(("path", "code"), _examples("toml"))
@@ -61,11 +69,8 @@ def test_settings_that_pages_quote_exist(page: Page) -> None:
     sections = {key.rsplit(".", 1)[0] for key in keys} | {key.split(".")[0] for key in keys}
     quoted = set(re.findall(r"`([a-z]+(?:\.[a-z0-9_]+)+)(?: = [^`]*)?`", page.text))
     wrong = {word for word in quoted if word.rsplit(".", 1)[0] in sections and word not in keys | sections}
-    # Packages share their first word with sections.
-    modules = {file.path.removeprefix("src/entrepot/").removesuffix(".py") for file in product_files()}
-    packages = {name.removesuffix("/__init__").replace("/", ".") for name in modules}
-    # So do events, and the fields of every log line.
-    assert wrong - packages - set(log_events()) - {"log.level", "log.logger"} == set()
+    # Fields of every log line begin like settings, too.
+    assert wrong - _dotted_names_of_the_product() - {"log.level", "log.logger"} == set()
 
 
 @pytest.mark.parametrize("page", load_pages(), ids=lambda page: page.path)

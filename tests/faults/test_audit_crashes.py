@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.audit.verification import verify_database
+from entrepot.audit.database_verification import verify_database
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from entrepot.audit.verification import AuditVerdict
+    from entrepot.audit.verdict import AuditVerdict
 
 _OLD = 200 * 24 * 60 * 60 * 1000
 

@@ -84,13 +84,20 @@ def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoi
     pinned = ("--public-key", str(host.key), "--checkpoints", str(host.checkpoints))
 
     assert host.run("export", "--output", str(file)) == 0
-    assert run_command_line(("audit", "verify", str(file), *pinned)) == 0
+    assert run_command_line(("audit", "verify", str(file), *pinned)) == 1
+    capsys.readouterr()
+    assert run_command_line(("audit", "verify", str(file), *pinned, "--accept-unsigned")) == 0
 
-    assert capsys.readouterr().out.splitlines() == [
-        f"9 lines written to {file}",
+    unsigned, *shown, times = capsys.readouterr().out.splitlines()
+    assert unsigned == (
+        "UNSIGNED at record 6: nobody signed that these are all records of the times asked for: "
+        "this node has no master key to open the signing keys with"
+    )
+    assert shown == [
         "6 records follow one another soundly, from 1 to 6",
         "records up to 6 are signed, with a key that was given",
     ]
+    assert times.startswith("asked for: from the beginning to the end, at 20")
     assert host.run("export", "--output", str(file)) == 2
     assert json.loads(file.read_bytes().splitlines()[2])["user.name"] == "alice"
 
@@ -132,10 +139,9 @@ def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(
     assert run_command_line(("audit", "verify", str(file))) == 0
 
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[
-        -3:
-    ] == [  # behind the log, which goes to standard error outside of this test
-        f"11 lines written to {file}",
+    # Behind the log, which goes to standard error outside of this test.
+    assert shown.out.splitlines()[-4:-1] == [
+        f"12 lines written to {file}",
         "7 records follow one another soundly, from 1 to 7",
         "records up to 7 are signed, with the key that comes with the log",
     ]
@@ -149,7 +155,7 @@ def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(
 def test_an_export_whose_end_is_not_signed_says_which_records_that_are_and_so_does_verify(
     host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a master key nothing is made for it, and the exit codes stay."""
+    """Without a master key nothing is made for it; who verifies has to accept that."""
     host.run("show")
     asyncio.run(_seal(host))
     capsys.readouterr()
@@ -157,13 +163,15 @@ def test_an_export_whose_end_is_not_signed_says_which_records_that_are_and_so_do
 
     assert host.run("export", "--output", str(file)) == 0
     reason = "this node has no master key to open the signing keys with"
-    assert capsys.readouterr().err == f"record 7 is not covered by a checkpoint: {reason}\n"
-    assert run_command_line(("audit", "verify", str(file))) == 0
-    assert f"record 7 is not covered by a checkpoint yet: {reason}" in capsys.readouterr().out.splitlines()
-    assert run_command_line(("audit", "verify", str(file), "-o", "json")) == 0
+    assert capsys.readouterr().err == (
+        f"the export is not signed: {reason}\nrecord 7 is not covered by a checkpoint either\n"
+    )
+    assert run_command_line(("audit", "verify", str(file), "--accept-unsigned")) == 0
+    assert "record 7 is not covered by a signature yet" in capsys.readouterr().out.splitlines()
+    assert run_command_line(("audit", "verify", str(file), "-o", "json")) == 1
     assert json.loads(capsys.readouterr().out)["uncovered"] == [7, 7]
     assert host.run("verify", "--database") == 0
-    assert "record 7 is not covered by a checkpoint yet" in capsys.readouterr().out.splitlines()
+    assert "record 7 is not covered by a signature yet" in capsys.readouterr().out.splitlines()
     assert not (host.data / "secrets").exists()
 
 
@@ -180,7 +188,9 @@ def test_an_export_by_another_user_makes_no_files_that_the_registry_could_not_wr
     assert host.run("export", "--output", str(tmp_path / "log.jsonl")) == 0
 
     reason = f"the data directory belongs to {owner}, who has to run this"
-    assert capsys.readouterr().err == f"record 7 is not covered by a checkpoint: {reason}\n"
+    assert capsys.readouterr().err == (
+        f"the export is not signed: {reason}\nrecord 7 is not covered by a checkpoint either\n"
+    )
     assert not (host.data / "audit").exists()
 
 
@@ -211,6 +221,7 @@ def test_a_tampered_export_ends_with_1_and_names_the_record(
 
     out = capsys.readouterr().out
     assert "CHANGED at record 2 (" in out
+    assert run_command_line(("audit", "verify", str(file), "--accept-unsigned")) == 1
     assert "1 records follow one another soundly" in out
 
 

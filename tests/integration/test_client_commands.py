@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.ops.application import run_command_line
+from tests.integration.client_command_line import ClientCommandLine
 from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-class _Client:
-    """The command line in this process, with a configuration directory of its own; nobody sits at a terminal."""
-
-    def __init__(self, home: Path, host: str) -> None:
-        self.home = home
-        self.host = host
-
-    def run(self, command: str, *, stdin: str = "", code: int = 0) -> str:
-        """Run a command that has to end with `code` and return what it printed."""
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            patch.setenv("XDG_CONFIG_HOME", str(self.home))
-            patch.setattr("sys.stdin", io.StringIO(stdin))
-            ended = run_command_line(command.split())
-        assert ended == code, err.getvalue()
-        return out.getvalue()
-
-    def log_in(self, name: str, secret: str) -> None:
-        self.run(f"login {self.host} -u {name} --password-stdin", stdin=f"{secret}\n")
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +22,18 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntrepotWithA
 
 
 @pytest.fixture
-def admin(registry: EntrepotWithAccounts, tmp_path: Path) -> _Client:
-    client = _Client(tmp_path / "admin", registry.host)
+def admin(registry: EntrepotWithAccounts, tmp_path: Path) -> ClientCommandLine:
+    client = ClientCommandLine(tmp_path / "admin", registry.host)
     client.log_in(ADMINISTRATOR.name, ADMINISTRATOR.secret)
     return client
 
 
-def test_a_login_acts_with_a_token_that_logout_ends(registry: EntrepotWithAccounts, admin: _Client) -> None:
+def test_a_login_acts_with_a_token_that_logout_ends(
+    registry: EntrepotWithAccounts, admin: ClientCommandLine
+) -> None:
     stored = json.loads((admin.home / "entrepot" / "client.json").read_text())
     (login,) = stored["servers"].values()
-    kept = _Client(admin.home.with_name("copy"), registry.host)
+    kept = ClientCommandLine(admin.home.with_name("copy"), registry.host)
     (kept.home / "entrepot").mkdir(parents=True)
     copy = kept.home / "entrepot" / "client.json"
     copy.touch(mode=0o600)
@@ -70,7 +45,7 @@ def test_a_login_acts_with_a_token_that_logout_ends(registry: EntrepotWithAccoun
     kept.run("whoami", code=3)
 
 
-def test_people_groups_members_and_projects(admin: _Client, tmp_path: Path) -> None:
+def test_people_groups_members_and_projects(admin: ClientCommandLine, tmp_path: Path) -> None:
     admin.run("project create crew --set repository_creation=developers")
     admin.run("project create crew", code=5)
     admin.run("user create eve --email eve@example.org --password-stdin", stdin=f"{PASSWORD}\n")
@@ -80,7 +55,7 @@ def test_people_groups_members_and_projects(admin: _Client, tmp_path: Path) -> N
     assert admin.run("group members rowers -o name") == "eve\n"
     assert admin.run("member list crew -o name").split() == ["admin", "rowers"]
 
-    eve = _Client(tmp_path / "eve", admin.host)
+    eve = ClientCommandLine(tmp_path / "eve", admin.host)
     eve.log_in("eve", PASSWORD)
     assert eve.run("project list -o name") == "crew\n"
     eve.run("user list", code=1)
@@ -104,7 +79,10 @@ def test_people_groups_members_and_projects(admin: _Client, tmp_path: Path) -> N
 def test_the_settings_make_people_change_the_password_that_they_were_made_with_s17(tmp_path: Path) -> None:
     settings = {"passwords": {"change_first": True}}
     with EntrepotWithAccounts(tmp_path / "registry", settings=settings) as registry:
-        admin, eve = _Client(tmp_path / "admin", registry.host), _Client(tmp_path / "eve", registry.host)
+        admin, eve = (
+            ClientCommandLine(tmp_path / "admin", registry.host),
+            ClientCommandLine(tmp_path / "eve", registry.host),
+        )
         admin.log_in(ADMINISTRATOR.name, ADMINISTRATOR.secret)
         admin.run("user create eve --email eve@example.org --password-stdin", stdin=f"{PASSWORD}\n")
 
@@ -112,11 +90,11 @@ def test_the_settings_make_people_change_the_password_that_they_were_made_with_s
 
 
 def test_sessions_and_tokens_of_others_are_seen_and_ended_by_administrators_s14(
-    registry: EntrepotWithAccounts, admin: _Client, tmp_path: Path
+    registry: EntrepotWithAccounts, admin: ClientCommandLine, tmp_path: Path
 ) -> None:
     """Own sessions are everybody's to end, and nobody else's are, but an administrator's (S7)."""
     admin.run("user create gil --email gil@example.org --password-stdin", stdin=f"{PASSWORD}\n")
-    gil = _Client(tmp_path / "gil", admin.host)
+    gil = ClientCommandLine(tmp_path / "gil", admin.host)
     gil.log_in("gil", PASSWORD)
     body = {"username": "gil", "password": PASSWORD}
     sessions = [registry.control(None).request("POST", "/sessions", body) for _ in range(2)]
@@ -141,12 +119,14 @@ def test_sessions_and_tokens_of_others_are_seen_and_ended_by_administrators_s14(
     admin.run("user delete gil --yes")
 
 
-def test_robots_tokens_repositories_roles_labels_settings_and_the_log(admin: _Client, tmp_path: Path) -> None:
+def test_robots_tokens_repositories_roles_labels_settings_and_the_log(
+    admin: ClientCommandLine, tmp_path: Path
+) -> None:
     admin.run("project create ship")
     admin.run("repository create ship/a/b")
     assert admin.run("repository list ship -o name") == "ship/a/b\n"
     secret = admin.run("robot create ci --project ship --allow member:list --allow repository:list -o name")
-    robot = _Client(tmp_path / "robot", admin.host)
+    robot = ClientCommandLine(tmp_path / "robot", admin.host)
     robot.log_in("robot$ship+ci", secret.strip())
     assert robot.run("repository list ship -o name") == "ship/a/b\n"
     other = admin.run("robot rotate ci --project ship -o name")
@@ -182,7 +162,9 @@ def test_robots_tokens_repositories_roles_labels_settings_and_the_log(admin: _Cl
     assert [act["operation"] for act in acts][:2] == ["project.delete", "repository.delete"]
 
 
-def test_lists_are_read_over_all_their_pages(admin: _Client, registry: EntrepotWithAccounts) -> None:
+def test_lists_are_read_over_all_their_pages(
+    admin: ClientCommandLine, registry: EntrepotWithAccounts
+) -> None:
     control = registry.control()
     names = [f"many-{number:03}" for number in range(105)]
     for name in names:
@@ -193,7 +175,7 @@ def test_lists_are_read_over_all_their_pages(admin: _Client, registry: EntrepotW
 
 
 def test_an_administrator_of_a_project_gives_a_custom_role_by_its_name(
-    admin: _Client, tmp_path: Path
+    admin: ClientCommandLine, tmp_path: Path
 ) -> None:
     for name in ("ida", "jon"):
         admin.run(f"user create {name} --email {name}@example.org --password-stdin", stdin=f"{PASSWORD}\n")
@@ -201,7 +183,7 @@ def test_an_administrator_of_a_project_gives_a_custom_role_by_its_name(
     admin.run("role create keeper --level system --allow user:list")
     admin.run("project create dock")
     admin.run("member add dock ida --role project-admin")
-    ida = _Client(tmp_path / "ida", admin.host)
+    ida = ClientCommandLine(tmp_path / "ida", admin.host)
     ida.run(f"login {admin.host} -u ida --password-stdin", stdin=f"{PASSWORD}\n")
 
     ida.run("member add dock jon --role shipper")
@@ -219,10 +201,12 @@ def test_an_administrator_of_a_project_gives_a_custom_role_by_its_name(
     ida.run("role list --project quay", code=1)
 
 
-def test_a_password_that_an_administrator_gave_is_changed_first(admin: _Client, tmp_path: Path) -> None:
+def test_a_password_that_an_administrator_gave_is_changed_first(
+    admin: ClientCommandLine, tmp_path: Path
+) -> None:
     admin.run("user create fay --email fay@example.org --password-stdin", stdin=f"{PASSWORD}\n")
     admin.run("user reset-password fay --password-stdin", stdin="Gravel*Window-71\n")
-    fay = _Client(tmp_path / "fay", admin.host)
+    fay = ClientCommandLine(tmp_path / "fay", admin.host)
     login = f"login {admin.host} -u fay --password-stdin"
 
     fay.run(login, stdin="Gravel*Window-71\n", code=1)

@@ -139,7 +139,7 @@ def decode_checkpoint(line: bytes) -> CheckpointRow | None:
         public_key = base64.b64decode(read.public_key, validate=True)
         signature = base64.b64decode(read.signature, validate=True)
         signed = read.signed.encode("ascii")
-    except (msgspec.MsgspecError, binascii.Error, UnicodeError):
+    except (msgspec.MsgspecError, binascii.Error, UnicodeError, RecursionError):
         return None
     content = read_signed_content(signed)
     if content is None:
@@ -160,7 +160,7 @@ def read_signed_content(signed: bytes) -> CheckpointContent | None:
     """Read the bytes that were signed, `None` for anything else."""
     try:
         return msgspec.json.decode(signed, type=CheckpointContent)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 

@@ -12,6 +12,8 @@ that, and an export that ends before such a checkpoint was cut.
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -24,23 +26,34 @@ from entrepot.audit.export_format import (
     ExportHeader,
     encode_line,
     encode_record,
+    encode_signature,
     sealed_record,
 )
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.kernel.errors import EntrepotError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from entrepot.audit.signed_end import EndSigner
+    from entrepot.audit.signing import CheckpointSignature
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.system_actions import ExportAuditLog
-    from entrepot.metadata.audit_store import ChainState, CheckpointRow
+    from entrepot.metadata.audit_store import AuditRow, ChainState, CheckpointRow
     from entrepot.metadata.store import Metadata
 
-__all__ = ["AuditExport"]
+__all__ = ["AuditExport", "BegunExport"]
 
 _BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class BegunExport:
+    """What an export will hold, and whose word that is; `signature` is `None` where the header says why."""
+
+    header: ExportHeader
+    signature: CheckpointSignature | None
 
 
 class AuditExport:
@@ -50,7 +63,7 @@ class AuditExport:
         self._metadata = metadata
         self._end = end
 
-    async def begin(self, grant: SystemGrant[ExportAuditLog], since: int, until: int) -> ExportHeader:
+    async def begin(self, grant: SystemGrant[ExportAuditLog], since: int, until: int) -> BegunExport:
         """Sign the end of the chain and return what an export of `since <= at < until` (milliseconds) will hold.
 
         That it is made is recorded first; what can't be recorded is not exported (I11).
@@ -63,7 +76,8 @@ class AuditExport:
         # not missing here.
         begun_at = await self._metadata.diagnosis.clock_milliseconds()
         unsigned_because = await self._end.sign()
-        header = await self._header(since, until, begun_at, unsigned_because)
+        begun = await self._attest(await self._header(since, until, begun_at), unsigned_because)
+        header = begun.header
         record = audit_record(
             grant.principal,
             AuditAction.AUDIT_EXPORT,
@@ -71,15 +85,18 @@ class AuditExport:
             after={"since": since, "until": until, "first": header.after + 1, "last": header.last},
         )
         await self._metadata.write(lambda tx: tx.audit.append(record))
-        return header
+        return begun
 
-    async def lines(self, header: ExportHeader) -> AsyncGenerator[bytes]:
+    async def lines(self, begun: BegunExport) -> AsyncGenerator[bytes]:
         """Yield the lines of an export that has begun.
 
         Raises:
             MetadataError: the database failed.
         """
+        header = begun.header
         yield encode_line(header)
+        if begun.signature is not None:
+            yield encode_signature(begun.signature)
         for checkpoint in await self._checkpoints(header):
             yield encode_checkpoint(checkpoint)
         count, after = 0, header.after
@@ -87,13 +104,23 @@ class AuditExport:
             rows = await self._metadata.audit.sealed(after, min(_BATCH, header.last - after))
             if not rows:
                 break
-            for row in rows:
-                yield encode_record(sealed_record(row))
+            for line in await asyncio.to_thread(_encode_records, rows):
+                yield line
             count += len(rows)
             after = rows[-1].sequence or header.last
         yield encode_line(ExportEnd(count, header.last))
 
-    async def _header(self, since: int, until: int, begun_at: int, unsigned_because: str) -> ExportHeader:
+    async def _attest(self, header: ExportHeader, unsigned_because: str) -> BegunExport:
+        """Sign the header, or have it say why nobody does."""
+        try:
+            signature = await self._end.attest(encode_line(header))
+        except (EntrepotError, OSError) as error:
+            signature, unsigned_because = None, unsigned_because or str(error)
+        if signature is None:
+            header = msgspec.structs.replace(header, unsigned_because=unsigned_because)
+        return BegunExport(header, signature)
+
+    async def _header(self, since: int, until: int, begun_at: int) -> ExportHeader:
         audit = self._metadata.audit
         span = await audit.sequences_between(since, until)
         newest = await audit.last_checkpoint()
@@ -112,21 +139,20 @@ class AuditExport:
             last = ahead.sequence
         last = min(last, chain.sequence)
         after, after_hash = await self._beginning(chain, first)
-        header = ExportHeader(
+        (end,) = await audit.links(last - 1, 1)
+        return ExportHeader(
             format=FORMAT,
             chain=chain.chain_id,
             algorithm=chain.algorithm,
             after=after,
             after_hash=after_hash,
             last=last,
+            last_hash=end.chain_hash,
             since=since,
             until=until,
             made_at=made_at,
             signed=_signed(after, last, filter(None, (ahead, newest))),
         )
-        if header.uncovered is None:
-            return header
-        return msgspec.structs.replace(header, unsigned_because=unsigned_because)
 
     async def _beginning(self, chain: ChainState, first: int) -> tuple[int, str]:
         """Return the link that the record `first` follows."""
@@ -144,6 +170,10 @@ class AuditExport:
                 break
             first = page[-1].sequence + 1
         return found
+
+
+def _encode_records(rows: Sequence[AuditRow]) -> list[bytes]:
+    return [encode_record(sealed_record(row)) for row in rows]
 
 
 def _signed(after: int, last: int, checkpoints: Iterable[CheckpointRow]) -> int:

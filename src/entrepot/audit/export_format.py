@@ -1,18 +1,22 @@
 """The lines of an export: JSON objects, so that other programs can read them, with all that verifying them takes.
 
-First a header that says which part of the chain this is, then the signed checkpoints of that part, then the records,
-and at the end how many there were. A record's line has the names of the Elastic Common Schema and, under `entrepot`,
-what was sealed; the former follows from the latter, so whoever verifies makes the line again and compares.
+First a header that says which part of the chain this is and its signature, then the signed checkpoints of that part,
+then the records, and at the end how many there were. A record's line has the names of the Elastic Common Schema and,
+under `entrepot`, what was sealed; the former follows from the latter, so whoever verifies makes the line again and
+compares.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from entrepot.audit.ecs import ecs_fields
 from entrepot.audit.proof import SealedRecord, uncovered_records
+from entrepot.audit.signing import CheckpointSignature
 
 if TYPE_CHECKING:
     from entrepot.metadata.audit_store import AuditRow
@@ -22,8 +26,10 @@ __all__ = [
     "ExportEnd",
     "ExportHeader",
     "decode_record",
+    "decode_signature",
     "encode_line",
     "encode_record",
+    "encode_signature",
     "sealed_record",
 ]
 
@@ -35,12 +41,14 @@ _encoder: Final = msgspec.json.Encoder(order="sorted")
 class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     """Which part of which chain an export holds: what lies between the link `after` and the link `last`.
 
+    It is signed, and so are with it all records up to `last_hash`: neither can they be made anew nor their end cut off.
+
     Attributes:
         since: the times that were asked for, in milliseconds; the chain may hold others in between and behind.
         made_at: when the export was begun, by the database's clock, or just behind the checkpoint that was made for it.
-        signed: up to which record a checkpoint of this export proves it, 0 for none; `None` where an older program
-            made it and did not say. It is no proof itself, but makes a checkpoint that was taken away missing.
-        unsigned_because: why the records behind that are not covered, when there are any and it is known.
+        signed: up to which record a checkpoint of this export proves it, 0 for none. It makes a checkpoint that was
+            taken away missing.
+        unsigned_because: why this header is not signed; empty when it is.
     """
 
     format: int
@@ -49,16 +57,26 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     after: int
     after_hash: str
     last: int
+    last_hash: str
     since: int
     until: int
     made_at: int
-    signed: int | None = None
+    signed: int = 0
     unsigned_because: str = ""
 
     @property
     def uncovered(self) -> tuple[int, int] | None:
         """The first and the last record that no checkpoint of this export covers, `None` without any."""
-        return uncovered_records(self.after, self.last, self.signed or 0)
+        return uncovered_records(self.after, self.last, self.signed)
+
+
+class _Signature(msgspec.Struct, frozen=True, tag="signature", tag_field="type"):
+    """Who signed the header's line, without its line break; bytes are base64."""
+
+    key_id: str
+    algorithm: str
+    public_key: str
+    signature: str
 
 
 class ExportEnd(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
@@ -86,6 +104,26 @@ def encode_line(part: ExportHeader | ExportEnd) -> bytes:
     return _encoder.encode(part)
 
 
+def encode_signature(made: CheckpointSignature) -> bytes:
+    """Return the line of the header's signature, without the line break."""
+    public_key, signature = (
+        base64.b64encode(part).decode("ascii") for part in (made.public_key, made.signature)
+    )
+    return _encoder.encode(_Signature(made.key_id, made.algorithm, public_key, signature))
+
+
+def decode_signature(line: bytes) -> CheckpointSignature | None:
+    """Read what :func:`encode_signature` wrote, `None` for anything else; it verifies nothing."""
+    try:
+        read = msgspec.json.decode(line, type=_Signature)
+        public_key, signature = (
+            base64.b64decode(part, validate=True) for part in (read.public_key, read.signature)
+        )
+    except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
+        return None
+    return CheckpointSignature(read.key_id, read.algorithm, public_key, signature)
+
+
 def encode_record(record: SealedRecord) -> bytes:
     """Return the line of a record, without the line break.
 
@@ -93,7 +131,7 @@ def encode_record(record: SealedRecord) -> bytes:
     """
     try:
         fields: dict[str, Any] = ecs_fields(record.at, record.body, record.disclosure)
-    except (msgspec.MsgspecError, ValueError, AttributeError, OverflowError):
+    except (msgspec.MsgspecError, ValueError, AttributeError, OverflowError, RecursionError):
         fields = {}
     fields["entrepot"] = _Sealed(
         sequence=record.sequence,
@@ -118,7 +156,7 @@ def decode_record(line: bytes) -> SealedRecord | None:
             body=sealed.body.encode(),
             disclosure=None if sealed.disclosure is None else sealed.disclosure.encode(),
         )
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 

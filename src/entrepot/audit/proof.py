@@ -41,6 +41,7 @@ class FaultKind(StrEnum):
     REPLACED = "replaced"
     SIGNATURE = "signature"
     TRUNCATED = "truncated"
+    UNSIGNED = "unsigned"
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -168,7 +169,7 @@ def check_disclosure(record: SealedRecord) -> Fault | None:
         pairs = msgspec.json.decode(record.disclosure, type=dict[str, tuple[str, str]])
         commitments = msgspec.json.decode(record.body, type=dict[str, object]).get("personal")
         actual = {name: commitment(salt, value) for name, (salt, value) in pairs.items()}
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return fault
     return None if actual == commitments and set(pairs) == set(PERSONAL_FIELDS) else fault
 

@@ -12,24 +12,34 @@ from entrepot.kernel.errors import EntrepotError
 if TYPE_CHECKING:
     from entrepot.audit.checkpoints import Checkpoints
     from entrepot.audit.sealer import Sealer
+    from entrepot.audit.signing import CheckpointSignature, CheckpointSigner
 
 __all__ = ["EndSigner", "NoEndSigner", "SignedEnd"]
 
 
 class EndSigner(Protocol):
-    """Signs the end of the chain, beside any number of others that do the same."""
+    """Signs the end of the chain, beside any number of others that do the same, and what an export says of itself."""
 
     async def sign(self) -> str:
         """Seal what waits and sign where the chain then ends; return why that can't be, empty when it could."""
+        ...
+
+    async def attest(self, content: bytes) -> CheckpointSignature | None:
+        """Sign an export's first line; `None` where that can't be for the reason that `sign` gives.
+
+        Raises:
+            EntrepotError, OSError: it can't be for another.
+        """
         ...
 
 
 class SignedEnd:
     """Implements :class:`EndSigner` with what the background process uses, too: the chain has one end for all."""
 
-    def __init__(self, sealer: Sealer, checkpoints: Checkpoints) -> None:
+    def __init__(self, sealer: Sealer, checkpoints: Checkpoints, signer: CheckpointSigner) -> None:
         self._sealer = sealer
         self._checkpoints = checkpoints
+        self._signer = signer
 
     async def sign(self) -> str:
         """See the protocol."""
@@ -39,6 +49,10 @@ class SignedEnd:
         except (EntrepotError, OSError) as error:
             return str(error)
         return ""
+
+    async def attest(self, content: bytes) -> CheckpointSignature:
+        """See the protocol."""
+        return await self._signer.sign(content)
 
 
 class NoEndSigner:
@@ -50,3 +64,6 @@ class NoEndSigner:
     async def sign(self) -> str:
         """Return the reason."""
         return self._reason
+
+    async def attest(self, content: bytes) -> None:
+        """Sign nothing."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrepot import __version__
+from entrepot.audit.export import AuditExport
 from entrepot.audit.queries import AuditLog
+from entrepot.bootstrap.keys import build_signed_end
 from entrepot.control_api.application import LazyControlApplication, build_control_api
 from entrepot.control_api.health_board import HealthBoard
 from entrepot.control_api.services import ControlServices, SystemFacts
@@ -63,6 +65,7 @@ def control_services(
         roles=accounts.roles,
         role_assignments=accounts.role_assignments,
         audit_log=AuditLog(metadata, services.notes),
+        audit_export=AuditExport(metadata, build_signed_end(settings, metadata)),
         memory=identity.memory,
         after_change=identity.epochs.refresh,
     )

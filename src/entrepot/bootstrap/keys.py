@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from entrepot.audit.checkpoints import Checkpoints
+from entrepot.audit.sealer import Sealer
+from entrepot.audit.signed_end import SignedEnd
 from entrepot.audit.signing import CheckpointSignature
 from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.keys.key_pairs import ALGORITHM
@@ -14,7 +17,7 @@ from entrepot.auth.keys.key_watch import KeyWatch
 from entrepot.auth.keys.master_key import open_master_keys
 from entrepot.auth.keys.sealing import Sealing
 from entrepot.auth.keys.signing_keys import SigningKeys
-from entrepot.settings import SettingsError
+from entrepot.settings import SettingsError, audit_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
 
-__all__ = ["CheckpointKeys", "open_sealing", "open_token_ring"]
+__all__ = ["CheckpointKeys", "build_signed_end", "open_sealing", "open_token_ring"]
 
 
 async def open_sealing(settings: Settings) -> Sealing:
@@ -77,3 +80,10 @@ class CheckpointKeys:
         await self._keys.refresh(ring)
         key = ring.signing_key()
         return CheckpointSignature(key.key_id, ALGORITHM, key.public.encoded, key.sign_plainly(content))
+
+
+def build_signed_end(settings: Settings, metadata: Metadata) -> SignedEnd:
+    """Return what signs the end of the audit log, and exports of it, with the keys of this node."""
+    keys = CheckpointKeys(settings, metadata)
+    checkpoints = Checkpoints(metadata, keys, audit_directory(settings) / "checkpoints")
+    return SignedEnd(Sealer(metadata), checkpoints, keys)

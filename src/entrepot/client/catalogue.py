@@ -103,4 +103,5 @@ CLIENT_COMMANDS: Final[tuple[ClientCommand, ...]] = (
     _command("config show", "config:show_config", "Show the settings of run time."),
     _command("config set", "config:set_config", "Change settings of run time."),
     _command("audit list", "audit:list_acts", "List who did what, as the registry tells it."),
+    _command("audit fetch", "audit_fetch:fetch_export", "Fetch the audit log, signed, for audit verify."),
 )

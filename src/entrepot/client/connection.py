@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import ssl
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -16,7 +18,7 @@ from entrepot.client.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, C
 from entrepot.client.refusals import refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from entrepot.client.addresses import ServerAddress
 
@@ -26,6 +28,7 @@ _PREFIX: Final = "/api/v2.0"
 _TIMEOUT_SECONDS: Final = 60
 _IDLE_SECONDS: Final = 2.0
 _MOST_BODY_BYTES: Final = 64 * 1024 * 1024
+_PIECE_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +110,34 @@ class Api:
             raise refusal_of(reply.status, reply.headers, reply.body, self._address.url)
         return reply
 
+    def stream(self, path: str, query: Mapping[str, str | int]) -> Generator[bytes]:
+        """Read something of any size in pieces, on a connection that is closed then.
+
+        Raises:
+            ClientError: the registry refused, can't be reached, or broke off.
+        """
+        target = f"{_PREFIX}{path}?{urlencode(query)}" if query else f"{_PREFIX}{path}"
+        connection = self._open()
+        try:
+            with self._reaching():
+                connection.request("GET", target, None, self._headers)
+                response = connection.getresponse()
+            if response.status != HTTPStatus.OK:
+                found = {name.lower(): value for name, value in response.getheaders()}
+                raise refusal_of(response.status, found, response.read(_MOST_BODY_BYTES), self._address.url)
+            with self._reaching():
+                while piece := response.read(_PIECE_BYTES):
+                    yield piece
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
 
     def _exchange(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Reply:
-        try:
+        with self._reaching():
             if self._connection is None:
                 self._connection = self._open()
             if time.monotonic() - self._used_at > _IDLE_SECONDS:
@@ -122,6 +146,16 @@ class Api:
             response = self._connection.getresponse()
             content = response.read(_MOST_BODY_BYTES + 1)
             self._used_at = time.monotonic()
+        if len(content) > _MOST_BODY_BYTES:
+            raise ClientError(EXIT_REFUSED, f"entrepot: {self._address.url} answered with more than 64 MiB")
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(response.status, found, content)
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Generator[None]:
+        """Say of what happens on the network what it means and what to do."""
+        try:
+            yield
         except ssl.SSLCertVerificationError as error:
             raise self._unreachable(
                 f"its certificate is not trusted: {error.verify_message}",
@@ -134,10 +168,6 @@ class Api:
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise self._unreachable(reason, "Check the address, the network, and that it runs.") from error
-        if len(content) > _MOST_BODY_BYTES:
-            raise ClientError(EXIT_REFUSED, f"entrepot: {self._address.url} answered with more than 64 MiB")
-        found = {name.lower(): value for name, value in response.getheaders()}
-        return Reply(response.status, found, content)
 
     def _open(self) -> http.client.HTTPConnection:
         host, port = self._address.host, self._address.port

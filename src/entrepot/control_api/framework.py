@@ -25,6 +25,7 @@ from litestar.exceptions import (
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.params import Body, PathParameter, QueryParameter
+from litestar.response import Stream
 
 from entrepot.control_api.declarations import (
     Call,
@@ -138,10 +139,10 @@ def _route(endpoint: AnyEndpoint, services: ControlServices, admitter: Admitter)
 
 def _adapted(
     endpoint: AnyEndpoint, services: ControlServices, admitter: Admitter
-) -> Callable[..., Awaitable[Response[bytes]]]:
+) -> Callable[..., Awaitable[Response[bytes] | Stream]]:
     """Return a function of the shape that Litestar reads types from, which calls the handler."""
 
-    async def run(request: Request[Any, Any, Any], **values: Any) -> Response[bytes]:  # noqa: ANN401  # any input
+    async def run(request: Request[Any, Any, Any], **values: Any) -> Response[bytes] | Stream:  # noqa: ANN401  # any input
         context = context_of(request.scope)
         body = values.pop(_BODY, _NO_BODY)
         inputs = endpoint.inputs(
@@ -203,7 +204,7 @@ def _split_hint(hint: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401  # typ
     return getattr(hint, "__origin__", hint) if bounds else hint, bounds
 
 
-def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes] | Stream:
     context = context_of(request.scope)
     known = _translated(error)
     if known is None:
@@ -247,10 +248,8 @@ def _allowed(methods: str) -> str:
     return ", ".join(sorted(offered | ({"HEAD"} if "GET" in offered else set())))
 
 
-def _response(reply: Reply) -> Response[bytes]:
-    return Response(
-        content=reply.body,
-        status_code=reply.status,
-        headers=dict(reply.headers),
-        media_type=reply.media_type or "text/plain",
-    )
+def _response(reply: Reply) -> Response[bytes] | Stream:
+    media_type, headers = reply.media_type or "text/plain", dict(reply.headers)
+    if reply.pieces is not None:
+        return Stream(reply.pieces, status_code=reply.status, headers=headers, media_type=media_type)
+    return Response(content=reply.body, status_code=reply.status, headers=headers, media_type=media_type)

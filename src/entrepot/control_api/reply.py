@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -35,12 +36,17 @@ class Errors(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A status, a body and headers (names in lower case)."""
+    """A status, a body and headers (names in lower case).
+
+    Attributes:
+        pieces: the body, made while it is sent, in place of `body`. What breaks then breaks the connection off.
+    """
 
     status: int
     body: bytes = b""
     media_type: str = ""
     headers: Headers = ()
+    pieces: AsyncGenerator[bytes] | None = None
 
 
 DONE: Final = Reply(200)

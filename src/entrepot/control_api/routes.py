@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from entrepot.control_api.endpoints.access_tokens import ACCESS_TOKEN_ENDPOINTS
 from entrepot.control_api.endpoints.account_switches import ACCOUNT_SWITCH_ENDPOINTS
+from entrepot.control_api.endpoints.audit_export import AUDIT_EXPORT_ENDPOINTS
 from entrepot.control_api.endpoints.audit_logs import AUDIT_LOG_ENDPOINTS
 from entrepot.control_api.endpoints.configurations import CONFIGURATION_ENDPOINTS
 from entrepot.control_api.endpoints.group_members import GROUP_MEMBER_ENDPOINTS
@@ -71,5 +72,6 @@ def all_endpoints(schema: Callable[[], bytes] = bytes) -> tuple[AnyEndpoint, ...
         *LABEL_ENDPOINTS,
         *CONFIGURATION_ENDPOINTS,
         *AUDIT_LOG_ENDPOINTS,
+        *AUDIT_EXPORT_ENDPOINTS,
         schema_endpoint(schema),
     )

@@ -10,6 +10,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from entrepot.audit.export import AuditExport
     from entrepot.audit.queries import AuditLog
     from entrepot.auth.access_tokens.access_tokens import AccessTokens
     from entrepot.auth.audit_notes import AuditNotes
@@ -98,5 +99,6 @@ class ControlServices:
     roles: Roles
     role_assignments: RoleAssignments
     audit_log: AuditLog
+    audit_export: AuditExport
     memory: ForgetsCredentials
     after_change: Callable[[], Awaitable[object]]

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.export import AuditExport
-from entrepot.audit.sealer import Sealer
-from entrepot.audit.signed_end import NoEndSigner, SignedEnd
+from entrepot.audit.signed_end import NoEndSigner
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.system_actions import ExportAuditLog
-from entrepot.bootstrap.keys import CheckpointKeys
+from entrepot.bootstrap.keys import build_signed_end
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
     FromOption,
@@ -32,7 +30,6 @@ from entrepot.ops.command_stores import name_of_user
 from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.master_keys import present_master_keys
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
-from entrepot.settings import audit_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +58,9 @@ def export_audit_log(
 ) -> int:
     """Write the records of a time as lines of JSON, with the checkpoints that prove them; check with audit verify.
 
-    What no checkpoint covers yet is sealed and signed first, so that nothing in the export can be made anew. Where that
-    can't be, the export says so, and this command too, on standard error; the exit code stays 0.
+    What no checkpoint covers yet is sealed and signed first, and so is what the export says of itself: nothing in it
+    can be made anew or cut off. Where that can't be, the export says so, and this command too, on standard error; the
+    exit code stays 0.
     """
     configure_logging("warning", "console", "audit")
     settings = load_command_settings(config, make_flags(data)).settings
@@ -74,9 +72,10 @@ def export_audit_log(
     count, header = run_to_its_end(_export(settings, first, end, output))
     if output is not None:
         print(f"{count} lines written to {output}")
-    if header.uncovered is not None:
-        because = header.unsigned_because or "others are adding records just now, export again"
-        print(f"{span_of_records(*header.uncovered)} not covered by a checkpoint: {because}", file=sys.stderr)
+    if header.unsigned_because:
+        print(f"the export is not signed: {header.unsigned_because}", file=sys.stderr)
+        if header.uncovered is not None:
+            print(f"{span_of_records(*header.uncovered)} not covered by a checkpoint either", file=sys.stderr)
     return EXIT_OK
 
 
@@ -86,13 +85,13 @@ async def _export(
     count = 0
     async with opened_audit_database(settings) as metadata:
         export = AuditExport(metadata, await asyncio.to_thread(_end_signer, settings, metadata))
-        header = await export.begin(host_system_grant(ExportAuditLog), since, until)
-        async with contextlib.aclosing(export.lines(header)) as lines:
+        begun = await export.begin(host_system_grant(ExportAuditLog), since, until)
+        async with contextlib.aclosing(export.lines(begun)) as lines:
             with _destination(output) as file:
                 async for line in lines:
                     file.write(line + b"\n")
                     count += 1
-    return count, header
+    return count, begun.header
 
 
 def _end_signer(settings: Settings, metadata: Metadata) -> EndSigner:
@@ -109,10 +108,7 @@ def _end_signer(settings: Settings, metadata: Metadata) -> EndSigner:
             return NoEndSigner("this node has no master key to open the signing keys with")
     except MasterKeyError as error:
         return NoEndSigner(str(error))
-    checkpoints = Checkpoints(
-        metadata, CheckpointKeys(settings, metadata), audit_directory(settings) / "checkpoints"
-    )
-    return SignedEnd(Sealer(metadata), checkpoints)
+    return build_signed_end(settings, metadata)
 
 
 def _only_mine(path: str, flags: int) -> int:
@@ -137,4 +133,5 @@ def _destination(output: Path | None) -> Iterator[BinaryIO]:
     except OSError as error:
         raise CommandError(EXIT_USAGE, f"entrepot: {output} can't be written: {error.strerror}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
 
-from entrepot.audit.verification import verify_database, verify_export
+from entrepot.audit.database_verification import verify_database
+from entrepot.audit.export_verification import verify_export
+from entrepot.audit.proof import FaultKind
 from entrepot.kernel.errors import EntrepotError
+from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.ops.audit_options import (
     EXIT_INCOMPLETE,
     CheckpointsOption,
@@ -27,13 +31,24 @@ from entrepot.ops.output import OutputOption, format_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.audit.verification import AuditVerdict
+    from entrepot.audit.verdict import AuditVerdict
     from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.settings import Settings
 
 __all__ = ["verify_audit_log"]
 
+_BOUNDS: Final = {0: "the beginning", END_OF_TIME: "the end"}
+"""What stands for no bound in an export's times."""
+
 _FileArgument = Annotated[Path | None, Parameter(help="An export; needs neither settings nor registry.")]
+_UnsignedOption = Annotated[
+    bool,
+    Parameter(
+        name="--accept-unsigned",
+        negative="",
+        help="Exit with 0 though nobody signed the export: its end may have been cut off.",
+    ),
+]
 _DatabaseOption = Annotated[
     bool, Parameter(name="--database", negative="", help="Verify the database instead of an export.")
 ]
@@ -46,6 +61,7 @@ def verify_audit_log(
     database: _DatabaseOption = False,
     checkpoints: CheckpointsOption = None,
     public_key: PublicKeyOption = (),
+    accept_unsigned: _UnsignedOption = False,
     config: ConfigOption = None,
     data: DataOption = None,
     output: OutputOption = "text",
@@ -74,7 +90,8 @@ def verify_audit_log(
         print(format_json(msgspec.to_builtins(verdict)))
     else:
         _print(verdict, pinned=bool(trusted))
-    return EXIT_OK if verdict.is_sound else EXIT_CHECK_FAILED
+    is_accepted = accept_unsigned and all(fault.kind is FaultKind.UNSIGNED for fault in verdict.faults)
+    return EXIT_OK if verdict.is_sound or is_accepted else EXIT_CHECK_FAILED
 
 
 def _verify_file(file: Path, kept: Sequence[CheckpointRow], trusted: Sequence[bytes]) -> AuditVerdict:
@@ -98,9 +115,21 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
         whose = "a key that was given" if pinned else "the key that comes with the log"
         print(f"records up to {verdict.signed} are signed, with {whose}")
     if verdict.uncovered is not None:
-        because = f": {verdict.unsigned_because}" if verdict.unsigned_because else ""
-        print(f"{span_of_records(*verdict.uncovered)} not covered by a checkpoint yet{because}")
+        print(f"{span_of_records(*verdict.uncovered)} not covered by a signature yet")
+    if verdict.since is not None and verdict.until is not None and verdict.made_at is not None:
+        since, until, made_at = map(_time, (verdict.since, verdict.until, verdict.made_at))
+        print(f"asked for: from {since} to {until}, at {made_at}")
     if verdict.erased:
         print(f"{verdict.erased} records have no personal data any more")
     if verdict.unsealed:
         print(f"{verdict.unsealed} records wait to be sealed")
+
+
+def _time(milliseconds: int) -> str:
+    """Return a time for people, and the number where the calendar has none for it."""
+    if milliseconds in _BOUNDS:
+        return _BOUNDS[milliseconds]
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return str(milliseconds)

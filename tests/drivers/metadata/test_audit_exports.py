@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
+from entrepot.audit.database_verification import verify_database
 from entrepot.audit.export import AuditExport
+from entrepot.audit.export_format import ExportEnd, decode_signature, encode_line
+from entrepot.audit.export_verification import verify_export
 from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer
 from entrepot.audit.signed_end import NoEndSigner, SignedEnd
-from entrepot.audit.verification import verify_database, verify_export
 from entrepot.auth.host import host_operator, host_system_grant
 from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.system_actions import ExportAuditLog
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.audit.signed_end import EndSigner
-    from entrepot.audit.signing import CheckpointSignature
+    from entrepot.audit.signing import CheckpointSignature, CheckpointSigner
     from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
@@ -36,7 +38,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def end(metadata: Metadata, tmp_path: Path) -> SignedEnd:
     """Signs, and keeps checkpoints in the directory `kept`."""
-    return SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path / "kept"))
+    return _signed_end(metadata, KeyInMemory(), tmp_path / "kept")
+
+
+def _signed_end(metadata: Metadata, key: CheckpointSigner, directory: Path, batch: int = 500) -> SignedEnd:
+    return SignedEnd(Sealer(metadata, batch), Checkpoints(metadata, key, directory), key)
 
 
 async def _add(metadata: Metadata, count: int) -> None:
@@ -48,8 +54,8 @@ async def _export(
     metadata: Metadata, end: EndSigner, since: int = 0, until: int = END_OF_TIME
 ) -> list[bytes]:
     export = AuditExport(metadata, end)
-    header = await export.begin(host_system_grant(ExportAuditLog), since, until)
-    return [line + b"\n" async for line in export.lines(header)]
+    begun = await export.begin(host_system_grant(ExportAuditLog), since, until)
+    return [line + b"\n" async for line in export.lines(begun)]
 
 
 async def _add_late(metadata: Metadata, at: int) -> None:
@@ -64,22 +70,27 @@ def _kept(directory: Path) -> list[CheckpointRow]:
 
 
 def _cut(lines: list[bytes], last: int, **mended: int) -> list[bytes]:
-    """Return the export without the records behind `last`, the checkpoints behind it and what else tells of them."""
+    """Return the export without the records behind `last`, the checkpoints behind it and what else tells of them.
+
+    Whoever cuts can't sign what is left, so there is no signature either.
+    """
     header = msgspec.json.decode(lines[0]) | {"last": last} | mended
     kept = [msgspec.json.encode(header) + b"\n"]
     count = 0
-    for line in lines[1:-1]:
+    for line in lines[2 if decode_signature(lines[1].rstrip()) else 1 : -1]:
         checkpoint = decode_checkpoint(line)
         sequence = (
             msgspec.json.decode(line)["entrepot"]["sequence"] if checkpoint is None else checkpoint.sequence
         )
         kept += [line] if sequence <= last else []
         count += checkpoint is None and sequence <= last
-    return [*kept, msgspec.json.encode({"type": "end", "last": last, "records": count})]
+    return [*kept, encode_line(ExportEnd(count, last))]
 
 
 def _faults(lines: list[bytes], kept: list[CheckpointRow]) -> list[tuple[FaultKind, int]]:
-    return [(fault.kind, fault.sequence) for fault in verify_export(lines, kept, []).faults]
+    """Return what is wrong for somebody who accepts that nobody signed the export."""
+    faults = verify_export(lines, kept, []).faults
+    return [(fault.kind, fault.sequence) for fault in faults if fault.kind is not FaultKind.UNSIGNED]
 
 
 async def test_an_export_signs_its_end_and_no_record_of_it_can_be_made_anew_or_cut_off(
@@ -87,7 +98,7 @@ async def test_an_export_signs_its_end_and_no_record_of_it_can_be_made_anew_or_c
 ) -> None:
     """Records that waited for their place are in it, and so is a checkpoint of the last one (8.1.4.3c)."""
     key = KeyInMemory()
-    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, key, tmp_path / "checkpoints"))
+    end = _signed_end(metadata, key, tmp_path / "checkpoints")
     await _add(metadata, 5)
     await end.sign()
     await _add(metadata, 3)
@@ -101,10 +112,14 @@ async def test_an_export_signs_its_end_and_no_record_of_it_can_be_made_anew_or_c
     kept = [decode_checkpoint(path.read_bytes()) for path in sorted((tmp_path / "checkpoints").iterdir())]
     assert [each and each.sequence for each in kept] == [5, 10]
     # Cut at the checkpoint before, with every mention of what came behind it taken out.
-    header = msgspec.json.decode(lines[0]) | {"last": 5, "signed": 5}
-    cut = [msgspec.json.encode(header) + b"\n", lines[1], *lines[3:8], b'{"last":5,"records":5,"type":"end"}']
+    cut = _cut(lines, 5, signed=5)
     verdict = verify_export(cut, [each for each in kept if each is not None], [key.public_key])
-    assert [(fault.kind, fault.sequence) for fault in verdict.faults] == [(FaultKind.TRUNCATED, 5)]
+    assert [(fault.kind, fault.sequence) for fault in verdict.faults] == [
+        (FaultKind.TRUNCATED, 5),
+        (FaultKind.UNSIGNED, 5),
+    ]
+    verdict = verify_export([cut[0], lines[1], *cut[1:]], [], [key.public_key])
+    assert [(fault.kind, fault.sequence) for fault in verdict.faults] == [(FaultKind.SIGNATURE, 5)]
 
 
 async def test_an_export_of_times_before_the_last_checkpoint_is_signed_by_the_next_one(
@@ -112,7 +127,7 @@ async def test_an_export_of_times_before_the_last_checkpoint_is_signed_by_the_ne
 ) -> None:
     await _add(metadata, 4)
     await database.fetch("UPDATE audit_records SET at = 1000 * (id - (SELECT min(id) FROM audit_records))")
-    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), tmp_path))
+    end = _signed_end(metadata, KeyInMemory(), tmp_path)
 
     verdict = verify_export(await _export(metadata, end, 0, 2000), [], [])
 
@@ -126,10 +141,7 @@ async def test_several_exports_at_once_and_the_worker_sign_one_chain(
     metadata: Metadata, database: RawDatabase, tmp_path: Path
 ) -> None:
     other = await open_metadata(database.url, 2, 5.0)
-    ends = [
-        SignedEnd(Sealer(each, batch=10), Checkpoints(each, KeyInMemory(), tmp_path))
-        for each in (metadata, other)
-    ]
+    ends = [_signed_end(each, KeyInMemory(), tmp_path, batch=10) for each in (metadata, other)]
     try:
         await _add(metadata, 90)
         exports = await asyncio.gather(
@@ -158,14 +170,16 @@ async def test_an_export_whose_end_can_not_be_signed_says_which_records_are_not_
     await Sealer(metadata).run()
     await Checkpoints(metadata, KeyInMemory(), tmp_path).run(0)
     await _add(metadata, 3)
-    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, _BrokenKey(), tmp_path))
+    end = _signed_end(metadata, _BrokenKey(), tmp_path)
 
     lines = await _export(metadata, end)
 
     header, verdict = msgspec.json.decode(lines[0]), verify_export(lines, [], [])
     assert (header["signed"], header["unsigned_because"]) == (5, "the master key is another one")
-    assert (verdict.signed, verdict.uncovered, verdict.faults) == (5, (6, 8), ())
-    assert verdict.unsigned_because == "the master key is another one"
+    assert (verdict.signed, verdict.uncovered) == (5, (6, 8))
+    (fault,) = verdict.faults
+    assert (fault.kind, fault.sequence) == (FaultKind.UNSIGNED, 8)
+    assert fault.message.endswith(": the master key is another one")
 
 
 async def test_an_export_reaches_a_checkpoint_of_late_notes_though_they_are_of_times_not_asked_for(
@@ -254,9 +268,9 @@ async def test_an_export_without_a_signer_reaches_the_checkpoints_that_there_are
     kept = _kept(tmp_path / "kept")
     assert [checkpoint.sequence for checkpoint in kept] == [4, 5, 9]
     verdict = verify_export(signed, kept, [])
-    assert (verdict.faults, verdict.last, verdict.uncovered) == ((), 5, None)
+    assert (_faults(signed, kept), verdict.last, verdict.uncovered) == ([], 5, None)
     verdict = verify_export(unsigned, kept, [])
-    assert (verdict.faults, verdict.last, verdict.uncovered) == ((), 8, (6, 8))
+    assert (_faults(unsigned, kept), verdict.last, verdict.uncovered) == ([], 8, (6, 8))
     assert _faults(_cut(unsigned, 4, signed=4), kept) == [(FaultKind.TRUNCATED, 4)]
 
 
@@ -278,7 +292,7 @@ async def test_a_checkpoint_that_another_node_is_just_signing_is_not_missing_in_
 ) -> None:
     """It is of the time before the export was done, and nobody could have known of it."""
     directory, key = tmp_path / "kept", _SlowKey()
-    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, KeyInMemory(), directory))
+    end = _signed_end(metadata, KeyInMemory(), directory)
     others: list[asyncio.Task[bool]] = []
 
     class _OvertakenEnd:
@@ -291,6 +305,9 @@ async def test_a_checkpoint_that_another_node_is_just_signing_is_not_missing_in_
             await key.asked.wait()
             await asyncio.sleep(0.005)
             return reason
+
+        async def attest(self, content: bytes) -> CheckpointSignature:
+            return await end.attest(content)
 
     await _add(metadata, 4)
     lines = await _export(metadata, _OvertakenEnd(), since=2000)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
+from entrepot.audit.database_verification import verify_database
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.erasure import AuditErasure
 from entrepot.audit.errors import AuditRangeEmptyError, AuditRetentionError
 from entrepot.audit.export import AuditExport
+from entrepot.audit.export_verification import verify_export
 from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.queries import AuditLog
 from entrepot.audit.sealer import Sealer
-from entrepot.audit.signed_end import NoEndSigner
 from entrepot.audit.spool import AuditSpool
-from entrepot.audit.verification import verify_database, verify_export
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.errors import AuditUnavailableError
 from entrepot.auth.grants import ProjectGrant, SystemGrant
@@ -35,8 +36,9 @@ from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from entrepot.audit.signed_end import EndSigner
     from entrepot.audit.signing import CheckpointSignature
-    from entrepot.audit.verification import AuditVerdict
+    from entrepot.audit.verdict import AuditVerdict
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
@@ -54,10 +56,25 @@ async def _sealed(metadata: Metadata, count: int) -> None:
     await Sealer(metadata).run()
 
 
-async def _export(metadata: Metadata, since: int = 0, until: int = END_OF_TIME) -> list[bytes]:
-    export = AuditExport(metadata, NoEndSigner("no key here"))
-    header = await export.begin(host_system_grant(ExportAuditLog), since, until)
-    return [line + b"\n" async for line in export.lines(header)]
+@dataclass(frozen=True)
+class _Attestation:
+    """An :class:`entrepot.audit.signed_end.EndSigner` that leaves the chain as it is."""
+
+    key: KeyInMemory = field(default_factory=KeyInMemory)
+
+    async def sign(self) -> str:
+        return ""
+
+    async def attest(self, content: bytes) -> CheckpointSignature:
+        return await self.key.sign(content)
+
+
+async def _export(
+    metadata: Metadata, since: int = 0, until: int = END_OF_TIME, end: EndSigner | None = None
+) -> list[bytes]:
+    export = AuditExport(metadata, end or _Attestation())
+    begun = await export.begin(host_system_grant(ExportAuditLog), since, until)
+    return [line + b"\n" async for line in export.lines(begun)]
 
 
 async def _verdict(metadata: Metadata) -> AuditVerdict:
@@ -184,7 +201,7 @@ async def test_an_export_proves_itself_also_with_a_given_key_and_kept_checkpoint
     assert not await checkpoints.run(0)
     kept = [decode_checkpoint(path.read_bytes()) for path in sorted((tmp_path / "checkpoints").iterdir())]
 
-    lines = await _export(metadata)
+    lines = await _export(metadata, end=_Attestation(key))
     verdict = verify_export(lines, [each for each in kept if each is not None], [key.public_key])
 
     assert verdict.faults == ()
@@ -203,7 +220,7 @@ async def test_an_export_with_another_key_or_another_chain_is_refused(
 
     verdict = verify_export(lines, [], [KeyInMemory().public_key])
 
-    assert [fault.kind for fault in verdict.faults] == [FaultKind.SIGNATURE]
+    assert [fault.kind for fault in verdict.faults] == [FaultKind.SIGNATURE, FaultKind.SIGNATURE]
 
 
 async def test_a_range_of_times_is_exported_as_a_whole_piece_of_the_chain(

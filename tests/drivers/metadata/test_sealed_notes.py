@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from entrepot.audit.database_verification import verify_database
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.sealer import NewChain, Sealer, add_sealed
 from entrepot.audit.spool import AuditSpool
-from entrepot.audit.verification import verify_database
 from entrepot.metadata.audit_store import AuditFilter
 from entrepot.metadata.sql.opening import open_metadata
 from tests.running.audit_material import pull_record

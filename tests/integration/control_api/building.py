@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from entrepot.audit.export import AuditExport
 from entrepot.audit.queries import AuditLog
+from entrepot.audit.signed_end import NoEndSigner
 from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens
 from entrepot.auth.authenticator import CredentialAuthenticator
 from entrepot.auth.cedar.engine import PolicyEngine
@@ -136,6 +138,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         roles=Roles(metadata, decisions),
         role_assignments=RoleAssignments(metadata, decisions),
         audit_log=AuditLog(metadata, notes),
+        audit_export=AuditExport(metadata, NoEndSigner("there are no keys in these tests")),
         memory=memory,
         after_change=epochs.refresh,
     )

@@ -186,6 +186,7 @@ class Stand:
             roles=none,
             role_assignments=none,
             audit_log=none,
+            audit_export=none,
             memory=none,
             after_change=self.look_again,
         )

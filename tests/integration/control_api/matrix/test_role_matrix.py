@@ -133,6 +133,7 @@ _GOLDEN: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("api.repository.delete", "", "team-lead project-admin operations-admin", "closed"),
     ("api.project-log.list", "", "team-lead project-admin auditor operations-admin", "closed"),
     ("api.audit-log.list", "", "auditor operations-admin", "closed"),
+    ("api.audit-log.export", "", "auditor operations-admin", "closed"),
     ("catalog.list", "", "auditor operations-admin", "closed"),
     # Auditors read metadata everywhere and change nothing.
     (
@@ -253,6 +254,7 @@ _VERBS: Final = {
 }
 _OTHER_NEEDS: Final = {
     ("api.permission.list", "robot:create"),
+    ("api.audit-log.export", "audit-log:export"),
     ("api.project.read-deletable", "project:delete"),
     ("api.user.unlock", "user:update"),
     ("api.user.update", "user:read"),

@@ -1,0 +1,72 @@
+"""``entrepot audit fetch``: an auditor's own copy of the audit log, in the form that `audit verify` proves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from entrepot.client.choosing import open_api
+from entrepot.client.errors import EXIT_REFUSED, EXIT_USAGE, ClientError
+from entrepot.client.options import ANYWHERE, TargetOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["fetch_export"]
+
+_SinceOption = Annotated[
+    str,
+    Parameter(name="--since", help="From this time on, as 2026-11-27 or 2026-11-27T10:00+02:00; else UTC."),
+]
+_UntilOption = Annotated[str, Parameter(name="--until", help="Before this time.")]
+_FileArgument = Annotated[Path, Parameter(help="File to write, which must not exist yet.")]
+_END_BYTES: Final = 200
+"""The last line is shorter."""
+
+
+def fetch_export(
+    file: _FileArgument,
+    /,
+    *,
+    since: _SinceOption = "",
+    until: _UntilOption = "",
+    target: TargetOption = ANYWHERE,
+) -> None:
+    """Fetch all records of some times, signed by the registry; prove them with `entrepot audit verify FILE`."""
+    query = {name: text for name, text in (("since", since), ("until", until)) if text}
+    draft = file.with_name(f"{file.name}.part")
+    try:
+        if file.exists():
+            raise ClientError(EXIT_USAGE, f"entrepot: {file} exists; it would be overwritten")
+        with open_api(target) as api:
+            count = _write(draft, api.stream("/audit-log-export", query))
+        draft.rename(file)
+    except OSError as error:
+        raise ClientError(EXIT_USAGE, f"entrepot: {file} can't be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+    print(f"{count} bytes written to {file}")
+
+
+def _write(draft: Path, pieces: Iterable[bytes]) -> int:
+    """Write what comes to a file that only its owner can read: names and addresses of people lie in it."""
+    count, last = 0, b""
+    with open(draft, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as opened:
+        for piece in pieces:
+            opened.write(piece)
+            count += len(piece)
+            last = (last + piece)[-_END_BYTES:]
+        opened.flush()
+        os.fsync(opened.fileno())
+    if b'"type":"end"' not in last:
+        raise ClientError(
+            EXIT_REFUSED,
+            "entrepot: the export broke off; nothing was kept",
+            "Fetch it again; the registry's log tells what failed.",
+        )
+    return count

@@ -1,0 +1,91 @@
+"""An auditor takes the audit log home over the API and proves it there; nobody on the host has to help (8.1.4.3c)."""
+
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.ops.application import run_command_line
+from tests.integration.client_command_line import ClientCommandLine
+from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntrepotWithAccounts]:
+    with EntrepotWithAccounts(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def auditor(registry: EntrepotWithAccounts, tmp_path_factory: pytest.TempPathFactory) -> ClientCommandLine:
+    """Somebody who audits, and has no account on the host."""
+    admin = ClientCommandLine(tmp_path_factory.mktemp("admin"), registry.host)
+    admin.log_in(ADMINISTRATOR.name, ADMINISTRATOR.secret)
+    for name in ("ada", "gil"):
+        admin.run(f"user create {name} --email {name}@example.org --password-stdin", stdin=f"{PASSWORD}\n")
+    admin.run("role assign ada auditor")
+    client = ClientCommandLine(tmp_path_factory.mktemp("auditor"), registry.host)
+    client.log_in("ada", PASSWORD)
+    return client
+
+
+def test_an_auditor_fetches_a_signed_export_and_proves_it(
+    auditor: ClientCommandLine, registry: EntrepotWithAccounts, tmp_path: Path
+) -> None:
+    """The key is the registry's own, and that it was fetched, and by whom, is in the next one."""
+    file, again = tmp_path / "log.jsonl", tmp_path / "again.jsonl"
+
+    assert f"bytes written to {file}" in auditor.run(f"audit fetch {file} --since 2026-01-01")
+    auditor.run(f"audit fetch {again}")
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert run_command_line(("audit", "verify", str(file))) == 0
+    kept = registry.data_directory / "audit" / "checkpoints"
+    assert run_command_line(("audit", "verify", str(again), "--checkpoints", str(kept))) == 0
+    acts = [json.loads(line) for line in again.read_bytes().splitlines()]
+    exports = [act for act in acts if act.get("event.action") == "audit.export"]
+    assert [(act["user.name"], act["http.response.status_code"]) for act in exports] == [("ada", 200)]
+    assert {"user.create", "role.assign"} <= {act.get("event.action") for act in acts}
+
+
+def test_a_fetched_export_that_was_shortened_is_found_without_anything_kept(
+    auditor: ClientCommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "log.jsonl"
+    auditor.run(f"audit fetch {file}")
+    header, signature, *others = file.read_bytes().splitlines(keepends=True)
+    records = [line for line in others if b'"@timestamp"' in line]
+    place = json.loads(records[1])["entrepot"]
+    changed = json.loads(header) | {"last": 2, "last_hash": place["hash"], "signed": 0}
+    opening = json.dumps(changed, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+    end = b'{"last":2,"records":2,"type":"end"}\n'
+
+    file.write_bytes(b"".join([opening, signature, *records[:2], end]))
+    assert run_command_line(("audit", "verify", str(file), "--accept-unsigned")) == 1
+    file.write_bytes(b"".join([opening, *records[:2], end]))
+    assert run_command_line(("audit", "verify", str(file))) == 1
+
+
+def test_who_does_not_audit_fetches_nothing(
+    auditor: ClientCommandLine, registry: EntrepotWithAccounts, tmp_path: Path
+) -> None:
+    """Nor is anything left of a fetch that was refused, or that has nothing to fetch."""
+    guest = ClientCommandLine(tmp_path / "guest", registry.host)
+    guest.log_in("gil", PASSWORD)
+    file = tmp_path / "log.jsonl"
+
+    guest.run(f"audit fetch {file}", code=1)
+    auditor.run(f"audit fetch {file} --since 2026-01-02 --until 2026-01-01", code=1)
+    auditor.run(f"audit fetch {file} --since yesterday", code=1)
+    auditor.run(f"audit fetch {file} --until 2020-01-01", code=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["guest"]
+    file.write_bytes(b"mine")
+    auditor.run(f"audit fetch {file}", code=2)
+    assert file.read_bytes() == b"mine"

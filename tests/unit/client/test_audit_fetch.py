@@ -1,0 +1,57 @@
+"""What is left on the disk of an export that was fetched: all of it, or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.unit.client.scripted_api import Answer, refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.client.conftest import Client
+    from tests.unit.client.scripted_api import ScriptedApi
+
+_PATH = "GET /audit-log-export"
+_WHOLE = b'{"type":"header"}\n{"last":1,"records":1,"type":"end"}\n'
+
+
+def test_times_are_asked_for_as_they_were_given(client: Client, api: ScriptedApi, tmp_path: Path) -> None:
+    client.log_in(api)
+    api.on(_PATH, Answer(raw=_WHOLE))
+    file = tmp_path / "log.jsonl"
+
+    result = client.run(
+        "audit", "fetch", str(file), "--since", "2026-11-01", "--until", "2026-12-01T10:00+02:00"
+    )
+
+    assert (result.code, result.out) == (0, f"{len(_WHOLE)} bytes written to {file}\n")
+    assert api.asked[-1].query == {"since": "2026-11-01", "until": "2026-12-01T10:00+02:00"}
+    assert file.read_bytes() == _WHOLE
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_of_an_export_that_broke_off_nothing_is_kept(
+    client: Client, api: ScriptedApi, tmp_path: Path
+) -> None:
+    """Its end is what tells: the standard library takes a short body for a whole one."""
+    client.log_in(api)
+    file = tmp_path / "log.jsonl"
+
+    api.on(_PATH, Answer(raw=_WHOLE[:-30]))
+    assert client.run("audit", "fetch", str(file)).code == 1
+    api.on(_PATH, refusal(403, "you may not"))
+    refused = client.run("audit", "fetch", str(file))
+    assert (refused.code, "you may not" in refused.err) == (1, True)
+
+    assert not list(tmp_path.glob("log.jsonl*"))
+
+
+def test_where_no_file_can_be_is_said(client: Client, api: ScriptedApi, tmp_path: Path) -> None:
+    client.log_in(api)
+    api.on(_PATH, Answer(raw=_WHOLE))
+    (tmp_path / "file").touch()
+
+    for file in (tmp_path / "file" / "log.jsonl", tmp_path / ("x" * 300)):
+        result = client.run("audit", "fetch", str(file))
+        assert (result.code, "can't be written" in result.err) == (2, True)

@@ -15,7 +15,7 @@ import pytest
 
 from entrepot.http1.options import TlsOptions
 from tests.processes.certificates import make_certificate, unverified_context
-from tests.processes.http1_serving import chunked, get, give, read_body, reply, serving, tell
+from tests.processes.http1_serving import chunked, get, give, post, read_body, reply, serving, tell
 
 if TYPE_CHECKING:
     import ssl
@@ -231,8 +231,18 @@ async def test_small_extensions_and_trailers_are_taken() -> None:
 
 async def test_ten_thousand_chunks_are_no_extensions() -> None:
     async with serving(tell) as server, server.connected() as client:
-        await client.send(chunked([b"x"] * 50_000))
-        assert (await client.answer()).body == b"POST /? " + b"x" * 50_000
+        await client.send(chunked([b"x"] * 10_000))
+        assert (await client.answer()).body == b"POST /? " + b"x" * 10_000
+
+
+async def test_heads_of_many_requests_at_once_are_no_framing_of_a_body() -> None:
+    """Of a client that pipelines there may never be a moment between two requests."""
+    count = 3000
+    async with serving(tell) as server, server.connected() as client:
+        sending = asyncio.create_task(client.send(post(b"12345", "/", "X-Filler: " + "a" * 60) * count))
+        for _ in range(count):
+            assert (await client.answer()).body == b"POST /? 12345"
+        await sending
 
 
 async def _repeat(client: Client, data: bytes, times: int, pause_seconds: float) -> None:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _MIB: Final = 1 << 20
 _CONTENT: Final = random.Random(1).randbytes(12 * _MIB)  # content for a test
+_SMALLEST: Final = b"twenty-four bytes, as is"
+"""A chunk of which a quarter is what is around it."""
 _BOTH: Final = pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
 
 
@@ -363,17 +365,19 @@ async def test_a_reading_that_is_cancelled_ends_with_its_thread() -> None:
     assert go_on.is_set()
 
 
-async def test_i12_a_body_of_tiny_chunks_costs_a_thread_what_it_says() -> None:
+async def test_i12_a_body_of_small_chunks_costs_a_thread_what_it_says() -> None:
     """Each piece has a price of its own also there, and what is parsed waits for what was parsed before."""
     taker = _Taker()
     highest = 0
-    content = b"ab" * (2 * _MIB)
-    tiny = get("/", "Transfer-Encoding: chunked", method="PUT") + b"2\r\nab\r\n" * (2 * _MIB) + b"0\r\n\r\n"
+    count = 4 * _MIB // len(_SMALLEST)
+    content = _SMALLEST * count
+    small = get("/", "Transfer-Encoding: chunked", method="PUT")
+    small += b"18\r\n%b\r\n" % _SMALLEST * count + b"0\r\n\r\n"
     async with serving(taker) as server, server.connected() as client:
         taker.received = bytearray(len(content))
         tracemalloc.start()
         try:
-            sending = asyncio.create_task(client.send(tiny))
+            sending = asyncio.create_task(client.send(small))
             answer = await _answer_of_slow(client)
             highest = tracemalloc.get_traced_memory()[1]
         finally:
@@ -381,7 +385,26 @@ async def test_i12_a_body_of_tiny_chunks_costs_a_thread_what_it_says() -> None:
         await sending
         assert answer == b"%d" % len(content)
     assert taker.by_thread
-    assert highest < 16 * _MIB, f"{highest / _MIB:.1f} MiB for pieces of 2 bytes"
+    assert highest < 16 * _MIB, f"{highest / _MIB:.1f} MiB for pieces of 24 bytes"
+
+
+@pytest.mark.parametrize(
+    "opening", [b"", b"%x\r\n%b\r\n" % (3 * _MIB, bytes(3 * _MIB))], ids=["at once", "later"]
+)
+async def test_i12_a_body_is_refused_whose_chunks_are_too_small_for_what_is_around_them(
+    opening: bytes,
+) -> None:
+    """Each is a call, of a thread or of the event loop, and many such bodies would stop the large ones of others."""
+    taker, count = _Taker(), 40_000 + len(opening) // 16
+    async with serving(taker) as server, server.connected() as client:
+        head = get("/", "Transfer-Encoding: chunked", method="PUT")
+        sending = asyncio.create_task(client.send(head + opening + b"1\r\nx\r\n" * count))
+        await taker.ended.wait()
+        assert taker.was_cut
+        with contextlib.suppress(OSError):
+            await sending
+    assert len(taker.received) < len(opening) + 256 * 1024
+    assert taker.by_thread
 
 
 async def _answer_of_slow(client: Client) -> bytes:

@@ -43,13 +43,40 @@ async def test_a_turn_that_ends_with_bytes_that_were_not_parsed_is_followed_by_a
             await source.read(lambda pieces: taken.extend(b"".join(pieces)))
         await reply(send, b"%d" % len(taken))
 
-    tiny = b"2\r\nab\r\n" * 60_000
+    small = b"20\r\n" + b"ab" * 16 + b"\r\n"
+    many = small * 10_000
     async with serving(application) as server, server.connected() as client:
         await client.send(get("/", "Transfer-Encoding: chunked", method="PUT") + b"1\r\na\r\n")
         await asyncio.sleep(0.05)
-        sending = asyncio.create_task(client.send(tiny + b"0\r\n\r\n"))
-        assert (await client.answer()).body == b"120001"
+        sending = asyncio.create_task(client.send(many + b"0\r\n\r\n"))
+        assert (await client.answer()).body == b"320001"
         await sending
+
+
+async def test_i12_a_turn_ends_in_time_also_within_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of small chunks alone is longer than a turn, and other bodies wait for the thread."""
+    monkeypatch.setattr(body_reading, "_TURN_SECONDS", 0.001)
+    turns = 0
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal turns
+        source: BodyOnThread = scope["extensions"][BODY_ON_THREAD]
+        size = len((await receive())["body"])
+        while not source.has_ended:
+            await source.arrival()
+            size += await source.read(lambda _: None)
+            turns += 1
+        size += len((await receive())["body"])
+        await reply(send, b"%d" % size)
+
+    small = b"20\r\n" + b"ab" * 16 + b"\r\n"
+    async with serving(application) as server, server.connected() as client:
+        sending = asyncio.create_task(
+            client.send(get("/", "Transfer-Encoding: chunked", method="PUT") + small * 100_000 + b"0\r\n\r\n")
+        )
+        assert (await client.answer()).body == b"3200000"
+        await sending
+    assert turns > 8
 
 
 @pytest.mark.parametrize("framing", ["length", "chunks"])

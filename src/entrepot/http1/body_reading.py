@@ -98,6 +98,7 @@ class _Turn:
         self._count = 0
         self._is_dry = False
         self._is_giving = False
+        self._ends_at = 0.0
         self.is_given_up = False
 
     def take(self, buffer: memoryview) -> int:
@@ -116,15 +117,14 @@ class _Turn:
         if pieces:
             self._give(pieces)
         step = self._count_step if self._parser.count_body() else self._parse_step
-        end = time.monotonic() + _TURN_SECONDS
-        while self._count < _TURN_BYTES and self._goes_on and not self.is_given_up:
+        self._ends_at = time.monotonic() + _TURN_SECONDS
+        while self._count < _TURN_BYTES and self._goes_on:
             step(buffer)
-            if time.monotonic() >= end:
-                break
 
     @property
     def _goes_on(self) -> bool:
-        return not self._is_dry and not self._body.has_stopped
+        is_over = self.is_given_up or time.monotonic() >= self._ends_at
+        return not (is_over or self._is_dry or self._body.has_stopped)
 
     def _count_step(self, buffer: memoryview) -> None:
         """Read what belongs to a body of a known length, and nothing behind it; it need not be parsed."""

@@ -23,7 +23,8 @@ _MAX_HEAD_BYTES: Final = 128 * 1024
 _HEADS_BYTES: Final = 16 * 1024
 """Given to the parser at once where heads can be: some hundred of the shortest."""
 _MAX_FRAMING_BYTES: Final = 128 * 1024
-"""Of extensions and trailers, which are no part of a body, in a row."""
+"""Around the chunks of a body (sizes, extensions, trailers), beyond a quarter of what is in those that follow. Each
+chunk is a call, however small: a mebibyte of them takes a quarter of a second, and large bodies of others wait."""
 _CHUNKS_BYTES: Final = 64 * 1024
 """Given to the parser at once within a body of unknown length, behind which heads can be."""
 
@@ -112,7 +113,7 @@ class RequestParser:
             elif self._body is None:
                 self._framing_bytes = 0
             elif self._framing_bytes > _MAX_FRAMING_BYTES:
-                self._refuse(Refusal(400, "there is more around the chunks of the body than in them"))
+                self._refuse(Refusal(400, "the chunks of the body are too small for what is around them"))
             start += len(piece)
         self._unparsed = b"" if self.refusal is not None else bytes(data[start:])
 
@@ -177,6 +178,7 @@ class RequestParser:
     def on_headers_complete(self) -> None:
         """Begin the request."""
         self.is_in_head = False
+        self._framing_bytes = 0
         if self._head_bytes:  # it came in several pieces
             self._bound_head(0)
         if self.refusal is not None:
@@ -208,7 +210,7 @@ class RequestParser:
         """Hand a piece of the body on."""
         if self._body is not None:
             self._left_bytes -= len(piece)
-            self._framing_bytes = 0
+            self._framing_bytes = max(0, self._framing_bytes - len(piece) - len(piece) // 4)
             self._body.feed(piece)
 
     def on_message_complete(self) -> None:

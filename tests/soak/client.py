@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.blackbox.material.images import build_image, build_random_layer
 from tests.soak.connection import Connection, FailedRequestError, Record, StoppedError
+from tests.soak.large_blobs import LargeBlobs
 from tests.soak.repository import Repository
 
 if TYPE_CHECKING:
@@ -41,15 +42,25 @@ MIX: Final[dict[str, int]] = {
     "index": 3,
     "referrer": 3,
     "abandon": 2,
+    "push_large": 2,
+    "leave_large_and_go_on": 1,
+    "leave_large_and_cancel": 1,
+    "be_refused_large": 1,
 }
 """Weights of what a client does next; each is one to a dozen requests."""
 
 
 class SoakClient(threading.Thread):
-    """One client. `record` may be read while it runs; `stop` ends it before its next request."""
+    """One client. `record` and `large_blobs` may be read while it runs; `stop` ends it before its next request."""
 
     def __init__(
-        self, number: int, port: int, requests_per_second: float, seed: int, stop: threading.Event
+        self,
+        number: int,
+        port: int,
+        requests_per_second: float,
+        seed: int,
+        stop: threading.Event,
+        is_read_by_thread: Callable[[int], bool],
     ) -> None:
         super().__init__(name=f"soak-client-{number}", daemon=True)
         self.record = Record()
@@ -62,6 +73,7 @@ class SoakClient(threading.Thread):
             for index in range(_REPOSITORIES)
         ]
         self._pool = [self._new_image() for _ in range(_POOL)]
+        self.large_blobs = LargeBlobs(self._connection, self._chance, is_read_by_thread)
 
     @property
     def images(self) -> int:
@@ -114,8 +126,20 @@ class SoakClient(threading.Thread):
             repository.come_and_go_with_a_referrer(self._chance)
         elif action == "cancel":
             repository.cancel_an_upload(self._chance.randbytes(3000))
-        else:
+        elif action == "abandon":
             repository.begin_an_upload(self._chance.randbytes(3000))
+        else:
+            self._act_large(action, repository.name)
+
+    def _act_large(self, action: str, repository: str) -> None:
+        if action == "push_large":
+            self.large_blobs.push(repository)
+        elif action == "leave_large_and_go_on":
+            self.large_blobs.leave_and_go_on(repository)
+        elif action == "leave_large_and_cancel":
+            self.large_blobs.leave_and_cancel(repository)
+        else:
+            self.large_blobs.be_refused(repository)
 
     def _push(self, repository: Repository) -> None:
         if len(repository.images) >= _IMAGES_PER_REPOSITORY:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import struct
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 __all__ = ["Answer", "Connection", "FailedRequestError", "Record", "StoppedError"]
 
@@ -18,6 +20,8 @@ _TIMEOUT_SECONDS: Final = 30.0
 _REQUESTS_PER_CONNECTION: Final = 200
 """Then a new one is opened, so that accepting and closing are part of the load too."""
 _DETAILS_KEPT: Final = 20
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER, on, for no time: closing sends a reset, and what the other end has not read yet is lost (socket(7))."""
 
 
 class FailedRequestError(Exception):
@@ -98,6 +102,40 @@ class Connection:
         self._record.latencies.append((operation, time.monotonic() - began_at))
         return answer
 
+    def leave(
+        self,
+        operation: str,
+        method: str,
+        target: str,
+        part: bytes,
+        headers: Mapping[str, str],
+        *,
+        by_reset: bool,
+        before_leaving: Callable[[int], None],
+    ) -> None:
+        """Send a request with part of its body on a connection of its own, and leave instead of waiting for an answer.
+
+        `before_leaving` is told the own port of that connection.
+
+        Raises:
+            FailedRequestError: the part was not taken.
+            StoppedError: the run ended while waiting.
+        """
+        self._wait_for_turn()
+        began_at = time.monotonic()
+        leaving = self._open()
+        try:
+            leaving.request(method, target, part, dict(headers))
+            before_leaving(leaving.sock.getsockname()[1])
+            if by_reset:
+                leaving.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        except OSError as error:
+            self._record.fail(f"{operation}: {method} {target}: {error!r}")
+            raise FailedRequestError from error
+        finally:
+            leaving.close()
+        self._record.latencies.append((operation, time.monotonic() - began_at))
+
     def require(self, condition: bool, sentence: str) -> None:
         """Count an answer whose content is wrong as a failed request.
 
@@ -122,11 +160,14 @@ class Connection:
             raise StoppedError
         self._record.late_seconds = max(self._record.late_seconds, now - self._due_at)
 
+    def _open(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS)
+
     def _exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         if self._sent >= _REQUESTS_PER_CONNECTION:
             self.close()
         if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_SECONDS)
+            self._connection = self._open()
         self._sent += 1
         self._connection.request(method, target, body, dict(headers))
         with self._connection.getresponse() as response:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import random
+import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from entrepot.processes.assignment import Role
 from tests.running.entrepot import RunningEntrepot
 from tests.soak.client import SoakClient
-from tests.soak.connection import Connection, FailedRequestError, Record, StoppedError
+from tests.soak.connection import Answer, Connection, FailedRequestError, Record, StoppedError
 from tests.soak.flatness import Bound, judge, slope_per_hour
+from tests.soak.large_blobs import LargeBlobs
+from tests.soak.reading_threads import ReadingThreads
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 _MIB = 1 << 20
@@ -72,7 +77,7 @@ def test_a_wrong_answer_and_a_dead_server_are_failed_requests(tmp_path: Path) ->
         assert (record.failed_requests, record.latencies) == (1, [])
         assert "404" in record.failures[0]
 
-        client = SoakClient(0, product.port, 100, seed=1, stop=stop)
+        client = SoakClient(0, product.port, 100, 1, stop, lambda _: False)
         client.start()
         time.sleep(0.5)
         product.kill(Role.HTTP)
@@ -84,3 +89,54 @@ def test_a_wrong_answer_and_a_dead_server_are_failed_requests(tmp_path: Path) ->
         with pytest.raises(StoppedError):
             connection.request("ping", "GET", "/v2/", expect={200})
         connection.close()
+
+
+class _Lying(Connection):
+    """Answers with the first status that is hoped for, and with the same headers and content whatever was sent."""
+
+    def __init__(self, stands_at: int, record: Record) -> None:
+        super().__init__(0, 1, threading.Event(), record)
+        self._headers = {"location": "/v2/upload", "range": f"0-{stands_at - 1}"}
+
+    def request(
+        self, operation: str, method: str, target: str, *, expect: Collection[int], **_: object
+    ) -> Answer:
+        return Answer(next(iter(expect)), self._headers, b"something else")
+
+    def leave(self, *_: object, **__: object) -> None:
+        """Be gone."""
+
+
+@pytest.mark.parametrize(
+    ("action", "stands_at", "sentence"),
+    [
+        ("push", 1, "is not what was pushed"),
+        ("leave_and_cancel", 9 << 20, "it stands at 9437184"),
+        ("leave_and_go_on", 9 << 20, "it stands at 9437184"),
+        ("be_refused", 5, "5 bytes of a body that was refused"),
+    ],
+)
+def test_a_large_blob_that_is_another_or_stands_where_it_cannot_is_a_failed_request(
+    action: str, stands_at: int, sentence: str
+) -> None:
+    record = Record()
+    large_blobs: Any = LargeBlobs(_Lying(stands_at, record), random.Random(3), lambda _: False)
+
+    with pytest.raises(FailedRequestError):
+        getattr(large_blobs, action)("app")
+    (failure,) = record.failures
+    assert sentence in failure
+    assert len(failure) < 300
+
+
+def test_a_socket_that_is_held_once_is_read_by_no_thread() -> None:
+    """The test is the server: its event loop has one descriptor, and a thread would have another."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            accepted, address = listener.accept()
+            threads = ReadingThreads(os.getpid(), port)
+            with accepted:
+                assert not threads.read(address[1])
+                with accepted.dup():
+                    assert threads.read(client.getsockname()[1])

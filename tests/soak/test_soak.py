@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import statistics
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from entrepot.processes.assignment import Role
 from tests.plumbing.evidence import LongRun, write_evidence
+from tests.processes.running import wait_for
 from tests.running.entrepot import RunningEntrepot
-from tests.soak.client import MIX, SoakClient
+from tests.running.process_resources import open_files
+from tests.soak.client import SoakClient
+from tests.soak.findings import SoakRun, findings_of
 from tests.soak.flatness import Bound, Verdict, judge
+from tests.soak.reading_threads import ReadingThreads
 from tests.soak.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 _COVERS: Final = ("src/entrepot", "tests/soak")
 _CLIENTS: Final = 4
 _MIB: Final = 1 << 20
+_KEPT_DESCRIPTORS: Final = 4
+"""What a first load may leave open: connections to the database that are used again."""
 _WARM_UP_SHARE: Final = 0.2
 _MOST_WARM_UP_SECONDS: Final = 600.0
 _SETTINGS: Final[dict[str, dict[str, Any]]] = {
@@ -62,35 +67,13 @@ _KEPT_TABLES: Final = (
     "rows.links", "rows.manifests", "rows.manifest_references", "rows.blobs", "rows.tags", "rows.facts",
     "rows.tag_history", "rows.audit_records",
 )  # fmt: skip
-_COURSE: Final = 12
-"""About so many samples are kept in the evidence."""
+_RARE_OPERATIONS: Final = {
+    "blob.mount", "tag.delete", "manifest.delete", "blob.delete", "upload.cancel",
+    "large.append", "large.finish", "large.pull", "large.delete",
+    "large.leave", "large.status", "large.cancel", "large.refused",
+}  # fmt: skip
 _MOST_BYTES_PER_ROW: Final = 1400
 _MOST_GROWTH_PER_ROW: Final = 1.25
-
-
-@dataclass(slots=True)
-class _Run:
-    """What came of one run."""
-
-    sampler: Sampler
-    clients: Sequence[SoakClient]
-    seconds: float
-    log_errors: list[str]
-
-    @property
-    def requests(self) -> int:
-        """How many requests were answered rightly."""
-        return sum(len(client.record.latencies) for client in self.clients)
-
-    @property
-    def failures(self) -> list[str]:
-        """The first failures of each client."""
-        return [sentence for client in self.clients for sentence in client.record.failures]
-
-    @property
-    def failed_requests(self) -> int:
-        """How many requests failed."""
-        return sum(client.record.failed_requests for client in self.clients)
 
 
 @pytest.fixture
@@ -110,6 +93,8 @@ def test_ten_seconds_of_mixed_load_without_a_failed_request(
     product: RunningEntrepot, rotating_seed: int
 ) -> None:
     """The same load as the soak's, faster and shorter: what the clients know of the registry is what it says."""
+    process = product.pid(Role.HTTP)
+    before = len(open_files(process))
     run = _soak(product, seconds=10, rate=80, sample_every=2, seed=rotating_seed)
 
     assert run.failures == []
@@ -117,7 +102,13 @@ def test_ten_seconds_of_mixed_load_without_a_failed_request(
     assert run.requests > 300
     assert _rows_too_many(run) == []
     operations = {operation for client in run.clients for operation, _ in client.record.latencies}
-    assert {"blob.mount", "tag.delete", "manifest.delete", "blob.delete", "upload.cancel"} <= operations
+    assert operations >= _RARE_OPERATIONS
+    assert run.read_by_threads > 0, f"{run.watched} large bodies were watched, and no thread read one"
+    wait_for(
+        lambda: len(open_files(process)) <= before + _KEPT_DESCRIPTORS,
+        10,
+        lambda: f"{before} descriptors, and after all clients have gone: {open_files(process)}",
+    )
 
 
 @pytest.mark.long
@@ -133,18 +124,20 @@ def test_an_hour_of_mixed_load_without_a_failed_request_and_without_growth_i12(
     warm_up = min(_MOST_WARM_UP_SECONDS, seconds * _WARM_UP_SHARE)
     verdicts = judge(run.sampler.samples, warm_up, _BOUNDS)
     faults = _faults(run, rate * seconds, warm_up, verdicts)
-    findings = {"passed": not faults, "faults": faults, **_findings(run, rate, warm_up, verdicts)}
+    findings = {"passed": not faults, "faults": faults, **findings_of(run, rate, warm_up, verdicts)}
     path = write_evidence("soak", findings, long_run, covers=_COVERS)
     with capsys.disabled():
         print(f"\n{path.read_text(encoding='utf-8')}")  # noqa: T201 - an hour's result is worth reading
     assert faults == []
 
 
-def _faults(run: _Run, wanted: float, warm_up_seconds: float, verdicts: Sequence[Verdict]) -> list[str]:
+def _faults(run: SoakRun, wanted: float, warm_up_seconds: float, verdicts: Sequence[Verdict]) -> list[str]:
     """Look at everything before anything is said, so that one fault doesn't hide the others from the evidence."""
     faults = [*run.failures, *run.log_errors]
     if run.requests <= 0.9 * wanted:
         faults.append(f"the stated rate was not kept: {run.requests} requests in place of {wanted:.0f}")
+    if not run.read_by_threads:
+        faults.append(f"{run.watched} large bodies were watched, and no thread read one")
     faults += [
         f"{verdict.name} grew by {verdict.growth:.0f} and reached {verdict.highest:.0f}"
         for verdict in verdicts
@@ -153,9 +146,13 @@ def _faults(run: _Run, wanted: float, warm_up_seconds: float, verdicts: Sequence
     return faults + _rows_too_many(run) + _database_too_large(run, warm_up_seconds)
 
 
-def _soak(product: RunningEntrepot, seconds: float, rate: float, sample_every: float, seed: int) -> _Run:
+def _soak(product: RunningEntrepot, seconds: float, rate: float, sample_every: float, seed: int) -> SoakRun:
     stop = threading.Event()
-    clients = [SoakClient(number, product.port, rate / _CLIENTS, seed, stop) for number in range(_CLIENTS)]
+    threads = ReadingThreads(product.pid(Role.HTTP), product.port)
+    clients = [
+        SoakClient(number, product.port, rate / _CLIENTS, seed, stop, threads.read)
+        for number in range(_CLIENTS)
+    ]
     sampler = Sampler(product, rows_every=3)
     began_at = time.monotonic()
     for client in clients:
@@ -172,10 +169,10 @@ def _soak(product: RunningEntrepot, seconds: float, rate: float, sample_every: f
         for client in clients:
             client.join(60)
     errors = [str(line) for line in product.log_lines() if line.get("log.level") in {"error", "critical"}]
-    return _Run(sampler, clients, time.monotonic() - began_at, errors[:20])
+    return SoakRun(sampler, clients, time.monotonic() - began_at, errors[:20])
 
 
-def _rows_too_many(run: _Run) -> list[str]:
+def _rows_too_many(run: SoakRun) -> list[str]:
     """The database holds links, manifests, tags and sessions of what the clients have, and no more of them."""
     counted = [sample for sample in run.sampler.samples if "rows.links" in sample]
     highest = {name: max(sample[name] for sample in counted) for name in _MOST_LIVE_ROWS}
@@ -186,7 +183,7 @@ def _rows_too_many(run: _Run) -> list[str]:
     ]
 
 
-def _database_too_large(run: _Run, warm_up_seconds: float) -> list[str]:
+def _database_too_large(run: SoakRun, warm_up_seconds: float) -> list[str]:
     """Facts, history and audit records are kept for long, so the file grows with them, but with nothing else."""
     per_row = [
         sample["database_bytes"] / sum(sample[name] for name in _KEPT_TABLES)
@@ -195,53 +192,3 @@ def _database_too_large(run: _Run, warm_up_seconds: float) -> list[str]:
     ]
     fits = max(per_row) <= _MOST_BYTES_PER_ROW and per_row[-1] <= per_row[0] * _MOST_GROWTH_PER_ROW
     return [] if fits else [f"bytes of the database per row: from {per_row[0]:.0f} to {per_row[-1]:.0f}"]
-
-
-def _findings(run: _Run, rate: float, warm_up_seconds: float, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    operations: dict[str, list[float]] = {}
-    for client in run.clients:
-        for operation, seconds in client.record.latencies:
-            operations.setdefault(operation, []).append(seconds)
-    counted = [sample for sample in run.sampler.samples if "rows.links" in sample]
-    return {
-        "operations": run.requests,
-        "setup": "sqlite+filesystem",
-        "clients": _CLIENTS,
-        "requests_per_second": rate,
-        "mix": MIX,
-        "failed_requests": run.failed_requests,
-        "failures": run.failures,
-        "errors_in_the_log": run.log_errors,
-        "most_seconds_behind_schedule": round(max(c.record.late_seconds for c in run.clients), 3),
-        "requests": {name: len(found) for name, found in sorted(operations.items())},
-        "milliseconds": {name: _percentiles(found) for name, found in sorted(operations.items())},
-        "warm_up_seconds": warm_up_seconds,
-        "flatness": {
-            verdict.name: {
-                "first": verdict.first,
-                "last": verdict.last,
-                "highest": verdict.highest,
-                "growth_per_hour": round(verdict.growth_per_hour, 1),
-                "growth": round(verdict.growth, 1),
-                "allowed_growth": verdict.bound.growth,
-                "allowed_maximum": verdict.bound.maximum,
-                "holds": verdict.holds,
-            }
-            for verdict in verdicts
-        },
-        "rows_at_first": counted[0],
-        "rows_after_warm_up": next(s for s in counted if s["seconds"] >= warm_up_seconds),
-        "rows_at_last": counted[-1],
-        "samples": len(run.sampler.samples),
-        # A cache that fills bends, a leak is straight: the figures of start and end alone don't tell them apart.
-        "course": counted[:: max(1, len(counted) // _COURSE)],
-    }
-
-
-def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    ordered = sorted(seconds)
-    return {
-        "median": round(statistics.median(ordered) * 1000, 2),
-        "p99": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
-        "highest": round(ordered[-1] * 1000, 2),
-    }

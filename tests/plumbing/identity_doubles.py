@@ -82,9 +82,10 @@ class CountedFailures:
         address: str,
         *,
         forwarded: bool,
-    ) -> None:
+    ) -> bool:
         """Count."""
         self.counts[account, address] += 1
+        return self.counts[account, address] == self.most
 
     async def clear(
         self,

@@ -40,7 +40,8 @@ class Authenticator(Protocol):
 
         Raises:
             InvalidCredentialsError: they belong to nobody, or may not be used now or from here.
-            LockedOutError: too many wrong ones for this account came from this address.
+            LockedOutError: too many wrong ones for this account came from this address. Secrets that were made here
+                never count among them: nobody guesses one.
         """
         ...
 
@@ -49,7 +50,6 @@ class Authenticator(Protocol):
 
         Raises:
             InvalidCredentialsError: it belongs to nobody, or may not be used now.
-            LockedOutError: this token was refused too often from this address.
         """
         ...
 

@@ -11,6 +11,7 @@ from entrepot.auth.access_tokens.scopes import limits_of
 from entrepot.auth.access_tokens.token_logins import TOKEN_PREFIX, TokenLogins, account_of_token
 from entrepot.auth.credential_memory import Verified
 from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.login_watch import LoginWatch
 from entrepot.auth.machine_logins import Attempt, LoginBook, is_storable_name
 from entrepot.auth.principals import Principal
 from entrepot.auth.robots.addresses import is_address_allowed
@@ -53,8 +54,9 @@ class CredentialAuthenticator:
         failures: FailureCounter,
         memory: CredentialMemory,
         uses: LastUses,
+        watch: LoginWatch | None = None,
     ) -> None:
-        book = LoginBook(metadata, failures)
+        book = LoginBook(metadata, failures, watch or LoginWatch())
         self._credentials = metadata.credentials
         self._passwords = passwords
         self._robots = RobotLogins(metadata.credentials, hasher, book)
@@ -78,7 +80,7 @@ class CredentialAuthenticator:
         """See the protocol. Remembered as what comes with a name is.
 
         Raises:
-            InvalidCredentialsError, LockedOutError: as the protocol says.
+            InvalidCredentialsError: as the protocol says.
             MetadataUnavailableError: as :meth:`by_basic`.
         """
         attempt = Attempt(account_of_token(token), token, address, origin, forwarded)

@@ -28,8 +28,9 @@ class FailureCounter(Protocol):
 
     async def record_failure(
         self, transaction: Transaction, account: str, address: str, *, forwarded: bool
-    ) -> None:
-        """Count one more, in the unit that records it for the audit log."""
+    ) -> bool:
+        """Count one more, in the unit that records it for the audit log; whether it is the one that locks."""
+        ...
 
     async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
         """Forget what was counted: the right secret was presented."""

@@ -11,7 +11,7 @@ import re
 import secrets
 from typing import Final, Literal
 
-__all__ = ["SecretKind", "has_form", "hash_generated", "is_reserved", "new_secret"]
+__all__ = ["SecretKind", "has_form", "hash_generated", "is_reserved", "is_unguessable", "new_secret"]
 
 SecretKind = Literal["ept_", "epr_", "ers_"]
 """Access token, refresh token, secret of a robot."""
@@ -29,6 +29,14 @@ def new_secret(kind: SecretKind) -> str:
 def has_form(secret: str, kind: SecretKind) -> bool:
     """Whether a secret can be one that was made here, of this kind."""
     return secret.startswith(kind) and _FORM.fullmatch(secret) is not None
+
+
+def is_unguessable(secret: str) -> bool:
+    """Whether a secret can only be one that was made here, of any kind, since nobody may choose one of that form.
+
+    A wrong one is no guess at anything: counting it protects nobody, and locks out whoever has an old one in a script.
+    """
+    return _FORM.fullmatch(secret) is not None
 
 
 def is_reserved(secret: str) -> bool:

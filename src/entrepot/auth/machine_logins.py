@@ -12,12 +12,15 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.login_watch import NOBODY
 from entrepot.auth.principals import ANONYMOUS, Origin, Principal
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from entrepot.auth.failures import FailureCounter
+    from entrepot.auth.login_watch import LoginWatch
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["Attempt", "LoginBook", "is_storable_name"]
@@ -56,9 +59,10 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 class LoginBook:
     """Counts and records what becomes of attempts."""
 
-    def __init__(self, metadata: Metadata, failures: FailureCounter) -> None:
+    def __init__(self, metadata: Metadata, failures: FailureCounter, watch: LoginWatch) -> None:
         self._metadata = metadata
         self._failures = failures
+        self._watch = watch
 
     async def require_unlocked(self, attempt: Attempt, kind: str) -> None:
         """Let an attempt go on.
@@ -71,51 +75,70 @@ class LoginBook:
                 attempt.account, attempt.address, forwarded=attempt.forwarded
             )
         except LockedOutError:
-            record = audit_record(
-                attempt.unknown(),
-                AuditAction.LOGIN,
-                AuditObject(kind, attempt.account),
-                outcome="failure",
-                reason="locked out",
-                status=_LOCKED,
-            )
+            record = _failure(attempt, kind, "locked out", _LOCKED)
             await self._metadata.write(lambda tx: tx.audit.append(record))
+            self._watch.refused("locked out")
             raise
 
-    async def refuse(self, attempt: Attempt, kind: str, cause: str) -> NoReturn:
-        """Count and record a failure.
+    async def refuse(self, attempt: Attempt, kind: str, cause: str, subject: str = NOBODY) -> NoReturn:
+        """Count and record a failure; `subject` is whose account it is, by its public id.
 
         Raises:
             InvalidCredentialsError: always.
         """
-        record = audit_record(
-            attempt.unknown(),
-            AuditAction.LOGIN,
-            AuditObject(kind, attempt.account),
-            outcome="failure",
-            reason=cause,
-            status=_FAILURE,
-        )
+        record = _failure(attempt, kind, cause, _FAILURE)
 
-        async def unit(tx: Transaction) -> None:
-            await self._failures.record_failure(
+        async def unit(tx: Transaction) -> bool:
+            await tx.audit.append(record)
+            return await self._failures.record_failure(
                 tx, attempt.account, attempt.address, forwarded=attempt.forwarded
             )
-            await tx.audit.append(record)
 
-        await self._metadata.write(unit)
+        locks = await self._metadata.write(unit)
+        self._watch.refused(cause)
+        if locks:
+            self._watch.locked_out(subject, attempt.address, forwarded=attempt.forwarded)
+        raise InvalidCredentialsError(cause)
+
+    async def refuse_uncounted(
+        self, attempt: Attempt, kind: str, cause: str, _subject: str = NOBODY
+    ) -> NoReturn:
+        """Record the failure of a secret that is no guess at anything; it brings nobody nearer to a lock.
+
+        Raises:
+            InvalidCredentialsError: always.
+        """
+        record = _failure(attempt, kind, cause, _FAILURE)
+        await self._metadata.write(lambda tx: tx.audit.append(record))
+        self._watch.refused(cause)
         raise InvalidCredentialsError(cause)
 
     async def admit(self, attempt: Attempt, principal: Principal) -> None:
         """Record a success, and forget the failures before it."""
-        about = AuditObject(principal.kind, principal.name)
-        record = audit_record(principal, AuditAction.LOGIN, about, status=_SUCCESS)
+        record = _success(principal)
 
         async def unit(tx: Transaction) -> None:
             await self._failures.clear(tx, attempt.account, attempt.address, forwarded=attempt.forwarded)
             await tx.audit.append(record)
 
         await self._metadata.write(unit)
+
+    async def admit_uncounted(self, principal: Principal) -> None:
+        """Record the success of a secret that says nothing of the one that is guessed at: what was counted stays."""
+        record = _success(principal)
+        await self._metadata.write(lambda tx: tx.audit.append(record))
+
+
+def _success(principal: Principal) -> NewAuditRecord:
+    about = AuditObject(principal.kind, principal.name)
+    return audit_record(principal, AuditAction.LOGIN, about, status=_SUCCESS)
+
+
+def _failure(attempt: Attempt, kind: str, cause: str, status: int) -> NewAuditRecord:
+    about = AuditObject(kind, attempt.account)
+    return audit_record(
+        attempt.unknown(), AuditAction.LOGIN, about, outcome="failure", reason=cause, status=status
+    )
 
 
 def is_storable_name(name: str) -> bool:

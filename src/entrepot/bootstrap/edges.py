@@ -59,7 +59,7 @@ async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
         stack.callback(metrics.flush_requests)
         notes = open_spool(settings, metrics)
         stack.push_async_callback(notes.aclose)
-        identity = await _identity(settings, stores, notes, stack)
+        identity = await _identity(settings, stores, notes, metrics, stack)
         services = await build_services(
             settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
         )
@@ -108,14 +108,20 @@ def build_distribution(
 
 
 async def _identity(
-    settings: Settings, stores: Stores, notes: AuditSpool, stack: contextlib.AsyncExitStack
+    settings: Settings,
+    stores: Stores,
+    notes: AuditSpool,
+    metrics: Metrics,
+    stack: contextlib.AsyncExitStack,
 ) -> Identity | None:
     if not settings.access.accounts:
         return None
     # A registry without accounts need not pay for what they take: 20 MB of memory and a moment of the start.
+    from entrepot.auth.login_watch import LoginWatch  # noqa: PLC0415  # see above
     from entrepot.bootstrap.identity import open_identity  # noqa: PLC0415  # see above
 
-    return await stack.enter_async_context(open_identity(settings, stores.metadata, notes))
+    watch = LoginWatch(lambda reason: metrics.refused_logins.labels(reason).inc())
+    return await stack.enter_async_context(open_identity(settings, stores.metadata, notes, watch=watch))
 
 
 def _build(settings: Settings, stores: Stores, services: Services, identity: Identity | None) -> Edges:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.keys.key_ring import KeyRing
+    from entrepot.auth.login_watch import LoginWatch
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import HashCost
     from entrepot.metadata.store import Metadata
@@ -102,13 +103,19 @@ class Identity:
 
 @contextlib.asynccontextmanager
 async def open_identity(
-    settings: Settings, metadata: Metadata, notes: AuditNotes, *, hash_cost: HashCost = OWASP_FIRST
+    settings: Settings,
+    metadata: Metadata,
+    notes: AuditNotes,
+    *,
+    hash_cost: HashCost = OWASP_FIRST,
+    watch: LoginWatch | None = None,
 ) -> AsyncIterator[Identity]:
     """Build everything, make the first administrator where there is nobody yet, and close it at the end.
 
     Args:
         settings, metadata, notes: what all of it is built on.
         hash_cost: what the hash of a password costs; nobody has reason to pay less but tests that log in all the time.
+        watch: who is told of refused logins.
 
     Raises:
         SettingsError: the password given for the first administrator is too weak, or the master key is not the one.
@@ -131,7 +138,7 @@ async def open_identity(
         except PasswordRejectedError as error:
             raise SettingsError((f"admin.password: {error}",)) from error
         await _adopt_projects(metadata)
-        identity = _build(settings, metadata, notes, _Parts(ring, epochs, uses, hashing, policy))
+        identity = _build(settings, metadata, notes, _Parts(ring, epochs, uses, hashing, policy, watch))
         stack.push_async_callback(identity.authenticator.aclose)
         yield identity
 
@@ -153,11 +160,12 @@ class _Parts:
     uses: LastUses
     hashing: PasswordHashing
     policy: PasswordPolicy
+    watch: LoginWatch | None
 
 
 def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Parts) -> Identity:
     lockout = _lockout(settings)
-    logins = PasswordLogins(metadata, parts.hashing, parts.policy, lockout)
+    logins = PasswordLogins(metadata, parts.hashing, parts.policy, lockout, parts.watch)
     memory = CredentialMemory(parts.epochs)
     authenticator = CredentialAuthenticator(
         metadata=metadata,
@@ -166,6 +174,7 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
         failures=LoginFailures(metadata.login_failures, lockout),
         memory=memory,
         uses=parts.uses,
+        watch=parts.watch,
     )
     roles = RoleDecisions(metadata.standings, PolicyEngine(), parts.epochs)
     decisions = SponsoredDecisions(roles)
@@ -191,7 +200,7 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
         ),
         accounts=Accounts(
             people=People(metadata, parts.hashing, parts.policy),
-            password_changes=PasswordChanges(metadata, parts.hashing, parts.policy, lockout),
+            password_changes=PasswordChanges(metadata, parts.hashing, parts.policy, lockout, parts.watch),
             administrators=Administrators(metadata),
             groups=Groups(metadata),
             sessions=Sessions(metadata, logins, parts.policy, _session_limits(settings)),

@@ -108,6 +108,13 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         labels=("reason",),
     ),
     MetricDefinition(
+        "registry_logins_refused_total",
+        "counter",
+        "Names and secrets that were refused, at whichever entrance. Reason: wrong_secret, unknown_name, unknown_token "
+        "(an access token that was revoked or never was), locked_out, expired, disabled, address_not_allowed or other.",
+        labels=("reason",),
+    ),
+    MetricDefinition(
         "registry_storage_used_bytes",
         "gauge",
         "Bytes taken on the file system of the blobs; for an object store, the sum of our blobs in it.",

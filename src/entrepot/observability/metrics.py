@@ -50,6 +50,7 @@ class Metrics:
     refused_greedy_addresses: Counter
     refused_overload: Counter
     refused_slow_bodies: Counter
+    refused_logins: Counter
     storage_used_bytes: Gauge
     storage_capacity_bytes: Gauge
     sqlite_wal_bytes: Gauge
@@ -110,6 +111,7 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         refused_greedy_addresses=refused.labels("address"),
         refused_overload=refused.labels("overload"),
         refused_slow_bodies=refused.labels("slow_body"),
+        refused_logins=cast("Counter", made["registry_logins_refused_total"]),
         storage_used_bytes=cast("Gauge", made["registry_storage_used_bytes"]),
         storage_capacity_bytes=cast("Gauge", made["registry_storage_capacity_bytes"]),
         sqlite_wal_bytes=cast("Gauge", made["registry_sqlite_wal_bytes"]),

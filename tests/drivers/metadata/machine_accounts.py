@@ -31,6 +31,7 @@ from tests.plumbing.identity_doubles import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from entrepot.auth.login_watch import LoginWatch
     from entrepot.auth.robots.records import IssuedRobot
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
@@ -126,7 +127,9 @@ class Accounts:
         self.tokens = AccessTokens(self.metadata, self.memory, AccessTokenLimits(most_per_person=3))
         self.authenticator = self.another_authenticator(self.memory)
 
-    def another_authenticator(self, memory: CredentialMemory) -> CredentialAuthenticator:
+    def another_authenticator(
+        self, memory: CredentialMemory, watch: LoginWatch | None = None
+    ) -> CredentialAuthenticator:
         """Return an authenticator with a memory of its own, as another process has."""
         return CredentialAuthenticator(
             metadata=self.metadata,
@@ -135,6 +138,7 @@ class Accounts:
             failures=self.failures,
             memory=memory,
             uses=self.uses,
+            watch=watch,
         )
 
     async def login(

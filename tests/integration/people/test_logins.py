@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+import structlog
 
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.generated_secrets import new_secret
+from entrepot.auth.login_watch import LoginWatch
+from entrepot.auth.people.errors import PasswordsBusyError
 from entrepot.auth.people.lockout import LockoutLimits
 from entrepot.auth.people.logins import PasswordLogins
 from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
 from entrepot.auth.people.passwords import HashCost, PasswordHashing
-from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, Office
+from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, Office, own_password
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from entrepot.auth.generated_secrets import SecretKind
+    from entrepot.auth.principals import Principal
 
 _WRONG = "Not-the-1-password"
 
@@ -72,6 +80,42 @@ async def test_an_attempt_beyond_the_limit_is_refused_even_with_the_right_passwo
 
     assert 58 <= caught.value.retry_after_seconds <= 60
     assert (await office.records())[-1] == ("session.login", "failure", "alice")
+
+
+@pytest.mark.parametrize("kind", ["ept_", "epr_", "ers_"])
+async def test_a_secret_made_here_is_no_guess_at_a_password_and_locks_nobody_out_s14_t15(
+    office: Office, kind: SecretKind
+) -> None:
+    """Wherever a password is asked for: in a browser, too, and as the old one of a change."""
+    await office.make("alice")
+    for _ in range(4):
+        with pytest.raises(InvalidCredentialsError):
+            await office.sessions.log_in("alice", new_secret(kind), ADDRESS, ORIGIN, forwarded=False)
+    principal = await office.log_in("alice", ALICE_PASSWORD)
+    for _ in range(4):
+        with pytest.raises(InvalidCredentialsError):
+            await office.changes.change_own(own_password(principal), new_secret(kind), "Rk4$pwYt-canary-2")
+
+    assert await office.database.count("login_failures") == 0
+    await office.log_in("alice", ALICE_PASSWORD)
+    reasons = [
+        msgspec.json.decode(bytes(body))["event.reason"]
+        for (body,) in await office.database.fetch(
+            "SELECT body FROM audit_records WHERE outcome = 'failure' ORDER BY id"
+        )
+    ]
+    assert reasons == ["a secret of another kind"] * 8
+
+
+async def test_a_secret_made_here_is_not_hashed_as_a_password_s14(office: Office) -> None:
+    busy = PasswordHashing(HashCost(memory_kibibytes=8, passes=1, lanes=1), waiting=-2)
+    logins = PasswordLogins(office.metadata, busy, office.policy, LockoutLimits())
+    with pytest.raises(PasswordsBusyError):
+        await logins.by_password("alice", _WRONG, ADDRESS, ORIGIN, forwarded=False)
+
+    with pytest.raises(InvalidCredentialsError):
+        await logins.by_password("alice", new_secret("ept_"), ADDRESS, ORIGIN, forwarded=False)
+    busy.close()
 
 
 async def test_one_attempt_below_the_limit_is_not_refused(office: Office) -> None:
@@ -175,6 +219,64 @@ async def test_counts_that_are_over_are_removed_by_later_failures(office: Office
     await _fail(office, "nobody", 1)
 
     assert await office.database.fetch("SELECT account FROM login_failures") == [("nobody",)]
+
+
+async def test_a_lock_is_in_the_log_once_by_the_public_id_and_without_what_was_typed_s14_s27(
+    office: Office,
+) -> None:
+    """Refusals that follow are counted by their reason, and the log is not filled with them."""
+    alice = await office.make("alice")
+    counted: list[str] = []
+    limits = LockoutLimits(attempts=3, window_seconds=60, lock_seconds=60)
+    watch = LoginWatch(counted.append)
+    logins = PasswordLogins(office.metadata, office.hashing, office.policy, limits, watch)
+    with structlog.testing.capture_logs() as logs:
+        for name in ("alice", "typed-Passw0rd"):
+            for _ in range(5):
+                with pytest.raises((InvalidCredentialsError, LockedOutError)):
+                    await logins.by_password(name, _WRONG, ADDRESS, ORIGIN, forwarded=False)
+
+    assert logs == [
+        {
+            "event": "login.locked_out",
+            "log_level": "warning",
+            "subject": subject,
+            "address": "192.0.2.7",
+            "forwarded": False,
+        }
+        for subject in (alice.subject, "nobody")
+    ]
+    assert counted == [
+        *["wrong_secret"] * 3,
+        *["locked_out"] * 2,
+        *["unknown_name"] * 3,
+        *["locked_out"] * 2,
+    ]
+
+
+async def test_guesses_at_the_same_time_are_one_lock_in_the_log(office: Office) -> None:
+    alice = await office.make("alice")
+    with structlog.testing.capture_logs() as logs:
+        await asyncio.gather(
+            *(office.log_in("alice", f"{_WRONG}{number}") for number in range(20)), return_exceptions=True
+        )
+
+    assert [(entry["event"], entry["subject"]) for entry in logs] == [("login.locked_out", alice.subject)]
+
+
+async def test_a_lock_by_wrong_old_passwords_is_in_the_log_as_well(office: Office) -> None:
+    await office.make("alice")
+    principal = await office.log_in("alice", ALICE_PASSWORD)
+    with structlog.testing.capture_logs() as logs:
+        await _change_wrongly(office, principal, 3)
+
+    assert [(entry["event"], entry["subject"]) for entry in logs] == [("login.locked_out", principal.subject)]
+
+
+async def _change_wrongly(office: Office, principal: Principal, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(InvalidCredentialsError):
+            await office.changes.change_own(own_password(principal), _WRONG, "Rk4$pwYt-canary-2")
 
 
 async def test_unlocking_opens_the_account_everywhere_and_is_on_record(office: Office) -> None:

@@ -25,9 +25,10 @@ _SHOWN_DIGITS: Final = 12
 
 
 class TokenLogins:
-    """The name that comes with a token must be its person's. What comes without one is counted by itself.
+    """The name that comes with a token must be its person's, and a token waits while its person is locked out.
 
-    Were all tokens without a name one account, a script with an old token would lock out everybody's beside it.
+    No token is counted, neither for nor against its person: nobody guesses 256 random bits, a script that goes on with
+    a token of yesterday would keep its owner out, and one that is right would buy its holder guesses at the password.
     """
 
     def __init__(self, credentials: CredentialReader, book: LoginBook) -> None:
@@ -39,8 +40,9 @@ class TokenLogins:
 
         Raises:
             InvalidCredentialsError: unknown, expired, of somebody else or of somebody disabled.
-            LockedOutError: too many failures for this name came from this address.
+            LockedOutError: too many wrong passwords for this name came from this address.
         """
+        await self._book.require_unlocked(attempt, _KIND)
         return await self._verify(attempt, attempt.name)
 
     async def verify_alone(self, attempt: Attempt) -> Verified:
@@ -48,21 +50,19 @@ class TokenLogins:
 
         Raises:
             InvalidCredentialsError: unknown, expired, or of somebody disabled.
-            LockedOutError: too many failures with this token came from this address.
         """
         return await self._verify(attempt, None)
 
     async def _verify(self, attempt: Attempt, person: str | None) -> Verified:
-        await self._book.require_unlocked(attempt, _KIND)
         secret_hash = hash_generated(attempt.secret)
         row = None
         if has_form(attempt.secret, TOKEN_PREFIX):
             row = await self._credentials.find_token(secret_hash)
         if row is None or not hmac.compare_digest(row.secret_hash, secret_hash):
-            await self._book.refuse(attempt, _KIND, "unknown access token")
+            await self._book.refuse_uncounted(attempt, _KIND, "unknown access token")
         obstacle = _obstacle(row, person)
         if obstacle:
-            await self._book.refuse(attempt, _KIND, obstacle)
+            await self._book.refuse_uncounted(attempt, _KIND, obstacle)
         principal = Principal(
             row.subject,
             attempt.address,
@@ -74,13 +74,13 @@ class TokenLogins:
             must_change_password=row.must_change_password,
             epoch=row.epoch,
         )
-        await self._book.admit(attempt, principal)
+        await self._book.admit_uncounted(principal)
         left = row.remaining_milliseconds
         return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
 
 
 def account_of_token(token: str) -> str:
-    """Return what refusals of a token without a name are counted by: no part of it, and no person (S27)."""
+    """Return what the audit log calls a token without a name: no part of it, and no person (S27)."""
     return f"access token {hash_generated(token)[:_SHOWN_DIGITS]}"
 
 

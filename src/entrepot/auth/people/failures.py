@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrepot.auth.people.lockout import place_of, require_open, rule_of
+from entrepot.auth.people.lockout import count_failure, place_of, require_open, rule_of
 
 if TYPE_CHECKING:
     from entrepot.auth.people.lockout import LockoutLimits
@@ -31,10 +31,10 @@ class LoginFailures:
 
     async def record_failure(
         self, transaction: Transaction, account: str, address: str, *, forwarded: bool
-    ) -> None:
+    ) -> bool:
         """See the protocol."""
         place = place_of(account, address, forwarded=forwarded)
-        await transaction.login_failures.count(place.account, place.address, self._rule)
+        return (await count_failure(transaction, place, self._rule)).locks
 
     async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
         """See the protocol."""

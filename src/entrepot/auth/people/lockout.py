@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Transaction
 
 __all__ = [
+    "CountedFailure",
     "LockoutLimits",
     "Place",
     "count_failure",
@@ -47,6 +48,19 @@ class Place:
 
     account: str
     address: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountedFailure:
+    """What became of a wrong password.
+
+    Attributes:
+        left: for how many milliseconds this one gets no answer, 0 when it gets one.
+        locks: whether it is the one that locks the place; each lock has one.
+    """
+
+    left: int
+    locks: bool
 
 
 def place_of(account: str, address: str, *, forwarded: bool) -> Place:
@@ -90,12 +104,13 @@ async def require_open(failures: LoginFailureReader, place: Place) -> None:
         raise LockedOutError(seconds_of(left))
 
 
-async def count_failure(tx: Transaction, place: Place, rule: LockoutRule) -> int:
-    """Count a wrong password; return 0, or for how many milliseconds this one gets no answer.
+async def count_failure(tx: Transaction, place: Place, rule: LockoutRule) -> CountedFailure:
+    """Count a wrong password.
 
     However many attempts are under way at once, no more than the limit are told whether they were right.
     """
     failures = await tx.login_failures.count(place.account, place.address, rule)
     if failures <= rule.attempts:
-        return 0
-    return await tx.login_failures.locked_milliseconds(place.account, place.address)
+        return CountedFailure(0, locks=failures == rule.attempts)
+    left = await tx.login_failures.locked_milliseconds(place.account, place.address)
+    return CountedFailure(left, locks=False)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import LockedOutError
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.generated_secrets import is_unguessable
+from entrepot.auth.login_watch import NOBODY, LoginWatch
 from entrepot.auth.people.lockout import count_failure, legible, place_of, refusal, rule_of, seconds_of
 from entrepot.auth.principals import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
-    from entrepot.auth.errors import InvalidCredentialsError
-    from entrepot.auth.people.lockout import LockoutLimits, Place
+    from entrepot.auth.people.lockout import CountedFailure, LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
     from entrepot.auth.principals import Origin
@@ -25,23 +26,30 @@ __all__ = ["PasswordLogins"]
 _Outcome = Literal["success", "wrong password", "unknown", "disabled", "no password"]
 _CHANGED: Final = "changed meanwhile"
 _LOCKED: Final = "locked out"
+_ANOTHER_KIND: Final = "a secret of another kind"
 
 
 class PasswordLogins:
     """Implements :class:`entrepot.auth.authentication.PasswordLogin` for the people on this registry's own list."""
 
     def __init__(
-        self, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy, lockout: LockoutLimits
+        self,
+        metadata: Metadata,
+        hashing: PasswordHashing,
+        policy: PasswordPolicy,
+        lockout: LockoutLimits,
+        watch: LoginWatch | None = None,
     ) -> None:
         self._metadata = metadata
         self._hashing = hashing
         self._policy = policy
         self._rule = rule_of(lockout)
+        self._watch = watch or LoginWatch()
 
     async def by_password(
         self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
     ) -> Principal:
-        """See the protocol.
+        """See the protocol. What has the form of a secret made here is nobody's password: not hashed, and not counted.
 
         Raises:
             InvalidCredentialsError, LockedOutError: as the protocol says.
@@ -52,13 +60,16 @@ class PasswordLogins:
         unknown = Principal(ANONYMOUS, address, forwarded, name=place.account, origin=origin)
         left = await self._metadata.login_failures.locked_milliseconds(place.account, place.address)
         if left > 0:
-            await self._metadata.write(_Appending(_failure(unknown, _LOCKED)))
+            await self._record(unknown, _LOCKED)
             raise LockedOutError(seconds_of(left))
+        if is_unguessable(password):
+            await self._record(unknown, _ANOTHER_KIND)
+            raise InvalidCredentialsError(_ANOTHER_KIND)
         found = await self._metadata.users.credentials_named(name) if name == place.account else None
         matches = await self._hashing.verify(found.password_hash if found else None, password)
         outcome = _outcome(found, matches=matches)
         if found is None or outcome != "success":
-            raise await self._refuse(place, unknown, outcome)
+            raise await self._refuse(place, unknown, outcome, found)
         return await self._admit(found, place, unknown, password)
 
     async def _admit(
@@ -100,30 +111,32 @@ class PasswordLogins:
         left = await self._metadata.write(unit)
         if left == 0:
             return principal
+        self._watch.refused(_LOCKED if left else _CHANGED)
         raise refusal(left or 0, _CHANGED)
 
     async def _refuse(
-        self, place: Place, unknown: Principal, outcome: _Outcome
+        self, place: Place, unknown: Principal, outcome: _Outcome, found: CredentialsRow | None
     ) -> InvalidCredentialsError | LockedOutError:
         """Count the failure, and return what to raise."""
         record, late = _failure(unknown, outcome), _failure(unknown, _LOCKED)
 
-        async def unit(tx: Transaction) -> int:
-            left = await count_failure(tx, place, self._rule)
-            await tx.audit.append(late if left > 0 else record)
-            return left
+        async def unit(tx: Transaction) -> CountedFailure:
+            counted = await count_failure(tx, place, self._rule)
+            await tx.audit.append(late if counted.left > 0 else record)
+            return counted
 
-        return refusal(await self._metadata.write(unit), outcome)
+        counted = await self._metadata.write(unit)
+        self._watch.refused(_LOCKED if counted.left > 0 else outcome)
+        if counted.locks:
+            subject = NOBODY if found is None else found.person.subject
+            self._watch.locked_out(subject, unknown.address, forwarded=unknown.forwarded)
+        return refusal(counted.left, outcome)
 
-
-class _Appending:
-    """A unit that adds one record."""
-
-    def __init__(self, record: NewAuditRecord) -> None:
-        self._record = record
-
-    async def __call__(self, tx: Transaction) -> None:
-        await tx.audit.append(self._record)
+    async def _record(self, unknown: Principal, reason: str) -> None:
+        """Record and count a refusal that brings nobody nearer to a lock."""
+        record = _failure(unknown, reason)
+        await self._metadata.write(lambda tx: tx.audit.append(record))
+        self._watch.refused(reason)
 
 
 def _outcome(found: CredentialsRow | None, *, matches: bool) -> _Outcome:

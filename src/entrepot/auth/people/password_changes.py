@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.generated_secrets import is_unguessable
+from entrepot.auth.login_watch import LoginWatch
 from entrepot.auth.people.errors import PasswordRejectedError, PersonUnknownError
 from entrepot.auth.people.lockout import count_failure, place_of, refusal, require_open, rule_of
 from entrepot.auth.people.people import require_person
@@ -16,11 +18,12 @@ from entrepot.kernel.ids import new_public_id
 if TYPE_CHECKING:
     from entrepot.auth.errors import LockedOutError
     from entrepot.auth.grants import OwnPasswordGrant, SystemGrant
-    from entrepot.auth.people.lockout import LockoutLimits, Place
+    from entrepot.auth.people.lockout import CountedFailure, LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
     from entrepot.auth.principals import Principal
     from entrepot.auth.system_actions import UpdateUser
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.metadata.user_store import CredentialsRow, EndedCredentials, PersonRow
 
@@ -43,17 +46,23 @@ class PasswordChanges:
     """
 
     def __init__(
-        self, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy, lockout: LockoutLimits
+        self,
+        metadata: Metadata,
+        hashing: PasswordHashing,
+        policy: PasswordPolicy,
+        lockout: LockoutLimits,
+        watch: LoginWatch | None = None,
     ) -> None:
         self._metadata = metadata
         self._hashing = hashing
         self._policy = policy
         self._rule = rule_of(lockout)
+        self._watch = watch or LoginWatch()
 
     async def change_own(self, grant: OwnPasswordGrant, old: str, new: str) -> EndedCredentials:
         """Change one's own password and return what ended with it.
 
-        Wrong old ones count as failed logins do, so no stolen session can guess.
+        Wrong old ones count as failed logins do, so no stolen session can guess; what was made here is no guess.
 
         Raises:
             InvalidCredentialsError: the old one is wrong, or there is none to change.
@@ -63,6 +72,8 @@ class PasswordChanges:
         principal = grant.principal
         place = place_of(principal.name, principal.address, forwarded=principal.forwarded)
         await require_open(self._metadata.login_failures, place)
+        if is_unguessable(old):
+            raise await self._refuse_uncounted(principal)
         found = await self._credentials_of(principal)
         old_hash = found.password_hash or ""
         if not await self._hashing.verify(found.password_hash, old):
@@ -132,17 +143,26 @@ class PasswordChanges:
         if reasons:
             raise PasswordRejectedError(reasons)
 
-    async def _refuse(self, principal: Principal, place: Place) -> InvalidCredentialsError | LockedOutError:
-        record = audit_record(
-            principal,
-            AuditAction.USER_PASSWORD_CHANGE,
-            AuditObject("user", principal.name),
-            outcome="failure",
-            reason="wrong password",
-        )
+    async def _refuse_uncounted(self, principal: Principal) -> InvalidCredentialsError:
+        record = _failure(principal, "a secret of another kind")
+        await self._metadata.write(lambda tx: tx.audit.append(record))
+        self._watch.refused("a secret of another kind")
+        return InvalidCredentialsError("a secret of another kind")
 
-        async def unit(tx: Transaction) -> int:
+    async def _refuse(self, principal: Principal, place: Place) -> InvalidCredentialsError | LockedOutError:
+        record = _failure(principal, "wrong password")
+
+        async def unit(tx: Transaction) -> CountedFailure:
             await tx.audit.append(record)
             return await count_failure(tx, place, self._rule)
 
-        return refusal(await self._metadata.write(unit), "wrong password")
+        counted = await self._metadata.write(unit)
+        self._watch.refused("wrong password")
+        if counted.locks:
+            self._watch.locked_out(principal.subject, principal.address, forwarded=principal.forwarded)
+        return refusal(counted.left, "wrong password")
+
+
+def _failure(principal: Principal, reason: str) -> NewAuditRecord:
+    about = AuditObject("user", principal.name)
+    return audit_record(principal, AuditAction.USER_PASSWORD_CHANGE, about, outcome="failure", reason=reason)

@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from entrepot.auth.generated_secrets import is_reserved
 from entrepot.auth.people.worst_passwords import WORST_WORDS
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class PasswordPolicy:
             yield f"it has more than {MAX_LENGTH} characters"
         if not all(character.isprintable() for character in password):
             yield "it has characters that can't be seen"
+        if is_reserved(password):
+            yield "it begins with ept_, epr_ or ers_, as only secrets that the registry makes do"
         if len({_class_of(character) for character in password}) < self.limits.classes:
             yield (
                 f"it has fewer than {self.limits.classes} of these four: lower-case letters, upper-case letters, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.credential_memory import Verified
-from entrepot.auth.generated_secrets import has_form
+from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.machine_logins import is_storable_name
 from entrepot.auth.principals import Principal
 from entrepot.auth.robots.addresses import is_address_allowed
@@ -29,8 +29,8 @@ _MILLISECONDS: Final = 1000
 class RobotLogins:
     """Checks the secret first and everything else afterwards: without it nobody learns what is wrong with a robot.
 
-    A right secret that was made here is let in whatever was counted: nobody guesses 256 random bits, and builds that go
-    on with the one of yesterday would keep out all others behind their gateway. Chosen ones can be guessed, and wait.
+    What was made here neither counts nor waits: nobody guesses 256 random bits, and builds that go on with the secret
+    of yesterday would keep out all others behind their gateway. Chosen ones can be guessed; they count, and wait.
     """
 
     def __init__(self, credentials: CredentialReader, hasher: SecretHasher, book: LoginBook) -> None:
@@ -43,23 +43,23 @@ class RobotLogins:
 
         Raises:
             InvalidCredentialsError: unknown, wrong, disabled, expired, or not allowed from there.
-            LockedOutError: too many failures for this name came from this address; not for a right secret made here.
+            LockedOutError: too many failures for this name came from this address; not for a secret made here.
         """
-        can_be_guessed = not has_form(attempt.secret, "ers_")
-        if can_be_guessed:
+        refuse = self._book.refuse
+        if is_unguessable(attempt.secret):
+            refuse = self._book.refuse_uncounted
+        else:
             await self._book.require_unlocked(attempt, _KIND)
         name = attempt.name
         row = await self._credentials.find_robot(name) if is_storable_name(name) else None
         matches = await self._secrets.matches(None if row is None else row.secret_hash, attempt.secret)
-        if not (matches or can_be_guessed):
-            await self._book.require_unlocked(attempt, _KIND)
         if row is None:
-            await self._book.refuse(attempt, _KIND, "unknown robot")
+            await refuse(attempt, _KIND, "unknown robot")
         if not matches:
-            await self._book.refuse(attempt, _KIND, "wrong secret")
+            await refuse(attempt, _KIND, "wrong secret", row.subject)
         obstacle = _obstacle(row, attempt)
         if obstacle:
-            await self._book.refuse(attempt, _KIND, obstacle)
+            await refuse(attempt, _KIND, obstacle, row.subject)
         principal = Principal(
             row.subject,
             attempt.address,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Final
 
-from entrepot.auth.generated_secrets import has_form, hash_generated, is_reserved, new_secret
+from entrepot.auth.generated_secrets import hash_generated, is_reserved, is_unguessable, new_secret
 from entrepot.auth.robots.errors import InvalidRobotError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class RobotSecrets:
     async def matches(self, stored: str | None, presented: str) -> bool:
         """Whether what was presented is the secret that is stored; `None` is nobody's, and takes as long (S19)."""
         is_chosen = stored is not None and stored.startswith(_CHOSEN_PREFIX)
-        if has_form(presented, "ers_"):
+        if is_unguessable(presented):
             # No chosen secret has this form, so one that is stored as chosen is compared with nothing.
             kept = _NO_HASH if stored is None or is_chosen else stored
             return hmac.compare_digest(kept, hash_generated(presented))

@@ -174,8 +174,19 @@ def set_administrator(
 def unlock_user(user: _UserArgument, /, *, target: TargetOption = ANYWHERE) -> None:
     """Let a user who was locked out after wrong passwords try again."""
     with open_api(target) as api:
-        api.call("POST", f"/users/{segment(find_person(api, user)['user_id'])}/unlock")
-    say(f"Unlocked {user}.")
+        reply = api.call("POST", f"/users/{segment(find_person(api, user)['user_id'])}/unlock")
+    say(_unlocked(user, reply))
+
+
+def _unlocked(user: str, reply: Reply) -> str:
+    """Say what there was to unlock; a registry before this version does not tell."""
+    if not reply.body:
+        return f"Unlocked {user}."
+    addresses = reply.document["addresses"]
+    if not addresses:
+        return f"{user} was not locked out: no wrong passwords are counted."
+    places = "1 address" if addresses == 1 else f"{addresses} addresses"
+    return f"Unlocked {user}; wrong passwords had come from {places}."
 
 
 def disable_user(user: _UserArgument, /, *, target: TargetOption = ANYWHERE) -> None:

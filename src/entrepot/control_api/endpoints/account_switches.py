@@ -10,7 +10,7 @@ from entrepot.auth.system_actions import UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import OnSystem
 from entrepot.control_api.endpoints.user_accounts import UserInputs
-from entrepot.control_api.reply import DONE
+from entrepot.control_api.reply import DONE, json_reply
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import SystemGrant
@@ -29,12 +29,21 @@ class DisabledFlag(msgspec.Struct, frozen=True):
     disabled: bool
 
 
+class UnlockResp(msgspec.Struct, frozen=True):
+    """What there was to unlock.
+
+    Attributes:
+        addresses: from how many addresses wrong passwords had been counted; 0 when nothing kept the person out.
+    """
+
+    addresses: int
+
+
 async def unlock_user(
     services: ControlServices, call: Call[SystemGrant[UpdateUser], UserInputs, NoBody]
 ) -> Reply:
-    """Remove the locks that wrong passwords put on an account."""
-    await services.people.unlock(call.grant, call.inputs.user_id)
-    return DONE
+    """Remove the locks that wrong passwords put on an account, and tell from how many addresses those came."""
+    return json_reply(UnlockResp(await services.people.unlock(call.grant, call.inputs.user_id)))
 
 
 async def set_disabled(
@@ -60,6 +69,7 @@ ACCOUNT_SWITCH_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=unlock_user,
         inputs=UserInputs,
         body=NoBody,
+        result=UnlockResp,
     ),
     Endpoint(
         method="PUT",

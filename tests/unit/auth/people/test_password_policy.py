@@ -18,6 +18,7 @@ _POLICY = PasswordPolicy(PasswordLimits())
 _SHORT = "it has fewer than 8 characters"
 _LONG = "it has more than 128 characters"
 _CLASSES = "it has fewer than 3 of these four: lower-case letters, upper-case letters, digits, others"
+_MADE_HERE = "it begins with ept_, epr_ or ers_, as only secrets that the registry makes do"
 _ROW = "it has a row of the keyboard, the alphabet or the digits"
 _REPEATS = "it repeats itself"
 _WORD = "it has a word that is among the first to be guessed"
@@ -40,6 +41,11 @@ def _of_length(length: int) -> str:
         ("kwvtzrpm", (_CLASSES,)),
         ("Kwvtzrpm", (_CLASSES,)),
         ("Kwvtzrp7", ()),
+        ("ept_Kw7#Zr9", (_MADE_HERE,)),
+        ("epr_Kw7#Zr9", (_MADE_HERE,)),
+        ("ers_Kw7#Zr9", (_MADE_HERE,)),
+        ("ess_Kw7#Zr9", ()),
+        ("Kw7#Zr9ept_", ()),
         ("kwvtzr7#", ()),
         ("KWVTZR7#", ()),
         ("7392#!~8", (_CLASSES,)),

@@ -14,6 +14,7 @@ __all__ = [
     "InvalidTokenError",
     "LockedOutError",
     "PasswordChangeRequiredError",
+    "ProjectMissingError",
     "ProjectUnknownError",
 ]
 
@@ -55,8 +56,8 @@ class InsufficientScopeError(EntrepotError):
 
     def __init__(self, scope: str) -> None:
         super().__init__(
-            f"the token is not good for {scope}: either it was not asked for, or your role does not permit it; "
-            "who administers the project can give you another"
+            f"the token is not good for {scope}: it was not asked for, or there is no such project, or you have no "
+            "role there that permits it; ask who administers the project, or the registry"
         )
         self.scope = scope
 
@@ -115,6 +116,20 @@ class ProjectUnknownError(EntrepotError):
     def __init__(self, project: str | int) -> None:
         super().__init__(f"there is no project {project}")
         self.project = project
+
+
+class ProjectMissingError(EntrepotError):
+    """What was pushed or pulled is in a project that does not exist, and the one who asks may know that."""
+
+    def __init__(self, project: str, *, may_create: bool) -> None:
+        remedy = (
+            f"create it first (entrepot project create {project})"
+            if may_create
+            else "ask an operations administrator to create it"
+        )
+        super().__init__(f"project {project} does not exist; {remedy}")
+        self.project = project
+        self.may_create = may_create
 
 
 class AuditUnavailableError(EntrepotError):

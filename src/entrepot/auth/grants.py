@@ -120,6 +120,7 @@ class Authorizer(Protocol):
         Raises:
             AuthenticationRequiredError, InsufficientScopeError: other credentials, or a token for more, might do.
             AccessDeniedError: the principal may not.
+            ProjectMissingError: there is no such project, and the principal may see or make any.
         """
         ...
 

@@ -101,13 +101,14 @@ class LoginBook:
         raise InvalidCredentialsError(cause)
 
     async def refuse_uncounted(
-        self, attempt: Attempt, kind: str, cause: str, _subject: str = NOBODY
+        self, attempt: Attempt, kind: str, cause: str, subject: str = NOBODY
     ) -> NoReturn:
         """Record the failure of a secret that is no guess at anything; it brings nobody nearer to a lock.
 
         Raises:
             InvalidCredentialsError: always.
         """
+        del subject  # nobody is locked out
         record = _failure(attempt, kind, cause, _FAILURE)
         await self._metadata.write(lambda tx: tx.audit.append(record))
         self._watch.refused(cause)

@@ -1,12 +1,15 @@
 """Makes grants of decisions: for the data plane from a token's list or anew, for the control plane always anew.
 
 Whether something exists shows in no refusal: a missing project, a missing repository and a forbidden one get the same
-text (S19).
+text (S19). Only who may see or make any project on the system is told that one is missing: docker and its like show
+nothing of a refusal, so whoever administers would be told that they may not do what they may.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+import msgspec
 
 from entrepot.auth.decisions import NOTHING
 from entrepot.auth.errors import (
@@ -14,6 +17,7 @@ from entrepot.auth.errors import (
     AuthenticationRequiredError,
     InsufficientScopeError,
     PasswordChangeRequiredError,
+    ProjectMissingError,
     ProjectUnknownError,
 )
 from entrepot.auth.grants import (
@@ -50,6 +54,7 @@ _CATALOG: Final = "catalog"
 _CATALOG_PERMISSION: Final = "catalog:read"
 _SEES_PROJECT: Final = "project:read"
 _KNOWS_ALL_PROJECTS: Final = "project:list"
+_MAKES_PROJECTS: Final = "project:create"
 
 _NEEDED: Final[dict[type[Action], tuple[str, str]]] = {
     Pull: ("pull", "pull"),
@@ -93,6 +98,7 @@ class RoleAuthorizer:
         else:
             allowed = await self._decisions.on_repository(principal, repository)
         if needed not in allowed:
+            await self._require_project(principal, repository.project)
             _refuse(principal, f"repository:{repository.text}:{asked}", _DENIED_DATA)
         return Grant(
             action,
@@ -101,6 +107,24 @@ class RoleAuthorizer:
             may_create="create" in allowed and action is Push,
             may_overwrite="overwrite" in allowed and action is Push,
         )
+
+    async def _require_project(self, principal: Principal, project: str) -> None:
+        """Tell who may know it that a project is missing.
+
+        What a bearer token got of an access token does not carry that one's limits, so it is told nothing (S15).
+
+        Raises:
+            ProjectMissingError: it is.
+        """
+        is_limited = principal.access is not None and principal.limits is not None
+        if principal.kind == "anonymous" or is_limited:
+            return
+        asker = msgspec.structs.replace(principal, access=None)
+        held = await self._decisions.on_registry(asker)
+        if not held & {_KNOWS_ALL_PROJECTS, _MAKES_PROJECTS}:
+            return
+        if await self._decisions.on_project(asker, project) is None:
+            raise ProjectMissingError(project, may_create=_MAKES_PROJECTS in held)
 
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
         """See the protocol; everybody who is known may, so that `docker login` tells right from wrong."""

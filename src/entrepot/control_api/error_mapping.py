@@ -28,6 +28,7 @@ from entrepot.auth.errors import (
     InvalidTokenError,
     LockedOutError,
     PasswordChangeRequiredError,
+    ProjectMissingError,
     ProjectUnknownError,
 )
 from entrepot.auth.people.errors import (
@@ -142,6 +143,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     InvalidTokenError: (401, HarborCode.UNAUTHORIZED),
     LockedOutError: (429, HarborCode.LOCKED_OUT),
     PasswordChangeRequiredError: (403, HarborCode.FORBIDDEN),
+    ProjectMissingError: (404, HarborCode.NOT_FOUND),
     ProjectUnknownError: (404, HarborCode.NOT_FOUND),
     BlobStoreError: (500, HarborCode.UNKNOWN),
     StorageFullError: (507, HarborCode.UNKNOWN),

@@ -20,6 +20,7 @@ from entrepot.auth.errors import (
     InvalidTokenError,
     LockedOutError,
     PasswordChangeRequiredError,
+    ProjectMissingError,
     ProjectUnknownError,
 )
 from entrepot.auth.people.errors import PasswordsBusyError, PeopleError
@@ -89,6 +90,7 @@ ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, ErrorCode]]] = {
     PasswordChangeRequiredError: (403, ErrorCode.DENIED),
     PasswordsBusyError: (503, ErrorCode.TOOMANYREQUESTS),
     PeopleError: (400, ErrorCode.UNSUPPORTED),
+    ProjectMissingError: (404, ErrorCode.NAME_UNKNOWN),
     ProjectUnknownError: (404, ErrorCode.NAME_UNKNOWN),
     RoleError: (400, ErrorCode.UNSUPPORTED),
     RobotError: (400, ErrorCode.UNSUPPORTED),

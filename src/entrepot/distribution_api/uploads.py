@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.auth.errors import AccessDeniedError, AuthenticationRequiredError, InsufficientScopeError
+from entrepot.auth.errors import (
+    AccessDeniedError,
+    AuthenticationRequiredError,
+    InsufficientScopeError,
+    ProjectMissingError,
+)
 from entrepot.auth.grants import Pull
 from entrepot.distribution_api.errors import BodyLengthError, RequestError
 from entrepot.distribution_api.origins import answered_as
@@ -59,6 +64,7 @@ _NOT_THERE: Final = (
     AuthenticationRequiredError,
     InsufficientScopeError,
     InvalidRepositoryNameError,
+    ProjectMissingError,
 )
 """Why a blob can't be had from a repository, all the same to the caller."""
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.blackbox.clients.program import ClientFailedError
 from tests.blackbox.clients.request_log import watch_requests
 from tests.blackbox.clients.signed_in import OrasAs, SkopeoAs, refused
 from tests.blackbox.material.images import digest_of
 from tests.running.control_client import Account
+from tests.running.with_accounts import ADMINISTRATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +64,30 @@ def test_a_developer_learns_whom_to_ask_for_a_new_repository(sign_in: SignIn, te
     )
     assert "repository_creation=developers" in said
     assert not team.has(f"{team.name}/new")
+
+
+@each("skopeo", "podman", "buildah", "oras", "docker", "cosign")
+def test_an_administrator_reads_that_the_project_is_to_be_made_first(sign_in: SignIn, team: Team) -> None:
+    """Not a refusal, which docker would show without its text."""
+    assert team.tags() == ["1"]
+    with pytest.raises(ClientFailedError) as caught:
+        sign_in(ADMINISTRATOR).push("nope/app", "1")
+
+    said = "project nope does not exist; create it first (entrepot project create nope)"
+    assert said in str(caught.value).partition("--- standard error\n")[2]
+
+
+@each("skopeo", "docker")
+def test_s19_an_outsider_reads_the_same_of_a_missing_project_as_of_another_one(
+    sign_in: SignIn, team: Team
+) -> None:
+    outsider = sign_in(team.people["outsider"])
+
+    missing = refused(lambda: outsider.push("nope/app", "1"))
+    foreign = refused(lambda: outsider.push(team.repository, "1"))
+
+    assert "project nope" not in missing
+    assert f"project {team.name}" not in foreign
 
 
 @each("ctr")

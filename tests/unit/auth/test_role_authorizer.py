@@ -13,6 +13,7 @@ from entrepot.auth.errors import (
     AuthenticationRequiredError,
     InsufficientScopeError,
     PasswordChangeRequiredError,
+    ProjectMissingError,
     ProjectUnknownError,
 )
 from entrepot.auth.grants import Delete, Pull, Push
@@ -112,6 +113,60 @@ async def test_s19_missing_and_forbidden_get_the_same_text_for_each_action() -> 
         texts.add(str(refusal.value))
 
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("action", [Pull, Push, Delete])
+@pytest.mark.parametrize(
+    ("held", "text"),
+    [
+        ({"project:list"}, "project nope does not exist; ask an operations administrator to create it"),
+        ({"project:create"}, "project nope does not exist; create it first (entrepot project create nope)"),
+    ],
+)
+async def test_who_may_see_or_make_any_project_is_told_that_one_is_missing(
+    action: type[Action], held: set[str], text: str
+) -> None:
+    """Pulls, too: docker looks for its layers first, and shows nothing of a refusal of that."""
+    authorizer = RoleAuthorizer(TableDecisions(registry=frozenset(held), projects={"team": _TEAM, 7: _TEAM}))
+    for principal in (person(), with_token({})):
+        with pytest.raises(ProjectMissingError) as missing:
+            await authorizer.authorize(principal, action, RepositoryName.parse("nope/app"))
+        assert str(missing.value) == text
+    with pytest.raises(AccessDeniedError):
+        await authorizer.authorize(person(), action, _NAME)
+    with pytest.raises(InsufficientScopeError):
+        await authorizer.authorize(with_token({}), action, _NAME)
+
+
+@pytest.mark.parametrize("action", [Pull, Push, Delete])
+async def test_s15_s19_nobody_else_is_told_that_a_project_is_missing(action: type[Action]) -> None:
+    """Not a token that came of an access token either: it does not say what that one may see."""
+    everything = RoleAuthorizer(TableDecisions(registry=frozenset({"project:list", "project:create"})))
+    limited = msgspec.structs.replace(with_token({}), limits=CredentialLimits("token-1"))
+    nothing = RoleAuthorizer(TableDecisions(registry=frozenset({"catalog:read", "user:list"})))
+
+    for authorizer, principal, refusal in (
+        (everything, limited, InsufficientScopeError),
+        (everything, ANYBODY, AuthenticationRequiredError),
+        (nothing, with_token({}), InsufficientScopeError),
+        (nothing, person(), AccessDeniedError),
+    ):
+        texts: set[str] = set()
+        for name in ("nope/app", "team/app"):
+            with pytest.raises(refusal) as caught:
+                await authorizer.authorize(principal, action, RepositoryName.parse(name))
+            texts.add(str(caught.value).replace(name, ""))
+        assert len(texts) == 1
+
+
+async def test_a_refusal_for_want_of_scope_says_nothing_of_a_role_that_may_be_there() -> None:
+    with pytest.raises(InsufficientScopeError) as caught:
+        await RoleAuthorizer(TableDecisions()).authorize(with_token({}), Push, _NAME)
+
+    assert str(caught.value) == (
+        "the token is not good for repository:team/app:pull,push: it was not asked for, or there is no such project, "
+        "or you have no role there that permits it; ask who administers the project, or the registry"
+    )
 
 
 async def test_whoever_is_known_may_talk_to_the_registry() -> None:

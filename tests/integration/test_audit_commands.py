@@ -9,11 +9,14 @@ import pwd
 import stat
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.sealer import Sealer
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.keys.master_key import open_master_keys
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
@@ -26,6 +29,8 @@ from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from entrepot.metadata.audit_store import NewAuditRecord
 
 _OLD = 400 * 24 * 60 * 60 * 1000
 
@@ -108,6 +113,36 @@ def test_an_export_is_its_owners_alone_to_read(host: _Host, tmp_path: Path) -> N
     assert host.run("export", "--output", str(file)) == 0
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_table_tells_the_hosts_users_from_people_and_why_something_was_refused(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person = msgspec.structs.replace(ALICE, name="root")
+    operator = msgspec.structs.replace(ALICE, subject="host:root", name="root", kind="host")
+    about = AuditObject("user", "eve")
+    records = [
+        audit_record(person, AuditAction.LOGIN, about, outcome="failure", reason="locked out"),
+        audit_record(operator, AuditAction.USER_UNLOCK, about),
+    ]
+    asyncio.run(_write(host, records))
+
+    for user in ("root", "host:root"):
+        assert host.run("show", "--user", user, "--object", "eve") == 0
+
+    header, unlocked, refused, same_header, alone = capsys.readouterr().out.splitlines()
+    assert header.split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "REASON", "OBJECT"]
+    assert unlocked.split()[2:] == ["host:root", "192.0.2.1", "user.unlock", "success", "user", "eve"]
+    assert refused.split()[2:] == [
+        *("root", "192.0.2.1", "session.login", "failure", "locked", "out", "user", "eve"),
+    ]
+    assert (same_header.split(), alone.split()) == (header.split(), unlocked.split())
+
+
+async def _write(host: _Host, records: list[NewAuditRecord]) -> None:
+    metadata = await open_metadata(host.database.url, 1, 5.0)
+    await metadata.write(lambda tx: tx.audit.extend(records))
+    await metadata.aclose()
 
 
 @pytest.mark.parametrize(
@@ -280,7 +315,7 @@ def test_the_newest_records_are_shown_first_and_reading_is_recorded(
     reads = json.loads(capsys.readouterr().out)
     assert host.run("show", "--from", "yesterday") == 2
 
-    assert lines[0].split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT"]
+    assert lines[0].split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "REASON", "OBJECT"]
     assert [line.split()[0] for line in lines[1:]] == ["6", "4", "more:"]
     assert lines[1].split()[2:] == ["bob", "192.0.2.2", "manifest.pull", "success", "repository", "team/app"]
     assert len(reads) == 2

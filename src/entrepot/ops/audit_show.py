@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["show_audit_log"]
 
-_UserOption = Annotated[str, Parameter(name="--user", help="Only what this user or robot did, by name.")]
+_UserOption = Annotated[
+    str,
+    Parameter(
+        name="--user", help="Only what this user or robot did, by name; host:root for a user of the host."
+    ),
+]
 _ActionOption = Annotated[str, Parameter(name="--action", help="Only this action, as manifest.push.")]
 _ObjectOption = Annotated[str, Parameter(name="--object", help="Only what concerns this name.")]
 _ProjectOption = Annotated[str, Parameter(name="--project", help="Only what concerns this project.")]
@@ -85,7 +90,7 @@ def show_audit_log(  # the options are the interface
     if output == "json":
         print(format_json(msgspec.to_builtins(page.entries)))
         return EXIT_OK
-    header = ("ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT")
+    header = ("ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "REASON", "OBJECT")
     print(format_table(header, [_row(entry) for entry in page.entries]))
     if page.more:
         print(f"more: --before {page.entries[-1].id}")
@@ -103,9 +108,17 @@ def _row(entry: AuditEntry) -> tuple[str, ...]:
     return (
         str(entry.id),
         str(fields["@timestamp"]),
-        entry.user_name or str(fields.get("user.id", "")),
+        _who(entry),
         str(fields.get("source.ip", "")),
         entry.action,
         entry.outcome,
+        str(fields.get("event.reason", "")),
         " ".join(part for part in (entry.object_kind, entry.object_name) if part),
     )
+
+
+def _who(entry: AuditEntry) -> str:
+    """Return the name; of users of the host, as `host:root`, since a person or robot may be called the same."""
+    fields = entry.fields
+    is_of_the_host = fields.get("entrepot.user.kind") == "host"
+    return str(fields.get("user.id", "")) if is_of_the_host or not entry.user_name else entry.user_name

@@ -26,7 +26,7 @@ from entrepot.ops.audit_options import (
 )
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
-from entrepot.ops.output import OutputOption, format_json
+from entrepot.ops.output import OutputOption, format_json, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ async def _verify_database(
 def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
     for fault in verdict.faults:
         name = f" ({fault.record_id})" if fault.record_id else ""
-        print(f"{fault.kind.upper()} at record {fault.sequence}{name}: {fault.message}")
+        print(one_line(f"{fault.kind.upper()} at record {fault.sequence}{name}: {fault.message}"))
     print(f"{verdict.records} records follow one another soundly, from {verdict.first} to {verdict.last}")
     if verdict.signed:
         whose = "a key that was given" if pinned else "the key that comes with the log"

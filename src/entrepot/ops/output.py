@@ -10,7 +10,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["OutputOption", "format_json", "format_table"]
+__all__ = ["OutputOption", "format_json", "format_table", "one_line"]
 
 OutputOption: TypeAlias = Annotated[
     Literal["text", "json"], Parameter(name=["--output", "-o"], help="text for people, json for programs.")
@@ -18,13 +18,21 @@ OutputOption: TypeAlias = Annotated[
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return columns that line up, two spaces apart, without trailing spaces."""
+    """Return columns that line up, two spaces apart, without trailing spaces; see :func:`one_line`."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (header, *rows)
     ]
     return "\n".join(lines)
+
+
+def one_line(text: str) -> str:
+    """Return text that can't end its line or steer the terminal, whoever wrote it."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def format_json(value: object) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -54,6 +55,29 @@ async def _add(metadata: Metadata, count: int) -> None:
 async def _sealed(metadata: Metadata, count: int) -> None:
     await _add(metadata, count)
     await Sealer(metadata).run()
+
+
+async def test_users_of_the_host_are_found_apart_from_people_of_their_name(metadata: Metadata) -> None:
+    """By the index on names, as before."""
+    person = msgspec.structs.replace(ALICE, name="root")
+    host = msgspec.structs.replace(ALICE, subject="host:root", name="root", kind="host")
+    await metadata.write(
+        lambda tx: tx.audit.extend([pull_record(1, person), pull_record(2, host), pull_record(3, BOB)])
+    )
+
+    found: dict[str, list[str]] = {}
+    for user in ("root", "host:root", "host:bob", "bob"):
+        wanted = AuditFilter(user=user)
+        rows = await metadata.audit.page(AuditPageQuery(wanted, 10))
+        found[user] = [row.subject for row in rows]
+        assert await metadata.audit.count(wanted) == len(rows)
+
+    assert found == {
+        "root": ["host:root", "a" * 32],
+        "host:root": ["host:root"],
+        "host:bob": [],
+        "bob": ["b" * 32],
+    }
 
 
 @dataclass(frozen=True)

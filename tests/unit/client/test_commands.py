@@ -115,6 +115,29 @@ def test_one_thing_is_shown(client: Client, command: str, table: str) -> None:
     assert (result.code, result.out) == (0, table)
 
 
+def test_acts_tell_the_hosts_users_from_people_and_why_something_was_refused(
+    client: Client, api: ScriptedApi
+) -> None:
+    act = {"op_time": "", "username": "root", "resource": "eve", "resource_type": "user"}
+    refused = {"user.id": "anonymous", "event.reason": "locked out"}
+    api.on(
+        "GET /audit-logs",
+        [
+            {"id": 2, "operation": "user.unlock", "outcome": "success", **act}
+            | {"fields": {"user.id": "host:root", "entrepot.user.kind": "host"}},
+            {"id": 1, "operation": "session.login", "outcome": "failure", **act, "fields": refused},
+        ],
+    )
+
+    result = client.run("audit", "list")
+
+    assert [line.split() for line in result.out.splitlines()] == [
+        ["ID", "TIME", "USER", "ACTION", "RESOURCE", "KIND", "OUTCOME", "REASON"],
+        ["2", "host:root", "user.unlock", "eve", "user", "success"],
+        ["1", "root", "session.login", "eve", "user", "failure", "locked", "out"],
+    ]
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -305,7 +305,11 @@ def test_s27_a_password_typed_at_a_terminal_is_not_shown(client: Client, api: Sc
     assert api.asked[0].credentials == "alice:hunter2"
 
 
-def test_a_password_that_has_to_be_changed_is_changed_at_the_login(client: Client, api: ScriptedApi) -> None:
+@pytest.mark.parametrize(("weak", "code"), [(0, 0), (2, 0), (3, 1)])
+def test_a_password_that_has_to_be_changed_is_changed_at_the_login(
+    client: Client, api: ScriptedApi, weak: int, code: int
+) -> None:
+    """A weak new one is told to be so, and asked for again: three times in all."""
     changed: list[object] = []
 
     def make(asked: Asked) -> Answer:
@@ -314,7 +318,7 @@ def test_a_password_that_has_to_be_changed_is_changed_at_the_login(client: Clien
 
     def change(asked: Asked) -> Answer:
         changed.append(asked.document)
-        return Answer()
+        return refusal(400, "the password is not accepted") if len(changed) <= weak else Answer()
 
     api.on("GET /users/current", _ALICE)
     api.on_call("POST /access-tokens", make)
@@ -327,14 +331,17 @@ def test_a_password_that_has_to_be_changed_is_changed_at_the_login(client: Clien
         assert process.stdin is not None
         assert process.stdout is not None
         seen = b""
-        for prompt, typed in ((f"at {api.url}: ", "old"), ("New password: ", "n3w"), ("Once more: ", "n3w")):
+        chosen = (("New password: ", "n3w"), ("Once more: ", "n3w")) * min(weak + 1, 3)
+        for prompt, typed in ((f"at {api.url}: ", "old"), *chosen):
             while not seen.endswith(prompt.encode()):
                 seen += os.read(process.stdout.fileno(), 1)
             process.stdin.write(f"{typed}\n".encode())
             process.stdin.flush()
-        process.stdout.read()
+        seen += process.stdout.read()
         process.stdin.close()
 
-    assert process.returncode == 0
-    assert changed == [{"old_password": "old", "new_password": "n3w"}]
-    assert client.stored()["servers"][api.url]["secret"] == "ept_new"
+    assert process.returncode == code
+    assert changed == [{"old_password": "old", "new_password": "n3w"}] * min(weak + 1, 3)
+    assert seen.count(b"the password is not accepted") == weak
+    if code == 0:
+        assert client.stored()["servers"][api.url]["secret"] == "ept_new"

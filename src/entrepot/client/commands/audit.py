@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -13,6 +13,9 @@ from entrepot.client.listing import equals, list_items
 from entrepot.client.lookup import project_path
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption
 from entrepot.client.showing import Columns, show_items
+
+if TYPE_CHECKING:
+    from entrepot.client.listing import Item
 
 __all__ = ["list_acts"]
 
@@ -32,14 +35,27 @@ _SinceOption = Annotated[
 ]
 _UntilOption = Annotated[str, Parameter(name="--until", help="Up to this time.")]
 
+
+def _who(item: Item) -> str:
+    """Return the name; of users of the host, as `host:root`, since a person or robot may be called the same."""
+    fields = item.get("fields") or {}
+    return str(fields["user.id"] if fields.get("entrepot.user.kind") == "host" else item["username"])
+
+
+def _reason(item: Item) -> str:
+    """Return why an act was refused."""
+    return str((item.get("fields") or {}).get("event.reason", ""))
+
+
 _COLUMNS: Columns = (
     ("ID", "id"),
     ("TIME", "op_time"),
-    ("USER", "username"),
+    ("USER", _who),
     ("ACTION", "operation"),
     ("RESOURCE", "resource"),
     ("KIND", "resource_type"),
     ("OUTCOME", "outcome"),
+    ("REASON", _reason),
 )
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["login"]
 
 _DAYS: Final = 30
+_TRIES: Final = 3
+_NOT_ACCEPTED: Final = 400
 _ROBOT_PREFIX: Final = "robot$"
 _TOKEN_PREFIX: Final = "ept_"  # noqa: S105  # how access tokens begin
 _MOST_NAME_CHARACTERS: Final = 64
@@ -142,6 +144,18 @@ def _with_token(typed: Login, api: Api) -> Login:
 
 
 def _with_own_password(typed: Login, api: Api, person: Item) -> Login:
+    """Have the person choose a password; again, and once more, when the registry does not accept it."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _with_chosen_password(typed, api, person)
+        except RefusedError as error:
+            if error.status != _NOT_ACCEPTED:
+                raise
+            say(error.lines[0])
+    return _with_chosen_password(typed, api, person)
+
+
+def _with_chosen_password(typed: Login, api: Api, person: Item) -> Login:
     chosen = ask_new_secret("New password: ", "Log in at a terminal.")
     passwords = {"old_password": typed.secret, "new_password": chosen}
     api.call("PUT", f"/users/{segment(person['user_id'])}/password", passwords)

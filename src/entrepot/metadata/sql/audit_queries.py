@@ -22,7 +22,8 @@ _OLDER: Final = """
         request_id, body, disclosure, sequence, chain_hash
     FROM audit_records
     WHERE <leading> AND id < :edge
-        AND (:user = '' OR user_name = :user) AND (:action = '' OR action = :action)
+        AND (:user = '' OR user_name = :user) AND (:subject = '' OR subject = :subject)
+        AND (:action = '' OR action = :action)
         AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
         AND at >= :since AND at < :until
@@ -31,7 +32,8 @@ _OLDER: Final = """
 _COUNT: Final = """
     SELECT count(*) FROM audit_records
     WHERE <leading>
-        AND (:user = '' OR user_name = :user) AND (:action = '' OR action = :action)
+        AND (:user = '' OR user_name = :user) AND (:subject = '' OR subject = :subject)
+        AND (:action = '' OR action = :action)
         AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
         AND at >= :since AND at < :until
@@ -44,6 +46,9 @@ _LEADING: Final = {
     "none": "id > 0",
 }
 """Conditions by the indexes that serve them, the most selective first; an OR would find none of these indexes."""
+
+_HOST: Final = "host:"
+"""How users of the host begin, and no name: it has a colon."""
 
 
 def _by_leading(name: str, template: str) -> dict[str, Statement]:
@@ -220,7 +225,9 @@ def _leading(wanted: AuditFilter) -> str:
 
 def _values(wanted: AuditFilter) -> dict[str, Value]:
     return {
-        "user": wanted.user,
+        "user": wanted.user.removeprefix(_HOST),
+        # A user of the host is called as a person may be, and has this in the place of a public id.
+        "subject": wanted.user if wanted.user.startswith(_HOST) else "",
         "action": wanted.action,
         "project": wanted.project,
         "address": wanted.address,

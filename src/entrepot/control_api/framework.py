@@ -41,6 +41,7 @@ from entrepot.control_api.errors import (
     MethodNotOfferedError,
     PathUnknownError,
 )
+from entrepot.control_api.json_bodies import drop_nulls, require_shallow, too_deep
 from entrepot.control_api.openapi import complete_schema
 from entrepot.control_api.request_context import context_of
 from entrepot.control_api.request_head import UNSAFE_METHODS
@@ -73,6 +74,24 @@ _ENCODINGS: Final = {"json": RequestEncodingType.JSON, "form": RequestEncodingTy
 _BOUNDS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "description")
 
 
+class _ReadRequest(Request[Any, Any, Any]):
+    """A request whose body is looked at as a whole before the framework looks at its types."""
+
+    async def json(self) -> Any:  # noqa: ANN401  # whatever the client sent
+        """Return the body, without what is null in it.
+
+        Raises:
+            MalformedRequestError: it is nested more deeply than any endpoint needs (S36).
+        """
+        try:
+            document = await super().json()
+        except RecursionError as error:
+            raise too_deep() from error
+        require_shallow(document)
+        drop_nulls(document)
+        return document
+
+
 def build_framework(
     endpoints: tuple[AnyEndpoint, ...], services: ControlServices, admitter: Admitter
 ) -> Litestar:
@@ -85,6 +104,7 @@ def build_framework(
     return Litestar(
         [_route(endpoint, services, admitter) for endpoint in endpoints],
         guards=[_guard_of(admitter)],
+        request_class=_ReadRequest,
         exception_handlers={Exception: _answer_error},
         openapi_config=None,  # it would bring endpoints that nobody declared
         logging_config=None,

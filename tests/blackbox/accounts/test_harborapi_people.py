@@ -160,6 +160,26 @@ async def test_a_password_is_changed_by_oneself_and_the_old_one_is_dead(
         await _current(harbor_as(Account(name, PASSWORD)))
 
 
+async def test_an_administrator_resets_a_password_without_the_old_one(
+    harbor: HarborAsyncClient,
+    harbor_as: Callable[[Account], HarborAsyncClient],
+    registry: EntrepotWithAccounts,
+    name: str,
+) -> None:
+    """Whoever gets it may log in with it, and nothing but the change of it is open to them (S14)."""
+    user_id = await _create(harbor, name)
+    given = Account(name, "Walnut-Harvest-73")
+
+    await harbor.set_user_password(user_id, given.secret)
+
+    assert (await _current(harbor_as(given))).user_id == user_id
+    with pytest.raises(Unauthorized):
+        await _current(harbor_as(Account(name, PASSWORD)))
+    assert _pings(registry, given) == 403
+    await harbor_as(given).set_user_password(user_id, "Kestrel-Orchard-58", given.secret)
+    assert _pings(registry, Account(name, "Kestrel-Orchard-58")) == 200
+
+
 async def _change_password(harbor: HarborAsyncClient, user_id: int, new: str, old: str) -> None:
     await harbor.set_user_password(user_id, new, old)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import msgspec
 import pytest
 from harborapi import HarborAsyncClient
 from harborapi.exceptions import Forbidden, Unauthorized
@@ -14,6 +15,8 @@ from entrepot.control_api.routes import all_endpoints
 from tests.unit.control_api.stand import SECRETS, Stand, calling
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from entrepot.kernel.asgi import Application
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the .model_fields.:DeprecationWarning")
@@ -41,6 +44,34 @@ def _harbor(stand: Stand, name: str) -> HarborAsyncClient:
 async def _get(path: str, name: str = "", stand: Stand | None = None) -> Any:
     async with calling(_application(stand or Stand()), name) as client:
         return await client.get(path)
+
+
+def _structs_within(kind: Any) -> Iterator[msgspec.inspect.StructType]:
+    """Yield the structs that a body is made of."""
+    found = kind if isinstance(kind, msgspec.inspect.Type) else msgspec.inspect.type_info(kind)
+    if isinstance(found, msgspec.inspect.StructType):
+        yield found
+        for field in found.fields:
+            yield from _structs_within(field.type)
+    elif isinstance(found, msgspec.inspect.UnionType):
+        for one in found.types:
+            yield from _structs_within(one)
+    elif isinstance(found, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
+        yield from _structs_within(found.item_type)
+
+
+def test_no_body_gives_null_a_meaning_of_its_own() -> None:
+    """What is null is dropped before a body is read, so a field that takes null is one that can be left out."""
+    structs = {found.cls: found for endpoint in _ENDPOINTS for found in _structs_within(endpoint.body)}
+    takes_null = {
+        (kind.__name__, field.name): field.default
+        for kind, found in structs.items()
+        for field in found.fields
+        if isinstance(field.type, msgspec.inspect.UnionType) and field.type.includes_none
+    }
+
+    assert len(takes_null) > 20
+    assert [name for name, default in takes_null.items() if default is not None] == []
 
 
 async def test_ping_answers_pong_whatever_the_credentials() -> None:

@@ -83,6 +83,10 @@ class AuditLog:
         """Return how many records :meth:`list` has in all; costs time with their number."""
         return await self._metadata.audit.count(_within(grant, wanted))
 
+    async def newest(self, _grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog]) -> int:
+        """Return the id of the newest record, 0 without records: what a walk over pages holds on to."""
+        return await self._metadata.audit.last_id()
+
     async def _note(
         self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter
     ) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from entrepot.client.errors import EXIT_NOT_FOUND, EXIT_USAGE, ClientError
 
@@ -17,6 +18,7 @@ __all__ = ["Item", "equals", "find_item", "list_items", "not_found", "walk_items
 Item: TypeAlias = dict[str, Any]
 
 _LARGEST_PAGE: Final = 100
+_NEXT: Final = re.compile(r'<([^<>]*)>; rel="next"')
 
 
 def walk_items(
@@ -25,17 +27,25 @@ def walk_items(
     """Yield the items of a listing, page after page, at most `limit` of them unless that is 0. Raises ClientError."""
     size = min(limit, _LARGEST_PAGE) if limit else _LARGEST_PAGE
     page, seen = 1, 0
+    asked: dict[str, str | int] = {**(query or {}), "page": page, "page_size": size}
     while True:
-        reply = api.get(path, {**(query or {}), "page": page, "page_size": size})
+        reply = api.get(path, asked)
         items: list[Item] = reply.document or []
         for item in items:
             yield item
             seen += 1
             if seen == limit:
                 return
-        if not items or 'rel="next"' not in reply.headers.get("link", ""):
+        following = _NEXT.search(reply.headers.get("link", ""))
+        if not items or following is None:
             return
         page += 1
+        asked = {**asked, **_query_of(following[1]), "page": page}
+
+
+def _query_of(address: str) -> dict[str, str]:
+    """Return what the registry adds to the way to the next page; whatever else it says of it is not followed."""
+    return dict(parse_qsl(urlsplit(address).query, keep_blank_values=True))
 
 
 def list_items(

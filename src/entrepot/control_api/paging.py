@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, quote
 
 import msgspec
 
-__all__ = ["MAX_PAGE_SIZE", "PageInputs", "page_headers"]
+__all__ = ["MAX_PAGE_SIZE", "Neighbours", "PageInputs", "page_headers"]
 
 MAX_PAGE_SIZE: Final = 100
 
@@ -31,25 +32,38 @@ class PageInputs(msgspec.Struct, kw_only=True, frozen=True):
         return (self.page - 1) * self.page_size
 
 
-def page_headers(page: PageInputs, total: int, path: str, query: str) -> tuple[tuple[str, str], ...]:
+class Neighbours(msgspec.Struct, frozen=True):
+    """Query fields that lead to the pages beside this one, besides its number and size."""
+
+    previous: Mapping[str, str] = {}
+    following: Mapping[str, str] = {}
+
+
+_COUNTED: Final = Neighbours()
+
+
+def page_headers(
+    page: PageInputs, total: int, path: str, query: str, neighbours: Neighbours = _COUNTED
+) -> tuple[tuple[str, str], ...]:
     """Return the headers of a page: how many items there are in all, and where the neighbouring pages are.
 
     Args:
         path: the path of the request as it was sent, still encoded, since names in it may be encoded twice.
         query: the query as it was sent; all of it but the number of the page is carried over.
+        neighbours: what else leads to the pages beside this one.
     """
-    neighbours: list[str] = []
+    links: list[str] = []
     if page.page > 1 and page.offset <= total:
-        neighbours.append(f'<{_address(path, query, page, page.page - 1)}>; rel="prev"')
+        links.append(f'<{_address(path, query, page, page.page - 1, neighbours.previous)}>; rel="prev"')
     if page.offset + page.page_size < total:
-        neighbours.append(f'<{_address(path, query, page, page.page + 1)}>; rel="next"')
+        links.append(f'<{_address(path, query, page, page.page + 1, neighbours.following)}>; rel="next"')
     count = ("x-total-count", str(total))
-    return (count, ("link", " , ".join(neighbours))) if neighbours else (count,)
+    return (count, ("link", " , ".join(links))) if links else (count,)
 
 
-def _address(path: str, query: str, page: PageInputs, number: int) -> str:
+def _address(path: str, query: str, page: PageInputs, number: int, more: Mapping[str, str]) -> str:
     fields = dict(parse_qsl(query, keep_blank_values=True))
-    fields |= {"page": str(number), "page_size": str(page.page_size)}
+    fields |= {"page": str(number), "page_size": str(page.page_size), **more}
     pairs = (f"{_field(name)}={quote(value, safe=_UNESCAPED)}" for name, value in sorted(fields.items()))
     return f"{path}?{'&'.join(pairs)}"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from entrepot.control_api.paging import page_headers
+from entrepot.control_api.paging import Neighbours, page_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ __all__ = ["DONE", "Error", "Errors", "Headers", "Reply", "created", "json_reply
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 _JSON: Final = "application/json"
+_COUNTED: Final = Neighbours()
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -68,6 +69,12 @@ def created(location: str) -> Reply:
     return Reply(201, headers=(("location", location),))
 
 
-def page_reply(items: Sequence[object], total: int, page: PageInputs, head: RequestHead) -> Reply:
+def page_reply(
+    items: Sequence[object],
+    total: int,
+    page: PageInputs,
+    head: RequestHead,
+    neighbours: Neighbours = _COUNTED,
+) -> Reply:
     """Return one page of a listing, with the headers by which clients walk on."""
-    return json_reply(items, headers=page_headers(page, total, head.raw_path, head.query))
+    return json_reply(items, headers=page_headers(page, total, head.raw_path, head.query, neighbours))

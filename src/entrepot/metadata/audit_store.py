@@ -150,7 +150,11 @@ class CheckpointRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which records are wanted; an empty text sets no condition. Times are `since <= at < until`, milliseconds."""
+    """Which records are wanted; an empty text sets no condition. Times are `since <= at < until`, milliseconds.
+
+    Attributes:
+        newest: no record with a greater id, so that what is added meanwhile moves nothing.
+    """
 
     user: str = ""
     action: str = ""
@@ -160,6 +164,7 @@ class AuditFilter:
     object_name: str = ""
     since: int = 0
     until: int = END_OF_TIME
+    newest: int = END_OF_TIME
 
 
 @dataclass(frozen=True, slots=True)

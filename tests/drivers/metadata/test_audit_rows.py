@@ -89,10 +89,16 @@ async def test_pages_go_both_ways_from_an_edge_and_by_number(metadata: Metadata)
     older = await metadata.audit.page(AuditPageQuery(AuditFilter(), 2, middle))
     newer = await metadata.audit.page(AuditPageQuery(AuditFilter(user="bob"), 2, middle, "newer"))
     second = await metadata.audit.page(AuditPageQuery(AuditFilter(), 2, offset=2))
+    upto = AuditFilter(newest=middle)
 
     assert [_tag(row) for row in older] == ["v2", "v1"]
     assert [_tag(row) for row in newer] == ["v5"]
     assert [_tag(row) for row in second] == ["v3", "v2"]
+    assert [_tag(row) for row in await metadata.audit.page(AuditPageQuery(upto, 2))] == ["v3", "v2"]
+    assert [_tag(row) for row in await metadata.audit.page(AuditPageQuery(upto, 9, 0, "newer"))] == [
+        *("v0", "v1", "v2", "v3")
+    ]
+    assert await metadata.audit.count(upto) == 4
 
 
 async def test_cursors_of_a_nodes_files_are_kept_and_forgotten(metadata: Metadata) -> None:

@@ -167,6 +167,29 @@ def test_pages_are_followed_as_far_as_is_wanted(
     assert len(api.asked) == requests
 
 
+def test_what_a_link_adds_to_the_way_is_said_again_and_nothing_else_of_it(
+    client: Client, api: ScriptedApi
+) -> None:
+    """As the audit log does, so that what is added meanwhile moves nothing."""
+    client.log_in(api)
+    way = "//elsewhere.example/other?mark=99-7-250&page=2&q=outcome=failure,username=a b&upto=106"
+    links = iter([f'</api/v2.0/audit-logs?page=0>; rel="prev" , <{way}>; rel="next"', ""])
+    api.on_call("GET /audit-logs", lambda _asked: Answer(document=[{"id": 1}], headers={"Link": next(links)}))
+
+    client.run("audit", "list", "--limit", "0", "--outcome", "failure", "--user", "a b", "-o", "name")
+
+    assert [asked.query for asked in api.asked] == [
+        {"q": "username=a%20b,outcome=failure", "page": "1", "page_size": "100"},
+        {
+            "q": "outcome=failure,username=a b",
+            "page": "2",
+            "page_size": "100",
+            "upto": "106",
+            "mark": "99-7-250",
+        },
+    ]
+
+
 def test_a_connection_that_the_registry_left_while_somebody_was_asked_is_made_again(
     api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

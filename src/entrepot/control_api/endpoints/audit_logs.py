@@ -10,15 +10,17 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.project_actions import ListLog
 from entrepot.auth.system_actions import ListAuditLog
+from entrepot.control_api.audit_pages import AuditPageInputs, read_walk
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import InProject, OnSelf, OnSystem
 from entrepot.control_api.filters import Exact, FilterField, Span, parse_filters
 from entrepot.control_api.names import format_time
-from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.reply import json_reply, page_reply
-from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
+from entrepot.metadata.audit_store import AuditFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrepot.audit.queries import AuditEntry
     from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
     from entrepot.control_api.declarations import AnyEndpoint, Call
@@ -72,13 +74,13 @@ class AuditLogEventType(msgspec.Struct, frozen=True):
     event_type: str
 
 
-class AuditInputs(PageInputs, frozen=True):
+class AuditInputs(AuditPageInputs, frozen=True):
     """Which acts are meant."""
 
     q: str = ""
 
 
-class ProjectAuditInputs(PageInputs, frozen=True):
+class ProjectAuditInputs(AuditPageInputs, frozen=True):
     """Which acts in a project are meant."""
 
     project_name: str
@@ -131,46 +133,48 @@ def _wanted(text: str) -> AuditFilter:
 
 async def _page(
     services: ControlServices,
-    grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog],
-    inputs: AuditInputs | ProjectAuditInputs,
-) -> tuple[tuple[AuditEntry, ...], int]:
+    call: Call[SystemGrant[ListAuditLog], AuditInputs, NoBody]
+    | Call[ProjectGrant[ListLog], ProjectAuditInputs, NoBody],
+    show: Callable[[AuditEntry], msgspec.Struct],
+) -> Reply:
+    inputs, log = call.inputs, services.audit_log
     wanted = _wanted(inputs.q)
-    page = await services.audit_log.list(
-        grant, AuditPageQuery(wanted, limit=inputs.page_size, offset=inputs.offset)
-    )
-    return page.entries, await services.audit_log.count(grant, wanted)
+    newest = inputs.upto or await log.newest(call.grant)
+    walk = read_walk(inputs, wanted, newest, "older")
+    entries = walk.in_order((await log.list(call.grant, walk.query())).entries)
+    total = walk.known_total
+    if total is None:
+        total = await log.count(call.grant, walk.wanted)
+    shown = [show(entry) for entry in entries]
+    return page_reply(shown, total, inputs, call.head, walk.neighbours(entries, total))
 
 
 async def list_audit_logs(
     services: ControlServices, call: Call[SystemGrant[ListAuditLog], AuditInputs, NoBody]
 ) -> Reply:
     """List acts, the newest first."""
-    entries, total = await _page(services, call.grant, call.inputs)
-    return page_reply([_shown(entry) for entry in entries], total, call.inputs, call.head)
+    return await _page(services, call, _shown)
 
 
 async def list_project_logs(
     services: ControlServices, call: Call[ProjectGrant[ListLog], ProjectAuditInputs, NoBody]
 ) -> Reply:
     """List acts in a project, the newest first."""
-    entries, total = await _page(services, call.grant, call.inputs)
-    return page_reply([_shown(entry) for entry in entries], total, call.inputs, call.head)
+    return await _page(services, call, _shown)
 
 
 async def list_audit_log_exts(
     services: ControlServices, call: Call[SystemGrant[ListAuditLog], AuditInputs, NoBody]
 ) -> Reply:
     """List acts as Harbor's newer clients read them."""
-    entries, total = await _page(services, call.grant, call.inputs)
-    return page_reply([_shown_ext(entry) for entry in entries], total, call.inputs, call.head)
+    return await _page(services, call, _shown_ext)
 
 
 async def list_project_log_exts(
     services: ControlServices, call: Call[ProjectGrant[ListLog], ProjectAuditInputs, NoBody]
 ) -> Reply:
     """List acts in a project as Harbor's newer clients read them."""
-    entries, total = await _page(services, call.grant, call.inputs)
-    return page_reply([_shown_ext(entry) for entry in entries], total, call.inputs, call.head)
+    return await _page(services, call, _shown_ext)
 
 
 async def list_event_types(

@@ -26,7 +26,7 @@ _OLDER: Final = """
         AND (:action = '' OR action = :action)
         AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
-        AND at >= :since AND at < :until
+        AND at >= :since AND at < :until AND id <= :newest
     ORDER BY id DESC LIMIT :rows OFFSET :skipped
     """
 _COUNT: Final = """
@@ -36,7 +36,7 @@ _COUNT: Final = """
         AND (:action = '' OR action = :action)
         AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
-        AND at >= :since AND at < :until
+        AND at >= :since AND at < :until AND id <= :newest
     """
 _LEADING: Final = {
     "user": "user_name = :user",
@@ -235,6 +235,7 @@ def _values(wanted: AuditFilter) -> dict[str, Value]:
         "object_name": wanted.object_name,
         "since": wanted.since,
         "until": wanted.until,
+        "newest": wanted.newest,
     }
 
 

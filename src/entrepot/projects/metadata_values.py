@@ -1,4 +1,7 @@
-"""What a project's metadata can be: Harbor's names, each with the texts it takes. Two of them decide about access."""
+"""What a project's metadata can be: Harbor's names, each with the texts it takes. Two of them decide about access.
+
+What would switch on a control that does not exist here can't be set: nobody is to read back `true` and rely on it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,9 @@ REPOSITORY_CREATION: Final = "repository_creation"
 _MAX_PATTERN_LENGTH: Final = 255
 
 _BOOLEAN: Final = (re.compile(r"true|false", re.ASCII), "is either 'true' or 'false'")
+_NEVER_TRUE: Final = re.compile(r"false", re.ASCII)
+_UNSIGNED: Final = (_NEVER_TRUE, "can only be 'false': signatures are not demanded of pulls here")
+_UNSCANNED: Final = (_NEVER_TRUE, "can only be 'false': images are not scanned here")
 _NUMBER: Final = (re.compile(r"-1|[0-9]{1,18}", re.ASCII), "is a whole number, or -1 for none")
 _RULES: Final = {
     PUBLIC: _BOOLEAN,
@@ -25,17 +31,17 @@ _RULES: Final = {
         re.compile(r"operators|team-leads|developers", re.ASCII),
         "is one of 'operators', 'team-leads' and 'developers'",
     ),
-    "enable_content_trust": _BOOLEAN,
-    "enable_content_trust_cosign": _BOOLEAN,
-    "prevent_vul": _BOOLEAN,
+    "enable_content_trust": _UNSIGNED,
+    "enable_content_trust_cosign": _UNSIGNED,
+    "prevent_vul": _UNSCANNED,
     "severity": (
         re.compile(r"none|low|medium|high|critical", re.ASCII),
         "is one of 'none', 'low', 'medium', 'high' and 'critical'",
     ),
-    "auto_scan": _BOOLEAN,
-    "auto_sbom_generation": _BOOLEAN,
+    "auto_scan": _UNSCANNED,
+    "auto_sbom_generation": (_NEVER_TRUE, "can only be 'false': bills of materials are not made here"),
     "reuse_sys_cve_allowlist": _BOOLEAN,
-    "retention_id": (re.compile(r"[0-9]{1,18}", re.ASCII), "is the number of a retention policy"),
+    "retention_id": (re.compile(r"(?!)"), "can't be set: there are no retention policies here"),
     "proxy_speed_kb": _NUMBER,
     "max_upstream_conn": _NUMBER,
     "proxy_cache_local_on_not_found": _BOOLEAN,
@@ -49,7 +55,9 @@ _RULES: Final = {
         f"is up to {_MAX_PATTERN_LENGTH} printable ASCII characters",
     ),
 }
-_CASELESS: Final = frozenset(name for name, rule in _RULES.items() if rule is _BOOLEAN)
+_CASELESS: Final = frozenset(
+    name for name, (pattern, _) in _RULES.items() if pattern in (_BOOLEAN[0], _NEVER_TRUE)
+)
 """Some clients write booleans with a capital."""
 
 

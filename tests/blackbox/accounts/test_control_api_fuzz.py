@@ -111,7 +111,7 @@ def _made(control: ControlClient) -> dict[str, Any]:
     return {
         "group_id": group.created_id,
         "label_id": label.created_id,
-        "meta_name": "auto_scan",
+        "meta_name": "severity",
         "mid": control.add_member("team", "person.x", "guest"),
         "repository_name": "app",
         "robot_id": robot.created_id,

@@ -134,16 +134,17 @@ async def test_metadata_is_set_read_changed_and_deleted(
     """As a whole and by single names; what is a column of ours is in the column."""
     await harbor.create_project(ProjectReq(project_name=name))
 
-    await harbor.set_project_metadata(name, ProjectMetadata(auto_scan="true"))
-    assert ("auto_scan", "true") in look(_METADATA, name=name)
-    await harbor.update_project_metadata_entry(name, "auto_scan", ProjectMetadata(auto_scan="false"))
-    assert ("auto_scan", "false") in look(_METADATA, name=name)
+    await harbor.set_project_metadata(name, ProjectMetadata(reuse_sys_cve_allowlist="true"))
+    assert ("reuse_sys_cve_allowlist", "true") in look(_METADATA, name=name)
+    entry = ProjectMetadata(reuse_sys_cve_allowlist="false")
+    await harbor.update_project_metadata_entry(name, "reuse_sys_cve_allowlist", entry)
+    assert ("reuse_sys_cve_allowlist", "false") in look(_METADATA, name=name)
     await harbor.update_project_metadata_entry(name, "public", ProjectMetadata(public="true"))
     assert look(_PROJECT, name=name)[0][1] == 1
 
-    assert (await harbor.get_project_metadata(name)).auto_scan == "false"
+    assert (await harbor.get_project_metadata(name)).reuse_sys_cve_allowlist == "false"
     assert await harbor.get_project_metadata_entry(name, "public") == {"public": "true"}
-    await harbor.delete_project_metadata_entry(name, "auto_scan")
+    await harbor.delete_project_metadata_entry(name, "reuse_sys_cve_allowlist")
     assert look(_METADATA, name=name) == []
 
 

@@ -36,3 +36,53 @@ async def test_a_body_of_many_brackets_is_a_fault_of_the_client_s36(
             }
         ]
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "message"),
+    [
+        ({"storage_limit": 1000}, 422, "storage_limit: can only be -1, since projects have no quota here"),
+        ({"storage_limit": -5}, 422, "storage_limit: can only be -1, since projects have no quota here"),
+        ({"storage_limit": "x"}, 422, "storage_limit: Expected `int | null`, got `str`"),
+        ({"registry_id": 5}, 422, "registry_id: can't be set, since there are no proxy projects here"),
+        (
+            {"metadata": {"enable_content_trust": "true"}},
+            400,
+            "metadata 'enable_content_trust' can only be 'false': signatures are not demanded of pulls here",
+        ),
+        (
+            {"metadata": {"auto_scan": "true"}},
+            400,
+            "metadata 'auto_scan' can only be 'false': images are not scanned here",
+        ),
+    ],
+)
+async def test_what_would_not_be_enforced_is_refused_and_changes_nothing(
+    registry: Registry, asked: dict[str, object], status: int, message: str
+) -> None:
+    """Neither when a project is made nor when it is changed."""
+    async with registry.plain() as client:
+        await client.post("/projects", json={"project_name": "there", "public": False})
+        made = await client.post("/projects", json={"project_name": "new", **asked})
+        changed = await client.put("/projects/there", json={"public": True, **asked})
+        names = [project["name"] for project in (await client.get("/projects")).json()]
+        metadata = (await client.get("/projects/there")).json()["metadata"]
+
+    for refused in (made, changed):
+        assert refused.status_code == status
+        assert refused.json()["errors"][0]["message"] == message
+    assert names == ["there"]
+    assert metadata == {"public": "false", "repository_creation": "operators"}
+
+
+async def test_what_stays_as_it_is_may_be_said_as_harbors_clients_say_it(registry: Registry) -> None:
+    off = dict.fromkeys(
+        ("enable_content_trust", "enable_content_trust_cosign", "prevent_vul", "auto_scan"), "false"
+    )
+    body = {"project_name": "apps", "storage_limit": -1, "registry_id": None, "metadata": off}
+    async with registry.plain() as client:
+        made = await client.post("/projects", json=body)
+        shown = (await client.get("/projects/apps")).json()["metadata"]
+
+    assert made.status_code == 201
+    assert shown == {"public": "false", "repository_creation": "operators", **off}

@@ -201,11 +201,12 @@ async def test_metadata_of_a_project_are_set_one_by_one(registry: Registry) -> N
     admin = registry.client()
     await admin.create_project(ProjectReq(project_name="apps"))
 
-    await admin.set_project_metadata("apps", ProjectMetadata(public="true", prevent_vul="true"))
+    await admin.set_project_metadata("apps", ProjectMetadata(public="true", reuse_sys_cve_allowlist="true"))
     await admin.update_project_metadata_entry("apps", "severity", {"severity": "high"})
 
     metadata = await admin.get_project_metadata("apps")
-    assert (metadata.public, metadata.prevent_vul, metadata.severity) == ("true", "true", "high")
+    assert (metadata.public, metadata.severity) == ("true", "high")
+    assert metadata.reuse_sys_cve_allowlist == "true"
     await admin.delete_project_metadata_entry("apps", "severity")
     assert (await admin.get_project_metadata("apps")).severity is None
     assert (await admin.get_project_deletable("apps")).deletable is True

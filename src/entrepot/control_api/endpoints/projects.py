@@ -12,6 +12,7 @@ from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.auth.system_actions import CreateProject
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import InProject, OwnOr
+from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.reply import DONE, created, json_reply
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["PROJECT_ENDPOINTS", "Project", "ProjectInputs", "shown_project"]
 
 _PROJECTS: Final = f"{API_PREFIX}/projects"
+_NO_LIMIT: Final = -1
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -49,14 +51,24 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class ProjectReq(msgspec.Struct, frozen=True):
-    """A project to be made or changed."""
+    """A project to be made or changed; there are no quotas and no proxy projects, so none can be asked for."""
 
     project_name: str = ""
     public: bool | None = None
     metadata: dict[str, str | None] | None = None
+    storage_limit: int | None = None
+    registry_id: int | None = None
 
     def written(self) -> Mapping[str, str]:
-        """Return the metadata that are written; what is null is left as it is."""
+        """Return the metadata that are written; what is null is left as it is.
+
+        Raises:
+            InvalidInputError: it asks for what would be accepted and not done.
+        """
+        if self.storage_limit not in (None, _NO_LIMIT):
+            raise InvalidInputError(("storage_limit: can only be -1, since projects have no quota here",))
+        if self.registry_id is not None:
+            raise InvalidInputError(("registry_id: can't be set, since there are no proxy projects here",))
         values = {name: value for name, value in (self.metadata or {}).items() if value is not None}
         if self.public is not None:
             values.setdefault("public", str(self.public).lower())

@@ -51,7 +51,7 @@ async def test_visibility_set_as_metadata_moves_the_epoch(world: World) -> None:
     project = await world.add_project("team")
     begun = await world.epoch(project)
 
-    await world.project_metadata.update(world.on(project, UpdateMetadata), "auto_scan", "true")
+    await world.project_metadata.update(world.on(project, UpdateMetadata), "severity", "low")
     await world.project_metadata.update(world.on(project, UpdateMetadata), "public", "true")
 
     assert await world.epoch(project) == begun + 1

@@ -42,17 +42,17 @@ async def _seen(world: World, onlooker: Onlooker, **query: object) -> list[str]:
 
 async def test_whoever_makes_a_project_owns_it_and_administers_it(world: World) -> None:
     number = await world.projects.create(
-        SystemGrant(CreateProject, ALICE), "team", {"public": "True", "auto_scan": "true"}
+        SystemGrant(CreateProject, ALICE), "team", {"public": "True", "severity": "high"}
     )
 
     project = await world.projects.get(world.on(number, ReadProject))
     assert (project.name, project.owner_name, project.is_public) == ("team", "alice", True)
-    assert (project.repository_creation, project.metadata) == ("operators", {"auto_scan": "true"})
+    assert (project.repository_creation, project.metadata) == ("operators", {"severity": "high"})
     assert await world.database.fetch("SELECT project_id, role, creator FROM role_assignments") == [
         (number, "project-admin", "id-alice")
     ]
     assert await world.changes("project.create") == [
-        {"before": None, "after": {"public": "true", "auto_scan": "true"}}
+        {"before": None, "after": {"public": "true", "severity": "high"}}
     ]
 
 
@@ -172,7 +172,7 @@ async def test_what_decides_moves_the_epoch_and_what_does_not_leaves_it(world: W
     number = await world.add_project("team")
     begun = await world.epoch(number)
 
-    await world.projects.update(world.on(number, UpdateProject), {"auto_scan": "true", "public": "false"})
+    await world.projects.update(world.on(number, UpdateProject), {"severity": "high", "public": "false"})
     assert await world.epoch(number) == begun
     await world.projects.update(world.on(number, UpdateProject), {"public": "true"})
     assert await world.epoch(number) == begun + 1
@@ -180,7 +180,7 @@ async def test_what_decides_moves_the_epoch_and_what_does_not_leaves_it(world: W
     assert await world.epoch(number) == begun + 2
 
     assert await world.changes("project.update") == [
-        {"before": {"auto_scan": None, "public": "false"}, "after": {"auto_scan": "true", "public": "false"}},
+        {"before": {"severity": None, "public": "false"}, "after": {"severity": "high", "public": "false"}},
         {"before": {"public": "false"}, "after": {"public": "true"}},
         {"before": {"repository_creation": "operators"}, "after": {"repository_creation": "developers"}},
     ]
@@ -211,8 +211,8 @@ async def test_a_project_with_repositories_stays(world: World) -> None:
 
 
 async def test_a_deleted_project_takes_along_what_belongs_to_it_s7(world: World) -> None:
-    number = await world.add_project("team", auto_scan="true")
-    other = await world.add_project("other", auto_scan="true")
+    number = await world.add_project("team", severity="high")
+    other = await world.add_project("other", severity="high")
     await world.labels.create(world.on(number, CreateLabel), LabelText("red"))
     await world.add_robot("robot$team+ci", [], number)
     await world.add_robot("far", [_READ_X, {**_READ_X, "namespace": "team"}])
@@ -233,7 +233,7 @@ async def test_a_deleted_project_takes_along_what_belongs_to_it_s7(world: World)
     assert moved == [(1,), (1,)]
     assert await world.changes("project.delete") == [
         {
-            "before": {"auto_scan": "true", "public": "false", "repository_creation": "operators"},
+            "before": {"public": "false", "repository_creation": "operators", "severity": "high"},
             "after": None,
         }
     ]

@@ -71,6 +71,7 @@ class ListedProject:
     Attributes:
         owner_id: the number of the owner's row, `None` when nobody owns it.
         repository_count: how many live repositories it has.
+        roles: names of the roles that whoever lists projects holds in it, by groups as well, and on the system.
     """
 
     id: int
@@ -83,6 +84,7 @@ class ListedProject:
     updated_at: int
     repository_count: int
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,6 +311,38 @@ async def test_settings_are_read_and_changed(registry: Registry) -> None:
         await client.get_config()
 
 
+async def test_a_list_shows_ones_roles_as_reading_one_project_does(registry: Registry) -> None:
+    """One's own, those by groups, and those on the system; none in what is only public."""
+    admin = registry.client()
+    alice, bob = await _person(admin, "alice"), await _person(admin, "bob")
+    group = _id(await admin.create_usergroup(UserGroup(group_name="builders", group_type=2)))
+    for name in ("hers", "groups", "public"):
+        await admin.create_project(ProjectReq(project_name=name, public=name == "public"))
+    await admin.add_project_member("hers", ProjectMember(role_id=1, member_user=UserEntity(user_id=alice)))
+    await admin.add_project_member_group("groups", group, 2)
+    async with registry.plain() as client:
+        await client.post(f"/usergroups/{group}/members", json={"user_id": alice})
+        await client.post("/role-assignments", json={"subject_id": bob, "role": "auditor"})
+
+    async def _roles(name: str) -> dict[str, tuple[bool, list[int]]]:
+        """Return what the list says, which has to be what each project says."""
+        async with registry.plain(name, _PASSWORD) as client:
+            listed = (await client.get("/projects")).json()
+            assert listed == [(await client.get(f"/projects/{one['name']}")).json() for one in listed]
+            found = (await client.get("/search?q=s")).json()["project"]
+        assert [one["current_user_role_ids"] for one in found] == [
+            one["current_user_role_ids"] for one in listed if "s" in one["name"]
+        ]
+        return {one["name"]: (one["togglable"], one["current_user_role_ids"]) for one in listed}
+
+    assert await _roles("alice") == {"groups": (False, [2]), "hers": (True, [1]), "public": (False, [])}
+    assert await _roles("bob") == {
+        "groups": (False, [6]),
+        "hers": (False, [6]),
+        "public": (False, [6]),
+    }
+
+
 async def test_the_last_administrator_stays(registry: Registry) -> None:
     admin = registry.client()
     me = (await admin.get_current_user()).user_id

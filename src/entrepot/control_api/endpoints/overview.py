@@ -104,7 +104,7 @@ async def search(services: ControlServices, call: Call[Caller, SearchInputs, NoB
         onlooker, RepositoryQuery(limit=_MOST_FOUND, name_part=part)
     )
     shown = Search(
-        tuple(shown_project(project) for project in projects.projects),
+        tuple(shown_project(project, project.roles) for project in projects.projects),
         tuple(_found(repository) for repository in repositories.repositories),
     )
     return json_reply(shown)

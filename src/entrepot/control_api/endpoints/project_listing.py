@@ -74,9 +74,8 @@ def _query(inputs: ProjectListInputs) -> ProjectQuery:
 async def list_projects(services: ControlServices, call: Call[Caller, ProjectListInputs, NoBody]) -> Reply:
     """List the projects that the one who asks sees."""
     page = await services.projects.list_visible(call.grant.principal, _query(call.inputs))
-    return page_reply(
-        [shown_project(project) for project in page.projects], page.total, call.inputs, call.head
-    )
+    shown = [shown_project(project, project.roles) for project in page.projects]
+    return page_reply(shown, page.total, call.inputs, call.head)
 
 
 async def find_project(services: ControlServices, call: Call[Caller, ProjectNameInputs, NoBody]) -> Reply:

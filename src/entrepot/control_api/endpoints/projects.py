@@ -33,7 +33,7 @@ _NO_LIMIT: Final = -1
 
 
 class Project(msgspec.Struct, frozen=True):
-    """A project; the roles are those of the one who asks, where one project is shown."""
+    """A project; the roles are those that the one who asks holds in it and on the system."""
 
     project_id: int
     name: str
@@ -88,8 +88,9 @@ class ProjectInputs(msgspec.Struct, frozen=True):
     project_name_or_id: str
 
 
-def shown_project(project: ListedProject, roles: tuple[int, ...] = ()) -> Project:
-    """Return a project as it is shown to somebody with these roles in it."""
+def shown_project(project: ListedProject, held: frozenset[str]) -> Project:
+    """Return a project as it is shown to somebody who holds these roles."""
+    roles = tuple(sorted(BUILT_IN_ROLES[name].role_id for name in held if name in BUILT_IN_ROLES))
     access = {
         "public": str(project.is_public).lower(),
         "repository_creation": project.repository_creation,
@@ -127,9 +128,7 @@ async def read_project(
     """Show a project."""
     project = await services.projects.get(call.grant)
     standing = await services.decisions.on_project(call.grant.principal, call.grant.project_id)
-    held = frozenset[str]() if standing is None else standing.roles
-    roles = tuple(sorted(BUILT_IN_ROLES[name].role_id for name in held if name in BUILT_IN_ROLES))
-    return json_reply(shown_project(project, roles))
+    return json_reply(shown_project(project, frozenset() if standing is None else standing.roles))
 
 
 async def update_project(

@@ -88,6 +88,13 @@ METADATA_OF: Final = Statement(
     WHERE project_id IN {integers:projects} ORDER BY project_id, name
     """,
 )
+HELD_ROLES: Final = Statement(
+    "projects.held_roles",
+    """
+    SELECT DISTINCT a.project_id, a.role FROM role_assignments a
+    WHERE a.subject_id IN [viewers] AND (a.project_id IS NULL OR a.project_id IN {integers:projects})
+    """.replace("[viewers]", _VIEWERS),
+)
 MEMBER_COUNTS: Final = Statement(
     "projects.member_counts",
     "SELECT role, count(*) FROM role_assignments WHERE project_id = :project_id GROUP BY role",
@@ -106,7 +113,16 @@ ROBOT_PERMISSIONS: Final = Statement(
     "SELECT b.permissions FROM subjects s JOIN robots b ON b.subject_id = s.id WHERE s.public_id = :subject",
 )
 
-STATEMENTS: Final = (LIST, COUNT, DESCRIBE, METADATA_OF, MEMBER_COUNTS, USED_BYTES, ROBOT_PERMISSIONS)
+STATEMENTS: Final = (
+    LIST,
+    COUNT,
+    DESCRIBE,
+    METADATA_OF,
+    HELD_ROLES,
+    MEMBER_COUNTS,
+    USED_BYTES,
+    ROBOT_PERMISSIONS,
+)
 
 
 def viewer_values(viewer: Viewer) -> dict[str, Value]:
@@ -141,8 +157,24 @@ class SqlProjectReader:
         rows = await self._executor.fetch_rows(
             LIST, **values, sort=query.sort, rows=query.limit, skipped=query.offset
         )
-        texts = await metadata_of(self._executor, [row[0] for row in rows])
-        return ProjectPage([_listed(row, texts.get(row[0], {})) for row in rows], int(total[0][0]))
+        numbers: list[int] = [row[0] for row in rows]
+        texts = await metadata_of(self._executor, numbers)
+        roles = await self._held_roles(viewer.subject, numbers)
+        listed = [_listed(row, texts.get(row[0], {}), roles.get(row[0], frozenset())) for row in rows]
+        return ProjectPage(listed, int(total[0][0]))
+
+    async def _held_roles(self, subject: str, projects: Sequence[int]) -> Mapping[int, frozenset[str]]:
+        """Return the roles that a subject holds in each of some projects, those on the system in all of them."""
+        if not subject or not projects:
+            return {}
+        rows = await self._executor.fetch_rows(
+            HELD_ROLES, subject=subject, projects=json.dumps(list(projects))
+        )
+        everywhere = frozenset(role for project, role in rows if project is None)
+        return {
+            number: everywhere | frozenset(role for project, role in rows if project == number)
+            for number in projects
+        }
 
     async def describe(self, project_id: int) -> ListedProject | None:
         """See the protocol."""
@@ -178,8 +210,9 @@ async def metadata_of(executor: ReadExecutor, projects: Sequence[int]) -> Mappin
     return found
 
 
-def _listed(row: Row, metadata: Mapping[str, str]) -> ListedProject:
+def _listed(row: Row, metadata: Mapping[str, str], roles: frozenset[str] = frozenset()) -> ListedProject:
     number, name, owner_id, owner, public, creation, created_at, updated_at, count = row
+    public = bool(public)
     return ListedProject(
-        number, name, owner_id, owner, bool(public), creation, created_at, updated_at, int(count), metadata
+        number, name, owner_id, owner, public, creation, created_at, updated_at, int(count), metadata, roles
     )

@@ -151,6 +151,8 @@ async def _write(host: _Host, records: list[NewAuditRecord]) -> None:
         ("export", "--from", "2026-11-02", "--to", "2026-11-01"),
         ("show", "--outcome", "failed"),
         ("show", "--action", "manifest.pusch"),
+        ("show", "--limit", "1001"),
+        ("show", "--limit", "0"),
     ],
 )
 def test_what_can_match_no_record_is_wrong_usage(
@@ -304,6 +306,16 @@ def test_a_purge_says_first_what_it_would_remove(host: _Host, capsys: pytest.Cap
         "records up to 6 are signed, with the key that comes with the log",
         "1 records wait to be sealed",
     ]
+
+
+def test_a_limit_beyond_the_most_says_what_the_most_is(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert host.run("show", "--limit", "1001") == 2
+    assert capsys.readouterr().err == (
+        "entrepot: --limit is a number from 1 to 1000; --before goes on where a page ended\n"
+    )
+    assert host.run("show", "--limit", "1000") == 0
 
 
 def test_the_newest_records_are_shown_first_and_reading_is_recorded(

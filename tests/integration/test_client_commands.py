@@ -161,6 +161,14 @@ def test_robots_tokens_repositories_roles_labels_settings_and_the_log(
     admin.run("project delete ship --yes")
     acts = json.loads(admin.run("audit list --user admin --since 2026-01-01 --limit 5 -o json"))
     assert [act["operation"] for act in acts][:2] == ["project.delete", "repository.delete"]
+    query = "audit list --address 127.0.0.1 --action project.delete --resource ship -o json"
+    assert [act["resource"] for act in json.loads(admin.run(query))] == ["ship"]
+    assert json.loads(admin.run("audit list --address 192.0.2.7 -o json")) == []
+
+
+def test_an_action_that_there_is_not_is_refused(admin: _Client) -> None:
+    """An auditor who mistyped must not read that nothing happened."""
+    assert admin.run("audit list --action manifest.pusch", code=1) == ""
 
 
 def test_lists_are_read_over_all_their_pages(

@@ -238,10 +238,10 @@ async def test_a_form_with_a_wrong_password_is_an_invalid_grant_t9(server: Serve
     ("fields", "error"),
     [
         ({"grant_type": ""}, "invalid_request"),
-        ({"grant_type": "password", "service": ""}, "invalid_request"),
-        ({"grant_type": "password", "client_id": ""}, "invalid_request"),
+        *(({"grant_type": "password", name: ""}, "invalid_request") for name in ("service", "client_id")),
         ({"grant_type": "password", "username": "alice"}, "invalid_request"),
         ({"grant_type": "refresh_token"}, "invalid_request"),
+        ({"grant_type": "refresh_token", "refresh_token": "x", "client_id": "a\0"}, "invalid_request"),
         ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
         (
             {"grant_type": "password", "username": "alice", "password": "s3cret", "scope": "x " * 101},

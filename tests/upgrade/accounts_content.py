@@ -145,7 +145,9 @@ def _make_access_tokens(control: ControlClient, made: Accounts) -> None:
 
 
 def _set_something(control: ControlClient) -> None:
-    control.call("PUT", f"/projects/{_TEAM}", {"metadata": {"reuse_sys_cve_allowlist": "true", "severity": "high"}})
+    control.call(
+        "PUT", f"/projects/{_TEAM}", {"metadata": {"reuse_sys_cve_allowlist": "true", "severity": "high"}}
+    )
     project = control.get(f"/projects/{_TEAM}")["project_id"]
     for label in (
         {"name": "released", "scope": "g", "color": "#00ab9a"},

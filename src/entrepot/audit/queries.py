@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery, AuditRow
     from entrepot.metadata.store import Metadata
 
-__all__ = ["AuditEntry", "AuditLog", "AuditPage"]
+__all__ = ["MOST_ROWS", "AuditEntry", "AuditLog", "AuditPage"]
 
 MOST_ROWS: Final = 1000
 
@@ -93,7 +93,7 @@ class AuditLog:
         project = grant.project if isinstance(grant, ProjectGrant) else ""
         about = AuditObject("audit-log", project, project)
         filters = {
-            "action": wanted.action,
+            "action": wanted.action or ", ".join(wanted.actions),
             "outcome": wanted.outcome,
             "project": wanted.project,
             "since": wanted.since,

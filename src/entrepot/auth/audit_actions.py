@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from enum import StrEnum
 
-__all__ = ["AuditAction"]
+__all__ = ["AuditAction", "near_actions"]
 
 
 class AuditAction(StrEnum):
@@ -67,3 +68,9 @@ class AuditAction(StrEnum):
     USER_PASSWORD_RESET = "user.password.reset"
     USER_UNLOCK = "user.unlock"
     USER_UPDATE = "user.update"
+
+
+def near_actions(text: str) -> str:
+    """Return the names that are like one that there is not, for a message; some frequent ones where none is."""
+    near = get_close_matches(text, AuditAction)
+    return ", ".join(near or (AuditAction.MANIFEST_PUSH, AuditAction.ACCESS_DENIED, AuditAction.LOGIN))

@@ -8,7 +8,7 @@ that is not shown would tell it letter by letter.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import unquote
 
@@ -40,7 +40,10 @@ _MAX_TERMS: Final = 32
 _MAX_VALUES: Final = 100
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
+_REST_OF_SECOND: Final = 999
+"""Milliseconds."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOSING: Final = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -50,11 +53,18 @@ class FilterField(msgspec.Struct, frozen=True):
     Attributes:
         name: what the term shall call it.
         operators: the shapes that the listing understands for it.
+        label: how requests write it, where that is another name.
     """
 
     name: str
     kind: FilterKind = "text"
     operators: frozenset[str] = frozenset({"exact", "fuzzy"})
+    label: str = ""
+
+    @property
+    def shown(self) -> str:
+        """How requests write it."""
+        return self.label or self.name
 
 
 class Exact(msgspec.Struct, frozen=True):
@@ -70,7 +80,10 @@ class Fuzzy(msgspec.Struct, frozen=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """The field is neither below nor above; `None` sets no bound. Times are milliseconds since 1970."""
+    """The field is neither below nor above; `None` sets no bound. Times are milliseconds since 1970.
+
+    A time without a fraction means its whole second, which is within the bounds.
+    """
 
     least: FilterValue | None
     most: FilterValue | None
@@ -115,6 +128,8 @@ def parse_filters(text: str, allowed: Mapping[str, FilterField]) -> tuple[Filter
         unescaped = unquote(text, errors="strict") if "%" in text else text
     except UnicodeDecodeError as error:
         raise InvalidFilterError("an escape that is no UTF-8") from error
+    if "\0" in unescaped:
+        raise InvalidFilterError("U+0000, which no field holds")
     return _parse_terms(unescaped, allowed) if unescaped else ()
 
 
@@ -129,10 +144,10 @@ def _parse_terms(text: str, allowed: Mapping[str, FilterField]) -> tuple[FilterT
             raise InvalidFilterError("a term must have the form name=value")
         field = allowed.get(plain_field_name(name.strip()))
         if field is None:
-            offered = ", ".join(sorted(field.name for field in allowed.values())) or "nothing"
+            offered = ", ".join(sorted(field.shown for field in allowed.values())) or "nothing"
             raise InvalidFilterError(f"this listing can be filtered by {offered} only")
         if field.name in terms:
-            raise InvalidFilterError(f"{field.name} is there twice")
+            raise InvalidFilterError(f"{field.shown} is there twice")
         terms[field.name] = FilterTerm(field.name, _parse_condition(value, field))
     return tuple(terms.values())
 
@@ -159,7 +174,7 @@ def _split_terms(text: str) -> list[str]:
 def _parse_condition(text: str, field: FilterField) -> Condition:
     operator, condition = _read_condition(text, field)
     if operator not in field.operators:
-        raise InvalidFilterError(f"{field.name} can't be filtered in this way")
+        raise InvalidFilterError(f"{field.shown} can't be filtered in this way")
     return condition
 
 
@@ -172,7 +187,7 @@ def _read_condition(text: str, field: FilterField) -> tuple[str, Condition]:
     if opening not in _CLOSING:
         return "exact", Exact(_parse_value(text, field))
     if len(text) < 3 or text[-1] != _CLOSING[opening]:
-        raise InvalidFilterError(f"{field.name}: a bracket is not closed, or nothing is in it")
+        raise InvalidFilterError(f"{field.shown}: a bracket is not closed, or nothing is in it")
     inner = text[1:-1]
     if opening == "[":
         return "range", _parse_span(inner, field)
@@ -183,8 +198,10 @@ def _read_condition(text: str, field: FilterField) -> tuple[str, Condition]:
 def _parse_span(text: str, field: FilterField) -> Span:
     sides = [_unquote_side(side.strip()) for side in text.split("~")]
     if len(sides) != 2 or not any(sides):
-        raise InvalidFilterError(f"{field.name}: a range has the form [least~most]")
+        raise InvalidFilterError(f"{field.shown}: a range has the form [least~most]")
     least, most = (_parse_value(side, field) if side else None for side in sides)
+    if field.kind == "time" and isinstance(most, int) and "." not in sides[1]:
+        most += _REST_OF_SECOND
     return Span(least, most)
 
 
@@ -212,7 +229,7 @@ def _read_items(text: str) -> list[str]:
 def _parse_value(text: str, field: FilterField) -> FilterValue:
     if field.kind == "number":
         if not _NUMBER.fullmatch(text):
-            raise InvalidFilterError(f"{field.name} is a number")
+            raise InvalidFilterError(f"{field.shown} is a number")
         return int(text)
     if field.kind == "time":
         return _parse_time(text, field)
@@ -220,12 +237,15 @@ def _parse_value(text: str, field: FilterField) -> FilterValue:
 
 
 def _parse_time(text: str, field: FilterField) -> int:
-    """Return milliseconds; the text is in UTC, as Harbor reads it."""
-    problem = InvalidFilterError(f"{field.name} is a time of the form 2020-04-09 02:36:00")
+    """Return milliseconds; a text without an offset is in UTC, as Harbor reads it."""
+    problem = InvalidFilterError(
+        f"{field.shown} is a time of the form 2020-04-09 02:36:00 or 2020-04-09T02:36:00.250Z"
+    )
     if not _TIME.fullmatch(text):
         raise problem
     try:
-        moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError as error:
+        moment = datetime.fromisoformat(text)
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return (aware - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError) as error:
         raise problem from error
-    return int(moment.timestamp()) * 1000

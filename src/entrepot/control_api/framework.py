@@ -20,6 +20,7 @@ from litestar.exceptions import (
     HTTPException,
     MethodNotAllowedException,
     NotFoundException,
+    SerializationException,
     ValidationException,
 )
 from litestar.handlers import HTTPRouteHandler
@@ -41,11 +42,11 @@ from entrepot.control_api.errors import (
     MethodNotOfferedError,
     PathUnknownError,
 )
-from entrepot.control_api.json_bodies import drop_nulls, require_shallow, too_deep
+from entrepot.control_api.json_bodies import drop_nulls, require_shallow, too_deep, unreadable
 from entrepot.control_api.openapi import complete_schema
 from entrepot.control_api.request_context import context_of
 from entrepot.control_api.request_head import UNSAFE_METHODS
-from entrepot.control_api.storable_numbers import require_storable_numbers
+from entrepot.control_api.storable_values import require_storable
 from entrepot.kernel.errors import EntrepotError
 from entrepot.metadata.errors import MetadataError
 
@@ -81,12 +82,14 @@ class _ReadRequest(Request[Any, Any, Any]):
         """Return the body, without what is null in it.
 
         Raises:
-            MalformedRequestError: it is nested more deeply than any endpoint needs (S36).
+            MalformedRequestError: it is no JSON, or nested more deeply than any endpoint needs (S36).
         """
         try:
             document = await super().json()
         except RecursionError as error:
             raise too_deep() from error
+        except (SerializationException, UnicodeDecodeError) as error:
+            raise unreadable(await self.body(), str(error)) from error
         require_shallow(document)
         drop_nulls(document)
         return document
@@ -168,7 +171,7 @@ def _adapted(
         inputs = endpoint.inputs(
             **{name.removeprefix(_QUERY_PREFIX): value for name, value in values.items()}
         )
-        require_storable_numbers(inputs, body)
+        require_storable(inputs, body)
         call = Call(context.grant, inputs, body, context.head)
         reply = await admitter.noting_refusals(context, endpoint.handler(services, call))
         if isinstance(context.grant, Gate):

@@ -6,6 +6,7 @@ for all of them it is the same as not to be there, in one place.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, cast
 
 from entrepot.control_api.errors import MalformedRequestError
@@ -13,7 +14,12 @@ from entrepot.control_api.errors import MalformedRequestError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_DEPTH", "drop_nulls", "require_shallow", "too_deep"]
+__all__ = ["MAX_DEPTH", "drop_nulls", "require_shallow", "too_deep", "unreadable"]
+
+_HALF_PAIR: Final = re.compile(
+    rb"\\u(?:d[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2}\\u)d[c-f][0-9a-f]{2})",
+    re.IGNORECASE,
+)
 
 MAX_DEPTH: Final = 32
 """Levels of objects and lists; the deepest body that an endpoint reads has five."""
@@ -22,6 +28,17 @@ MAX_DEPTH: Final = 32
 def too_deep() -> MalformedRequestError:
     """Return the error that a body is nested beyond what is read."""
     return MalformedRequestError(f"the body has objects and lists more than {MAX_DEPTH} levels deep")
+
+
+def unreadable(body: bytes, reason: str) -> MalformedRequestError:
+    """Return the error for a body that is no JSON; the decoder calls half of a surrogate pair the end of the body."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return MalformedRequestError(f"the body is not UTF-8 (byte {error.start})")
+    if _HALF_PAIR.search(body):
+        return MalformedRequestError("a text of the body holds half of a surrogate pair")
+    return MalformedRequestError(reason)
 
 
 def require_shallow(document: object) -> None:

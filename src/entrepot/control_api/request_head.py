@@ -94,5 +94,7 @@ def require_clarity(scope: Scope, head: RequestHead) -> None:
         raise MalformedRequestError("the request names more than one host")
     if sum(name == b"authorization" for name, _ in fields) > 1:
         raise MalformedRequestError("the request has more than one Authorization header")
+    if "\0" in head.path:
+        raise MalformedRequestError("the path holds U+0000, which no name has")
     if _NEEDLESS_ESCAPE.search(head.raw_path.encode("latin-1")):
         raise MalformedRequestError("the path escapes what needs no escape; encode repository names twice")

@@ -153,6 +153,7 @@ class AuditFilter:
     """Which records are wanted; an empty text sets no condition. Times are `since <= at < until`, milliseconds.
 
     Attributes:
+        actions: any of these; none sets no condition.
         newest: no record with a greater id, so that what is added meanwhile moves nothing.
     """
 
@@ -164,6 +165,7 @@ class AuditFilter:
     object_name: str = ""
     since: int = 0
     until: int = END_OF_TIME
+    actions: Sequence[str] = ()
     newest: int = END_OF_TIME
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from cyclopts import Parameter
 
 from entrepot.audit.direct_notes import DirectNotes
-from entrepot.audit.queries import AuditLog
-from entrepot.auth.audit_actions import AuditAction
+from entrepot.audit.queries import MOST_ROWS, AuditLog
+from entrepot.auth.audit_actions import AuditAction, near_actions
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ListAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
@@ -45,7 +44,7 @@ _OutcomeOption = Annotated[
     Literal["success", "failure"] | None,
     Parameter(name="--outcome", help="Only what was done, or only refusals."),
 ]
-_LimitOption = Annotated[int, Parameter(name="--limit", help="How many records at most, up to 1000.")]
+_LimitOption = Annotated[int, Parameter(name="--limit", help=f"How many records at most, up to {MOST_ROWS}.")]
 _BeforeOption = Annotated[
     int, Parameter(name="--before", help="Only records before this id: where the page before ended.")
 ]
@@ -69,12 +68,11 @@ def show_audit_log(  # the options are the interface
 ) -> int:
     """Show who did what, the newest first. That the log was read is recorded in it."""
     if action and action not in set(AuditAction):
-        near = (
-            ", ".join(get_close_matches(action, AuditAction)) or "manifest.push, access.denied, session.login"
-        )
-        raise CommandError(
-            EXIT_USAGE, f"entrepot: there is no action {action}; is one of these meant: {near}?"
-        )
+        message = f"entrepot: there is no action {action}; is one of these meant: {near_actions(action)}?"
+        raise CommandError(EXIT_USAGE, message)
+    if not 1 <= limit <= MOST_ROWS:
+        message = f"entrepot: --limit is a number from 1 to {MOST_ROWS}; --before goes on where a page ended"
+        raise CommandError(EXIT_USAGE, message)
     settings = load_command_settings(config, make_flags(data)).settings
     wanted = AuditFilter(
         user=user,

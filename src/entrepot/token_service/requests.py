@@ -141,9 +141,12 @@ def _authorization(scope: Scope) -> BasicCredentials | None:
 
 def _parse(raw: bytes) -> dict[str, list[str]]:
     try:
-        return parse_qs(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        fields = parse_qs(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError as error:
         raise TokenRequestError("the fields can't be parsed") from error
+    if any("\0" in value for values in fields.values() for value in values):
+        raise TokenRequestError("a field holds U+0000")  # which PostgreSQL does not
+    return fields
 
 
 def _first(fields: dict[str, list[str]], name: str) -> str:

@@ -69,6 +69,8 @@ async def test_a_record_of_a_failed_unit_never_happened_i11(metadata: Metadata) 
         (AuditFilter(user="alice", project="team"), ["v4", "v2"]),
         (AuditFilter(outcome="failure"), []),
         (AuditFilter(action="manifest.push"), []),
+        (AuditFilter(actions=("manifest.push", "manifest.pull"), user="bob"), ["v5", "v3", "v1"]),
+        (AuditFilter(actions=("manifest.push", "audit.read")), []),
         (AuditFilter(since=2_000_000_000_000_000), []),
         (AuditFilter(until=1), []),
     ],

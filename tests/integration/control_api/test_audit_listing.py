@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
 from tests.drivers.metadata.machine_accounts import on_sqlite
 from tests.running.audit_material import BOB, pull_record
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
     from tests.integration.control_api.conftest import Registry
 
@@ -21,6 +24,10 @@ pytestmark = [
     on_sqlite,
     pytest.mark.filterwarnings("ignore:Accessing the .model_fields.:DeprecationWarning"),
 ]
+
+
+async def _append(metadata: Metadata, record: NewAuditRecord) -> None:
+    await metadata.write(lambda tx: tx.audit.append(record))
 
 
 class _GrowingLog:
@@ -36,7 +43,7 @@ class _GrowingLog:
 
     async def add(self, _response: Any = None) -> None:
         self.added += 1
-        await self.metadata.write(lambda tx: tx.audit.append(pull_record(self.added, BOB)))
+        await _append(self.metadata, pull_record(self.added, BOB))
 
     async def walk(self, client: httpx.AsyncClient, path: str) -> AsyncIterator[httpx.Response]:
         """Yield the pages, each found by the link of the one before."""
@@ -115,3 +122,118 @@ async def test_a_mark_that_no_link_says_is_refused(registry: Registry) -> None:
         400,
         "mark is what Link says, together with upto; leave it out otherwise",
     )
+
+
+@pytest.mark.parametrize("path", ["/audit-logs", "/auditlog-exts", "/projects/team/logs"])
+@pytest.mark.parametrize("field", ["id", "op_time"])
+async def test_the_oldest_come_first_if_one_wants_it(
+    registry: Registry, log: _GrowingLog, path: str, field: str
+) -> None:
+    """Also over pages, while records are added at the end that is reached last."""
+    async with registry.plain() as client:
+        await client.post("/projects", json={"project_name": "team"})
+        before = await _ids(registry) if path.startswith("/audit") else await _ids_in_team(registry)
+        upwards = [page async for page in log.walk(client, f"{path}?page_size=9&sort={field}")]
+        newest = await client.get(f"{path}?page_size=3&sort=-{field}&upto={before[0]}")
+
+    assert [item["id"] for page in upwards for item in page.json()] == before[::-1]
+    assert [item["id"] for item in newest.json()] == before[:3]
+
+
+async def _ids_in_team(registry: Registry) -> list[int]:
+    rows = await registry.database.fetch(
+        "SELECT id FROM audit_records WHERE project = 'team' ORDER BY id DESC"
+    )
+    return [row[0] for row in rows]
+
+
+async def _asked(registry: Registry, query: str) -> tuple[int, Any]:
+    async with registry.plain() as client:
+        reply = await client.get("/audit-logs", params=query)
+    document = reply.json()
+    return reply.status_code, document if reply.status_code == 200 else document["errors"][0]["message"]
+
+
+_SORTS = "sort: this listing can be sorted by id, op_time only"
+_FIELDS = (
+    "q: this listing can be filtered by address, op_time, operation, outcome, project_name, resource, username"
+    " only"
+)
+_TIME = "q: op_time is a time of the form 2020-04-09 02:36:00 or 2020-04-09T02:36:00.250Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("sort=user", _SORTS),
+        ("sort=-username", _SORTS),
+        ("q=operation=nosuch", "q: there is no operation nosuch; is one of these meant: "),
+        (
+            "q=operation=manifest.pusch",
+            "q: there is no operation manifest.pusch; is one of these meant: manifest.push, manifest.pull",
+        ),
+        ("q=operation={manifest.pull nosuch}", "q: there is no operation nosuch"),
+        ("q=outcome=failed", "q: outcome is success or failure"),
+        ("q=source.ip=192.0.2.1", _FIELDS),
+        ("q=user=bob", _FIELDS),
+        ("q=resource=~priv", "q: resource can't be filtered in this way"),
+        ("q=username=~b", "q: username can't be filtered in this way"),
+        ("q=username=a,username=b", "q: username is there twice"),
+        ("q=op_time=[yesterday~]", _TIME),
+        ("q=op_time=[2026-11-28T10:00Z~]", _TIME),
+    ],
+)
+async def test_what_no_record_can_match_is_refused_in_the_words_of_the_request(
+    registry: Registry, query: str, message: str
+) -> None:
+    """An auditor who mistyped must not read that nothing happened."""
+    status, said = await _asked(registry, query)
+
+    assert status == 400
+    assert str(said).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "actions"),
+    [
+        ("manifest.pull", ["manifest.pull"]),
+        ("pull", ["manifest.pull"]),
+        ("pull_artifact", ["manifest.pull"]),
+        ("create_artifact", ["manifest.push"]),
+        ("login_user", ["session.login"]),
+        ("create_project", ["project.create"]),
+        ("create", ["project.create", "manifest.push", "user.create"]),
+        ("delete", []),
+        ("{login_user manifest.push}", ["session.login", "manifest.push"]),
+    ],
+)
+async def test_acts_are_found_by_our_names_and_by_harbors_words(
+    registry: Registry, metadata: Metadata, words: str, actions: list[str]
+) -> None:
+    about = AuditObject("repository", "team/app", "team")
+    for action in (AuditAction.MANIFEST_PULL, AuditAction.MANIFEST_PUSH):
+        await _append(metadata, audit_record(BOB, action, about))
+    async with registry.plain() as client:
+        await client.post("/projects", json={"project_name": "team"})
+
+    status, found = await _asked(registry, f"q=operation={words}")
+
+    assert (status, [item["operation"] for item in found]) == (200, actions)
+
+
+async def test_a_time_may_be_written_as_it_is_shown(registry: Registry, log: _GrowingLog) -> None:
+    """Both bounds are part of the range: the millisecond that is shown, or the whole second that is named."""
+    await registry.database.fetch("UPDATE audit_records SET at = 1795860000000 + id")
+    _, everything = await _asked(registry, "page_size=100")
+    shown = {item["id"]: item["op_time"] for item in everything}
+
+    _, exact = await _asked(registry, f"q=op_time=[{shown[3]}~{shown[5]}]")
+    _, one = await _asked(registry, f"q=op_time=[{shown[4]}~{shown[4]}]")
+    _, second = await _asked(registry, "page_size=100&q=op_time=[2026-11-28 10:00:00~2026-11-28 10:00:00]")
+    _, offset = await _asked(registry, "q=op_time=[~2026-11-28T12:00:00.003%2B02:00]")
+
+    assert shown[3] == "2026-11-28T10:00:00.003Z"
+    assert [item["id"] for item in exact] == [5, 4, 3]
+    assert [item["id"] for item in one] == [4]
+    assert [item["id"] for item in second] == [item["id"] for item in everything]
+    assert [item["id"] for item in offset] == [3, 2, 1]

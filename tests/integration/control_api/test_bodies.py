@@ -86,3 +86,25 @@ async def test_what_stays_as_it_is_may_be_said_as_harbors_clients_say_it(registr
 
     assert made.status_code == 201
     assert shown == {"public": "false", "repository_creation": "operators", **off}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/audit-logs?q=username%3D%00", 422),
+        ("GET", "/audit-logs?q=username%3D%2500", 400),
+        ("GET", "/search?q=%00", 422),
+        ("GET", "/projects?name=%00", 422),
+        ("HEAD", "/projects?project_name=%00", 422),
+        ("GET", "/projects/a%00", 400),
+        ("GET", "/roles?project_name_or_id=%00", 422),
+        ("POST", "/usergroups", 422),
+    ],
+)
+async def test_a_text_that_postgresql_does_not_hold_is_a_fault_of_the_client(
+    registry: Registry, method: str, path: str, status: int
+) -> None:
+    """On both engines alike: on one it would crash, on the other match what begins so, or everything."""
+    async with registry.plain() as client:
+        body = {"group_name": "a\0", "group_type": 2} if method == "POST" else None
+        assert (await client.request(method, path, json=body)).status_code == status

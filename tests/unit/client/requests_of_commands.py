@@ -129,6 +129,7 @@ READS: Final[list[tuple[str, str, dict[str, str]]]] = [
         "GET /audit-logs",
         {"q": "username=a%2Cb,operation=manifest.push,op_time=[2026-11-27 08:00:00~]"},
     ),
+    ("audit list --address 2001:db8::7", "GET /audit-logs", {"q": "address=2001%3Adb8%3A%3A7"}),
     ("audit list --project team --outcome failure", "GET /projects/team/logs", {"q": "outcome=failure"}),
 ]
 """Command, request, and the query of that request, but for the page."""

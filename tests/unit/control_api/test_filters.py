@@ -41,7 +41,7 @@ _ALLOWED = {
         ("project_id=[~7]", (FilterTerm("project_id", Span(None, 7)),)),
         (
             "creation_time=[2020-04-09 02:36:00~'2020-04-09 02:36:01']",
-            (FilterTerm("creation_time", Span(1_586_399_760_000, 1_586_399_761_000)),),
+            (FilterTerm("creation_time", Span(1_586_399_760_000, 1_586_399_761_999)),),
         ),
         ("project_id={1 2}", (FilterTerm("project_id", AnyOf((1, 2))),)),
         ("name=(a \"b c\" 'd, e')", (FilterTerm("name", AllOf(("a", "b c", "d, e"))),)),
@@ -84,6 +84,9 @@ def test_a_filter_means_what_harbor_says(text: str, terms: tuple[FilterTerm, ...
         "project_id={1 x}",
         "project_id=99999999999999999999",
         "creation_time=yesterday",
+        "name=a\0",
+        "name=%00",
+        "creation_time=[0001-01-01T00:00:00+23:59~2020-04-09 02:36]",
         "creation_time=2020-13-40 02:36:00",
         "name=%",
         "name=%ff",
@@ -118,6 +121,23 @@ def test_a_field_that_is_not_listed_is_refused_s26(field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("least", "most", "span"),
+    [
+        ("2020-04-09T02:36:00.250Z", "", Span(1_586_399_760_250, None)),
+        ("2020-04-09 04:36:00+02:00", "", Span(1_586_399_760_000, None)),
+        ("", "2020-04-09T02:36:00Z", Span(None, 1_586_399_760_999)),
+        ("", "2020-04-09T02:36:00.250Z", Span(None, 1_586_399_760_250)),
+        ("1969-12-31T23:59:59.999Z", "", Span(-1, None)),
+    ],
+)
+def test_a_time_is_read_as_answers_show_it(least: str, most: str, span: Span) -> None:
+    """A bound without a fraction means its whole second."""
+    terms = parse_filters(f"creation_time=[{least}~{most}]", _ALLOWED)
+
+    assert terms == (FilterTerm("creation_time", span),)
+
+
+@pytest.mark.parametrize(
     "value", ["' OR 1=1 --", "a'; DROP TABLE users; --", "1) UNION SELECT 1", "%' --", "\\"]
 )
 def test_sql_in_a_value_stays_a_value_s25(value: str) -> None:
@@ -139,7 +159,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 _WORDS = st.text(
-    alphabet=st.characters(exclude_characters="\"'", exclude_categories=["Cs"]), min_size=1, max_size=12
+    alphabet=st.characters(exclude_characters="\"'\0", exclude_categories=["Cs"]), min_size=1, max_size=12
 )
 
 

@@ -25,6 +25,7 @@ _ProjectOption = Annotated[
 _UserOption = Annotated[str, Parameter(name="--user", help="Only acts of this user or robot.")]
 _ActionOption = Annotated[str, Parameter(name="--action", help="Only this act, as manifest.push.")]
 _ResourceOption = Annotated[str, Parameter(name="--resource", help="Only acts on what is called so.")]
+_AddressOption = Annotated[str, Parameter(name="--address", help="Only acts that came from this address.")]
 _OutcomeOption = Annotated[
     Literal["success", "failure"] | None,
     Parameter(name="--outcome", help="Only what was done, or only refusals."),
@@ -65,6 +66,7 @@ def list_acts(
     user: _UserOption = "",
     action: _ActionOption = "",
     resource: _ResourceOption = "",
+    address: _AddressOption = "",
     outcome: _OutcomeOption = None,
     since: _SinceOption = "",
     until: _UntilOption = "",
@@ -73,7 +75,13 @@ def list_acts(
     output: OutputOption = "table",
 ) -> None:
     """List who did what, the newest first."""
-    exact = {"username": user, "operation": action, "resource": resource, "outcome": outcome or ""}
+    exact = {
+        "username": user,
+        "operation": action,
+        "resource": resource,
+        "address": address,
+        "outcome": outcome or "",
+    }
     terms = [equals(field, value) for field, value in exact.items() if value]
     if since or until:
         terms.append(f"op_time=[{_utc(since, '--since')}~{_utc(until, '--until')}]")

@@ -10,13 +10,12 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.project_actions import ListLog
 from entrepot.auth.system_actions import ListAuditLog
-from entrepot.control_api.audit_pages import AuditPageInputs, read_walk
+from entrepot.control_api.audit_filters import AuditFilterInputs, wanted_order, wanted_records
+from entrepot.control_api.audit_pages import read_walk
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import InProject, OnSelf, OnSystem
-from entrepot.control_api.filters import Exact, FilterField, Span, parse_filters
 from entrepot.control_api.names import format_time
 from entrepot.control_api.reply import json_reply, page_reply
-from entrepot.metadata.audit_store import AuditFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,17 +27,6 @@ if TYPE_CHECKING:
     from entrepot.control_api.services import ControlServices
 
 __all__ = ["AUDIT_LOG_ENDPOINTS", "AuditLog"]
-
-_EXACT: Final = frozenset({"exact"})
-_FILTERS: Final = {
-    "username": FilterField("user", "text", _EXACT),
-    "operation": FilterField("action", "text", _EXACT),
-    "resource": FilterField("object_name", "text", _EXACT),
-    "projectname": FilterField("project", "text", _EXACT),
-    "address": FilterField("address", "text", _EXACT),
-    "outcome": FilterField("outcome", "text", _EXACT),
-    "optime": FilterField("op_time", "time", frozenset({"range"})),
-}
 
 
 class AuditLog(msgspec.Struct, frozen=True):
@@ -74,17 +62,10 @@ class AuditLogEventType(msgspec.Struct, frozen=True):
     event_type: str
 
 
-class AuditInputs(AuditPageInputs, frozen=True):
-    """Which acts are meant."""
-
-    q: str = ""
-
-
-class ProjectAuditInputs(AuditPageInputs, frozen=True):
+class ProjectAuditInputs(AuditFilterInputs, frozen=True):
     """Which acts in a project are meant."""
 
     project_name: str
-    q: str = ""
 
 
 def _shown(entry: AuditEntry) -> AuditLog:
@@ -115,32 +96,16 @@ def _shown_ext(entry: AuditEntry) -> AuditLogExt:
     )
 
 
-def _wanted(text: str) -> AuditFilter:
-    """Return the filter; the end of a range of times is part of it, to the second."""
-    exact: dict[str, str] = {}
-    times: dict[str, int] = {}
-    for term in parse_filters(text, _FILTERS):
-        condition = term.condition
-        if isinstance(condition, Exact):
-            exact[term.field] = str(condition.value)
-        elif isinstance(condition, Span):
-            if condition.least is not None:
-                times["since"] = int(condition.least)
-            if condition.most is not None:
-                times["until"] = int(condition.most) + 1000
-    return msgspec.convert({**exact, **times}, type=AuditFilter)
-
-
 async def _page(
     services: ControlServices,
-    call: Call[SystemGrant[ListAuditLog], AuditInputs, NoBody]
+    call: Call[SystemGrant[ListAuditLog], AuditFilterInputs, NoBody]
     | Call[ProjectGrant[ListLog], ProjectAuditInputs, NoBody],
     show: Callable[[AuditEntry], msgspec.Struct],
 ) -> Reply:
     inputs, log = call.inputs, services.audit_log
-    wanted = _wanted(inputs.q)
+    wanted, order = wanted_records(inputs.q), wanted_order(inputs.sort)
     newest = inputs.upto or await log.newest(call.grant)
-    walk = read_walk(inputs, wanted, newest, "older")
+    walk = read_walk(inputs, wanted, newest, order)
     entries = walk.in_order((await log.list(call.grant, walk.query())).entries)
     total = walk.known_total
     if total is None:
@@ -150,7 +115,7 @@ async def _page(
 
 
 async def list_audit_logs(
-    services: ControlServices, call: Call[SystemGrant[ListAuditLog], AuditInputs, NoBody]
+    services: ControlServices, call: Call[SystemGrant[ListAuditLog], AuditFilterInputs, NoBody]
 ) -> Reply:
     """List acts, the newest first."""
     return await _page(services, call, _shown)
@@ -164,7 +129,7 @@ async def list_project_logs(
 
 
 async def list_audit_log_exts(
-    services: ControlServices, call: Call[SystemGrant[ListAuditLog], AuditInputs, NoBody]
+    services: ControlServices, call: Call[SystemGrant[ListAuditLog], AuditFilterInputs, NoBody]
 ) -> Reply:
     """List acts as Harbor's newer clients read them."""
     return await _page(services, call, _shown_ext)
@@ -195,7 +160,7 @@ AUDIT_LOG_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         summary="What was done, the newest first.",
         demand=OnSystem(ListAuditLog),
         handler=list_audit_logs,
-        inputs=AuditInputs,
+        inputs=AuditFilterInputs,
         body=NoBody,
         result=list[AuditLog],
     ),
@@ -221,7 +186,7 @@ AUDIT_LOG_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         summary="What was done, the newest first, in the form of Harbor's newer listing.",
         demand=OnSystem(ListAuditLog),
         handler=list_audit_log_exts,
-        inputs=AuditInputs,
+        inputs=AuditFilterInputs,
         body=NoBody,
         result=list[AuditLogExt],
     ),

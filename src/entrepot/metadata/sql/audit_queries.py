@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ _OLDER: Final = """
         AND (:action = '' OR action = :action)
         AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
+        AND (:any_action = 1 OR action IN {texts:actions})
         AND at >= :since AND at < :until AND id <= :newest
     ORDER BY id DESC LIMIT :rows OFFSET :skipped
     """
@@ -36,6 +38,7 @@ _COUNT: Final = """
         AND (:action = '' OR action = :action)
         AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
+        AND (:any_action = 1 OR action IN {texts:actions})
         AND at >= :since AND at < :until AND id <= :newest
     """
 _LEADING: Final = {
@@ -235,6 +238,8 @@ def _values(wanted: AuditFilter) -> dict[str, Value]:
         "object_name": wanted.object_name,
         "since": wanted.since,
         "until": wanted.until,
+        "any_action": int(not wanted.actions),
+        "actions": json.dumps(list(wanted.actions)),
         "newest": wanted.newest,
     }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.declarations import AnyEndpoint
 
 _OF_ACTS: Final = {"username", "operation", "resource", "project_name", "address", "outcome", "op_time"}
+_ACTS_SORTED: Final = {"id", "op_time"}
 _FILTERED: Final = {
     "api.user.list": {"username", "email"},
     "api.project.list": {"name", "public", "owner"},
@@ -34,6 +35,10 @@ _SORTED: Final = {
     "api.project.list": {"project_id", "name", "creation_time", "update_time"},
     "api.repository.list-all": {"id", "name", "creation_time", "update_time"},
     "api.repository.list": {"id", "name", "creation_time", "update_time"},
+    "api.audit-log.list": _ACTS_SORTED,
+    "api.project-log.list": _ACTS_SORTED,
+    "api.audit-log-ext.list": _ACTS_SORTED,
+    "api.project-log-ext.list": _ACTS_SORTED,
 }
 """By listing, what `sort` may name."""
 _TRICKS: Final = (

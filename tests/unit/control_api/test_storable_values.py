@@ -1,4 +1,4 @@
-"""Numbers that no column holds are refused wherever they stand in a request, before anything looks for them."""
+"""What no column holds is refused wherever it stands in a request, before anything looks for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from entrepot.control_api.errors import InvalidInputError
-from entrepot.control_api.storable_numbers import require_storable_numbers
+from entrepot.control_api.storable_values import require_storable
 
 
 class _Inner(msgspec.Struct):
@@ -30,9 +30,15 @@ def test_a_number_of_more_than_18_digits_is_refused_however_deep(place: str, num
     }
 
     with pytest.raises(InvalidInputError, match="at most 18 digits"):
-        require_storable_numbers(_Inner(1), values[place])
+        require_storable(_Inner(1), values[place])
+
+
+@pytest.mark.parametrize("values", [_Outer([], "a\0"), {"a\0": 1}, {"a": ["b", {"c": "\0"}]}])
+def test_a_text_that_postgresql_does_not_hold_is_refused_however_deep(values: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"a text holds no U\+0000"):
+        require_storable(_Inner(1), values)
 
 
 @pytest.mark.parametrize("number", [0, -1, 10**18 - 1, 1 - 10**18])
 def test_other_numbers_and_long_texts_pass(number: int) -> None:
-    require_storable_numbers(_Outer([_Inner(number)]), {"a": number, "b": "1" * 40, "c": 1e300, "d": None})
+    require_storable(_Outer([_Inner(number)]), {"a": number, "b": "1" * 40, "c": 1e300, "d": None})

@@ -1,0 +1,129 @@
+"""What listings of the audit log can be narrowed and sorted by; for acts, Harbor's words do as well as ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from entrepot.auth.audit_actions import AuditAction, near_actions
+from entrepot.control_api.audit_pages import AuditPageInputs
+from entrepot.control_api.errors import InvalidFilterError
+from entrepot.control_api.filters import AnyOf, Exact, FilterField, Span, parse_filters
+from entrepot.control_api.sorting import parse_sort
+from entrepot.metadata.audit_store import AuditFilter
+
+if TYPE_CHECKING:
+    from entrepot.control_api.audit_pages import Direction
+    from entrepot.control_api.filters import Condition
+
+__all__ = ["AuditFilterInputs", "wanted_order", "wanted_records"]
+
+_EXACT: Final = frozenset({"exact"})
+_FILTERS: Final = {
+    "username": FilterField("user", operators=_EXACT, label="username"),
+    "operation": FilterField("operation", operators=frozenset({"exact", "any"})),
+    "resource": FilterField("object_name", operators=_EXACT, label="resource"),
+    "projectname": FilterField("project", operators=_EXACT, label="project_name"),
+    "address": FilterField("address", operators=_EXACT),
+    "outcome": FilterField("outcome", operators=_EXACT),
+    "optime": FilterField("op_time", "time", frozenset({"range"})),
+}
+_SORTS: Final = {"id": "id", "optime": "op_time"}
+_OUTCOMES: Final = frozenset({"success", "failure"})
+_HARBORS_WORDS: Final[dict[str, tuple[AuditAction, ...]]] = {
+    "pull": (AuditAction.MANIFEST_PULL,),
+    "push": (AuditAction.MANIFEST_PUSH,),
+    "create_artifact": (AuditAction.MANIFEST_PUSH,),
+    "pull_artifact": (AuditAction.MANIFEST_PULL,),
+    "delete_artifact": (AuditAction.MANIFEST_DELETE,),
+    "login_user": (AuditAction.LOGIN,),
+    "logout_user": (AuditAction.LOGOUT,),
+    "create": (
+        AuditAction.MANIFEST_PUSH,
+        *(action for action in AuditAction if action.endswith(".create")),
+    ),
+    "delete": tuple(action for action in AuditAction if action.endswith(".delete")),
+    "update": tuple(action for action in AuditAction if action.endswith(".update")),
+}
+"""What Harbor calls acts, where it is not our name the other way round, as `create_project` for `project.create`."""
+
+
+class AuditFilterInputs(AuditPageInputs, kw_only=True, frozen=True):
+    """Which records are meant, and in which order."""
+
+    q: Annotated[
+        str,
+        msgspec.Meta(
+            description="Terms joined by commas, all of which hold: `username=`, `operation=` (a name as "
+            "`manifest.push`, one of Harbor's words, or `{a b}` for any of several), `resource=`, `project_name=`, "
+            "`address=`, `outcome=` (`success` or `failure`), and `op_time=[least~most]` of times like "
+            "`2026-11-27 10:00:00` or `2026-11-27T10:00:00.250Z`, in UTC unless they have an offset; one of the two "
+            "may be left out."
+        ),
+    ] = ""
+    sort: Annotated[
+        str,
+        msgspec.Meta(
+            description="`-op_time` or `-id`: the newest first, as without it; `op_time` or `id`: the oldest first."
+        ),
+    ] = ""
+
+
+def wanted_order(text: str) -> Direction:
+    """Return which way records are walked; they are in the order in which the log got them, whichever field is named.
+
+    Raises:
+        InvalidSortError: it can't be sorted by this.
+    """
+    keys = parse_sort(text, _SORTS)
+    return "newer" if keys and not keys[0].descending else "older"
+
+
+def wanted_records(text: str) -> AuditFilter:
+    """Return which records `q` means.
+
+    Raises:
+        InvalidFilterError: it is malformed, or names a field or a value that no record can have.
+    """
+    wanted = AuditFilter()
+    for term in parse_filters(text, _FILTERS):
+        condition = term.condition
+        if isinstance(condition, Span):
+            wanted = _between(wanted, condition)
+        elif term.field == "operation":
+            wanted = _of_acts(wanted, condition)
+        elif isinstance(condition, Exact):
+            named: dict[str, Any] = {term.field: str(condition.value)}
+            wanted = replace(wanted, **named)
+    if wanted.outcome and wanted.outcome not in _OUTCOMES:
+        raise InvalidFilterError("outcome is success or failure")
+    return wanted
+
+
+def _between(wanted: AuditFilter, span: Span) -> AuditFilter:
+    since = wanted.since if span.least is None else int(span.least)
+    return replace(wanted, since=since, until=wanted.until if span.most is None else int(span.most) + 1)
+
+
+def _of_acts(wanted: AuditFilter, condition: Condition) -> AuditFilter:
+    words = condition.values if isinstance(condition, AnyOf) else ()
+    if isinstance(condition, Exact):
+        words = (condition.value,)
+    actions = sorted({action.value for word in words for action in _acts(str(word))})
+    return replace(wanted, action=actions[0]) if len(actions) == 1 else replace(wanted, actions=actions)
+
+
+def _acts(word: str) -> tuple[AuditAction, ...]:
+    """Return the acts of our name, or of one of Harbor's words."""
+    verb, _, kind = word.partition("_")
+    for name in (word, f"{kind}.{verb}"):
+        if name in set(AuditAction):
+            return (AuditAction(name),)
+    found = _HARBORS_WORDS.get(word)
+    if found is None:
+        raise InvalidFilterError(
+            f"there is no operation {word[:100]}; is one of these meant: {near_actions(word)}?"
+        )
+    return found

@@ -126,6 +126,10 @@ class KnownRights:
         """See the protocol."""
         return self.registry.get(principal.subject, NOTHING)
 
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:
+        """See the protocol."""
+        return NOTHING
+
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """See the protocol."""
         epoch = self.projects.get(str(project))

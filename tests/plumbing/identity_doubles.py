@@ -128,7 +128,7 @@ class OnePassword:
 
 
 class TableOfDecisions:
-    """Implements `Decisions` by a table of subject and place: a project's name, or `/` for the system."""
+    """Implements `Decisions` by a table of subject and place: a project's name, `/` (system) or `*` (all projects)."""
 
     def __init__(self, table: Mapping[tuple[str, str], set[str]], projects: Mapping[int, str]) -> None:
         self.table = dict(table)
@@ -143,6 +143,10 @@ class TableOfDecisions:
         """Return what the table says for the system."""
         return self._held(principal, "/")
 
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:
+        """Return what the table says for `*`."""
+        return self._held(principal, "*")
+
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """Return what the table says for a project that exists."""
         numbers = {name: number for number, name in self.projects.items()}
@@ -153,7 +157,7 @@ class TableOfDecisions:
 
     def _held(self, principal: Principal, place: str) -> frozenset[str]:
         held = frozenset(self.table.get((principal.subject, place), NOTHING))
-        project = "" if place == "/" else place
+        project = "" if place in {"/", "*"} else place
         if principal.limits is None:
             return held
         return frozenset(name for name in held if principal.limits.allow(name, project))

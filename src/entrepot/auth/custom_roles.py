@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import AccessDeniedError
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
+from entrepot.auth.rights_of_others import require_holding
 from entrepot.auth.role_catalog import RoleCatalog, custom_role, row_number
 from entrepot.auth.role_errors import (
     InvalidRoleError,
@@ -25,6 +25,7 @@ from entrepot.metadata.role_store import NewRole
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.grants import ProjectGrant, SystemGrant
     from entrepot.auth.principals import Principal
     from entrepot.auth.project_actions import ListMember
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.role_store import RoleLevel, StoredRole
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["Holdings", "Roles", "require_holding"]
+__all__ = ["Roles"]
 
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z", re.ASCII)
 _MOST_NAME_CHARACTERS: Final = 64
@@ -41,40 +42,12 @@ _MOST_DESCRIPTION_CHARACTERS: Final = 1024
 _encoder: Final = msgspec.json.Encoder()
 
 
-class Holdings(Protocol):
-    """What somebody holds themselves, and so may give away."""
-
-    async def on_registry(self, principal: Principal) -> frozenset[str]:
-        """Return the names of the system permissions that the principal holds."""
-        ...
-
-    async def in_every_project(self, principal: Principal) -> frozenset[str]:
-        """Return the names of the project permissions that the principal holds in every project there is."""
-        ...
-
-
-async def require_holding(
-    holdings: Holdings, principal: Principal, project: Iterable[str], system: Iterable[str]
-) -> None:
-    """Refuse to hand out what the one who hands it out does not hold (S9).
-
-    Raises:
-        AccessDeniedError: naming what is lacking.
-    """
-    lacking = sorted(set(project) - await holdings.in_every_project(principal))
-    lacking += sorted(set(system) - await holdings.on_registry(principal))
-    if lacking:
-        raise AccessDeniedError(
-            f"nobody gives others what they do not hold themselves everywhere: {', '.join(lacking)}"
-        )
-
-
 class Roles:
     """The service of roles. Every change is one unit with its audit record, and moves the epochs of all holders."""
 
-    def __init__(self, metadata: Metadata, holdings: Holdings) -> None:
+    def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
         self._metadata = metadata
-        self._holdings = holdings
+        self._decisions = decisions
         self._catalog = RoleCatalog(metadata.roles)
 
     async def list_all(self, grant: SystemGrant[ListRole]) -> Sequence[Role]:  # noqa: ARG002  # proof enough
@@ -140,11 +113,13 @@ class Roles:
         Raises:
             RoleUnknownError: there is no custom role with this number.
             InvalidRoleError: as for `create`.
-            AccessDeniedError: the caller does not hold all that it is to permit.
+            AccessDeniedError: the caller does not hold all that it permits, or is to permit.
         """
         stored = await self._metadata.roles.find(row_number(role_id))
         if stored is None:
             raise RoleUnknownError(role_id)
+        present = msgspec.json.decode(stored.permissions, type=frozenset[str])
+        await self._require_held(grant.principal, stored.level, present)
         wanted = await self._check(grant.principal, stored.level, permissions, description)
         record_id = new_public_id()
 
@@ -210,9 +185,12 @@ class Roles:
             raise InvalidRoleError("a role permits something")
         if len(description) > _MOST_DESCRIPTION_CHARACTERS:
             raise InvalidRoleError(f"a description has {_MOST_DESCRIPTION_CHARACTERS} characters at most")
-        in_project = wanted if level == "project" else ()
-        await require_holding(self._holdings, principal, in_project, () if in_project else wanted)
+        await self._require_held(principal, level, wanted)
         return _encoder.encode(wanted)
+
+    async def _require_held(self, principal: Principal, level: RoleLevel, permissions: Iterable[str]) -> None:
+        project, system = (permissions, ()) if level == "project" else ((), permissions)
+        await require_holding(self._decisions, principal, project, system)
 
 
 def _about(name: str) -> AuditObject:

@@ -49,6 +49,10 @@ class Decisions(Protocol):
         """Return the names of the system permissions that the principal holds."""
         ...
 
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:
+        """Return the names of the project permissions that the principal holds in every project there is."""
+        ...
+
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """Return the principal's standing in a project by name or number; `None` when there is no such project."""
         ...

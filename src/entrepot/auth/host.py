@@ -25,13 +25,21 @@ from entrepot.auth.grants import (
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.principals import Principal
 from entrepot.auth.project_actions import ProjectAction
+from entrepot.auth.rights_of_others import RightsOfOthers
 from entrepot.auth.system_actions import SystemAction
 
 if TYPE_CHECKING:
     from entrepot.metadata.standing_store import StandingReader
     from entrepot.oci.names import RepositoryName
 
-__all__ = ["HostAuthorizer", "HostControlAuthorizer", "HostDecisions", "host_operator", "host_system_grant"]
+__all__ = [
+    "HostAuthorizer",
+    "HostControlAuthorizer",
+    "HostDecisions",
+    "host_operator",
+    "host_rights",
+    "host_system_grant",
+]
 
 A = TypeVar("A", bound=Action)
 P = TypeVar("P", bound=ProjectAction)
@@ -110,6 +118,11 @@ class HostDecisions:
         if facts is None:
             return None
         return ProjectStanding(facts.project_id, facts.name, facts.epoch, frozenset(PROJECT_PERMISSIONS))
+
+
+def host_rights(standings: StandingReader) -> RightsOfOthers:
+    """Return the judgement by which the operator of this machine may act on everybody."""
+    return RightsOfOthers(standings, HostDecisions(standings))
 
 
 def host_operator() -> Principal:

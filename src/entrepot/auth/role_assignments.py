@@ -1,4 +1,4 @@
-"""Roles on the system: given by those who hold all that is in them, and never taken from the last administrator."""
+"""Roles on the system: given and taken by those who hold all that is in them, and never from the last administrator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
-from entrepot.auth.custom_roles import require_holding
+from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.rights_of_others import require_holding
 from entrepot.auth.role_catalog import RoleCatalog
 from entrepot.auth.role_errors import (
     AlreadyAssignedError,
@@ -22,7 +23,7 @@ from entrepot.kernel.ids import new_public_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.auth.custom_roles import Holdings
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.principals import Principal
     from entrepot.auth.system_actions import CreateRoleAssignment, DeleteRoleAssignment, ListRoleAssignment
@@ -50,9 +51,9 @@ async def require_operations_admin_left(tx: Transaction) -> None:
 class RoleAssignments:
     """The service of roles on the system. Every change is one unit with its audit record and moved epochs."""
 
-    def __init__(self, metadata: Metadata, holdings: Holdings) -> None:
+    def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
         self._metadata = metadata
-        self._holdings = holdings
+        self._decisions = decisions
         self._catalog = RoleCatalog(metadata.roles)
 
     async def list_page(
@@ -83,7 +84,7 @@ class RoleAssignments:
             raise RoleUnknownError(role)
         if not found.assignable_on_system:
             raise InvalidRoleError(f"the role {role} is given in projects, not on the system")
-        await require_holding(self._holdings, grant.principal, found.project, found.system)
+        await require_holding(self._decisions, grant.principal, found.project, found.system)
         record_id = new_public_id()
 
         async def give(tx: Transaction) -> int:
@@ -109,7 +110,9 @@ class RoleAssignments:
         Raises:
             AssignmentUnknownError: there is no such assignment.
             LastOperationsAdminError: nobody who can administer would be left.
+            AccessDeniedError: whoever takes it does not hold all that is in the role (S9).
         """
+        beyond = await self._beyond(grant.principal)
         record_id = new_public_id()
 
         async def take(tx: Transaction) -> None:
@@ -118,6 +121,10 @@ class RoleAssignments:
             held = await tx.role_assignments.hold_system(assignment_id)
             if held is None:
                 raise AssignmentUnknownError(assignment_id)
+            if held.role in beyond:
+                raise AccessDeniedError(
+                    f"nobody takes the role {held.role} who does not hold all of it everywhere"
+                )
             await tx.epochs.move_with_members(held.assignee.subject_id)
             await tx.role_assignments.remove_system(assignment_id)
             if held.role == OPERATIONS_ADMIN:
@@ -127,6 +134,16 @@ class RoleAssignments:
             )
 
         await self._metadata.write(take)
+
+    async def _beyond(self, principal: Principal) -> frozenset[str]:
+        """Return the names of the roles that hold more, on the system, than a principal does."""
+        system = await self._decisions.on_registry(principal)
+        everywhere = await self._decisions.in_every_project(principal)
+        return frozenset(
+            role.name
+            for role in await self._catalog.list_all()
+            if role.assignable_on_system and not (role.system <= system and role.project <= everywhere)
+        )
 
 
 def _record(

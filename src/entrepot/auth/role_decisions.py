@@ -84,7 +84,7 @@ class RoleDecisions:
         return self._keep(key, _within_limits(principal, allowed, ""), moves)
 
     async def in_every_project(self, principal: Principal) -> frozenset[str]:
-        """Return the names of the project permissions that the principal holds in every project there is."""
+        """See the protocol."""
         key = (*_asker(principal), "every project")
         if (remembered := self._recall(principal, key)) is not None:
             return remembered

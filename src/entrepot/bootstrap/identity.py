@@ -30,6 +30,7 @@ from entrepot.auth.people.password_changes import PasswordChanges
 from entrepot.auth.people.passwords import OWASP_FIRST, PasswordHashing
 from entrepot.auth.people.people import People
 from entrepot.auth.people.sessions import SessionLimits, Sessions
+from entrepot.auth.rights_of_others import RightsOfOthers
 from entrepot.auth.robots.records import RobotLimits
 from entrepot.auth.robots.robots import Robots
 from entrepot.auth.robots.sponsored_decisions import SponsoredDecisions
@@ -178,6 +179,7 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
     )
     roles = RoleDecisions(metadata.standings, PolicyEngine(), parts.epochs)
     decisions = SponsoredDecisions(roles)
+    rights = RightsOfOthers(metadata.standings, decisions)
     lifetime = settings.bearer_token.lifetime_seconds
     tokens = BearerTokens(parts.ring, _SERVICE, _SERVICE, lifetime)
     refresh_tokens = RefreshTokens(metadata, authenticator, _SERVICE)
@@ -195,19 +197,22 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
         ),
         configurations=Configurations(
             metadata,
+            decisions,
             token_minutes=max(lifetime // 60, 1),
             session_minutes=max(settings.web_session.idle_seconds // 60, 1),
         ),
         accounts=Accounts(
-            people=People(metadata, parts.hashing, parts.policy),
-            password_changes=PasswordChanges(metadata, parts.hashing, parts.policy, lockout, parts.watch),
-            administrators=Administrators(metadata),
-            groups=Groups(metadata),
+            people=People(metadata, parts.hashing, parts.policy, rights),
+            password_changes=PasswordChanges(
+                metadata, parts.hashing, parts.policy, lockout, rights, parts.watch
+            ),
+            administrators=Administrators(metadata, decisions),
+            groups=Groups(metadata, rights),
             sessions=Sessions(metadata, logins, parts.policy, _session_limits(settings)),
             robots=Robots(metadata, decisions, parts.hashing, memory, RobotLimits()),
             access_tokens=AccessTokens(metadata, memory, AccessTokenLimits()),
-            roles=Roles(metadata, roles),
-            role_assignments=RoleAssignments(metadata, roles),
+            roles=Roles(metadata, decisions),
+            role_assignments=RoleAssignments(metadata, decisions),
         ),
     )
 

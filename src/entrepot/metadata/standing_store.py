@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-__all__ = ["HeldRole", "ProjectFacts", "StandingReader", "SubjectFacts"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["GivenRole", "HeldRole", "ProjectFacts", "StandingReader", "SubjectFacts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,21 @@ class HeldRole:
 
     name: str
     on_system: bool
+    level: Literal["project", "system"] | None = None
+    permissions: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenRole:
+    """A role of a person or group, wherever it was given.
+
+    Attributes:
+        project_id: where; `None` on the system.
+        level, permissions: of a custom role that is there, `None` for all others.
+    """
+
+    name: str
+    project_id: int | None
     level: Literal["project", "system"] | None = None
     permissions: bytes | None = None
 
@@ -61,4 +79,8 @@ class StandingReader(Protocol):
 
     async def on_system(self, subject: str) -> SubjectFacts | None:
         """Return the standing of a subject on the system."""
+        ...
+
+    async def roles_of(self, subject_id: int) -> Sequence[GivenRole]:
+        """Return every role of a person or group (by number), a person's groups' too, disabled or not."""
         ...

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
-from entrepot.auth.host import HostAuthorizer, host_operator
+from entrepot.auth.host import HostAuthorizer, HostDecisions, host_operator, host_rights
 from entrepot.auth.people.administrators import Administrators
 from entrepot.auth.people.lockout import LockoutLimits
 from entrepot.auth.people.password_changes import PasswordChanges
@@ -141,7 +141,9 @@ async def _reset(
         person = await _require(metadata, name)
         password = policy.generate(person.names) if chosen is None else chosen
         with contextlib.closing(PasswordHashing()) as hashing:
-            changes = PasswordChanges(metadata, hashing, policy, LockoutLimits())
+            changes = PasswordChanges(
+                metadata, hashing, policy, LockoutLimits(), host_rights(metadata.standings)
+            )
             done = await changes.reset(await _update_grant(), person.id, password)
     return password, done.ended
 
@@ -170,13 +172,15 @@ async def _enable(settings: Settings, name: str) -> None:
 async def _grant(settings: Settings, name: str) -> None:
     async with open_command_metadata(settings) as metadata:
         person = await _require(metadata, name)
-        await Administrators(metadata).make(await _update_grant(), person.id)
+        await Administrators(metadata, HostDecisions(metadata.standings)).make(
+            await _update_grant(), person.id
+        )
 
 
 @contextlib.asynccontextmanager
 async def _people(metadata: Metadata, policy: PasswordPolicy) -> AsyncIterator[People]:
     with contextlib.closing(PasswordHashing()) as hashing:
-        yield People(metadata, hashing, policy)
+        yield People(metadata, hashing, policy, host_rights(metadata.standings))
 
 
 async def _update_grant() -> SystemGrant[UpdateUser]:

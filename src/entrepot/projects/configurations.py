@@ -14,10 +14,12 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.kernel.ids import new_public_id
 from entrepot.projects.errors import ConfigurationInvalidError
+from entrepot.projects.openings import require_creation_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.system_actions import ReadConfiguration, UpdateConfiguration
     from entrepot.metadata.store import Metadata, Transaction
@@ -86,6 +88,7 @@ class Configurations:
     def __init__(
         self,
         metadata: Metadata,
+        decisions: Decisions,
         *,
         token_minutes: int = 5,
         session_minutes: int = 30,
@@ -93,6 +96,7 @@ class Configurations:
     ) -> None:
         """Take what holds of tokens and sessions by the settings of the node, which are changed there only."""
         self._metadata = metadata
+        self._decisions = decisions
         self._defaults = {name: rule.default for name, rule in _EDITABLE.items()}
         self._fixed = _FIXED | {"token_expiration": token_minutes, "session_timeout": session_minutes}
         self._clock = clock
@@ -111,8 +115,11 @@ class Configurations:
 
         Raises:
             ConfigurationInvalidError: one is unknown, fixed, or can't have this value; nothing was changed.
+            AccessDeniedError: everybody could do what the principal may not (S9).
         """
         checked = {name: _check(name, value) for name, value in values.items()}
+        if checked.get("project_creation_restriction") == "everyone":
+            await require_creation_held(self._decisions, grant)
         texts = {name: msgspec.json.encode(value).decode() for name, value in checked.items()}
         record_id = new_public_id()
 

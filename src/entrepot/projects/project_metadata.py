@@ -10,11 +10,13 @@ from entrepot.auth.errors import ProjectUnknownError
 from entrepot.kernel.ids import new_public_id
 from entrepot.projects.errors import MetadataInvalidError, MetadataMissingError
 from entrepot.projects.metadata_values import PUBLIC, REPOSITORY_CREATION, check_metadata
+from entrepot.projects.openings import permissions_in, require_opened_held
 from entrepot.projects.projects import access_of, apply_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.grants import ProjectGrant
     from entrepot.auth.project_actions import (
         CreateMetadata,
@@ -33,8 +35,9 @@ __all__ = ["ProjectMetadata"]
 class ProjectMetadata:
     """Reads and changes single metadata; each change is one unit with its audit record."""
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
         self._metadata = metadata
+        self._decisions = decisions
 
     async def list_all(self, grant: ProjectGrant[ListMetadata]) -> Mapping[str, str]:
         """Return all metadata of the project by name.
@@ -61,6 +64,7 @@ class ProjectMetadata:
 
         Raises:
             MetadataInvalidError: one is unknown, or can't have this value; nothing was changed.
+            AccessDeniedError: others could do what the principal may not (S9).
             ProjectUnknownError: the project was deleted meanwhile.
         """
         await self._put(grant, check_metadata(values))
@@ -70,6 +74,7 @@ class ProjectMetadata:
 
         Raises:
             MetadataInvalidError: it is unknown, or can't have this value.
+            AccessDeniedError: others could do what the principal may not (S9).
             ProjectUnknownError: the project was deleted meanwhile.
         """
         await self._put(grant, check_metadata({name: value}))
@@ -116,10 +121,12 @@ class ProjectMetadata:
         }
 
     async def _put(self, grant: ProjectGrant[ProjectAction], values: Mapping[str, str]) -> None:
+        own = await permissions_in(self._decisions, grant)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
             held = await _hold(tx, grant)
+            require_opened_held(held, values, own)
             before = {**await tx.projects.metadata(held.id), **access_of(held)}
             await apply_metadata(tx, held, values)
             await tx.audit.append(

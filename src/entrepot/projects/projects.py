@@ -19,12 +19,14 @@ from entrepot.metadata.project_store import NewProject, ProjectQuery
 from entrepot.projects.errors import ProjectExistsError, ProjectNotEmptyError
 from entrepot.projects.metadata_values import check_metadata, split_metadata
 from entrepot.projects.names import require_project_name
+from entrepot.projects.openings import permissions_in, require_opened_held
 from entrepot.projects.robot_namespaces import without_project
 from entrepot.projects.visibility import find_viewer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.grants import ProjectGrant, SystemGrant
     from entrepot.auth.project_actions import DeleteProject, ReadProject, UpdateProject
     from entrepot.metadata.project_store import HeldProject, ListedProject, ProjectPage
@@ -52,8 +54,9 @@ class ProjectSummary:
 class Projects:
     """Reads and changes projects; each change is one unit with its audit record."""
 
-    def __init__(self, metadata: Metadata, configurations: Configurations) -> None:
+    def __init__(self, metadata: Metadata, configurations: Configurations, decisions: Decisions) -> None:
         self._metadata = metadata
+        self._decisions = decisions
         self._configurations = configurations
 
     async def create(
@@ -135,15 +138,18 @@ class Projects:
 
         Raises:
             MetadataInvalidError: one is unknown, or can't have this value; nothing was changed.
+            AccessDeniedError: others could do what the principal may not (S9).
             ProjectUnknownError: the project was deleted meanwhile.
         """
         values = check_metadata(metadata)
+        own = await permissions_in(self._decisions, grant)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
             held = await tx.projects.hold(grant.project_id)
             if held is None:
                 raise ProjectUnknownError(grant.project)
+            require_opened_held(held, values, own)
             before = {**await tx.projects.metadata(held.id), **access_of(held)}
             await apply_metadata(tx, held, values)
             await tx.audit.append(

@@ -139,13 +139,14 @@ async def test_a_missing_project_is_refused_with_the_words_for_a_hidden_one_s19(
 
 
 @on_sqlite
-async def test_all_projects_are_given_by_who_holds_everything_only_s9(accounts: Accounts) -> None:
-    everything = set(SYSTEM_PERMISSIONS)
-    accounts.decisions.table["alice-id", "/"] = everything - {"session:delete"}
+async def test_all_projects_are_given_by_who_holds_it_in_all_of_them_only_s9(accounts: Accounts) -> None:
+    """Neither one's own projects nor every right on the system are enough."""
+    accounts.decisions.table["alice-id", "/"] = set(SYSTEM_PERMISSIONS)
+    accounts.decisions.table["alice-id", "*"] = {"repository:read"}
     with pytest.raises(AccessDeniedError):
         await accounts.robots.create(system_grant(), asked_robot(permissions=_EVERYWHERE))
 
-    accounts.decisions.table["alice-id", "/"] = everything
+    accounts.decisions.table["alice-id", "*"] = {"repository:read", "repository:pull"}
     assert (await accounts.robots.create(system_grant(), asked_robot(permissions=_EVERYWHERE))).robot.id
 
 

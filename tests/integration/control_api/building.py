@@ -29,8 +29,10 @@ from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
 from entrepot.auth.people.passwords import HashCost, PasswordHashing
 from entrepot.auth.people.people import People
 from entrepot.auth.people.sessions import SessionLimits, Sessions
+from entrepot.auth.rights_of_others import RightsOfOthers
 from entrepot.auth.robots.records import RobotLimits
 from entrepot.auth.robots.robots import Robots
+from entrepot.auth.robots.sponsored_decisions import SponsoredDecisions
 from entrepot.auth.role_assignments import RoleAssignments
 from entrepot.auth.role_authorizer import RoleAuthorizer
 from entrepot.auth.role_decisions import RoleDecisions
@@ -101,11 +103,12 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
     await ensure_first_administrator(metadata, hashing, policy, directory, ADMIN_PASSWORD)
     epochs = EpochWatch(metadata.epochs, 300)
     await epochs.refresh()
-    decisions = RoleDecisions(metadata.standings, PolicyEngine(), epochs)
+    decisions = SponsoredDecisions(RoleDecisions(metadata.standings, PolicyEngine(), epochs))
     authorizer = RoleAuthorizer(decisions)
+    rights = RightsOfOthers(metadata.standings, decisions)
     logins = PasswordLogins(metadata, hashing, policy, lockout)
     memory, hasher, notes = CredentialMemory(epochs), QuickHasher(), ListedNotes()
-    configurations = Configurations(metadata)
+    configurations = Configurations(metadata, decisions)
     journal = Journal(blobs, await metadata.instance.incarnation())
     services = ControlServices(
         authorizer=authorizer,
@@ -123,12 +126,12 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         health=HealthBoard({"database": metadata.instance.ping}),
         metrics=build_metrics(CollectorRegistry()),
         decisions=decisions,
-        people=People(metadata, hashing, policy),
-        password_changes=PasswordChanges(metadata, hashing, policy, lockout),
-        administrators=Administrators(metadata),
-        groups=Groups(metadata),
-        projects=Projects(metadata, configurations),
-        project_metadata=ProjectMetadata(metadata),
+        people=People(metadata, hashing, policy, rights),
+        password_changes=PasswordChanges(metadata, hashing, policy, lockout, rights),
+        administrators=Administrators(metadata, decisions),
+        groups=Groups(metadata, rights),
+        projects=Projects(metadata, configurations, decisions),
+        project_metadata=ProjectMetadata(metadata, decisions),
         members=Members(metadata, decisions),
         labels=Labels(metadata),
         configurations=configurations,

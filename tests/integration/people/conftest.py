@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from entrepot.auth.cedar.engine import PolicyEngine
+from entrepot.auth.epoch_watch import EpochWatch
 from entrepot.auth.grants import OwnPasswordGrant, SelfGrant, SystemGrant
 from entrepot.auth.people.administrators import Administrators
 from entrepot.auth.people.first_administrator import ensure_first_administrator
@@ -20,6 +22,8 @@ from entrepot.auth.people.passwords import HashCost, PasswordHashing
 from entrepot.auth.people.people import People
 from entrepot.auth.people.sessions import SessionLimits, Sessions
 from entrepot.auth.principals import Origin, Principal
+from entrepot.auth.rights_of_others import RightsOfOthers
+from entrepot.auth.role_decisions import RoleDecisions
 from entrepot.auth.system_actions import SystemAction
 
 # Fixtures are found by their names in the module of a test or of a conftest.
@@ -79,6 +83,7 @@ class Office:
     administrators: Administrators
     groups: Groups
     sessions: Sessions
+    rights: RightsOfOthers
     admin: Principal
 
     def grant(self, principal: Principal | None = None) -> SystemGrant[Any]:
@@ -134,6 +139,10 @@ async def office(
     policy = PasswordPolicy(PasswordLimits())
     limits = LockoutLimits(attempts=3, window_seconds=60, lock_seconds=60)
     assert await ensure_first_administrator(metadata, hashing, policy, tmp_path, ADMIN_PASSWORD)
+    epochs = EpochWatch(metadata.epochs, 300)
+    await epochs.refresh()
+    decisions = RoleDecisions(metadata.standings, PolicyEngine(), epochs)
+    rights = RightsOfOthers(metadata.standings, decisions)
     logins = PasswordLogins(metadata, hashing, policy, limits)
     subject = await database.value("SELECT public_id FROM subjects WHERE name = 'admin'")
     return Office(
@@ -142,10 +151,11 @@ async def office(
         hashing,
         policy,
         logins,
-        People(metadata, hashing, policy),
-        PasswordChanges(metadata, hashing, policy, limits),
-        Administrators(metadata),
-        Groups(metadata),
+        People(metadata, hashing, policy, rights),
+        PasswordChanges(metadata, hashing, policy, limits, rights),
+        Administrators(metadata, decisions),
+        Groups(metadata, rights),
         Sessions(metadata, logins, policy, SessionLimits(concurrent=2)),
+        rights,
         Principal(subject, ADDRESS, forwarded=False, name="admin", kind="user", origin=ORIGIN),
     )

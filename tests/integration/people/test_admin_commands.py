@@ -15,6 +15,7 @@ import pytest
 
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.grants import SystemGrant
+from entrepot.auth.host import HostDecisions, host_rights
 from entrepot.auth.people.administrators import Administrators
 from entrepot.auth.people.first_administrator import ensure_first_administrator
 from entrepot.auth.people.lockout import LockoutLimits
@@ -94,7 +95,7 @@ def host(tmp_path: Path) -> Host:
 
     async def fill(metadata: Metadata, hashing: PasswordHashing) -> None:
         await ensure_first_administrator(metadata, hashing, _POLICY, tmp_path, ADMIN_PASSWORD)
-        people = People(metadata, hashing, _POLICY)
+        people = People(metadata, hashing, _POLICY, host_rights(metadata.standings))
         await people.create(SystemGrant(CreateUser, _HOST), NewPerson("alice"), ALICE_PASSWORD)
 
     made.within(fill)
@@ -212,9 +213,9 @@ def test_a_disabled_person_is_enabled_and_made_an_administrator(
         person = await metadata.users.find_named("alice")
         assert person is not None
         grant = SystemGrant(UpdateUser, _HOST)
-        await People(metadata, hashing, _POLICY).disable(grant, person.id)
-        await Administrators(metadata).make(grant, person.id)
-        await Administrators(metadata).unmake(grant, person.id)
+        await People(metadata, hashing, _POLICY, host_rights(metadata.standings)).disable(grant, person.id)
+        await Administrators(metadata, HostDecisions(metadata.standings)).make(grant, person.id)
+        await Administrators(metadata, HostDecisions(metadata.standings)).unmake(grant, person.id)
 
     host.within(disable)
 

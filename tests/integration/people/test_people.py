@@ -23,7 +23,9 @@ from entrepot.auth.people.errors import (
 from entrepot.auth.people.new_people import NewPerson, Profile
 from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
 from entrepot.auth.people.people import People
+from entrepot.auth.permissions import SYSTEM_PERMISSIONS
 from entrepot.metadata.user_store import PERSON_ORDERS, EndedCredentials, PersonQuery
+from tests.drivers.metadata.identity_rows import IdentityRows
 from tests.integration.people.conftest import (
     ADDRESS,
     ADMIN_PASSWORD,
@@ -45,7 +47,7 @@ async def test_who_was_made_must_change_the_password_first_where_the_policy_says
 ) -> None:
     """MLPS 8.1.4.1: the password that an administrator chose is known to two."""
     policy = PasswordPolicy(PasswordLimits(change_first=change_first))
-    people = People(office.metadata, office.hashing, policy)
+    people = People(office.metadata, office.hashing, policy, office.rights)
     await people.create(office.grant(), NewPerson("carol"), ALICE_PASSWORD)
 
     first = await office.log_in("carol", ALICE_PASSWORD)
@@ -172,7 +174,11 @@ async def test_one_can_neither_delete_nor_disable_oneself(office: Office) -> Non
 
 async def test_the_last_administrator_is_neither_deleted_disabled_nor_demoted(office: Office) -> None:
     admin_id = (await office.people.get_self(own(office.admin))).id
-    alice = await office.log_in((await office.make("alice")).name, ALICE_PASSWORD)
+    rows, equal = IdentityRows(office.database), await office.make("alice")
+    await rows.custom_role("equal", "system", sorted(SYSTEM_PERMISSIONS))
+    await rows.give(equal.id, "equal")
+    await rows.give(equal.id, "project-admin")
+    alice = await office.log_in("alice", ALICE_PASSWORD)
 
     for attempt in (office.people.delete, office.people.disable, office.administrators.unmake):
         with pytest.raises(LastAdministratorError):

@@ -80,6 +80,11 @@ class TableDecisions:
         self.asked += 1
         return self.registry
 
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:
+        """See the protocol."""
+        self.asked += 1
+        return frozenset()
+
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """See the protocol."""
         self.asked += 1

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Final
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.people.people import require_other_administrator, require_person
+from entrepot.auth.rights_of_others import require_holding
+from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.principals import Principal
     from entrepot.auth.system_actions import UpdateUser
@@ -23,17 +26,20 @@ _ROLE: Final = "operations-admin"
 
 
 class Administrators:
-    """Gives and takes the role; there is always somebody who has it and can log in."""
+    """Gives and takes the role, for those who hold all of it; there is always somebody who has it and can log in."""
 
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
         self._metadata = metadata
+        self._decisions = decisions
 
     async def make(self, grant: SystemGrant[UpdateUser], person_id: int) -> None:
         """Make a person an operations administrator, unless they are one.
 
         Raises:
             PersonUnknownError: there is none.
+            AccessDeniedError: who makes one does not hold all that is in the role (S9).
         """
+        await self._require_holding(grant.principal)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
@@ -51,7 +57,9 @@ class Administrators:
         Raises:
             PersonUnknownError: there is none.
             LastAdministratorError: nobody else has it.
+            AccessDeniedError: who takes it does not hold all that is in it (S9).
         """
+        await self._require_holding(grant.principal)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
@@ -63,6 +71,10 @@ class Administrators:
                 await tx.audit.append(_record(grant.principal, AuditAction.ROLE_REVOKE, person, record_id))
 
         await self._metadata.write(unit)
+
+    async def _require_holding(self, principal: Principal) -> None:
+        role = BUILT_IN_ROLES[_ROLE]
+        await require_holding(self._decisions, principal, role.project, role.system)
 
 
 def _record(principal: Principal, action: AuditAction, person: PersonRow, record_id: str) -> NewAuditRecord:

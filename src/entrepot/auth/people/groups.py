@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.grants import SelfGrant, SystemGrant
     from entrepot.auth.principals import Principal
+    from entrepot.auth.rights_of_others import RightsOfOthers
     from entrepot.auth.system_actions import (
         CreateUserGroup,
         DeleteUserGroup,
@@ -34,10 +35,14 @@ LOCAL_GROUP: Final = 2
 
 
 class Groups:
-    """The service; safe for any number of tasks. Whoever joins or leaves gets a new epoch in the same unit (S14)."""
+    """The service; safe for any number of tasks. Whoever joins or leaves gets a new epoch in the same unit (S14).
 
-    def __init__(self, metadata: Metadata) -> None:
+    Who is in a group with rights is decided by those who hold all of them, on the system and in each project (S9).
+    """
+
+    def __init__(self, metadata: Metadata, rights: RightsOfOthers) -> None:
         self._metadata = metadata
+        self._rights = rights
 
     async def create(
         self,
@@ -129,7 +134,9 @@ class Groups:
 
         Raises:
             GroupUnknownError: there is none.
+            AccessDeniedError: the group holds what the principal does not (S9).
         """
+        await self._rights.require_held(grant.principal, group_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
@@ -150,6 +157,7 @@ class Groups:
 
         Raises:
             GroupUnknownError, PersonUnknownError: nothing was changed.
+            AccessDeniedError: the group holds what the principal does not (S9).
         """
         await self._rewrite(grant.principal, group_id, lambda present: present | {person_id})
 
@@ -159,6 +167,7 @@ class Groups:
         Raises:
             GroupUnknownError: nothing was changed.
             PersonUnknownError: the person is not in it (S7).
+            AccessDeniedError: the group holds what the principal does not (S9).
         """
 
         def without(present: frozenset[int]) -> frozenset[int]:
@@ -175,6 +184,7 @@ class Groups:
 
         Raises:
             GroupUnknownError, PersonUnknownError: nothing was changed.
+            AccessDeniedError: the group holds what the principal does not (S9).
         """
         await self._rewrite(grant.principal, group_id, lambda _: frozenset(person_ids))
 
@@ -182,6 +192,7 @@ class Groups:
         self, principal: Principal, group_id: int, choose: Callable[[frozenset[int]], frozenset[int]]
     ) -> None:
         """Let those be in the group whom `choose` returns for those who are; a record is kept only of a change."""
+        await self._rights.require_held(principal, group_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:

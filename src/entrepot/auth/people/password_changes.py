@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
     from entrepot.auth.principals import Principal
+    from entrepot.auth.rights_of_others import RightsOfOthers
     from entrepot.auth.system_actions import UpdateUser
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
@@ -51,9 +52,11 @@ class PasswordChanges:
         hashing: PasswordHashing,
         policy: PasswordPolicy,
         lockout: LockoutLimits,
+        rights: RightsOfOthers,
         watch: LoginWatch | None = None,
     ) -> None:
         self._metadata = metadata
+        self._rights = rights
         self._hashing = hashing
         self._policy = policy
         self._rule = rule_of(lockout)
@@ -96,9 +99,13 @@ class PasswordChanges:
     async def reset(self, grant: SystemGrant[UpdateUser], person_id: int, new: str) -> PasswordReset:
         """Give somebody a password that they must change at their next login, and delete what else lets them in.
 
+        Whoever knows somebody's password has their rights.
+
         Raises:
             PersonUnknownError, PasswordRejectedError: nothing was changed.
+            AccessDeniedError: the person holds what the principal does not (S9).
         """
+        await self._rights.require_held(grant.principal, person_id)
         person = await self._metadata.users.find(person_id)
         if person is None:
             raise PersonUnknownError(person_id)

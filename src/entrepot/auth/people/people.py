@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
     from entrepot.auth.principals import Principal
+    from entrepot.auth.rights_of_others import RightsOfOthers
     from entrepot.auth.system_actions import CreateUser, DeleteUser, ListUser, ReadUser, UpdateUser
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.metadata.user_store import PersonPage, PersonQuery, PersonRow
@@ -32,10 +33,16 @@ __all__ = ["People", "require_other_administrator", "require_person"]
 
 
 class People:
-    """The service, for any number of tasks. What changes rights is decided under locks in the unit that does it."""
+    """The service, for any number of tasks. What changes rights is decided under locks in the unit that does it.
 
-    def __init__(self, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy) -> None:
+    Who is let in, kept out or deleted is decided by those who hold all that the person does (S9).
+    """
+
+    def __init__(
+        self, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy, rights: RightsOfOthers
+    ) -> None:
         self._metadata = metadata
+        self._rights = rights
         self._hashing = hashing
         self._policy = policy
 
@@ -144,7 +151,9 @@ class People:
 
         Raises:
             PersonUnknownError, OwnAccountError, LastAdministratorError: nobody was deleted.
+            AccessDeniedError: the person holds what the principal does not (S9).
         """
+        await self._rights.require_held(grant.principal, person_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> str:
@@ -170,7 +179,9 @@ class People:
 
         Raises:
             PersonUnknownError, OwnAccountError, LastAdministratorError: nobody was disabled.
+            AccessDeniedError: the person holds what the principal does not (S9).
         """
+        await self._rights.require_held(grant.principal, person_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> str:
@@ -187,7 +198,9 @@ class People:
 
         Raises:
             PersonUnknownError: there is none.
+            AccessDeniedError: the person holds what the principal does not (S9).
         """
+        await self._rights.require_held(grant.principal, person_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from entrepot.auth.decisions import NOTHING
 from entrepot.auth.errors import AccessDeniedError
-from entrepot.auth.permissions import SYSTEM_PERMISSIONS
 from entrepot.auth.robots.permissions import ALL_PROJECTS
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ async def require_held(
 ) -> None:
     """Let somebody give what they hold at this moment, after the limits of what they presented.
 
-    What holds in all projects is given by those who hold every permission on the system. The text is the same for a
+    What holds in all projects is given by those who hold it in all of them. The text is the same for a
     project that the principal may not see and for one that does not exist (S19).
 
     Raises:
@@ -54,7 +53,6 @@ async def _held(decisions: Decisions, principal: Principal, entry: RobotPermissi
     if entry.kind == "system":
         return await decisions.on_registry(principal)
     if entry.namespace == ALL_PROJECTS:
-        everything = set(SYSTEM_PERMISSIONS) <= await decisions.on_registry(principal)
-        return frozenset(entry.access) if everything else NOTHING
+        return await decisions.in_every_project(principal)
     standing = await decisions.on_project(principal, entry.namespace)
     return NOTHING if standing is None else standing.permissions

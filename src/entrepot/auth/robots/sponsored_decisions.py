@@ -53,6 +53,18 @@ class SponsoredDecisions:
             return NOTHING
         return own if sponsor.is_host else own & await self._inner.on_registry(_asking(sponsor, principal))
 
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:
+        """Return the permissions that hold in every project, and for a robot only those that its sponsor holds so."""
+        own = await self._inner.in_every_project(principal)
+        if principal.kind != "robot" or not own:
+            return own
+        sponsor = principal.sponsor
+        if sponsor is None:
+            return NOTHING
+        if sponsor.is_host:
+            return own
+        return own & await self._inner.in_every_project(_asking(sponsor, principal))
+
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """Return the standing, and for a robot only with the permissions that its sponsor holds too."""
         own = await self._inner.on_project(principal, project)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from entrepot.metadata.sql.statements import Statement
-from entrepot.metadata.standing_store import HeldRole, ProjectFacts, SubjectFacts
+from entrepot.metadata.standing_store import GivenRole, HeldRole, ProjectFacts, SubjectFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,26 @@ ON_SYSTEM: Final = Statement(
     .replace("[present]", _PRESENT),
 )
 
-STATEMENTS: Final = (IN_PROJECT_BY_NAME, IN_PROJECT_BY_NUMBER, ON_SYSTEM)
+# Also of who is disabled: whoever is let in again, or given a password, has them all.
+ROLES_OF: Final = Statement(
+    "standings.roles_of",
+    """
+    SELECT a.role, a.project_id, r.level, r.permissions
+    FROM role_assignments a
+    LEFT JOIN projects p ON p.id = a.project_id
+    LEFT JOIN roles r ON r.name = a.role
+    WHERE a.subject_id = :subject AND p.deleted_at IS NULL
+    UNION ALL
+    SELECT a.role, a.project_id, r.level, r.permissions
+    FROM group_members m
+    JOIN role_assignments a ON a.subject_id = m.group_id
+    LEFT JOIN projects p ON p.id = a.project_id
+    LEFT JOIN roles r ON r.name = a.role
+    WHERE m.user_id = :subject AND p.deleted_at IS NULL
+    """,
+)
+
+STATEMENTS: Final = (IN_PROJECT_BY_NAME, IN_PROJECT_BY_NUMBER, ON_SYSTEM, ROLES_OF)
 
 
 class SqlStandingReader:
@@ -101,6 +120,11 @@ class SqlStandingReader:
     async def on_system(self, subject: str) -> SubjectFacts | None:
         """See the protocol."""
         return _subject(await self._executor.fetch_rows(ON_SYSTEM, subject=subject))
+
+    async def roles_of(self, subject_id: int) -> Sequence[GivenRole]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(ROLES_OF, subject=subject_id)
+        return [GivenRole(*row) for row in rows]
 
 
 def _subject(rows: Sequence[tuple[Any, ...]]) -> SubjectFacts | None:

@@ -82,7 +82,7 @@ async def test_what_cannot_be_set_changes_nothing_s8(world: World) -> None:
 
 
 async def test_what_another_node_sets_holds_within_five_seconds(world: World) -> None:
-    other = Configurations(world.metadata)
+    other = Configurations(world.metadata, world.decisions)
     assert (await world.configurations.current()).read_only is False
     await other.update(world.on_system(UpdateConfiguration), {"read_only": True})
 
@@ -115,7 +115,7 @@ async def test_a_closed_registry_takes_no_push_and_no_delete_on_any_path_s12(wor
 
 
 async def test_what_the_node_is_set_to_is_shown_and_not_changed_here(world: World) -> None:
-    node = Configurations(world.metadata, token_minutes=7, session_minutes=11)
+    node = Configurations(world.metadata, world.decisions, token_minutes=7, session_minutes=11)
 
     shown = await node.read(world.on_system(ReadConfiguration))
 

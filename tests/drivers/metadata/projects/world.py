@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from entrepot.auth.decisions import ProjectStanding
 from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
 from entrepot.auth.modes import ModeGate, Modes
-from entrepot.auth.permissions import PROJECT_PERMISSIONS
+from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.principals import ANONYMOUS, CredentialLimits, Principal
 from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.system_actions import CreateProject, SystemAction
@@ -75,13 +75,17 @@ class FixedDecisions:
             self.roles.get(principal.name, frozenset()),
         )
 
+    async def in_every_project(self, principal: Principal) -> frozenset[str]:
+        """Nobody here asks."""
+        raise NotImplementedError
+
     async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
         """Nobody here asks."""
         raise NotImplementedError
 
-    async def on_registry(self, principal: Principal) -> frozenset[str]:
-        """Nobody here asks."""
-        raise NotImplementedError
+    async def on_registry(self, principal: Principal) -> frozenset[str]:  # all may
+        """Return everything."""
+        return frozenset(SYSTEM_PERMISSIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +108,15 @@ class World:
     def over(cls, metadata: Metadata, database: RawDatabase) -> World:
         """Build the services."""
         clock, decisions, blobs = Clock(), FixedDecisions(), MemoryBlobStore()
-        configurations = Configurations(metadata, clock=clock)
+        configurations = Configurations(metadata, decisions, clock=clock)
         return cls(
             metadata,
             database,
             clock,
             decisions,
             configurations,
-            Projects(metadata, configurations),
-            ProjectMetadata(metadata),
+            Projects(metadata, configurations, decisions),
+            ProjectMetadata(metadata, decisions),
             Members(metadata, decisions),
             Labels(metadata),
             ProjectRepositories(metadata, Journal(blobs, "here"), ModeGate(Modes(), configurations)),

@@ -1,0 +1,131 @@
+"""Nobody brings about rights that they do not hold themselves, by whatever way (S9): the one judgement of all services.
+
+Rights change hands when they are given, and as well when an account is taken over, when somebody joins a group that has
+them, or when they are taken away. Whoever does one of these has to hold at that moment, after the limits of what they
+presented, everything that is concerned: on the system, in every project, and in each project by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.auth.decisions import NOTHING
+from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
+from entrepot.auth.roles import BUILT_IN_ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from entrepot.auth.decisions import Decisions
+    from entrepot.auth.principals import Principal
+    from entrepot.metadata.standing_store import GivenRole, StandingReader
+
+__all__ = ["HeldRights", "RightsOfOthers", "lacking", "require_holding", "rights_of"]
+
+_MOST_NAMED: Final = 5
+_names_decoder: Final = msgspec.json.Decoder(frozenset[str])
+
+
+class HeldRights(msgspec.Struct, frozen=True):
+    """What somebody holds, or is to be given.
+
+    Attributes:
+        system: names of system permissions.
+        everywhere: names of project permissions that hold in every project.
+        in_projects: names of project permissions by the number of the project.
+    """
+
+    system: frozenset[str] = NOTHING
+    everywhere: frozenset[str] = NOTHING
+    in_projects: Mapping[int, frozenset[str]] = {}
+
+
+async def lacking(decisions: Decisions, principal: Principal, rights: HeldRights) -> Sequence[str]:
+    """Return the names of what a principal does not hold of some rights, and of one project at most."""
+    own_everywhere = await decisions.in_every_project(principal)
+    missing = sorted(rights.system - await decisions.on_registry(principal)) if rights.system else []
+    missing += sorted(rights.everywhere - own_everywhere)
+    for project_id, permissions in rights.in_projects.items():
+        if missing:
+            break
+        if permissions - own_everywhere:
+            standing = await decisions.on_project(principal, project_id)
+            missing = sorted(permissions - (NOTHING if standing is None else standing.permissions))
+    return missing
+
+
+async def require_holding(
+    decisions: Decisions, principal: Principal, project: Iterable[str], system: Iterable[str]
+) -> None:
+    """Refuse to hand out what the one who hands it out does not hold, project permissions in every project (S9).
+
+    Raises:
+        AccessDeniedError: naming what is lacking.
+    """
+    rights = HeldRights(system=frozenset(system), everywhere=frozenset(project))
+    missing = await lacking(decisions, principal, rights)
+    if missing:
+        raise AccessDeniedError(
+            f"nobody gives or takes what they do not hold themselves everywhere: {', '.join(missing)}"
+        )
+
+
+class RightsOfOthers:
+    """Compares what somebody holds with what another person, or a group, does.
+
+    Asked before the unit that does it: rights that are given to the other one in between are given to somebody whose
+    password or members were changed, which who gives them could not prevent by being a moment later either.
+    """
+
+    def __init__(self, standings: StandingReader, decisions: Decisions) -> None:
+        self._standings = standings
+        self._decisions = decisions
+
+    async def require_held(self, principal: Principal, subject_id: int) -> None:
+        """Refuse to act on a person or group with a right that the principal lacks; one that is not there has none.
+
+        What a person has counts also while they are disabled or have to choose another password.
+
+        Raises:
+            AccessDeniedError: the other one holds more, on the system or in any project.
+        """
+        rights = rights_of(await self._standings.roles_of(subject_id))
+        missing = await lacking(self._decisions, principal, rights)
+        if missing:
+            named = ", ".join(missing[:_MOST_NAMED])
+            others = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+            raise AccessDeniedError(
+                "they hold rights, on the system or in a project, that you do not, and this would give, take or use "
+                f"them: {named}{others}; ask an operations administrator"
+            )
+
+
+def rights_of(roles: Iterable[GivenRole]) -> HeldRights:
+    """Return what roles come to, as policies have it: a custom role counts where its level says."""
+    system, everywhere = set[str](), set[str]()
+    in_projects: dict[int, frozenset[str]] = {}
+    for role in roles:
+        of_projects, of_system = _permissions(role)
+        if role.project_id is None:
+            system |= of_system
+            everywhere |= of_projects
+        elif of_projects:
+            in_projects[role.project_id] = in_projects.get(role.project_id, NOTHING) | of_projects
+    return HeldRights(frozenset(system), frozenset(everywhere), in_projects)
+
+
+def _permissions(role: GivenRole) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of project and of system permissions of a role, where it was given."""
+    built_in = BUILT_IN_ROLES.get(role.name)
+    if built_in is not None:
+        return built_in.project, built_in.system
+    if role.permissions is None or (role.level == "system") != (role.project_id is None):
+        return NOTHING, NOTHING
+    names = _names_decoder.decode(role.permissions)
+    if role.level == "system":
+        return NOTHING, names & SYSTEM_PERMISSIONS.keys()
+    return names & PROJECT_PERMISSIONS.keys(), NOTHING

@@ -1,0 +1,277 @@
+"""Nobody brings about rights that they do not hold, by whatever way: passwords, groups, switches, settings (S9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.drivers.metadata.machine_accounts import on_sqlite
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.integration.control_api.conftest import Registry
+
+pytestmark = on_sqlite
+
+_PASSWORD: Final = "Bq7#mxLp-canary-1"
+_ANOTHER: Final = "Nv4#tundra-Bolt"
+_ADMIN: Final = 1
+_LACKING: Final = "they hold rights, on the system or in a project, that you do not"
+
+
+class _Cast:
+    """People of a registry, made by its administrator."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+
+    async def person(self, name: str, *permissions: str) -> int:
+        """Make a person with a custom role on the system; return their number."""
+        number = await self.made("/users", {"username": name, "password": _PASSWORD})
+        if permissions:
+            await self.made("/roles", {"name": name, "level": "system", "permissions": permissions})
+            await self.made("/role-assignments", {"subject_id": number, "role": name})
+        return number
+
+    async def made(self, path: str, body: object) -> int:
+        """Make something as the administrator; return its number."""
+        async with self.registry.plain() as admin:
+            reply = await admin.post(path, json=body)
+        assert reply.status_code == 201, reply.text
+        return int(reply.headers["location"].rpartition("/")[2])
+
+    async def member(self, project: str, role_id: int, **whom: object) -> None:
+        """Give a role in a project, which is made if need be."""
+        async with self.registry.plain() as admin:
+            await admin.post("/projects", json={"project_name": project})
+            reply = await admin.post(f"/projects/{project}/members", json={"role_id": role_id, **whom})
+        assert reply.status_code == 201, reply.text
+
+    async def ask(self, name: str, method: str, path: str, body: object = None) -> httpx.Response:
+        """Do something as a person."""
+        async with self.registry.plain(name, _PASSWORD) as client:
+            return await client.request(method, path, json=body)
+
+
+@pytest.fixture
+def cast(registry: Registry) -> _Cast:
+    """Return who makes people."""
+    return _Cast(registry)
+
+
+def _reason(reply: httpx.Response) -> str:
+    message: str = reply.json()["errors"][0]["message"]
+    return message
+
+
+async def test_who_may_only_update_users_takes_no_administrator_over_s9(cast: _Cast) -> None:
+    """The report's own steps: reset the administrator's password, disable or delete them, become one."""
+    own = await cast.person("hd", "user:update", "user:delete", "user:read")
+    other = await cast.person("other")
+    steps: list[tuple[str, str, Any]] = [
+        ("PUT", f"/users/{_ADMIN}/password", {"new_password": _ANOTHER}),
+        ("PUT", f"/users/{_ADMIN}/disabled", {"disabled": True}),
+        ("PUT", f"/users/{_ADMIN}/disabled", {"disabled": False}),
+        ("DELETE", f"/users/{_ADMIN}", None),
+        ("PUT", f"/users/{own}/sysadmin", {"sysadmin_flag": True}),
+        ("PUT", f"/users/{other}/sysadmin", {"sysadmin_flag": True}),
+        ("PUT", f"/users/{_ADMIN}/sysadmin", {"sysadmin_flag": False}),
+    ]
+
+    replies = [await cast.ask("hd", *step) for step in steps]
+
+    assert [reply.status_code for reply in replies] == [403] * 7
+    assert _reason(replies[0]).startswith(
+        f"{_LACKING}, and this would give, take or use them: audit-log:export,"
+    )
+    assert _reason(replies[4]).startswith(
+        "nobody gives or takes what they do not hold themselves everywhere: "
+    )
+    assert (await cast.ask("hd", "GET", "/roles")).status_code == 403
+    async with cast.registry.plain() as admin:
+        assert (await admin.get("/users/current")).json()["sysadmin_flag"] is True
+
+
+async def test_who_may_update_users_helps_those_who_hold_no_more_s9(cast: _Cast) -> None:
+    """A helpdesk remains one."""
+    await cast.person("hd", "user:update", "user:delete")
+    plain, equal = await cast.person("plain"), await cast.person("equal", "user:update")
+    steps: list[tuple[str, str, Any]] = [
+        ("PUT", f"/users/{plain}/password", {"new_password": _ANOTHER}),
+        ("PUT", f"/users/{plain}/disabled", {"disabled": True}),
+        ("PUT", f"/users/{plain}/disabled", {"disabled": False}),
+        ("PUT", f"/users/{equal}/password", {"new_password": _ANOTHER}),
+        ("DELETE", f"/users/{equal}", None),
+        ("PUT", "/users/99/password", {"new_password": _ANOTHER}),
+    ]
+
+    assert [(await cast.ask("hd", *step)).status_code for step in steps] == [200] * 5 + [404]
+
+
+async def test_a_password_is_not_reset_by_who_lacks_what_it_opens_in_a_project_s9(cast: _Cast) -> None:
+    """By a role of their own there or by a group's, and while they are kept out or their password is due."""
+    await cast.person("hd", "user:update")
+    member, grouped = await cast.person("member"), await cast.person("grouped")
+    group = await cast.made("/usergroups", {"group_name": "crew"})
+    await cast.made(f"/usergroups/{group}/members", {"user_id": grouped})
+    await cast.member("closed", 2, member_user={"username": "member"})
+    await cast.member("other", 2, member_group={"id": group})
+    async with cast.registry.plain() as admin:
+        await admin.put(f"/users/{member}/disabled", json={"disabled": True})
+        await admin.put(f"/users/{grouped}/password", json={"new_password": _ANOTHER})
+
+    async def reset(person: int) -> httpx.Response:
+        return await cast.ask("hd", "PUT", f"/users/{person}/password", {"new_password": _PASSWORD + "x"})
+
+    refused = [await reset(member), await reset(grouped)]
+    let_in = await cast.ask("hd", "PUT", f"/users/{member}/disabled", {"disabled": False})
+    await cast.member("closed", 1, member_user={"username": "hd"})
+    among_equals = await reset(member)
+
+    assert [reply.status_code for reply in (*refused, let_in)] == [403, 403, 403]
+    assert "closed" not in refused[0].text
+    assert _reason(refused[0]) == (
+        f"{_LACKING}, and this would give, take or use them: accessory:list, artifact-label:create, "
+        "artifact-label:delete, artifact:create, artifact:list and 16 more; ask an operations administrator"
+    )
+    assert among_equals.status_code == 200
+
+
+async def test_a_robot_that_updates_users_takes_nobody_over_s9(cast: _Cast) -> None:
+    """Though an administrator answers for it."""
+    plain = await cast.person("plain")
+    entry = {"kind": "system", "namespace": "/", "access": [{"resource": "user", "action": "update"}]}
+    body = {"name": "bot", "level": "system", "duration": -1, "disable": False, "permissions": [entry]}
+    async with cast.registry.plain() as admin:
+        robot = (await admin.post("/robots", json=body)).json()
+
+    async with cast.registry.plain(robot["name"], robot["secret"]) as bot:
+        statuses = [
+            (await bot.put(path, json=asked)).status_code
+            for path, asked in (
+                (f"/users/{plain}/sysadmin", {"sysadmin_flag": True}),
+                (f"/users/{_ADMIN}/password", {"new_password": _ANOTHER}),
+                (f"/users/{_ADMIN}/disabled", {"disabled": True}),
+                (f"/users/{plain}/password", {"new_password": _ANOTHER}),
+            )
+        ]
+
+    assert statuses == [403, 403, 403, 200]
+
+
+async def test_an_administrators_token_for_users_alone_makes_no_administrators_s15(cast: _Cast) -> None:
+    plain, group = await cast.person("plain"), await cast.made("/usergroups", {"group_name": "ops"})
+    await cast.made("/role-assignments", {"subject_id": group, "role": "operations-admin"})
+    async with cast.registry.plain() as admin:
+        asked = {"name": "hd", "permissions": ["user:update", "user-group:update", "role-assignment:delete"]}
+        token = (await admin.post("/access-tokens", json=asked)).json()["secret"]
+
+    async with cast.registry.plain("admin", token) as limited:
+        statuses = [
+            (await limited.request(method, path, json=body)).status_code
+            for method, path, body in (
+                ("PUT", f"/users/{plain}/sysadmin", {"sysadmin_flag": True}),
+                ("PUT", f"/users/{_ADMIN}/password", {"new_password": _ANOTHER}),
+                ("POST", f"/usergroups/{group}/members", {"user_id": plain}),
+                ("DELETE", "/role-assignments/1", None),
+                ("PUT", f"/users/{plain}/password", {"new_password": _ANOTHER}),
+            )
+        ]
+
+    assert statuses == [403, 403, 403, 403, 200]
+
+
+async def test_nobody_joins_a_group_to_get_what_it_has_s9(cast: _Cast) -> None:
+    """On the system and in projects; nor does who lacks that take others out, or delete it."""
+    own = await cast.person("gd", "user-group:update", "user-group:delete")
+    groups = {name: await cast.made("/usergroups", {"group_name": name}) for name in ("ops", "crew", "empty")}
+    await cast.made("/role-assignments", {"subject_id": groups["ops"], "role": "operations-admin"})
+    await cast.member("closed", 1, member_group={"id": groups["crew"]})
+    await cast.made(f"/usergroups/{groups['crew']}/members", {"user_id": _ADMIN})
+
+    def steps(group: int) -> list[tuple[str, str, Any]]:
+        members = f"/usergroups/{group}/members"
+        return [
+            ("POST", members, {"user_id": own}),
+            ("PUT", members, {"user_ids": [own]}),
+            ("DELETE", f"{members}/{_ADMIN}", None),
+            ("DELETE", f"/usergroups/{group}", None),
+        ]
+
+    tried = [
+        [(await cast.ask("gd", *step)).status_code for step in steps(groups[name])]
+        for name in ("ops", "crew", "empty")
+    ]
+
+    assert tried == [[403, 403, 403, 403], [403, 403, 403, 403], [201, 200, 404, 200]]
+    assert (await cast.ask("gd", "GET", "/users")).status_code == 403
+
+
+async def test_roles_are_taken_and_cut_by_those_only_who_hold_them_s9(cast: _Cast) -> None:
+    """As in projects, where nobody takes a role beyond their own."""
+    await cast.person("rd", "role-assignment:delete", "role-assignment:list", "role:update", "label:list")
+    await cast.person("labels", "label:list", "label:create")
+    async with cast.registry.plain() as admin:
+        given = {one["role"]: one["id"] for one in (await admin.get("/role-assignments")).json()}
+        roles = {one["name"]: one["id"] for one in (await admin.get("/roles")).json()}
+
+    taken = [
+        (await cast.ask("rd", "DELETE", f"/role-assignments/{given[role]}")).status_code
+        for role in ("operations-admin", "labels")
+    ]
+    cut = await cast.ask("rd", "PUT", f"/roles/{roles['labels']}", {"permissions": ["label:list"]})
+    await cast.made("/role-assignments", {"subject_id": await cast.person("eva"), "role": "rd"})
+    async with cast.registry.plain() as admin:
+        again = {one["id"] for one in (await admin.get("/role-assignments")).json()} - set(given.values())
+
+    assert (taken, cut.status_code) == ([403, 403], 403)
+    assert [(await cast.ask("rd", "DELETE", f"/role-assignments/{one}")).status_code for one in again] == [
+        200
+    ]
+
+
+async def test_nobody_opens_a_project_for_what_they_may_not_do_in_it_s9(cast: _Cast) -> None:
+    """Neither by the project nor by its metadata, and not with a token that says less (S15)."""
+    await cast.person("keeper")
+    permissions = ["project:read", "project:update", "metadata:create", "metadata:update", "repository:push"]
+    await cast.made("/roles", {"name": "keeper", "level": "project", "permissions": permissions})
+    async with cast.registry.plain() as admin:
+        numbers = {one["name"]: one["id"] for one in (await admin.get("/roles")).json()}
+        await cast.member("closed", numbers["keeper"], member_user={"username": "keeper"})
+        limited = {"name": "less", "permissions": ["project:update"]}
+        token = (await admin.post("/access-tokens", json=limited)).json()["secret"]
+    public, creation = {"public": "true"}, {"repository_creation": "developers"}
+
+    refused = [
+        await cast.ask("keeper", "PUT", "/projects/closed", {"metadata": public}),
+        await cast.ask("keeper", "PUT", "/projects/closed", {"metadata": creation}),
+        await cast.ask("keeper", "POST", "/projects/closed/metadatas/", public),
+        await cast.ask("keeper", "PUT", "/projects/closed/metadatas/repository_creation", creation),
+    ]
+    passed = [
+        await cast.ask("keeper", "PUT", "/projects/closed", {"metadata": {"public": "false"}}),
+        await cast.ask("keeper", "POST", "/projects/closed/metadatas/", {"auto_scan": "true"}),
+    ]
+    async with cast.registry.plain("admin", token) as less:
+        refused.append(await less.put("/projects/closed", json={"metadata": public}))
+
+    assert [reply.status_code for reply in refused] == [403] * 5
+    assert [reply.status_code for reply in passed] == [200, 200]
+    assert _reason(refused[1]) == (
+        "nobody opens a project to others for what they may not do in it themselves: repository:create"
+    )
+    async with cast.registry.plain() as admin:
+        assert (await admin.put("/projects/closed", json={"metadata": public | creation})).status_code == 200
+
+
+async def test_who_makes_no_projects_lets_not_everybody_make_them_s9(cast: _Cast) -> None:
+    await cast.person("conf", "configuration:update")
+    everyone = {"project_creation_restriction": "everyone"}
+
+    refused = await cast.ask("conf", "PUT", "/configurations", everyone)
+    told = await cast.ask("conf", "PUT", "/configurations", {"banner_message": "Sunday"})
+
+    assert (refused.status_code, told.status_code) == (403, 200)
+    assert _reason(refused) == "nobody gives everybody what they do not hold themselves: project:create"

@@ -22,6 +22,7 @@ __all__ = [
     "check_broad_excepts",
     "check_built_sql",
     "check_docstring",
+    "check_failure_records",
     "check_oci_imports",
     "check_reasons",
     "check_secret_comparisons",
@@ -145,6 +146,17 @@ def check_secret_comparisons(file: SourceFile) -> list[str]:
                 faults.append(
                     f"{file.path}:{node.lineno}: compares a secret with ==; use hmac.compare_digest (S20)"
                 )
+    return faults
+
+
+def check_failure_records(file: SourceFile) -> list[str]:
+    """Return each record of a failure that does not say with which status it is answered."""
+    faults: list[str] = []
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "audit_record":
+            given = {keyword.arg for keyword in node.keywords}
+            if "outcome" in given and "status" not in given:
+                faults.append(f"{file.path}:{node.lineno}: the record of a failure has no status")
     return faults
 
 

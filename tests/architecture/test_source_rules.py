@@ -25,6 +25,7 @@ EVERYWHERE = [
 PRODUCT_ONLY = [
     habit_rules.check_broad_excepts,
     habit_rules.check_built_sql,
+    habit_rules.check_failure_records,
     habit_rules.check_oci_imports,
 ]
 
@@ -95,6 +96,7 @@ SEEDED_FAULTS: list[tuple[Rule, str]] = [
     (habit_rules.check_built_sql, "db.execute('SELECT * FROM t WHERE name = ' + name)\n"),
     (habit_rules.check_built_sql, "await pool.fetchrow('SELECT %s' % name)\n"),
     (habit_rules.check_built_sql, "db.executemany('SELECT {}'.format(name), rows)\n"),
+    (habit_rules.check_failure_records, "audit_record(who, act, about, outcome='failure', reason='wrong')\n"),
     (habit_rules.check_reasons, "import x  # noqa\n"),
     (habit_rules.check_reasons, "import x  # noqa: F401\n"),
     (habit_rules.check_reasons, "x = f()  # type: ignore\n"),
@@ -118,6 +120,7 @@ SOUND: list[tuple[Rule, str]] = [
     (habit_rules.check_secret_comparisons, "ok = token_type == kind\n"),
     (habit_rules.check_built_sql, "db.execute('SELECT * FROM t WHERE name = ?', (name,))\n"),
     (habit_rules.check_built_sql, "db.execute(STATEMENT, {'name': name})\n"),
+    (habit_rules.check_failure_records, "audit_record(who, act, about, outcome='failure', status=401)\n"),
     (habit_rules.check_reasons, "import x  # noqa: F401 - imported for its types\n"),
     (habit_rules.check_reasons, "x = f()  # type: ignore[no-any-return]  # the stub says Any\n"),
     (habit_rules.check_reasons, "x = '# noqa'\n"),

@@ -166,7 +166,7 @@ def test_robots_tokens_repositories_roles_labels_settings_and_the_log(
     assert json.loads(admin.run("audit list --address 192.0.2.7 -o json")) == []
 
 
-def test_an_action_that_there_is_not_is_refused(admin: _Client) -> None:
+def test_an_action_that_there_is_not_is_refused(admin: ClientCommandLine) -> None:
     """An auditor who mistyped must not read that nothing happened."""
     assert admin.run("audit list --action manifest.pusch", code=1) == ""
 

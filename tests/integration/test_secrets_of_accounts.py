@@ -80,8 +80,17 @@ def _use(registry: RunningEntrepot, first: str) -> dict[str, str]:
             client.get(f"/v2/team/app/tags/list?access_token={issued['token']}").status_code,
             client.post("/service/token", data={"refresh_token": _UNKNOWN_TOKEN}).status_code,
         ]
+        typed = {"username": robot["secret"], "password": "x"}
+        in_place_of_names = [
+            client.get("/service/token", auth=(_NEW_PASSWORD, "x")).status_code,
+            client.get("/v2/", auth=(robot["secret"], "x")).status_code,
+            client.get("/v2/", auth=(_UNKNOWN_TOKEN, _UNKNOWN_TOKEN)).status_code,
+            client.post("/api/v2.0/sessions", json=typed).status_code,
+            client.post("/c/login", data={"principal": _NEW_PASSWORD, "password": "x"}).status_code,
+        ]
         client.put("/v2/team/app/manifests/bad", auth=("admin", _NEW_PASSWORD), content=b"{")
     assert statuses == [200, 200, 401, 401, 401, 401, 400]
+    assert in_place_of_names == [401] * 5
     return {
         "robot": robot["secret"],
         "token": issued["token"],
@@ -149,3 +158,4 @@ def test_s27_the_secrets_were_really_there(spoken: _Spoken) -> None:
     assert [name for name in spoken.outputs if name.startswith("bundle ") and "secret" in name] == []
     assert '"event":"request.completed"' in spoken.outputs["log"]
     assert "user.password.change" in spoken.outputs["audit"]
+    assert spoken.outputs["audit"].count("unknown name ") >= 5

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from entrepot.auth.failures import FailureCounter
     from entrepot.auth.last_uses import LastUses
     from entrepot.auth.principals import Origin
+    from entrepot.auth.typed_names import TypedNames
     from entrepot.metadata.credential_store import StoredSubject
     from entrepot.metadata.store import Metadata
 
@@ -49,6 +50,7 @@ class CredentialAuthenticator:
         self,
         *,
         metadata: Metadata,
+        names: TypedNames,
         passwords: PasswordLogin,
         hasher: SecretHasher,
         failures: FailureCounter,
@@ -58,6 +60,7 @@ class CredentialAuthenticator:
     ) -> None:
         book = LoginBook(metadata, failures, watch or LoginWatch())
         self._credentials = metadata.credentials
+        self._names = names
         self._passwords = passwords
         self._robots = RobotLogins(metadata.credentials, hasher, book)
         self._tokens = TokenLogins(metadata.credentials, book)
@@ -137,10 +140,14 @@ class CredentialAuthenticator:
 
     async def _verified(self, attempt: Attempt) -> Verified:
         if attempt.name.startswith(ROBOT_PREFIX):
-            return await self._robots.verify(attempt)
+            return await self._robots.verify(await self._named(attempt))
         if attempt.secret.startswith(TOKEN_PREFIX):
-            return await self._tokens.verify(attempt)
+            return await self._tokens.verify(await self._named(attempt))
         return await self._verify_password(attempt)
+
+    async def _named(self, attempt: Attempt) -> Attempt:
+        """Return the attempt with a name that may be kept; those who check passwords see to it themselves."""
+        return msgspec.structs.replace(attempt, kept_name=await self._names.kept(attempt.name))
 
     async def _verify_password(self, attempt: Attempt) -> Verified:
         # The epoch from before the check: whatever moves it later voids what is remembered of this.

@@ -32,20 +32,27 @@ _LOCKED: Final = 429
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """What somebody presented, and from where. Formatting it shows no secret (S27)."""
+    """What somebody presented, and from where. Formatting it shows neither secret nor what was typed as a name (S27).
+
+    Attributes:
+        kept_name: what is counted and recorded in place of the name; the name itself where it is empty.
+    """
 
     name: str
     secret: str
     address: str
     origin: Origin
     forwarded: bool
+    kept_name: str = ""
 
     def __repr__(self) -> str:
-        return f"Attempt({self.name!r} from {self.address!r})"
+        return f"Attempt(from {self.address!r})"
 
     @property
     def account(self) -> str:
         """The name as the database and a log can take it."""
+        if self.kept_name:
+            return self.kept_name
         shown = "".join(
             letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in self.name
         )

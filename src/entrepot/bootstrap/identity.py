@@ -37,7 +37,8 @@ from entrepot.auth.robots.sponsored_decisions import SponsoredDecisions
 from entrepot.auth.role_assignments import RoleAssignments
 from entrepot.auth.role_authorizer import RoleAuthorizer
 from entrepot.auth.role_decisions import RoleDecisions
-from entrepot.bootstrap.keys import open_token_ring
+from entrepot.auth.typed_names import NamedLogins, TypedNames
+from entrepot.bootstrap.keys import open_sealing, open_token_ring
 from entrepot.bootstrap.passwords import load_password_policy
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.projects.configurations import Configurations
@@ -124,6 +125,7 @@ async def open_identity(
     """
     async with contextlib.AsyncExitStack() as stack:
         ring = await stack.enter_async_context(open_token_ring(settings, metadata))
+        names = TypedNames(metadata, (await open_sealing(settings)).derive("names that were typed"))
         epochs = EpochWatch(metadata.epochs, _LONGEST_TOKEN_SECONDS)
         await epochs.start()
         stack.push_async_callback(epochs.aclose)
@@ -139,7 +141,8 @@ async def open_identity(
         except PasswordRejectedError as error:
             raise SettingsError((f"admin.password: {error}",)) from error
         await _adopt_projects(metadata)
-        identity = _build(settings, metadata, notes, _Parts(ring, epochs, uses, hashing, policy, watch))
+        parts = _Parts(ring, names, epochs, uses, hashing, policy, watch)
+        identity = _build(settings, metadata, notes, parts)
         stack.push_async_callback(identity.authenticator.aclose)
         yield identity
 
@@ -157,6 +160,7 @@ class _Parts:
     """What has to be started or closed."""
 
     ring: KeyRing
+    names: TypedNames
     epochs: EpochWatch
     uses: LastUses
     hashing: PasswordHashing
@@ -167,10 +171,12 @@ class _Parts:
 def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Parts) -> Identity:
     lockout = _lockout(settings)
     logins = PasswordLogins(metadata, parts.hashing, parts.policy, lockout, parts.watch)
+    named = NamedLogins(logins, parts.names)
     memory = CredentialMemory(parts.epochs)
     authenticator = CredentialAuthenticator(
         metadata=metadata,
-        passwords=logins,
+        names=parts.names,
+        passwords=named,
         hasher=parts.hashing,
         failures=LoginFailures(metadata.login_failures, lockout),
         memory=memory,
@@ -208,7 +214,7 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
             ),
             administrators=Administrators(metadata, decisions),
             groups=Groups(metadata, rights),
-            sessions=Sessions(metadata, logins, parts.policy, _session_limits(settings)),
+            sessions=Sessions(metadata, named, parts.policy, _session_limits(settings)),
             robots=Robots(metadata, decisions, parts.hashing, memory, RobotLimits()),
             access_tokens=AccessTokens(metadata, memory, AccessTokenLimits()),
             roles=Roles(metadata, decisions),

@@ -20,6 +20,7 @@ from entrepot.auth.robots.permissions import AskedPermissions
 from entrepot.auth.robots.records import NewRobot, RobotLimits
 from entrepot.auth.robots.robots import Robots
 from entrepot.auth.system_actions import CreateSystemRobot
+from entrepot.auth.typed_names import TypedNames
 from tests.plumbing.identity_doubles import (
     CountedFailures,
     OnePassword,
@@ -133,6 +134,7 @@ class Accounts:
         """Return an authenticator with a memory of its own, as another process has."""
         return CredentialAuthenticator(
             metadata=self.metadata,
+            names=TypedNames(self.metadata, b"a key of the tests"),
             passwords=self.passwords,
             hasher=self.hasher,
             failures=self.failures,

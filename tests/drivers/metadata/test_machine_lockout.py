@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,22 @@ async def test_failures_are_never_remembered(accounts: Accounts) -> None:
 
     assert accounts.passwords.checks == 2
     assert len(accounts.memory) == 0
+
+
+@on_sqlite
+async def test_names_that_are_nobodys_are_kept_as_digests_with_tokens_too_s27(
+    accounts: Accounts, database: RawDatabase
+) -> None:
+    """Those of robots are kept, also of one that is gone; a secret behind `robot$` is none."""
+    secret = new_secret("ers_")
+    for name in ("alice", "nobody", "robot$gone", f"robot${secret}", secret):
+        await refused(accounts, name, new_secret("ept_"))
+
+    names = [record["user"] for record in await audit_of(database)]
+    assert (names[0], names[2]) == ("alice", "robot$gone")
+    assert all(re.fullmatch("unknown name [0-9a-f]{12}", names[one]) for one in (1, 3, 4))
+    rows = await database.fetch("SELECT account FROM login_failures")
+    assert secret not in repr(rows) + repr(await database.fetch("SELECT * FROM audit_records"))
 
 
 @on_sqlite

@@ -36,6 +36,7 @@ from entrepot.auth.robots.sponsored_decisions import SponsoredDecisions
 from entrepot.auth.role_assignments import RoleAssignments
 from entrepot.auth.role_authorizer import RoleAuthorizer
 from entrepot.auth.role_decisions import RoleDecisions
+from entrepot.auth.typed_names import NamedLogins, TypedNames
 from entrepot.control_api.application import build_control_api
 from entrepot.control_api.health_board import HealthBoard
 from entrepot.control_api.services import ControlServices, SystemFacts
@@ -106,7 +107,8 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
     decisions = SponsoredDecisions(RoleDecisions(metadata.standings, PolicyEngine(), epochs))
     authorizer = RoleAuthorizer(decisions)
     rights = RightsOfOthers(metadata.standings, decisions)
-    logins = PasswordLogins(metadata, hashing, policy, lockout)
+    names = TypedNames(metadata, b"a key of the tests")
+    logins = NamedLogins(PasswordLogins(metadata, hashing, policy, lockout), names)
     memory, hasher, notes = CredentialMemory(epochs), QuickHasher(), ListedNotes()
     configurations = Configurations(metadata, decisions)
     journal = Journal(blobs, await metadata.instance.incarnation())
@@ -114,6 +116,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         authorizer=authorizer,
         authenticator=CredentialAuthenticator(
             metadata=metadata,
+            names=names,
             passwords=logins,
             hasher=hasher,
             failures=CountedFailures(),

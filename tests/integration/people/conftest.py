@@ -25,6 +25,7 @@ from entrepot.auth.principals import Origin, Principal
 from entrepot.auth.rights_of_others import RightsOfOthers
 from entrepot.auth.role_decisions import RoleDecisions
 from entrepot.auth.system_actions import SystemAction
+from entrepot.auth.typed_names import NamedLogins, TypedNames
 
 # Fixtures are found by their names in the module of a test or of a conftest.
 from tests.drivers.metadata.conftest import (
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from entrepot.auth.authentication import PasswordLogin
     from entrepot.metadata.store import Metadata
     from entrepot.metadata.user_store import PersonRow
     from tests.drivers.metadata.raw_database import RawDatabase
@@ -77,7 +79,7 @@ class Office:
     database: RawDatabase
     hashing: PasswordHashing
     policy: PasswordPolicy
-    logins: PasswordLogins
+    logins: PasswordLogin
     people: People
     changes: PasswordChanges
     administrators: Administrators
@@ -143,7 +145,8 @@ async def office(
     await epochs.refresh()
     decisions = RoleDecisions(metadata.standings, PolicyEngine(), epochs)
     rights = RightsOfOthers(metadata.standings, decisions)
-    logins = PasswordLogins(metadata, hashing, policy, limits)
+    names = TypedNames(metadata, b"a key of the tests")
+    logins = NamedLogins(PasswordLogins(metadata, hashing, policy, limits), names)
     subject = await database.value("SELECT public_id FROM subjects WHERE name = 'admin'")
     return Office(
         metadata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,7 @@ from entrepot.auth.people.lockout import LockoutLimits
 from entrepot.auth.people.logins import PasswordLogins
 from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
 from entrepot.auth.people.passwords import HashCost, PasswordHashing
+from entrepot.auth.typed_names import TypedNames
 from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, Office, own_password
 
 if TYPE_CHECKING:
@@ -218,7 +220,7 @@ async def test_counts_that_are_over_are_removed_by_later_failures(office: Office
 
     await _fail(office, "nobody", 1)
 
-    assert await office.database.fetch("SELECT account FROM login_failures") == [("nobody",)]
+    assert await office.database.value("SELECT COUNT(*) FROM login_failures") == 1
 
 
 async def test_a_lock_is_in_the_log_once_by_the_public_id_and_without_what_was_typed_s14_s27(
@@ -335,3 +337,43 @@ async def test_no_record_and_no_row_holds_a_password_s27(office: Office) -> None
 
     assert "canary" not in repr(held)
     assert _WRONG not in repr(held)
+
+
+async def test_what_nobody_is_called_is_kept_as_a_digest_wherever_it_was_typed_s27(office: Office) -> None:
+    """A password or a token in the place of the name; the same text is counted, and known again, as one."""
+    token = "ept_" + "aB3_" * 10 + "xyz"
+    typed = (ALICE_PASSWORD, token, "nobody", "nul\0", "x" * 5000)
+
+    for name in (*typed, token):
+        with pytest.raises(InvalidCredentialsError):
+            await office.log_in(name, "x")
+
+    rows = await office.database.fetch(
+        "SELECT user_name, object_name FROM audit_records WHERE outcome = 'failure' ORDER BY id"
+    )
+    names = [name for name, _ in rows]
+    assert [about for _, about in rows] == names
+    assert all(re.fullmatch("unknown name [0-9a-f]{12}", name) for name in names)
+    assert (len(set(names)), names[1]) == (5, names[5])
+    counted = await office.database.fetch("SELECT account, failures FROM login_failures")
+    assert sorted(counted) == sorted((name, 2 if name == names[1] else 1) for name in set(names))
+    everything = repr(await office.database.fetch("SELECT * FROM audit_records"))
+    assert not any(text in everything for text in (ALICE_PASSWORD, token, "nobody"))
+
+
+async def test_names_of_people_stay_in_the_records_also_of_who_is_kept_out_s27(office: Office) -> None:
+    alice = await office.make("alice")
+    await office.people.disable(office.grant(), alice.id)
+
+    with pytest.raises(InvalidCredentialsError):
+        await office.log_in("alice", _WRONG)
+
+    assert (await office.records())[-1] == ("session.login", "failure", "alice")
+    assert await office.database.fetch("SELECT account FROM login_failures") == [("alice",)]
+
+
+async def test_what_was_typed_can_not_be_tried_out_by_who_has_the_database_s27(office: Office) -> None:
+    """Another registry's digest of the same text is another one."""
+    kept = {await TypedNames(office.metadata, key).kept("password") for key in (b"one", b"two", b"two")}
+
+    assert len(kept) == 2

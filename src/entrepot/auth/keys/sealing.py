@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,12 @@ class Sealing:
 
     def __init__(self, key: MasterKey, *others: MasterKey) -> None:
         self.key_id: Final = key.key_id
+        self._key = key
         self._ciphers = {one.key_id: AESGCM(one.reveal()) for one in (*others, key)}
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key for a purpose of its own, the same on every node that has this master key."""
+        return hmac.digest(self._key.reveal(), f"entrepot {purpose}".encode(), "sha256")
 
     def opens(self, key_id: str) -> bool:
         """Whether the master key of that id is here."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.login_watch import LoginWatch
 from entrepot.auth.people.errors import PasswordRejectedError, PersonUnknownError
@@ -16,7 +16,6 @@ from entrepot.auth.people.people import require_person
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
-    from entrepot.auth.errors import LockedOutError
     from entrepot.auth.grants import OwnPasswordGrant, SystemGrant
     from entrepot.auth.people.lockout import CountedFailure, LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
@@ -29,6 +28,11 @@ if TYPE_CHECKING:
     from entrepot.metadata.user_store import CredentialsRow, EndedCredentials, PersonRow
 
 __all__ = ["PasswordChanges", "PasswordReset"]
+
+_WRONG: Final = "wrong password"
+_LOCKED: Final = "locked out"
+_CHANGED: Final = "changed meanwhile"
+_ANOTHER_KIND: Final = "a secret of another kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,10 @@ class PasswordChanges:
         """
         principal = grant.principal
         place = place_of(principal.name, principal.address, forwarded=principal.forwarded)
-        await require_open(self._metadata.login_failures, place)
+        await self._require_open(principal, place)
         if is_unguessable(old):
-            raise await self._refuse_uncounted(principal)
+            await self._record(principal, _ANOTHER_KIND, 401)
+            raise InvalidCredentialsError(_ANOTHER_KIND)
         found = await self._credentials_of(principal)
         old_hash = found.password_hash or ""
         if not await self._hashing.verify(found.password_hash, old):
@@ -87,14 +92,20 @@ class PasswordChanges:
             principal, AuditAction.USER_PASSWORD_CHANGE, AuditObject("user", found.person.name)
         )
 
-        async def unit(tx: Transaction) -> EndedCredentials:
+        changed = _failure(principal, _CHANGED, 401)
+
+        async def unit(tx: Transaction) -> EndedCredentials | None:
             if not await tx.users.password_is(found.person.id, old_hash):
-                raise InvalidCredentialsError("changed meanwhile")
+                await tx.audit.append(changed)
+                return None
             await self._set(tx, found.person, new_hash, must_change=False)
             await tx.audit.append(record)
             return await tx.users.end_logins(found.person.id)
 
-        return await self._metadata.write(unit)
+        ended = await self._metadata.write(unit)
+        if ended is None:
+            raise InvalidCredentialsError(_CHANGED)
+        return ended
 
     async def reset(self, grant: SystemGrant[UpdateUser], person_id: int, new: str) -> PasswordReset:
         """Give somebody a password that they must change at their next login, and delete what else lets them in.
@@ -150,26 +161,40 @@ class PasswordChanges:
         if reasons:
             raise PasswordRejectedError(reasons)
 
-    async def _refuse_uncounted(self, principal: Principal) -> InvalidCredentialsError:
-        record = _failure(principal, "a secret of another kind")
+    async def _require_open(self, principal: Principal, place: Place) -> None:
+        try:
+            await require_open(self._metadata.login_failures, place)
+        except LockedOutError:
+            await self._record(principal, _LOCKED, 429)
+            raise
+
+    async def _record(self, principal: Principal, reason: str, status: int) -> None:
+        """Record and count a refusal that brings nobody nearer to a lock."""
+        record = _failure(principal, reason, status)
         await self._metadata.write(lambda tx: tx.audit.append(record))
-        self._watch.refused("a secret of another kind")
-        return InvalidCredentialsError("a secret of another kind")
+        self._watch.refused(reason)
 
     async def _refuse(self, principal: Principal, place: Place) -> InvalidCredentialsError | LockedOutError:
-        record = _failure(principal, "wrong password")
+        wrong, late = _failure(principal, _WRONG, 401), _failure(principal, _LOCKED, 429)
 
         async def unit(tx: Transaction) -> CountedFailure:
-            await tx.audit.append(record)
-            return await count_failure(tx, place, self._rule)
+            counted = await count_failure(tx, place, self._rule)
+            await tx.audit.append(late if counted.left > 0 else wrong)
+            return counted
 
         counted = await self._metadata.write(unit)
-        self._watch.refused("wrong password")
+        self._watch.refused(_LOCKED if counted.left > 0 else _WRONG)
         if counted.locks:
             self._watch.locked_out(principal.subject, principal.address, forwarded=principal.forwarded)
-        return refusal(counted.left, "wrong password")
+        return refusal(counted.left, _WRONG)
 
 
-def _failure(principal: Principal, reason: str) -> NewAuditRecord:
-    about = AuditObject("user", principal.name)
-    return audit_record(principal, AuditAction.USER_PASSWORD_CHANGE, about, outcome="failure", reason=reason)
+def _failure(principal: Principal, reason: str, status: int) -> NewAuditRecord:
+    return audit_record(
+        principal,
+        AuditAction.USER_PASSWORD_CHANGE,
+        AuditObject("user", principal.name),
+        outcome="failure",
+        reason=reason,
+        status=status,
+    )

@@ -66,8 +66,7 @@ def test_people_groups_members_and_projects(admin: ClientCommandLine, tmp_path: 
     admin.run("user disable eve")
     eve.run("whoami", code=3)
     admin.run("user enable eve")
-    assert admin.run("user unlock eve") == "eve was not locked out: no wrong passwords are counted.\n"
-    eve.run("whoami", code=0)
+    admin.run("user unlock eve")
     admin.run("user admin eve")
     admin.run("user admin eve --revoke")
     admin.run("user delete eve --yes")

@@ -33,7 +33,9 @@ __all__ = ["IdentityEndings"]
 
 _OF_ROBOTS: Final = {"data plane": 200, "token service": 200, "token form": 200, "management": 404}
 """What the entrances at which robots can present themselves answer to one: none of them is a user."""
-_GUESSES = ("Guessed+Wrongly+11", f"ept_{'A' * 43}", f"ers_{'A' * 43}")
+_GUESSES = ("Guessed+Wrongly+11", "ers_Guessed+12", "epr_Guessed+13")
+_DEAD = tuple(prefix + "A" * 43 for prefix in ("ept_", "epr_", "ers_"))
+"""No guesses: nobody guesses what was made here."""
 
 
 class IdentityEndings(IdentityChanges):
@@ -94,7 +96,9 @@ class IdentityEndings(IdentityChanges):
         path, owner = f"sessions/{session.public_id}", session.owner
         stranger = next((each for each in self._people if each is not owner and each.present), None)
         if stranger is not None and "operations-admin" not in stranger.every_system_role():
-            refusal = 403 if stranger.must_change else 404
+            # Auditors see everybody's sessions: to them it exists.
+            sees_it = "auditor" in stranger.every_system_role()
+            refusal = 403 if stranger.must_change or sees_it else 404
             assert self._world.end_session_as(path, stranger.name, stranger.password) == refusal
         if how == "time":
             self._world.let_end("session", session.public_id)
@@ -109,6 +113,7 @@ class IdentityEndings(IdentityChanges):
         """Wrong guesses count wherever they are made, and shut every entrance to the address they came from (S14).
 
         But for a robot that has the right secret, which the registry made: it is let in, and opens the others again.
+        What has the form of such a secret and is none counts nowhere (T15).
         """
         credentials = [each for each in self._credentials if each.alive and not each.must_change]
         if not credentials:
@@ -116,12 +121,15 @@ class IdentityEndings(IdentityChanges):
         credential = credentials[which % len(credentials)]
         name, address, doors = credential.owner.name, self._world.next_address(), sorted(entrances)
         for number in range(ATTEMPTS):
-            wrong = _GUESSES[(guess + number) % len(_GUESSES)]
-            status = self._world.knock(doors[number % len(doors)], address, name, wrong)
-            assert status == 401, (credential, doors, number)
+            for wrong in (_DEAD[number % len(_DEAD)], _GUESSES[(guess + number) % len(_GUESSES)]):
+                status = self._world.knock(doors[number % len(doors)], address, name, wrong)
+                assert status == 401, (credential, doors, number)
         for door in ENTRANCES:
             wrong = _GUESSES[(guess + ATTEMPTS) % len(_GUESSES)]
             assert self._world.knock(door, address, name, wrong) == 429, (credential, door, doors)
+            status = self._world.knock(door, address, name, _DEAD[guess % len(_DEAD)])
+            is_looked_up = credential.kind == "robot" and door in _OF_ROBOTS
+            assert status == (401 if is_looked_up else 429), (status, credential, door, doors)
         for door in sorted(ENTRANCES, key=_OF_ROBOTS.__contains__):
             status = self._world.knock(door, address, name, credential.secret)
             expected = _OF_ROBOTS.get(door, 429) if credential.kind == "robot" else 429

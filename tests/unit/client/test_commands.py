@@ -115,6 +115,24 @@ def test_one_thing_is_shown(client: Client, command: str, table: str) -> None:
     assert (result.code, result.out) == (0, table)
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"addresses": 0}, "bob was not locked out: no wrong passwords are counted.\n"),
+        ({"addresses": 1}, "Unlocked bob; wrong passwords had come from 1 address.\n"),
+        ({"addresses": 2}, "Unlocked bob; wrong passwords had come from 2 addresses.\n"),
+        (None, "Unlocked bob.\n"),
+    ],
+)
+def test_unlocking_says_whether_there_was_anything_to_unlock(
+    client: Client, api: ScriptedApi, answer: dict[str, int] | None, said: str
+) -> None:
+    """A registry before this version says nothing."""
+    api.on("POST /users/8/unlock", answer)
+
+    assert client.run("user", "unlock", "bob").err == said
+
+
 def test_acts_tell_the_hosts_users_from_people_and_why_something_was_refused(
     client: Client, api: ScriptedApi
 ) -> None:

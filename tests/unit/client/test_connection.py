@@ -174,7 +174,10 @@ def test_what_a_link_adds_to_the_way_is_said_again_and_nothing_else_of_it(
     client.log_in(api)
     way = "//elsewhere.example/other?mark=99-7-250&page=2&q=outcome=failure,username=a b&upto=106"
     links = iter([f'</api/v2.0/audit-logs?page=0>; rel="prev" , <{way}>; rel="next"', ""])
-    api.on_call("GET /audit-logs", lambda _asked: Answer(document=[{"id": 1}], headers={"Link": next(links)}))
+    api.on_call(
+        "GET /audit-logs",
+        lambda _asked: Answer(document=[{"id": 1, "username": "ann"}], headers={"Link": next(links)}),
+    )
 
     client.run("audit", "list", "--limit", "0", "--outcome", "failure", "--user", "a b", "-o", "name")
 

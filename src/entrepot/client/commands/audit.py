@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
@@ -39,13 +39,18 @@ _UntilOption = Annotated[str, Parameter(name="--until", help="Up to this time.")
 
 def _who(item: Item) -> str:
     """Return the name; of users of the host, as `host:root`, since a person or robot may be called the same."""
-    fields = item.get("fields") or {}
+    fields = _fields(item)
     return str(fields["user.id"] if fields.get("entrepot.user.kind") == "host" else item["username"])
 
 
 def _reason(item: Item) -> str:
     """Return why an act was refused."""
-    return str((item.get("fields") or {}).get("event.reason", ""))
+    return str(_fields(item).get("event.reason", ""))
+
+
+def _fields(item: Item) -> dict[str, object]:
+    """Return the facts under the names of the Elastic Common Schema."""
+    return cast("dict[str, object]", item.get("fields") or {})
 
 
 _COLUMNS: Columns = (

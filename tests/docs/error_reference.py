@@ -40,6 +40,7 @@ _ELSEWHERE: Final = {
     "KeyUnknownError": "exit code 1 of the command",
     "TokenRequestError": "400 of the token service",
     "GrantTypeError": "400 of the token service",
+    "TokenFormTooLargeError": "413 of the token service",
     "LogUnavailableError": "a line of `entrepot support-bundle`",
     "NodeSilentError": "a line of `entrepot support-bundle`",
     "NoDatabaseYetError": "a line of `entrepot support-bundle`",

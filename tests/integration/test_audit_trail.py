@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
+    from entrepot.auth.principals import Principal
     from entrepot.kernel.asgi import Message
     from entrepot.metadata.audit_store import NewAuditRecord
 
@@ -77,7 +78,7 @@ class _Trail:
 
 
 @asynccontextmanager
-async def _open(directory: Path) -> AsyncIterator[_Trail]:
+async def _open(directory: Path, identification: Any = None) -> AsyncIterator[_Trail]:
     async with in_process_registry(scratch_settings(directory / "data")) as registry:
         services = registry.services
         files = FailingFiles()
@@ -89,8 +90,9 @@ async def _open(directory: Path) -> AsyncIterator[_Trail]:
             Admission(AdmissionLimits(100, 100, 100, 1.0), AddressBudget(100)),
             PaceLimits(0, 30, 60),
             audit=EdgeAudit(spool),
+            identification=identification,
         )
-        (directory / "spool").mkdir()
+        (directory / "spool").mkdir(parents=True)
         statuses = AnsweredStatuses(application)
         trail = _Trail(registry, AsgiClient(statuses), directory / "spool", files)
         yield trail
@@ -249,6 +251,46 @@ async def test_a_challenge_is_no_refusal_and_wrong_credentials_are_recorded_wher
     await audit.note_refusal(with_header, alice, found, ended, 401)
 
     assert [one["event.reason"] for one in trail.noted_fields()] == [str(asked), "ended at noon"]
+
+
+class _Known:
+    """Stands for what tells who asks: everybody is alice."""
+
+    async def identify(self, request: Request, peer: Principal) -> Principal:  # whatever is presented
+        return msgspec.structs.replace(ALICE, address=peer.address, origin=peer.origin)
+
+
+async def test_pushes_and_deletes_that_can_not_be_done_are_noted_where_somebody_is_known_i11(
+    tmp_path: Path,
+) -> None:
+    """With the act that it would have been and the status of the answer; pulls of what is not there are not."""
+    missing = f"sha256:{'0' * 64}"
+    steps = (
+        ("PUT", f"{_MANIFESTS}/bad", b"{"),
+        ("DELETE", f"{_MANIFESTS}/{missing}", b""),
+        ("DELETE", f"/v2/{REPOSITORY}/blobs/{missing}", b""),
+        ("PUT", f"/v2/{REPOSITORY}/blobs/uploads/{'0' * 32}?digest={missing}", b"x"),
+        ("GET", f"{_MANIFESTS}/none", b""),
+    )
+
+    told = ("event.action", "event.outcome", "http.response.status_code", "user.name")
+    noted: list[list[tuple[Any, ...]]] = []
+    for place, identification in (("known", _Known()), ("nobody", None)):
+        async with _open(tmp_path / place, identification) as trail:
+            statuses = [
+                (await trail.client.request(method, target, _HEADERS, (body,))).status
+                for method, target, body in steps
+            ]
+            noted.append([tuple(one[name] for name in told) for one in trail.noted_fields()])
+        assert statuses == [400, 404, 404, 404, 404]
+
+    assert noted[1] == []
+    assert noted[0] == [
+        ("manifest.push", "failure", 400, "alice"),
+        ("manifest.delete", "failure", 404, "alice"),
+        ("blob.delete", "failure", 404, "alice"),
+        ("blob.push", "failure", 404, "alice"),
+    ]
 
 
 def _request(*headers: tuple[bytes, bytes]) -> Request:

@@ -19,6 +19,7 @@ from entrepot.auth.grants import SelfGrant
 from entrepot.auth.keys.key_pairs import SigningKey
 from entrepot.auth.principals import CredentialLimits
 from entrepot.kernel.address_budget import AddressBudget
+from entrepot.kernel.rate_budget import RateBudget
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.token_service.application import TokenApplication
@@ -92,13 +93,12 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
             ("anonymous", "team/base"): frozenset({"pull"}),
         }
     )
-    keys = (SigningKey.generate(), SigningKey.generate())
-    ring = ring_of(clock, *keys)
+    ring = ring_of(clock, *(keys := (SigningKey.generate(), SigningKey.generate())))
     tokens = BearerTokens(ring, ISSUER, SERVICE, 300)
-    refresh_tokens = RefreshTokens(metadata, people, SERVICE)
-    service = TokenService(metadata, people, rights, tokens, refresh_tokens, notes, SERVICE)
+    refreshing = RefreshTokens(metadata, people, SERVICE)
+    service = TokenService(metadata, people, rights, tokens, refreshing, notes, SERVICE, RateBudget(0))
     client = AsgiClient(TokenApplication(service, ring, AddressBudget(0)))
-    yield Server(client, people, rights, tokens, database, clock, keys, notes, refresh_tokens)
+    yield Server(client, people, rights, tokens, database, clock, keys, notes, refreshing)
     await metadata.aclose()
 
 
@@ -264,7 +264,7 @@ async def test_a_body_of_another_kind_or_size_is_refused_t9(server: Server) -> N
     )
     too_large = await server.client.request("POST", "/service/token", _FORM, (b"a=" + b"x" * 40_000,))
 
-    assert (as_json.status, too_large.status) == (400, 400)
+    assert (as_json.status, too_large.status) == (400, 413)
 
 
 async def test_a_refresh_token_is_given_on_demand_and_good_again_and_again_t9(server: Server) -> None:

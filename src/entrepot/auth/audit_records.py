@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from entrepot.auth.generated_secrets import without_secrets
 from entrepot.kernel.ids import new_ordered_id
 from entrepot.metadata.audit_store import NewAuditRecord
 
@@ -36,6 +37,9 @@ AuditOutcome = Literal["success", "failure"]
 BODY_VERSION: Final = 1
 PERSONAL_FIELDS: Final = ("user.name", "source.ip", "user_agent.original")
 _SALT_BYTES: Final = 16
+_MOST_REASON_CHARACTERS: Final = 512
+_MOST_REFERENCE_CHARACTERS: Final = 256
+"""Of what failed, since anybody may type anything: tags have 128 characters, digests fewer than 256."""
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
@@ -109,6 +113,10 @@ def audit_record(
     the unit found, make its `record_id` before.
     """
     origin = principal.origin
+    path = origin.path
+    if outcome == "failure":
+        reason, path = without_secrets(reason)[:_MOST_REASON_CHARACTERS], without_secrets(path)
+        about = _bounded(about)
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
     if status == 0 and outcome == "success":
@@ -125,7 +133,7 @@ def audit_record(
         credential=principal.limits.credential if principal.limits is not None else "",
         method=origin.method,
         status=status,
-        path=origin.path,
+        path=path,
         request_id=origin.request_id,
         about=about,
         personal=personal,
@@ -145,6 +153,14 @@ def audit_record(
         body=_encoder.encode(body),
         disclosure=disclosure,
     )
+
+
+def _bounded(about: AuditObject) -> AuditObject:
+    """Return an object whose tag and digest may be anything that somebody typed, with no more of them than there is."""
+    if len(about.tag) <= _MOST_REFERENCE_CHARACTERS >= len(about.digest):
+        return about
+    tag, digest = (without_secrets(text)[:_MOST_REFERENCE_CHARACTERS] for text in (about.tag, about.digest))
+    return msgspec.structs.replace(about, tag=tag, digest=digest)
 
 
 def name_of_another(principal: Principal, name: str) -> str:

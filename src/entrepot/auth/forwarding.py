@@ -16,9 +16,23 @@ if TYPE_CHECKING:
 __all__ = ["FORWARDING_HEADERS", "is_loopback", "seems_forwarded"]
 
 FORWARDING_HEADERS: Final = frozenset(
-    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+    {
+        *(
+            b"forwarded",
+            b"via",
+            b"x-forwarded",
+            b"x-forwarded-for",
+            b"x-forwarded-host",
+            b"x-forwarded-proto",
+        ),
+        *(b"x-forwarded-by", b"x-forwarded-port", b"x-forwarded-prefix", b"x-forwarded-protocol"),
+        *(b"x-forwarded-scheme", b"x-forwarded-server", b"x-forwarded-ssl", b"x-forwarded-client-cert"),
+        *(b"x-original-forwarded-for", b"x-original-host", b"x-real-ip", b"x-client-ip", b"x-remote-ip"),
+        *(b"x-cluster-client-ip", b"x-envoy-external-address", b"x-azure-clientip", b"true-client-ip"),
+        *(b"cdn-loop", b"cf-connecting-ip", b"cf-connecting-ipv6", b"cf-ray", b"fastly-client-ip"),
+    }
 )
-"""Names of headers that proxies add, in lower case."""
+"""Names of headers that proxies and content delivery networks add, in lower case; no client has reason to."""
 
 _MAX_HOST_BYTES: Final = 261
 """A name of 255 characters, a colon and a port; what is longer would only fill the cache of host names."""

@@ -125,7 +125,10 @@ def _permissions(role: GivenRole) -> tuple[frozenset[str], frozenset[str]]:
         return built_in.project, built_in.system
     if role.permissions is None or (role.level == "system") != (role.project_id is None):
         return NOTHING, NOTHING
-    names = _names_decoder.decode(role.permissions)
+    try:
+        names = _names_decoder.decode(role.permissions)
+    except msgspec.DecodeError:
+        return NOTHING, NOTHING  # which is what it permits; decisions tell the log
     if role.level == "system":
         return NOTHING, names & SYSTEM_PERMISSIONS.keys()
     return names & PROJECT_PERMISSIONS.keys(), NOTHING

@@ -40,6 +40,7 @@ from entrepot.auth.role_decisions import RoleDecisions
 from entrepot.auth.typed_names import NamedLogins, TypedNames
 from entrepot.bootstrap.keys import open_sealing, open_token_ring
 from entrepot.bootstrap.passwords import load_password_policy
+from entrepot.kernel.rate_budget import RateBudget
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.projects.configurations import Configurations
 from entrepot.settings import SettingsError
@@ -199,7 +200,14 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
         tokens=tokens,
         token_ring=parts.ring,
         token_service=TokenService(
-            metadata, authenticator, decisions, tokens, refresh_tokens, notes, _SERVICE
+            metadata,
+            authenticator,
+            decisions,
+            tokens,
+            refresh_tokens,
+            notes,
+            _SERVICE,
+            RateBudget(settings.bearer_token.issues_per_minute),
         ),
         configurations=Configurations(
             metadata,

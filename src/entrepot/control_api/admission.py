@@ -1,10 +1,11 @@
 """Lets a request to its endpoint: from a page of our own, by somebody known, with what the endpoint demands.
 
-Refusals are noted for the audit log before they are answered.
+Refusals, and changes that fail for another reason, are noted for the audit log before they are answered.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
 
@@ -14,11 +15,12 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import AccessDeniedError, ActionDisabledError, PasswordChangeRequiredError
 from entrepot.auth.principals import Principal
-from entrepot.control_api.credentials import find_caller
+from entrepot.control_api.credentials import find_caller, find_session
 from entrepot.control_api.demands import PublicDemand, Question
 from entrepot.control_api.error_mapping import error_reply
 from entrepot.control_api.errors import ForeignRequestError, MalformedRequestError
-from entrepot.control_api.forgery import require_own_site
+from entrepot.control_api.failed_acts import failure_record
+from entrepot.control_api.forgery import require_csrf_token, require_own_site
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -57,6 +59,7 @@ class Admitter:
             AuditUnavailableError: a refusal could not be noted.
         """
         context.operation = endpoint.operation
+        context.note_failure = partial(self._note_failure, context)
         context.head = msgspec.structs.replace(context.head, success_status=endpoint.status)
         await self.noting_refusals(context, self._obtain(endpoint, context, path_values))
 
@@ -76,16 +79,27 @@ class Admitter:
         self, endpoint: AnyEndpoint, context: RequestContext, path_values: Mapping[str, str]
     ) -> None:
         head = context.head
-        require_own_site(head, self._external_url)
+        try:
+            require_own_site(head, self._external_url)
+        except ForeignRequestError:
+            context.caller = await find_session(head, self._services)  # whose browser was made to send it
+            raise
         _require_single_fields(head.query)
         demand = endpoint.demand
         if isinstance(demand, PublicDemand):
             return
         context.caller = await find_caller(head, self._services)
+        if context.caller.session is not None:
+            require_csrf_token(head, context.caller.session.csrf_token)
         question = Question(
             self._services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
         )
         context.grant = await demand.obtain(question)
+
+    async def _note_failure(self, context: RequestContext, status: int) -> None:
+        record = failure_record(context, status)
+        if record is not None:
+            await self._services.notes.note(record)
 
     async def _note(self, context: RequestContext, error: EntrepotError) -> None:
         head = context.head

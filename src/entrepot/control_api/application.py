@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from entrepot.auth.errors import AuditUnavailableError
 from entrepot.control_api.error_mapping import HarborCode, error_reply, render_error
 from entrepot.control_api.forgery import CSRF_HEADER
 from entrepot.control_api.request_bodies import BodyBudget, replayed
@@ -168,9 +169,21 @@ class _Answer:
         self._context = context
         self._send = send
         self.status = 0
+        self._is_replaced = False
 
     async def send(self, message: Message) -> None:
-        """Send a message of the framework."""
+        """Send a message of the framework, unless what it tells of had to be noted and could not be (I11)."""
+        if message["type"] == "http.response.start" and self._context.note_failure is not None:
+            try:
+                await self._context.note_failure(message["status"])
+            except AuditUnavailableError as error:
+                self._context.note_failure = None
+                await self.send_reply(error_reply(error))
+                self._is_replaced = True
+        if not self._is_replaced:
+            await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": [*self._headers(), *_meaningful(message)]}
@@ -187,8 +200,8 @@ class _Answer:
             (b"content-type", reply.media_type.encode("latin-1")),
             (b"content-length", b"%d" % len(reply.body)),
         ]
-        await self.send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": reply.body})
+        await self._pass_on({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await self._pass_on({"type": "http.response.body", "body": reply.body})
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         headers = [*_ALWAYS, (b"x-request-id", self._context.head.request_id.encode("ascii"))]

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.principals import Principal
-from entrepot.control_api.forgery import require_csrf_token
 
 if TYPE_CHECKING:
     from entrepot.control_api.browser_sessions import BrowserSession
     from entrepot.control_api.request_head import RequestHead
     from entrepot.control_api.services import ControlServices
 
-__all__ = ["ACCESS_TOKEN_PREFIX", "SESSION_COOKIE", "Caller", "find_caller", "session_cookie"]
+__all__ = ["ACCESS_TOKEN_PREFIX", "SESSION_COOKIE", "Caller", "find_caller", "find_session", "session_cookie"]
 
 SESSION_COOKIE: Final = "sid"
 ACCESS_TOKEN_PREFIX: Final = "ept_"  # noqa: S105  # how access tokens begin, not one of them
@@ -41,20 +40,23 @@ async def find_caller(head: RequestHead, services: ControlServices) -> Caller:
     Raises:
         InvalidCredentialsError: what `Authorization` holds belongs to nobody, or can't be read.
         LockedOutError: too many wrong passwords.
-        ForeignRequestError: a change in a session without its token (S22).
     """
     authorization = head.header("authorization")
     if authorization:
         return Caller(await _by_authorization(authorization, head, services))
-    cookie = session_cookie(head)
-    if cookie:
-        session = await services.sessions.resume(
-            cookie, head.address, head.origin(), forwarded=head.forwarded
-        )
-        if session is not None:
-            require_csrf_token(head, session.csrf_token)
-            return Caller(session.principal, session)
+    by_session = await find_session(head, services)
+    if by_session is not None:
+        return by_session
     return Caller(Principal("anonymous", head.address, head.forwarded, origin=head.origin()))
+
+
+async def find_session(head: RequestHead, services: ControlServices) -> Caller | None:
+    """Return whose session the cookie is of; `None` without one, or when it is over."""
+    cookie = session_cookie(head)
+    if not cookie:
+        return None
+    session = await services.sessions.resume(cookie, head.address, head.origin(), forwarded=head.forwarded)
+    return None if session is None else Caller(session.principal, session)
 
 
 def session_cookie(head: RequestHead) -> str:

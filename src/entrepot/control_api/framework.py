@@ -233,6 +233,7 @@ def _answer_error(request: Request[Any, Any, Any], error: Exception) -> Response
     if known is None:
         _log.error("request.crashed", operation=context.operation, exc_info=error)
         return _response(render_error(500, HarborCode.UNKNOWN, ""))
+    context.failure = known
     reply = error_reply(known)
     if reply.status >= 500:
         _log.error(

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from entrepot.control_api.credentials import Caller
     from entrepot.control_api.request_head import RequestHead
     from entrepot.kernel.asgi import Scope
+    from entrepot.kernel.errors import EntrepotError
 
 __all__ = ["UNROUTED", "RequestContext", "carry_context", "context_of"]
 
@@ -24,12 +27,16 @@ class RequestContext:
 
     Attributes:
         grant: what the demand of its endpoint gave; of the type that the endpoint's handler declares.
+        failure: what it is answered with, if that is an error.
+        note_failure: what is told the status of an error before it is answered, once an endpoint was found.
     """
 
     head: RequestHead
     operation: str = UNROUTED
     caller: Caller | None = None
     grant: Any = None
+    failure: EntrepotError | None = None
+    note_failure: Callable[[int], Awaitable[None]] | None = None
 
 
 def carry_context(scope: Scope, context: RequestContext) -> None:

@@ -1,6 +1,6 @@
 """What the data plane tells the audit log: pulls, listings and refusals, noted before the reply (I11, F45).
 
-Pushes and deletes are recorded by the units that do them.
+Pushes and deletes are recorded by the units that do them; those that are not done are noted here.
 """
 
 from __future__ import annotations
@@ -37,6 +37,18 @@ _NOTED: Final = {
     "tags.list": AuditAction.TAGS_LIST,
     "catalog.list": AuditAction.CATALOG_READ,
 }
+_CHANGES: Final = {
+    "manifest.push": AuditAction.MANIFEST_PUSH,
+    "manifest.delete": AuditAction.MANIFEST_DELETE,
+    "blob.delete": AuditAction.BLOB_DELETE,
+    "upload.begin": AuditAction.BLOB_PUSH,
+    "upload.append": AuditAction.BLOB_PUSH,
+    "upload.finish": AuditAction.BLOB_PUSH,
+    "upload.cancel": AuditAction.BLOB_PUSH,
+}
+"""By operation, what it would have been."""
+_FAILED: Final = frozenset({400, 404, 409, 412, 413})
+"""By these a push or delete is refused to those who may do it."""
 _REFUSALS: Final = (
     AccessDeniedError,
     ActionDisabledError,
@@ -81,21 +93,26 @@ class EdgeAudit:
         error: EntrepotError,
         status: int,
     ) -> None:
-        """Note that somebody was refused; the challenge to somebody who presented nothing yet is no refusal.
+        """Note that somebody was refused, or that a push or delete by somebody known is not what can be done.
 
-        Wrong names and secrets are none either: whoever checks and counts them records them (I11).
+        The challenge to somebody who presented nothing yet is no refusal. Wrong names and secrets are none either:
+        whoever checks and counts them records them (I11).
 
         Raises:
             AuditUnavailableError: it can't be noted.
         """
         presented = isinstance(error, AuthenticationRequiredError) and request.header(b"authorization")
-        if not isinstance(error, _REFUSALS) and not presented:
-            return
-        reason = error.cause if isinstance(error, InvalidTokenError) else str(error)
         route, target = found
+        action = AuditAction.ACCESS_DENIED
+        if not isinstance(error, _REFUSALS) and not presented:
+            failed = _CHANGES.get(route.operation)
+            if failed is None or status not in _FAILED or principal.kind == "anonymous":
+                return
+            action = failed
+        reason = error.cause if isinstance(error, InvalidTokenError) else str(error)
         record = audit_record(
             principal,
-            AuditAction.ACCESS_DENIED,
+            action,
             _about(target.name, "" if route.operation.startswith("upload.") else target.reference, ""),
             outcome="failure",
             reason=reason,

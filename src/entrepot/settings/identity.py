@@ -56,6 +56,15 @@ class TokenSettings(Section, frozen=True):
             maximum=3600,
         ),
     ] = 300
+    issues_per_minute: Annotated[
+        int,
+        Setting(
+            "How many tokens one account gets from one address in a minute, at each HTTP process; 0 for any number.",
+            "1200: a build farm behind one address with one robot; a client that asks anew for each request is slowed.",
+            minimum=0,
+            maximum=1_000_000,
+        ),
+    ] = 1200
     key_rotation_days: Annotated[
         int,
         Setting(

@@ -14,7 +14,7 @@ from entrepot.auth.bearer.refresh_tokens import new_refresh_token
 from entrepot.auth.errors import InvalidCredentialsError, PasswordChangeRequiredError
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
-from entrepot.token_service.errors import TokenRequestError
+from entrepot.token_service.errors import TokenRequestError, TooManyTokensError
 from entrepot.token_service.requests import RefreshGrant
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from entrepot.auth.bearer.refresh_tokens import RefreshTokens
     from entrepot.auth.decisions import Decisions
     from entrepot.auth.scopes import ScopeRequest
+    from entrepot.kernel.rate_budget import RateBudget
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.names import RepositoryName
@@ -76,6 +77,7 @@ class TokenService:
         refresh_tokens: RefreshTokens,
         notes: AuditNotes,
         service: str,
+        rate: RateBudget,
     ) -> None:
         self._metadata = metadata
         self._authenticator = authenticator
@@ -84,6 +86,7 @@ class TokenService:
         self._refresh_tokens = refresh_tokens
         self._notes = notes
         self._service = service
+        self._rate = rate
 
     async def grant(self, request: TokenRequest, peer: Peer) -> GrantedToken:
         """Return a token for as much of what is asked for as is allowed, which may be nothing (T6).
@@ -91,6 +94,7 @@ class TokenService:
         Raises:
             InvalidCredentialsError: they are wrong, or nobody asks for nothing (T7).
             LockedOutError: too many wrong ones for this account came from this address (T17).
+            TooManyTokensError: so many were issued to this account at this address (T17).
             PasswordChangeRequiredError: the password opens nothing but its own change.
             TokenRequestError: it is for another service.
             MetadataUnavailableError: keys or rows can't be read or written.
@@ -98,6 +102,7 @@ class TokenService:
         if request.service not in {"", self._service}:
             raise TokenRequestError(f"tokens are issued here for the service {self._service} only")
         principal = await self._principal(request, peer)
+        self._require_rate(principal)
         if principal.must_change_password:
             raise PasswordChangeRequiredError
         access = await self._decide(principal, request.scopes)
@@ -108,6 +113,17 @@ class TokenService:
             return GrantedToken(issued, "", access.scope())
         refresh_token = await self._record(request, principal, issued, access.scope())
         return GrantedToken(issued, refresh_token, access.scope())
+
+    def _require_rate(self, principal: Principal) -> None:
+        """Bound what one account costs from one address: each of its tokens is a commit, and a record for years.
+
+        Those of nobody are neither, and behind a proxy all of nobody's clients have one address.
+        """
+        if principal.kind == "anonymous":
+            return
+        wait = self._rate.seconds_to_wait(principal.subject, principal.address)
+        if wait:
+            raise TooManyTokensError(self._rate.per_minute, wait)
 
     async def _principal(self, request: TokenRequest, peer: Peer) -> Principal:
         presented = request.presented

@@ -18,7 +18,12 @@ from entrepot.auth.scopes import ScopeLimitError
 from entrepot.kernel.address_budget import TooManyRequestsError
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
 from entrepot.oci.error_codes import ErrorCode
-from entrepot.token_service.errors import GrantTypeError, TokenRequestError
+from entrepot.token_service.errors import (
+    GrantTypeError,
+    TokenFormTooLargeError,
+    TokenRequestError,
+    TooManyTokensError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,11 +45,13 @@ ERROR_TABLE: Final[Mapping[type[EntrepotError], tuple[int, ErrorCode, str]]] = {
     InvalidCredentialsError: (401, ErrorCode.UNAUTHORIZED, "invalid_grant"),
     TooManyRequestsError: (429, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     LockedOutError: (429, ErrorCode.TOOMANYREQUESTS, "invalid_grant"),
+    TooManyTokensError: (429, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     PasswordChangeRequiredError: (403, ErrorCode.DENIED, "invalid_grant"),
     AccessDeniedError: (403, ErrorCode.DENIED, "access_denied"),
     AuditUnavailableError: (503, ErrorCode.UNAVAILABLE, "temporarily_unavailable"),
     ScopeLimitError: (400, ErrorCode.UNSUPPORTED, "invalid_scope"),
     TokenRequestError: (400, ErrorCode.UNSUPPORTED, "invalid_request"),
+    TokenFormTooLargeError: (413, ErrorCode.SIZE_INVALID, "invalid_request"),
     GrantTypeError: (400, ErrorCode.UNSUPPORTED, "unsupported_grant_type"),
     MetadataFullError: (507, ErrorCode.STORAGE_FULL, "temporarily_unavailable"),
     MetadataUnavailableError: (503, ErrorCode.UNAVAILABLE, "temporarily_unavailable"),
@@ -117,7 +124,7 @@ def _row(kind: type[BaseException]) -> tuple[int, ErrorCode, str]:
 
 
 def _headers(error: EntrepotError, status: int) -> tuple[Header, ...]:
-    if isinstance(error, LockedOutError):
+    if isinstance(error, LockedOutError | TooManyTokensError):
         return ((b"retry-after", b"%d" % error.retry_after_seconds),)
     if status in {429, 503}:
         return ((b"retry-after", b"%d" % _RETRY_AFTER_SECONDS),)

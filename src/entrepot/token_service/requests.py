@@ -13,7 +13,7 @@ from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.forwarding import seems_forwarded
 from entrepot.auth.principals import Origin
 from entrepot.auth.scopes import ScopeRequest, parse_scopes
-from entrepot.token_service.errors import GrantTypeError, TokenRequestError
+from entrepot.token_service.errors import GrantTypeError, TokenFormTooLargeError, TokenRequestError
 
 if TYPE_CHECKING:
     from entrepot.kernel.asgi import Receive, Scope
@@ -97,7 +97,7 @@ async def read_form(scope: Scope, receive: Receive) -> TokenRequest:
     """Read a POST.
 
     Raises:
-        TokenRequestError: the form can't be parsed, or lacks a field.
+        TokenRequestError: the form is too large, can't be parsed, or lacks a field.
         ScopeLimitError: it asks for too much at once.
     """
     fields = _parse(await _read_body(scope, receive))
@@ -170,7 +170,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
                 if len(body) > _MOST_BODY_BYTES:
-                    raise TokenRequestError(f"the body has more than {_MOST_BODY_BYTES} bytes")
+                    raise TokenFormTooLargeError(_MOST_BODY_BYTES)
     except TimeoutError as error:
         raise TokenRequestError(f"the body did not arrive within {_BODY_SECONDS:.0f} s") from error
     return body

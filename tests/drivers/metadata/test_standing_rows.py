@@ -122,3 +122,39 @@ async def test_whoever_must_choose_a_new_password_is_told_apart(
     facts = [await metadata.standings.on_system(f"id-{name}") for name in ("new", "old")]
 
     assert [found and found.must_change_password for found in facts] == [True, False]
+
+
+async def test_the_roles_of_a_person_are_those_given_anywhere_by_groups_too_s9(
+    metadata: Metadata, rows: IdentityRows, database: RawDatabase
+) -> None:
+    """Also of who is disabled; not those of a project that was deleted."""
+    team, gone = await rows.project("team"), await rows.project("gone")
+    ann, bob = await rows.user("ann"), await rows.user("bob")
+    group = await rows.group("crew", ann)
+    await rows.custom_role("keeper", "project", ["label:read"])
+    for subject, role, project in (
+        (ann, "auditor", None),
+        (ann, "keeper", team),
+        (ann, "guest", gone),
+        (group, "operations-admin", None),
+        (group, "developer", team),
+        (bob, "guest", team),
+    ):
+        await rows.give(subject, role, project)
+    await rows.disable(ann)
+    await database.fetch(f"UPDATE projects SET deleted_at = 1 WHERE id = {gone}")
+
+    found = {
+        (role.name, role.project_id, role.level, role.permissions and bytes(role.permissions))
+        for role in await metadata.standings.roles_of(ann)
+    }
+
+    assert found == {
+        ("auditor", None, None, None),
+        ("keeper", team, "project", b'["label:read"]'),
+        ("operations-admin", None, None, None),
+        ("developer", team, None, None),
+    }
+    of_group = [role.name for role in await metadata.standings.roles_of(group)]
+    assert sorted(of_group) == ["developer", "operations-admin"]
+    assert list(await metadata.standings.roles_of(99)) == []

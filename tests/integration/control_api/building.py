@@ -17,6 +17,7 @@ from entrepot.auth.cedar.engine import PolicyEngine
 from entrepot.auth.credential_memory import CredentialMemory
 from entrepot.auth.custom_roles import Roles
 from entrepot.auth.epoch_watch import EpochWatch
+from entrepot.auth.errors import AuditUnavailableError
 from entrepot.auth.last_uses import LastUses
 from entrepot.auth.modes import ModeGate, Modes
 from entrepot.auth.people.administrators import Administrators
@@ -71,9 +72,12 @@ class ListedNotes:
 
     def __init__(self) -> None:
         self.records: list[NewAuditRecord] = []
+        self.is_full = False
 
     async def note(self, record: NewAuditRecord) -> None:
         """Keep a record."""
+        if self.is_full:
+            raise AuditUnavailableError("the disk is full")
         self.records.append(record)
 
 

@@ -23,7 +23,7 @@ from tests.drivers.metadata.conftest import (  # found by name
     schema_url,
     shared_database_url,
 )
-from tests.integration.control_api.building import ADMIN_PASSWORD, built_api
+from tests.integration.control_api.building import ADMIN_PASSWORD, ListedNotes, built_api
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,10 +48,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The application and the database under it."""
+    """The application, the database under it, and what was noted beside that."""
 
     application: Application
     database: RawDatabase
+    notes: ListedNotes
 
     def client(self, name: str = "admin", secret: str = ADMIN_PASSWORD) -> HarborAsyncClient:
         """Return Harbor's own client, which takes the application for a server."""
@@ -80,7 +81,7 @@ async def registry(metadata: Metadata, database: RawDatabase, tmp_path: Path) ->
     await blobs.prepare()
     async with built_api(metadata, blobs, tmp_path) as api:
         statuses = AnsweredStatuses(api.application)
-        yield Registry(statuses, database)
+        yield Registry(statuses, database, api.notes)
         rows = await database.fetch("SELECT body, disclosure FROM audit_records")
         noted = [(note.body, note.disclosure) for note in api.notes.records]
         statuses.check_records(ecs_fields(0, body, disclosure) for body, disclosure in (*rows, *noted))

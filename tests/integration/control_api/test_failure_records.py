@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import pytest
 
 from tests.drivers.metadata.machine_accounts import on_sqlite
 from tests.integration.control_api.building import ADMIN_PASSWORD
@@ -43,3 +46,86 @@ async def test_own_passwords_that_do_not_change_are_recorded_with_their_status_i
         *[("wrong password", 401)] * 5,
         *[("locked out", 429)] * 2,
     ]
+
+
+async def test_changes_that_a_rule_refuses_leave_one_record_each_i11(registry: Registry) -> None:
+    """With the act, the reason and the status that was answered, under the name of who asked."""
+    alice = {"username": "alice", "password": _NEW}
+    steps: list[tuple[str, str, Any]] = [
+        ("PUT", "/users/1/sysadmin", {"sysadmin_flag": False}),
+        ("PUT", "/users/1/password", {"old_password": ADMIN_PASSWORD, "new_password": "weak"}),
+        ("POST", "/users", {"username": "bob", "password": "weak"}),
+        ("POST", "/users", alice),
+        ("POST", "/users", {"username": 7}),
+        ("DELETE", "/projects/team", None),
+        ("PUT", "/configurations", {"project_creation_restriction": "nobody"}),
+        ("DELETE", "/users/99", None),
+        ("DELETE", "/projects/none", None),
+        ("POST", "/projects/team/members", {"role_id": 2, "member_user": {"username": "weak-password"}}),
+    ]
+    async with registry.plain() as admin:
+        await admin.post("/users", json=alice)
+        await admin.post("/projects", json={"project_name": "team"})
+        await admin.post("/projects/team/repositories", json={"name": "app"})
+        begun = len(registry.notes.records)
+        statuses = [
+            (await admin.request(method, path, json=body)).status_code for method, path, body in steps
+        ]
+        unnoted = [
+            (await admin.get("/users/99")).status_code,
+            (await admin.post("/users", json={"username": "eva", "password": _NEW})).status_code,
+        ]
+
+    assert statuses == [412, 400, 400, 409, 422, 412, 400, 404, 404, 404]
+    assert unnoted == [404, 201]
+    bodies = [json.loads(note.body) for note in registry.notes.records[begun:]]
+    assert [(body["event.action"], body["http.response.status_code"]) for body in bodies] == [
+        ("role.assign", 412),
+        ("user.password.change", 400),
+        ("user.create", 400),
+        ("user.create", 409),
+        ("user.create", 422),
+        ("project.delete", 412),
+        ("configuration.update", 400),
+        ("user.delete", 404),
+        ("project.delete", 404),
+        ("member.create", 404),
+    ]
+    assert {(body["event.outcome"], body["user.kind"]) for body in bodies} == {("failure", "user")}
+    assert bodies[3]["event.reason"] == "the name alice can't be given to a person: it is taken"
+    assert bodies[9]["event.reason"] == "there is no such user"
+    assert bodies[5]["object"] == {
+        "kind": "endpoint",
+        "name": "api.project.delete",
+        "project": "team",
+        "tag": "",
+        "digest": "",
+    }
+    assert {note.user_name for note in registry.notes.records[begun:]} == {"admin"}
+    assert not any("weak" in note.body.decode() for note in registry.notes.records[begun:])
+
+
+async def test_a_failure_that_can_not_be_noted_is_answered_with_503_i11(registry: Registry) -> None:
+    registry.notes.is_full = True
+    async with registry.plain() as admin:
+        reply = await admin.delete("/users/99")
+        registry.notes.is_full = False
+        again = await admin.delete("/users/99")
+
+    assert (reply.status_code, again.status_code) == (503, 404)
+    assert reply.json()["errors"] == [{"code": "UNKNOWN", "message": "internal server error"}]
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site"])
+async def test_what_a_foreign_page_has_a_browser_send_names_whose_session_it_is_s22(
+    registry: Registry, site: str
+) -> None:
+    """Without the session's token, and from a page of a neighbouring site."""
+    transport: Any = httpx.ASGITransport(registry.application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://registry.example/api/v2.0") as client:
+        begun = await client.post("/sessions", json={"username": "admin", "password": ADMIN_PASSWORD})
+        cookie = begun.headers["set-cookie"].partition(";")[0]
+        refused = await client.post("/users", json={}, headers={"cookie": cookie, "sec-fetch-site": site})
+
+    assert refused.status_code == 403
+    assert [(note.action, note.user_name) for note in registry.notes.records] == [("access.denied", "admin")]

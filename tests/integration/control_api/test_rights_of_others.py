@@ -252,7 +252,7 @@ async def test_nobody_opens_a_project_for_what_they_may_not_do_in_it_s9(cast: _C
     ]
     passed = [
         await cast.ask("keeper", "PUT", "/projects/closed", {"metadata": {"public": "false"}}),
-        await cast.ask("keeper", "POST", "/projects/closed/metadatas/", {"auto_scan": "true"}),
+        await cast.ask("keeper", "POST", "/projects/closed/metadatas/", {"severity": "low"}),
     ]
     async with cast.registry.plain("admin", token) as less:
         refused.append(await less.put("/projects/closed", json={"metadata": public}))

@@ -44,5 +44,13 @@ def test_a_header_that_proxies_add_is_enough_s18(name: bytes) -> None:
     assert seems_forwarded("1.1", "127.0.0.1", b"127.0.0.1", [b"host", name])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [b"x-forwarded-port", b"x-forwarded-server", b"true-client-ip", b"cf-connecting-ip", b"x-client-ip"],
+)
+def test_headers_of_load_balancers_and_delivery_networks_are_among_them_s18(name: bytes) -> None:
+    assert seems_forwarded("1.1", "192.0.2.7", b"registry.example.com", [b"host", name])
+
+
 def test_a_host_longer_than_any_name_is_not_even_looked_at() -> None:
     assert seems_forwarded("1.1", "127.0.0.1", b"localhost:" + b"0" * 252, [b"host"])

@@ -19,6 +19,7 @@ from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.challenges import Challenges
 from entrepot.distribution_api.credentials import Identification
 from entrepot.kernel.address_budget import AddressBudget
+from entrepot.kernel.rate_budget import RateBudget
 from entrepot.settings import metadata_url
 from entrepot.token_service.application import TokenApplication
 from entrepot.token_service.issuing import TokenService
@@ -126,7 +127,14 @@ def _every_edge(registry: InProcessRegistry, api: BuiltApi) -> Application:
     )
     refresh_tokens = RefreshTokens(metadata, services.authenticator, SERVICE)
     issuing = TokenService(
-        metadata, services.authenticator, services.decisions, tokens, refresh_tokens, services.notes, SERVICE
+        metadata,
+        services.authenticator,
+        services.decisions,
+        tokens,
+        refresh_tokens,
+        services.notes,
+        SERVICE,
+        RateBudget(0),
     )
     token_service = TokenApplication(issuing, ring, AddressBudget(100))
 

@@ -179,6 +179,23 @@ async def test_a_role_that_somebody_has_is_not_deleted_and_its_change_reaches_th
     assert (epochs["ann"], epochs["team"], epochs["root"]) == (1, 1, 0)
 
 
+async def test_names_that_no_version_here_knows_keep_nobody_from_changing_giving_or_taking_a_role(
+    identity: Identity, roles: Roles, assignments: RoleAssignments
+) -> None:
+    """Nobody can hold them, and they permit nothing."""
+    number = await identity.rows.custom_role("later", "system", ["role:list", "moon:walk"])
+    ann = await identity.rows.user("ann")
+    grant = SystemGrant(CreateRoleAssignment, _ROOT)
+
+    given = await assignments.give(grant, ann, "later")
+    await assignments.take(SystemGrant(DeleteRoleAssignment, _ROOT), given)
+    found = await roles.find(SystemGrant(ReadRole, _ROOT), 1000 + number)
+    await roles.update(SystemGrant(UpdateRole, _ROOT), 1000 + number, ["role:list"], "")
+
+    assert found.system == {"role:list"}
+    assert [action for action, _ in await _records(identity)] == ["role.assign", "role.revoke", "role.update"]
+
+
 async def test_a_role_on_the_system_is_given_and_taken_and_each_is_recorded(
     identity: Identity, assignments: RoleAssignments
 ) -> None:

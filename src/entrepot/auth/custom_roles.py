@@ -19,6 +19,7 @@ from entrepot.auth.role_errors import (
     RoleUnknownError,
 )
 from entrepot.auth.roles import BUILT_IN_ROLES
+from entrepot.auth.stored_permissions import known_permissions
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.role_store import NewRole
 
@@ -118,7 +119,7 @@ class Roles:
         stored = await self._metadata.roles.find(row_number(role_id))
         if stored is None:
             raise RoleUnknownError(role_id)
-        present = msgspec.json.decode(stored.permissions, type=frozenset[str])
+        present = known_permissions(stored.level, stored.permissions)
         await self._require_held(grant.principal, stored.level, present)
         wanted = await self._check(grant.principal, stored.level, permissions, description)
         record_id = new_public_id()

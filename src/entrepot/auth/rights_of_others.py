@@ -2,7 +2,9 @@
 
 Rights change hands when they are given, and as well when an account is taken over, when somebody joins a group that has
 them, or when they are taken away. Whoever does one of these has to hold at that moment, after the limits of what they
-presented, everything that is concerned: on the system, in every project, and in each project by itself.
+presented, everything that is concerned: on the system, in every project, and in each project by itself. The same goes
+for whatever else changes somebody's account: what they are called and where mail reaches them, what they are logged in
+with, and the lock after wrong passwords, which gives nobody a right but lets guessing at theirs go on.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import msgspec
 
 from entrepot.auth.decisions import NOTHING
 from entrepot.auth.errors import AccessDeniedError
-from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.roles import BUILT_IN_ROLES
+from entrepot.auth.stored_permissions import known_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["HeldRights", "RightsOfOthers", "lacking", "require_holding", "rights_of"]
 
 _MOST_NAMED: Final = 5
-_names_decoder: Final = msgspec.json.Decoder(frozenset[str])
 
 
 class HeldRights(msgspec.Struct, frozen=True):
@@ -123,12 +124,11 @@ def _permissions(role: GivenRole) -> tuple[frozenset[str], frozenset[str]]:
     built_in = BUILT_IN_ROLES.get(role.name)
     if built_in is not None:
         return built_in.project, built_in.system
-    if role.permissions is None or (role.level == "system") != (role.project_id is None):
+    if (
+        role.level is None
+        or role.permissions is None
+        or (role.level == "system") != (role.project_id is None)
+    ):
         return NOTHING, NOTHING
-    try:
-        names = _names_decoder.decode(role.permissions)
-    except msgspec.DecodeError:
-        return NOTHING, NOTHING  # which is what it permits; decisions tell the log
-    if role.level == "system":
-        return NOTHING, names & SYSTEM_PERMISSIONS.keys()
-    return names & PROJECT_PERMISSIONS.keys(), NOTHING
+    names = known_permissions(role.level, role.permissions)
+    return (NOTHING, names) if role.level == "system" else (names, NOTHING)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.last_administrator import AdministratorsKept
 from entrepot.auth.rights_of_others import require_holding
 from entrepot.auth.role_catalog import RoleCatalog
 from entrepot.auth.role_errors import (
@@ -14,7 +15,6 @@ from entrepot.auth.role_errors import (
     AssigneeUnknownError,
     AssignmentUnknownError,
     InvalidRoleError,
-    LastOperationsAdminError,
     RoleUnknownError,
 )
 from entrepot.auth.roles import BUILT_IN_ROLES
@@ -31,21 +31,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["OPERATIONS_ADMIN", "RoleAssignments", "require_operations_admin_left"]
-
-OPERATIONS_ADMIN: Final = "operations-admin"
-
-
-async def require_operations_admin_left(tx: Transaction) -> None:
-    """Undo a unit that left nobody who can administer; called after its change, by whatever changes such people.
-
-    Such a unit begins with `tx.role_assignments.active_holders`, so that units like it wait for one another.
-
-    Raises:
-        LastOperationsAdminError: nobody who is not disabled has the role any more.
-    """
-    if not await tx.role_assignments.active_holders(OPERATIONS_ADMIN):
-        raise LastOperationsAdminError
+__all__ = ["RoleAssignments"]
 
 
 class RoleAssignments:
@@ -116,19 +102,16 @@ class RoleAssignments:
         record_id = new_public_id()
 
         async def take(tx: Transaction) -> None:
-            # In this order everywhere, or two that demote each other would wait for each other.
-            await tx.role_assignments.active_holders(OPERATIONS_ADMIN)
-            held = await tx.role_assignments.hold_system(assignment_id)
-            if held is None:
-                raise AssignmentUnknownError(assignment_id)
-            if held.role in beyond:
-                raise AccessDeniedError(
-                    f"nobody takes the role {held.role} who does not hold all of it everywhere"
-                )
-            await tx.epochs.move_with_members(held.assignee.subject_id)
-            await tx.role_assignments.remove_system(assignment_id)
-            if held.role == OPERATIONS_ADMIN:
-                await require_operations_admin_left(tx)
+            async with AdministratorsKept(tx):
+                held = await tx.role_assignments.hold_system(assignment_id)
+                if held is None:
+                    raise AssignmentUnknownError(assignment_id)
+                if held.role in beyond:
+                    raise AccessDeniedError(
+                        f"nobody takes the role {held.role} who does not hold all of it everywhere"
+                    )
+                await tx.epochs.move_with_members(held.assignee.subject_id)
+                await tx.role_assignments.remove_system(assignment_id)
             await tx.audit.append(
                 _record(grant.principal, AuditAction.ROLE_REVOKE, held.role, held.assignee, record_id)
             )

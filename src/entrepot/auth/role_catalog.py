@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from entrepot.auth.decisions import NOTHING
 from entrepot.auth.roles import BUILT_IN_ROLES, FIRST_CUSTOM_ROLE_ID, ROLES_BY_ID, Role
+from entrepot.auth.stored_permissions import known_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from entrepot.metadata.role_store import RoleReader, StoredRole
 
 __all__ = ["RoleCatalog", "custom_role", "row_number"]
-
-_names_decoder: Final = msgspec.json.Decoder(frozenset[str])
 
 
 class RoleCatalog:
@@ -46,8 +43,11 @@ class RoleCatalog:
 
 
 def custom_role(stored: StoredRole) -> Role:
-    """Return a stored role in the form of the built-in ones; its number is that of its row, moved out of their way."""
-    permissions = _names_decoder.decode(stored.permissions)
+    """Return a stored role in the form of the built-in ones; its number is that of its row, moved out of their way.
+
+    It has the permissions that count: names that this version does not know permit nothing.
+    """
+    permissions = known_permissions(stored.level, stored.permissions)
     in_project = stored.level == "project"
     return Role(
         FIRST_CUSTOM_ROLE_ID + stored.id,

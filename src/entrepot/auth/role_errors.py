@@ -81,7 +81,10 @@ class AssignmentUnknownError(RoleError):
 
 
 class LastOperationsAdminError(RoleError):
-    """Without this person nobody could administer the registry any more."""
+    """Nobody would be left who may administer the registry, by name or by a group."""
 
     def __init__(self) -> None:
-        super().__init__("this would leave the registry without an active operations administrator")
+        super().__init__(
+            "nobody would be left to administer the registry: first give the role operations-admin to another person "
+            "who is not disabled, or to a group that has one"
+        )

@@ -34,7 +34,6 @@ from entrepot.auth.errors import (
 from entrepot.auth.people.errors import (
     GroupUnknownError,
     InvalidPersonError,
-    LastAdministratorError,
     NameTakenError,
     OwnAccountError,
     PasswordRejectedError,
@@ -184,7 +183,6 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     TooManyAccessTokensError: (409, HarborCode.CONFLICT),
     GroupUnknownError: (404, HarborCode.NOT_FOUND),
     InvalidPersonError: (400, HarborCode.BAD_REQUEST),
-    LastAdministratorError: (412, HarborCode.PRECONDITION),
     NameTakenError: (409, HarborCode.CONFLICT),
     OwnAccountError: (403, HarborCode.FORBIDDEN),
     PasswordRejectedError: (400, HarborCode.BAD_REQUEST),

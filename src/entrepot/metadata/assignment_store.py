@@ -64,9 +64,12 @@ class AssignmentRows(Protocol):
         """Take a held assignment."""
 
     async def active_holders(self, role: str) -> frozenset[int]:
-        """Return the numbers of the people who are not disabled and have a role on the system, also by a group.
-
-        No other unit that asks the same goes on until this one ends, so that of two administrators who demote each
-        other one remains. A unit that changes who has the role asks before it does.
-        """
+        """Return the numbers of the people who are not disabled and have a role on the system, also by a group."""
         ...
+
+    async def hold_holders(self, role: str) -> None:
+        """Let no other unit that holds the same role go on until this one ends.
+
+        A unit that takes a role from people, a group from the role, or people from a group holds it first, so that of
+        two administrators who demote each other one remains.
+        """

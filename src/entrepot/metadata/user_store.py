@@ -160,7 +160,7 @@ class UserReader(Protocol):
         ...
 
     async def first_administrator(self) -> PersonRow | None:
-        """Return the active operations administrator called `admin`, else the one who was made first."""
+        """Return the active operations administrator called `admin`, else the one made first; also by a group."""
         ...
 
     async def ownerless_projects(self, limit: int) -> Sequence[OwnerlessProject]:
@@ -219,13 +219,6 @@ class UserWriterRows(Protocol):
 
     async def erase(self, person_id: int) -> None:
         """Delete all that was the person's; a nameless row stays, so that what was issued dies with its epoch."""
-
-    async def hold_administrators(self) -> int:
-        """Keep others from giving or taking the role operations-admin until the unit ends.
-
-        Returns how many people have it, by name and on the system, and are not disabled.
-        """
-        ...
 
     async def make_administrator(self, person_id: int, creator: str) -> None:
         """Give the role operations-admin on the system."""

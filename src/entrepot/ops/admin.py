@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
 from entrepot.auth.host import HostAuthorizer, HostDecisions, host_operator, host_rights
+from entrepot.auth.last_administrator import OPERATIONS_ADMIN
 from entrepot.auth.people.administrators import Administrators
 from entrepot.auth.people.lockout import LockoutLimits
 from entrepot.auth.people.password_changes import PasswordChanges
@@ -63,7 +65,7 @@ _PAGE = 500
 def list_administrators(
     *, config: ConfigOption = None, data: DataOption = None, output: OutputOption = "text"
 ) -> int:
-    """List the operations administrators, and whether they can log in."""
+    """List the operations administrators, by name or by a group, and whether they can log in."""
     settings = load_command_settings(config, make_flags(data)).settings
     people = run_to_its_end(_list(settings))
     if output == "json":
@@ -125,12 +127,25 @@ def grant_operations_admin(
 async def _list(settings: Settings) -> list[PersonRow]:
     async with open_command_metadata(settings) as metadata, _people(metadata, _policy(settings)) as people:
         grant = await HostAuthorizer().authorize_system(host_operator(), ListUser)
+        by_group = await _members_of_administrators(metadata)
         found: list[PersonRow] = []
         while True:
             page = await people.list_page(grant, PersonQuery(order="user_id", skip=len(found), limit=_PAGE))
             found += page.people
             if len(found) >= page.total or not page.people:
-                return [person for person in found if person.is_administrator]
+                return [each for each in found if each.is_administrator or each.id in by_group]
+
+
+async def _members_of_administrators(metadata: Metadata) -> frozenset[int]:
+    """Return the numbers of everybody who is in a group that has the role."""
+    assignments = await metadata.role_assignments.list_system(
+        await metadata.role_assignments.count_system(), 0
+    )
+    groups = [each.assignee for each in assignments if each.role == OPERATIONS_ADMIN]
+    members = [
+        await metadata.user_groups.member_ids(each.subject_id) for each in groups if each.kind == "group"
+    ]
+    return frozenset(chain.from_iterable(members))
 
 
 async def _reset(

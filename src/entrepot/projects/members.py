@@ -15,6 +15,7 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.errors import ProjectUnknownError
 from entrepot.auth.roles import BUILT_IN_ROLES, FIRST_CUSTOM_ROLE_ID
+from entrepot.auth.stored_permissions import known_permissions
 from entrepot.kernel.ids import new_public_id
 from entrepot.projects.errors import (
     MemberExistsError,
@@ -96,7 +97,7 @@ class Members:
                 FIRST_CUSTOM_ROLE_ID + row.id,
                 row.name,
                 row.name,
-                frozenset(msgspec.json.decode(row.permissions, type=list[str])),
+                known_permissions("project", row.permissions),
             )
             for row in await self._metadata.members.custom_roles()
         )

@@ -29,6 +29,9 @@ class IdentityRows:
     async def group(self, name: str, *members: int) -> int:
         """Add a group with its members."""
         number = await self._subject("group", name)
+        await self._database.fetch(
+            f"INSERT INTO user_groups (subject_id, group_type, updated_at) VALUES ({number}, 2, 1)"
+        )
         for member in members:
             await self._database.fetch(
                 f"INSERT INTO group_members (group_id, user_id) VALUES ({number}, {member})"

@@ -16,6 +16,7 @@ from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
 from entrepot.auth.last_uses import LastUses
 from entrepot.auth.principals import Origin, Principal
 from entrepot.auth.project_actions import CreateRobot
+from entrepot.auth.rights_of_others import RightsOfOthers
 from entrepot.auth.robots.permissions import AskedPermissions
 from entrepot.auth.robots.records import NewRobot, RobotLimits
 from entrepot.auth.robots.robots import Robots
@@ -117,6 +118,7 @@ class Accounts:
     memory: CredentialMemory = field(init=False)
     uses: LastUses = field(init=False)
     robots: Robots = field(init=False)
+    rights: RightsOfOthers = field(init=False)
     tokens: AccessTokens = field(init=False)
     authenticator: CredentialAuthenticator = field(init=False)
 
@@ -125,7 +127,9 @@ class Accounts:
         self.memory = CredentialMemory(self.epochs)
         self.uses = LastUses(self.metadata)
         self.robots = Robots(self.metadata, self.decisions, self.hasher, self.memory, RobotLimits())
-        self.tokens = AccessTokens(self.metadata, self.memory, AccessTokenLimits(most_per_person=3))
+        self.rights = RightsOfOthers(self.metadata.standings, self.decisions)
+        limits = AccessTokenLimits(most_per_person=3)
+        self.tokens = AccessTokens(self.metadata, self.memory, limits, self.rights)
         self.authenticator = self.another_authenticator(self.memory)
 
     def another_authenticator(

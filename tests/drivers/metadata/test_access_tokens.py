@@ -106,7 +106,7 @@ async def test_what_can_be_no_token_is_refused(accounts: Accounts, field: str, a
 @on_sqlite
 async def test_the_longest_time_and_the_default_keep_to_the_maximum(accounts: Accounts) -> None:
     longest = await accounts.tokens.create(self_grant(), NewAccessToken("a", days=365))
-    short = AccessTokens(accounts.metadata, accounts.memory, AccessTokenLimits(most_days=7))
+    short = AccessTokens(accounts.metadata, accounts.memory, AccessTokenLimits(most_days=7), accounts.rights)
     default = await short.create(self_grant(), NewAccessToken("b"))
 
     assert longest.token.expires_at == pytest.approx(longest.token.created_at + 365 * _DAY, abs=1000)

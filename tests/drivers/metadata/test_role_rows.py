@@ -133,7 +133,7 @@ async def test_of_administrators_who_demote_each_other_at_once_one_remains(
 
     async def demote(number: int) -> None:
         async def unit(tx: Transaction) -> None:
-            await tx.role_assignments.active_holders("operations-admin")
+            await tx.role_assignments.hold_holders("operations-admin")
             await tx.role_assignments.hold_system(number)
             await tx.role_assignments.remove_system(number)
             if not await tx.role_assignments.active_holders("operations-admin"):

@@ -110,6 +110,41 @@ async def test_who_may_update_users_helps_those_who_hold_no_more_s9(cast: _Cast)
     assert [(await cast.ask("hd", *step)).status_code for step in steps] == [200] * 5 + [404]
 
 
+async def test_a_helpdesk_changes_nothing_of_an_account_that_holds_more_s9(cast: _Cast) -> None:
+    """Unlocking gives nobody a right, but lets whoever guesses at the password go on."""
+    await cast.person("hd", "user:update", "user:read", "user-group:update", "session:delete")
+    member, plain = await cast.person("member"), await cast.person("plain")
+    group = await cast.made("/usergroups", {"group_name": "crew"})
+    await cast.member("closed", 2, member_user={"username": "member"})
+    await cast.member("other", 2, member_group={"id": group})
+    others = await cast.made("/usergroups", {"group_name": "others"})
+
+    async def steps(person: int, name: str, of: int) -> list[tuple[str, str, Any]]:
+        login = {"username": name, "password": _PASSWORD}
+        session = (await cast.ask(name, "POST", "/sessions", login)).headers["location"].rpartition("/")[2]
+        token = (await cast.ask(name, "POST", "/access-tokens", {"name": "mine"})).json()["id"]
+        return [
+            ("PUT", f"/users/{person}", {"email": "taken@example.org"}),
+            ("POST", f"/users/{person}/unlock", None),
+            ("DELETE", f"/sessions/{session}", None),
+            ("DELETE", f"/users/{person}/access-tokens/{token}", None),
+            ("PUT", f"/usergroups/{of}", {"group_name": f"renamed {of}"}),
+        ]
+
+    refused = [await cast.ask("hd", *step) for step in await steps(member, "member", group)]
+    passed = [(await cast.ask("hd", *step)).status_code for step in await steps(plain, "plain", others)]
+
+    assert [reply.status_code for reply in refused] == [403] * 5
+    assert {_reason(reply).startswith(_LACKING) for reply in refused} == {True}
+    assert passed == [200] * 5
+    assert (
+        await cast.ask("member", "PUT", f"/users/{member}", {"email": "own@example.org"})
+    ).status_code == 200
+    database = cast.registry.database
+    assert await database.value(f"SELECT email FROM users WHERE subject_id = {member}") == "own@example.org"
+    assert [await database.count(table) for table in ("access_tokens", "web_sessions")] == [1, 1]
+
+
 async def test_a_password_is_not_reset_by_who_lacks_what_it_opens_in_a_project_s9(cast: _Cast) -> None:
     """By a role of their own there or by a group's, and while they are kept out or their password is due."""
     await cast.person("hd", "user:update")

@@ -158,7 +158,7 @@ async def office(
         PasswordChanges(metadata, hashing, policy, limits, rights),
         Administrators(metadata, decisions),
         Groups(metadata, rights),
-        Sessions(metadata, logins, policy, SessionLimits(concurrent=2)),
+        Sessions(metadata, logins, policy, SessionLimits(concurrent=2), rights),
         rights,
         Principal(subject, ADDRESS, forwarded=False, name="admin", kind="user", origin=ORIGIN),
     )

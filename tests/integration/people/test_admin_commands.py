@@ -31,6 +31,7 @@ from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.application import run_command_line
 from entrepot.settings import metadata_url
 from tests.asgi.services import scratch_settings
+from tests.drivers.metadata.identity_rows import IdentityRows
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
 from tests.integration.people.conftest import ADDRESS, ADMIN_PASSWORD, ALICE_PASSWORD, CHEAP
 
@@ -234,6 +235,22 @@ def test_the_list_is_a_table_for_people(host: Host, capsys: pytest.CaptureFixtur
     assert host.run("list") == 0
 
     assert capsys.readouterr().out == "NAME   STATE   LAST LOGIN\nadmin  active  never\n"
+
+
+def test_the_list_has_those_who_administer_by_a_group(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where nobody does by name: who looks here has no other way to find them."""
+
+    async def give() -> None:
+        rows = IdentityRows(host.database)
+        alice = await host.database.value("SELECT id FROM subjects WHERE name = 'alice'")
+        await host.database.fetch("DELETE FROM role_assignments")
+        await rows.give(await rows.group("ops", alice), "operations-admin")
+        await rows.give(await rows.group("readers", await rows.user("bob")), "auditor")
+
+    asyncio.run(give())
+    assert host.run("list") == 0
+
+    assert capsys.readouterr().out == "NAME   STATE   LAST LOGIN\nalice  active  never\n"
 
 
 @pytest.mark.parametrize("command", ["reset-password", "unlock", "enable", "grant-operations-admin"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.people import adoption
 from entrepot.auth.people.adoption import adopt_projects
+from tests.drivers.metadata.identity_rows import IdentityRows
 
 if TYPE_CHECKING:
     import pytest
@@ -109,3 +110,18 @@ async def test_before_there_are_people_nothing_happens(metadata: Metadata, datab
 
     assert await adopt_projects(metadata) == 0
     assert [row[:2] for row in await database.fetch(_OWNERS)] == [("team", None)]
+
+
+async def test_who_administers_by_a_group_alone_adopts_as_well(office: Office) -> None:
+    """Not one who is disabled, nor by a group that is."""
+    rows = IdentityRows(office.database)
+    await office.database.fetch("DELETE FROM role_assignments")
+    closed, gone = await rows.group("closed", await rows.user("abe")), await rows.user("gone")
+    for holder in (closed, await rows.group("ops", gone, await rows.user("bob"))):
+        await rows.give(holder, "operations-admin")
+    for disabled in (closed, gone):
+        await rows.disable(disabled)
+    await _made_on_the_host(office.metadata, "one")
+
+    assert await adopt_projects(office.metadata) == 1
+    assert await office.database.fetch(_OWNERS) == [("one", "bob", 0, 1)]

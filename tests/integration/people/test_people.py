@@ -14,7 +14,6 @@ from entrepot.auth.credential_memory import CredentialMemory
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.people.errors import (
     InvalidPersonError,
-    LastAdministratorError,
     NameTakenError,
     OwnAccountError,
     PasswordRejectedError,
@@ -24,6 +23,7 @@ from entrepot.auth.people.new_people import NewPerson, Profile
 from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
 from entrepot.auth.people.people import People
 from entrepot.auth.permissions import SYSTEM_PERMISSIONS
+from entrepot.auth.role_errors import LastOperationsAdminError
 from entrepot.metadata.user_store import PERSON_ORDERS, EndedCredentials, PersonQuery
 from tests.drivers.metadata.identity_rows import IdentityRows
 from tests.integration.people.conftest import (
@@ -181,7 +181,7 @@ async def test_the_last_administrator_is_neither_deleted_disabled_nor_demoted(of
     alice = await office.log_in("alice", ALICE_PASSWORD)
 
     for attempt in (office.people.delete, office.people.disable, office.administrators.unmake):
-        with pytest.raises(LastAdministratorError):
+        with pytest.raises(LastOperationsAdminError):
             await attempt(office.grant(alice), admin_id)
     assert (await office.people.get(office.grant(), admin_id)).is_administrator is True
 
@@ -192,7 +192,7 @@ async def test_a_disabled_administrator_is_not_one_who_could_help(office: Office
     await office.administrators.make(office.grant(), alice.id)
     await office.people.disable(office.grant(), alice.id)
 
-    with pytest.raises(LastAdministratorError):
+    with pytest.raises(LastOperationsAdminError):
         await office.administrators.unmake(office.grant(), admin_id)
 
 
@@ -208,7 +208,7 @@ async def test_administrators_who_demote_each_other_at_the_same_time_leave_one(o
             return_exceptions=True,
         )
 
-        assert [type(outcome).__name__ for outcome in outcomes].count("LastAdministratorError") == 1
+        assert [type(outcome).__name__ for outcome in outcomes].count("LastOperationsAdminError") == 1
         page = await office.people.list_page(office.grant(), PersonQuery())
         assert sum(person.is_administrator for person in page.people) == 1
 
@@ -282,7 +282,7 @@ async def test_a_reset_deletes_what_the_old_password_may_have_made_and_ones_own_
 ) -> None:
     alice = await office.make("alice")
     person = await office.log_in("alice", ALICE_PASSWORD)
-    tokens = AccessTokens(office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits())
+    tokens = AccessTokens(office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits(), office.rights)
     await tokens.create(own(person), NewAccessToken("stolen"))
 
     kept = await office.changes.change_own(own_password(person), ALICE_PASSWORD, _NEW)
@@ -307,7 +307,7 @@ async def test_whoever_was_let_in_just_before_a_reset_makes_no_access_token_that
     alice = await office.make("alice")
     stale = await office.log_in("alice", ALICE_PASSWORD)
     await office.changes.reset(office.grant(), alice.id, _NEW)
-    tokens = AccessTokens(office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits())
+    tokens = AccessTokens(office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits(), office.rights)
 
     with pytest.raises(InvalidCredentialsError):
         await tokens.create(own(stale), NewAccessToken("stolen"))

@@ -108,7 +108,9 @@ async def test_use_is_noted_once_a_minute(office: Office, idle_seconds: int, not
 async def test_a_session_in_use_lives_where_the_limit_of_idleness_is_a_minute(office: Office) -> None:
     """Used every 15 s, it would have been idle for 60 s had only each minute's use been noted."""
     await office.make("alice")
-    sessions = Sessions(office.metadata, office.logins, office.policy, SessionLimits(idle_seconds=60))
+    sessions = Sessions(
+        office.metadata, office.logins, office.policy, SessionLimits(idle_seconds=60), office.rights
+    )
     begun = await sessions.log_in("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
 
     for _ in range(5):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from entrepot.auth.credential_memory import ForgetsCredentials
     from entrepot.auth.grants import SelfGrant, SystemGrant
     from entrepot.auth.principals import Principal
+    from entrepot.auth.rights_of_others import RightsOfOthers
     from entrepot.auth.system_actions import ReadUser, UpdateUser
     from entrepot.metadata.access_token_store import StoredAccessToken
     from entrepot.metadata.store import Metadata, Transaction
@@ -86,10 +87,20 @@ class IssuedAccessToken:
 
 
 class AccessTokens:
-    """The service. People deal with their own tokens, and who may update people removes theirs."""
+    """The service. People deal with their own tokens, and who may update people removes theirs.
 
-    def __init__(self, metadata: Metadata, memory: ForgetsCredentials, limits: AccessTokenLimits) -> None:
+    Somebody else's are removed by those who hold all that the person does (S9).
+    """
+
+    def __init__(
+        self,
+        metadata: Metadata,
+        memory: ForgetsCredentials,
+        limits: AccessTokenLimits,
+        rights: RightsOfOthers,
+    ) -> None:
         self._metadata = metadata
+        self._rights = rights
         self._memory = memory
         self._limits = limits
 
@@ -165,7 +176,9 @@ class AccessTokens:
         Raises:
             TokenOwnerUnknownError: there is no such person.
             AccessTokenUnknownError: the token is not this person's (S7).
+            AccessDeniedError: the person holds what the principal does not (S9).
         """
+        await self._rights.require_held(grant.principal, person_id)
         subject = await self._metadata.access_tokens.find_person(person_id)
         if subject is None:
             raise TokenOwnerUnknownError(person_id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.people.people import require_other_administrator, require_person
+from entrepot.auth.last_administrator import OPERATIONS_ADMIN, AdministratorsKept
+from entrepot.auth.people.people import require_person
 from entrepot.auth.rights_of_others import require_holding
 from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.kernel.ids import new_public_id
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from entrepot.metadata.user_store import PersonRow
 
 __all__ = ["Administrators"]
-
-_ROLE: Final = "operations-admin"
 
 
 class Administrators:
@@ -43,7 +42,6 @@ class Administrators:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
-            await tx.users.hold_administrators()
             person = await require_person(tx, person_id)
             if not person.is_administrator:
                 await tx.users.make_administrator(person_id, grant.principal.subject)
@@ -56,29 +54,29 @@ class Administrators:
 
         Raises:
             PersonUnknownError: there is none.
-            LastAdministratorError: nobody else has it.
+            LastOperationsAdminError: nobody else has it, by name or by a group.
             AccessDeniedError: who takes it does not hold all that is in it (S9).
         """
         await self._require_holding(grant.principal)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
-            active = await tx.users.hold_administrators()
-            person = await require_person(tx, person_id)
-            require_other_administrator(person, active)
+            async with AdministratorsKept(tx):
+                person = await require_person(tx, person_id)
+                if person.is_administrator:
+                    await tx.users.unmake_administrator(person_id)
             if person.is_administrator:
-                await tx.users.unmake_administrator(person_id)
                 await tx.audit.append(_record(grant.principal, AuditAction.ROLE_REVOKE, person, record_id))
 
         await self._metadata.write(unit)
 
     async def _require_holding(self, principal: Principal) -> None:
-        role = BUILT_IN_ROLES[_ROLE]
+        role = BUILT_IN_ROLES[OPERATIONS_ADMIN]
         await require_holding(self._decisions, principal, role.project, role.system)
 
 
 def _record(principal: Principal, action: AuditAction, person: PersonRow, record_id: str) -> NewAuditRecord:
-    before, after = [], [_ROLE]
+    before, after = [], [OPERATIONS_ADMIN]
     if action is AuditAction.ROLE_REVOKE:
         before, after = after, before
     return audit_record(

@@ -7,7 +7,6 @@ from entrepot.kernel.errors import EntrepotError
 __all__ = [
     "GroupUnknownError",
     "InvalidPersonError",
-    "LastAdministratorError",
     "NameTakenError",
     "OwnAccountError",
     "PasswordRejectedError",
@@ -73,16 +72,6 @@ class SessionUnknownError(PeopleError):
 
     def __init__(self) -> None:
         super().__init__("there is no such session")
-
-
-class LastAdministratorError(PeopleError):
-    """Nobody would be left who may administer the registry."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name} is the last active operations administrator: give somebody else the role operations-admin first"
-        )
-        self.name = name
 
 
 class OwnAccountError(PeopleError):

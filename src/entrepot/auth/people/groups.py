@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.last_administrator import AdministratorsKept
 from entrepot.auth.people.errors import GroupUnknownError, NameTakenError, PersonUnknownError
 from entrepot.auth.people.new_people import require_group_name
 from entrepot.auth.people.people import require_person
@@ -37,7 +38,8 @@ LOCAL_GROUP: Final = 2
 class Groups:
     """The service; safe for any number of tasks. Whoever joins or leaves gets a new epoch in the same unit (S14).
 
-    Who is in a group with rights is decided by those who hold all of them, on the system and in each project (S9).
+    Who is in a group with rights, and what it is called, is decided by those who hold all of them, on the system and in
+    each project (S9).
     """
 
     def __init__(self, metadata: Metadata, rights: RightsOfOthers) -> None:
@@ -116,8 +118,10 @@ class Groups:
 
         Raises:
             GroupUnknownError, InvalidPersonError, NameTakenError: nothing was changed.
+            AccessDeniedError: the group holds what the principal does not (S9).
         """
         require_group_name(name)
+        await self._rights.require_held(grant.principal, group_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
@@ -134,15 +138,17 @@ class Groups:
 
         Raises:
             GroupUnknownError: there is none.
+            LastOperationsAdminError: nobody would administer the registry without it.
             AccessDeniedError: the group holds what the principal does not (S9).
         """
         await self._rights.require_held(grant.principal, group_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
-            group = await _require_group(tx, group_id)
-            before = {"members": list(await tx.user_groups.member_ids(group_id))}
-            await tx.user_groups.delete(group_id)
+            async with AdministratorsKept(tx):
+                group = await _require_group(tx, group_id)
+                before = {"members": list(await tx.user_groups.member_ids(group_id))}
+                await tx.user_groups.delete(group_id)
             about = AuditObject("group", group.name)
             await tx.audit.append(
                 audit_record(
@@ -167,6 +173,7 @@ class Groups:
         Raises:
             GroupUnknownError: nothing was changed.
             PersonUnknownError: the person is not in it (S7).
+            LastOperationsAdminError: nobody would administer the registry without them in it.
             AccessDeniedError: the group holds what the principal does not (S9).
         """
 
@@ -184,6 +191,7 @@ class Groups:
 
         Raises:
             GroupUnknownError, PersonUnknownError: nothing was changed.
+            LastOperationsAdminError: nobody would administer the registry without those who leave it.
             AccessDeniedError: the group holds what the principal does not (S9).
         """
         await self._rewrite(grant.principal, group_id, lambda _: frozenset(person_ids))
@@ -196,12 +204,13 @@ class Groups:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
-            group = await _require_group(tx, group_id)
-            present = frozenset(await tx.user_groups.member_ids(group_id))
-            wanted = choose(present)
+            async with AdministratorsKept(tx):
+                group = await _require_group(tx, group_id)
+                present = frozenset(await tx.user_groups.member_ids(group_id))
+                wanted = choose(present)
+                await _move(tx, group, sorted(wanted - present), sorted(present - wanted))
             if wanted == present:
                 return
-            await _move(tx, group, sorted(wanted - present), sorted(present - wanted))
             before, after = {"members": sorted(present)}, {"members": sorted(wanted)}
             await tx.audit.append(_update(principal, group, before, after, record_id))
 

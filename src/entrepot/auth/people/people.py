@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.last_administrator import AdministratorsKept
 from entrepot.auth.people.errors import (
-    LastAdministratorError,
     NameTakenError,
     OwnAccountError,
     PasswordRejectedError,
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.metadata.user_store import PersonPage, PersonQuery, PersonRow
 
-__all__ = ["People", "require_other_administrator", "require_person"]
+__all__ = ["People", "require_person"]
 
 
 class People:
     """The service, for any number of tasks. What changes rights is decided under locks in the unit that does it.
 
-    Who is let in, kept out or deleted is decided by those who hold all that the person does (S9).
+    Whatever is done to an account is decided by those who hold all that its person does (S9).
     """
 
     def __init__(
@@ -113,7 +113,9 @@ class People:
 
         Raises:
             PersonUnknownError, InvalidPersonError: nothing was changed.
+            AccessDeniedError: the person holds what the principal does not (S9).
         """
+        await self._rights.require_held(grant.principal, person_id)
         await self._update(grant.principal, person_id, profile)
 
     async def update_self(self, grant: SelfGrant, profile: Profile) -> None:
@@ -150,15 +152,16 @@ class People:
         """Delete a person with roles, groups, tokens and sessions, free the name, and return whose subject is gone.
 
         Raises:
-            PersonUnknownError, OwnAccountError, LastAdministratorError: nobody was deleted.
+            PersonUnknownError, OwnAccountError, LastOperationsAdminError: nobody was deleted.
             AccessDeniedError: the person holds what the principal does not (S9).
         """
         await self._rights.require_held(grant.principal, person_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> str:
-            person = await _hold_dispensable(tx, grant.principal, person_id)
-            await tx.users.erase(person_id)
+            async with AdministratorsKept(tx):
+                person = await _require_another(tx, grant.principal, person_id)
+                await tx.users.erase(person_id)
             await tx.login_failures.unlock(person.name)
             await tx.audit.append(
                 audit_record(
@@ -178,16 +181,18 @@ class People:
         """Let a person in no more and return their subject; what was issued to them dies with their epoch (S14).
 
         Raises:
-            PersonUnknownError, OwnAccountError, LastAdministratorError: nobody was disabled.
+            PersonUnknownError, OwnAccountError, LastOperationsAdminError: nobody was disabled.
             AccessDeniedError: the person holds what the principal does not (S9).
         """
         await self._rights.require_held(grant.principal, person_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> str:
-            person = await _hold_dispensable(tx, grant.principal, person_id)
+            async with AdministratorsKept(tx):
+                person = await _require_another(tx, grant.principal, person_id)
+                if person.disabled_at is None:
+                    await tx.users.disable(person_id)
             if person.disabled_at is None:
-                await tx.users.disable(person_id)
                 await _record_switch(tx, grant.principal, person, record_id)
             return person.subject
 
@@ -216,7 +221,9 @@ class People:
 
         Raises:
             PersonUnknownError: there is none.
+            AccessDeniedError: the person holds what the principal does not (S9): who guesses at their password goes on.
         """
+        await self._rights.require_held(grant.principal, person_id)
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> int:
@@ -243,29 +250,17 @@ async def require_person(tx: Transaction, person_id: int) -> PersonRow:
     return _found(await tx.users.find(person_id), person_id)
 
 
-def require_other_administrator(person: PersonRow, active: int) -> None:
-    """Refuse to take out a person who alone administers; `active` is counted while the administrators are held.
-
-    Raises:
-        LastAdministratorError: the person does.
-    """
-    if person.is_administrator and person.disabled_at is None and active <= 1:
-        raise LastAdministratorError(person.name)
-
-
 def _found(person: PersonRow | None, asked: str | int) -> PersonRow:
     if person is None:
         raise PersonUnknownError(asked)
     return person
 
 
-async def _hold_dispensable(tx: Transaction, principal: Principal, person_id: int) -> PersonRow:
-    """Return a person who may be let go: neither oneself nor the last administrator."""
-    active = await tx.users.hold_administrators()
+async def _require_another(tx: Transaction, principal: Principal, person_id: int) -> PersonRow:
+    """Return a person who is not the one who asks, and whose row stays as it is until the unit ends."""
     person = await require_person(tx, person_id)
     if person.subject == principal.subject:
         raise OwnAccountError
-    require_other_administrator(person, active)
     return person
 
 

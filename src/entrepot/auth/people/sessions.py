@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from entrepot.auth.grants import SelfGrant, SystemGrant
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.principals import Origin
+    from entrepot.auth.rights_of_others import RightsOfOthers
     from entrepot.auth.system_actions import DeleteSession, ListSession
     from entrepot.metadata.session_store import SessionRow
     from entrepot.metadata.store import Metadata, Transaction
@@ -75,12 +76,18 @@ class LiveSession:
 
 
 class Sessions:
-    """The service; safe for any number of tasks."""
+    """The service; safe for any number of tasks. Somebody else's are ended by those who hold all they do (S9)."""
 
     def __init__(
-        self, metadata: Metadata, logins: PasswordLogin, policy: PasswordPolicy, limits: SessionLimits
+        self,
+        metadata: Metadata,
+        logins: PasswordLogin,
+        policy: PasswordPolicy,
+        limits: SessionLimits,
+        rights: RightsOfOthers,
     ) -> None:
         self._metadata = metadata
+        self._rights = rights
         self._logins = logins
         self._policy = policy
         self._limits = limits
@@ -181,15 +188,20 @@ class Sessions:
 
         Raises:
             SessionUnknownError: there is none.
+            AccessDeniedError: the person holds what the principal does not (S9).
         """
-        await self._revoke(grant.principal, public_id, owner=None)
+        found = await self._metadata.web_sessions.find_public(public_id)
+        if found is None:
+            raise SessionUnknownError
+        await self._rights.require_held(grant.principal, found.person_id)
+        await self._revoke(grant.principal, public_id, owner=found.subject)
 
-    async def _revoke(self, principal: Principal, public_id: str, owner: str | None) -> None:
+    async def _revoke(self, principal: Principal, public_id: str, owner: str) -> None:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
             session = await tx.web_sessions.find(public_id)
-            if session is None or (owner is not None and session.subject != owner):
+            if session is None or session.subject != owner:
                 raise SessionUnknownError
             await tx.web_sessions.delete(session.id)
             await tx.audit.append(

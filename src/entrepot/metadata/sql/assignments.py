@@ -128,8 +128,13 @@ class SqlAssignmentRows:
 
     async def active_holders(self, role: str) -> frozenset[int]:
         """See the protocol."""
-        await self._executor.fetch_rows(HOLD_HOLDERS, role=role)
         return frozenset(row[0] for row in await self._executor.fetch_rows(ACTIVE_HOLDERS, role=role))
+
+    async def hold_holders(self, role: str) -> None:
+        """See the protocol. What was given while this waited is seen only by a statement that begins afterwards."""
+        held = None
+        while held != (found := await self._executor.fetch_rows(HOLD_HOLDERS, role=role)):
+            held = found
 
 
 def _assignment(row: tuple[Any, ...]) -> SystemAssignment:

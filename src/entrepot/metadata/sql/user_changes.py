@@ -115,21 +115,6 @@ BURY: Final = Statement(
     WHERE id = :id
     """,
 )
-HOLD_ADMINISTRATORS: Final = Statement(
-    "users.hold_administrators",
-    """
-    SELECT id FROM role_assignments WHERE role = 'operations-admin' AND project_id IS NULL
-    ORDER BY subject_id {for_update}
-    """,
-)
-COUNT_ADMINISTRATORS: Final = Statement(
-    "users.count_administrators",
-    """
-    SELECT count(*) FROM role_assignments a CROSS JOIN subjects s
-    WHERE a.role = 'operations-admin' AND a.project_id IS NULL
-      AND s.id = a.subject_id AND s.kind = 'user' AND s.disabled_at IS NULL
-    """,
-)
 MAKE_ADMINISTRATOR: Final = Statement(
     "users.make_administrator",
     """
@@ -202,8 +187,6 @@ STATEMENTS: Final = (
     ENABLE,
     MOVE_EPOCH,
     *_ERASURE,
-    HOLD_ADMINISTRATORS,
-    COUNT_ADMINISTRATORS,
     MAKE_ADMINISTRATOR,
     UNMAKE_ADMINISTRATOR,
     TAKE_OVER,
@@ -294,12 +277,6 @@ class SqlUserWriterRows:
         """See the protocol."""
         for statement in _ERASURE:
             await self._executor.execute(statement, id=person_id)
-
-    async def hold_administrators(self) -> int:
-        """See the protocol."""
-        await self._executor.fetch_rows(HOLD_ADMINISTRATORS)
-        row = await self._executor.fetch_row(COUNT_ADMINISTRATORS)
-        return 0 if row is None else int(row[0])
 
     async def make_administrator(self, person_id: int, creator: str) -> None:
         """See the protocol."""

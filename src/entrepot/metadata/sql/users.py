@@ -63,12 +63,18 @@ ANY: Final = Statement("users.any", "SELECT s.id FROM subjects s WHERE s.kind = 
 FIRST_ADMINISTRATOR: Final = Statement(
     "users.first_administrator",
     """
-    SELECT [known], 1
-    FROM role_assignments a CROSS JOIN subjects s CROSS JOIN users u
-    WHERE a.role = 'operations-admin' AND a.project_id IS NULL
-      AND s.id = a.subject_id AND s.kind = 'user' AND s.disabled_at IS NULL AND u.subject_id = s.id
+    SELECT [columns]
+    FROM subjects s CROSS JOIN users u
+    WHERE s.id IN (
+        SELECT r.subject_id FROM role_assignments r
+        WHERE r.role = 'operations-admin' AND r.project_id IS NULL
+        UNION
+        SELECT m.user_id FROM role_assignments r CROSS JOIN subjects g CROSS JOIN group_members m
+        WHERE r.role = 'operations-admin' AND r.project_id IS NULL
+          AND g.id = r.subject_id AND g.disabled_at IS NULL AND m.group_id = g.id
+    ) AND s.kind = 'user' AND s.disabled_at IS NULL AND u.subject_id = s.id
     ORDER BY CASE s.name WHEN 'admin' THEN 0 ELSE 1 END, s.id LIMIT 1
-    """.replace("[known]", _KNOWN),
+    """.replace("[columns]", _COLUMNS),
 )
 OWNERLESS: Final = Statement(
     "users.ownerless_projects",

@@ -24,6 +24,7 @@ from entrepot.projects.errors import (
     RoleNotAssignableError,
     SubjectUnknownError,
 )
+from tests.drivers.metadata.identity_rows import IdentityRows
 from tests.drivers.metadata.projects.world import ALICE, BOB
 
 if TYPE_CHECKING:
@@ -158,6 +159,23 @@ async def test_custom_roles_of_projects_are_given_by_their_number(world: World) 
 
     member = await world.members.get(world.on(project, ReadMember), number)
     assert (member.role.role_id, member.role.name) == (puller, "puller")
+
+
+async def test_names_that_no_version_here_knows_keep_nobody_from_giving_or_taking_a_role(
+    world: World,
+) -> None:
+    """Nobody can hold them, and they permit nothing."""
+    project = await world.add_project("team")
+    rows = IdentityRows(world.database)
+    later = 1000 + await rows.custom_role("later", "project", ["repository:pull", "moon:walk"])
+
+    number = await world.members.add(world.on(project, CreateMember), "user", "bob", later)
+    member = await world.members.get(world.on(project, ReadMember), number)
+    await world.members.change_role(world.on(project, UpdateMember), number, _GUEST)
+    await world.members.change_role(world.on(project, UpdateMember), number, later)
+    await world.members.remove(world.on(project, DeleteMember), number)
+
+    assert member.role.permissions == {"repository:pull"}
 
 
 async def test_nobody_gives_or_takes_a_role_that_reaches_further_than_his_own_s9(world: World) -> None:

@@ -107,15 +107,12 @@ class LoginBook:
             self._watch.locked_out(subject, attempt.address, forwarded=attempt.forwarded)
         raise InvalidCredentialsError(cause)
 
-    async def refuse_uncounted(
-        self, attempt: Attempt, kind: str, cause: str, subject: str = NOBODY
-    ) -> NoReturn:
+    async def refuse_uncounted(self, attempt: Attempt, kind: str, cause: str) -> NoReturn:
         """Record the failure of a secret that is no guess at anything; it brings nobody nearer to a lock.
 
         Raises:
             InvalidCredentialsError: always.
         """
-        del subject  # nobody is locked out
         record = _failure(attempt, kind, cause, _FAILURE)
         await self._metadata.write(lambda tx: tx.audit.append(record))
         self._watch.refused(cause)

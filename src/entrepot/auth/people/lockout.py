@@ -10,16 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.metadata.login_store import LockoutRule
 
 if TYPE_CHECKING:
+    from entrepot.auth.audit_actions import AuditAction
+    from entrepot.auth.login_watch import LoginWatch
+    from entrepot.auth.principals import Principal
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.login_store import LoginFailureReader
-    from entrepot.metadata.store import Transaction
+    from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = [
+    "LOCKED",
     "CountedFailure",
     "LockoutLimits",
+    "PasswordRefusals",
     "Place",
     "count_failure",
     "legible",
@@ -29,6 +36,9 @@ __all__ = [
     "rule_of",
     "seconds_of",
 ]
+
+LOCKED: Final = "locked out"
+"""The reason of whatever got no answer since its place is locked."""
 
 _LONGEST: Final = 255
 
@@ -114,3 +124,59 @@ async def count_failure(tx: Transaction, place: Place, rule: LockoutRule) -> Cou
         return CountedFailure(0, locks=failures == rule.attempts)
     left = await tx.login_failures.locked_milliseconds(place.account, place.address)
     return CountedFailure(left, locks=False)
+
+
+class PasswordRefusals:
+    """What becomes of a password that is refused, wherever one is checked: a record, and a word to the watch.
+
+    The unit that counts a failure is the one that records it (I11), as wrong or, where others were quicker, as late.
+    """
+
+    def __init__(
+        self, metadata: Metadata, limits: LockoutLimits, watch: LoginWatch, action: AuditAction
+    ) -> None:
+        self._metadata = metadata
+        self._rule = rule_of(limits)
+        self._watch = watch
+        self._action = action
+
+    def record(self, asker: Principal, reason: str) -> NewAuditRecord:
+        """Return the record of a refusal."""
+        about = AuditObject("user", legible(asker.name))
+        status = 429 if reason == LOCKED else 401
+        return audit_record(asker, self._action, about, outcome="failure", reason=reason, status=status)
+
+    async def require_open(self, asker: Principal, place: Place) -> None:
+        """Refuse a place that is locked.
+
+        Raises:
+            LockedOutError: it is, and for how much longer; that is recorded as well.
+        """
+        try:
+            await require_open(self._metadata.login_failures, place)
+        except LockedOutError:
+            await self.note(asker, LOCKED)
+            raise
+
+    async def note(self, asker: Principal, reason: str) -> None:
+        """Record a refusal that brings nobody nearer to a lock."""
+        record = self.record(asker, reason)
+        await self._metadata.write(lambda tx: tx.audit.append(record))
+        self._watch.refused(reason)
+
+    async def count(
+        self, asker: Principal, place: Place, cause: str, subject: str
+    ) -> InvalidCredentialsError | LockedOutError:
+        """Count a wrong password towards a lock, and return what to raise; `subject` is whose account it is."""
+        wrong, late = self.record(asker, cause), self.record(asker, LOCKED)
+
+        async def unit(tx: Transaction) -> CountedFailure:
+            counted = await count_failure(tx, place, self._rule)
+            await tx.audit.append(late if counted.left > 0 else wrong)
+            return counted
+
+        counted = await self._metadata.write(unit)
+        self._watch.refused(LOCKED if counted.left > 0 else cause)
+        if counted.locks:
+            self._watch.locked_out(subject, asker.address, forwarded=asker.forwarded)
+        return refusal(counted.left, cause)

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.login_watch import NOBODY, LoginWatch
-from entrepot.auth.people.lockout import count_failure, legible, place_of, refusal, rule_of, seconds_of
+from entrepot.auth.people.lockout import LOCKED, PasswordRefusals, place_of, refusal
 from entrepot.auth.principals import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
-    from entrepot.auth.people.lockout import CountedFailure, LockoutLimits, Place
+    from entrepot.auth.people.lockout import LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
     from entrepot.auth.principals import Origin
-    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.metadata.user_store import CredentialsRow
 
@@ -25,7 +24,6 @@ __all__ = ["PasswordLogins"]
 
 _Outcome = Literal["success", "wrong password", "unknown", "disabled", "no password"]
 _CHANGED: Final = "changed meanwhile"
-_LOCKED: Final = "locked out"
 _ANOTHER_KIND: Final = "a secret of another kind"
 
 
@@ -43,8 +41,8 @@ class PasswordLogins:
         self._metadata = metadata
         self._hashing = hashing
         self._policy = policy
-        self._rule = rule_of(lockout)
         self._watch = watch or LoginWatch()
+        self._refusals = PasswordRefusals(metadata, lockout, self._watch, AuditAction.LOGIN)
 
     async def by_password(
         self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
@@ -58,18 +56,16 @@ class PasswordLogins:
         """
         place = place_of(name, address, forwarded=forwarded)
         unknown = Principal(ANONYMOUS, address, forwarded, name=place.account, origin=origin)
-        left = await self._metadata.login_failures.locked_milliseconds(place.account, place.address)
-        if left > 0:
-            await self._record(unknown, _LOCKED)
-            raise LockedOutError(seconds_of(left))
+        await self._refusals.require_open(unknown, place)
         if is_unguessable(password):
-            await self._record(unknown, _ANOTHER_KIND)
+            await self._refusals.note(unknown, _ANOTHER_KIND)
             raise InvalidCredentialsError(_ANOTHER_KIND)
         found = await self._metadata.users.credentials_named(name) if name == place.account else None
         matches = await self._hashing.verify(found.password_hash if found else None, password)
         outcome = _outcome(found, matches=matches)
         if found is None or outcome != "success":
-            raise await self._refuse(place, unknown, outcome, found)
+            subject = NOBODY if found is None else found.person.subject
+            raise await self._refusals.count(unknown, place, outcome, subject)
         return await self._admit(found, place, unknown, password)
 
     async def _admit(
@@ -89,8 +85,8 @@ class PasswordLogins:
         )
         new_hash = await self._hashing.hash(password) if self._hashing.is_outdated(old_hash) else old_hash
         welcome = audit_record(principal, AuditAction.LOGIN, AuditObject("user", person.name), status=200)
-        late = _failure(unknown, _LOCKED)
-        vanished = _failure(unknown, _CHANGED)
+        late = self._refusals.record(unknown, LOCKED)
+        vanished = self._refusals.record(unknown, _CHANGED)
 
         async def unit(tx: Transaction) -> int | None:
             # Other attempts may have failed while this one was checked: however many are under way at once, no more
@@ -111,32 +107,8 @@ class PasswordLogins:
         left = await self._metadata.write(unit)
         if left == 0:
             return principal
-        self._watch.refused(_LOCKED if left else _CHANGED)
+        self._watch.refused(LOCKED if left else _CHANGED)
         raise refusal(left or 0, _CHANGED)
-
-    async def _refuse(
-        self, place: Place, unknown: Principal, outcome: _Outcome, found: CredentialsRow | None
-    ) -> InvalidCredentialsError | LockedOutError:
-        """Count the failure, and return what to raise."""
-        record, late = _failure(unknown, outcome), _failure(unknown, _LOCKED)
-
-        async def unit(tx: Transaction) -> CountedFailure:
-            counted = await count_failure(tx, place, self._rule)
-            await tx.audit.append(late if counted.left > 0 else record)
-            return counted
-
-        counted = await self._metadata.write(unit)
-        self._watch.refused(_LOCKED if counted.left > 0 else outcome)
-        if counted.locks:
-            subject = NOBODY if found is None else found.person.subject
-            self._watch.locked_out(subject, unknown.address, forwarded=unknown.forwarded)
-        return refusal(counted.left, outcome)
-
-    async def _record(self, unknown: Principal, reason: str) -> None:
-        """Record and count a refusal that brings nobody nearer to a lock."""
-        record = _failure(unknown, reason)
-        await self._metadata.write(lambda tx: tx.audit.append(record))
-        self._watch.refused(reason)
 
 
 def _outcome(found: CredentialsRow | None, *, matches: bool) -> _Outcome:
@@ -147,9 +119,3 @@ def _outcome(found: CredentialsRow | None, *, matches: bool) -> _Outcome:
     if not matches:
         return "wrong password"
     return "success" if found.person.disabled_at is None else "disabled"
-
-
-def _failure(unknown: Principal, reason: str) -> NewAuditRecord:
-    about = AuditObject("user", legible(unknown.name))
-    status = 429 if reason == _LOCKED else 401
-    return audit_record(unknown, AuditAction.LOGIN, about, outcome="failure", reason=reason, status=status)

@@ -7,30 +7,28 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.login_watch import LoginWatch
 from entrepot.auth.people.errors import PasswordRejectedError, PersonUnknownError
-from entrepot.auth.people.lockout import count_failure, place_of, refusal, require_open, rule_of
+from entrepot.auth.people.lockout import PasswordRefusals, place_of
 from entrepot.auth.people.people import require_person
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import OwnPasswordGrant, SystemGrant
-    from entrepot.auth.people.lockout import CountedFailure, LockoutLimits, Place
+    from entrepot.auth.people.lockout import LockoutLimits
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
     from entrepot.auth.principals import Principal
     from entrepot.auth.rights_of_others import RightsOfOthers
     from entrepot.auth.system_actions import UpdateUser
-    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.metadata.user_store import CredentialsRow, EndedCredentials, PersonRow
 
 __all__ = ["PasswordChanges", "PasswordReset"]
 
 _WRONG: Final = "wrong password"
-_LOCKED: Final = "locked out"
 _CHANGED: Final = "changed meanwhile"
 _ANOTHER_KIND: Final = "a secret of another kind"
 
@@ -63,8 +61,9 @@ class PasswordChanges:
         self._rights = rights
         self._hashing = hashing
         self._policy = policy
-        self._rule = rule_of(lockout)
-        self._watch = watch or LoginWatch()
+        self._refusals = PasswordRefusals(
+            metadata, lockout, watch or LoginWatch(), AuditAction.USER_PASSWORD_CHANGE
+        )
 
     async def change_own(self, grant: OwnPasswordGrant, old: str, new: str) -> EndedCredentials:
         """Change one's own password and return what ended with it.
@@ -78,21 +77,21 @@ class PasswordChanges:
         """
         principal = grant.principal
         place = place_of(principal.name, principal.address, forwarded=principal.forwarded)
-        await self._require_open(principal, place)
+        await self._refusals.require_open(principal, place)
         if is_unguessable(old):
-            await self._record(principal, _ANOTHER_KIND, 401)
+            await self._refusals.note(principal, _ANOTHER_KIND)
             raise InvalidCredentialsError(_ANOTHER_KIND)
         found = await self._credentials_of(principal)
         old_hash = found.password_hash or ""
         if not await self._hashing.verify(found.password_hash, old):
-            raise await self._refuse(principal, place)
+            raise await self._refusals.count(principal, place, _WRONG, principal.subject)
         await self._require_acceptable(found.person, new)
         new_hash = await self._hashing.hash(new)
         record = audit_record(
             principal, AuditAction.USER_PASSWORD_CHANGE, AuditObject("user", found.person.name)
         )
 
-        changed = _failure(principal, _CHANGED, 401)
+        changed = self._refusals.record(principal, _CHANGED)
 
         async def unit(tx: Transaction) -> EndedCredentials | None:
             if not await tx.users.password_is(found.person.id, old_hash):
@@ -160,41 +159,3 @@ class PasswordChanges:
                 reasons = (f"it is among the last {former} that this person had",)
         if reasons:
             raise PasswordRejectedError(reasons)
-
-    async def _require_open(self, principal: Principal, place: Place) -> None:
-        try:
-            await require_open(self._metadata.login_failures, place)
-        except LockedOutError:
-            await self._record(principal, _LOCKED, 429)
-            raise
-
-    async def _record(self, principal: Principal, reason: str, status: int) -> None:
-        """Record and count a refusal that brings nobody nearer to a lock."""
-        record = _failure(principal, reason, status)
-        await self._metadata.write(lambda tx: tx.audit.append(record))
-        self._watch.refused(reason)
-
-    async def _refuse(self, principal: Principal, place: Place) -> InvalidCredentialsError | LockedOutError:
-        wrong, late = _failure(principal, _WRONG, 401), _failure(principal, _LOCKED, 429)
-
-        async def unit(tx: Transaction) -> CountedFailure:
-            counted = await count_failure(tx, place, self._rule)
-            await tx.audit.append(late if counted.left > 0 else wrong)
-            return counted
-
-        counted = await self._metadata.write(unit)
-        self._watch.refused(_LOCKED if counted.left > 0 else _WRONG)
-        if counted.locks:
-            self._watch.locked_out(principal.subject, principal.address, forwarded=principal.forwarded)
-        return refusal(counted.left, _WRONG)
-
-
-def _failure(principal: Principal, reason: str, status: int) -> NewAuditRecord:
-    return audit_record(
-        principal,
-        AuditAction.USER_PASSWORD_CHANGE,
-        AuditObject("user", principal.name),
-        outcome="failure",
-        reason=reason,
-        status=status,
-    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.credential_memory import Verified
 from entrepot.auth.generated_secrets import is_unguessable
+from entrepot.auth.login_watch import NOBODY
 from entrepot.auth.machine_logins import is_storable_name
 from entrepot.auth.principals import Principal
 from entrepot.auth.robots.addresses import is_address_allowed
@@ -13,6 +14,8 @@ from entrepot.auth.robots.secrets import RobotSecrets
 from entrepot.auth.robots.sponsors import sponsor_of
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from entrepot.auth.chosen_secrets import SecretHasher
     from entrepot.auth.machine_logins import Attempt, LoginBook
     from entrepot.metadata.credential_store import CredentialReader, StoredRobotCredential
@@ -45,21 +48,18 @@ class RobotLogins:
             InvalidCredentialsError: unknown, wrong, disabled, expired, or not allowed from there.
             LockedOutError: too many failures for this name came from this address; not for a secret made here.
         """
-        refuse = self._book.refuse
-        if is_unguessable(attempt.secret):
-            refuse = self._book.refuse_uncounted
-        else:
+        if not is_unguessable(attempt.secret):
             await self._book.require_unlocked(attempt, _KIND)
         name = attempt.name
         row = await self._credentials.find_robot(name) if is_storable_name(name) else None
         matches = await self._secrets.matches(None if row is None else row.secret_hash, attempt.secret)
         if row is None:
-            await refuse(attempt, _KIND, "unknown robot")
+            await self._refuse(attempt, "unknown robot")
         if not matches:
-            await refuse(attempt, _KIND, "wrong secret", row.subject)
+            await self._refuse(attempt, "wrong secret", row.subject)
         obstacle = _obstacle(row, attempt)
         if obstacle:
-            await refuse(attempt, _KIND, obstacle, row.subject)
+            await self._refuse(attempt, obstacle, row.subject)
         principal = Principal(
             row.subject,
             attempt.address,
@@ -73,6 +73,12 @@ class RobotLogins:
         await self._book.admit(attempt, principal)
         left = row.remaining_milliseconds
         return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
+
+    async def _refuse(self, attempt: Attempt, cause: str, subject: str = NOBODY) -> NoReturn:
+        """Refuse an attempt, and count it where its secret can be a guess; only then anybody is locked out."""
+        if is_unguessable(attempt.secret):
+            await self._book.refuse_uncounted(attempt, _KIND, cause)
+        await self._book.refuse(attempt, _KIND, cause, subject)
 
 
 def _obstacle(row: StoredRobotCredential, attempt: Attempt) -> str:

@@ -14,6 +14,8 @@ from entrepot.auth.decisions import NOTHING
 from entrepot.auth.principals import Principal
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from entrepot.auth.decisions import Decisions, ProjectStanding
     from entrepot.auth.principals import Sponsor
     from entrepot.oci.names import RepositoryName
@@ -33,37 +35,15 @@ class SponsoredDecisions:
 
     async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
         """Return what the principal may, and for a robot only what its sponsor may too."""
-        own = await self._inner.on_repository(principal, repository)
-        if principal.kind != "robot" or not own:
-            return own
-        sponsor = principal.sponsor
-        if sponsor is None:
-            return NOTHING
-        if sponsor.is_host:
-            return own
-        return own & await self._inner.on_repository(_asking(sponsor, principal), repository)
+        return await self._shared(principal, lambda asker: self._inner.on_repository(asker, repository))
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """Return the system permissions, and for a robot only those that its sponsor holds too."""
-        own = await self._inner.on_registry(principal)
-        if principal.kind != "robot" or not own:
-            return own
-        sponsor = principal.sponsor
-        if sponsor is None:
-            return NOTHING
-        return own if sponsor.is_host else own & await self._inner.on_registry(_asking(sponsor, principal))
+        return await self._shared(principal, self._inner.on_registry)
 
     async def in_every_project(self, principal: Principal) -> frozenset[str]:
         """Return the permissions that hold in every project, and for a robot only those that its sponsor holds so."""
-        own = await self._inner.in_every_project(principal)
-        if principal.kind != "robot" or not own:
-            return own
-        sponsor = principal.sponsor
-        if sponsor is None:
-            return NOTHING
-        if sponsor.is_host:
-            return own
-        return own & await self._inner.in_every_project(_asking(sponsor, principal))
+        return await self._shared(principal, self._inner.in_every_project)
 
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """Return the standing, and for a robot only with the permissions that its sponsor holds too."""
@@ -78,6 +58,18 @@ class SponsoredDecisions:
         theirs = await self._inner.on_project(_asking(sponsor, principal), project)
         left = NOTHING if theirs is None else own.permissions & theirs.permissions
         return msgspec.structs.replace(own, permissions=left)
+
+    async def _shared(
+        self, principal: Principal, ask: Callable[[Principal], Awaitable[frozenset[str]]]
+    ) -> frozenset[str]:
+        """Return what a question permits the principal, and of a robot its sponsor as well."""
+        own = await ask(principal)
+        if principal.kind != "robot" or not own:
+            return own
+        sponsor = principal.sponsor
+        if sponsor is None:
+            return NOTHING
+        return own if sponsor.is_host else own & await ask(_asking(sponsor, principal))
 
 
 def _asking(sponsor: Sponsor, robot: Principal) -> Principal:

@@ -40,6 +40,9 @@ _SALT_BYTES: Final = 16
 _MOST_REASON_CHARACTERS: Final = 512
 _MOST_REFERENCE_CHARACTERS: Final = 256
 """Of what failed, since anybody may type anything: tags have 128 characters, digests fewer than 256."""
+_MOST_PROGRAM_CHARACTERS: Final = 256
+_MOST_PATH_CHARACTERS: Final = 1024
+"""Of what requests say of themselves, wherever they come in."""
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
@@ -113,7 +116,7 @@ def audit_record(
     the unit found, make its `record_id` before.
     """
     origin = principal.origin
-    path = origin.path
+    path, program = origin.path[:_MOST_PATH_CHARACTERS], origin.user_agent[:_MOST_PROGRAM_CHARACTERS]
     if outcome == "failure":
         reason, path = without_secrets(reason)[:_MOST_REASON_CHARACTERS], without_secrets(path)
         about = _bounded(about)
@@ -121,7 +124,7 @@ def audit_record(
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
     if status == 0 and outcome == "success":
         status = origin.success_status
-    personal, disclosure = _committed(principal.name, principal.address, origin.user_agent)
+    personal, disclosure = _committed(principal.name, principal.address, program)
     changed = before is not None or after is not None
     body = _Body(
         v=BODY_VERSION,

@@ -15,7 +15,7 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import AccessDeniedError, ActionDisabledError, PasswordChangeRequiredError
 from entrepot.auth.principals import Principal
-from entrepot.control_api.credentials import find_caller, find_session
+from entrepot.control_api.credentials import Caller, find_caller, find_session
 from entrepot.control_api.demands import PublicDemand, Question
 from entrepot.control_api.error_mapping import error_reply
 from entrepot.control_api.errors import ForeignRequestError, MalformedRequestError
@@ -82,15 +82,20 @@ class Admitter:
         try:
             require_own_site(head, self._external_url)
         except ForeignRequestError:
-            context.caller = await find_session(head, self._services)  # whose browser was made to send it
+            found = await find_session(head, self._services)  # whose browser was made to send it
+            context.caller = None if found is None else Caller(found.principal)
             raise
         _require_single_fields(head.query)
         demand = endpoint.demand
         if isinstance(demand, PublicDemand):
             return
-        context.caller = await find_caller(head, self._services)
-        if context.caller.session is not None:
-            require_csrf_token(head, context.caller.session.csrf_token)
+        caller = await find_caller(head, self._services)
+        # Who asks is on record if they are refused; their session, and its token, is not theirs until then.
+        context.caller = Caller(caller.principal)
+        if caller.session is not None:
+            require_csrf_token(head, caller.session.csrf_token)
+            await caller.session.keep()
+        context.caller = caller
         question = Question(
             self._services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
         )

@@ -17,7 +17,7 @@ from entrepot.control_api.error_mapping import HarborCode, error_reply, render_e
 from entrepot.control_api.forgery import CSRF_HEADER
 from entrepot.control_api.request_bodies import BodyBudget, replayed
 from entrepot.control_api.request_context import RequestContext, carry_context
-from entrepot.control_api.request_head import read_head, require_clarity
+from entrepot.control_api.request_head import UNSAFE_METHODS, read_head, require_clarity
 from entrepot.kernel.errors import EntrepotError
 from entrepot.observability.logging import get_request_logger
 from entrepot.observability.request_ids import RequestIds, bind_request_id, unbind_request_id
@@ -86,6 +86,7 @@ class ControlApplication:
         metrics: Metrics,
         addresses: AddressBudget,
         never_refused: frozenset[str] = frozenset(),
+        bodies: BodyBudget | None = None,
     ) -> None:
         """Take the framework's application, and which paths have HEAD of their own, and which no limit refuses."""
         self._framework = framework
@@ -93,7 +94,7 @@ class ControlApplication:
         self._metrics = metrics
         self._addresses = addresses
         self._never_refused = never_refused
-        self._bodies = BodyBudget()
+        self._bodies = bodies or BodyBudget()
         self._request_log = get_request_logger()
         self._request_ids = RequestIds()
         self._flush_is_planned = False
@@ -119,9 +120,11 @@ class ControlApplication:
                 self._addresses.require_room(context.head.address)
             require_clarity(scope, context.head)
             async with self._bodies.reading(receive) as body:
-                carry_context(scope, context)
-                scope["method"] = self._method(scope)
-                await self._framework(scope, replayed(body, receive), answer.send)
+                if context.head.method in UNSAFE_METHODS:
+                    await self._hand_on(scope, replayed(body, receive), context, answer)
+                    return
+            # No other method has a body that anybody reads, and what answers it may take hours to be sent.
+            await self._hand_on(scope, replayed(b"", receive), context, answer)
         except EntrepotError as error:
             reply = error_reply(error)
             if reply.status >= 500:
@@ -135,6 +138,13 @@ class ControlApplication:
         except Exception:  # noqa: BLE001  # the supervisor of one request: it must answer, and the log must tell
             _log.exception("request.crashed", operation=context.operation)
             await answer.send_reply(render_error(500, HarborCode.UNKNOWN, ""))
+
+    async def _hand_on(
+        self, scope: Scope, receive: Receive, context: RequestContext, answer: _Answer
+    ) -> None:
+        carry_context(scope, context)
+        scope["method"] = self._method(scope)
+        await self._framework(scope, receive, answer.send)
 
     def _method(self, scope: Scope) -> str:
         """HEAD is GET without a body, but where it is an endpoint of its own."""

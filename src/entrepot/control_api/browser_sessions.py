@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -24,11 +25,13 @@ class BrowserSession(msgspec.Struct, frozen=True):
     Attributes:
         session_id: its public id, which is no secret.
         csrf_token: what pages of ours send back with each change; bound to the session, unknown to other sites.
+        keep: notes that the session is in use, once a page of ours is known to have sent the request.
     """
 
     session_id: str
     principal: Principal
     csrf_token: str
+    keep: Callable[[], Awaitable[None]]
 
 
 class StartedSession(msgspec.Struct, frozen=True):
@@ -70,7 +73,10 @@ class BrowserSessions(Protocol):
     async def resume(
         self, cookie: str, address: str, origin: Origin, *, forwarded: bool
     ) -> BrowserSession | None:
-        """Return the session of a cookie with the person as they are now; `None` when it is over, or never was."""
+        """Return the session of a cookie with the person as they are now; `None` when it is over, or never was.
+
+        It lasts no longer for that: see :attr:`BrowserSession.keep`.
+        """
         ...
 
     async def end(self, cookie: str, principal: Principal) -> None:

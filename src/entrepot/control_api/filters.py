@@ -8,7 +8,6 @@ that is not shown would tell it letter by letter.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import unquote
 
@@ -16,6 +15,7 @@ import msgspec
 
 from entrepot.control_api.errors import InvalidFilterError
 from entrepot.control_api.field_names import plain_field_name
+from entrepot.control_api.times import milliseconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,6 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
 _REST_OF_SECOND: Final = 999
 """Milliseconds."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOSING: Final = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -237,15 +236,13 @@ def _parse_value(text: str, field: FilterField) -> FilterValue:
 
 
 def _parse_time(text: str, field: FilterField) -> int:
-    """Return milliseconds; a text without an offset is in UTC, as Harbor reads it."""
+    """Return milliseconds; nothing but whole times is taken, since a range reaches to the end of its last second."""
     problem = InvalidFilterError(
         f"{field.shown} is a time of the form 2020-04-09 02:36:00 or 2020-04-09T02:36:00.250Z"
     )
     if not _TIME.fullmatch(text):
         raise problem
     try:
-        moment = datetime.fromisoformat(text)
-        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return (aware - _EPOCH) // timedelta(milliseconds=1)
-    except (ValueError, OverflowError) as error:
+        return milliseconds_of(text)
+    except ValueError as error:
         raise problem from error

@@ -42,7 +42,14 @@ from entrepot.control_api.errors import (
     MethodNotOfferedError,
     PathUnknownError,
 )
-from entrepot.control_api.json_bodies import drop_nulls, require_shallow, too_deep, unreadable
+from entrepot.control_api.json_bodies import (
+    drop_nulls,
+    names_its_fields,
+    require_shallow,
+    require_types,
+    too_deep,
+    unreadable,
+)
 from entrepot.control_api.openapi import complete_schema
 from entrepot.control_api.request_context import context_of
 from entrepot.control_api.request_head import UNSAFE_METHODS
@@ -82,6 +89,7 @@ class _ReadRequest(Request[Any, Any, Any]):
         """Return the body, without what is null in it.
 
         Raises:
+            InvalidInputError: it is of another type than the endpoint's.
             MalformedRequestError: it is no JSON, or nested more deeply than any endpoint needs (S36).
         """
         try:
@@ -91,7 +99,11 @@ class _ReadRequest(Request[Any, Any, Any]):
         except (SerializationException, UnicodeDecodeError) as error:
             raise unreadable(await self.body(), str(error)) from error
         require_shallow(document)
-        drop_nulls(document)
+        endpoint: AnyEndpoint = self.route_handler.opt[_ENDPOINT]
+        if names_its_fields(endpoint.body):
+            drop_nulls(document)
+        if document is not None:
+            require_types(document, endpoint.body)
         return document
 
 

@@ -20,9 +20,6 @@ UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """Those that may change something; all endpoints of other methods change nothing."""
 
 _MAX_HEAD_BYTES: Final = 32 * 1024
-_MOST_PROGRAM_CHARACTERS: Final = 256
-_MOST_PATH_CHARACTERS: Final = 1024
-"""What an audit record keeps of them, as the edge of the data plane does."""
 _NEEDLESS_ESCAPE: Final = re.compile(rb"%(?:2[DdEeFf]|3\d|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
 """Escapes of letters, digits, `-`, `.`, `_`, `~` and the slash: nobody needs them in these paths."""
 
@@ -58,9 +55,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     def origin(self) -> Origin:
         """Return what an audit record tells of the request."""
-        program = self.header("user-agent")[:_MOST_PROGRAM_CHARACTERS]
-        path = self.path[:_MOST_PATH_CHARACTERS]
-        return Origin(self.request_id, program, self.method, path, self.success_status)
+        return Origin(self.request_id, self.header("user-agent"), self.method, self.path, self.success_status)
 
 
 def read_head(scope: Scope, request_id: str) -> RequestHead:

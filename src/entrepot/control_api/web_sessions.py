@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from entrepot.auth.errors import InvalidCredentialsError
@@ -42,7 +43,12 @@ class WebSessions:
             live = await self._sessions.find(cookie, address, origin, forwarded=forwarded)
         except InvalidCredentialsError:
             return None
-        return BrowserSession(live.session.public_id, live.principal, forgery_secret_of(cookie))
+        return BrowserSession(
+            live.session.public_id,
+            live.principal,
+            forgery_secret_of(cookie),
+            partial(self._sessions.keep, live),
+        )
 
     async def end(self, cookie: str, principal: Principal) -> None:
         """See the protocol."""

@@ -27,7 +27,7 @@ _SUCCESS: Final = {
 """Statuses with which acts are answered that a unit records; a POST that only begins a session differs."""
 
 _MOST_PROGRAM_BYTES: Final = 256
-_MOST_PATH_CHARACTERS: Final = 1024
+"""As many as a record keeps; more would only fill the memory of what was read before."""
 
 
 def with_origin(peer: Principal, request: Request, operation: str) -> Principal:
@@ -36,7 +36,7 @@ def with_origin(peer: Principal, request: Request, operation: str) -> Principal:
         request_id=current_request_id(),
         user_agent=_program((request.header(b"user-agent") or b"")[:_MOST_PROGRAM_BYTES]),
         method=request.method,
-        path=_plain(request.path[:_MOST_PATH_CHARACTERS]),
+        path=_plain(request.path),
         success_status=_SUCCESS.get(operation, 0),
     )
     return msgspec.structs.replace(peer, origin=origin)

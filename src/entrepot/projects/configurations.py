@@ -109,15 +109,17 @@ class Configurations:
         return fixed | {name: ConfigurationItem(value, editable=True) for name, value in values.items()}
 
     async def update(
-        self, grant: SystemGrant[UpdateConfiguration], values: Mapping[str, ConfigurationValue]
+        self, grant: SystemGrant[UpdateConfiguration], values: Mapping[str, ConfigurationValue | None]
     ) -> None:
-        """Change some settings; the others stay.
+        """Change some settings; the others stay, and so do those that are known and have no value here.
 
         Raises:
             ConfigurationInvalidError: one is unknown, fixed, or can't have this value; nothing was changed.
             AccessDeniedError: everybody could do what the principal may not (S9).
         """
-        checked = {name: _check(name, value) for name, value in values.items()}
+        for name in values:
+            _require_known(name)
+        checked = {name: _check(name, value) for name, value in values.items() if value is not None}
         if checked.get("project_creation_restriction") == "everyone":
             await require_creation_held(self._decisions, grant)
         texts = {name: msgspec.json.encode(value).decode() for name, value in checked.items()}
@@ -175,11 +177,15 @@ class Configurations:
         return self._defaults | stored
 
 
+def _require_known(name: str) -> None:
+    if name not in _EDITABLE and name not in _FIXED:
+        raise ConfigurationInvalidError(name, "is unknown")
+
+
 def _check(name: str, value: ConfigurationValue) -> ConfigurationValue:
     rule = _EDITABLE.get(name)
     if rule is None:
-        reason = "can't be changed at run time" if name in _FIXED else "is unknown"
-        raise ConfigurationInvalidError(name, reason)
+        raise ConfigurationInvalidError(name, "can't be changed at run time")
     if type(value) is not type(rule.default):
         kind = "a text" if isinstance(rule.default, str) else "true or false"
         raise ConfigurationInvalidError(name, f"is {kind}")

@@ -69,7 +69,7 @@ class AccessMetadata:
     repository_creation: str | None = None
 
 
-def check_metadata(values: Mapping[str, str]) -> dict[str, str]:
+def check_metadata(values: Mapping[str, str | None]) -> dict[str, str]:
     """Return metadata as they are kept.
 
     Raises:
@@ -80,6 +80,8 @@ def check_metadata(values: Mapping[str, str]) -> dict[str, str]:
         rule = _RULES.get(name)
         if rule is None:
             raise MetadataInvalidError(name, "is unknown")
+        if given is None:
+            raise MetadataInvalidError(name, "needs a value")
         pattern, expectation = rule
         value = given.lower() if name in _CASELESS else given
         if pattern.fullmatch(value) is None:

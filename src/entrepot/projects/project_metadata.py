@@ -59,7 +59,7 @@ class ProjectMetadata:
             raise MetadataMissingError(grant.project, name)
         return value
 
-    async def add(self, grant: ProjectGrant[CreateMetadata], values: Mapping[str, str]) -> None:
+    async def add(self, grant: ProjectGrant[CreateMetadata], values: Mapping[str, str | None]) -> None:
         """Set some; the others stay.
 
         Raises:
@@ -69,7 +69,7 @@ class ProjectMetadata:
         """
         await self._put(grant, check_metadata(values))
 
-    async def update(self, grant: ProjectGrant[UpdateMetadata], name: str, value: str) -> None:
+    async def update(self, grant: ProjectGrant[UpdateMetadata], name: str, value: str | None) -> None:
         """Set one.
 
         Raises:

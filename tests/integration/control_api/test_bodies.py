@@ -89,6 +89,51 @@ async def test_what_stays_as_it_is_may_be_said_as_harbors_clients_say_it(registr
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("POST", "/projects/apps/metadatas", {"public": None}, 400, "metadata 'public' needs a value"),
+        ("POST", "/projects/apps/metadatas", {"nosuch": None}, 400, "metadata 'nosuch' is unknown"),
+        (
+            "PUT",
+            "/projects/apps/metadatas/severity",
+            {"severity": None},
+            400,
+            "metadata 'severity' needs a value",
+        ),
+        ("PUT", "/configurations", {"nosuch": None}, 400, "configuration 'nosuch' is unknown"),
+        ("PUT", "/configurations", {"read_only": "true"}, 400, "configuration 'read_only' is true or false"),
+        ("PUT", "/configurations", {"read_only": None, "auth_mode": None, "banner_message": "x"}, 200, ""),
+        (
+            "POST",
+            "/projects/apps/members",
+            {"role_id": "2", "member_user": {"username": "admin"}},
+            422,
+            "role_id: Expected `int`, got `str`",
+        ),
+        (
+            "POST",
+            "/projects",
+            {"project_name": "b", "public": "true"},
+            422,
+            "public: Expected `bool | null`, got `str`",
+        ),
+    ],
+)
+async def test_null_does_nothing_only_where_the_name_is_known(
+    registry: Registry, method: str, path: str, body: dict[str, object], status: int, message: str
+) -> None:
+    async with registry.plain() as client:
+        await client.post("/projects", json={"project_name": "apps"})
+        reply = await client.request(method, path, json=body)
+        shown = (await client.get("/configurations")).json()
+
+    said = reply.json()["errors"][0]["message"] if reply.content else ""
+    assert (reply.status_code, said) == (status, message)
+    assert shown["read_only"]["value"] is False
+    assert shown["banner_message"]["value"] == ("x" if status == 200 else "")
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/audit-logs?q=username%3D%00", 422),

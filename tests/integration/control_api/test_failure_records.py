@@ -125,7 +125,11 @@ async def test_what_a_foreign_page_has_a_browser_send_names_whose_session_it_is_
     async with httpx.AsyncClient(transport=transport, base_url="http://registry.example/api/v2.0") as client:
         begun = await client.post("/sessions", json={"username": "admin", "password": ADMIN_PASSWORD})
         cookie = begun.headers["set-cookie"].partition(";")[0]
+        await registry.database.fetch("UPDATE web_sessions SET last_seen_at = last_seen_at - 61000")
+        seen = await registry.database.value("SELECT last_seen_at FROM web_sessions")
         refused = await client.post("/users", json={}, headers={"cookie": cookie, "sec-fetch-site": site})
 
     assert refused.status_code == 403
+    assert not {"x-harbor-csrf-token", "set-cookie"} & set(refused.headers)
+    assert await registry.database.value("SELECT last_seen_at FROM web_sessions") == seen
     assert [(note.action, note.user_name) for note in registry.notes.records] == [("access.denied", "admin")]

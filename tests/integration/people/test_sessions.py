@@ -100,7 +100,9 @@ async def test_use_is_noted_once_a_minute(office: Office, idle_seconds: int, not
     )
     before = await office.database.value("SELECT last_seen_at FROM web_sessions")
 
-    await _find(office, begun.secret)
+    live = await _find(office, begun.secret)
+    assert await office.database.value("SELECT last_seen_at FROM web_sessions") == before
+    await office.sessions.keep(live)
 
     assert (await office.database.value("SELECT last_seen_at FROM web_sessions") > before) is noted
 
@@ -116,6 +118,7 @@ async def test_a_session_in_use_lives_where_the_limit_of_idleness_is_a_minute(of
     for _ in range(5):
         await office.database.fetch("UPDATE web_sessions SET last_seen_at = last_seen_at - 15000")
         live = await sessions.find(begun.secret, ADDRESS, ORIGIN, forwarded=False)
+        await sessions.keep(live)
 
         assert live.principal.name == "alice"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from entrepot.audit.ecs import ecs_fields
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.principals import Origin
 from tests.running.audit_material import ALICE
 
 
@@ -55,3 +58,13 @@ def test_erased_data_are_left_out_and_the_rest_stays() -> None:
 
     assert {"user.name", "source.ip", "user_agent.original"}.isdisjoint(fields)
     assert fields["user.id"] == "a" * 32
+
+
+def test_a_record_keeps_no_more_of_a_request_than_anybody_needs_s36() -> None:
+    """Wherever the request came in."""
+    talkative = msgspec.structs.replace(ALICE, origin=Origin("1", "a" * 300, "GET", "/" + "b" * 2000))
+
+    record = audit_record(talkative, AuditAction.MANIFEST_PULL, AuditObject("repository", "team/app"))
+
+    fields = ecs_fields(0, record.body, record.disclosure)
+    assert (fields["user_agent.original"], fields["url.path"]) == ("a" * 256, "/" + "b" * 1023)

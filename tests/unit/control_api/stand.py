@@ -58,6 +58,7 @@ class Stand:
     external_url: str = ""
     notes: list[NewAuditRecord] = field(default_factory=list["NewAuditRecord"])
     ended: list[str] = field(default_factory=list[str])
+    kept: list[str] = field(default_factory=list[str])
     asked: list[Any] = field(default_factory=list[Any])
     examinations: int = 0
     changes: int = 0
@@ -96,7 +97,11 @@ class Stand:
         name = cookie.removeprefix("cookie-of-")
         if name not in SECRETS:
             return None
-        return BrowserSession(f"s-{name}", _person(name, address, origin), "csrf-token")
+
+        async def keep() -> None:
+            self.kept.append(cookie)
+
+        return BrowserSession(f"s-{name}", _person(name, address, origin), "csrf-token", keep)
 
     async def end(self, cookie: str, principal: Principal) -> None:
         self.ended.append(cookie)

@@ -85,6 +85,23 @@ async def test_reading_in_a_session_needs_no_token_and_tells_it_s22() -> None:
     assert response.headers["x-harbor-csrf-token"] == "csrf-token"
 
 
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}])
+async def test_a_change_that_is_refused_gets_no_token_and_keeps_no_session_s22(
+    headers: dict[str, str],
+) -> None:
+    """Whoever had a browser send it learns nothing, nobody's session lasts longer, and the record names them."""
+    stand = Stand()
+    async with calling(stand.application(SAMPLES)) as client:
+        refused = await client.post("/api/v2.0/users", json={"username": "x"}, headers=_COOKIE | headers)
+        kept = list(stand.kept)
+        done = await client.get("/api/v2.0/things", headers=_COOKIE)
+
+    assert (refused.status_code, done.status_code) == (403, 200)
+    assert "x-harbor-csrf-token" not in refused.headers
+    assert (kept, stand.kept) == ([], ["cookie-of-alice"])
+    assert [(note.action, note.user_name) for note in stand.notes] == [("access.denied", "alice")]
+
+
 async def test_without_a_session_there_is_no_token() -> None:
     async with calling(Stand().application(SAMPLES), "alice") as client:
         response = await client.get("/api/v2.0/things")

@@ -121,7 +121,7 @@ class Sessions:
         return BegunSession(secret, forgery_secret_of(secret), session.public_id, principal)
 
     async def find(self, secret: str, address: str, origin: Origin, *, forwarded: bool) -> LiveSession:
-        """Return the session that a cookie's secret belongs to; that it is in use is noted once a minute.
+        """Return the session that a cookie's secret belongs to; :meth:`keep` has it last.
 
         Raises:
             InvalidCredentialsError: there is none, or none any more.
@@ -129,8 +129,6 @@ class Sessions:
         found = await self._metadata.web_sessions.find(_hash_of(secret), self._idle)
         if found is None:
             raise InvalidCredentialsError("no such session")
-        if found.idle_milliseconds >= self._touch:
-            await self._metadata.write(lambda tx: tx.web_sessions.touch(found.id))
         principal = Principal(
             found.subject,
             address,
@@ -142,6 +140,11 @@ class Sessions:
             or self._policy.is_too_old(found.password_age_milliseconds),
         )
         return LiveSession(found, principal)
+
+    async def keep(self, live: LiveSession) -> None:
+        """Note that a session is in use, once a minute; not for a request that is refused."""
+        if live.session.idle_milliseconds >= self._touch:
+            await self._metadata.write(lambda tx: tx.web_sessions.touch(live.session.id))
 
     async def log_out(self, live: LiveSession) -> None:
         """End a session on behalf of whoever uses it."""

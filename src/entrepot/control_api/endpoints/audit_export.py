@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -12,6 +11,7 @@ from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import OnSystem
 from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.reply import Reply
+from entrepot.control_api.times import milliseconds_of
 from entrepot.metadata.audit_store import END_OF_TIME
 
 if TYPE_CHECKING:
@@ -76,11 +76,9 @@ def _read(name: str, text: str, without: int) -> int:
     if not text:
         return without
     try:
-        moment = datetime.fromisoformat(text)
+        return milliseconds_of(text)
     except ValueError as error:
         raise InvalidInputError((f"{name}: is no time as 2026-11-01T08:00Z",)) from error
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp() * 1000)
 
 
 AUDIT_EXPORT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (

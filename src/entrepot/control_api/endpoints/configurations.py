@@ -32,8 +32,7 @@ async def update_configurations(
     call: Call[SystemGrant[UpdateConfiguration], NoInputs, dict[str, bool | int | str | None]],
 ) -> Reply:
     """Change some settings; the others, and those that are null, stay."""
-    values = {name: value for name, value in call.body.items() if value is not None}
-    await services.configurations.update(call.grant, values)
+    await services.configurations.update(call.grant, call.body)
     return DONE
 
 

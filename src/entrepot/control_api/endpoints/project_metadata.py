@@ -46,7 +46,7 @@ async def list_metadata(
 
 
 async def add_metadata(
-    services: ControlServices, call: Call[ProjectGrant[CreateMetadata], ProjectInputs, dict[str, str]]
+    services: ControlServices, call: Call[ProjectGrant[CreateMetadata], ProjectInputs, dict[str, str | None]]
 ) -> Reply:
     """Set some metadata."""
     await services.project_metadata.add(call.grant, call.body)
@@ -62,7 +62,7 @@ async def read_metadata(
 
 
 async def update_metadata(
-    services: ControlServices, call: Call[ProjectGrant[UpdateMetadata], MetadataInputs, dict[str, str]]
+    services: ControlServices, call: Call[ProjectGrant[UpdateMetadata], MetadataInputs, dict[str, str | None]]
 ) -> Reply:
     """Set one piece of metadata.
 
@@ -108,7 +108,7 @@ METADATA_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         demand=InProject(CreateMetadata),
         handler=add_metadata,
         inputs=ProjectInputs,
-        body=dict[str, str],
+        body=dict[str, str | None],
     ),
     Endpoint(
         method="GET",
@@ -133,7 +133,7 @@ METADATA_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         demand=InProject(UpdateMetadata),
         handler=update_metadata,
         inputs=MetadataInputs,
-        body=dict[str, str],
+        body=dict[str, str | None],
     ),
     Endpoint(
         method="DELETE",

@@ -1,4 +1,4 @@
-"""Notes, drains, seals and purges in processes that are meant to die: `python -m tests.faults.audit_server`."""
+"""Notes, drains, seals, signs and purges in processes that are meant to die: `python -m tests.faults.audit_server`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer
@@ -16,7 +17,7 @@ from entrepot.auth.host import host_operator
 from entrepot.kernel.failpoints import arm_failpoints
 from entrepot.metadata.sql.opening import open_metadata
 from tests.faults.forks import COUNTING, ForkServer, serve_orders
-from tests.running.audit_material import pull_record
+from tests.running.audit_material import KeyInMemory, pull_record
 
 __all__ = ["AuditOrder", "AuditServer"]
 
@@ -69,6 +70,8 @@ async def _keep_up(order: AuditOrder) -> None:
         await AuditDrain(directory / "spool", metadata, "node").run()
     elif order.work == "seal":
         await Sealer(metadata, batch=200).run()
+    elif order.work == "sign":
+        await Checkpoints(metadata, KeyInMemory(), directory / "checkpoints").run(0)
     else:
         await AuditPurge(metadata, 180).run(host_operator(), 181)
     await metadata.aclose()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.audit.checkpoints import decode_checkpoint
 from entrepot.audit.database_verification import verify_database
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 from entrepot.metadata.sql.migrate import initialise_if_empty
@@ -37,7 +38,7 @@ class _Node:
     """A data directory, and what is done on it."""
 
     def __init__(self, directory: Path, server: AuditServer) -> None:
-        self._directory = directory
+        self.directory = directory
         self._server = server
         self._acknowledged = directory / "acknowledged"
         self.database = RawDatabase(f"sqlite://{directory}/metadata.db")
@@ -46,14 +47,14 @@ class _Node:
     def run(self, work: str, failpoints: str = "") -> int:
         """Do some work and return the signal that ended it."""
         return self._server.order(
-            AuditOrder(work, str(self._directory), str(self._acknowledged), failpoints)
+            AuditOrder(work, str(self.directory), str(self._acknowledged), failpoints)
         ).signal
 
     def acknowledged(self) -> list[str]:
         return self._acknowledged.read_text().split()
 
     def leftovers(self) -> list[str]:
-        return [path.name for path in (self._directory / "spool").iterdir()]
+        return [path.name for path in (self.directory / "spool").iterdir()]
 
     async def add(self, count: int) -> None:
         metadata = await open_metadata(self.database.url, 1, 5.0)
@@ -129,3 +130,19 @@ def test_a_purge_that_is_killed_leaves_a_chain_that_is_whole(node: _Node, failpo
     assert node.run("seal") == 0
     after = asyncio.run(node.verdict())
     assert (after.first, after.faults) == (1201, ())
+
+
+def test_a_checkpoint_whose_signer_was_killed_before_its_file_has_one_after_the_next_run(node: _Node) -> None:
+    """Also though nothing is left to sign."""
+    directory = node.directory / "checkpoints"
+    asyncio.run(node.add(3))
+    assert node.run("seal") == 0
+    assert node.run("sign", "audit.checkpoint.added") == signal.SIGKILL
+    assert not directory.exists()
+
+    assert node.run("sign") == 0
+
+    (file,) = directory.iterdir()
+    checkpoint = decode_checkpoint(file.read_bytes())
+    assert (file.name, checkpoint and checkpoint.sequence) == (f"{3:020d}.json", 3)
+    assert asyncio.run(node.verdict()).signed == 3

@@ -6,8 +6,10 @@ import json
 import stat
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from entrepot.audit.export_format import decode_record, encode_record
 from entrepot.ops.application import run_command_line
 from tests.integration.client_command_line import ClientCommandLine
 from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
@@ -71,6 +73,29 @@ def test_a_fetched_export_that_was_shortened_is_found_without_anything_kept(
     assert run_command_line(("audit", "verify", str(file), "--accept-unsigned")) == 1
     file.write_bytes(b"".join([opening, *records[:2], end]))
     assert run_command_line(("audit", "verify", str(file))) == 1
+
+
+def test_a_fetched_export_without_the_personal_data_that_it_had_is_found(
+    auditor: ClientCommandLine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Taken out as an erasure would, of every record; nobody in the log was erased."""
+    file = tmp_path / "log.jsonl"
+    auditor.run(f"audit fetch {file}")
+    lines = [_without_personal_data(line) for line in file.read_bytes().splitlines()]
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    capsys.readouterr()
+
+    assert run_command_line(("audit", "verify", str(file), "--accept-unsigned")) == 1
+
+    shown = capsys.readouterr().out.splitlines()
+    bare = sum(b'"@timestamp"' in line for line in lines)
+    assert shown[0].startswith("DISCLOSURE at record 1 (")
+    assert f"{bare} of them are not accounted for by a record of an erasure" in shown
+
+
+def _without_personal_data(line: bytes) -> bytes:
+    record = decode_record(line)
+    return line if record is None else encode_record(msgspec.structs.replace(record, disclosure=None))
 
 
 def test_who_does_not_audit_fetches_nothing(

@@ -2,6 +2,9 @@
 
 A chain alone proves nothing against somebody who can write to the database and makes it anew. A signed end that lies
 elsewhere does: the chain has to lead to it.
+
+The row comes first and the file behind it, so that no file tells of what the database never had. What ends a process in
+between, or fills the disk, leaves a row without its file; a later run writes it.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import fcntl
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +20,11 @@ import msgspec
 import structlog
 
 from entrepot.kernel.durable_directories import create_directory, sync_directory
+from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.audit_store import CheckpointRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from entrepot.audit.signing import CheckpointSigner
@@ -36,6 +42,7 @@ __all__ = [
 _log: Any = structlog.get_logger()
 
 _MILLISECONDS: Final = 1000
+_PAGE: Final = 500
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
@@ -69,30 +76,44 @@ class Checkpoints:
         self._metadata = metadata
         self._signer = signer
         self._directory = directory
+        self._filed = 0
+        """Up to which sequence every checkpoint has its file here."""
 
     async def run(self, period_seconds: int) -> bool:
         """Sign the end of the chain when it has grown and the last time is long enough ago; return whether it was.
 
+        Also writes the files of checkpoints that have none here, whoever signed them.
+
         Raises:
             MetadataError: the database can't be read or written.
             EntrepotError: there is no key to sign with.
-            OSError: the file can't be written; the database has the checkpoint.
+            OSError: a file can't be written; the database has its checkpoint, and a later call writes it.
         """
+        signed = await self._sign_end(period_seconds)
+        if signed is not None:
+            # Somebody else may have signed a later end meanwhile, or an older copy of the database took its place.
+            self._filed = min(self._filed, signed.sequence - 1)
+        await self._write_missing(0 if signed is None else signed.sequence)
+        return signed is not None
+
+    async def _sign_end(self, period_seconds: int) -> CheckpointRow | None:
         chain = await self._metadata.audit.chain()
         if chain is None or not await self._is_due(chain, period_seconds):
-            return False
+            return None
         checkpoint = await self._sign(chain)
         if not await self._metadata.write(lambda tx: tx.audit_chain.add_checkpoint(checkpoint)):
-            return False
-        content = encode_checkpoint(checkpoint)
-        await asyncio.to_thread(_write, self._directory, f"{checkpoint.sequence:020d}.json", content)
-        _log.info(
-            "audit.checkpoint.signed",
-            sequence=checkpoint.sequence,
-            chain_hash=checkpoint.chain_hash,
-            checkpoint=content.decode("ascii"),
-        )
-        return True
+            return None
+        reach(Failpoint.AUDIT_CHECKPOINT_ADDED)
+        _log.info("audit.checkpoint.signed", **_facts(checkpoint))
+        return checkpoint
+
+    async def _write_missing(self, just_signed: int) -> None:
+        """Write the files of checkpoints that have none; of the past ones once in the life of a process."""
+        while page := await self._metadata.audit.checkpoints(self._filed + 1, _PAGE):
+            for written in await asyncio.to_thread(_write_new, self._directory, page):
+                if written.sequence != just_signed:
+                    _log.info("audit.checkpoint.filed", **_facts(written))
+            self._filed = page[-1].sequence
 
     async def _is_due(self, chain: ChainState, period_seconds: int) -> bool:
         last = await self._metadata.audit.last_checkpoint()
@@ -164,12 +185,54 @@ def read_signed_content(signed: bytes) -> CheckpointContent | None:
         return None
 
 
+def _facts(checkpoint: CheckpointRow) -> dict[str, object]:
+    """Return what the log tells of a checkpoint, which is all of it: the log is shipped off the host."""
+    return {
+        "sequence": checkpoint.sequence,
+        "chain_hash": checkpoint.chain_hash,
+        "checkpoint": encode_checkpoint(checkpoint).decode("ascii"),
+    }
+
+
+def _write_new(directory: Path, checkpoints: Iterable[CheckpointRow]) -> list[CheckpointRow]:
+    """Write the files that are not there; return of which checkpoints. Blocks.
+
+    One process of a node at a time, or two would write one draft. What is there stays: what a database tells later, as
+    an older copy of it does that goes another way, gets a name beside it.
+    """
+    create_directory(directory, 0o750)
+    lock = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        written: list[CheckpointRow] = []
+        for checkpoint in checkpoints:
+            content = encode_checkpoint(checkpoint) + b"\n"
+            name = _free_name(directory, checkpoint, content)
+            if name:
+                _write(directory, name, content)
+                written.append(checkpoint)
+        return written
+    finally:
+        os.close(lock)
+
+
+def _free_name(directory: Path, checkpoint: CheckpointRow, content: bytes) -> str:
+    """Return the name for a checkpoint's file, empty where a file of its has this content."""
+    place = f"{checkpoint.sequence:020d}"
+    for name in (f"{place}.json", f"{place}-{checkpoint.chain_hash[:16]}.json"):
+        try:
+            if (directory / name).read_bytes() == content:
+                return ""
+        except FileNotFoundError:
+            return name
+    return ""
+
+
 def _write(directory: Path, name: str, content: bytes) -> None:
     """Write a file that is whole or not there, also after a power cut. Blocks."""
-    create_directory(directory, 0o750)
     draft = directory / f".{name}"
     with draft.open("wb") as file:
-        file.write(content + b"\n")
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     draft.rename(directory / name)

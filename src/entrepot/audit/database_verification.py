@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from entrepot.audit.ecs import disclosed_values
+from entrepot.audit.erasure import recorded_erasures
 from entrepot.audit.export_format import sealed_record
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
 from entrepot.audit.verdict import AuditVerdict, make_verdict
@@ -59,7 +60,12 @@ async def verify_database(
         message = f"the chain has {chain.sequence} records, the rest is gone"
         fault = Fault(FaultKind.TRUNCATED, follower.sequence, "", message)
     fault = fault or follower.end()
-    return make_verdict(chain.chain_id, start, follower, fault, faults, unsealed)
+    recorded = await recorded_erasures(metadata) if follower.erased.count else frozenset[str]()
+    unaccounted = follower.erased.unaccounted(recorded)
+    if unaccounted:
+        message = f"{unaccounted} records have no personal data, and no record of an erasure tells why"
+        faults.append(Fault(FaultKind.DISCLOSURE, *follower.erased.first_unaccounted(recorded), message))
+    return make_verdict(chain.chain_id, start, follower, fault, faults, unsealed, unaccounted)
 
 
 async def _all_checkpoints(metadata: Metadata) -> Sequence[CheckpointRow]:

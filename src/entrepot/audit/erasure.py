@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,15 +17,32 @@ if TYPE_CHECKING:
     from entrepot.auth.system_actions import DeleteUser
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["AuditErasure", "is_erasable"]
+__all__ = ["AuditErasure", "is_erasable", "recorded_erasures"]
 
 _BATCH_IDS: Final = 5000
+_PAGE: Final = 500
 _PUBLIC_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def is_erasable(subject: str) -> bool:
     """Tell whether a subject is a person or a robot. Nobody in particular and the host's operators are not erased."""
     return _PUBLIC_ID.fullmatch(subject) is not None
+
+
+async def recorded_erasures(metadata: Metadata) -> frozenset[str]:
+    """Return the subjects whose erasure is on record.
+
+    One that is purged is older than no record that it explains, so those are purged as well.
+
+    Raises:
+        MetadataError: the database can't be read.
+    """
+    query = AuditPageQuery(AuditFilter(action=AuditAction.AUDIT_ERASE.value, outcome="success"), _PAGE)
+    found: set[str] = set()
+    while rows := await metadata.audit.page(query):
+        found.update(row.object_name for row in rows)
+        query = replace(query, edge=rows[-1].id)
+    return frozenset(found)
 
 
 class AuditErasure:

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from entrepot.audit.checkpoints import encode_checkpoint
+from entrepot.audit.erased_records import ErasedRecords
+from entrepot.audit.erasure import recorded_erasures
 from entrepot.audit.errors import AuditRangeEmptyError
 from entrepot.audit.export_format import (
     FORMAT,
@@ -27,25 +30,33 @@ from entrepot.audit.export_format import (
     encode_line,
     encode_record,
     encode_signature,
+    fingerprint,
     sealed_record,
 )
+from entrepot.audit.sealer import NewChain
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import AuditUnavailableError
 from entrepot.kernel.errors import EntrepotError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
 
+    from entrepot.audit.proof import SealedRecord
     from entrepot.audit.signed_end import EndSigner
     from entrepot.audit.signing import CheckpointSignature
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.system_actions import ExportAuditLog
-    from entrepot.metadata.audit_store import AuditRow, ChainState, CheckpointRow
+    from entrepot.metadata.audit_store import ChainState, CheckpointRow
     from entrepot.metadata.store import Metadata
 
 __all__ = ["AuditExport", "BegunExport"]
 
 _BATCH: Final = 500
+_BATCH_BYTES: Final = 256 * 1024
+"""Of bodies and disclosures that are held at once; a record that is longer comes alone."""
+_PATIENCE_SECONDS: Final = 3.0
+"""For a first write. One that waits longer would have all that follow wait as long, each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +70,13 @@ class BegunExport:
 class AuditExport:
     """Exports by times."""
 
-    def __init__(self, metadata: Metadata, end: EndSigner) -> None:
+    def __init__(
+        self, metadata: Metadata, end: EndSigner, patience_seconds: float = _PATIENCE_SECONDS
+    ) -> None:
         self._metadata = metadata
         self._end = end
+        self._patience_seconds = patience_seconds
+        self._given_up: set[asyncio.Task[object]] = set()
 
     async def begin(self, grant: SystemGrant[ExportAuditLog], since: int, until: int) -> BegunExport:
         """Sign the end of the chain and return what an export of `since <= at < until` (milliseconds) will hold.
@@ -70,13 +85,15 @@ class AuditExport:
 
         Raises:
             AuditRangeEmptyError: no sealed record is of these times.
+            AuditUnavailableError: the database takes no writes, so this can't be recorded.
             MetadataError: the database failed.
         """
         # Read first: the end that is signed next covers what others signed before this time; what they sign later is
         # not missing here.
         begun_at = await self._metadata.diagnosis.clock_milliseconds()
+        await self._require_writes()
         unsigned_because = await self._end.sign()
-        begun = await self._attest(await self._header(since, until, begun_at), unsigned_because)
+        begun = await self._begun(await self._header(since, until, begun_at), unsigned_because)
         header = begun.header
         record = audit_record(
             grant.principal,
@@ -88,37 +105,83 @@ class AuditExport:
         return begun
 
     async def lines(self, begun: BegunExport) -> AsyncGenerator[bytes]:
-        """Yield the lines of an export that has begun.
+        """Yield the lines of an export that has begun; memory does not grow with them.
 
         Raises:
             MetadataError: the database failed.
         """
         header = begun.header
-        yield encode_line(header)
+        opening = encode_line(header)
+        yield opening
         if begun.signature is not None:
             yield encode_signature(begun.signature)
-        for checkpoint in await self._checkpoints(header):
+        async for checkpoint in self._checkpoints(header):
             yield encode_checkpoint(checkpoint)
-        count, after = 0, header.after
-        while after < header.last:
-            rows = await self._metadata.audit.sealed(after, min(_BATCH, header.last - after))
-            if not rows:
-                break
-            for line in await asyncio.to_thread(_encode_records, rows):
+        count, erased = 0, ErasedRecords()
+        async for records in self._records(header):
+            for line in await asyncio.to_thread(_encode_records, records, erased):
                 yield line
-            count += len(rows)
-            after = rows[-1].sequence or header.last
-        yield encode_line(ExportEnd(count, header.last))
+            count += len(records)
+        recorded = await recorded_erasures(self._metadata) if erased.count else frozenset[str]()
+        end = ExportEnd(
+            records=count,
+            last=header.last,
+            header=fingerprint(opening),
+            erased=erased.count,
+            erased_which=erased.which,
+            unaccounted=erased.unaccounted(recorded),
+        )
+        for line in await self._ending(begun, end):
+            yield line
 
-    async def _attest(self, header: ExportHeader, unsigned_because: str) -> BegunExport:
+    async def _require_writes(self) -> None:
+        """Find out in good time whether the database takes writes at all.
+
+        Raises:
+            AuditUnavailableError: it does not.
+        """
+        writing: asyncio.Task[object] = asyncio.create_task(self._metadata.write(NewChain.make().hold))
+        await asyncio.wait({writing}, timeout=self._patience_seconds)
+        if writing.done():
+            writing.result()
+            return
+        # It changes nothing, whether it comes to its end or not.
+        self._given_up.add(writing)
+        writing.add_done_callback(self._forget)
+        writing.cancel()
+        raise AuditUnavailableError(
+            f"the database took no write within {self._patience_seconds:g} s, and that an export is made is recorded "
+            "first"
+        )
+
+    def _forget(self, writing: asyncio.Task[object]) -> None:
+        self._given_up.discard(writing)
+        if not writing.cancelled():
+            writing.exception()
+
+    async def _begun(self, header: ExportHeader, unsigned_because: str) -> BegunExport:
         """Sign the header, or have it say why nobody does."""
-        try:
-            signature = await self._end.attest(encode_line(header))
-        except (EntrepotError, OSError) as error:
-            signature, unsigned_because = None, unsigned_because or str(error)
+        signature, reason = await self._attest(encode_line(header))
         if signature is None:
-            header = msgspec.structs.replace(header, unsigned_because=unsigned_because)
+            header = msgspec.structs.replace(header, unsigned_because=unsigned_because or reason)
         return BegunExport(header, signature)
+
+    async def _ending(self, begun: BegunExport, end: ExportEnd) -> Sequence[bytes]:
+        """Return the last lines: what was written, and whose word that is, if the header is anybody's."""
+        line = encode_line(end)
+        if begun.signature is None:
+            return (line,)
+        signature, reason = await self._attest(line)
+        if signature is None:
+            return (encode_line(msgspec.structs.replace(end, unsigned_because=reason)),)
+        return line, encode_signature(signature)
+
+    async def _attest(self, line: bytes) -> tuple[CheckpointSignature | None, str]:
+        """Return a line's signature, or why there is none."""
+        try:
+            return await self._end.attest(line), ""
+        except (EntrepotError, OSError) as error:
+            return None, str(error)
 
     async def _header(self, since: int, until: int, begun_at: int) -> ExportHeader:
         audit = self._metadata.audit
@@ -161,19 +224,36 @@ class AuditExport:
         (before,) = await self._metadata.audit.links(first - 2, 1)
         return before.sequence, before.chain_hash
 
-    async def _checkpoints(self, header: ExportHeader) -> Sequence[CheckpointRow]:
-        found: list[CheckpointRow] = []
+    async def _checkpoints(self, header: ExportHeader) -> AsyncGenerator[CheckpointRow]:
         first = header.after + 1
         while page := await self._metadata.audit.checkpoints(first, _BATCH):
-            found += [checkpoint for checkpoint in page if checkpoint.sequence <= header.last]
-            if len(page) < _BATCH or page[-1].sequence > header.last:
-                break
+            for checkpoint in page:
+                if checkpoint.sequence > header.last:
+                    return
+                yield checkpoint
             first = page[-1].sequence + 1
-        return found
+
+    async def _records(self, header: ExportHeader) -> AsyncGenerator[Sequence[SealedRecord]]:
+        """Yield the records in batches of bounded bytes."""
+        after = header.after
+        while after < header.last:
+            sizes = await self._metadata.audit.sealed_sizes(after, min(_BATCH, header.last - after))
+            rows = await self._metadata.audit.sealed(after, _within(sizes, _BATCH_BYTES))
+            if not rows:
+                break
+            yield [sealed_record(row) for row in rows]
+            after = rows[-1].sequence or header.last
 
 
-def _encode_records(rows: Sequence[AuditRow]) -> list[bytes]:
-    return [encode_record(sealed_record(row)) for row in rows]
+def _within(sizes: Sequence[int], most: int) -> int:
+    """Return how many of the first of these are together no more than `most`, and one at least."""
+    return max(1, sum(total <= most for total in accumulate(sizes)))
+
+
+def _encode_records(records: Sequence[SealedRecord], erased: ErasedRecords) -> list[bytes]:
+    for record in records:
+        erased.take(record.sequence, record.record_id, record.body, record.disclosure)
+    return [encode_record(record) for record in records]
 
 
 def _signed(after: int, last: int, checkpoints: Iterable[CheckpointRow]) -> int:

@@ -1,15 +1,18 @@
 """The lines of an export: JSON objects, so that other programs can read them, with all that verifying them takes.
 
 First a header that says which part of the chain this is and its signature, then the signed checkpoints of that part,
-then the records, and at the end how many there were. A record's line has the names of the Elastic Common Schema and,
-under `entrepot`, what was sealed; the former follows from the latter, so whoever verifies makes the line again and
-compares.
+then the records, and at the end how many there were and which of them have no personal data any more, signed as well:
+that is known only when the last record was read, since people's data may be erased meanwhile.
+
+A record's line has the names of the Elastic Common Schema and, under `entrepot`, what was sealed; the former follows
+from the latter, so whoever verifies makes the line again and compares.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -30,10 +33,11 @@ __all__ = [
     "encode_line",
     "encode_record",
     "encode_signature",
+    "fingerprint",
     "sealed_record",
 ]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
@@ -71,7 +75,7 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
 
 
 class _Signature(msgspec.Struct, frozen=True, tag="signature", tag_field="type"):
-    """Who signed the header's line, without its line break; bytes are base64."""
+    """Who signed the line before, without its line break; bytes are base64."""
 
     key_id: str
     algorithm: str
@@ -80,10 +84,23 @@ class _Signature(msgspec.Struct, frozen=True, tag="signature", tag_field="type")
 
 
 class ExportEnd(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
-    """That nothing follows, and what was written."""
+    """That nothing follows, and what was written. It is signed if the header is.
+
+    Attributes:
+        header: SHA-256 (hex) of the header's line, so that this can't be the end of another export.
+        erased: how many records have no personal data; `erased_which` is SHA-256 of their sequences, as
+            :attr:`.erased_records.ErasedRecords.which` makes it. Nobody takes such data out of an export unseen.
+        unaccounted: for how many of these the whole log had no record of an erasure.
+        unsigned_because: why this line is not signed though the header is; else empty.
+    """
 
     records: int
     last: int
+    header: str = ""
+    erased: int = 0
+    erased_which: str = ""
+    unaccounted: int = 0
+    unsigned_because: str = ""
 
 
 class _Sealed(msgspec.Struct, frozen=True):
@@ -97,6 +114,11 @@ class _Sealed(msgspec.Struct, frozen=True):
 
 class _RecordLine(msgspec.Struct, frozen=True):
     entrepot: _Sealed
+
+
+def fingerprint(line: bytes) -> str:
+    """Return what an end names the line of its header by."""
+    return hashlib.sha256(line).hexdigest()
 
 
 def encode_line(part: ExportHeader | ExportEnd) -> bytes:

@@ -6,6 +6,7 @@ read by other programs as part of what was proven.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +22,7 @@ from entrepot.audit.export_format import (
     encode_line,
     encode_record,
     encode_signature,
+    fingerprint,
 )
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
 from entrepot.audit.signatures import is_signed_by
@@ -70,23 +72,17 @@ class _ExportReading:
         self._end_as_signed: list[CheckpointRow] = []
         self._outside, self._faults = verify_checkpoints(self._header.chain, checkpoints, trusted)
         self._follower: ChainFollower | None = None
+        self._is_signed = self._is_refuted = False
+        self._unaccounted: int | None = None
 
     def read(self, lines: Iterable[bytes]) -> AuditVerdict:
-        remaining = (line.removesuffix(b"\n") for line in lines)
-        ended = False
-        fault: Fault | None = None
-        for line in self._behind_opening(remaining):
-            if ended:
-                fault = self._changed("something stands behind the end of the export")
-                break
+        remaining = self._behind_opening(line.removesuffix(b"\n") for line in lines)
+        for line in remaining:
             end = _read_end(line)
-            fault = self._take(line) if end is None else self._fault_at_end(end, line)
-            ended = end is not None
-            if fault is not None:
-                break
-        if fault is None and not ended:
-            fault = self._truncation("the export breaks off after this record")
-        return self._verdict(fault)
+            fault = self._take(line) if end is None else self._fault_at_end(end, line, remaining)
+            if fault is not None or end is not None:
+                return self._verdict(fault)
+        return self._verdict(self._truncation("the export breaks off after this record"))
 
     def _behind_opening(self, lines: Iterator[bytes]) -> Iterator[bytes]:
         """Judge the header, take its signature and the checkpoints, and yield the lines behind them."""
@@ -117,16 +113,21 @@ class _ExportReading:
             reason = f": {header.unsigned_because}" if header.unsigned_because else ""
             message = f"nobody signed that these are all records of the times asked for{reason}"
             self._faults.append(Fault(FaultKind.UNSIGNED, header.last, "", message))
-        elif self._trusted and signature.public_key not in self._trusted:
-            message = "the export is signed with a key that was not given"
-            self._faults.append(Fault(FaultKind.SIGNATURE, header.last, "", message))
-        elif not is_signed_by(signature.public_key, signature.algorithm, self._first, signature.signature):
-            message = (
-                "the first line is not what was signed: there may have been more records, or of other times"
-            )
-            self._faults.append(Fault(FaultKind.SIGNATURE, header.last, "", message))
-        else:
+            return
+        message = "the first line is not what was signed: there may have been more records, or of other times"
+        self._is_signed = self._is_good(signature, self._first, message)
+        self._is_refuted = not self._is_signed
+        if self._is_signed:
             self._end_as_signed.append(_as_checkpoint(header))
+
+    def _is_good(self, signature: CheckpointSignature, content: bytes, otherwise: str) -> bool:
+        """Tell whether somebody who is trusted signed this; else that is a fault."""
+        if self._trusted and signature.public_key not in self._trusted:
+            otherwise = "the export is signed with a key that was not given"
+        elif is_signed_by(signature.public_key, signature.algorithm, content, signature.signature):
+            return True
+        self._faults.append(Fault(FaultKind.SIGNATURE, self._header.last, "", otherwise))
+        return False
 
     def _take(self, line: bytes) -> Fault | None:
         follower, wrong = self._following()
@@ -160,7 +161,7 @@ class _ExportReading:
             return checkpoint.sequence >= header.after
         return checkpoint.at < min(header.until, header.made_at)
 
-    def _fault_at_end(self, end: ExportEnd, line: bytes) -> Fault | None:
+    def _fault_at_end(self, end: ExportEnd, line: bytes, behind: Iterator[bytes]) -> Fault | None:
         follower, wrong = self._following()
         if wrong is not None:
             return wrong
@@ -168,7 +169,46 @@ class _ExportReading:
             return self._truncation("the header tells of more records than there are")
         if encode_line(end) != line or end.records != follower.sequence - self._header.after:
             return self._changed("the last line is not that of an export of these records")
+        following = list(islice(behind, 2))
+        signature = decode_signature(following[0]) if following else None
+        if following != ([] if signature is None else [encode_signature(signature)]):
+            return self._changed("something stands behind the end of the export")
+        if not self._is_refuted:
+            self._judge_end(end, line, signature)
         return follower.end() or self._missing_signature(follower)
+
+    def _judge_end(self, end: ExportEnd, line: bytes, signature: CheckpointSignature | None) -> None:
+        """Find out whether all personal data are there that were when the export was made (8.1.4.3c)."""
+        if self._is_signed and signature is None:
+            reason = f": {end.unsigned_because}" if end.unsigned_because else ""
+            message = f"nobody signed which of the records had personal data{reason}"
+            self._faults.append(Fault(FaultKind.UNSIGNED, self._header.last, "", message))
+        message = "the last line is not what was signed: more records may have had personal data"
+        if signature is not None and not self._is_good(signature, line, message):
+            return
+        erased = self._following()[0].erased
+        if end.header != fingerprint(self._first):
+            self._add_disclosure_fault("the last line is that of another export")
+        elif (end.erased, end.erased_which) != (erased.count, erased.which):
+            message = (
+                f"{erased.count} records have no personal data, but when the export was made it were {end.erased}, "
+                "or others"
+            )
+            self._add_disclosure_fault(message)
+        elif end.unaccounted:
+            message = (
+                f"{end.unaccounted} records had no personal data when the export was made, and no record of an "
+                "erasure told why"
+            )
+            self._add_disclosure_fault(message)
+        else:
+            self._unaccounted = 0 if signature is not None else erased.unaccounted()
+            return
+        self._unaccounted = end.unaccounted or erased.unaccounted()
+
+    def _add_disclosure_fault(self, message: str) -> None:
+        first, record_id = self._following()[0].erased.first_unaccounted()
+        self._faults.append(Fault(FaultKind.DISCLOSURE, first or self._header.last, record_id, message))
 
     def _missing_signature(self, follower: ChainFollower) -> Fault | None:
         """Return what is wrong when the export was signed further than what is there of it proves."""
@@ -191,7 +231,11 @@ class _ExportReading:
 
     def _verdict(self, fault: Fault | None) -> AuditVerdict:
         header = self._header
-        verdict = make_verdict(header.chain, header.after, self._following()[0], fault, self._faults)
+        follower = self._following()[0]
+        unaccounted = follower.erased.unaccounted() if self._unaccounted is None else self._unaccounted
+        verdict = make_verdict(
+            header.chain, header.after, follower, fault, self._faults, unaccounted=unaccounted
+        )
         return msgspec.structs.replace(
             verdict, since=header.since, until=header.until, made_at=header.made_at
         )

@@ -12,6 +12,7 @@ import msgspec
 
 from entrepot.audit.chain import chain_start, link_hash
 from entrepot.audit.checkpoints import read_signed_content
+from entrepot.audit.erased_records import ErasedRecords
 from entrepot.audit.signatures import is_signed_by
 from entrepot.auth.audit_records import PERSONAL_FIELDS, commitment
 
@@ -82,7 +83,7 @@ class ChainFollower:
 
     Attributes:
         sequence: of the last record that was sound, where the chain was taken up before the first one.
-        erased: how many had no personal data any more.
+        erased: those that had no personal data any more.
         signed_sequence: up to where a sound checkpoint proves the records; 0 without one.
     """
 
@@ -101,7 +102,7 @@ class ChainFollower:
             self._checkpoints.setdefault(checkpoint.sequence, []).append(checkpoint)
         self.sequence = sequence
         self.chain_hash = chain_hash
-        self.erased = 0
+        self.erased = ErasedRecords()
         self.signed_sequence = 0
 
     def begin(self) -> Fault | None:
@@ -131,7 +132,7 @@ class ChainFollower:
             message = "its content, its time or its place is not what was sealed"
             return Fault(FaultKind.CHANGED, record.sequence, record.record_id, message)
         self.sequence, self.chain_hash = record.sequence, link
-        self.erased += record.disclosure is None
+        self.erased.take(record.sequence, record.record_id, record.body, record.disclosure)
         return check_disclosure(record) or self._compare(record.record_id)
 
     def end(self) -> Fault | None:

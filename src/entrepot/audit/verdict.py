@@ -26,6 +26,7 @@ class AuditVerdict(msgspec.Struct, frozen=True):
         signed: up to which of them a signature proves the log, a checkpoint's or that of an export; 0 for none.
         unsealed: records of the database that wait for their place in the chain.
         erased: records without their personal data; what each of them says otherwise is proven all the same.
+        unaccounted: those of them that no record of an erasure is known to explain.
         uncovered: the first and the last of the sound records behind `signed`, which are only chained; `None` for none.
         since: the times that an export is of, in milliseconds, and when it was begun; `None` for a database.
     """
@@ -42,6 +43,7 @@ class AuditVerdict(msgspec.Struct, frozen=True):
     since: int | None = None
     until: int | None = None
     made_at: int | None = None
+    unaccounted: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -56,6 +58,7 @@ def make_verdict(
     fault: Fault | None,
     others: Sequence[Fault],
     unsealed: int = 0,
+    unaccounted: int = 0,
 ) -> AuditVerdict:
     """Put together what was found; a record that is in its place but says something else is not counted as sound."""
     last = follower.sequence
@@ -69,7 +72,8 @@ def make_verdict(
         last=last,
         signed=signed,
         unsealed=unsealed,
-        erased=follower.erased,
+        erased=follower.erased.count,
+        unaccounted=unaccounted,
         faults=(*(() if fault is None else (fault,)), *others),
         uncovered=uncovered_records(start, last, signed),
     )

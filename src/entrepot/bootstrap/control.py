@@ -65,7 +65,7 @@ def control_services(
         roles=accounts.roles,
         role_assignments=accounts.role_assignments,
         audit_log=AuditLog(metadata, services.notes),
-        audit_export=AuditExport(metadata, build_signed_end(settings, metadata)),
+        audit_export=AuditExport(metadata, build_signed_end(settings, metadata, services.metrics)),
         memory=identity.memory,
         after_change=identity.epochs.refresh,
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from entrepot.metadata.store import Metadata
+    from entrepot.observability.metrics import Metrics
     from entrepot.settings import Settings
 
 __all__ = ["CheckpointKeys", "build_signed_end", "open_sealing", "open_token_ring"]
@@ -82,8 +83,9 @@ class CheckpointKeys:
         return CheckpointSignature(key.key_id, ALGORITHM, key.public.encoded, key.sign_plainly(content))
 
 
-def build_signed_end(settings: Settings, metadata: Metadata) -> SignedEnd:
+def build_signed_end(settings: Settings, metadata: Metadata, metrics: Metrics | None = None) -> SignedEnd:
     """Return what signs the end of the audit log, and exports of it, with the keys of this node."""
     keys = CheckpointKeys(settings, metadata)
     checkpoints = Checkpoints(metadata, keys, audit_directory(settings) / "checkpoints")
-    return SignedEnd(Sealer(metadata), checkpoints, keys)
+    count = None if metrics is None else metrics.audit_checkpoint_failures.inc
+    return SignedEnd(Sealer(metadata), checkpoints, keys, count)

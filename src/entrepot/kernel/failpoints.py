@@ -72,6 +72,7 @@ class Failpoint(StrEnum):
     AUDIT_SEGMENT_REMOVED = "audit.segment.removed"
     AUDIT_SEALED = "audit.sealed"
     AUDIT_PURGED = "audit.purged"
+    AUDIT_CHECKPOINT_ADDED = "audit.checkpoint.added"
 
 
 class UnknownFailpointError(EntrepotError):

@@ -200,6 +200,10 @@ class AuditReader(Protocol):
         """Return sealed records whose sequence is greater than `after`, in the order of the chain."""
         ...
 
+    async def sealed_sizes(self, after: int, limit: int) -> Sequence[int]:
+        """Return of the same records as :meth:`sealed` how many bytes body and disclosure have together."""
+        ...
+
     async def links(self, after: int, limit: int) -> Sequence[ChainLink]:
         """Return the same records as :meth:`sealed`, without what they say."""
         ...

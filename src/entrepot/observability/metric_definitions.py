@@ -284,4 +284,10 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "alarm when it is above twelve periods of audit_log.checkpoint_seconds.",
         gauge_mode="mostrecent",
     ),
+    MetricDefinition(
+        "registry_audit_checkpoint_failures_total",
+        "counter",
+        "How often the end of the audit log could not be signed, or a checkpoint's file not be written; each is tried "
+        "again. The log tells why: audit.end.failed, or duty.failed of audit checkpoint.",
+    ),
 )

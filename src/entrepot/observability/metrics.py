@@ -79,6 +79,7 @@ class Metrics:
     audit_spool_damaged_bytes: Counter
     audit_checkpoint: Gauge
     audit_unsigned_seconds: Gauge
+    audit_checkpoint_failures: Counter
 
     def flush_requests(self) -> None:
         """Hand on what was counted of requests; whoever counts sees to it that this is called soon after."""
@@ -140,6 +141,7 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         audit_spool_damaged_bytes=cast("Counter", made["registry_audit_spool_damaged_bytes_total"]),
         audit_checkpoint=cast("Gauge", made["registry_audit_checkpoint_timestamp_seconds"]),
         audit_unsigned_seconds=cast("Gauge", made["registry_audit_unsigned_seconds"]),
+        audit_checkpoint_failures=cast("Counter", made["registry_audit_checkpoint_failures_total"]),
     )
 
 

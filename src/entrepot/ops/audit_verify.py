@@ -121,6 +121,8 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
         print(f"asked for: from {since} to {until}, at {made_at}")
     if verdict.erased:
         print(f"{verdict.erased} records have no personal data any more")
+    if verdict.unaccounted:
+        print(f"{verdict.unaccounted} of them are not accounted for by a record of an erasure")
     if verdict.unsealed:
         print(f"{verdict.unsealed} records wait to be sealed")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.segments import spool_bytes
+from entrepot.kernel.errors import EntrepotError
 from entrepot.workers.worker import Duty
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def audit_checkpoint_duty(
     async def run() -> None:
         try:
             await checkpoints.run(period_seconds())
+        except (EntrepotError, OSError):
+            metrics.audit_checkpoint_failures.inc()
+            raise
         finally:
             last = await metadata.audit.last_checkpoint()
             metrics.audit_checkpoint.set(0 if last is None else last.at / _MILLISECONDS)

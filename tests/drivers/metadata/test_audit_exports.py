@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
 from entrepot.audit.database_verification import verify_database
+from entrepot.audit.erasure import AuditErasure
 from entrepot.audit.export import AuditExport
 from entrepot.audit.export_format import ExportEnd, decode_signature, encode_line
 from entrepot.audit.export_verification import verify_export
@@ -18,19 +21,24 @@ from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer
 from entrepot.audit.signed_end import NoEndSigner, SignedEnd
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import AuditUnavailableError
+from entrepot.auth.grants import SystemGrant
 from entrepot.auth.host import host_operator, host_system_grant
 from entrepot.auth.keys.errors import MasterKeyError
-from entrepot.auth.system_actions import ExportAuditLog
+from entrepot.auth.system_actions import DeleteUser, ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.metadata.sql.opening import open_metadata
 from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from entrepot.audit.signed_end import EndSigner
     from entrepot.audit.signing import CheckpointSignature, CheckpointSigner
-    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.audit_store import AuditRow, CheckpointRow, NewAuditRecord
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -77,14 +85,17 @@ def _cut(lines: list[bytes], last: int, **mended: int) -> list[bytes]:
     header = msgspec.json.decode(lines[0]) | {"last": last} | mended
     kept = [msgspec.json.encode(header) + b"\n"]
     count = 0
-    for line in lines[2 if decode_signature(lines[1].rstrip()) else 1 : -1]:
+    is_signed = decode_signature(lines[1].rstrip()) is not None
+    for line in lines[2:-2] if is_signed else lines[1:-1]:
         checkpoint = decode_checkpoint(line)
         sequence = (
             msgspec.json.decode(line)["entrepot"]["sequence"] if checkpoint is None else checkpoint.sequence
         )
         kept += [line] if sequence <= last else []
         count += checkpoint is None and sequence <= last
-    return [*kept, encode_line(ExportEnd(count, last))]
+    none = hashlib.sha256()
+    digest = hashlib.sha256(kept[0].rstrip()).hexdigest()
+    return [*kept, encode_line(ExportEnd(count, last, digest, 0, none.hexdigest()))]
 
 
 def _faults(lines: list[bytes], kept: list[CheckpointRow]) -> list[tuple[FaultKind, int]]:
@@ -198,7 +209,7 @@ async def test_an_export_reaches_a_checkpoint_of_late_notes_though_they_are_of_t
     assert (verdict.faults, verdict.last, verdict.signed, verdict.uncovered) == ((), 5, 5, None)
     assert _faults(_cut(lines, 4, signed=4), kept) == [(FaultKind.TRUNCATED, 4)]
     assert _faults(_cut(lines, 4), []) == [(FaultKind.SIGNATURE, 5)]
-    assert _faults([*lines[:-2], lines[-1]], []) == [(FaultKind.TRUNCATED, 4)]
+    assert _faults([*lines[:-3], *lines[-2:]], []) == [(FaultKind.TRUNCATED, 4)]
 
 
 async def test_an_export_of_times_that_are_over_ends_at_the_last_checkpoint_that_was_signed_in_them(
@@ -317,3 +328,133 @@ async def test_a_checkpoint_that_another_node_is_just_signing_is_not_missing_in_
     kept = _kept(directory)
     assert [checkpoint.sequence for checkpoint in kept] == [4, 5]
     assert (_faults(lines, kept), verify_export(lines, kept, []).last) == ([], 4)
+
+
+async def _erase_by_hand(database: RawDatabase) -> None:
+    await database.fetch("UPDATE audit_records SET disclosure = NULL, user_name = '', address = ''")
+
+
+async def test_personal_data_that_went_without_a_record_of_it_are_told_of_database_and_export(
+    metadata: Metadata, database: RawDatabase, end: SignedEnd
+) -> None:
+    await _add(metadata, 4)
+    await end.sign()
+    await _erase_by_hand(database)
+
+    lines, verdict = await _export(metadata, end), await verify_database(metadata, [], [])
+
+    assert (verdict.erased, verdict.unaccounted) == (4, 4)
+    assert [(fault.kind, fault.sequence) for fault in verdict.faults] == [(FaultKind.DISCLOSURE, 1)]
+    verdict = verify_export(lines, [], [])
+    assert (verdict.erased, verdict.unaccounted) == (4, 4)
+    assert [(fault.kind, fault.sequence) for fault in verdict.faults] == [(FaultKind.DISCLOSURE, 1)]
+
+
+async def test_an_export_of_a_range_without_the_record_of_an_erasure_is_no_forgery(
+    metadata: Metadata, end: SignedEnd
+) -> None:
+    """The registry knows of the erasure and signs which records it left bare; a hand that took the rest is found."""
+    await _add_late(metadata, 1000)
+    await _add_late(metadata, 1001)
+    await end.sign()
+    await asyncio.sleep(0.005)
+    await _erase_bob(metadata)
+
+    lines = await _export(metadata, end, until=2000)
+    unsigned = await _export(metadata, NoEndSigner("no key"), until=2000)
+
+    verdict = verify_export(lines, [], [])
+    assert (verdict.last, verdict.erased, verdict.unaccounted, verdict.faults) == (2, 2, 0, ())
+    # Where nobody signed, it can't be proven; that is said, and is no fault by itself.
+    verdict = verify_export(unsigned, [], [])
+    assert (verdict.erased, verdict.unaccounted) == (2, 2)
+    assert [fault.kind for fault in verdict.faults] == [FaultKind.UNSIGNED]
+    verdict = await verify_database(metadata, [], [])
+    assert (verdict.erased, verdict.unaccounted, verdict.faults) == (2, 0, ())
+
+
+async def _erase_bob(metadata: Metadata) -> None:
+    assert await AuditErasure(metadata).erase(SystemGrant(DeleteUser, ALICE), BOB.subject) == 2
+
+
+async def test_who_is_erased_while_an_export_is_under_way_makes_no_forgery_of_it(
+    metadata: Metadata, end: SignedEnd
+) -> None:
+    await _add(metadata, 4)
+    export = AuditExport(metadata, end)
+    begun = await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
+    lines: list[bytes] = []
+    async for line in export.lines(begun):
+        if not lines:
+            await AuditErasure(metadata).erase(SystemGrant(DeleteUser, ALICE), BOB.subject)
+        lines.append(line)
+
+    verdict = verify_export(lines, [], [])
+
+    assert (verdict.erased, verdict.unaccounted, verdict.faults) == (2, 0, ())
+
+
+async def test_an_export_holds_few_long_records_at_once_s36(metadata: Metadata, end: SignedEnd) -> None:
+    """Each of 200 kB, where two make a batch too long, and one that is longer than any batch."""
+    long = [_long_record(number, 200_000) for number in range(6)]
+    await metadata.write(lambda tx: tx.audit.extend([*long, _long_record(6, 600_000)]))
+    held: list[int] = []
+    export = AuditExport(_watched(metadata, held), end)
+
+    begun = await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
+    lines = [line async for line in export.lines(begun)]
+
+    assert verify_export(lines, [], []).faults == ()
+    assert held == [1, 1, 1, 1, 1, 1, 1]
+
+
+async def test_an_export_of_a_database_that_takes_no_writes_says_so_soon(
+    metadata: Metadata, end: SignedEnd
+) -> None:
+    await _add(metadata, 1)
+    export = AuditExport(_stuck(metadata), end, patience_seconds=0.1)
+
+    started = time.monotonic()
+    with pytest.raises(AuditUnavailableError, match=r"took no write within 0\.1 s"):
+        await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
+
+    assert time.monotonic() - started < 3
+
+
+def _long_record(number: int, characters: int) -> NewAuditRecord:
+    about = AuditObject("label", f"label-{number}")
+    return audit_record(ALICE, AuditAction.LABEL_UPDATE, about, after={"description": "x" * characters})
+
+
+class _Passing:
+    """A store that passes on what is not told otherwise."""
+
+    def __init__(self, wrapped: object) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+
+def _stuck(metadata: Metadata) -> Any:
+    """Return a database that somebody else keeps locked."""
+
+    async def write(unit: object) -> None:
+        await asyncio.Event().wait()
+
+    store = _Passing(metadata)
+    vars(store)["write"] = write
+    return store
+
+
+def _watched(metadata: Metadata, held: list[int]) -> Any:
+    """Return the store, which notes how many records are read at once."""
+    store, audit = _Passing(metadata), _Passing(metadata.audit)
+
+    async def sealed(after: int, limit: int) -> Sequence[AuditRow]:
+        rows = await metadata.audit.sealed(after, limit)
+        held.append(len(rows))
+        return rows
+
+    vars(store)["audit"], vars(audit)["sealed"] = audit, sealed
+    return store

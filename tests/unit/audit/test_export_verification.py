@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,7 @@ from entrepot.metadata.audit_store import END_OF_TIME, CheckpointRow
 from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _CHAIN = "c" * 32
 _KEY = KeyInMemory()
@@ -59,7 +60,7 @@ def _checkpoint(record: SealedRecord, chain: str = _CHAIN, key: KeyInMemory = _K
 
 _RECORDS = _seal(_CHAIN, _COUNT)
 _HEADER = ExportHeader(
-    format=1,
+    format=2,
     chain=_CHAIN,
     algorithm="sha256",
     after=0,
@@ -79,17 +80,28 @@ def _opening(header: ExportHeader, key: KeyInMemory = _KEY) -> list[bytes]:
     return [line + b"\n", encode_signature(asyncio.run(key.sign(line))) + b"\n"]
 
 
+def _end(opening: bytes, records: Sequence[SealedRecord] = _RECORDS, **other: int) -> ExportEnd:
+    """Return the end of an export with this first line, and of these records."""
+    which = hashlib.sha256()
+    bare = [record.sequence for record in records if record.disclosure is None]
+    which.update(b"".join(b"%d\n" % sequence for sequence in bare))
+    header = hashlib.sha256(opening.removesuffix(b"\n")).hexdigest()
+    made = ExportEnd(len(records), len(records), header, len(bare), which.hexdigest())
+    return msgspec.structs.replace(made, **other)
+
+
+def _ending(end: ExportEnd, key: KeyInMemory = _KEY) -> list[bytes]:
+    """Return the line of an end and that of its signature."""
+    line = encode_line(end)
+    return [line + b"\n", encode_signature(asyncio.run(key.sign(line))) + b"\n"]
+
+
 _SIGNED = _checkpoint(_RECORDS[-1])
+_OPENING = _opening(_HEADER)
 _LINES = [
-    *_opening(_HEADER),
-    *(
-        line + b"\n"
-        for line in (
-            encode_checkpoint(_SIGNED),
-            *map(encode_record, _RECORDS),
-            encode_line(ExportEnd(_COUNT, _COUNT)),
-        )
-    ),
+    *_OPENING,
+    *(line + b"\n" for line in (encode_checkpoint(_SIGNED), *map(encode_record, _RECORDS))),
+    *_ending(_end(_OPENING[0])),
 ]
 _CHECKPOINT = 2
 """The place of the checkpoint among the lines."""
@@ -118,7 +130,7 @@ _CUT_HEADER = msgspec.structs.replace(
 
 def _cut(*opening: bytes) -> list[bytes]:
     """Behind this opening, the first three records as if there had been no more, and no checkpoint."""
-    return [*opening, *_LINES[_FIRST : _FIRST + 3], encode_line(ExportEnd(3, 3))]
+    return [*opening, *_LINES[_FIRST : _FIRST + 3], encode_line(_end(opening[0], _RECORDS[:3]))]
 
 
 def _swapped() -> list[bytes]:
@@ -135,7 +147,7 @@ def _made_anew() -> list[bytes]:
     for sequence, record in enumerate((records[0], *records[2:]), 1):
         link = link_hash("sha256", link, sequence, record.record_id, record.at, record.body)
         kept.append(msgspec.structs.replace(record, sequence=sequence, chain_hash=link))
-    return [*_LINES[:_FIRST], *map(encode_record, kept), _LINES[-1]]
+    return [*_LINES[:_FIRST], *map(encode_record, kept), *_LINES[-2:]]
 
 
 def _of_another_database() -> list[bytes]:
@@ -144,7 +156,8 @@ def _of_another_database() -> list[bytes]:
     header = msgspec.structs.replace(
         _HEADER, chain=other, after_hash=chain_start("sha256", other), last_hash=records[-1].chain_hash
     )
-    return [encode_line(header), _LINES[_CHECKPOINT], *map(encode_record, records), _LINES[-1]]
+    opening = encode_line(header)
+    return [opening, _LINES[_CHECKPOINT], *map(encode_record, records), encode_line(_end(opening))]
 
 
 def _with_a_field(place: int) -> Callable[[], list[bytes]]:
@@ -164,10 +177,15 @@ def _with_a_field(place: int) -> Callable[[], list[bytes]]:
         (_without(_FIRST + 2), FaultKind.DROPPED, 4),
         (_without(_FIRST), FaultKind.DROPPED, 2),
         (_without(_FIRST + 1, _FIRST + 2), FaultKind.DROPPED, 4),
-        (_without(_FIRST + 5), FaultKind.TRUNCATED, 5),
+        (_without(_FIRST + 5, _FIRST + 6), FaultKind.TRUNCATED, 5),
+        (_without(_FIRST + 5), FaultKind.CHANGED, 6),
+        (_without(_FIRST + 6), FaultKind.UNSIGNED, 5),
         (_without(_FIRST + 4), FaultKind.TRUNCATED, 4),
-        (_without(_FIRST + 4, _FIRST + 5), FaultKind.TRUNCATED, 4),
+        (_without(_FIRST + 4, _FIRST + 5, _FIRST + 6), FaultKind.TRUNCATED, 4),
+        (lambda: [*_LINES[:-2], _LINES[-2][:10]], FaultKind.CHANGED, 6),
         (lambda: [*_LINES[:-1], _LINES[-1][:10]], FaultKind.CHANGED, 6),
+        (lambda: [*_LINES[:-1], _LINES[1]], FaultKind.SIGNATURE, 5),
+        (_with_a_field(_FIRST + 6), FaultKind.CHANGED, 6),
         (_swapped, FaultKind.DROPPED, 3),
         (_made_anew, FaultKind.REPLACED, 5),
         (_with_a_field(_CHECKPOINT), FaultKind.CHANGED, 0),
@@ -178,7 +196,7 @@ def _with_a_field(place: int) -> Callable[[], list[bytes]]:
         (lambda: [*_LINES, b'{"type":"x"}'], FaultKind.CHANGED, 6),
         (lambda: [*_LINES, b"\n"], FaultKind.CHANGED, 6),
         (lambda: [*_LINES[:_FIRST], _LINES[1], *_LINES[_FIRST:]], FaultKind.CHANGED, 1),
-        (lambda: [*_LINES[:-1], encode_line(ExportEnd(4, _COUNT))], FaultKind.CHANGED, 6),
+        (lambda: [*_LINES[:-2], *_ending(ExportEnd(4, _COUNT))], FaultKind.CHANGED, 6),
     ],
 )
 def test_each_way_of_tampering_is_found_and_the_first_bad_record_named(
@@ -222,9 +240,9 @@ def test_what_is_not_signed_is_covered_by_a_kept_checkpoint_as_far_as_that_goes(
 
 def test_a_checkpoint_that_was_taken_away_is_missing_where_the_export_was_signed_up_to_it() -> None:
     unsigned = encode_line(msgspec.structs.replace(_HEADER, unsigned_because="no key"))
-    without = [unsigned, *_LINES[_FIRST:]]
+    without = [unsigned, *_LINES[_FIRST:-2], encode_line(_end(unsigned))]
 
-    assert _faults([unsigned, *_LINES[_CHECKPOINT:]]) == [(FaultKind.UNSIGNED, 5)]
+    assert _faults([unsigned, _LINES[_CHECKPOINT], *without[1:]]) == [(FaultKind.UNSIGNED, 5)]
     assert _faults(without) == [(FaultKind.SIGNATURE, 5), (FaultKind.UNSIGNED, 5)]
     assert verify_export(without, [], []).signed == 0
 
@@ -234,23 +252,73 @@ def test_a_record_of_a_signed_end_can_not_be_made_anew() -> None:
     forged = pull_record(99, BOB, record_id=_RECORDS[-1].record_id)
     link = link_hash("sha256", _RECORDS[-2].chain_hash, 5, forged.record_id, _AT + 5, forged.body)
     record = SealedRecord(5, link, forged.record_id, _AT + 5, forged.body, forged.disclosure)
-    lines = [*_LINES[:-2], encode_record(record), _LINES[-1]]
+    lines = [*_LINES[:-3], encode_record(record), *_LINES[-2:]]
 
     assert _faults(lines) == [(FaultKind.REPLACED, 5)]
     assert _faults([*lines[:_CHECKPOINT], *lines[_FIRST:]]) == [(FaultKind.REPLACED, 5)]
     header = msgspec.structs.replace(_HEADER, last_hash=link, signed=0, unsigned_because="no key")
-    verdict = verify_export([encode_line(header), *lines[_FIRST:]], [], [_KEY.public_key])
+    opening = encode_line(header)
+    lines = [opening, *lines[_FIRST:-2], encode_line(_end(opening))]
+    verdict = verify_export(lines, [], [_KEY.public_key])
     assert ([fault.kind for fault in verdict.faults], verdict.uncovered) == ([FaultKind.UNSIGNED], (1, 5))
 
 
 def test_a_signed_header_proves_the_records_behind_the_last_checkpoint() -> None:
     header = msgspec.structs.replace(_HEADER, signed=0)
-    lines = [*_opening(header), *_LINES[_FIRST:]]
+    opening = _opening(header)
+    lines = [*opening, *_LINES[_FIRST:-2], *_ending(_end(opening[0]))]
 
     verdict = verify_export(lines, [], [_KEY.public_key])
 
     assert (verdict.signed, verdict.uncovered, verdict.faults) == (5, None, ())
     assert (verdict.since, verdict.until, verdict.made_at) == (0, END_OF_TIME, _AT + 2000)
+
+
+def _bare(*sequences: int) -> list[SealedRecord]:
+    """Return the records, some of them without their personal data."""
+    return [
+        msgspec.structs.replace(record, disclosure=None) if record.sequence in sequences else record
+        for record in _RECORDS
+    ]
+
+
+def _with_records(records: list[SealedRecord], *ending: bytes) -> list[bytes]:
+    return [*_LINES[:_FIRST], *map(encode_record, records), *ending]
+
+
+def test_personal_data_that_were_taken_out_of_an_export_are_missed_8_1_4_3c() -> None:
+    """All of them, one, one for another: who takes them out can't sign which there were."""
+    everything = _with_records(_bare(1, 2, 3, 4, 5), *_LINES[-2:])
+    assert _faults(everything) == [(FaultKind.DISCLOSURE, 1)]
+    assert verify_export(everything, [], []).unaccounted == 5
+    assert _faults(_with_records(_bare(4), *_LINES[-2:])) == [(FaultKind.DISCLOSURE, 4)]
+    swapped = _with_records(_bare(4), *_ending(_end(_LINES[0], _bare(2))))
+    assert _faults(swapped) == [(FaultKind.DISCLOSURE, 4)]
+    mended = _end(_LINES[0], _bare(4))
+    assert _faults(_with_records(_bare(4), encode_line(mended), _LINES[-1])) == [(FaultKind.SIGNATURE, 5)]
+    assert _faults(_with_records(_bare(4), *_ending(mended, KeyInMemory()))) == [(FaultKind.SIGNATURE, 5)]
+    assert _faults(_with_records(_bare(4), encode_line(mended))) == [(FaultKind.UNSIGNED, 5)]
+
+
+def test_personal_data_that_the_registry_had_erased_are_no_fault_wherever_their_erasure_is_recorded() -> None:
+    verdict = verify_export(
+        _with_records(_bare(2, 4), *_ending(_end(_LINES[0], _bare(2, 4)))), [], [_KEY.public_key]
+    )
+    assert (verdict.erased, verdict.unaccounted, verdict.faults) == (2, 0, ())
+
+
+def test_personal_data_that_the_registry_lost_without_an_erasure_are_told() -> None:
+    lost = _with_records(_bare(2, 4), *_ending(_end(_LINES[0], _bare(2, 4), unaccounted=2)))
+    (fault,) = verify_export(lost, [], [_KEY.public_key]).faults
+    assert (fault.kind, fault.sequence, fault.record_id) == (FaultKind.DISCLOSURE, 2, _RECORDS[1].record_id)
+    assert fault.message.startswith("2 records had no personal data when the export was made")
+
+
+def test_the_end_of_another_export_of_the_same_records_is_found() -> None:
+    """As of one that was made after an erasure."""
+    later = encode_line(msgspec.structs.replace(_HEADER, made_at=_AT + 9000))
+    lines = _with_records(_bare(2), *_ending(_end(later, _bare(2))))
+    assert _faults(lines) == [(FaultKind.DISCLOSURE, 2)]
 
 
 def test_an_export_of_another_database_is_found_by_the_checkpoint() -> None:
@@ -316,7 +384,7 @@ def test_what_is_no_export_is_said_to_be_none(lines: list[bytes]) -> None:
 
 
 def test_an_export_of_a_later_format_is_not_judged() -> None:
-    header = msgspec.structs.replace(_HEADER, format=2)
+    header = msgspec.structs.replace(_HEADER, format=3)
 
-    with pytest.raises(AuditExportUnreadableError, match="format 2"):
+    with pytest.raises(AuditExportUnreadableError, match="format 3"):
         verify_export([encode_line(header), *_LINES[1:]], [], [])

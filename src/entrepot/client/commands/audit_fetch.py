@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
 from cyclopts import Parameter
 
 from entrepot.client.choosing import open_api
@@ -24,8 +25,12 @@ _SinceOption = Annotated[
 ]
 _UntilOption = Annotated[str, Parameter(name="--until", help="Before this time.")]
 _FileArgument = Annotated[Path, Parameter(help="File to write, which must not exist yet.")]
-_END_BYTES: Final = 200
-"""The last line is shorter."""
+_END_BYTES: Final = 8192
+"""The last lines are shorter: what was written, and who signed that."""
+
+
+class _Line(msgspec.Struct, frozen=True):
+    type: str = ""
 
 
 def fetch_export(
@@ -63,10 +68,25 @@ def _write(draft: Path, pieces: Iterable[bytes]) -> int:
             last = (last + piece)[-_END_BYTES:]
         opened.flush()
         os.fsync(opened.fileno())
-    if b'"type":"end"' not in last:
+    if not _is_whole(last):
         raise ClientError(
             EXIT_REFUSED,
             "entrepot: the export broke off; nothing was kept",
             "Fetch it again; the registry's log tells what failed.",
         )
     return count
+
+
+def _is_whole(last: bytes) -> bool:
+    """Whether these are the last bytes of an export; only `verify` can tell more."""
+    if not last.endswith(b"\n"):
+        return False
+    kinds = [_kind_of(line) for line in last.splitlines()[-2:]]
+    return kinds[-1] == "end" or kinds == ["end", "signature"]
+
+
+def _kind_of(line: bytes) -> str:
+    try:
+        return msgspec.json.decode(line, type=_Line).type
+    except (msgspec.MsgspecError, UnicodeError):
+        return ""

@@ -74,6 +74,13 @@ SEALED: Final = Statement(
     FROM audit_records WHERE sequence > :after ORDER BY sequence LIMIT :rows
     """,
 )
+SEALED_SIZES: Final = Statement(
+    "audit_records.sealed_sizes",
+    """
+    SELECT length(body) + coalesce(length(disclosure), 0)
+    FROM audit_records WHERE sequence > :after ORDER BY sequence LIMIT :rows
+    """,
+)
 SEQUENCES_BETWEEN: Final = Statement(
     "audit_records.sequences_between",
     "SELECT min(sequence), max(sequence) FROM audit_records WHERE at >= :since AND at < :until",
@@ -122,6 +129,7 @@ STATEMENTS: Final = (
     *NEWER.values(),
     *COUNT.values(),
     SEALED,
+    SEALED_SIZES,
     SEQUENCES_BETWEEN,
     UNSEALED_COUNT,
     DISCLOSED_COUNT,
@@ -160,6 +168,11 @@ class SqlAuditReader:
     async def sealed(self, after: int, limit: int) -> Sequence[AuditRow]:
         """See the protocol."""
         return [_record(row) for row in await self._executor.fetch_rows(SEALED, after=after, rows=limit)]
+
+    async def sealed_sizes(self, after: int, limit: int) -> Sequence[int]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(SEALED_SIZES, after=after, rows=limit)
+        return [int(size) for (size,) in rows]
 
     async def links(self, after: int, limit: int) -> Sequence[ChainLink]:
         """See the protocol."""

@@ -1,0 +1,111 @@
+"""Each checkpoint comes to have its file, whatever happened between its row and that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog.testing
+from prometheus_client import CollectorRegistry
+
+from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
+from entrepot.audit.export import AuditExport
+from entrepot.audit.export_verification import verify_export
+from entrepot.audit.sealer import Sealer
+from entrepot.audit.signed_end import SignedEnd
+from entrepot.auth.host import host_system_grant
+from entrepot.auth.system_actions import ExportAuditLog
+from entrepot.metadata.audit_store import END_OF_TIME
+from entrepot.observability.metrics import build_metrics
+from entrepot.workers.audit_upkeep import audit_checkpoint_duty
+from tests.running.audit_material import KeyInMemory, pull_record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.metadata.store import Metadata
+
+
+async def _add(metadata: Metadata, count: int) -> None:
+    await metadata.write(lambda tx: tx.audit.extend([pull_record(number) for number in range(count)]))
+    await Sealer(metadata).run()
+
+
+def _sequences(directory: Path) -> list[int]:
+    read = [decode_checkpoint(path.read_bytes()) for path in _files(directory)]
+    return [checkpoint.sequence for checkpoint in read if checkpoint is not None]
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.json"))
+
+
+def _obstruct(directory: Path) -> None:
+    """Put a file in the place of the directory, which fails every user alike."""
+    directory.write_bytes(b"")
+
+
+async def test_files_that_could_not_be_written_are_written_later(metadata: Metadata, tmp_path: Path) -> None:
+    """By the same process or the next, also when nothing is to be signed, and the log tells of each once, whole."""
+    directory, key = tmp_path / "kept", KeyInMemory()
+    _obstruct(directory)
+    checkpoints = Checkpoints(metadata, key, directory)
+    with structlog.testing.capture_logs() as lines:
+        for count in (2, 3):
+            await _add(metadata, count)
+            with pytest.raises(OSError, match="kept"):
+                await checkpoints.run(0)
+        directory.unlink()
+        assert not await checkpoints.run(0)
+        assert _sequences(directory) == [2, 5]
+        (directory / f"{2:020d}.json").unlink()
+        assert not await checkpoints.run(0)
+        assert _sequences(directory) == [5]
+        assert not await Checkpoints(metadata, key, directory).run(3600)
+
+    assert _sequences(directory) == [2, 5]
+    told = [(line["event"].removeprefix("audit.checkpoint."), line["sequence"]) for line in lines]
+    assert told == [("signed", 2), ("signed", 5), ("filed", 2), ("filed", 5), ("filed", 2)]
+    assert all(decode_checkpoint(line["checkpoint"].encode()) for line in lines)
+
+
+async def test_a_checkpoint_of_another_way_of_the_log_takes_no_file_away(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    """An older copy of the database was put back, and went another way: what was kept says so."""
+    await _add(metadata, 2)
+    kept = tmp_path / f"{2:020d}.json"
+    kept.write_bytes(b"what was kept")
+
+    assert await Checkpoints(metadata, KeyInMemory(), tmp_path).run(0)
+
+    assert kept.read_bytes() == b"what was kept"
+    (other,) = (path for path in _files(tmp_path) if path != kept)
+    checkpoint = decode_checkpoint(other.read_bytes())
+    assert checkpoint is not None
+    assert other.name == f"{2:020d}-{checkpoint.chain_hash[:16]}.json"
+
+
+async def test_an_export_whose_checkpoint_has_no_file_is_signed_and_the_log_and_a_metric_tell(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    """Nothing in the export says so: it proves itself. The next run of the worker counts as well."""
+    registry, key = CollectorRegistry(), KeyInMemory()
+    metrics = build_metrics(registry)
+    directory = tmp_path / "kept"
+    _obstruct(directory)
+    await _add(metadata, 2)
+    checkpoints = Checkpoints(metadata, key, directory)
+    end = SignedEnd(Sealer(metadata), checkpoints, key, metrics.audit_checkpoint_failures.inc)
+    export = AuditExport(metadata, end)
+
+    with structlog.testing.capture_logs() as lines:
+        begun = await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
+        verdict = verify_export([line async for line in export.lines(begun)], [], [key.public_key])
+    with pytest.raises(OSError, match="kept"):
+        await audit_checkpoint_duty(checkpoints, metadata, metrics, lambda: 300).run()
+
+    assert (verdict.faults, verdict.signed) == ((), 2)
+    (warning,) = [line for line in lines if line["log_level"] == "warning"]
+    assert (warning["event"], "kept" in warning["reason"]) == ("audit.end.failed", True)
+    assert registry.get_sample_value("registry_audit_checkpoint_failures_total") == 2

@@ -34,6 +34,8 @@ _ELSEWHERE: Final = {
     "StoreHeldError": "exit code 1 of the command",
     "UnknownFailpointError": "exit code 1 of `entrepot serve`",
     "MasterKeyError": "exit code 1 of `entrepot serve` or of the command",
+    "MasterKeyFileMissingError": "exit code 2 of `entrepot serve`, 1 of the command",
+    "SigningKeyUnavailableError": "503 of the token service and of the readiness check",
     "MasterKeyMissingError": "exit code 1 of `entrepot serve` or of the command",
     "UnsealingError": "exit code 1 of `entrepot serve` or of the command",
     "KeyRotationError": "exit code 1 of the command",

@@ -136,6 +136,9 @@ class _NoProbes:
     async def read_ready(self) -> ProbeResult:
         raise NotImplementedError
 
+    async def tokens_ready(self) -> ProbeResult:
+        raise NotImplementedError
+
     async def write_ready(self) -> ProbeResult:
         raise NotImplementedError
 

@@ -171,8 +171,8 @@ def _make_keys(data: Path) -> str:
 
     async def make() -> str:
         settings = scratch_settings(data)
-        sealing = await open_sealing(settings)
         metadata = await open_metadata(metadata_url(settings), 1, 5.0)
+        sealing = await open_sealing(settings, metadata)
         await SigningKeys(metadata, sealing, "token").ensure()
         await metadata.aclose()
         return sealing.key_id

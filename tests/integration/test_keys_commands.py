@@ -157,3 +157,22 @@ def test_a_lost_master_key_is_got_over_f46(data: Path, capsys: pytest.CaptureFix
     keys = _listed(data, capsys)
     assert [key["state"] for key in keys] == ["retired", "retired", "active", "next"]
     assert {key["id"] for key in keys[2:]} & before == set()
+
+
+def test_a_missing_master_key_is_asked_for_and_none_is_made_in_its_place_f46(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (wanted,) = {key["master_key"] for key in _listed(data, capsys)}
+    file = data / "secrets" / "master.key"
+    kept = file.rename(data / "kept.key")
+
+    for command in ("list", "rotate", "rewrap"):
+        assert run_command_line(["keys", command, "--data", str(data)]) == 1
+        said = capsys.readouterr().err
+        assert f"{file} does not exist" in said
+        assert wanted in said
+        assert "`entrepot keys renew` makes" in said
+        assert list(file.parent.iterdir()) == []
+
+    kept.rename(file)
+    assert {key["master_key"] for key in _listed(data, capsys)} == {wanted}

@@ -91,6 +91,9 @@ class Probes:
     async def read_ready(self) -> Result:
         return self._look("unreadable")
 
+    async def tokens_ready(self) -> Result:
+        return self._look("unsealable")
+
     async def write_ready(self) -> Result:
         return self._look("unwritable")
 

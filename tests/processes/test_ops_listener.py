@@ -33,7 +33,12 @@ def test_health_and_readiness_answer_with_reasons(registry: RunningRegistry) -> 
     assert read_checks(registry, "/readyz/write") == (200, {"write": "fine"})
     assert read_checks(registry, "/readyz") == (
         200,
-        {"drain": "not stopping", "public": "the public listener answered 200", "read": "fine"},
+        {
+            "drain": "not stopping",
+            "public": "the public listener answered 200",
+            "read": "fine",
+            "tokens": "fine",
+        },
     )
 
 

@@ -386,7 +386,7 @@ async def test_a_role_on_the_system_that_is_taken_here_is_gone_there_after_one_l
 
 
 async def test_the_other_node_verifies_with_a_new_key_and_refuses_with_a_revoked_one_t13(pair: Pair) -> None:
-    keys = SigningKeys(pair.here.metadata, await open_sealing(pair.settings), "token")
+    keys = SigningKeys(pair.here.metadata, await open_sealing(pair.settings, pair.here.metadata), "token")
     host = Principal("host:root", "", forwarded=False, kind="host")
     old = await pair.bearer_from(pair.here, pair.name, _PASSWORD)
     await pair.database.fetch("UPDATE signing_keys SET created_at = created_at - 61000")

@@ -10,9 +10,8 @@ import structlog
 
 from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.sealer import Sealer
-from entrepot.auth.keys.signing_keys import SigningKeys
 from entrepot.blobstore.errors import StorageUnavailableError
-from entrepot.bootstrap.keys import CheckpointKeys, open_sealing
+from entrepot.bootstrap.keys import CheckpointKeys, open_signing_keys
 from entrepot.bootstrap.recovery import open_recovery
 from entrepot.bootstrap.services import build_process_metrics, find_mismatch
 from entrepot.bootstrap.stores import Stores, open_stores
@@ -32,6 +31,7 @@ from entrepot.workers.worker import Duty, Worker
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from entrepot.auth.keys.signing_keys import SigningKeys
     from entrepot.lifecycle.recovery import BlobRecovery
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
@@ -78,7 +78,7 @@ def _accounts_duties(settings: Settings, metadata: Metadata) -> tuple[Duty, ...]
         return ()
 
     async def open_keys() -> SigningKeys:
-        return SigningKeys(metadata, await open_sealing(settings), "token")
+        return await open_signing_keys(settings, metadata, "token")
 
     return (
         first_password_duty(metadata, settings.data.directory),

@@ -47,7 +47,13 @@ def control_services(
         sessions=WebSessions(accounts.sessions),
         notes=services.notes,
         system=_Facts(settings, stores, identity),
-        health=HealthBoard({"database": metadata.instance.ping, "registry": stores.blobs.check}),
+        health=HealthBoard(
+            {
+                "database": metadata.instance.ping,
+                "registry": stores.blobs.check,
+                "tokens": identity.token_ring.check,
+            }
+        ),
         metrics=services.metrics,
         decisions=identity.decisions,
         people=accounts.people,

@@ -121,7 +121,11 @@ async def _identity(
     from entrepot.bootstrap.identity import open_identity  # noqa: PLC0415  # see above
 
     watch = LoginWatch(lambda reason: metrics.refused_logins.labels(reason).inc())
-    return await stack.enter_async_context(open_identity(settings, stores.metadata, notes, watch=watch))
+    return await stack.enter_async_context(
+        open_identity(
+            settings, stores.metadata, notes, watch=watch, note_locked=metrics.signing_keys_locked.set
+        )
+    )
 
 
 def _build(settings: Settings, stores: Stores, services: Services, identity: Identity | None) -> Edges:

@@ -47,7 +47,7 @@ from entrepot.settings import SettingsError
 from entrepot.token_service.issuing import TokenService
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.keys.key_ring import KeyRing
@@ -112,6 +112,7 @@ async def open_identity(
     *,
     hash_cost: HashCost = OWASP_FIRST,
     watch: LoginWatch | None = None,
+    note_locked: Callable[[int], object] | None = None,
 ) -> AsyncIterator[Identity]:
     """Build everything, make the first administrator where there is nobody yet, and close it at the end.
 
@@ -119,14 +120,15 @@ async def open_identity(
         settings, metadata, notes: what all of it is built on.
         hash_cost: what the hash of a password costs; nobody has reason to pay less but tests that log in all the time.
         watch: who is told of refused logins.
+        note_locked: who is told whether signing keys are sealed with a master key that this node lacks (1) or not (0).
 
     Raises:
         SettingsError: the password given for the first administrator is too weak, or the master key is not the one.
         MetadataError: the database can't be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        ring = await stack.enter_async_context(open_token_ring(settings, metadata))
-        names = TypedNames(metadata, (await open_sealing(settings)).derive("names that were typed"))
+        ring = await stack.enter_async_context(open_token_ring(settings, metadata, note_locked))
+        names = TypedNames(metadata, (await open_sealing(settings, metadata)).derive("names that were typed"))
         epochs = EpochWatch(metadata.epochs, _LONGEST_TOKEN_SECONDS)
         await epochs.start()
         stack.push_async_callback(epochs.aclose)

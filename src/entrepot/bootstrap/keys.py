@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from entrepot.audit.checkpoints import Checkpoints
@@ -14,33 +15,47 @@ from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.keys.key_pairs import ALGORITHM
 from entrepot.auth.keys.key_ring import KeyRing
 from entrepot.auth.keys.key_watch import KeyWatch
-from entrepot.auth.keys.master_key import open_master_keys
-from entrepot.auth.keys.sealing import Sealing
+from entrepot.auth.keys.opening import open_node_sealing
 from entrepot.auth.keys.signing_keys import SigningKeys
 from entrepot.settings import SettingsError, audit_directory
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from entrepot.auth.keys.sealing import Sealing
+    from entrepot.metadata.key_store import KeyPurpose
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
     from entrepot.settings import Settings
 
-__all__ = ["CheckpointKeys", "build_signed_end", "open_sealing", "open_token_ring"]
+__all__ = ["CheckpointKeys", "build_signed_end", "open_sealing", "open_signing_keys", "open_token_ring"]
 
 
-async def open_sealing(settings: Settings) -> Sealing:
+async def open_sealing(settings: Settings, metadata: Metadata) -> Sealing:
     """Open the master key, or make it at the first start.
 
     Raises:
-        MasterKeyError: it can't be read, or is none.
+        MasterKeyError: it can't be read, or is none, or is gone while something is sealed with it.
+        MetadataError: there is none, and the database does not say whether something is sealed.
     """
     setting = settings.secrets.master_key.reveal()
-    return Sealing(*await asyncio.to_thread(open_master_keys, setting, settings.data.directory))
+    return await open_node_sealing(metadata, setting, settings.data.directory)
+
+
+async def open_signing_keys(settings: Settings, metadata: Metadata, purpose: KeyPurpose) -> SigningKeys:
+    """Return the keys of a purpose as this node can open them, also after its master key was replaced.
+
+    Raises:
+        MasterKeyError, MetadataError: as `open_sealing`.
+    """
+    reopen = partial(open_sealing, settings, metadata)
+    return SigningKeys(metadata, await reopen(), purpose, reopen)
 
 
 @contextlib.asynccontextmanager
-async def open_token_ring(settings: Settings, metadata: Metadata) -> AsyncIterator[KeyRing]:
+async def open_token_ring(
+    settings: Settings, metadata: Metadata, note_locked: Callable[[int], object] | None = None
+) -> AsyncIterator[KeyRing]:
     """Read the keys of tokens, keep them current, and stop doing so at the end.
 
     Raises:
@@ -49,7 +64,7 @@ async def open_token_ring(settings: Settings, metadata: Metadata) -> AsyncIterat
     """
     ring = KeyRing()
     try:
-        watch = KeyWatch(SigningKeys(metadata, await open_sealing(settings), "token"), ring)
+        watch = KeyWatch(await open_signing_keys(settings, metadata, "token"), ring, note_locked)
         await watch.start()
     except MasterKeyError as error:
         raise SettingsError((f"secrets.master_key: {error}",)) from error
@@ -75,7 +90,7 @@ class CheckpointKeys:
     async def sign(self, content: bytes) -> CheckpointSignature:
         """See the protocol. The keys are read each time: that is once in minutes, and a revoked one signs no more."""
         if self._keys is None:
-            self._keys = SigningKeys(self._metadata, await open_sealing(self._settings), "audit")
+            self._keys = await open_signing_keys(self._settings, self._metadata, "audit")
         ring = KeyRing()
         await self._keys.ensure()
         await self._keys.refresh(ring)

@@ -11,6 +11,7 @@ from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.errors import EntrepotError
 
 if TYPE_CHECKING:
+    from entrepot.auth.keys.signing_keys import SigningKeys
     from entrepot.metadata.store import Transaction
     from entrepot.settings import Settings
 
@@ -33,6 +34,7 @@ class StoreProbes:
         self._stack = contextlib.AsyncExitStack()
         self._stores: Stores | None = None
         self._looks_right = False
+        self._keys: SigningKeys | None = None
 
     async def read_ready(self) -> ProbeResult:
         """Whether a row can be read and the blob store answers."""
@@ -42,6 +44,26 @@ class StoreProbes:
         except EntrepotError as error:
             return ProbeResult(ok=False, detail=str(error))
         return ProbeResult(ok=True, detail="metadata can be read")
+
+    async def tokens_ready(self) -> ProbeResult:
+        """Whether the active signing key can be opened; one that was opened once is remembered."""
+        if not self._settings.access.accounts:
+            return ProbeResult(ok=True, detail="accounts are off: there are no tokens")
+        from entrepot.auth.keys.key_ring import KeyRing  # noqa: PLC0415  # loads cryptography; only with accounts
+        from entrepot.bootstrap.keys import open_signing_keys  # noqa: PLC0415  # as above
+
+        ring = KeyRing()
+        try:
+            if self._keys is None:
+                metadata = (await self._opened()).metadata
+                self._keys = await open_signing_keys(self._settings, metadata, "token")
+            trouble = await self._keys.refresh(ring)
+            ring.signing_key()
+        except EntrepotError as error:
+            return ProbeResult(ok=False, detail=str(error))
+        return ProbeResult(
+            ok=True, detail="tokens can be issued" if trouble is None else f"for now: {trouble}"
+        )
 
     async def write_ready(self) -> ProbeResult:
         """Whether a write unit commits and an object can be written, read and deleted."""

@@ -278,6 +278,13 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         gauge_mode="mostrecent",
     ),
     MetricDefinition(
+        "registry_signing_keys_locked",
+        "gauge",
+        "Processes of this node that lack the master key of a signing key that signs now or next. They issue tokens "
+        "with what they opened before, if anything. An alarm when it is above 0.",
+        gauge_mode="livesum",
+    ),
+    MetricDefinition(
         "registry_audit_unsigned_seconds",
         "gauge",
         "For how long the oldest record of the chain that no checkpoint covers has waited for one; 0: none waits. An "

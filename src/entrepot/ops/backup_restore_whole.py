@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from entrepot.auth.keys.sealed_rows import sealing_master_keys
 from entrepot.backup.restoration import RestoreOptions, RestoreReport, WholeRestore, require_empty_store
 from entrepot.backup.snapshots import find_snapshot
 from entrepot.bootstrap import open_blob_store
@@ -17,7 +18,7 @@ from entrepot.ops.backup_options import ProgressObserver, print_json
 from entrepot.ops.backup_target import opened_repository
 from entrepot.ops.command_stores import alone_on_data_directory, open_command_metadata
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
-from entrepot.ops.master_keys import present_master_keys, sealing_master_keys
+from entrepot.ops.master_keys import present_master_keys
 from entrepot.ops.progress import format_bytes
 from entrepot.settings import Settings, metadata_path, metadata_url, uses_postgresql
 

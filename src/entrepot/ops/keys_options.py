@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-from entrepot.auth.keys.master_key import open_master_keys
-from entrepot.auth.keys.sealing import Sealing
+from entrepot.auth.keys.opening import open_node_sealing
 from entrepot.auth.keys.signing_keys import SigningKeys
 from entrepot.metadata.key_store import KeyPurpose
 from entrepot.observability.logging import configure_logging
@@ -47,8 +45,8 @@ async def opened_keys(settings: Settings, purpose: KeyPurpose) -> AsyncIterator[
         CommandError, MetadataError, BlobStoreError, MasterKeyError: the stores or the master key can't be used.
     """
     secret = settings.secrets.master_key.reveal()
-    masters = await asyncio.to_thread(open_master_keys, secret, settings.data.directory)
     async with open_command_stores(settings) as stores:
-        keys = SigningKeys(stores.metadata, Sealing(*masters), purpose)
+        sealing = await open_node_sealing(stores.metadata, secret, settings.data.directory)
+        keys = SigningKeys(stores.metadata, sealing, purpose)
         await keys.ensure()
         yield keys

@@ -12,10 +12,10 @@ from entrepot.auth.host import host_operator
 from entrepot.auth.keys.master_key import (
     begin_replacement,
     finish_replacement,
-    open_master_keys,
     parse_master_key,
     read_master_key_file,
 )
+from entrepot.auth.keys.opening import open_node_sealing
 from entrepot.auth.keys.rewrapping import rewrap_signing_keys
 from entrepot.auth.keys.sealing import Sealing
 from entrepot.ops.backup_options import run_to_its_end
@@ -43,7 +43,8 @@ def rewrap_keys(
 ) -> int:
     """Seal everything anew, all in one transaction, under the key of the settings, or a new one in place of the file.
 
-    Breaking it off leaves a registry that works; running it again goes on. Start every node anew afterwards.
+    Breaking it off leaves a registry that works; running it again goes on. Give the new key to every other
+    node: running ones read the file again by themselves; with the settings, start them anew.
     """
     settings = begin_key_command(config, data)
     is_set = bool(settings.secrets.master_key)
@@ -58,16 +59,19 @@ def rewrap_keys(
     else:
         key_id, count = run_to_its_end(_replace_setting(settings, former_key_file))
     print(
-        f"{count} private keys are sealed anew; the master key is {key_id}. Start every node anew, and keep a copy."
+        f"{count} private keys are sealed anew; the master key is {key_id}. Give it to every other "
+        "node (running ones read the file within seconds; with secrets.master_key, start them anew), and keep a copy."
     )
     return EXIT_OK
 
 
 async def _replace_file(settings: Settings) -> tuple[str, int]:
     directory = settings.data.directory
-    present = await asyncio.to_thread(open_master_keys, "", directory)
-    following = await asyncio.to_thread(begin_replacement, directory)
-    count = await _rewrap(settings, Sealing(following, *present))
+    async with open_command_stores(settings) as stores:
+        present = await open_node_sealing(stores.metadata, "", directory)
+        following = await asyncio.to_thread(begin_replacement, directory)
+        sealing = present.under(following)
+        count = await rewrap_signing_keys(stores.metadata, sealing, host_operator())
     await asyncio.to_thread(finish_replacement, directory)
     return following.key_id, count
 

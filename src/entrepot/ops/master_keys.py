@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from entrepot.metadata.key_store import KeyPurpose
-    from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
 
-__all__ = ["master_key_file", "present_master_keys", "sealing_master_keys"]
-
-_PURPOSES: Final[tuple[KeyPurpose, ...]] = ("token", "audit")
+__all__ = ["master_key_file", "present_master_keys"]
 
 
 def master_key_file(settings: Settings) -> Path:
@@ -27,15 +23,7 @@ def present_master_keys(settings: Settings) -> frozenset[str]:
     Raises:
         MasterKeyError: the setting or the file holds no key, or can't be read.
     """
-    from entrepot.auth.keys.master_key import open_master_keys  # noqa: PLC0415 - loads cryptography; only when asked
+    from entrepot.auth.keys.master_key import read_master_keys  # noqa: PLC0415 - loads cryptography; only when asked
 
     secret = settings.secrets.master_key.reveal()
-    if not secret and not master_key_file(settings).exists():
-        return frozenset()
-    return frozenset(key.key_id for key in open_master_keys(secret, settings.data.directory))
-
-
-async def sealing_master_keys(metadata: Metadata) -> frozenset[str]:
-    """Return the ids of the keys with which something in the database is sealed."""
-    tables = [await metadata.signing_keys.read(purpose) for purpose in _PURPOSES]
-    return frozenset(row.master_key_id for table in tables for row in table.rows)
+    return frozenset(key.key_id for key in read_master_keys(secret, settings.data.directory))

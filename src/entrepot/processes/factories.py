@@ -45,6 +45,10 @@ class HealthProbes(Protocol):
         """Whether pulls would work."""
         ...
 
+    async def tokens_ready(self) -> ProbeResult:
+        """Whether tokens can be issued, which takes the master key."""
+        ...
+
     async def write_ready(self) -> ProbeResult:
         """Whether pushes would work."""
         ...

@@ -68,6 +68,7 @@ class OpsApplication:
         self._is_draining = is_draining
         self._public = RememberedCheck(check_public)
         self._read = RememberedCheck(probes.read_ready)
+        self._tokens = RememberedCheck(probes.tokens_ready)
         self._write = RememberedCheck(probes.write_ready)
         self._metrics_lock = asyncio.Lock()
         self._paths: dict[str, Callable[[], Awaitable[tuple[int, bytes, bytes]]]] = {
@@ -104,11 +105,14 @@ class OpsApplication:
         return _as_json({"process": Finding(ok=True, detail="alive")})
 
     async def _answer_ready(self) -> tuple[int, bytes, bytes]:
-        """Whether to send this node clients: it isn't stopping, its listener answers, and it can read."""
+        """Whether to send this node clients: it isn't stopping, its listener answers, it can read and issue tokens."""
         if self._is_draining():
             return _as_json({"drain": Finding(ok=False, detail="this node is stopping")})
-        public, read = await asyncio.gather(self._public.look(), self._read.look())
-        return _as_json({"drain": Finding(ok=True, detail="not stopping"), "public": public, "read": read})
+        public, read, tokens = await asyncio.gather(
+            self._public.look(), self._read.look(), self._tokens.look()
+        )
+        drain = Finding(ok=True, detail="not stopping")
+        return _as_json({"drain": drain, "public": public, "read": read, "tokens": tokens})
 
     async def _answer_read_ready(self) -> tuple[int, bytes, bytes]:
         return _as_json({"read": await self._read.look()})

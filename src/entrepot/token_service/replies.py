@@ -14,6 +14,7 @@ from entrepot.auth.errors import (
     LockedOutError,
     PasswordChangeRequiredError,
 )
+from entrepot.auth.keys.errors import SigningKeyUnavailableError
 from entrepot.auth.scopes import ScopeLimitError
 from entrepot.kernel.address_budget import TooManyRequestsError
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
@@ -48,6 +49,7 @@ ERROR_TABLE: Final[Mapping[type[EntrepotError], tuple[int, ErrorCode, str]]] = {
     TooManyTokensError: (429, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     PasswordChangeRequiredError: (403, ErrorCode.DENIED, "invalid_grant"),
     AccessDeniedError: (403, ErrorCode.DENIED, "access_denied"),
+    SigningKeyUnavailableError: (503, ErrorCode.UNAVAILABLE, "temporarily_unavailable"),
     AuditUnavailableError: (503, ErrorCode.UNAVAILABLE, "temporarily_unavailable"),
     ScopeLimitError: (400, ErrorCode.UNSUPPORTED, "invalid_scope"),
     TokenRequestError: (400, ErrorCode.UNSUPPORTED, "invalid_request"),

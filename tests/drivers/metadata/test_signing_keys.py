@@ -10,11 +10,18 @@ import pytest
 
 from entrepot.auth.host import host_operator
 from entrepot.auth.keys import key_watch
-from entrepot.auth.keys.errors import KeyRotationError, KeyUnknownError, MasterKeyMissingError
+from entrepot.auth.keys.errors import (
+    KeyRotationError,
+    KeyUnknownError,
+    MasterKeyFileMissingError,
+    MasterKeyMissingError,
+    SigningKeyUnavailableError,
+)
 from entrepot.auth.keys.key_pairs import SigningKey
 from entrepot.auth.keys.key_ring import KeyRing
 from entrepot.auth.keys.key_watch import KeyWatch
 from entrepot.auth.keys.master_key import MasterKey
+from entrepot.auth.keys.opening import open_node_sealing
 from entrepot.auth.keys.renewal import renew_signing_keys
 from entrepot.auth.keys.rewrapping import rewrap_signing_keys
 from entrepot.auth.keys.sealing import Sealing
@@ -25,6 +32,7 @@ from entrepot.workers.accounts_upkeep import key_rotation_duty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from entrepot.metadata.store import Metadata, Transaction
     from tests.drivers.metadata.raw_database import RawDatabase
@@ -285,6 +293,72 @@ async def test_a_node_with_the_former_master_key_goes_on_signing_but_makes_no_ke
     assert await _states(database) == ["active", "next"]
 
 
+async def _rotate_after_a_rewrap(metadata: Metadata, database: RawDatabase) -> None:
+    await database.fetch(TWO_MINUTES_AGO)
+    await SigningKeys(metadata, Sealing(NEW), "token").rotate(host_operator())
+
+
+async def test_a_node_reads_a_replaced_master_key_by_itself_and_goes_on_signing_f46(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    """A rewrap and rotations while it runs; it looks for its master key only when it meets rows of another."""
+    looks: list[str] = []
+
+    async def reopen() -> Sealing:
+        looks.append("look")
+        return Sealing(NEW)
+
+    ring = KeyRing()
+    node = SigningKeys(metadata, Sealing(OLD), "token", reopen)
+    await node.ensure()
+    assert await node.refresh(ring) is None
+    assert looks == []
+    await rewrap_signing_keys(metadata, Sealing(NEW, OLD), host_operator())
+    for _ in range(3):
+        await _rotate_after_a_rewrap(metadata, database)
+        assert await node.refresh(ring) is None
+        assert ring.signing_key().key_id in ring.verification_keys()
+
+    assert looks == ["look"]
+
+
+async def test_a_node_without_the_new_master_key_signs_after_a_rotation_and_tells_f46(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    """The next key was opened before; only a second rotation takes its last one, and the error names the cause."""
+    ring, locked = KeyRing(), list[int]()
+    node = SigningKeys(metadata, Sealing(OLD), "token")
+    watch = KeyWatch(node, ring, locked.append)
+    await watch.start()
+    await rewrap_signing_keys(metadata, Sealing(NEW, OLD), host_operator())
+    await watch.start()
+    await _rotate_after_a_rewrap(metadata, database)
+    await watch.start()
+
+    assert ring.signing_key().key_id in ring.verification_keys()
+    assert locked == [0, 1, 1]
+
+    await _rotate_after_a_rewrap(metadata, database)
+    with pytest.raises(MasterKeyMissingError, match=NEW.key_id):
+        await node.refresh(ring)
+    with pytest.raises(SigningKeyUnavailableError, match=f"sealed with the master key {NEW.key_id}"):
+        ring.signing_key()
+    assert len(ring.verification_keys()) == 4
+
+
+async def test_no_master_key_is_made_where_something_is_sealed_f46(
+    metadata: Metadata, keys: SigningKeys, tmp_path: Path
+) -> None:
+    made = await open_node_sealing(metadata, "", tmp_path / "fresh")
+    await keys.ensure()
+
+    assert (await open_node_sealing(metadata, "", tmp_path / "fresh")).key_id == made.key_id
+    with pytest.raises(MasterKeyFileMissingError, match=f"{OLD.key_id}.*keys renew") as missing:
+        await open_node_sealing(metadata, "", tmp_path / "other")
+    assert missing.value.path == str(tmp_path / "other" / "secrets" / "master.key")
+    assert not (tmp_path / "other").exists()
+
+
 async def _wait_until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not holds():  # noqa: ASYNC110  # what is waited for happens in a database
@@ -294,7 +368,7 @@ async def _wait_until(holds: Callable[[], bool]) -> None:
 def _signs(ring: KeyRing) -> bool:
     try:
         return ring.signing_key().key_id in ring.verification_keys()
-    except MetadataUnavailableError:
+    except (MetadataUnavailableError, SigningKeyUnavailableError):
         return False
 
 
@@ -305,11 +379,12 @@ async def test_a_watch_follows_the_database_whatever_fails_t13(
     monkeypatch.setattr(key_watch, "REFRESH_SECONDS", 0.01)
     ring = KeyRing()
     watch = KeyWatch(keys, ring)
+    await keys.ensure()
+    await database.fetch("UPDATE signing_keys SET private_key_sealed = public_key WHERE state = 'next'")
     await watch.start()
     first = ring.signing_key().key_id
     running = asyncio.create_task(watch.run())
 
-    await database.fetch("UPDATE signing_keys SET private_key_sealed = public_key WHERE state = 'next'")
     await SigningKeys(metadata, Sealing(OLD), "token").revoke(host_operator(), first)
     await _wait_until(lambda: first not in ring.verification_keys())
     assert _signs(ring) is False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from entrepot.auth.keys.errors import SigningKeyUnavailableError
 from entrepot.auth.keys.key_pairs import SigningKey, VerificationKey
 from entrepot.auth.keys.key_ring import KeyRing
 from entrepot.metadata.errors import MetadataUnavailableError
@@ -44,8 +45,17 @@ def test_a_ring_without_an_active_key_signs_nothing() -> None:
     ring = KeyRing(Clock())
     ring.install(None, {}, 5000.0)
 
-    with pytest.raises(MetadataUnavailableError):
+    with pytest.raises(SigningKeyUnavailableError, match="no active signing key"):
         ring.signing_key()
+
+
+async def test_a_ring_names_the_master_key_that_is_missing_and_not_the_database_f46() -> None:
+    """It is the log that is read at night, and a check of the health board."""
+    ring = KeyRing(Clock())
+    ring.install(None, {}, 5000.0, "sealed with the master key 0123")
+
+    with pytest.raises(SigningKeyUnavailableError, match=r"^tokens can't be issued: .* the master key 0123$"):
+        await ring.check()
 
 
 def test_a_signature_is_good_for_its_data_and_its_key_only() -> None:

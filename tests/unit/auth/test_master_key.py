@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from entrepot.auth.keys import master_key
 from entrepot.auth.keys.errors import MasterKeyError, MasterKeyMissingError, UnsealingError
@@ -56,6 +57,15 @@ def test_a_first_start_makes_a_file_that_only_its_owner_reads(tmp_path: Path) ->
     assert found.reveal() == made.reveal()
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert [path.name for path in file.parent.iterdir()] == ["master.key"]
+
+
+def test_who_makes_a_key_says_where_and_never_which_s27(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as lines:
+        (made,) = open_master_keys("", tmp_path)
+        open_master_keys("", tmp_path)
+
+    path = str(tmp_path / "secrets" / "master.key")
+    assert lines == [{"event": "master_key.made", "log_level": "info", "path": path, "key_id": made.key_id}]
 
 
 def test_starts_at_the_same_time_agree_on_one_key(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ _NEVER_ARRIVE = {
     "KeyRotationError": "ends a command on the host",
     "KeyUnknownError": "ends a command on the host",
     "MasterKeyError": "refuses the start, before the edge exists",
+    "MasterKeyFileMissingError": "refuses the start, before the edge exists",
+    "SigningKeyUnavailableError": "the token service and what signs the audit log answer it",
     "MasterKeyMissingError": "refuses the start, before the edge exists",
     "UnsealingError": "refuses the start, before the edge exists",
     "ScopeLimitError": "raised by the token service, which has no part in this API",

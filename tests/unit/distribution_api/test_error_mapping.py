@@ -36,6 +36,8 @@ _NEVER_ARRIVE = {
     "StoreHeldError": "raised by work on the host, which no request does",
     "NetworkFilesystemError": "refuses the start, before the edge exists",
     "MasterKeyError": "refuses the start, before the edge exists; later it is logged by what reads the keys",
+    "MasterKeyFileMissingError": "as MasterKeyError",
+    "SigningKeyUnavailableError": "the token service and what signs the audit log answer it",
     "MasterKeyMissingError": "as MasterKeyError",
     "UnsealingError": "as MasterKeyError",
     "KeyUnknownError": "raised by work on the host, which no request does",

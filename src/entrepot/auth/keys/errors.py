@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["KeyRotationError", "KeyUnknownError", "MasterKeyError", "MasterKeyMissingError", "UnsealingError"]
+__all__ = [
+    "KeyRotationError",
+    "KeyUnknownError",
+    "MasterKeyError",
+    "MasterKeyFileMissingError",
+    "MasterKeyMissingError",
+    "SigningKeyUnavailableError",
+    "UnsealingError",
+]
 
 
 class MasterKeyError(EntrepotError):
@@ -26,6 +34,37 @@ class MasterKeyMissingError(MasterKeyError):
         )
         self.wanted = wanted
         self.present = present
+
+
+class MasterKeyFileMissingError(MasterKeyError):
+    """There is no master key where it is expected, and none may be made in its place.
+
+    Attributes:
+        path: where the file is expected.
+        wanted: the ids of the keys that sealed something.
+    """
+
+    def __init__(self, path: str, wanted: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{path} does not exist, and secrets in the database are sealed with the master key {', '.join(wanted)}: "
+            "bring the file back from its copy or from another node (or set secrets.master_key). If it is lost: "
+            "`entrepot keys renew` makes a new master key and new signing keys; clients fetch new tokens, and people, "
+            "robots and passwords stay"
+        )
+        self.path = path
+        self.wanted = wanted
+
+
+class SigningKeyUnavailableError(EntrepotError):
+    """No token can be issued: there is no signing key that this process can use. What was issued is still verified.
+
+    Attributes:
+        reason: why not.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"tokens can't be issued: {reason}")
+        self.reason = reason
 
 
 class UnsealingError(MasterKeyError):

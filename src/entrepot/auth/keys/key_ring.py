@@ -6,6 +6,7 @@ import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from entrepot.auth.keys.errors import SigningKeyUnavailableError
 from entrepot.metadata.errors import MetadataUnavailableError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyRing"]
 
 _TRUSTED_SECONDS: Final = 60.0
+_NO_KEY: Final = "there is no active signing key; `entrepot keys list` shows what there is"
 
 
 class KeyRing:
@@ -31,11 +33,20 @@ class KeyRing:
         self._time_offset = 0.0
         self._signing: SigningKey | None = None
         self._verifying: Mapping[str, VerificationKey] = MappingProxyType({})
+        self._why_none = _NO_KEY
 
     def install(
-        self, signing: SigningKey | None, verifying: Mapping[str, VerificationKey], database_time: float
+        self,
+        signing: SigningKey | None,
+        verifying: Mapping[str, VerificationKey],
+        database_time: float,
+        why_none: str = _NO_KEY,
     ) -> None:
-        """Replace all keys by what was just read, when the database's clock said `database_time` (seconds)."""
+        """Replace all keys by what was just read, when the database's clock said `database_time` (seconds).
+
+        `why_none` tells the operator why there is no key to sign with.
+        """
+        self._why_none = why_none
         self._looked_at = self._monotonic()
         self._time_offset = database_time - self._looked_at
         self._signing = signing
@@ -50,11 +61,20 @@ class KeyRing:
 
         Raises:
             MetadataUnavailableError: it is not known which that is.
+            SigningKeyUnavailableError: there is none, or this process can't open it.
         """
         self._require_fresh()
         if self._signing is None:
-            raise MetadataUnavailableError("there is no active signing key")
+            raise SigningKeyUnavailableError(self._why_none)
         return self._signing
+
+    async def check(self) -> None:
+        """Return if tokens can be issued, as a check of a health board.
+
+        Raises:
+            MetadataUnavailableError, SigningKeyUnavailableError: they can't.
+        """
+        self.signing_key()
 
     def verification_keys(self) -> Mapping[str, VerificationKey]:
         """Return every key that something may be signed with, by id: the next, the active, and retired ones.

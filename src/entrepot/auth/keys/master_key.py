@@ -12,7 +12,9 @@ import contextlib
 import hashlib
 import os
 import secrets
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
+
+import structlog
 
 from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.kernel.durable_directories import create_directory, sync_directory
@@ -26,10 +28,15 @@ __all__ = [
     "MasterKey",
     "begin_replacement",
     "finish_replacement",
+    "make_master_key",
+    "master_key_path",
     "open_master_keys",
     "parse_master_key",
     "read_master_key_file",
+    "read_master_keys",
 ]
+
+_log: Any = structlog.get_logger()
 
 MASTER_KEY_BYTES: Final = 32
 _DIRECTORY: Final = "secrets"
@@ -95,13 +102,45 @@ def open_master_keys(setting: str, data_directory: Path) -> tuple[MasterKey, ...
     Raises:
         MasterKeyError: the setting or the file is not usable.
     """
+    present = read_master_keys(setting, data_directory)
+    return present or make_master_key(data_directory)
+
+
+def master_key_path(data_directory: Path) -> Path:
+    """Return where the key lies when it is not in the settings."""
+    return data_directory / _DIRECTORY / _FILE
+
+
+def make_master_key(data_directory: Path) -> tuple[MasterKey, ...]:
+    """Make a key, unless another process was first, and return what there is then. Blocks.
+
+    Raises:
+        MasterKeyError: the file can't be written.
+    """
+    path = master_key_path(data_directory)
+    try:
+        create_directory(path.parent, _DIRECTORY_MODE)
+        made = _publish(path.parent, _FILE, secrets.token_bytes(MASTER_KEY_BYTES))
+    except OSError as error:
+        raise MasterKeyError(f"{path} can't be used: {error.strerror}") from error
+    keys = read_master_keys("", data_directory)
+    if made:
+        _log.info("master_key.made", path=str(path), key_id=keys[0].key_id)
+    return keys
+
+
+def read_master_keys(setting: str, data_directory: Path) -> tuple[MasterKey, ...]:
+    """Return the same as `open_master_keys`, but nothing where there is no key. Blocks.
+
+    Raises:
+        MasterKeyError: the setting or the file is not usable.
+    """
     if setting:
         return (parse_master_key(setting, "secrets.master_key"),)
     directory = data_directory / _DIRECTORY
     try:
-        create_directory(directory, _DIRECTORY_MODE)
         if not (directory / _FILE).exists():
-            _publish(directory, _FILE, secrets.token_bytes(MASTER_KEY_BYTES))
+            return ()
         keys = [read_master_key_file(directory / _FILE)]
         if (directory / _NEXT_FILE).exists():
             keys.append(read_master_key_file(directory / _NEXT_FILE))
@@ -156,8 +195,9 @@ def read_master_key_file(path: Path) -> MasterKey:
     return parse_master_key(text, str(path))
 
 
-def _publish(directory: Path, name: str, secret: bytes) -> None:
-    """Give the file its name only when its bytes are durable, and leave one that another process made alone."""
+def _publish(directory: Path, name: str, secret: bytes) -> bool:
+    """Give the file its name only when its bytes are durable; leave one alone that another process made (False)."""
+    made = False
     staged = directory / f".{name}.{secrets.token_hex(8)}"
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
     try:
@@ -170,10 +210,12 @@ def _publish(directory: Path, name: str, secret: bytes) -> None:
         reach(Failpoint.MASTER_KEY_WRITTEN)
         with contextlib.suppress(FileExistsError):
             (directory / name).hardlink_to(staged)
+            made = True
         reach(Failpoint.MASTER_KEY_NAMED)
     finally:
         staged.unlink()
     sync_directory(directory)
+    return made
 
 
 def _remove_leftovers(directory: Path) -> None:

@@ -26,7 +26,12 @@ class Sealing:
     def __init__(self, key: MasterKey, *others: MasterKey) -> None:
         self.key_id: Final = key.key_id
         self._key = key
-        self._ciphers = {one.key_id: AESGCM(one.reveal()) for one in (*others, key)}
+        self._keys = (*others, key)
+        self._ciphers = {one.key_id: AESGCM(one.reveal()) for one in self._keys}
+
+    def under(self, key: MasterKey) -> Sealing:
+        """Return one that seals with another key, and opens what this one opens."""
+        return Sealing(key, *self._keys)
 
     def derive(self, purpose: str) -> bytes:
         """Return a key for a purpose of its own, the same on every node that has this master key."""
@@ -35,6 +40,15 @@ class Sealing:
     def opens(self, key_id: str) -> bool:
         """Whether the master key of that id is here."""
         return key_id in self._ciphers
+
+    def require(self, key_id: str) -> None:
+        """Return if the master key of that id is here.
+
+        Raises:
+            MasterKeyMissingError: it is not.
+        """
+        if key_id not in self._ciphers:
+            raise MasterKeyMissingError(key_id, tuple(self._ciphers))
 
     def seal(self, secret: bytes, purpose: str, identity: str) -> bytes:
         """Return the secret, sealed; it can be opened only for the same purpose and identity.
@@ -53,11 +67,10 @@ class Sealing:
             MasterKeyMissingError: another key sealed it; the message names which.
             UnsealingError: it was altered, or belongs to something else.
         """
-        cipher = self._ciphers.get(key_id)
-        if cipher is None:
-            raise MasterKeyMissingError(key_id, tuple(self._ciphers))
+        self.require(key_id)
         try:
-            return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound_to(purpose, identity))
+            cipher, bound_to = self._ciphers[key_id], _bound_to(purpose, identity)
+            return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
         except (InvalidTag, ValueError) as error:
             raise UnsealingError(purpose, identity) from error
 

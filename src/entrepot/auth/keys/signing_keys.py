@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.keys.errors import KeyRotationError, KeyUnknownError
+from entrepot.auth.keys.errors import KeyRotationError, KeyUnknownError, MasterKeyError
 from entrepot.auth.keys.key_pairs import ALGORITHM, SigningKey, VerificationKey
 from entrepot.metadata.key_store import NewSigningKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from entrepot.auth.keys.key_ring import KeyRing
     from entrepot.auth.keys.sealing import Sealing
@@ -37,8 +37,16 @@ _KEPT_MILLISECONDS: Final = 2 * 3600 * 1000
 class SigningKeys:
     """Keeps the key pairs of one purpose. All methods may be called on several nodes at the same time."""
 
-    def __init__(self, metadata: Metadata, sealing: Sealing, purpose: KeyPurpose) -> None:
+    def __init__(
+        self,
+        metadata: Metadata,
+        sealing: Sealing,
+        purpose: KeyPurpose,
+        reopen: Callable[[], Awaitable[Sealing]] | None = None,
+    ) -> None:
+        """Take what seals; `reopen` reads the master key of this node again, for when it was replaced meanwhile."""
         self._metadata = metadata
+        self._reopen = reopen
         self._sealing = sealing
         self._purpose: KeyPurpose = purpose
         self._known: Mapping[str, SigningKey] = {}
@@ -60,8 +68,14 @@ class SigningKeys:
         """Return all keys, for a list."""
         return await self._metadata.signing_keys.read(self._purpose)
 
-    async def refresh(self, ring: KeyRing) -> None:
+    async def refresh(self, ring: KeyRing) -> MasterKeyError | None:
         """Read the keys into a ring; a private one that is known already is not unsealed again.
+
+        The next one is opened with the active one, as long as this process can: it signs then whatever becomes of the
+        master key meanwhile. A master key that is not here is looked for again.
+
+        Returns:
+            What this process signs in spite of, but would not after a restart or two rotations; `None` if all is well.
 
         Raises:
             MetadataError: they can't be read; the ring stays as it was.
@@ -73,13 +87,20 @@ class SigningKeys:
             for row in table.rows
             if self._verifies(row, table.now)
         }
-        ring.install(None, verifying, table.now / 1000)
+        # What was revoked dies now, whatever the file of the master key is like.
         active = table.in_state("active")
-        if active is None:
-            return
-        signing = self._open(active)
-        self._known = {signing.key_id: signing}
+        signing = None if active is None else self._known.get(active.key_id)
         ring.install(signing, verifying, table.now / 1000)
+        if active is None:
+            return None
+        following = table.in_state("next")
+        rows = (active,) if following is None else (active, following)
+        trouble = await self._open_all(rows)
+        signing = self._known.get(active.key_id)
+        ring.install(signing, verifying, table.now / 1000, str(trouble))
+        if signing is None and trouble is not None:
+            raise trouble
+        return trouble
 
     async def rotate(self, principal: Principal) -> str:
         """Retire the active key, activate the next, and publish another next one; return the id of the new active.
@@ -166,6 +187,27 @@ class SigningKeys:
                     f"{self._sealing.key_id}: finish `entrepot keys rewrap`, then start the registry anew"
                 )
                 raise KeyRotationError(message)
+
+    async def _open_all(self, rows: Sequence[SigningKeyRow]) -> MasterKeyError | None:
+        """Know the keys of these rows, as far as possible, and return the first that stood in the way.
+
+        This node's master key is read again if one of the rows is sealed with another: it may have been replaced.
+        """
+        trouble: MasterKeyError | None = None
+        if self._reopen is not None and not all(self._sealing.opens(row.master_key_id) for row in rows):
+            try:
+                self._sealing = await self._reopen()
+            except MasterKeyError as error:
+                trouble = error
+        opened: dict[str, SigningKey] = {}
+        for row in rows:
+            try:
+                opened[row.key_id] = self._open(row)
+                self._sealing.require(row.master_key_id)
+            except MasterKeyError as error:
+                trouble = trouble or error
+        self._known = opened
+        return trouble
 
     def _verifies(self, row: SigningKeyRow, now: int) -> bool:
         if row.state == "retired":

@@ -10,7 +10,13 @@ from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.dump_statements import OUR_TABLES, require_columns
 from entrepot.metadata.sql.postgres_dump import bulk_connection, describe_postgres_table
 from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, translate_error
-from entrepot.metadata.sql.schema import CREATE_LEDGER, RECORD_MIGRATION, mark_entry, render_migration
+from entrepot.metadata.sql.schema import (
+    CREATE_LEDGER,
+    RECORD_MIGRATION,
+    mark_entry,
+    render_migration,
+    split_script,
+)
 from entrepot.metadata.sql.statements import render
 
 if TYPE_CHECKING:
@@ -105,7 +111,9 @@ async def _make_schema(
         raise MetadataUnavailableError("the database is not reserved for a restore")
     await connection.execute("DELETE FROM schema_migrations")
     for migration in migrations:
-        await connection.execute(render_migration(migration.template, "postgresql"))
+        # One by one: the driver fails on a script without any statement, as of a migration for SQLite only.
+        for statement in split_script(render_migration(migration.template, "postgresql")):
+            await connection.execute(statement)
         await _record(connection, migration.ledger_entry())
     tables = await _tables(connection)
     for table in reversed(DUMPED_TABLES):

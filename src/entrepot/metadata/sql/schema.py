@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 _FILE_NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql\Z")
+_ONLY_ON: Final = re.compile(
+    r"^-- only on (sqlite|postgresql)\n(.*?)^-- end of only\n", re.DOTALL | re.MULTILINE
+)
 _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
     "sqlite": {
         "identity": "INTEGER PRIMARY KEY",
@@ -135,9 +138,10 @@ def load_migrations() -> tuple[Migration, ...]:
 
 
 def render_migration(template: str, dialect: Dialect) -> str:
-    """Replace the tokens of a schema template."""
+    """Replace the tokens of a schema template, and leave out what is for another engine only."""
     tokens = _TOKENS[dialect]
-    return re.sub(r"\{([a-z_]+)\}", lambda match: tokens[match[1]], template)
+    ours = _ONLY_ON.sub(lambda match: match[2] if match[1] == dialect else "", template)
+    return re.sub(r"\{([a-z_]+)\}", lambda match: tokens[match[1]], ours)
 
 
 def split_script(script: str) -> list[str]:

@@ -14,6 +14,7 @@ from tests.docs import (
     code_reference,
     error_reference,
     interface_reference,
+    permission_reference,
     structure_reference,
 )
 from tests.docs.pages import ROOT, load_pages
@@ -52,6 +53,7 @@ RENDERERS: Final[dict[str, Callable[[], str]]] = {
     "ops-paths": interface_reference.render_ops_paths,
     "outbox": code_reference.render_outbox,
     "packages": structure_reference.render_packages,
+    "permission-uses": permission_reference.render_permission_uses,
     "request-costs": _render_request_costs,
     "role-matrix": interface_reference.render_role_matrix,
     "roles-by-act": article_reference.render_roles_by_act,

@@ -32,7 +32,7 @@ CLIENT_GROUPS: Final = {
     "session": "Logins with a browser.",
     "repository": "Repositories.",
     "role": "What one may, and who may it everywhere.",
-    "label": "Words that are put on images.",
+    "label": "Words for images, of the registry or of a project; nothing puts them on images yet.",
     "config": "Settings of the registry that are changed while it runs.",
     "audit": "The record of who did what.",
 }

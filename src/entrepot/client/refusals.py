@@ -44,7 +44,7 @@ _REMEDIES: Final = {
 _LOCKED_OUT: Final = "LOCKED_OUT"
 """The code of the one 429 that comes of wrong passwords, and not of many requests."""
 _UNLOCK: Final = "Too many wrong passwords: wait, or have an administrator unlock the account."
-_TOLD_BY_THE_REGISTRY: Final = frozenset({400, 403})
+_TOLD_BY_THE_REGISTRY: Final = frozenset({400, 403, 503})
 """What the registry says of these tells what helps; a proxy in between says nothing."""
 
 
@@ -72,14 +72,15 @@ def refusal_of(status: int, headers: Mapping[str, str], body: bytes, url: str) -
     if 300 <= status < 400:
         target = one_line(headers.get("location", ""))
         lines = [f"entrepot: {url} sends on to {target}", "If you trust that, log in there."]
-    elif status >= 500:
+    elif status >= 500 and not (messages and status in _TOLD_BY_THE_REGISTRY):
         lines.append("The registry failed; its log tells why.")
     elif is_locked_out:
         lines.append(_UNLOCK)
     elif status in _REMEDIES and not (messages and status in _TOLD_BY_THE_REGISTRY):
         lines.append(_REMEDIES[status].format(url=url))
     if status in {429, 503} and headers.get("retry-after", "").isdigit():
-        lines.append(f"Try again in {headers['retry-after']} seconds.")
+        seconds = headers["retry-after"]
+        lines.append(f"Try again in {seconds} {'second' if seconds == '1' else 'seconds'}.")
     if request_id := one_line(headers.get("x-request-id", "")):
         lines.append(f"Request id: {request_id}")
     exit_code = EXIT_NOT_LOGGED_IN if is_locked_out else _EXITS.get(status, EXIT_REFUSED)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from entrepot.client.listing import Item
     from entrepot.client.options import Output
 
-__all__ = ["Columns", "say", "show_item", "show_items", "show_secret", "text_of", "time_of"]
+__all__ = ["Columns", "say", "show_created", "show_item", "show_items", "show_secret", "text_of", "time_of"]
 
 Columns: TypeAlias = "Sequence[tuple[str, str | Callable[[Item], str]]]"
 """Headings, each with the field below it or with what makes its text."""
@@ -49,6 +49,16 @@ def show_item(item: Item, columns: Columns, output: Output) -> None:
         print(one_line(_cell(item, columns[0][1])))
     else:
         print(format_facts([(heading, _cell(item, source)) for heading, source in columns]))
+
+
+def show_created(made: Mapping[str, str], sentence: str, output: Output) -> None:
+    """Tell a person what was made, a script its name, and a program its name and number; the name comes first."""
+    if output == "table":
+        say(sentence)
+        return
+    numbered = {name: int(text) if text.isdigit() else text for name, text in list(made.items())[1:]}
+    first, name = next(iter(made.items()))
+    show_item({first: name, **numbered}, ((first, first),), output)
 
 
 def show_secret(made: Mapping[str, Any], columns: Columns, output: Output) -> None:

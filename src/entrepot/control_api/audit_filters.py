@@ -56,7 +56,8 @@ class AuditFilterInputs(AuditPageInputs, kw_only=True, frozen=True):
     q: Annotated[
         str,
         msgspec.Meta(
-            description="Terms joined by commas, all of which hold: `username=`, `operation=` (a name as "
+            description="Terms joined by commas, all of which hold: `username=` (`host:root` for root of the "
+            "host), `operation=` (a name as "
             "`manifest.push`, one of Harbor's words, or `{a b}` for any of several), `resource=`, `project_name=`, "
             "`address=`, `outcome=` (`success` or `failure`), and `op_time=[least~most]` of times like "
             "`2026-11-27 10:00:00` or `2026-11-27T10:00:00.250Z`, in UTC unless they have an offset; one of the two "

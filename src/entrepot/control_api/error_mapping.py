@@ -110,7 +110,7 @@ __all__ = ["CONTROL_ERROR_TABLE", "INTERNAL_MESSAGE", "HarborCode", "error_reply
 
 
 class HarborCode(StrEnum):
-    """The codes that Harbor's clients know, and one of ours: they tell by the status, which two refusals share."""
+    """The codes that Harbor's clients know, and two of ours: they tell by the status, which two refusals share."""
 
     BAD_REQUEST = "BAD_REQUEST"
     UNAUTHORIZED = "UNAUTHORIZED"
@@ -124,18 +124,38 @@ class HarborCode(StrEnum):
     UNPROCESSABLE_ENTITY = "UNPROCESSABLE_ENTITY"
     TOO_MANY_REQUEST = "TOO_MANY_REQUEST"
     LOCKED_OUT = "LOCKED_OUT"
+    UNAVAILABLE = "UNAVAILABLE"
     UNKNOWN = "UNKNOWN"
 
 
 INTERNAL_MESSAGE: Final = "internal server error"
-"""What stands in every reply from 500 on: its cause lies within and is told to the log only (CWE-209)."""
+"""What stands in replies from 500 on: their cause lies within and is told to the log only (CWE-209)."""
+
+_UNAVAILABLE_MESSAGE: Final = "the registry can't do this at present; try again"
+_UNAVAILABLE_MESSAGES: Final[dict[type[BaseException], str]] = {
+    AuditUnavailableError: (
+        "what was asked for can't be recorded in the audit log at present, so it is not done; try again, and if that "
+        "does not help, look at what the registry's /readyz reports"
+    ),
+    StorageUnavailableError: (
+        "the registry's storage does not answer; try again, and if that does not help, look at what the registry's "
+        "/readyz reports"
+    ),
+    InputBudgetSpentError: "too many requests send bodies at present; try again",
+    MetadataUnavailableError: (
+        "the registry's database does not answer; try again, and if that does not help, look at what the registry's "
+        "/readyz reports"
+    ),
+    PasswordsBusyError: "too many passwords are being checked at present; try again",
+}
+"""What a 503 says: which part it is and what helps, and never why."""
 
 _RETRY_AFTER_SECONDS: Final = 1
 
 CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = {
     AccessDeniedError: (403, HarborCode.FORBIDDEN),
     ActionDisabledError: (403, HarborCode.DENIED),
-    AuditUnavailableError: (503, HarborCode.UNKNOWN),
+    AuditUnavailableError: (503, HarborCode.UNAVAILABLE),
     AuthenticationRequiredError: (401, HarborCode.UNAUTHORIZED),
     InsufficientScopeError: (401, HarborCode.UNAUTHORIZED),
     InvalidCredentialsError: (401, HarborCode.UNAUTHORIZED),
@@ -146,10 +166,10 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     ProjectUnknownError: (404, HarborCode.NOT_FOUND),
     BlobStoreError: (500, HarborCode.UNKNOWN),
     StorageFullError: (507, HarborCode.UNKNOWN),
-    StorageUnavailableError: (503, HarborCode.UNKNOWN),
+    StorageUnavailableError: (503, HarborCode.UNAVAILABLE),
     TooManyRequestsError: (429, HarborCode.TOO_MANY_REQUEST),
     ForeignRequestError: (403, HarborCode.FORBIDDEN),
-    InputBudgetSpentError: (503, HarborCode.UNKNOWN),
+    InputBudgetSpentError: (503, HarborCode.UNAVAILABLE),
     InputInterruptedError: (400, HarborCode.BAD_REQUEST),
     InputTooLargeError: (413, HarborCode.REQUEST_ENTITY_TOO_LARGE),
     InputTooSlowError: (408, HarborCode.BAD_REQUEST),
@@ -162,7 +182,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     PathUnknownError: (404, HarborCode.NOT_FOUND),
     UndeclaredActionError: (500, HarborCode.UNKNOWN),
     MetadataError: (500, HarborCode.UNKNOWN),
-    MetadataUnavailableError: (503, HarborCode.UNKNOWN),
+    MetadataUnavailableError: (503, HarborCode.UNAVAILABLE),
     MetadataFullError: (507, HarborCode.UNKNOWN),
     InvalidDigestError: (400, HarborCode.BAD_REQUEST),
     InvalidRepositoryNameError: (400, HarborCode.BAD_REQUEST),
@@ -186,7 +206,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     NameTakenError: (409, HarborCode.CONFLICT),
     OwnAccountError: (403, HarborCode.FORBIDDEN),
     PasswordRejectedError: (400, HarborCode.BAD_REQUEST),
-    PasswordsBusyError: (503, HarborCode.UNKNOWN),
+    PasswordsBusyError: (503, HarborCode.UNAVAILABLE),
     PersonUnknownError: (404, HarborCode.NOT_FOUND),
     SessionUnknownError: (404, HarborCode.NOT_FOUND),
     InvalidRobotError: (400, HarborCode.BAD_REQUEST),
@@ -233,16 +253,22 @@ def error_reply(error: EntrepotError) -> Reply:
         headers.append(("retry-after", str(_RETRY_AFTER_SECONDS)))
     if status == 408:
         headers.append(("connection", "close"))
-    return render_error(status, code, str(error), tuple(headers))
+    message = _unavailable(type(error)) if status == 503 else str(error)
+    return render_error(status, code, message, tuple(headers))
 
 
 def render_error(
     status: int, code: HarborCode, message: str, headers: tuple[tuple[str, str], ...] = ()
 ) -> Reply:
-    """Return a reply with Harbor's error body; from 500 on, without the message."""
-    shown = message if status < 500 else INTERNAL_MESSAGE
+    """Return a reply with Harbor's error body; from 500 on without the message, but for 503, which has a fixed one."""
+    shown = message if status < 500 or status == 503 else INTERNAL_MESSAGE
     body = msgspec.json.encode(Errors((Error(code.value, shown),)))
     return Reply(status, body, "application/json", headers)
+
+
+def _unavailable(kind: type[BaseException]) -> str:
+    told = (_UNAVAILABLE_MESSAGES[one] for one in kind.__mro__ if one in _UNAVAILABLE_MESSAGES)
+    return next(told, _UNAVAILABLE_MESSAGE)
 
 
 def _row(kind: type[BaseException]) -> tuple[int, HarborCode]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import msgspec
@@ -74,6 +75,8 @@ _log: Any = structlog.get_logger()
 
 _ENDPOINT: Final = "entrepot_endpoint"
 _NO_BODY: Final = NoBody()
+_MISSING_FIELD: Final = re.compile(r"Missing required (?:query|path|header|cookie) parameter '([^']+)'")
+"""How the framework says, outside of its list of problems, that a query field was left out."""
 _BODY: Final = "data"
 """How the framework calls the body."""
 _QUERY_PREFIX: Final = "query_"
@@ -277,6 +280,8 @@ def _problems(error: ValidationException) -> Iterator[str]:
             yield "a body is required" if message == repr(_BODY) else message
         else:
             yield f"{key}: {message}" if key else message
+    if not error.extra and (missing := _MISSING_FIELD.match(error.detail)):
+        yield f"{missing.group(1)}: is required"
 
 
 def _allowed(methods: str) -> str:

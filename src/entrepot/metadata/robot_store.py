@@ -56,6 +56,7 @@ class StoredRobot:
     Attributes:
         id: number of its subject.
         creator_id: number of the subject that answers for it; `None` for the operator of the host and those gone.
+        is_stranded: whether the project that it is of is deleted: of no use, but its name is taken.
     """
 
     id: int
@@ -74,6 +75,7 @@ class StoredRobot:
     created_at: int
     updated_at: int
     last_used_at: int | None
+    is_stranded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

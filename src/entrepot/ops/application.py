@@ -185,8 +185,9 @@ _CLIENT_WORDS = frozenset(command.words[0] for command in CLIENT_COMMANDS)
 _OVER_THE_NETWORK = Group("Commands for whoever uses a registry, over its API", sort_key=2)
 _ON_THE_HOST = Group("Commands on the registry's own host", sort_key=1)
 _EPILOGUE = (
-    "Exit codes: 0 done, 1 a check failed, 2 settings or usage can't be used; serve, verify and audit verify "
-    "have more, see their help. Commands over the API: 3 not logged in, 4 not found, 5 conflict, 6 unreachable."
+    "Exit codes: 0 done, 1 refused or failed, or a check failed, 2 settings or usage can't be used; serve, verify and "
+    "audit verify have more, see their help. Commands over the API: 3 not logged in, 4 not found, 5 conflict, "
+    "6 unreachable."
 )
 _OWN_EXIT_CODES: dict[tuple[str, ...], str] = {
     (

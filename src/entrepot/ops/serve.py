@@ -45,7 +45,7 @@ def serve(
     """Run the registry until it is told to stop (SIGTERM or Ctrl-C); SIGHUP reads settings and certificates again."""
     flags = make_flags(data, listen)
     if insecure_anonymous:
-        flags.update({"access.insecure_anonymous": True, "access.accounts": False})
+        flags["access.insecure_anonymous"] = True
     settings = load_command_settings(config, flags).settings
     for line in render_warnings(settings):
         print(line, file=sys.stderr)

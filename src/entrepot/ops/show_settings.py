@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Final
+
 from entrepot.ops.options import ConfigOption, DataOption, ListenOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json, format_table
 from entrepot.settings import LoadedSettings, Secret, flatten_settings, setting_fields, show_value
+
+_OTHER_READ_ONLY: Final = (
+    "registry.read_only is this node's own; the configuration read_only, which is in the database, holds as well: "
+    "entrepot doctor and entrepot config show tell it."
+)
 
 __all__ = ["describe_settings", "show_settings"]
 
@@ -19,6 +27,8 @@ def show_settings(
     """Show the effective settings and where each comes from; secrets are masked."""
     loaded = load_command_settings(config, make_flags(data, listen))
     print(format_json(describe_settings(loaded)) if output == "json" else _render_table(loaded))
+    if loaded.settings.access.accounts and not loaded.settings.registry.read_only and output != "json":
+        print(_OTHER_READ_ONLY, file=sys.stderr)
     return 0
 
 

@@ -54,7 +54,8 @@ class ProjectNotEmptyError(ProjectsError):
     def __init__(self, name: str, repositories: int) -> None:
         super().__init__(
             f"project {name} has {repositories} {'repository' if repositories == 1 else 'repositories'}: "
-            "delete them first"
+            f"delete {'it' if repositories == 1 else 'them'} first (see entrepot repository list and entrepot "
+            "repository delete), also those without images, as pushes that never finished leave them"
         )
         self.name = name
         self.repositories = repositories

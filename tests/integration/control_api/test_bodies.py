@@ -153,3 +153,67 @@ async def test_a_text_that_postgresql_does_not_hold_is_a_fault_of_the_client(
     async with registry.plain() as client:
         body = {"group_name": "a\0", "group_type": 2} if method == "POST" else None
         assert (await client.request(method, path, json=body)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("GET", "/users/search", "username"),
+        ("GET", "/usergroups/search", "groupname"),
+    ],
+)
+async def test_a_query_field_that_is_left_out_is_named(
+    registry: Registry, method: str, path: str, field: str
+) -> None:
+    async with registry.plain() as client:
+        reply = await client.request(method, path)
+
+    assert reply.status_code == 422
+    assert reply.json()["errors"] == [{"code": "UNPROCESSABLE_ENTITY", "message": f"{field}: is required"}]
+
+
+@pytest.mark.parametrize("field", ["expires_at", "duration"])
+async def test_an_end_in_the_words_of_other_apis_makes_no_endless_token_s15(
+    registry: Registry, field: str
+) -> None:
+    async with registry.plain() as client:
+        reply = await client.post("/access-tokens", json={"name": "ci", field: 30})
+        tokens = await client.get("/access-tokens")
+
+    assert reply.status_code == 422
+    assert reply.json()["errors"][0]["message"] == f"{field}: say expires_in_days, a number of days"
+    assert tokens.json() == []
+
+
+async def test_a_token_for_no_project_and_for_a_hidden_one_are_refused_alike_s19(registry: Registry) -> None:
+    password = "Bq7#mxLp-canary-1"
+    async with registry.plain() as admin:
+        await admin.post("/projects", json={"project_name": "hidden"})
+        await admin.post("/projects", json={"project_name": "open", "public": True})
+        await admin.post("/users", json={"username": "ann", "password": password})
+        own = await admin.post("/access-tokens", json={"name": "ci", "projects": ["hidden"]})
+    async with registry.plain("ann", password) as ann:
+        refused = [
+            await ann.post("/access-tokens", json={"name": "ci", "projects": [name]})
+            for name in ("hidden", "missing")
+        ]
+        public = await ann.post("/access-tokens", json={"name": "ci", "projects": ["open"]})
+
+    assert (own.status_code, public.status_code) == (201, 201)
+    assert [reply.status_code for reply in refused] == [422, 422]
+    texts = [reply.json()["errors"][0]["message"] for reply in refused]
+    assert texts == [
+        f"projects: there is no project {name}, or you may do nothing in it" for name in ("hidden", "missing")
+    ]
+
+
+@pytest.mark.parametrize("kind", [1, 3])
+async def test_groups_of_what_is_not_there_are_refused(registry: Registry, kind: int) -> None:
+    """Harbor has them of LDAP and of OIDC."""
+    async with registry.plain() as client:
+        reply = await client.post("/usergroups", json={"group_name": "staff", "group_type": kind})
+        groups = await client.get("/usergroups")
+
+    assert reply.status_code == 422
+    assert "no LDAP (1) and no OIDC (3)" in reply.json()["errors"][0]["message"]
+    assert groups.json() == []

@@ -383,3 +383,60 @@ def test_whoami_of_a_robot_says_what_is_known_here(client: Client, api: Scripted
     result = client.run("whoami", "-o", "json")
 
     assert (result.code, json.loads(result.out)["username"]) == (0, "alice")
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [("name", "team"), ("json", '{"name": "team", "project_id": 7}'), ("table", "Created project team.")],
+)
+def test_a_new_project_is_told_of_to_people_scripts_and_programs(
+    client: Client, api: ScriptedApi, output: str, shown: str
+) -> None:
+    client.log_in(api)
+    api.on("POST /projects", status=201, location="/api/v2.0/projects/7")
+
+    result = client.run("project", "create", "team", "-o", output)
+
+    written = result.out or result.err
+    assert result.code == 0
+    assert json.dumps(json.loads(written)) == shown if output == "json" else written == f"{shown}\n"
+
+
+def test_a_new_person_is_told_of_by_name_and_number(client: Client, api: ScriptedApi) -> None:
+    client.log_in(api)
+    api.on("POST /users", status=201, location="/api/v2.0/users/12")
+
+    result = client.run("user", "create", "ann", "--password-stdin", "-o", "json", stdin="Bq7#mxLp-canary\n")
+
+    assert (result.code, json.loads(result.out)) == (0, {"username": "ann", "user_id": 12})
+
+
+@pytest.mark.parametrize(
+    "command", ["role update developer --allow repository:pull", "role delete developer -y"]
+)
+def test_a_role_that_is_built_in_is_said_to_be(client: Client, api: ScriptedApi, command: str) -> None:
+    """And not to be missing, or hidden."""
+    client.log_in(api)
+    api.on(
+        "GET /roles", [{"id": 2, "name": "developer", "builtin": True, "description": "", "permissions": {}}]
+    )
+
+    result = client.run(*command.split())
+
+    assert (result.code, result.err.splitlines()[0]) == (
+        1,
+        "entrepot: role developer is built in: it can't be changed or deleted",
+    )
+    assert {asked.method for asked in api.asked} == {"GET"}
+
+
+def test_the_new_secret_of_an_expired_robot_comes_with_a_warning(client: Client, api: ScriptedApi) -> None:
+    client.log_in(api)
+    robot = {"id": 51, "name": "robot$ci", "level": "system", "expires_at": 1}
+    api.on("GET /robots", [robot])
+    api.on("PATCH /robots/51", {"secret": "ers_two"})
+
+    result = client.run("robot", "rotate", "ci", "-o", "name")
+
+    assert (result.code, result.out) == (0, "ers_two\n")
+    assert "Robot robot$ci has expired, so the secret opens nothing" in result.err

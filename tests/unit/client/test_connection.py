@@ -55,7 +55,23 @@ def test_each_refusal_has_its_exit_code_message_and_request_id(
     assert code in EXIT_CODES
     assert lines[0] == "entrepot: because"
     assert lines[-1] == "Request id: req-9"
-    assert len(lines) == (2 if status in {400, 403} else 3)  # these two say themselves what helps
+    assert len(lines) == (2 if status in {400, 403, 503} else 3)  # these say themselves what helps
+
+
+def test_a_registry_without_its_database_is_told_of_in_its_own_words(
+    client: Client, api: ScriptedApi
+) -> None:
+    """With when to try again, and by which number the log tells more."""
+    client.log_in(api)
+    message = "the registry's database does not answer; try again"
+    api.on("GET /projects", refusal(503, message, code="UNAVAILABLE", retry_after="1", x_request_id="req-9"))
+
+    result = client.run("project", "list")
+
+    assert (result.code, result.err.splitlines()) == (
+        6,
+        [f"entrepot: {message}", "Try again in 1 second.", "Request id: req-9"],
+    )
 
 
 @pytest.mark.parametrize("status", [400, 403])

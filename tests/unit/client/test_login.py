@@ -223,6 +223,18 @@ def test_logout_forgets_the_login_even_when_the_token_can_not_be_removed(
     assert client.stored()["servers"] == {}
 
 
+def test_login_at_a_registry_without_accounts_says_so(client: Client, api: ScriptedApi) -> None:
+    api.on("GET /users/current", refusal(404, "this registry has no such endpoint", code="UNSUPPORTED"))
+
+    result = client.run("login", api.address, "-u", "alice", "--password-stdin", stdin="p\n")
+
+    assert result.code == 1
+    assert result.err.splitlines() == [
+        f"entrepot: {api.url} has no accounts, so there is nobody to log in as",
+        "Use it without logging in, or have access.accounts switched on in its settings.",
+    ]
+
+
 def test_logout_of_a_token_that_ended_is_done(client: Client, api: ScriptedApi) -> None:
     _welcoming(api)
     client.run("login", api.address, "-u", "alice", "--password-stdin", stdin="p\n")

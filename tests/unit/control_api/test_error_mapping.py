@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
-from entrepot.control_api.error_mapping import CONTROL_ERROR_TABLE, error_reply
+from entrepot.auth.errors import AuditUnavailableError, InvalidCredentialsError, LockedOutError
+from entrepot.auth.people.errors import PasswordsBusyError
+from entrepot.blobstore.errors import BlobStoreError
+from entrepot.control_api.error_mapping import CONTROL_ERROR_TABLE, HarborCode, error_reply
 from entrepot.control_api.errors import InvalidInputError, MethodNotOfferedError
 from entrepot.kernel.errors import EntrepotError
 from entrepot.metadata.errors import MetadataUnavailableError
@@ -78,13 +80,49 @@ def test_an_error_body_has_harbors_form() -> None:
 
 def test_what_failed_inside_stays_inside() -> None:
     """From 500 on, the message is always the same (harbor-api.md, section 1; CWE-209)."""
-    reply = error_reply(MetadataUnavailableError("could not connect to db.internal:5432"))
+    reply = error_reply(BlobStoreError("could not read /srv/blobs/ab"))
 
-    assert reply.status == 503
+    assert reply.status == 500
     assert msgspec.json.decode(reply.body) == {
         "errors": [{"code": "UNKNOWN", "message": "internal server error"}]
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            MetadataUnavailableError("could not connect to db.internal:5432"),
+            (
+                "the registry's database does not answer; try again, and if that does not help, look at what the "
+                "registry's /readyz reports"
+            ),
+        ),
+        (
+            AuditUnavailableError("/srv/spool is full"),
+            (
+                "what was asked for can't be recorded in the audit log at present, so it is not done; try again, and "
+                "if that does not help, look at what the registry's /readyz reports"
+            ),
+        ),
+        (PasswordsBusyError(), "too many passwords are being checked at present; try again"),
+    ],
+)
+def test_what_may_work_again_says_so_and_not_why(error: EntrepotError, message: str) -> None:
+    """CWE-209."""
+    reply = error_reply(error)
+
+    assert reply.status == 503
+    assert msgspec.json.decode(reply.body) == {"errors": [{"code": "UNAVAILABLE", "message": message}]}
     assert ("retry-after", "1") in reply.headers
+
+
+def test_every_503_says_what_helps() -> None:
+    """One that is added falls back to words that name no part."""
+    unavailable = [kind for kind, (status, _) in CONTROL_ERROR_TABLE.items() if status == 503]
+
+    assert len(unavailable) == 5
+    assert {CONTROL_ERROR_TABLE[kind][1] for kind in unavailable} == {HarborCode.UNAVAILABLE}
 
 
 def test_an_unknown_error_is_a_bare_500() -> None:

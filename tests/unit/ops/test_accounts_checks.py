@@ -12,6 +12,7 @@ from entrepot.ops.checks.accounts import (
     examine_accounts,
     judge_first_password,
     judge_master_key,
+    judge_read_only,
 )
 from entrepot.settings import DataSettings, Secret, Settings
 from entrepot.settings.identity import SecretsSettings
@@ -100,5 +101,35 @@ async def test_a_database_without_keys_and_people_passes(tmp_path: Path) -> None
     assert [(finding.check, finding.status) for finding in found] == [
         ("master-key", "ok"),
         ("first-password", "ok"),
+        ("read-only", "ok"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("in_settings", "in_configuration", "status", "said"),
+    [
+        (False, False, "ok", "pushes are taken"),
+        (True, False, "warn", "on this node: registry.read_only is true"),
+        (False, True, "warn", "on any node: the configuration read_only of the database is true"),
+        (True, True, "warn", "on any node: the configuration read_only of the database is true"),
+    ],
+)
+def test_what_forbids_pushes_is_told_wherever_it_was_set(
+    in_settings: bool, in_configuration: bool, status: str, said: str
+) -> None:
+    finding = judge_read_only(in_settings=in_settings, in_configuration=in_configuration)
+
+    assert (finding.status, said in finding.message) == (status, True)
+
+
+async def test_read_only_of_the_database_is_found_there(tmp_path: Path) -> None:
+    settings = scratch_settings(tmp_path)
+    async with in_process_registry(settings) as registry:
+        await registry.stores.metadata.write(
+            lambda tx: tx.configurations.put({"read_only": "true"}, "host:root")
+        )
+
+    found = await asyncio.to_thread(lambda: list(examine_accounts(settings)))
+
+    assert [finding.status for finding in found if finding.check == "read-only"] == ["warn"]
     assert not (tmp_path / "secrets").exists()

@@ -183,6 +183,26 @@ def test_s27_a_file_of_settings_with_secrets_that_others_may_read_warns(tmp_path
     assert statuses == ["warn", "ok", "ok"]
 
 
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("postgresql://registry@db.internal/registry", "ok"),
+        ("postgresql://registry:canary@db.internal/registry", "warn"),
+        ("postgresql://db.internal/registry?password=canary", "warn"),
+    ],
+)
+def test_an_address_without_a_password_is_no_secret_that_others_may_read_s27(
+    tmp_path: Path, address: str, status: str
+) -> None:
+    file = tmp_path / "entrepot.toml"
+    file.write_text(f'[metadata]\nurl = "{address}"\n', encoding="utf-8")
+    file.chmod(0o644)
+
+    found = check_config_file(load_settings(environment={}, user_id=0, config_file=file))
+
+    assert found.status == status
+
+
 def test_a_node_is_running_while_somebody_holds_its_lock(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     before = is_node_running(settings)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.settings import Origin, SettingsError, load_settings
+from entrepot.settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,13 +40,17 @@ def test_who_asks_for_both_is_refused_with_where_each_comes_from(tmp_path: Path)
     )
 
 
-def test_the_option_of_the_command_line_outweighs_accounts_in_a_file(tmp_path: Path) -> None:
-    """As every option outweighs the file: `serve --insecure-anonymous` says both."""
+@pytest.mark.parametrize("place", ["file", "environment"])
+def test_the_option_does_not_outweigh_accounts_that_somebody_asked_for_i6(tmp_path: Path, place: str) -> None:
+    """`serve --insecure-anonymous` says nothing about accounts, so both are asked for."""
     file = tmp_path / "entrepot.toml"
-    file.write_text("[access]\naccounts = true\n")
-    flags = {"access.insecure_anonymous": True, "access.accounts": False}
+    file.write_text("[access]\naccounts = true\n" if place == "file" else "")
+    environment = {"ENTREPOT_ACCESS_ACCOUNTS": "true"} if place == "environment" else {}
 
-    loaded = load_settings(environment={}, user_id=0, config_file=file, flags=flags)
-
-    assert (loaded.settings.access.accounts, loaded.settings.access.insecure_anonymous) == (False, True)
-    assert loaded.origins["access.accounts"] == Origin("flag", "access.accounts")
+    with pytest.raises(SettingsError, match=r"without a name, while access\.accounts is true"):
+        load_settings(
+            environment=environment,
+            user_id=0,
+            config_file=file,
+            flags={"access.insecure_anonymous": True},
+        )

@@ -27,6 +27,7 @@ __all__ = [
     "RobotPermissions",
     "decode_permissions",
     "encode_permissions",
+    "named_projects",
     "parse_permissions",
 ]
 
@@ -105,6 +106,13 @@ def encode_permissions(entries: Sequence[RobotPermissions]) -> bytes:
 def decode_permissions(stored: bytes) -> tuple[RobotPermissions, ...]:
     """Return what is stored."""
     return msgspec.json.decode(stored, type=tuple[RobotPermissions, ...])
+
+
+def named_projects(entries: Sequence[RobotPermissions]) -> tuple[str, ...]:
+    """Return the projects that entries name, each once and in order."""
+    return tuple(
+        sorted({one.namespace for one in entries if one.kind == "project" and one.namespace != ALL_PROJECTS})
+    )
 
 
 def _entry(asked: AskedPermissions) -> RobotPermissions:

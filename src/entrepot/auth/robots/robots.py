@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import ProjectUnknownError
 from entrepot.auth.grants import ProjectGrant, SystemGrant
 from entrepot.auth.project_actions import CreateRobot, DeleteRobot, ListRobot, ReadRobot, UpdateRobot
 from entrepot.auth.robots.addresses import encode_networks, parse_networks
 from entrepot.auth.robots.changing import changed_fields, decisive, gives_more
 from entrepot.auth.robots.errors import RobotChangedError, RobotNameTakenError, RobotUnknownError
 from entrepot.auth.robots.over_grants import require_giver, require_held
-from entrepot.auth.robots.permissions import decode_permissions, encode_permissions, parse_permissions
+from entrepot.auth.robots.permissions import (
+    decode_permissions,
+    encode_permissions,
+    named_projects,
+    parse_permissions,
+)
 from entrepot.auth.robots.records import IssuedRobot, RobotLimits, RobotPage, robot_from_row
 from entrepot.auth.robots.rules import (
     full_name,
@@ -32,6 +38,8 @@ from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.robot_store import NewRobotRow, RobotQuery
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from entrepot.auth.chosen_secrets import SecretHasher
     from entrepot.auth.credential_memory import ForgetsCredentials
     from entrepot.auth.decisions import Decisions
@@ -74,13 +82,15 @@ class Robots:
     async def home(self, robot_id: int) -> int | None:
         """Return the number of the project that a robot is of, `None` for the system: which grant to ask for first.
 
+        One whose project is deleted is the system's, so that somebody can see and remove it.
+
         Raises:
             RobotUnknownError: there is no such robot.
         """
         row = await self._metadata.robots.find(robot_id)
         if row is None:
             raise RobotUnknownError(robot_id)
-        return row.project_id
+        return None if row.is_stranded else row.project_id
 
     async def create(self, grant: _CreateGrant, asked: NewRobot) -> IssuedRobot:
         """Make a robot and return it with its secret, which nobody can see again.
@@ -89,6 +99,7 @@ class Robots:
             AccessDeniedError: it would be given what the principal does not hold (S9).
             InvalidRobotError: what is asked for is not possible.
             RobotNameTakenError: the name is taken.
+            ProjectUnknownError: the project, or one that it is given something in, was deleted meanwhile.
         """
         require_giver(grant.principal)
         project = _project(grant)
@@ -114,7 +125,7 @@ class Robots:
             creator=grant.principal.subject,
             disabled=asked.disabled,
         )
-        return IssuedRobot(await self._insert(grant, new), secret)
+        return IssuedRobot(await self._insert(grant, new, named_projects(permissions)), secret)
 
     async def get(self, grant: _ReadGrant, robot_id: int) -> Robot:
         """Return a robot.
@@ -122,7 +133,7 @@ class Robots:
         Raises:
             RobotUnknownError: there is none of this number here.
         """
-        return robot_from_row(_require_here(grant, await self._metadata.robots.find(robot_id), robot_id))
+        return robot_from_row(_require_seen(grant, await self._metadata.robots.find(robot_id), robot_id))
 
     async def list_page(
         self, grant: _ListGrant, *, limit: int, offset: int = 0, name: str = "", name_part: str = ""
@@ -155,6 +166,7 @@ class Robots:
             AccessDeniedError: the robot would have what the principal does not hold (S9).
             InvalidRobotError: what is asked for is not possible.
             RobotChangedError: somebody else changed it meanwhile.
+            ProjectUnknownError: a project that it is given something in was deleted meanwhile.
         """
         require_giver(grant.principal)
         seen = _require_here(grant, await self._metadata.robots.find(robot_id), robot_id)
@@ -165,6 +177,8 @@ class Robots:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> StoredRobot:
+            if gives:
+                await _keep_projects(tx, grant, named_projects(decode_permissions(fields.permissions)))
             before = _require_here(grant, await tx.robots.hold(robot_id), robot_id)
             if decisive(before) not in {decisive(seen), decisive(fields)}:
                 raise RobotChangedError(seen.name)
@@ -230,7 +244,7 @@ class Robots:
             RobotUnknownError: there is none of this number here.
         """
         require_giver(grant.principal)
-        seen = _require_here(grant, await self._metadata.robots.find(robot_id), robot_id)
+        seen = _require_seen(grant, await self._metadata.robots.find(robot_id), robot_id)
         record = audit_record(
             grant.principal,
             AuditAction.ROBOT_DELETE,
@@ -249,10 +263,11 @@ class Robots:
         finally:
             self._memory.forget(seen.public_id)
 
-    async def _insert(self, grant: _CreateGrant, new: NewRobotRow) -> Robot:
+    async def _insert(self, grant: _CreateGrant, new: NewRobotRow, projects: Sequence[str]) -> Robot:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> StoredRobot:
+            await _keep_projects(tx, grant, projects)
             row = await tx.robots.create(new)
             if row is None:
                 raise RobotNameTakenError(new.name)
@@ -273,6 +288,29 @@ def _require_here(grant: _AnyGrant, row: StoredRobot | None, robot_id: int) -> S
     if row is None or row.project_id != _project_id(grant):
         raise RobotUnknownError(robot_id)
     return row
+
+
+def _require_seen(grant: _ReadGrant | _DeleteGrant, row: StoredRobot | None, robot_id: int) -> StoredRobot:
+    """Return a robot that is here, or that a deleted project left behind for the system."""
+    if row is not None and row.is_stranded and isinstance(grant, SystemGrant):
+        return row
+    return _require_here(grant, row, robot_id)
+
+
+async def _keep_projects(
+    tx: Transaction, grant: _CreateGrant | _UpdateGrant, projects: Sequence[str]
+) -> None:
+    """See to it that the projects that a robot is of, or gets something in, are there until the unit ends.
+
+    The judgement about them is seconds old; what was given in a deleted one would be good for the next of its name.
+    """
+    if isinstance(grant, ProjectGrant):
+        if await tx.projects.hold(grant.project_id) is None:
+            raise ProjectUnknownError(grant.project)
+        return
+    for name in projects:
+        if await tx.projects.share(name) is None:
+            raise ProjectUnknownError(name)
 
 
 def _project_id(grant: _AnyGrant) -> int | None:

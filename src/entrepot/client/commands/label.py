@@ -1,4 +1,4 @@
-"""``entrepot label …``: words that are put on images, of the registry or of a project."""
+"""``entrepot label …``: words of the registry or of a project; nothing puts them on images yet."""
 
 from __future__ import annotations
 

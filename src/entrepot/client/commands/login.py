@@ -37,6 +37,8 @@ _TRIES: Final = 3
 _NOT_ACCEPTED: Final = 400
 _ROBOT_PREFIX: Final = "robot$"
 _TOKEN_PREFIX: Final = "ept_"  # noqa: S105  # how access tokens begin
+_NO_API: Final = "this registry has no such endpoint"
+"""What a registry of ours says of the whole management API as long as it has no accounts."""
 _MOST_NAME_CHARACTERS: Final = 64
 
 _ServerArgument = Annotated[str, Parameter(help="The registry: a URL, or a host with or without a port.")]
@@ -86,12 +88,18 @@ def _current_person(api: Api, typed: Login) -> Item | None:
     """Return the person; `None` for a robot or a token with limits, which are known and have no account to show.
 
     Raises:
-        ClientError: name or password is wrong, or this is no registry.
+        ClientError: name or password is wrong, or this is no registry, or one without accounts.
     """
     try:
         person: Item = api.get("/users/current").document
     except RefusedError as error:
         nameless = typed.user.startswith(_ROBOT_PREFIX) or typed.secret.startswith(_TOKEN_PREFIX)
+        if error.status == 404 and any(_NO_API in message for message in error.messages):
+            raise ClientError(
+                EXIT_REFUSED,
+                f"entrepot: {typed.url} has no accounts, so there is nobody to log in as",
+                "Use it without logging in, or have access.accounts switched on in its settings.",
+            ) from error
         if nameless and error.status in {403, 404} and error.messages:
             return None
         raise

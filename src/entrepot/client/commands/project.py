@@ -12,7 +12,7 @@ from entrepot.client.errors import EXIT_USAGE, ClientError
 from entrepot.client.listing import Item, list_items
 from entrepot.client.lookup import project_path
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
-from entrepot.client.showing import Columns, say, show_item, show_items
+from entrepot.client.showing import Columns, say, show_created, show_item, show_items
 
 __all__ = ["create_project", "delete_project", "list_projects", "set_project", "show_project"]
 
@@ -79,14 +79,15 @@ def create_project(
     public: _PublicOption = False,
     metadata: _MetadataOption = (),
     target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
 ) -> None:
     """Create a project, private unless --public is said."""
     values = _parsed(metadata)
     if public:
         values["public"] = "true"
     with open_api(target) as api:
-        api.call("POST", "/projects", {"project_name": project, "metadata": values})
-    say(f"Created project {project}.")
+        reply = api.call("POST", "/projects", {"project_name": project, "metadata": values})
+    show_created({"name": project, "project_id": reply.created}, f"Created project {project}.", output)
 
 
 def set_project(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -202,6 +203,11 @@ def rotate_robot(
         answer: Item = reply.document if reply.body else {}
         made: Item = {**item, **answer}
     _show_made(made, chosen, output)
+    expires = int(item.get("expires_at") or -1)
+    if 0 <= expires <= time.time():  # noqa: TID251  # it only adds a warning, and the end is a date
+        say(
+            f"Robot {item['name']} has expired, so the secret opens nothing: entrepot robot update {robot} --days N."
+        )
 
 
 def delete_robot(

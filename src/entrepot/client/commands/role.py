@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from entrepot.client.asking import require_consent
 from entrepot.client.choosing import open_api
 from entrepot.client.connection import segment
-from entrepot.client.errors import EXIT_USAGE, ClientError
+from entrepot.client.errors import EXIT_REFUSED, EXIT_USAGE, ClientError
 from entrepot.client.listing import Item, find_item, list_items
 from entrepot.client.lookup import find_group, find_person, roles_of
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
@@ -131,7 +131,7 @@ def update_role(
     if not allow and description is None:
         raise ClientError(EXIT_USAGE, "entrepot: say what to change, as --allow repository:pull")
     with open_api(target) as api:
-        item = _find(api, role)
+        item = _find_own(api, role)
         body = {
             "description": item["description"] if description is None else description,
             "permissions": list(allow) or _permissions(item),
@@ -144,7 +144,7 @@ def delete_role(role: _RoleArgument, /, *, yes: YesOption = False, target: Targe
     """Delete a role of your own that nobody has."""
     require_consent(f"Delete role {role}?", yes=yes)
     with open_api(target) as api:
-        api.call("DELETE", f"/roles/{segment(_find(api, role)['id'])}")
+        api.call("DELETE", f"/roles/{segment(_find_own(api, role)['id'])}")
     say(f"Deleted role {role}.")
 
 
@@ -192,6 +192,18 @@ def revoke_role(
 
 def _find(api: Api, role: str) -> Item:
     return find_item(api, "/roles", {}, {"name": role}, f"role {role!r}")
+
+
+def _find_own(api: Api, role: str) -> Item:
+    """Return a role that can be changed. Raises ClientError for one that is built in."""
+    item = _find(api, role)
+    if item.get("builtin"):
+        raise ClientError(
+            EXIT_REFUSED,
+            f"entrepot: role {role} is built in: it can't be changed or deleted",
+            "Make one of your own: entrepot role create NAME --allow PERMISSION",
+        )
+    return item
 
 
 def _subject_id(api: Api, name: str, *, group: bool) -> int:

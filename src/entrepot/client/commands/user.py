@@ -20,7 +20,7 @@ from entrepot.client.options import (
     TargetOption,
     YesOption,
 )
-from entrepot.client.showing import Columns, say, show_item, show_items
+from entrepot.client.showing import Columns, say, show_created, show_item, show_items
 
 if TYPE_CHECKING:
     from entrepot.client.connection import Reply
@@ -98,6 +98,7 @@ def create_user(
     password_stdin: PasswordStdinOption = False,
     password_file: PasswordFileOption = None,
     target: TargetOption = ANYWHERE,
+    output: OutputOption = "table",
 ) -> None:
     """Create a user, who then has no role."""
     with open_api(target) as api:
@@ -109,8 +110,8 @@ def create_user(
             "realname": real_name,
             "comment": comment,
         }
-        api.call("POST", "/users", {name: value for name, value in body.items() if value})
-    say(f"Created user {user}.")
+        reply = api.call("POST", "/users", {name: value for name, value in body.items() if value})
+    show_created({"username": user, "user_id": reply.created}, f"Created user {user}.", output)
 
 
 def delete_user(user: _UserArgument, /, *, yes: YesOption = False, target: TargetOption = ANYWHERE) -> None:

@@ -10,6 +10,7 @@ from entrepot.auth.access_tokens.access_tokens import NewAccessToken
 from entrepot.auth.system_actions import ReadUser, UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OnSelf, OnSystem
+from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.names import format_time
 from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.reply import DONE, json_reply, page_reply
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["ACCESS_TOKEN_ENDPOINTS", "AccessToken"]
 
 _OWN: Final = f"{API_PREFIX}/access-tokens"
+_MOST_PROJECTS: Final = 100
+"""How many are looked up; the service refuses more."""
+_NOT_TAKEN: Final = "Refused: how long a token lives is said by `expires_in_days`."
 _OF_PERSON: Final = f"{API_PREFIX}/users/{{user_id}}/access-tokens"
 
 
@@ -46,6 +50,8 @@ class AccessTokenReq(msgspec.Struct, frozen=True):
     permissions: tuple[str, ...] | None = None
     projects: tuple[str, ...] | None = None
     expires_in_days: int | None = None
+    expires_at: Annotated[int | str | None, msgspec.Meta(description=_NOT_TAKEN)] = None
+    duration: Annotated[int | str | None, msgspec.Meta(description=_NOT_TAKEN)] = None
 
 
 class AccessTokenCreated(msgspec.Struct, frozen=True):
@@ -104,13 +110,29 @@ async def list_own_tokens(services: ControlServices, call: Call[SelfGrant, PageI
 
 
 async def create_token(services: ControlServices, call: Call[SelfGrant, NoInputs, AccessTokenReq]) -> Reply:
-    """Make a token for oneself."""
+    """Make a token for oneself.
+
+    Raises:
+        InvalidInputError: its end is given as other APIs have it, or it is for a project that one does not see.
+    """
     body = call.body
+    others = [name for name in ("expires_at", "duration") if getattr(body, name) is not None]
+    if others:
+        raise InvalidInputError(tuple(f"{name}: say expires_in_days, a number of days" for name in others))
+    await _require_projects(services, call.grant, body.projects or ())
     asked = NewAccessToken(body.name, body.permissions, body.projects, body.expires_in_days)
     issued = await services.access_tokens.create(call.grant, asked)
     token = issued.token
     shown = AccessTokenCreated(token.public_id, token.name, issued.secret, _time(token.expires_at))
     return json_reply(shown, 201, (("location", f"{_OWN}/{token.public_id}"),))
+
+
+async def _require_projects(services: ControlServices, grant: SelfGrant, projects: tuple[str, ...]) -> None:
+    """Refuse a token that would be good for nothing; what one may not see is answered as what is not there (S19)."""
+    for name in dict.fromkeys(projects[:_MOST_PROJECTS]):
+        standing = await services.decisions.on_project(grant.principal, name)
+        if standing is None or not standing.permissions:
+            raise InvalidInputError((f"projects: there is no project {name}, or you may do nothing in it",))
 
 
 async def delete_own_token(

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 import msgspec
 
-from entrepot.auth.project_actions import CreateLabel, DeleteLabel, ListLabel, ReadLabel, UpdateLabel
+from entrepot.auth.project_actions import (
+    CreateLabel,
+    DeleteLabel,
+    ListLabel,
+    ProjectAction,
+    ReadLabel,
+    UpdateLabel,
+)
 from entrepot.auth.system_actions import (
     CreateSystemLabel,
     DeleteSystemLabel,
     ListSystemLabel,
     ReadSystemLabel,
+    SystemAction,
     UpdateSystemLabel,
 )
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OneOf
 from entrepot.control_api.errors import InvalidInputError
+from entrepot.control_api.homes import grant_at_home
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.reply import DONE, created, json_reply, page_reply
@@ -24,7 +33,7 @@ from entrepot.metadata.label_store import LabelText
 from entrepot.projects.errors import LabelUnknownError
 
 if TYPE_CHECKING:
-    from entrepot.auth.system_actions import SystemAction
+    from entrepot.auth.grants import ProjectGrant, SystemGrant
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.demands import Gate
     from entrepot.control_api.reply import Reply
@@ -32,6 +41,9 @@ if TYPE_CHECKING:
     from entrepot.metadata.label_store import LabelRow
 
 __all__ = ["LABEL_ENDPOINTS", "Label"]
+
+P = TypeVar("P", bound=ProjectAction)
+S = TypeVar("S", bound=SystemAction)
 
 _LABELS: Final = f"{API_PREFIX}/labels"
 _ONE: Final = f"{_LABELS}/{{label_id}}"
@@ -97,17 +109,18 @@ def _require_project(project_id: int | None) -> int:
     return project_id
 
 
-async def _home(services: ControlServices, gate: Gate, number: int, action: type[SystemAction]) -> int | None:
-    """Return the project that it is of, `None` for the system.
+async def _grant(
+    services: ControlServices, gate: Gate, number: int, on_system: type[S], in_project: type[P]
+) -> SystemGrant[S] | ProjectGrant[P]:
+    """Return the grant for a label of the registry, or in the project that it is of.
 
     Raises:
         LabelUnknownError: there is none; who may not know is refused as for any other (S19).
+        AccessDeniedError: the one who asks may not.
     """
-    try:
-        return await services.labels.project_of(number)
-    except LabelUnknownError:
-        await gate.system(action)
-        raise
+    return await grant_at_home(
+        gate, services.labels.project_of, number, (on_system, in_project), LabelUnknownError
+    )
 
 
 async def list_labels(services: ControlServices, call: Call[Gate, LabelListInputs, NoBody]) -> Reply:
@@ -136,16 +149,14 @@ async def create_label(services: ControlServices, call: Call[Gate, NoInputs, Lab
 async def read_label(services: ControlServices, call: Call[Gate, LabelInputs, NoBody]) -> Reply:
     """Show a label."""
     number, gate = call.inputs.label_id, call.grant
-    project = await _home(services, gate, number, ReadSystemLabel)
-    grant = await (gate.system(ReadSystemLabel) if project is None else gate.project(ReadLabel, project))
+    grant = await _grant(services, gate, number, ReadSystemLabel, ReadLabel)
     return json_reply(_shown(await services.labels.get(grant, number)))
 
 
 async def update_label(services: ControlServices, call: Call[Gate, LabelInputs, LabelReq]) -> Reply:
     """Change a label."""
     number, gate = call.inputs.label_id, call.grant
-    project = await _home(services, gate, number, UpdateSystemLabel)
-    grant = await (gate.system(UpdateSystemLabel) if project is None else gate.project(UpdateLabel, project))
+    grant = await _grant(services, gate, number, UpdateSystemLabel, UpdateLabel)
     await services.labels.update(grant, number, call.body.text())
     return DONE
 
@@ -153,8 +164,7 @@ async def update_label(services: ControlServices, call: Call[Gate, LabelInputs, 
 async def delete_label(services: ControlServices, call: Call[Gate, LabelInputs, NoBody]) -> Reply:
     """Remove a label."""
     number, gate = call.inputs.label_id, call.grant
-    project = await _home(services, gate, number, DeleteSystemLabel)
-    grant = await (gate.system(DeleteSystemLabel) if project is None else gate.project(DeleteLabel, project))
+    grant = await _grant(services, gate, number, DeleteSystemLabel, DeleteLabel)
     await services.labels.delete(grant, number)
     return DONE
 

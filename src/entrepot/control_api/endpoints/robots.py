@@ -38,6 +38,7 @@ from entrepot.control_api.endpoints.robot_bodies import (
 )
 from entrepot.control_api.errors import InvalidFilterError, InvalidInputError
 from entrepot.control_api.filters import FilterField
+from entrepot.control_api.homes import grant_at_home
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.plain_filters import parse_plain_filters
@@ -86,12 +87,7 @@ async def _grant(
         RobotUnknownError: there is none; who may not know is refused as for any other (S19).
         AccessDeniedError: the one who asks may not.
     """
-    try:
-        home = await services.robots.home(number)
-    except RobotUnknownError:
-        await gate.system(on_system)
-        raise
-    return await (gate.system(on_system) if home is None else gate.project(in_project, home))
+    return await grant_at_home(gate, services.robots.home, number, (on_system, in_project), RobotUnknownError)
 
 
 async def list_robots(services: ControlServices, call: Call[Gate, RobotListInputs, NoBody]) -> Reply:

@@ -16,6 +16,7 @@ from entrepot.auth.system_actions import (
 )
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OnSelf, OnSystem
+from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.names import location
 from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.reply import DONE, created, json_reply, page_reply
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["USER_GROUP_ENDPOINTS", "UserGroup"]
 
 _GROUPS: Final = f"{API_PREFIX}/usergroups"
+_LOCAL_ONLY: Final = (
+    "group_type: can only be 2, since there is no LDAP (1) and no OIDC (3) that groups could come from"
+)
 
 
 class UserGroup(msgspec.Struct, frozen=True):
@@ -101,10 +105,15 @@ async def search_groups(services: ControlServices, call: Call[SelfGrant, GroupSe
 async def create_group(
     services: ControlServices, call: Call[SystemGrant[CreateUserGroup], NoInputs, UserGroupReq]
 ) -> Reply:
-    """Make a group."""
+    """Make a group.
+
+    Raises:
+        InvalidInputError: it is to come from a directory or an identity provider.
+    """
     body = call.body
-    kind = LOCAL_GROUP if body.group_type is None else body.group_type
-    group = await services.groups.create(call.grant, body.group_name, kind, body.ldap_group_dn or "")
+    if body.group_type not in {None, LOCAL_GROUP} or body.ldap_group_dn:
+        raise InvalidInputError((_LOCAL_ONLY,))
+    group = await services.groups.create(call.grant, body.group_name)
     return created(location(_GROUPS, group.id))
 
 

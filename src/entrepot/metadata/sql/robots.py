@@ -21,7 +21,8 @@ __all__ = ["STATEMENTS", "SqlRobotReader", "SqlRobotWriterRows"]
 _COLUMNS: Final = """s.id, s.public_id, s.name, r.short_name, r.project_id, r.description, r.permissions,
            r.allowed_addresses, r.duration_days, r.expires_at, r.creator,
            (SELECT c.id FROM subjects c WHERE c.public_id = r.creator), s.disabled_at, s.created_at, r.updated_at,
-           r.last_used_at"""
+           r.last_used_at,
+           EXISTS (SELECT 1 FROM projects p WHERE p.id = r.project_id AND p.deleted_at IS NOT NULL)"""
 _OF_SYSTEM: Final = "r.project_id IS NULL AND r.short_name LIKE :pattern ESCAPE '!'"
 _OF_PROJECT: Final = "r.project_id = :project_id AND r.short_name LIKE :pattern ESCAPE '!'"
 _FIND: Final = """
@@ -274,6 +275,7 @@ def _robot(row: Row) -> StoredRobot:
         created_at,
         updated_at,
         last_used_at,
+        is_stranded,
     ) = row
     return StoredRobot(
         robot_id,
@@ -292,4 +294,5 @@ def _robot(row: Row) -> StoredRobot:
         created_at,
         updated_at,
         last_used_at,
+        bool(is_stranded),
     )

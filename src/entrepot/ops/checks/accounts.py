@@ -1,4 +1,4 @@
-"""Checks of what accounts rest on: the master key, and that the first password does not lie about."""
+"""Checks of what comes with accounts: the master key, the first password, and a mode that the API can switch on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
     from entrepot.settings import Settings
 
-__all__ = ["check_master_key_file", "examine_accounts", "judge_first_password", "judge_master_key"]
+__all__ = [
+    "check_master_key_file",
+    "examine_accounts",
+    "judge_first_password",
+    "judge_master_key",
+    "judge_read_only",
+]
 
 _PATIENCE_SECONDS: Final = 10.0
 _FIRST_ADMINISTRATOR: Final = "admin"
@@ -51,10 +57,11 @@ def check_master_key_file(settings: Settings) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What the database was asked: which master keys seal something, and whether the first password still holds."""
+    """What the database was asked: which master keys seal something, whether the first password holds, the mode."""
 
     sealed_with: frozenset[str]
     must_change: bool
+    read_only: bool
 
 
 def examine_accounts(settings: Settings) -> Iterator[Finding]:
@@ -71,6 +78,7 @@ def examine_accounts(settings: Settings) -> Iterator[Finding]:
     yield judge_master_key(answers.sealed_with, present_master_keys(settings))
     file = first_password_file(settings)
     yield judge_first_password(file, present=os.path.lexists(file), must_change=answers.must_change)
+    yield judge_read_only(in_settings=settings.registry.read_only, in_configuration=answers.read_only)
 
 
 async def _ask(settings: Settings) -> _Answers | None:
@@ -85,9 +93,12 @@ async def _ask(settings: Settings) -> _Answers | None:
         try:
             sealed_with = await sealing_master_keys(metadata)
             person = await metadata.users.find_named(_FIRST_ADMINISTRATOR)
+            values = await metadata.configurations.values()
         finally:
             await metadata.aclose()
-    return _Answers(sealed_with, person is not None and person.must_change_password)
+    return _Answers(
+        sealed_with, person is not None and person.must_change_password, values.get("read_only") == "true"
+    )
 
 
 def judge_master_key(sealed_with: frozenset[str], present: frozenset[str]) -> Finding:
@@ -102,6 +113,17 @@ def judge_master_key(sealed_with: frozenset[str], present: frozenset[str]) -> Fi
         message = f"keys in the database are sealed with the master key {', '.join(missing)}; {here}"
         return failed("master-key", message, remedy)
     return passed("master-key", "this node can open what is sealed in the database")
+
+
+def judge_read_only(*, in_settings: bool, in_configuration: bool) -> Finding:
+    """Judge whether pushes and deletions are forbidden, by this node's settings or for all nodes over the API."""
+    if in_configuration:
+        message = "nothing can be pushed or deleted on any node: the configuration read_only of the database is true"
+        return warned("read-only", message, "To end that: entrepot config set read_only=false.")
+    if in_settings:
+        message = "nothing can be pushed or deleted on this node: registry.read_only is true"
+        return warned("read-only", message, "To end that: set registry.read_only to false and send SIGHUP.")
+    return passed("read-only", "pushes are taken")
 
 
 def judge_first_password(file: Path, *, present: bool, must_change: bool) -> Finding:

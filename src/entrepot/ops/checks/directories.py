@@ -7,12 +7,15 @@ import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from entrepot.kernel.filesystems import NETWORK_FILESYSTEMS, filesystem_kind
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.settings import (
     LoadedSettings,
+    Secret,
     Settings,
+    flatten_settings,
     metadata_path,
     setting_fields,
     storage_root,
@@ -43,7 +46,10 @@ def check_config_file(loaded: LoadedSettings) -> Finding:
     """Check that a file with secrets is for its owner only."""
     if loaded.config_file is None:
         return passed("settings", "the settings are sound; no file was read")
-    holds_secret = any(loaded.origins[key].kind == "file" for key in _secret_keys())
+    values = flatten_settings(loaded.settings)
+    holds_secret = any(
+        loaded.origins[key].kind == "file" and _tells_secret(values[key]) for key in _secret_keys()
+    )
     mode = loaded.config_file.stat().st_mode
     if holds_secret and mode & _READABLE_BY_OTHERS:
         message = f"{loaded.config_file} holds secrets and others may read it (mode {stat.S_IMODE(mode):04o})"
@@ -70,6 +76,15 @@ def check_secret_files(loaded: LoadedSettings, environment: Mapping[str, str]) -
 
 def _secret_keys() -> list[str]:
     return [field.key for field in setting_fields() if field.is_secret]
+
+
+def _tells_secret(value: object) -> bool:
+    """Tell whether a value of a secret setting is one: an address without a password tells nothing."""
+    text = value.reveal() if isinstance(value, Secret) else str(value)
+    if "://" not in text:
+        return bool(text)
+    address = urlsplit(text)
+    return address.password is not None or "password=" in address.query
 
 
 def check_data_directory(settings: Settings) -> Finding:

@@ -25,13 +25,16 @@ from entrepot.ops.application import run_command_line
 from entrepot.settings import metadata_path, metadata_url
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
-from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
+from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record, sign_days_ago
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.metadata.audit_store import NewAuditRecord
 
+_COMPARED_WITH_NONE = (
+    "compared with no checkpoints but those in the database: a cut of its end may have taken them along"
+)
 _OLD = 400 * 24 * 60 * 60 * 1000
 
 
@@ -63,6 +66,12 @@ class _Host:
     def run(self, *words: str) -> int:
         """Run a command on the database."""
         return run_command_line(("audit", *words, "--data", str(self.data)))
+
+    async def sign_days_ago(self, sequence: int, days: int) -> None:
+        """Add an old checkpoint of a record."""
+        metadata = await open_metadata(self.database.url, 1, 5.0)
+        await sign_days_ago(metadata, KeyInMemory(), sequence, days)
+        await metadata.aclose()
 
     def change(self, statement: str) -> None:
         """Tamper with the database."""
@@ -291,7 +300,34 @@ def test_what_cannot_be_verified_is_told_from_what_is_not_sound(words: tuple[str
     assert run_command_line(("audit", "verify", *words)) == code
 
 
+def test_a_cut_of_the_databases_end_is_found_by_what_this_node_keeps(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without being told where that lies; and where nothing was compared, that is said."""
+    none = host.run("verify", "--database")
+    assert capsys.readouterr().out.splitlines()[-1] == _COMPARED_WITH_NONE
+    own = host.data / "audit" / "checkpoints"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    host.checkpoints.rename(own)
+    host.change("DELETE FROM audit_checkpoints")
+    host.change("DELETE FROM audit_records WHERE sequence > 4")
+    host.change(
+        "UPDATE audit_chain SET sequence = 4, "
+        "chain_hash = (SELECT chain_hash FROM audit_records WHERE sequence = 4)"
+    )
+
+    cut = host.run("verify", "--database", "-o", "json")
+
+    told = json.loads(capsys.readouterr().out)
+    assert (none, cut, told["checkpoint_directories"]) == (0, 1, [str(own)])
+    assert [(fault["kind"], fault["sequence"]) for fault in told["faults"]] == [("truncated", 4)]
+    assert host.run("verify", "--database", "--checkpoints", str(own)) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == f"compared with the checkpoints in {own}"
+
+
 def test_a_purge_says_first_what_it_would_remove(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(host.sign_days_ago(2, 399))
+
     assert host.run("purge", "--older-than", "300") == 0
     assert asyncio.run(host.database.count("audit_records")) == 6
     assert host.run("purge", "--older-than", "179", "--yes") == 1
@@ -305,6 +341,7 @@ def test_a_purge_says_first_what_it_would_remove(host: _Host, capsys: pytest.Cap
         "4 records follow one another soundly, from 3 to 6",
         "records up to 6 are signed, with the key that comes with the log",
         "1 records wait to be sealed",
+        f"compared with the checkpoints in {host.checkpoints}",
     ]
 
 
@@ -351,6 +388,7 @@ def test_an_erasure_says_first_how_many_records_it_concerns_and_the_chain_holds(
         "records up to 6 are signed, with the key that comes with the log",
         "3 records have no personal data any more",
         "1 records wait to be sealed",
+        _COMPARED_WITH_NONE,
     ]
     told = asyncio.run(host.database.fetch("SELECT action, object_name FROM audit_records WHERE id = 7"))
     assert [tuple(row) for row in told] == [("audit.erase", alice)]

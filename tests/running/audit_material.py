@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import (
     ECDSA,
     SECP256R1,
@@ -15,15 +16,20 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from entrepot.audit.checkpoints import CheckpointContent
 from entrepot.audit.signing import CheckpointSignature
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.principals import Origin, Principal
+from entrepot.metadata.audit_store import CheckpointRow
 
 if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.metadata.store import Metadata
 
-__all__ = ["ALICE", "BOB", "KeyInMemory", "pull_record"]
+__all__ = ["ALICE", "BOB", "DAY", "KeyInMemory", "pull_record", "sign_days_ago"]
+
+DAY = 24 * 60 * 60 * 1000
 
 ALICE = Principal(
     subject="a" * 32,
@@ -60,3 +66,19 @@ class KeyInMemory:
         halves = decode_dss_signature(self.private_key.sign(content, ECDSA(SHA256())))
         signature = b"".join(half.to_bytes(32) for half in halves)
         return CheckpointSignature("key-1", "ES256", self.public_key, signature)
+
+
+async def sign_days_ago(metadata: Metadata, key: KeyInMemory, sequence: int, days: int) -> CheckpointRow:
+    """Keep, and return, the checkpoint of a record that was signed so many days ago."""
+    chain = await metadata.audit.chain()
+    (link,) = await metadata.audit.links(sequence - 1, 1)
+    assert chain is not None
+    at = chain.now - days * DAY
+    content = CheckpointContent(1, chain.chain_id, chain.algorithm, sequence, link.chain_hash, at)
+    signed = msgspec.json.encode(content)
+    made = await key.sign(signed)
+    row = CheckpointRow(
+        sequence, link.chain_hash, made.algorithm, made.key_id, made.public_key, signed, made.signature, at
+    )
+    assert await metadata.write(lambda tx: tx.audit_chain.add_checkpoint(row))
+    return row

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import fcntl
+import math
 import os
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -76,6 +77,8 @@ class Checkpoints:
         self._metadata = metadata
         self._signer = signer
         self._directory = directory
+        self._signed_here = -math.inf
+        """When this process signed last, by a clock that nobody sets."""
         self._filed = 0
         """Up to which sequence every checkpoint has its file here."""
 
@@ -98,9 +101,12 @@ class Checkpoints:
 
     async def _sign_end(self, period_seconds: int) -> CheckpointRow | None:
         chain = await self._metadata.audit.chain()
-        if chain is None or not await self._is_due(chain, period_seconds):
+        last = await self._metadata.audit.last_checkpoint()
+        if chain is None or not self._is_due(chain, last, period_seconds):
             return None
-        checkpoint = await self._sign(chain)
+        # Later than the one before also where a clock was ahead: exports and purges go by the order of these times.
+        checkpoint = await self._sign(chain, chain.now if last is None else max(chain.now, last.at + 1))
+        self._signed_here = time.monotonic()
         if not await self._metadata.write(lambda tx: tx.audit_chain.add_checkpoint(checkpoint)):
             return None
         reach(Failpoint.AUDIT_CHECKPOINT_ADDED)
@@ -115,16 +121,18 @@ class Checkpoints:
                     _log.info("audit.checkpoint.filed", **_facts(written))
             self._filed = page[-1].sequence
 
-    async def _is_due(self, chain: ChainState, period_seconds: int) -> bool:
-        last = await self._metadata.audit.last_checkpoint()
+    def _is_due(self, chain: ChainState, last: CheckpointRow | None, period_seconds: int) -> bool:
         if last is None:
             return chain.sequence > 0
-        return chain.sequence > last.sequence and chain.now - last.at >= period_seconds * _MILLISECONDS
+        if chain.sequence <= last.sequence:
+            return False
+        if last.at > chain.now:
+            # The clock was ahead and was set back (F27): how long ago that was, nobody knows any more.
+            return time.monotonic() - self._signed_here >= period_seconds
+        return chain.now - last.at >= period_seconds * _MILLISECONDS
 
-    async def _sign(self, chain: ChainState) -> CheckpointRow:
-        content = CheckpointContent(
-            1, chain.chain_id, chain.algorithm, chain.sequence, chain.chain_hash, chain.now
-        )
+    async def _sign(self, chain: ChainState, at: int) -> CheckpointRow:
+        content = CheckpointContent(1, chain.chain_id, chain.algorithm, chain.sequence, chain.chain_hash, at)
         signed = _encoder.encode(content)
         signature = await self._signer.sign(signed)
         return CheckpointRow(
@@ -135,7 +143,7 @@ class Checkpoints:
             public_key=signature.public_key,
             signed=signed,
             signature=signature.signature,
-            at=chain.now,
+            at=at,
         )
 
 
@@ -160,7 +168,11 @@ def decode_checkpoint(line: bytes) -> CheckpointRow | None:
         public_key = base64.b64decode(read.public_key, validate=True)
         signature = base64.b64decode(read.signature, validate=True)
         signed = read.signed.encode("ascii")
-    except (msgspec.MsgspecError, binascii.Error, UnicodeError, RecursionError):
+    except (
+        msgspec.MsgspecError,
+        ValueError,
+        RecursionError,
+    ):  # base64 has one of these for what is not ASCII
         return None
     content = read_signed_content(signed)
     if content is None:

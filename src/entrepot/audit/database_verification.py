@@ -10,6 +10,7 @@ from entrepot.audit.ecs import disclosed_values
 from entrepot.audit.erasure import recorded_erasures
 from entrepot.audit.export_format import sealed_record
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
+from entrepot.audit.purge_mark import purge_faults, recorded_purge
 from entrepot.audit.verdict import AuditVerdict, make_verdict
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ async def verify_database(
     known = (*await _all_checkpoints(metadata), *checkpoints)
     sound, faults = verify_checkpoints(chain.chain_id, known, trusted)
     start = chain.purged_sequence
+    faults += purge_faults(start, await recorded_purge(metadata, start), sound, chain.now)
     follower = ChainFollower(
         chain.chain_id,
         chain.algorithm,

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["AuditExportUnreadableError", "AuditRangeEmptyError", "AuditRetentionError"]
-
-
-class AuditRangeEmptyError(EntrepotError):
-    """Nothing to export: no sealed record is of the range."""
-
-    def __init__(self) -> None:
-        super().__init__("the audit log has no sealed records of this range")
+__all__ = ["AuditExportUnreadableError", "AuditRetentionError"]
 
 
 class AuditRetentionError(EntrepotError):

@@ -22,7 +22,6 @@ import msgspec
 from entrepot.audit.checkpoints import encode_checkpoint
 from entrepot.audit.erased_records import ErasedRecords
 from entrepot.audit.erasure import recorded_erasures
-from entrepot.audit.errors import AuditRangeEmptyError
 from entrepot.audit.export_format import (
     FORMAT,
     ExportEnd,
@@ -33,11 +32,13 @@ from entrepot.audit.export_format import (
     fingerprint,
     sealed_record,
 )
+from entrepot.audit.purge_mark import recorded_purge
 from entrepot.audit.sealer import NewChain
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import AuditUnavailableError
 from entrepot.kernel.errors import EntrepotError
+from entrepot.metadata.errors import MetadataUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -84,7 +85,6 @@ class AuditExport:
         That it is made is recorded first; what can't be recorded is not exported (I11).
 
         Raises:
-            AuditRangeEmptyError: no sealed record is of these times.
             AuditUnavailableError: the database takes no writes, so this can't be recorded.
             MetadataError: the database failed.
         """
@@ -192,17 +192,17 @@ class AuditExport:
         reached = await audit.last_checkpoint(min(until, made_at))
         # Read after the checkpoints, so that its end is not before theirs.
         chain = await audit.chain()
-        if chain is None or span is None:
-            raise AuditRangeEmptyError
-        first, last = span
-        if reached is not None:
-            last = max(last, reached.sequence)
-        ahead = next(iter(await audit.checkpoints(last, 1)), None)
+        if chain is None:
+            raise MetadataUnavailableError("the chain of the audit log is being removed")
+        # Without records of these times, it is the place in the chain behind which they would stand.
+        place = chain.purged_sequence if reached is None else max(chain.purged_sequence, reached.sequence)
+        first, last = (place + 1, place) if span is None else (span[0], max(span[1], place))
+        ahead = None if span is None else next(iter(await audit.checkpoints(last, 1)), None)
         if ahead is not None:
             last = ahead.sequence
         last = min(last, chain.sequence)
-        after, after_hash = await self._beginning(chain, first)
-        (end,) = await audit.links(last - 1, 1)
+        after, after_hash = await self._beginning(chain, min(first, last + 1))
+        last_hash = after_hash if last <= after else (await audit.links(last - 1, 1))[0].chain_hash
         return ExportHeader(
             format=FORMAT,
             chain=chain.chain_id,
@@ -210,19 +210,27 @@ class AuditExport:
             after=after,
             after_hash=after_hash,
             last=last,
-            last_hash=end.chain_hash,
+            last_hash=last_hash,
             since=since,
             until=until,
             made_at=made_at,
             signed=_signed(after, last, filter(None, (ahead, newest))),
+            purged=chain.purged_sequence,
+            purged_hash=chain.purged_hash,
+            purge_record=await recorded_purge(self._metadata, chain.purged_sequence),
         )
 
     async def _beginning(self, chain: ChainState, first: int) -> tuple[int, str]:
-        """Return the link that the record `first` follows."""
-        if first - 1 <= chain.purged_sequence:
-            return chain.purged_sequence, chain.purged_hash
-        (before,) = await self._metadata.audit.links(first - 2, 1)
-        return before.sequence, before.chain_hash
+        """Return the link that the record `first` follows.
+
+        Where that is missing, it is that of the beginning of the log: the export then holds the gap, and whoever
+        verifies it is told.
+        """
+        if first - 1 > chain.purged_sequence:
+            (before,) = await self._metadata.audit.links(first - 2, 1)
+            if before.sequence == first - 1:
+                return before.sequence, before.chain_hash
+        return chain.purged_sequence, chain.purged_hash
 
     async def _checkpoints(self, header: ExportHeader) -> AsyncGenerator[CheckpointRow]:
         first = header.after + 1

@@ -52,6 +52,8 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
         made_at: when the export was begun, by the database's clock, or just behind the checkpoint that was made for it.
         signed: up to which record a checkpoint of this export proves it, 0 for none. It makes a checkpoint that was
             taken away missing.
+        purged: the last record that a purge had removed, 0 for none, and `purged_hash` the link of it. The part begins
+            there or later; `purge_record` is the id of the record that tells of the purge, empty where there is none.
         unsigned_because: why this header is not signed; empty when it is.
     """
 
@@ -66,6 +68,9 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     until: int
     made_at: int
     signed: int = 0
+    purged: int = 0
+    purged_hash: str = ""
+    purge_record: str = ""
     unsigned_because: str = ""
 
     @property

@@ -25,6 +25,7 @@ from entrepot.audit.export_format import (
     fingerprint,
 )
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
+from entrepot.audit.purge_mark import purge_faults
 from entrepot.audit.signatures import is_signed_by
 from entrepot.audit.verdict import AuditVerdict, make_verdict
 from entrepot.metadata.audit_store import CheckpointRow
@@ -71,6 +72,8 @@ class _ExportReading:
         self._inside: list[CheckpointRow] = []
         self._end_as_signed: list[CheckpointRow] = []
         self._outside, self._faults = verify_checkpoints(self._header.chain, checkpoints, trusted)
+        header = self._header
+        self._faults += purge_faults(header.purged, header.purge_record, self._outside, header.made_at)
         self._follower: ChainFollower | None = None
         self._is_signed = self._is_refuted = False
         self._unaccounted: int | None = None

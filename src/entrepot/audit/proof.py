@@ -209,7 +209,8 @@ def _checkpoint_fault(chain_id: str, checkpoint: CheckpointRow, trusted: Sequenc
         )
     if not is_signed_by(checkpoint.public_key, checkpoint.algorithm, checkpoint.signed, checkpoint.signature):
         return Fault(FaultKind.SIGNATURE, sequence, "", "the signature of a checkpoint is not good")
-    if content is None or (content.sequence, content.chain_hash) != (sequence, checkpoint.chain_hash):
+    said = (sequence, checkpoint.chain_hash, checkpoint.at)
+    if content is None or (content.sequence, content.chain_hash, content.at) != said:
         return Fault(FaultKind.SIGNATURE, sequence, "", "a checkpoint says something else than was signed")
     if content.chain != chain_id:
         message = (

@@ -9,6 +9,7 @@ import msgspec
 
 from entrepot.audit.chain import ALGORITHM, chain_start
 from entrepot.audit.errors import AuditRetentionError
+from entrepot.audit.purge_mark import LEAST_DAYS
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import ChainState
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["LEAST_DAYS", "AuditPurge", "PurgePlan"]
-
-LEAST_DAYS: Final = 180
-"""What the law asks for (Cybersecurity Law of China, article 21); no setting goes below."""
+__all__ = ["AuditPurge", "PurgePlan"]
 
 _DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1000
 _BATCH: Final = 500
@@ -47,6 +45,9 @@ class AuditPurge:
     async def plan(self, older_than_days: int) -> PurgePlan:
         """Return what a purge would remove: from the beginning of the chain up to the first record that is younger.
 
+        No record goes whose checkpoint is younger: whoever verifies tells a purge from a cut by that. Only where none
+        was ever signed do the records' times alone count.
+
         Raises:
             AuditRetentionError: records of these days have to be kept.
             MetadataError: the database can't be read.
@@ -64,7 +65,16 @@ class AuditPurge:
                 last = old[-1].sequence
             if len(old) < len(links):
                 break
+        last = max(chain.purged_sequence, min(last, await self._signed_before(before, last)))
         return PurgePlan(last - chain.purged_sequence, chain.purged_sequence + 1, last)
+
+    async def _signed_before(self, before: int, otherwise: int) -> int:
+        """Return up to where the chain was signed before a time."""
+        audit = self._metadata.audit
+        if await audit.last_checkpoint() is None:
+            return otherwise
+        checkpoint = await audit.last_checkpoint(before)
+        return 0 if checkpoint is None else checkpoint.sequence
 
     async def run(self, operator: Principal, older_than_days: int) -> PurgePlan:
         """Remove what :meth:`plan` says, in several units; the first one records it.

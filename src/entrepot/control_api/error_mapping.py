@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.errors import AuditExportUnreadableError, AuditRangeEmptyError, AuditRetentionError
+from entrepot.audit.errors import AuditExportUnreadableError, AuditRetentionError
 from entrepot.auth.access_tokens.errors import (
     AccessTokenNameTakenError,
     AccessTokenUnknownError,
@@ -194,7 +194,6 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     RepositoryExistsError: (409, HarborCode.CONFLICT),
     RepositoryUnknownError: (404, HarborCode.NOT_FOUND),
     AuditExportUnreadableError: (400, HarborCode.BAD_REQUEST),
-    AuditRangeEmptyError: (400, HarborCode.BAD_REQUEST),
     AuditRetentionError: (400, HarborCode.BAD_REQUEST),
     AccessTokenNameTakenError: (409, HarborCode.CONFLICT),
     AccessTokenUnknownError: (404, HarborCode.NOT_FOUND),

@@ -14,7 +14,7 @@ from entrepot.audit.signatures import PublicKeyUnreadableError, public_key_bytes
 from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.errors import EXIT_USAGE, CommandError
-from entrepot.settings import metadata_path, metadata_url, uses_postgresql
+from entrepot.settings import audit_directory, metadata_path, metadata_url, uses_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -29,6 +29,7 @@ __all__ = [
     "FromOption",
     "PublicKeyOption",
     "ToOption",
+    "consulted_checkpoints",
     "opened_audit_database",
     "read_checkpoints",
     "read_keys",
@@ -109,6 +110,32 @@ def read_checkpoints(directory: Path | None) -> list[CheckpointRow]:
     """
     if directory is None:
         return []
+    found = _checkpoints_in(directory)
+    if not found:
+        raise CommandError(EXIT_USAGE, f"entrepot: there are no checkpoints in {directory}")
+    return found
+
+
+def consulted_checkpoints(
+    settings: Settings, directory: Path | None
+) -> tuple[list[CheckpointRow], tuple[Path, ...]]:
+    """Return the checkpoints of a directory and of the one that this node keeps, and which of these there were.
+
+    Raises:
+        CommandError: as :func:`read_checkpoints`.
+    """
+    own = audit_directory(settings) / "checkpoints"
+    kept = read_checkpoints(directory)
+    given = () if directory is None else (directory,)
+    mine = [] if directory is not None and _is_same(own, directory) else _checkpoints_in(own)
+    return [*kept, *mine], (*given, *((own,) if mine else ()))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+def _checkpoints_in(directory: Path) -> list[CheckpointRow]:
     found: list[CheckpointRow] = []
     try:
         for path in sorted(directory.glob("*.json")):
@@ -117,9 +144,7 @@ def read_checkpoints(directory: Path | None) -> list[CheckpointRow]:
                 raise CommandError(EXIT_INCOMPLETE, f"entrepot: {path} is no checkpoint")
             found.append(checkpoint)
     except OSError as error:
-        raise CommandError(EXIT_INCOMPLETE, f"entrepot: --checkpoints: {error}") from error
-    if not found:
-        raise CommandError(EXIT_USAGE, f"entrepot: there are no checkpoints in {directory}")
+        raise CommandError(EXIT_INCOMPLETE, f"entrepot: checkpoints can't be read: {error}") from error
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -19,6 +19,7 @@ from entrepot.ops.audit_options import (
     EXIT_INCOMPLETE,
     CheckpointsOption,
     PublicKeyOption,
+    consulted_checkpoints,
     opened_audit_database,
     read_checkpoints,
     read_keys,
@@ -68,6 +69,8 @@ def verify_audit_log(
 ) -> int:
     """Prove that nothing of the audit log was changed, dropped, cut off or replaced; name the first bad record.
 
+    With --database, the checkpoints that this node keeps in its data directory are compared as well.
+
     Checkpoints that were kept elsewhere prove more than those that lie with the log, and a public key that was kept
     elsewhere more than the one that comes with them.
 
@@ -75,21 +78,28 @@ def verify_audit_log(
     """
     if database == (file is not None):
         raise CommandError(EXIT_USAGE, "entrepot: name an export, or give --database")
-    trusted, kept = read_keys(public_key), read_checkpoints(checkpoints)
+    trusted = read_keys(public_key)
+    consulted: tuple[Path, ...] | None = None
     try:
         if file is not None:
-            verdict = _verify_file(file, kept, trusted)
+            verdict = _verify_file(file, read_checkpoints(checkpoints), trusted)
         else:
             settings = load_command_settings(config, make_flags(data)).settings
+            kept, consulted = consulted_checkpoints(settings, checkpoints)
             verdict = asyncio.run(_verify_database(settings, kept, trusted))
     except CommandError:
         raise
     except (EntrepotError, OSError) as error:
         raise CommandError(EXIT_INCOMPLETE, f"entrepot: {error}") from error
     if output == "json":
-        print(format_json(msgspec.to_builtins(verdict)))
+        shown: dict[str, Any] = msgspec.to_builtins(verdict)
+        if consulted is not None:
+            shown["checkpoint_directories"] = [str(directory) for directory in consulted]
+        print(format_json(shown))
     else:
         _print(verdict, pinned=bool(trusted))
+        if consulted is not None:
+            print(_consulted(consulted))
     is_accepted = accept_unsigned and all(fault.kind is FaultKind.UNSIGNED for fault in verdict.faults)
     return EXIT_OK if verdict.is_sound or is_accepted else EXIT_CHECK_FAILED
 
@@ -110,7 +120,10 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
     for fault in verdict.faults:
         name = f" ({fault.record_id})" if fault.record_id else ""
         print(one_line(f"{fault.kind.upper()} at record {fault.sequence}{name}: {fault.message}"))
-    print(f"{verdict.records} records follow one another soundly, from {verdict.first} to {verdict.last}")
+    if verdict.records:
+        print(f"{verdict.records} records follow one another soundly, from {verdict.first} to {verdict.last}")
+    else:
+        print("there are no records")
     if verdict.signed:
         whose = "a key that was given" if pinned else "the key that comes with the log"
         print(f"records up to {verdict.signed} are signed, with {whose}")
@@ -125,6 +138,13 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
         print(f"{verdict.unaccounted} of them are not accounted for by a record of an erasure")
     if verdict.unsealed:
         print(f"{verdict.unsealed} records wait to be sealed")
+
+
+def _consulted(directories: Sequence[Path]) -> str:
+    """Return the line that says whose checkpoints the database was compared with beside its own."""
+    if not directories:
+        return "compared with no checkpoints but those in the database: a cut of its end may have taken them along"
+    return one_line(f"compared with the checkpoints in {' and '.join(map(str, directories))}")
 
 
 def _time(milliseconds: int) -> str:

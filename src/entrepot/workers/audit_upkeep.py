@@ -74,14 +74,16 @@ def audit_checkpoint_duty(
 async def _unsigned_milliseconds(metadata: Metadata, last: CheckpointRow | None) -> int:
     """Return for how long the oldest record behind the last checkpoint has waited for one, 0 without any.
 
-    It can't have waited longer than since that checkpoint, however old it is: notes may come late from a node.
+    It can't have waited longer than since that checkpoint, however old it is: notes may come late from a node. One whose
+    time lies ahead, since the clock was set back, tells nothing of that (F27).
     """
     chain = await metadata.audit.chain()
     signed, at = (0, 0) if last is None else (last.sequence, last.at)
     if chain is None or chain.sequence <= signed:
         return 0
     links = await metadata.audit.links(signed, 1)
-    return max(0, chain.now - max(at, links[0].at)) if links else 0
+    since = at if at <= chain.now else 0
+    return max(0, chain.now - max(since, links[0].at)) if links else 0
 
 
 def _bytes_in(directory: Path) -> int:

@@ -30,7 +30,7 @@ from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.system_actions import DeleteUser, ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.metadata.sql.opening import open_metadata
-from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
+from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record, sign_days_ago
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,7 +242,8 @@ async def test_an_export_after_a_purge_reaches_what_was_signed_and_not_what_is_g
     metadata: Metadata, end: SignedEnd, tmp_path: Path
 ) -> None:
     await _add_late(metadata, 1000)
-    await end.sign()
+    await Sealer(metadata).run()
+    await sign_days_ago(metadata, KeyInMemory(), 1, 181)
     await _add(metadata, 2)
     await end.sign()
     await AuditPurge(metadata, 180).run(host_operator(), 180)

@@ -14,13 +14,14 @@ from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.erasure import AuditErasure
-from entrepot.audit.errors import AuditRangeEmptyError, AuditRetentionError
+from entrepot.audit.errors import AuditRetentionError
 from entrepot.audit.export import AuditExport
 from entrepot.audit.export_verification import verify_export
 from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.queries import AuditLog
 from entrepot.audit.sealer import Sealer
+from entrepot.audit.signed_end import SignedEnd
 from entrepot.audit.spool import AuditSpool
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.errors import AuditUnavailableError
@@ -32,7 +33,7 @@ from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQue
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.observability.metrics import build_metrics
 from entrepot.workers.audit_upkeep import audit_checkpoint_duty, audit_drain_duty, audit_seal_duty
-from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
+from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record, sign_days_ago
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -259,8 +260,36 @@ async def test_a_range_of_times_is_exported_as_a_whole_piece_of_the_chain(
 
     # From the fourth record to the sixth, and on to the checkpoint that proves them.
     assert (verdict.first, verdict.last, verdict.signed, verdict.faults) == (4, 9, 9, ())
-    with pytest.raises(AuditRangeEmptyError):
-        await _export(metadata, 10_000, 20_000)
+
+
+async def test_times_without_acts_are_exported_as_signed_word_that_there_were_none(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """Before the first record, between two, behind the last; also when all records of these times were purged."""
+    key, kept = KeyInMemory(), tmp_path / "kept"
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, key, kept), key)
+    nothing = verify_export(await _export(metadata, 0, 500, end), [], [])
+    assert (nothing.records, nothing.last, nothing.faults) == (0, 0, ())
+    await _add(metadata, 2)
+    await database.fetch("UPDATE audit_records SET at = 1000 * (id - (SELECT min(id) FROM audit_records))")
+    await Sealer(metadata).run()
+    row = await sign_days_ago(metadata, key, 2, 300)
+
+    for since, until in ((1, 500), (1500, 1600), (row.at - 5, row.at), (row.at, row.at + 5)):
+        lines = await _export(metadata, since, until, end)
+        checkpoints = await metadata.audit.checkpoints(1, 10)
+        verdict = verify_export(lines, checkpoints, [key.public_key])
+        assert (verdict.records, verdict.faults) == (0, ())
+        assert (verdict.since, verdict.until) == (since, until)
+        assert verdict.last == (row.sequence if until > row.at else 0)
+    # It stands for its times only, and no record can be left out of it.
+    (of_all, *_) = await _export(metadata, 0, END_OF_TIME, end)
+    assert verify_export([of_all, *lines[1:]], [], []).faults
+    await AuditPurge(metadata, 180).run(host_operator(), 200)
+    verdict = verify_export(
+        await _export(metadata, 0, 1001, end), await metadata.audit.checkpoints(1, 10), []
+    )
+    assert (verdict.records, verdict.last, verdict.faults) == (0, 2, ())
 
 
 @pytest.mark.parametrize(
@@ -342,6 +371,7 @@ async def test_old_records_are_purged_and_the_rest_can_be_proven(
         f"UPDATE audit_records SET at = at - {200 * _DAY} WHERE id < (SELECT max(id) - 2 FROM audit_records)"
     )
     await Sealer(metadata).run()
+    await sign_days_ago(metadata, KeyInMemory(), 4, 199)
     await Checkpoints(metadata, KeyInMemory(), tmp_path).run(0)
     purge = AuditPurge(metadata, 190)
 

@@ -1,0 +1,104 @@
+"""Accounts for where the log begins: whoever owns the database could move that, and have a cut pass for a purge.
+
+A purge goes no further than a checkpoint that is as old as what it removes. So a kept checkpoint of a purged record
+that is younger proves a cut, and so does a mark that no record of a purge reaches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entrepot.audit.checkpoints import read_signed_content
+from entrepot.audit.proof import Fault, FaultKind
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["LEAST_DAYS", "LEAST_MILLISECONDS", "purge_faults", "recorded_purge"]
+
+LEAST_DAYS: Final = 180
+"""What the law asks for (Cybersecurity Law of China, article 21); no setting goes below."""
+LEAST_MILLISECONDS: Final = LEAST_DAYS * 24 * 60 * 60 * 1000
+
+_PAGE: Final = 100
+
+
+class _Beginning(msgspec.Struct, frozen=True):
+    first: int
+
+
+class _Change(msgspec.Struct, frozen=True):
+    before: _Beginning
+    after: _Beginning
+
+
+class _Body(msgspec.Struct, frozen=True):
+    change: _Change
+
+
+async def recorded_purge(metadata: Metadata, purged: int) -> str:
+    """Return the id of the record of the purge that removed the record `purged`, empty without one.
+
+    A purge that was killed recorded more than it removed. That record is never missing: only a later purge can remove
+    it, and moves the mark to where a record of its own says.
+
+    Raises:
+        MetadataError: the database can't be read.
+    """
+    query = AuditPageQuery(AuditFilter(action=AuditAction.AUDIT_PURGE.value, outcome="success"), _PAGE)
+    while rows := await metadata.audit.page(query):
+        for row in rows:
+            if _removes(row.body, purged):
+                return row.record_id
+        query = replace(query, edge=rows[-1].id)
+    return ""
+
+
+def _removes(body: bytes, sequence: int) -> bool:
+    try:
+        change = msgspec.json.decode(body, type=_Body).change
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return change.before.first <= sequence < change.after.first
+
+
+def purge_faults(purged: int, record_id: str, checkpoints: Iterable[CheckpointRow], now: int) -> list[Fault]:
+    """Return what is wrong with a log whose records up to `purged` are gone.
+
+    Args:
+        record_id: of the record that tells of it, empty without one.
+        checkpoints: whose signatures were verified, wherever they were kept.
+        now: the time in milliseconds at which the log began there.
+    """
+    if purged <= 0:
+        return []
+    faults: list[Fault] = []
+    young = [
+        checkpoint.sequence
+        for checkpoint in checkpoints
+        if checkpoint.sequence <= purged and _signed_at(checkpoint) > now - LEAST_MILLISECONDS
+    ]
+    if young:
+        message = (
+            f"the log begins behind record {purged}, but this one was signed less than {LEAST_DAYS} days before: "
+            "its beginning was cut off, which no purge does"
+        )
+        faults.append(Fault(FaultKind.TRUNCATED, min(young), "", message))
+    if not record_id:
+        message = f"the log begins behind record {purged}, and no record of a purge tells why"
+        faults.append(Fault(FaultKind.TRUNCATED, purged, "", message))
+    return faults
+
+
+def _signed_at(checkpoint: CheckpointRow) -> int:
+    """Return the time that was signed: that of the row is for finding it."""
+    content = read_signed_content(checkpoint.signed)
+    return checkpoint.at if content is None else content.at

@@ -178,6 +178,7 @@ async def test_pulls_and_listings_are_noted_before_the_answer_and_heads_are_not_
     for target in (f"{_MANIFESTS}/{TAG}", f"/v2/{REPOSITORY}/blobs/{layer}", f"/v2/{REPOSITORY}/tags/list"):
         assert await trail.get(target) == 200
     assert await trail.get("/v2/_catalog") == 200
+    assert await trail.get(f"/v2/{REPOSITORY}/referrers/{_DIGEST}") == 200
     for target in (f"{_MANIFESTS}/{TAG}", f"/v2/{REPOSITORY}/blobs/{layer}", "/v2/"):
         assert await trail.get(target, "HEAD") == 200
     assert await trail.get(f"{_MANIFESTS}/absent") == 404
@@ -188,7 +189,9 @@ async def test_pulls_and_listings_are_noted_before_the_answer_and_heads_are_not_
         "blob.pull",
         "tags.list",
         "catalog.read",
+        "referrers.list",
     ]
+    assert noted[4]["container.image.hash.all"] == [_DIGEST]
     assert {one["event.outcome"] for one in noted} == {"success"}
     assert (noted[0]["container.image.tag"], noted[0]["container.image.hash.all"]) == ([TAG], [_DIGEST])
     assert noted[1]["container.image.hash.all"] == [layer]

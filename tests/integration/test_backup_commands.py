@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import sqlite3
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Literal
 
 import pytest
 
+from entrepot.auth.host import host_operator
 from entrepot.auth.keys.signing_keys import SigningKeys
 from entrepot.backup import creation, passphrase
 from entrepot.backup.creation import BackupCreation, CreationOptions
@@ -66,6 +68,12 @@ def test_a_registry_comes_back_byte_for_byte(
 
     assert (created.code, restored.code) == (0, 0), (created, restored)
     assert contents(elsewhere.data) == before
+    told = "SELECT object_name, subject, body FROM audit_records WHERE action = 'backup.restore'"
+    ((snapshot, subject, body),) = asyncio.run(
+        RawDatabase(f"sqlite://{elsewhere.data}/metadata/entrepot.db").fetch(told)
+    )
+    assert (snapshot, subject) == (created.report["id"], host_operator().subject)
+    assert json.loads(body)["change"]["after"]["blobs"] == 3
     assert created.report["label"] == "nightly"
     assert created.report["new_blobs"] == created.report["blobs"] == 3
     databases = [RawDatabase(f"sqlite://{one.data}/metadata/entrepot.db") for one in (commands, elsewhere)]

@@ -168,12 +168,8 @@ def decode_checkpoint(line: bytes) -> CheckpointRow | None:
         public_key = base64.b64decode(read.public_key, validate=True)
         signature = base64.b64decode(read.signature, validate=True)
         signed = read.signed.encode("ascii")
-    except (
-        msgspec.MsgspecError,
-        ValueError,
-        RecursionError,
-    ):  # base64 has one of these for what is not ASCII
-        return None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None  # a plain ValueError is what base64 has for letters that are not ASCII
     content = read_signed_content(signed)
     if content is None:
         return None

@@ -10,6 +10,8 @@ import structlog
 
 from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.sealer import Sealer
+from entrepot.audit.settings_records import SettingsRecorder
+from entrepot.auth.host import host_operator
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.bootstrap.keys import CheckpointKeys, open_signing_keys
 from entrepot.bootstrap.recovery import open_recovery
@@ -20,9 +22,14 @@ from entrepot.registry.journal import Journal
 from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.upload_expiry import UploadExpiry
-from entrepot.settings import audit_directory
+from entrepot.settings import audit_directory, shown_defaults, shown_differences
 from entrepot.workers.accounts_upkeep import first_password_duty, key_rotation_duty
-from entrepot.workers.audit_upkeep import audit_checkpoint_duty, audit_drain_duty, audit_seal_duty
+from entrepot.workers.audit_upkeep import (
+    audit_checkpoint_duty,
+    audit_drain_duty,
+    audit_seal_duty,
+    settings_record_duty,
+)
 from entrepot.workers.backup_age import backup_age_duty
 from entrepot.workers.housekeeping import expiry_duty, orphan_duty
 from entrepot.workers.upkeep import checkpoint_duty, gauge_duty, journal_duty
@@ -90,7 +97,11 @@ async def _audit_duties(settings: Settings, metadata: Metadata, metrics: Metrics
     node = await asyncio.to_thread(read_or_create_node_id, settings.data.directory)
     directory, period = audit_directory(settings), settings.audit_log.checkpoint_seconds
     checkpoints = Checkpoints(metadata, CheckpointKeys(settings, metadata), directory / "checkpoints")
+    recorder = SettingsRecorder(
+        metadata, host_operator(), node, shown_differences(settings), shown_defaults()
+    )
     return (
+        settings_record_duty(recorder),
         audit_drain_duty(directory / "spool", metadata, node, metrics),
         audit_seal_duty(Sealer(metadata), metadata, metrics),
         audit_checkpoint_duty(checkpoints, metadata, metrics, lambda: period),

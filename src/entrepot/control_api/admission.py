@@ -54,6 +54,7 @@ class Admitter:
         Raises:
             ForeignRequestError: a page of another site had a browser send this (S22).
             MalformedRequestError: a query field is there twice.
+            InputTooLargeError: the body is.
             AuthenticationRequiredError, InvalidCredentialsError, LockedOutError: nobody is known.
             AccessDeniedError, PasswordChangeRequiredError, ProjectUnknownError: what is demanded can't be had.
             AuditUnavailableError: a refusal could not be noted.
@@ -85,9 +86,9 @@ class Admitter:
             found = await find_session(head, self._services)  # whose browser was made to send it
             context.caller = None if found is None else Caller(found.principal)
             raise
-        _require_single_fields(head.query)
         demand = endpoint.demand
         if isinstance(demand, PublicDemand):
+            _require_clear_request(context)
             return
         caller = await find_caller(head, self._services)
         # Who asks is on record if they are refused; their session, and its token, is not theirs until then.
@@ -96,6 +97,7 @@ class Admitter:
             require_csrf_token(head, caller.session.csrf_token)
             await caller.session.keep()
         context.caller = caller
+        _require_clear_request(context)
         question = Question(
             self._services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
         )
@@ -123,6 +125,13 @@ class Admitter:
             status=error_reply(error).status,
         )
         await self._services.notes.note(record)
+
+
+def _require_clear_request(context: RequestContext) -> None:
+    """Refuse what can't be read, once it is known who sent it: that is on record, too."""
+    if context.body_failure is not None:
+        raise context.body_failure
+    _require_single_fields(context.head.query)
 
 
 def _require_single_fields(query: str) -> None:

@@ -6,6 +6,7 @@ The framework takes a third of a second and some 30 MiB to import, so that is do
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ import structlog
 
 from entrepot.auth.errors import AuditUnavailableError
 from entrepot.control_api.error_mapping import HarborCode, error_reply, render_error
+from entrepot.control_api.errors import InputTooLargeError
 from entrepot.control_api.forgery import CSRF_HEADER
 from entrepot.control_api.request_bodies import BodyBudget, replayed
 from entrepot.control_api.request_context import RequestContext, carry_context
@@ -23,7 +25,7 @@ from entrepot.observability.logging import get_request_logger
 from entrepot.observability.request_ids import RequestIds, bind_request_id, unbind_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
@@ -119,7 +121,7 @@ class ControlApplication:
             if scope["path"] not in self._never_refused:
                 self._addresses.require_room(context.head.address)
             require_clarity(scope, context.head)
-            async with self._bodies.reading(receive) as body:
+            async with self._reading(receive, context) as body:
                 if context.head.method in UNSAFE_METHODS:
                     await self._hand_on(scope, replayed(body, receive), context, answer)
                     return
@@ -138,6 +140,16 @@ class ControlApplication:
         except Exception:  # noqa: BLE001  # the supervisor of one request: it must answer, and the log must tell
             _log.exception("request.crashed", operation=context.operation)
             await answer.send_reply(render_error(500, HarborCode.UNKNOWN, ""))
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, receive: Receive, context: RequestContext) -> AsyncGenerator[bytes]:
+        """Read the body; whether one that is too large was sent by anybody known is found out before it is refused."""
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                body = await stack.enter_async_context(self._bodies.reading(receive))
+            except InputTooLargeError as error:
+                context.body_failure, body = error, b""
+            yield body
 
     async def _hand_on(
         self, scope: Scope, receive: Receive, context: RequestContext, answer: _Answer

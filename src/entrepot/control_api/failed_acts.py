@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["act_of", "failure_record"]
 
-_FAILED: Final = frozenset({400, 404, 409, 412, 422})
+_FAILED: Final = frozenset({400, 404, 409, 412, 413, 422})
 """By these a change is refused to those who may make it."""
 
 _PREFIX: Final = "api."

@@ -28,6 +28,7 @@ class RequestContext:
     Attributes:
         grant: what the demand of its endpoint gave; of the type that the endpoint's handler declares.
         failure: what it is answered with, if that is an error.
+        body_failure: what is wrong with the body, for whoever is let in to be told.
         note_failure: what is told the status of an error before it is answered, once an endpoint was found.
     """
 
@@ -36,6 +37,7 @@ class RequestContext:
     caller: Caller | None = None
     grant: Any = None
     failure: EntrepotError | None = None
+    body_failure: EntrepotError | None = None
     note_failure: Callable[[int], Awaitable[None]] | None = None
 
 

@@ -35,6 +35,7 @@ _NOTED: Final = {
     "manifest.pull": AuditAction.MANIFEST_PULL,
     "blob.pull": AuditAction.BLOB_PULL,
     "tags.list": AuditAction.TAGS_LIST,
+    "referrers.list": AuditAction.REFERRERS_LIST,
     "catalog.list": AuditAction.CATALOG_READ,
 }
 _CHANGES: Final = {

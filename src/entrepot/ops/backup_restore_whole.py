@@ -7,6 +7,9 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.host import host_operator
 from entrepot.auth.keys.sealed_rows import sealing_master_keys
 from entrepot.backup.restoration import RestoreOptions, RestoreReport, WholeRestore, require_empty_store
 from entrepot.backup.snapshots import find_snapshot
@@ -56,6 +59,7 @@ async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_o
                 report = await _restore(
                     settings, repository, manifest, store, order, database_only=database_only
                 )
+        await _record(settings, manifest, report, database_only=database_only)
     missing = await _missing_master_keys(settings)
     return _report(manifest, report, order, missing, database_only=database_only)
 
@@ -86,6 +90,22 @@ async def _restore(
         observer.end()
     await migrate(url, None, partial(print, file=sys.stderr))
     return report
+
+
+async def _record(
+    settings: Settings, manifest: SnapshotManifest, report: RestoreReport, *, database_only: bool
+) -> None:
+    """Have the restored log tell that it is that of a backup."""
+    after: dict[str, object] = {
+        "database_only": database_only,
+        "rows": report.rows,
+        "blobs": report.blobs,
+        "missing": len(report.missing),
+    }
+    about = AuditObject("backup", manifest.id)
+    record = audit_record(host_operator(), AuditAction.BACKUP_RESTORE, about, after=after)
+    async with open_command_metadata(settings) as metadata:
+        await metadata.write(lambda tx: tx.audit.append(record))
 
 
 async def _missing_master_keys(settings: Settings) -> Sequence[str]:

@@ -10,6 +10,8 @@ from entrepot.settings.catalogue import (
     setting_documentation,
     setting_fields,
     show_value,
+    shown_defaults,
+    shown_differences,
 )
 from entrepot.settings.derived import (
     audit_directory,
@@ -109,6 +111,8 @@ __all__ = [
     "setting_documentation",
     "setting_fields",
     "show_value",
+    "shown_defaults",
+    "shown_differences",
     "storage_root",
     "suspicion_marker",
     "uses_postgresql",

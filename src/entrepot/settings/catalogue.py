@@ -27,6 +27,8 @@ __all__ = [
     "setting_documentation",
     "setting_fields",
     "show_value",
+    "shown_defaults",
+    "shown_differences",
 ]
 
 ENVIRONMENT_PREFIX = "ENTREPOT_"
@@ -136,6 +138,20 @@ def show_value(field: SettingField, value: SettingValue) -> str:
     if isinstance(value, int) and field.is_size:
         return format_size(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def shown_defaults() -> dict[str, str]:
+    """Return every default as a person reads it, by key; those that depend on the environment are not there."""
+    return {
+        field.key: show_value(field, field.default) for field in setting_fields() if field.default is not None
+    }
+
+
+def shown_differences(settings: Settings) -> dict[str, str]:
+    """Return what is not its default as a person reads it, by key; of a secret only that there is one."""
+    values, defaults = flatten_settings(settings), shown_defaults()
+    shown = {field.key: show_value(field, values[field.key]) for field in setting_fields()}
+    return {key: text for key, text in shown.items() if key in defaults and text != defaults[key]}
 
 
 def setting_documentation() -> tuple[SettingDocumentation, ...]:

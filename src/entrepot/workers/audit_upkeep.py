@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
     from entrepot.audit.checkpoints import Checkpoints
     from entrepot.audit.sealer import Sealer
+    from entrepot.audit.settings_records import SettingsRecorder
     from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
 
-__all__ = ["audit_checkpoint_duty", "audit_drain_duty", "audit_seal_duty"]
+__all__ = ["audit_checkpoint_duty", "audit_drain_duty", "audit_seal_duty", "settings_record_duty"]
 
 _PERIOD_SECONDS: Final = 1.0
 _CHECKPOINT_LOOK_SECONDS: Final = 5.0
+_SETTINGS_LOOK_SECONDS: Final = 3600.0
+"""For nothing: settings are those of the process. Only a run that failed comes again, and sooner."""
 _MILLISECONDS: Final = 1000
 
 
@@ -71,11 +74,20 @@ def audit_checkpoint_duty(
     return Duty("audit checkpoint", _CHECKPOINT_LOOK_SECONDS, run)
 
 
+def settings_record_duty(recorder: SettingsRecorder) -> Duty:
+    """Return the duty that records the settings of this process, until it could."""
+
+    async def run() -> None:
+        await recorder.run()
+
+    return Duty("settings record", _SETTINGS_LOOK_SECONDS, run)
+
+
 async def _unsigned_milliseconds(metadata: Metadata, last: CheckpointRow | None) -> int:
     """Return for how long the oldest record behind the last checkpoint has waited for one, 0 without any.
 
-    It can't have waited longer than since that checkpoint, however old it is: notes may come late from a node. One whose
-    time lies ahead, since the clock was set back, tells nothing of that (F27).
+    It can't have waited longer than since that checkpoint, however old it is: notes may come late from a node. One
+    whose time lies ahead, since the clock was set back, tells nothing of that (F27).
     """
     chain = await metadata.audit.chain()
     signed, at = (0, 0) if last is None else (last.sequence, last.at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -64,6 +65,12 @@ async def log(metadata: Metadata, registry: Registry) -> _GrowingLog:
     return growing
 
 
+async def _make_old_team(registry: Registry, client: httpx.AsyncClient) -> None:
+    """Make the project of records that are there, as if it were older than they are."""
+    await client.post("/projects", json={"project_name": "team"})
+    await registry.database.fetch("UPDATE projects SET created_at = 0")
+
+
 async def _ids(registry: Registry) -> list[int]:
     return [row[0] for row in await registry.database.fetch("SELECT id FROM audit_records ORDER BY id DESC")]
 
@@ -106,7 +113,7 @@ async def test_a_walk_keeps_its_filter_and_meets_what_it_wants_once(
     )
     wanted = [row[0] for row in rows]
     async with registry.plain() as client:
-        await client.post("/projects", json={"project_name": "team"})
+        await _make_old_team(registry, client)
         path = "/projects/team/logs?page_size=5&q=operation%3Dmanifest.pull"
         pages = [page async for page in log.walk(client, path)]
 
@@ -131,7 +138,7 @@ async def test_the_oldest_come_first_if_one_wants_it(
 ) -> None:
     """Also over pages, while records are added at the end that is reached last."""
     async with registry.plain() as client:
-        await client.post("/projects", json={"project_name": "team"})
+        await _make_old_team(registry, client)
         before = await _ids(registry) if path.startswith("/audit") else await _ids_in_team(registry)
         upwards = [page async for page in log.walk(client, f"{path}?page_size=9&sort={field}")]
         newest = await client.get(f"{path}?page_size=3&sort=-{field}&upto={before[0]}")
@@ -237,3 +244,41 @@ async def test_a_time_may_be_written_as_it_is_shown(registry: Registry, log: _Gr
     assert [item["id"] for item in one] == [4]
     assert [item["id"] for item in second] == [item["id"] for item in everything]
     assert [item["id"] for item in offset] == [3, 2, 1]
+
+
+async def test_a_projects_log_does_not_show_what_was_done_in_a_former_one_of_its_name_s19(
+    registry: Registry, metadata: Metadata
+) -> None:
+    """Whoever reads the whole log sees both."""
+    async with registry.plain() as client:
+        await client.post("/projects", json={"project_name": "team"})
+        await _append(metadata, pull_record(1, BOB))
+        await client.delete("/projects/team")
+        await asyncio.sleep(0.005)
+        await client.post("/projects", json={"project_name": "team"})
+        shown = [await client.get(f"/projects/team/{listing}") for listing in ("logs", "auditlog-exts")]
+        earlier = await client.get("/projects/team/logs?q=op_time%3D[2020-01-01 00:00:00~]")
+        whole = await client.get("/audit-logs?q=project_name%3Dteam")
+
+    for reply in (*shown, earlier):
+        assert [item["operation"] for item in reply.json()] == ["project.create"]
+        assert reply.headers["x-total-count"] == "1"
+    assert [item["operation"] for item in whole.json()] == [
+        "project.create",
+        "project.delete",
+        "manifest.pull",
+        "project.create",
+    ]
+
+
+async def test_a_projects_log_is_not_asked_for_another_project(registry: Registry) -> None:
+    async with registry.plain() as client:
+        await client.post("/projects", json={"project_name": "team"})
+        replies = [
+            await client.get(f"/projects/team/logs?q=project_name%3D{name}") for name in ("team", "other")
+        ]
+
+    assert [reply.status_code for reply in replies] == [200, 400]
+    assert replies[1].json()["errors"][0]["message"] == (
+        "q: this is the log of team: project_name can't be another"
+    )

@@ -134,3 +134,26 @@ async def test_what_a_foreign_page_has_a_browser_send_names_whose_session_it_is_
     assert not {"x-harbor-csrf-token", "set-cookie"} & set(refused.headers)
     assert await registry.database.value("SELECT last_seen_at FROM web_sessions") == seen
     assert [(note.action, note.user_name) for note in registry.notes.records] == [("access.denied", "admin")]
+
+
+async def test_bodies_that_are_too_large_and_doubled_fields_are_on_record_i11(registry: Registry) -> None:
+    """Of somebody known, and of a change; of nobody there is nothing to record."""
+    large = b"x" * (1024 * 1024 + 1)
+    async with registry.plain() as admin:
+        await admin.get("/users/current")
+        begun = len(registry.notes.records)
+        replies = [
+            await admin.post("/users", content=large),
+            await admin.delete("/users/7?a=1&a=2"),
+            await admin.get("/users?page=1&page=2"),
+        ]
+    transport: Any = httpx.ASGITransport(registry.application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://registry.example/api/v2.0") as nobody:
+        unknown = await nobody.post("/users", content=large)
+
+    assert [reply.status_code for reply in replies] == [413, 400, 400]
+    assert unknown.status_code == 413
+    assert [
+        (note.action, note.user_name, json.loads(note.body)["http.response.status_code"])
+        for note in registry.notes.records[begun:]
+    ] == [("user.create", "admin", 413), ("user.delete", "admin", 400)]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.grants import ProjectGrant
 from entrepot.auth.project_actions import ListLog
 from entrepot.auth.system_actions import ListAuditLog
 from entrepot.control_api.audit_filters import AuditFilterInputs, wanted_order, wanted_records
 from entrepot.control_api.audit_pages import read_walk
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import InProject, OnSelf, OnSystem
+from entrepot.control_api.errors import InvalidFilterError
 from entrepot.control_api.names import format_time
 from entrepot.control_api.reply import json_reply, page_reply
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrepot.audit.queries import AuditEntry
-    from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
+    from entrepot.auth.grants import SelfGrant, SystemGrant
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
@@ -104,6 +106,8 @@ async def _page(
 ) -> Reply:
     inputs, log = call.inputs, services.audit_log
     wanted, order = wanted_records(inputs.q), wanted_order(inputs.sort)
+    if isinstance(call.grant, ProjectGrant) and wanted.project not in ("", call.grant.project):
+        raise InvalidFilterError(f"this is the log of {call.grant.project}: project_name can't be another")
     newest = inputs.upto or await log.newest(call.grant)
     walk = read_walk(inputs, wanted, newest, order)
     entries = walk.in_order((await log.list(call.grant, walk.query())).entries)

@@ -22,7 +22,7 @@ from entrepot.auth.principals import Principal
 from entrepot.metadata.errors import MetadataUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from entrepot.auth.principals import Origin
     from entrepot.metadata.audit_store import NewAuditRecord
@@ -39,6 +39,7 @@ __all__ = [
     "KeptNotes",
     "KnownPeople",
     "KnownRights",
+    "Looks",
     "SettableEpochs",
     "ring_of",
 ]
@@ -206,3 +207,16 @@ class AccessAuthorizer:
         if principal.access is None or "catalog" not in principal.access.get("*", NOTHING):
             raise InsufficientScopeError("registry:catalog:*")
         return CatalogGrant(principal)
+
+
+@dataclass(slots=True)
+class Looks:
+    """Stands in for the watch of epochs: counts looks, and does meanwhile what a test says."""
+
+    count: int = 0
+    meanwhile: Callable[[], object] = tuple
+
+    async def again(self) -> None:
+        """Look."""
+        self.count += 1
+        self.meanwhile()

@@ -272,6 +272,7 @@ def _demand(endpoint: AnyEndpoint) -> str:
         "anyone": "nothing",
         "anyone at all": "nothing",
         "self": "an account",
+        "own credential": "an account",
         "own password": "an account",
         "own or one of": "one's own, or ",
     }

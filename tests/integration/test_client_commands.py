@@ -223,3 +223,18 @@ def test_a_password_that_an_administrator_gave_is_changed_first(
     fay.run(login, stdin="Meadow^Sailor-82\n")
 
     assert fay.run("whoami -o name") == "fay\n"
+
+
+def test_a_script_changes_the_first_password_without_a_login(
+    admin: ClientCommandLine, tmp_path: Path
+) -> None:
+    admin.run("user create hal --email hal@example.org --password-stdin", stdin=f"{PASSWORD}\n")
+    admin.run("user reset-password hal --password-stdin", stdin="Gravel*Window-71\n")
+    hal = ClientCommandLine(tmp_path / "hal", admin.host)
+    change = f"user password --server {admin.host} --user hal --password-stdin"
+
+    hal.run(change, stdin="Meadow^Sailor-82\nGravel*Window-71\n", code=3)
+    hal.run(change, stdin="Gravel*Window-71\nMeadow^Sailor-82\n")
+    hal.run(f"login {admin.host} -u hal --password-stdin", stdin="Meadow^Sailor-82\n")
+
+    assert hal.run("whoami -o name") == "hal\n"

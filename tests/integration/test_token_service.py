@@ -25,7 +25,17 @@ from entrepot.metadata.sql.opening import open_metadata
 from entrepot.token_service.application import TokenApplication
 from entrepot.token_service.issuing import TokenService
 from tests.asgi.client import AsgiClient
-from tests.asgi.identity import ALICE, ISSUER, SERVICE, Clock, KeptNotes, KnownPeople, KnownRights, ring_of
+from tests.asgi.identity import (
+    ALICE,
+    ISSUER,
+    SERVICE,
+    Clock,
+    KeptNotes,
+    KnownPeople,
+    KnownRights,
+    Looks,
+    ring_of,
+)
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
 
 if TYPE_CHECKING:
@@ -52,6 +62,7 @@ class Server:
     keys: tuple[SigningKey, SigningKey]
     notes: KeptNotes
     refresh_tokens: RefreshTokens
+    look: Looks
 
     async def get(self, query: str = "", headers: dict[str, str] | None = None) -> AsgiReply:
         """Ask by query."""
@@ -85,7 +96,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     await database.fetch(
         "INSERT INTO subjects (public_id, kind, name, epoch, created_at) VALUES ('alice-id', 'user', 'alice', 3, 1)"
     )
-    people, clock, notes = KnownPeople(), Clock(), KeptNotes()
+    people, clock, notes, look = KnownPeople(), Clock(), KeptNotes(), Looks()
     rights = KnownRights(
         {
             ("alice-id", "team/app"): _EVERYTHING,
@@ -96,9 +107,11 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     ring = ring_of(clock, *(keys := (SigningKey.generate(), SigningKey.generate())))
     tokens = BearerTokens(ring, ISSUER, SERVICE, 300)
     refreshing = RefreshTokens(metadata, people, SERVICE)
-    service = TokenService(metadata, people, rights, tokens, refreshing, notes, SERVICE, RateBudget(0))
+    service = TokenService(
+        metadata, people, rights, tokens, refreshing, notes, SERVICE, RateBudget(0), look_for_moves=look.again
+    )
     client = AsgiClient(TokenApplication(service, ring, AddressBudget(0)))
-    yield Server(client, people, rights, tokens, database, clock, keys, notes, refreshing)
+    yield Server(client, people, rights, tokens, database, clock, keys, notes, refreshing, look)
     await metadata.aclose()
 
 
@@ -480,21 +493,3 @@ async def test_the_key_set_holds_both_keys_t13(server: Server) -> None:
     assert [key["kid"] for key in keys] == [key.key_id for key in server.keys]
     assert {key["alg"] for key in keys} == {"ES256"}
     assert {name for key in keys for name in key} == {"kty", "crv", "x", "y", "use", "alg", "kid"}
-
-
-async def test_other_methods_and_paths_are_refused(server: Server) -> None:
-    deleted = await server.client.request("DELETE", "/service/token")
-    elsewhere = await server.client.request("GET", "/service/token/other")
-    head = await server.client.request("HEAD", "/service/token/jwks.json")
-
-    assert (deleted.status, deleted.headers["allow"]) == (405, "GET, POST")
-    assert elsewhere.status == 404
-    assert (head.status, head.body) == (200, b"")
-
-
-async def test_nothing_is_issued_while_the_keys_are_not_known_i6(server: Server) -> None:
-    server.clock.seconds += 61
-
-    reply = await server.get("scope=repository:team/app:pull", _BASIC)
-
-    assert (reply.status, reply.error_code(), reply.headers["retry-after"]) == (503, "UNAVAILABLE", "1")

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from entrepot.auth.access_tokens.access_tokens import NewAccessToken
+from entrepot.auth.grants import OwnCredentialGrant
 from entrepot.auth.keys.signing_keys import SigningKeys
 from entrepot.auth.principals import Principal
 from entrepot.auth.system_actions import (
@@ -276,7 +277,7 @@ async def test_a_removed_access_token_is_refused_by_the_other_node_after_one_loo
     made = await pair.here.accounts.access_tokens.create(own, NewAccessToken("laptop"))
     assert await pair.pull_there(basic(pair.name, made.secret)) == _MISSING
 
-    await pair.here.accounts.access_tokens.delete_own(own, made.token.public_id)
+    await pair.here.accounts.access_tokens.delete_own(OwnCredentialGrant(own.principal), made.token.public_id)
 
     await pair.there.refresh()
     assert await pair.pull_there(basic(pair.name, made.secret)) == 401

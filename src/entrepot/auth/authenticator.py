@@ -43,7 +43,8 @@ class CredentialAuthenticator:
 
     A credential that was right is remembered for a minute. Requests that present the same one at the same time share
     one check of it, so fifty layers that are pulled at once cost one slow hash; a wrong one that is presented fifty
-    times at once is one guess, and counts and is recorded as one.
+    times at once is one guess, and counts and is recorded as one. A person whose password is due, or as old as
+    `is_too_old` says (its age in milliseconds), comes with `must_change_password`, whatever they presented.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class CredentialAuthenticator:
         failures: FailureCounter,
         memory: CredentialMemory,
         uses: LastUses,
+        is_too_old: Callable[[int | None], bool],
         watch: LoginWatch | None = None,
     ) -> None:
         book = LoginBook(metadata, failures, watch or LoginWatch())
@@ -63,7 +65,8 @@ class CredentialAuthenticator:
         self._names = names
         self._passwords = passwords
         self._robots = RobotLogins(metadata.credentials, hasher, book)
-        self._tokens = TokenLogins(metadata.credentials, book)
+        self._tokens = TokenLogins(metadata.credentials, book, is_too_old)
+        self._is_too_old = is_too_old
         self._memory = memory
         self._uses = uses
         self._flights: SingleFlight[Verified] = SingleFlight()
@@ -111,7 +114,8 @@ class CredentialAuthenticator:
             row.kind,
             origin=origin,
             limits=limits_of(credential, row.scopes) if credential else None,
-            must_change_password=row.must_change_password,
+            must_change_password=row.must_change_password
+            or (row.kind == "user" and self._is_too_old(row.password_age_milliseconds)),
             epoch=row.epoch,
             sponsor=None if row.sponsor is None else sponsor_of(row.sponsor),
         )

@@ -26,6 +26,9 @@ class FailureCounter(Protocol):
             LockedOutError: too many failures for this account came from this address.
         """
 
+    async def shorten(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
+        """Have a lock that a clock which was ahead set end when one that begins now would (F27)."""
+
     async def record_failure(
         self, transaction: Transaction, account: str, address: str, *, forwarded: bool
     ) -> bool:

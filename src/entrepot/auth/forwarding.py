@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FORWARDING_HEADERS", "is_loopback", "seems_forwarded"]
+__all__ = ["FORWARDING_HEADERS", "is_loopback", "place_of_address", "seems_forwarded"]
 
 FORWARDING_HEADERS: Final = frozenset(
     {
@@ -56,6 +56,16 @@ def seems_forwarded(http_version: object, address: str, host: bytes, header_name
     if not is_loopback(address):
         return False
     return len(host) > _MAX_HOST_BYTES or not _names_this_machine(host)
+
+
+def place_of_address(address: str, *, forwarded: bool) -> str:
+    """Return what failed logins are counted by, and password checks take turns by, for a peer.
+
+    What a proxy on this machine passes on is a place of its own, so that whoever is at the machine itself has a way in
+    while all who come through that proxy are locked out. A peer elsewhere is one place, whatever it says: a header
+    would otherwise buy it as many guesses again.
+    """
+    return f"{address} forwarded" if forwarded and is_loopback(address) else address
 
 
 @lru_cache(maxsize=1024)

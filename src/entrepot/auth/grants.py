@@ -22,6 +22,7 @@ __all__ = [
     "ControlAuthorizer",
     "Delete",
     "Grant",
+    "OwnCredentialGrant",
     "OwnPasswordGrant",
     "ProjectGrant",
     "Pull",
@@ -105,6 +106,12 @@ class SelfGrant(msgspec.Struct, frozen=True):
     principal: Principal
 
 
+class OwnCredentialGrant(msgspec.Struct, frozen=True):
+    """Permission to give up what one came with, whatever its limits; what else it is good for, its service says."""
+
+    principal: Principal
+
+
 class OwnPasswordGrant(msgspec.Struct, frozen=True):
     """Permission to learn who one is and to choose a new password: all that is left to whose password is due."""
 
@@ -175,6 +182,15 @@ class ControlAuthorizer(Protocol):
         Raises:
             AuthenticationRequiredError: nobody is known yet.
             AccessDeniedError: a credential with limits is not good for this.
+            PasswordChangeRequiredError: a new password has to be chosen first.
+        """
+        ...
+
+    async def authorize_own_credential(self, principal: Principal) -> OwnCredentialGrant:
+        """Return the grant to give up what one came with, also if that has limits.
+
+        Raises:
+            AuthenticationRequiredError: nobody is known yet.
             PasswordChangeRequiredError: a new password has to be chosen first.
         """
         ...

@@ -16,6 +16,7 @@ from entrepot.auth.grants import (
     Action,
     CatalogGrant,
     Grant,
+    OwnCredentialGrant,
     OwnPasswordGrant,
     ProjectGrant,
     RegistryGrant,
@@ -84,6 +85,10 @@ class HostControlAuthorizer(HostAuthorizer):
     async def authorize_self(self, principal: Principal) -> SelfGrant:
         """Return the grant."""
         return SelfGrant(principal)
+
+    async def authorize_own_credential(self, principal: Principal) -> OwnCredentialGrant:
+        """Return the grant."""
+        return OwnCredentialGrant(principal)
 
     async def authorize_own_password(self, principal: Principal) -> OwnPasswordGrant:
         """Return the grant."""

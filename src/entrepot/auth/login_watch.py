@@ -35,6 +35,7 @@ _REASONS: Final = {
     "expired": "expired",
     "disabled": "disabled",
     "address not allowed": "address_not_allowed",
+    "busy": "busy",
 }
 """What the audit log calls a reason, and its label: few, since each is a series of its own."""
 

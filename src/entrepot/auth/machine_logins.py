@@ -29,6 +29,8 @@ _MOST_NAME_CHARACTERS: Final = 255
 _SUCCESS: Final = 200
 _FAILURE: Final = 401
 _LOCKED: Final = 429
+_NOT_CHECKED: Final = 503
+_BUSY: Final = "busy"
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -83,9 +85,22 @@ class LoginBook:
             )
         except LockedOutError:
             record = _failure(attempt, kind, "locked out", _LOCKED)
-            await self._metadata.write(lambda tx: tx.audit.append(record))
+
+            async def unit(tx: Transaction) -> None:
+                await self._failures.shorten(
+                    tx, attempt.account, attempt.address, forwarded=attempt.forwarded
+                )
+                await tx.audit.append(record)
+
+            await self._metadata.write(unit)
             self._watch.refused("locked out")
             raise
+
+    async def note_busy(self, attempt: Attempt, kind: str) -> None:
+        """Record that a secret was not checked since too many wait; it brings nobody nearer to a lock."""
+        record = _failure(attempt, kind, _BUSY, _NOT_CHECKED)
+        await self._metadata.write(lambda tx: tx.audit.append(record))
+        self._watch.refused(_BUSY)
 
     async def refuse(self, attempt: Attempt, kind: str, cause: str, subject: str = NOBODY) -> NoReturn:
         """Count and record a failure; `subject` is whose account it is, by its public id.

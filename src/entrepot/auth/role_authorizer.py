@@ -25,6 +25,7 @@ from entrepot.auth.grants import (
     CatalogGrant,
     Delete,
     Grant,
+    OwnCredentialGrant,
     OwnPasswordGrant,
     ProjectGrant,
     Pull,
@@ -179,6 +180,12 @@ class RoleAuthorizer:
         _require_account(principal)
         _require_own_password(principal)
         return SelfGrant(principal)
+
+    async def authorize_own_credential(self, principal: Principal) -> OwnCredentialGrant:
+        """See the protocol."""
+        _require_somebody(principal)
+        _require_own_password(principal)
+        return OwnCredentialGrant(principal)
 
     async def authorize_own_password(self, principal: Principal) -> OwnPasswordGrant:
         """See the protocol."""

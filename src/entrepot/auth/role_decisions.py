@@ -151,7 +151,8 @@ class RoleDecisions:
 
 
 def _asker(principal: Principal) -> tuple[Hashable, ...]:
-    return principal.kind, principal.subject, principal.limits
+    # The epoch as well: who was changed, and logged in anew before this process heard of it, is decided anew.
+    return principal.kind, principal.subject, principal.epoch, principal.limits
 
 
 def _within_limits(principal: Principal, permissions: Iterable[str], project: str) -> frozenset[str]:

@@ -184,14 +184,13 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
         failures=LoginFailures(metadata.login_failures, lockout),
         memory=memory,
         uses=parts.uses,
+        is_too_old=parts.policy.is_too_old,
         watch=parts.watch,
     )
-    roles = RoleDecisions(metadata.standings, PolicyEngine(), parts.epochs)
-    decisions = SponsoredDecisions(roles)
+    decisions = SponsoredDecisions(RoleDecisions(metadata.standings, PolicyEngine(), parts.epochs))
     rights = RightsOfOthers(metadata.standings, decisions)
     lifetime = settings.bearer_token.lifetime_seconds
     tokens = BearerTokens(parts.ring, _SERVICE, _SERVICE, lifetime)
-    refresh_tokens = RefreshTokens(metadata, authenticator, _SERVICE)
     return Identity(
         service=_SERVICE,
         epochs=parts.epochs,
@@ -206,10 +205,11 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
             authenticator,
             decisions,
             tokens,
-            refresh_tokens,
+            RefreshTokens(metadata, authenticator, _SERVICE),
             notes,
             _SERVICE,
             RateBudget(settings.bearer_token.issues_per_minute),
+            look_for_moves=parts.epochs.refresh,
         ),
         configurations=Configurations(
             metadata,
@@ -226,7 +226,7 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
             groups=Groups(metadata, rights),
             sessions=Sessions(metadata, named, parts.policy, _session_limits(settings), rights),
             robots=Robots(metadata, decisions, parts.hashing, memory, RobotLimits()),
-            access_tokens=AccessTokens(metadata, memory, AccessTokenLimits(), rights),
+            access_tokens=AccessTokens(metadata, memory, AccessTokenLimits(), rights, named),
             roles=Roles(metadata, decisions),
             role_assignments=RoleAssignments(metadata, decisions),
         ),

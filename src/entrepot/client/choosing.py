@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entrepot.client.addresses import ServerAddress
     from entrepot.client.options import Target
 
-__all__ = ["address_of", "chosen_login", "find_login", "login_file", "open_api", "open_with"]
+__all__ = ["address_of", "chosen_login", "find_login", "login_file", "named_login", "open_api", "open_with"]
 
 SERVER_VARIABLE: Final = "REGISTRY_CLIENT_SERVER"
 USER_VARIABLE: Final = "REGISTRY_CLIENT_USER"
@@ -75,6 +75,18 @@ def chosen_login(target: Target, environment: Mapping[str, str], file: LoginFile
     if found is None:
         raise _not_logged_in(server, logins)
     return found
+
+
+def named_login(target: Target, user: str, password: str) -> Login:
+    """Return a login that is kept nowhere, of somebody who is named, at the registry that is.
+
+    Raises:
+        ClientError: no registry is named, or its address is not one.
+    """
+    file = login_file()
+    url = _url_for(target.server or os.environ.get(SERVER_VARIABLE, ""), target, file)
+    known = file.load().by_url.get(url)
+    return Login(url, user, "password", password, ca_file="" if known is None else known.ca_file)
 
 
 def find_login(logins: Logins, server: str) -> Login | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.errors import InvalidCredentialsError
@@ -16,7 +15,15 @@ if TYPE_CHECKING:
     from entrepot.control_api.request_head import RequestHead
     from entrepot.control_api.services import ControlServices
 
-__all__ = ["ACCESS_TOKEN_PREFIX", "SESSION_COOKIE", "Caller", "find_caller", "find_session", "session_cookie"]
+__all__ = [
+    "ACCESS_TOKEN_PREFIX",
+    "SESSION_COOKIE",
+    "Caller",
+    "find_caller",
+    "find_session",
+    "session_cookie",
+    "session_cookies",
+]
 
 SESSION_COOKIE: Final = "sid"
 ACCESS_TOKEN_PREFIX: Final = "ept_"  # noqa: S105  # how access tokens begin, not one of them
@@ -60,13 +67,20 @@ async def find_session(head: RequestHead, services: ControlServices) -> Caller |
 
 
 def session_cookie(head: RequestHead) -> str:
-    """Return the secret of the session that the browser remembers, empty when there is none."""
-    try:
-        morsel = SimpleCookie(head.header("cookie")).get(SESSION_COOKIE)
-    except CookieError:
-        return ""
-    value = morsel.value if morsel is not None else ""
+    """Return the secret of the session that the browser remembers, empty when there is none, or more than one.
+
+    Whatever else stands in the header (RFC 6265, section 4.2) is somebody else's matter, whether or not it is well
+    formed. Of two of this name, one may have been planted by another host of the same domain.
+    """
+    found = session_cookies(head)
+    value = found[0] if len(found) == 1 else ""
     return value if len(value) <= _MAX_COOKIE_CHARACTERS else ""
+
+
+def session_cookies(head: RequestHead) -> tuple[str, ...]:
+    """Return the values of all cookies that have the name of ours."""
+    pairs = (pair.partition("=") for pair in head.header("cookie").split(";"))
+    return tuple(value.strip(" \t") for name, _, value in pairs if name.strip(" \t") == SESSION_COOKIE)
 
 
 async def _by_authorization(text: str, head: RequestHead, services: ControlServices) -> Principal:

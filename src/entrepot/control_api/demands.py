@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.grants import (
         ControlAuthorizer,
+        OwnCredentialGrant,
         OwnPasswordGrant,
         ProjectGrant,
         SelfGrant,
@@ -35,6 +36,7 @@ __all__ = [
     "Demand",
     "Gate",
     "InProject",
+    "OnOwnCredential",
     "OnOwnPassword",
     "OnSelf",
     "OnSystem",
@@ -136,6 +138,18 @@ class OnSelf:
     async def obtain(self, question: Question) -> SelfGrant:
         """Return the grant."""
         return await question.authorizer.authorize_self(question.principal)
+
+
+@dataclass(frozen=True, slots=True)
+class OnOwnCredential:
+    """Everybody who is somebody may, also with an access token that has limits: it is about what they came with."""
+
+    kind: str = "own credential"
+    actions: tuple[AnyAction, ...] = ()
+
+    async def obtain(self, question: Question) -> OwnCredentialGrant:
+        """Return the grant."""
+        return await question.authorizer.authorize_own_credential(question.principal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ def require_clarity(scope: Scope, head: RequestHead) -> None:
         raise MalformedRequestError("the request names more than one host")
     if sum(name == b"authorization" for name, _ in fields) > 1:
         raise MalformedRequestError("the request has more than one Authorization header")
+    if sum(name == b"cookie" for name, _ in fields) > 1:
+        raise MalformedRequestError("the request has more than one Cookie header")
     if "\0" in head.path:
         raise MalformedRequestError("the path holds U+0000, which no name has")
     if _NEEDLESS_ESCAPE.search(head.raw_path.encode("latin-1")):

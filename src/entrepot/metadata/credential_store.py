@@ -67,6 +67,7 @@ class StoredTokenCredential:
     epoch: int
     disabled: bool
     must_change_password: bool
+    password_age_milliseconds: int | None
     credential: str
     scopes: bytes
     remaining_milliseconds: int | None
@@ -78,6 +79,7 @@ class StoredSubject:
     """A subject as it is now, and the access token that it once came with, if it was asked for and is still there.
 
     Attributes:
+        password_age_milliseconds: since it was set; `None` for who has none.
         expired, sponsor: of a robot.
         credential: the token's public id; `None` without one.
         credential_expired: of the token.
@@ -89,6 +91,7 @@ class StoredSubject:
     epoch: int
     disabled: bool
     must_change_password: bool
+    password_age_milliseconds: int | None
     expired: bool
     allowed_addresses: bytes
     credential: str | None

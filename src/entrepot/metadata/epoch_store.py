@@ -37,7 +37,11 @@ class EpochReader(Protocol):
 
 
 class EpochRows(Protocol):
-    """Epochs within a unit. Each call also notes the time, by which the watches find what moved."""
+    """Epochs within a unit. Each call that moves one also notes the time, by which the watches find what moved."""
+
+    async def of_subjects(self, subjects: Collection[str]) -> Mapping[str, int]:
+        """Return the epochs of those of these subjects (public ids) that exist."""
+        ...
 
     async def move_subjects(self, subject_ids: Sequence[int]) -> None:
         """Let everything die that was issued to these subjects."""

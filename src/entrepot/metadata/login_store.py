@@ -44,6 +44,9 @@ class LoginFailureRows(Protocol):
         """
         ...
 
+    async def shorten(self, account: str, address: str, rule: LockoutRule) -> None:
+        """Have a lock that ends later than one that begins now end then: the clock was ahead when it was set."""
+
     async def forget(self, account: str, address: str) -> None:
         """Remove the count, unless it locks at present."""
 

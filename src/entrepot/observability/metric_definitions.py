@@ -111,7 +111,8 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "registry_logins_refused_total",
         "counter",
         "Names and secrets that were refused, at whichever entrance. Reason: wrong_secret, unknown_name, unknown_token "
-        "(an access token that was revoked or never was), locked_out, expired, disabled, address_not_allowed or other.",
+        "(an access token that was revoked or never was), locked_out, expired, disabled, address_not_allowed, "
+        "busy (too many were being checked) or other.",
         labels=("reason",),
     ),
     MetricDefinition(

@@ -18,6 +18,8 @@ from entrepot.token_service.errors import TokenRequestError, TooManyTokensError
 from entrepot.token_service.requests import RefreshGrant
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.authentication import Authenticator
     from entrepot.auth.bearer.bearer_tokens import BearerTokens
@@ -66,7 +68,10 @@ class GrantedToken(msgspec.Struct, frozen=True):
 
 
 class TokenService:
-    """Issues tokens for one service. Stateless; may be called from many tasks at the same time."""
+    """Issues tokens for one service. Stateless; may be called from many tasks at the same time.
+
+    `look_for_moves` has this process learn at once whose epochs moved (:meth:`EpochWatch.refresh`).
+    """
 
     def __init__(
         self,
@@ -78,6 +83,8 @@ class TokenService:
         notes: AuditNotes,
         service: str,
         rate: RateBudget,
+        *,
+        look_for_moves: Callable[[], Awaitable[None]],
     ) -> None:
         self._metadata = metadata
         self._authenticator = authenticator
@@ -87,12 +94,13 @@ class TokenService:
         self._notes = notes
         self._service = service
         self._rate = rate
+        self._look_for_moves = look_for_moves
 
     async def grant(self, request: TokenRequest, peer: Peer) -> GrantedToken:
         """Return a token for as much of what is asked for as is allowed, which may be nothing (T6).
 
         Raises:
-            InvalidCredentialsError: they are wrong, or nobody asks for nothing (T7).
+            InvalidCredentialsError: they are wrong, nobody asks for nothing (T7), or who asks was changed meanwhile.
             LockedOutError: too many wrong ones for this account came from this address (T17).
             TooManyTokensError: so many were issued to this account at this address (T17).
             PasswordChangeRequiredError: the password opens nothing but its own change.
@@ -103,6 +111,19 @@ class TokenService:
             raise TokenRequestError(f"tokens are issued here for the service {self._service} only")
         principal = await self._principal(request, peer)
         self._require_rate(principal)
+        try:
+            return await self._grant_to(principal, request)
+        except InvalidCredentialsError:
+            # Another process changed something of theirs that this one did not hear of yet: look, and ask again.
+            await self._look_for_moves()
+        principal = await self._principal(request, peer)
+        try:
+            return await self._grant_to(principal, request)
+        except InvalidCredentialsError as error:
+            await self._note_failure(principal, error.cause)
+            raise
+
+    async def _grant_to(self, principal: Principal, request: TokenRequest) -> GrantedToken:
         if principal.must_change_password:
             raise PasswordChangeRequiredError
         access = await self._decide(principal, request.scopes)
@@ -144,16 +165,17 @@ class TokenService:
                 refresh_token, request.service, peer.address, peer.origin, forwarded=peer.forwarded
             )
         except InvalidCredentialsError as error:
-            record = audit_record(
-                Principal(ANONYMOUS, peer.address, peer.forwarded, origin=peer.origin),
-                AuditAction.TOKEN_ISSUE,
-                AuditObject("refresh-token", ""),
-                outcome="failure",
-                reason=error.cause,
-                status=401,
-            )
-            await self._notes.note(record)
+            nobody = Principal(ANONYMOUS, peer.address, peer.forwarded, origin=peer.origin)
+            await self._note_failure(nobody, error.cause)
             raise
+
+    async def _note_failure(self, principal: Principal, reason: str) -> None:
+        about = AuditObject("refresh-token" if principal.kind == "anonymous" else "token", "")
+        await self._notes.note(
+            audit_record(
+                principal, AuditAction.TOKEN_ISSUE, about, outcome="failure", reason=reason, status=401
+            )
+        )
 
     async def _decide(self, principal: Principal, scopes: ScopeRequest) -> _Access:
         """Cut down what is asked for. A project's epoch is read first: what changes after it is decided anew."""
@@ -186,28 +208,36 @@ class TokenService:
     ) -> str:
         """Record the issue, and the refresh token with it, in one unit (I11); return the refresh token to reply."""
         record = _issue_record(request, principal, issued, scope)
+        refresh_token = row = None
+        if not isinstance(request.presented, RefreshGrant) and request.wants_refresh_token:
+            refresh_token = new_refresh_token()
+            row = self._refresh_tokens.prepare(refresh_token, principal, request.client_id)
+
+        async def unit(tx: Transaction) -> None:
+            await _require_unmoved(tx, principal)
+            if isinstance(request.presented, RefreshGrant):
+                await self._refresh_tokens.use(tx, request.presented.refresh_token)
+            if row is not None:
+                await self._refresh_tokens.add(tx, row)
+            await tx.audit.append(record)
+
+        await self._metadata.write(unit)
         if isinstance(request.presented, RefreshGrant):
-            await self._note_use(request.presented.refresh_token, record)
             return request.presented.refresh_token
-        if not request.wants_refresh_token:
-            await self._metadata.write(lambda tx: tx.audit.append(record))
-            return ""
-        refresh_token = new_refresh_token()
-        row = self._refresh_tokens.prepare(refresh_token, principal, request.client_id)
+        return refresh_token or ""
 
-        async def unit(tx: Transaction) -> None:
-            await self._refresh_tokens.add(tx, row)
-            await tx.audit.append(record)
 
-        await self._metadata.write(unit)
-        return refresh_token
+async def _require_unmoved(tx: Transaction, principal: Principal) -> None:
+    """Refuse a token for somebody who was disabled, deleted or otherwise changed since they were looked up (S14).
 
-    async def _note_use(self, refresh_token: str, record: NewAuditRecord) -> None:
-        async def unit(tx: Transaction) -> None:
-            await self._refresh_tokens.use(tx, refresh_token)
-            await tx.audit.append(record)
-
-        await self._metadata.write(unit)
+    What was decided is from before that. A robot's token depends on who answers for it as well (S9).
+    """
+    expected = {principal.subject: principal.epoch}
+    sponsor = principal.sponsor
+    if sponsor is not None and not sponsor.is_host:
+        expected[sponsor.person] = sponsor.epoch
+    if await tx.epochs.of_subjects(expected) != expected:
+        raise InvalidCredentialsError("changed meanwhile")
 
 
 def _issue_record(

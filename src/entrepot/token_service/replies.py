@@ -15,6 +15,7 @@ from entrepot.auth.errors import (
     PasswordChangeRequiredError,
 )
 from entrepot.auth.keys.errors import SigningKeyUnavailableError
+from entrepot.auth.people.errors import PasswordsBusyError
 from entrepot.auth.scopes import ScopeLimitError
 from entrepot.kernel.address_budget import TooManyRequestsError
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
@@ -46,6 +47,7 @@ ERROR_TABLE: Final[Mapping[type[EntrepotError], tuple[int, ErrorCode, str]]] = {
     InvalidCredentialsError: (401, ErrorCode.UNAUTHORIZED, "invalid_grant"),
     TooManyRequestsError: (429, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     LockedOutError: (429, ErrorCode.TOOMANYREQUESTS, "invalid_grant"),
+    PasswordsBusyError: (503, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     TooManyTokensError: (429, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     PasswordChangeRequiredError: (403, ErrorCode.DENIED, "invalid_grant"),
     AccessDeniedError: (403, ErrorCode.DENIED, "access_denied"),

@@ -12,7 +12,7 @@ from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessT
 from entrepot.auth.authenticator import CredentialAuthenticator
 from entrepot.auth.credential_memory import CredentialMemory
 from entrepot.auth.errors import InvalidCredentialsError
-from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
+from entrepot.auth.grants import OwnCredentialGrant, ProjectGrant, SelfGrant, SystemGrant
 from entrepot.auth.last_uses import LastUses
 from entrepot.auth.principals import Origin, Principal
 from entrepot.auth.project_actions import CreateRobot
@@ -31,7 +31,7 @@ from tests.plumbing.identity_doubles import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from entrepot.auth.login_watch import LoginWatch
     from entrepot.auth.robots.records import IssuedRobot
@@ -52,6 +52,7 @@ __all__ = [
     "Accounts",
     "asked_robot",
     "audit_of",
+    "credential_grant",
     "make_people",
     "new_robot",
     "on_sqlite",
@@ -96,6 +97,11 @@ async def make_people(database: RawDatabase) -> None:
         await database.fetch(_SEQUENCE)
 
 
+def _is_never_too_old(age: int | None) -> bool:
+    del age
+    return False
+
+
 @dataclass(slots=True)
 class Accounts:
     """Everything over one store, wired as in a process."""
@@ -115,6 +121,7 @@ class Accounts:
             {TEAM: "team", OTHER: "other"},
         )
     )
+    is_too_old: Callable[[int | None], bool] = _is_never_too_old
     memory: CredentialMemory = field(init=False)
     uses: LastUses = field(init=False)
     robots: Robots = field(init=False)
@@ -129,7 +136,7 @@ class Accounts:
         self.robots = Robots(self.metadata, self.decisions, self.hasher, self.memory, RobotLimits())
         self.rights = RightsOfOthers(self.metadata.standings, self.decisions)
         limits = AccessTokenLimits(most_per_person=3)
-        self.tokens = AccessTokens(self.metadata, self.memory, limits, self.rights)
+        self.tokens = AccessTokens(self.metadata, self.memory, limits, self.rights, self.passwords)
         self.authenticator = self.another_authenticator(self.memory)
 
     def another_authenticator(
@@ -144,6 +151,7 @@ class Accounts:
             failures=self.failures,
             memory=memory,
             uses=self.uses,
+            is_too_old=self.is_too_old,
             watch=watch,
         )
 
@@ -183,6 +191,11 @@ def system_grant(action: type[Any] = CreateSystemRobot, principal: Principal = A
 def self_grant(principal: Principal = ALICE) -> SelfGrant:
     """Return a grant to one's own things."""
     return SelfGrant(principal)
+
+
+def credential_grant(principal: Principal = ALICE) -> OwnCredentialGrant:
+    """Return a grant to give up what one came with."""
+    return OwnCredentialGrant(principal)
 
 
 async def audit_of(database: RawDatabase) -> list[dict[str, Any]]:

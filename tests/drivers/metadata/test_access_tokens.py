@@ -17,13 +17,15 @@ from entrepot.auth.access_tokens.errors import (
     TooManyAccessTokensError,
 )
 from entrepot.auth.errors import AccessDeniedError, InvalidCredentialsError, PasswordChangeRequiredError
-from entrepot.auth.principals import CredentialLimits, Principal
+from entrepot.auth.principals import CredentialLimits, Origin, Principal
+from entrepot.auth.role_authorizer import RoleAuthorizer
 from entrepot.auth.system_actions import ReadUser, UpdateUser
 from tests.drivers.metadata.machine_accounts import (
     ALICE,
     BOB,
     Accounts,
     audit_of,
+    credential_grant,
     on_sqlite,
     self_grant,
     system_grant,
@@ -77,7 +79,7 @@ async def test_no_token_is_made_but_by_a_person_with_the_password_s15(
     with pytest.raises(error):
         await accounts.tokens.list_own(self_grant(principal))
     with pytest.raises(error):
-        await accounts.tokens.delete_own(self_grant(principal), "whichever")
+        await accounts.tokens.delete_own(credential_grant(principal), "whichever")
 
     assert await database.count("access_tokens") == 0
 
@@ -106,7 +108,13 @@ async def test_what_can_be_no_token_is_refused(accounts: Accounts, field: str, a
 @on_sqlite
 async def test_the_longest_time_and_the_default_keep_to_the_maximum(accounts: Accounts) -> None:
     longest = await accounts.tokens.create(self_grant(), NewAccessToken("a", days=365))
-    short = AccessTokens(accounts.metadata, accounts.memory, AccessTokenLimits(most_days=7), accounts.rights)
+    short = AccessTokens(
+        accounts.metadata,
+        accounts.memory,
+        AccessTokenLimits(most_days=7),
+        accounts.rights,
+        accounts.passwords,
+    )
     default = await short.create(self_grant(), NewAccessToken("b"))
 
     assert longest.token.expires_at == pytest.approx(longest.token.created_at + 365 * _DAY, abs=1000)
@@ -145,11 +153,11 @@ async def test_a_token_is_removed_by_its_person_and_what_it_was_good_for_dies_s1
     token = (await accounts.tokens.create(self_grant(), NewAccessToken("a"))).token
 
     with pytest.raises(AccessTokenUnknownError):
-        await accounts.tokens.delete_own(self_grant(BOB), token.public_id)
+        await accounts.tokens.delete_own(credential_grant(BOB), token.public_id)
     assert await database.fetch("SELECT name, epoch FROM subjects WHERE epoch > 0") == []
-    await accounts.tokens.delete_own(self_grant(), token.public_id)
+    await accounts.tokens.delete_own(credential_grant(), token.public_id)
     with pytest.raises(AccessTokenUnknownError):
-        await accounts.tokens.delete_own(self_grant(), token.public_id)
+        await accounts.tokens.delete_own(credential_grant(), token.public_id)
 
     assert await accounts.tokens.list_own(self_grant()) == ()
     assert await database.fetch("SELECT name, epoch FROM subjects WHERE epoch_changed_at IS NOT NULL") == [
@@ -161,7 +169,7 @@ async def test_a_token_is_removed_by_its_person_and_what_it_was_good_for_dies_s1
 async def test_a_token_can_remove_itself_and_no_other_s15(accounts: Accounts) -> None:
     own = (await accounts.tokens.create(self_grant(), NewAccessToken("a"))).token.public_id
     other = (await accounts.tokens.create(self_grant(), NewAccessToken("b"))).token.public_id
-    came_with = self_grant(msgspec.structs.replace(ALICE, limits=CredentialLimits(own, frozenset())))
+    came_with = credential_grant(msgspec.structs.replace(ALICE, limits=CredentialLimits(own, frozenset())))
 
     with pytest.raises(AccessDeniedError):
         await accounts.tokens.delete_own(came_with, other)
@@ -206,3 +214,41 @@ async def test_tokens_are_recorded_without_their_secrets_i11_s27(
     everything = repr([issued, records])
     assert issued.secret not in everything
     assert hashlib.sha256(issued.secret.encode()).hexdigest() not in everything
+
+
+async def test_a_password_that_is_too_old_opens_nothing_by_a_token_either(
+    accounts: Accounts, database: RawDatabase
+) -> None:
+    """MLPS 8.1.4.1a: neither by an access token, named or not, nor by what it or the password was traded for."""
+    issued = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
+    await database.fetch("UPDATE users SET password_changed_at = 1 WHERE subject_id = 1")
+    ages: list[int | None] = []
+
+    def is_too_old(age: int | None) -> bool:
+        ages.append(age)
+        return age is not None and age > 30 * _DAY
+
+    accounts.is_too_old = is_too_old
+    late = accounts.another_authenticator(accounts.memory)
+    for principal in (
+        await late.by_basic("alice", issued.secret, "192.0.2.10", Origin(), forwarded=False),
+        await late.by_token(issued.secret, "192.0.2.10", Origin(), forwarded=False),
+        await late.by_subject("alice-id", issued.token.public_id, "192.0.2.10", Origin(), forwarded=False),
+        await late.by_subject("alice-id", "", "192.0.2.10", Origin(), forwarded=False),
+    ):
+        assert principal.must_change_password is True
+    assert len(ages) == 4
+
+
+async def test_a_token_with_limits_removes_itself_and_no_other_s15(accounts: Accounts) -> None:
+    issued = await accounts.tokens.create(self_grant(), NewAccessToken("ci", ["repository:pull"], ["team"]))
+    other = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
+    principal = await accounts.bear(issued.secret)
+    grant = await RoleAuthorizer(accounts.decisions).authorize_own_credential(principal)
+
+    with pytest.raises(AccessDeniedError):
+        await accounts.tokens.delete_own(grant, other.token.public_id)
+    await accounts.tokens.delete_own(grant, issued.token.public_id)
+
+    with pytest.raises(InvalidCredentialsError):
+        await accounts.bear(issued.secret)

@@ -27,6 +27,7 @@ from tests.drivers.metadata.machine_accounts import (
     Accounts,
     asked_robot,
     audit_of,
+    credential_grant,
     new_robot,
     on_sqlite,
     project_grant,
@@ -207,7 +208,7 @@ async def test_a_token_dies_with_its_row_its_time_and_its_person_s14(
     ]
     for issued in (gone, late, own):
         await accounts.login("alice", issued.secret)
-    await accounts.tokens.delete_own(self_grant(), gone.token.public_id)
+    await accounts.tokens.delete_own(credential_grant(), gone.token.public_id)
     await database.fetch("UPDATE access_tokens SET expires_at = 1 WHERE name = 'late'")
 
     assert await refused(accounts, "alice", gone.secret) == "unknown access token"
@@ -430,6 +431,6 @@ async def test_a_robot_keeps_working_when_a_token_of_its_maker_goes(accounts: Ac
     token = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
     maker = msgspec.structs.replace(await accounts.login("alice", token.secret), limits=None)
     issued = await accounts.robots.create(project_grant(principal=maker), asked_robot())
-    await accounts.tokens.delete_own(self_grant(), token.token.public_id)
+    await accounts.tokens.delete_own(credential_grant(), token.token.public_id)
 
     assert (await accounts.login(ROBOT, issued.secret)).name == ROBOT

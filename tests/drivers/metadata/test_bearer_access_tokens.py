@@ -12,6 +12,7 @@ from tests.drivers.metadata.machine_accounts import (
     ADDRESS,
     Accounts,
     audit_of,
+    credential_grant,
     on_sqlite,
     self_grant,
 )
@@ -30,7 +31,7 @@ async def test_a_token_as_a_bearer_stands_for_its_person_within_its_limits_s15(
         assert (principal.subject, principal.name, principal.address) == ("alice-id", "alice", ADDRESS)
         assert principal.limits is not None
         assert principal.limits.permissions == frozenset({"repository:pull"})
-    await accounts.tokens.delete_own(self_grant(), issued.token.public_id)
+    await accounts.tokens.delete_own(credential_grant(), issued.token.public_id)
     with pytest.raises(InvalidCredentialsError):
         await accounts.bear(issued.secret)
 

@@ -16,6 +16,7 @@ from entrepot.auth.login_watch import LoginWatch
 from entrepot.auth.people.errors import PasswordsBusyError
 from entrepot.auth.people.lockout import LockoutLimits
 from entrepot.auth.people.logins import PasswordLogins
+from entrepot.auth.people.password_changes import PasswordChanges
 from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
 from entrepot.auth.people.passwords import HashCost, PasswordHashing
 from entrepot.auth.typed_names import TypedNames
@@ -110,7 +111,7 @@ async def test_a_secret_made_here_is_no_guess_at_a_password_and_locks_nobody_out
 
 
 async def test_a_secret_made_here_is_not_hashed_as_a_password_s14(office: Office) -> None:
-    busy = PasswordHashing(HashCost(memory_kibibytes=8, passes=1, lanes=1), waiting=-2)
+    busy = PasswordHashing(HashCost(memory_kibibytes=8, passes=1, lanes=1), waiting=0)
     logins = PasswordLogins(office.metadata, busy, office.policy, LockoutLimits())
     with pytest.raises(PasswordsBusyError):
         await logins.by_password("alice", _WRONG, ADDRESS, ORIGIN, forwarded=False)
@@ -377,3 +378,60 @@ async def test_what_was_typed_can_not_be_tried_out_by_who_has_the_database_s27(o
     kept = {await TypedNames(office.metadata, key).kept("password") for key in (b"one", b"two", b"two")}
 
     assert len(kept) == 2
+
+
+async def test_a_password_that_is_not_checked_is_on_record_and_counts_for_nothing_i11(office: Office) -> None:
+    await office.make("alice")
+    principal = await office.log_in("alice", ALICE_PASSWORD)
+    busy = PasswordHashing(HashCost(memory_kibibytes=8, passes=1, lanes=1), waiting=0)
+    logins = PasswordLogins(office.metadata, busy, office.policy, LockoutLimits())
+    changes = PasswordChanges(office.metadata, busy, office.policy, LockoutLimits(), office.rights)
+
+    with pytest.raises(PasswordsBusyError):
+        await logins.by_password("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
+    with pytest.raises(PasswordsBusyError):
+        await changes.change_own(own_password(principal), ALICE_PASSWORD, "Rk4$pwYt-canary-2")
+    busy.close()
+
+    rows = await office.database.fetch(
+        "SELECT action, body FROM audit_records WHERE outcome = 'failure' ORDER BY id"
+    )
+    told = [(action, msgspec.json.decode(bytes(body))) for action, body in rows]
+    assert [(action, body["event.reason"], body["http.response.status_code"]) for action, body in told] == [
+        ("session.login", "busy", 503),
+        ("user.password.change", "busy", 503),
+    ]
+    assert await office.database.count("login_failures") == 0
+
+
+async def test_a_lock_of_a_clock_that_was_ahead_lasts_no_longer_than_others_f27(office: Office) -> None:
+    await office.make("alice")
+    await _fail(office, "alice", 3)
+    await office.database.fetch("UPDATE login_failures SET locked_until = locked_until + 7200000")
+
+    with pytest.raises(LockedOutError) as caught:
+        await office.log_in("alice", ALICE_PASSWORD)
+
+    assert caught.value.retry_after_seconds <= 60
+    # It is written down, so that it ends, and is no longer put off by whoever tries again.
+    first = await office.database.value("SELECT locked_until FROM login_failures")
+    with pytest.raises(LockedOutError):
+        await office.log_in("alice", ALICE_PASSWORD)
+    assert await office.database.value("SELECT locked_until FROM login_failures") == first
+    started = await office.database.value("SELECT window_started_at FROM login_failures")
+    assert first - started < 90_000
+
+
+async def test_a_header_buys_no_second_set_of_guesses_from_elsewhere_s18(office: Office) -> None:
+    """Only what a proxy on this machine passes on is a place of its own."""
+    await office.make("alice")
+    await _fail(office, "alice", 3)
+    with pytest.raises(LockedOutError):
+        await office.log_in("alice", ALICE_PASSWORD, forwarded=True)
+
+    for _ in range(3):
+        with pytest.raises(InvalidCredentialsError):
+            await office.log_in("alice", _WRONG, "127.0.0.1", forwarded=True)
+    with pytest.raises(LockedOutError):
+        await office.log_in("alice", ALICE_PASSWORD, "127.0.0.1", forwarded=True)
+    await office.log_in("alice", ALICE_PASSWORD, "127.0.0.1")

@@ -282,7 +282,9 @@ async def test_a_reset_deletes_what_the_old_password_may_have_made_and_ones_own_
 ) -> None:
     alice = await office.make("alice")
     person = await office.log_in("alice", ALICE_PASSWORD)
-    tokens = AccessTokens(office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits(), office.rights)
+    tokens = AccessTokens(
+        office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits(), office.rights, office.logins
+    )
     await tokens.create(own(person), NewAccessToken("stolen"))
 
     kept = await office.changes.change_own(own_password(person), ALICE_PASSWORD, _NEW)
@@ -307,7 +309,9 @@ async def test_whoever_was_let_in_just_before_a_reset_makes_no_access_token_that
     alice = await office.make("alice")
     stale = await office.log_in("alice", ALICE_PASSWORD)
     await office.changes.reset(office.grant(), alice.id, _NEW)
-    tokens = AccessTokens(office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits(), office.rights)
+    tokens = AccessTokens(
+        office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits(), office.rights, office.logins
+    )
 
     with pytest.raises(InvalidCredentialsError):
         await tokens.create(own(stale), NewAccessToken("stolen"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens, NewAccessToken
+from entrepot.auth.credential_memory import CredentialMemory
+from entrepot.auth.errors import AccessDeniedError, InvalidCredentialsError, LockedOutError
 from entrepot.auth.people.errors import SessionUnknownError
 from entrepot.auth.people.sessions import (
     BegunSession,
@@ -15,6 +17,7 @@ from entrepot.auth.people.sessions import (
 )
 from entrepot.auth.principals import Origin
 from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, Office, own
+from tests.unit.auth.identity_fakes import HandEpochs
 
 
 async def _begin(office: Office, name: str = "alice") -> BegunSession:
@@ -216,3 +219,27 @@ async def test_sessions_that_are_over_are_removed_by_later_logins(office: Office
     await _begin(office, "bob")
 
     assert await office.database.count("web_sessions") == 1
+
+
+async def test_a_session_begets_an_access_token_only_with_the_password_s15(office: Office) -> None:
+    """A token outlives the session and a change of the password; wrong ones count as those of logins do."""
+    await office.make("alice")
+    tokens = AccessTokens(
+        office.metadata, CredentialMemory(HandEpochs()), AccessTokenLimits(), office.rights, office.logins
+    )
+    principal = (await _find(office, (await _begin(office)).secret)).principal
+
+    with pytest.raises(AccessDeniedError, match="with the password only: send it once more"):
+        await tokens.create(own(principal), NewAccessToken("laptop"))
+    for _ in range(2):
+        with pytest.raises(InvalidCredentialsError):
+            await tokens.create(own(principal), NewAccessToken("laptop", password="wrong"))
+    issued = await tokens.create(own(principal), NewAccessToken("laptop", password=ALICE_PASSWORD))
+    for _ in range(3):
+        with pytest.raises(InvalidCredentialsError):
+            await tokens.create(own(principal), NewAccessToken("phone", password="wrong"))
+    with pytest.raises(LockedOutError):
+        await tokens.create(own(principal), NewAccessToken("phone", password=ALICE_PASSWORD))
+
+    assert [token.name for token in await tokens.list_own(own(principal))] == [issued.token.name]
+    assert ALICE_PASSWORD not in repr(NewAccessToken("laptop", password=ALICE_PASSWORD))

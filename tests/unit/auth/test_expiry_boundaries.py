@@ -31,6 +31,7 @@ def test_a_credential_is_good_while_time_remains(remaining: int | None, obstacle
         0,
         disabled=False,
         must_change_password=False,
+        password_age_milliseconds=None,
         credential="t1",
         scopes=b"{}",
         remaining_milliseconds=remaining,

@@ -17,7 +17,7 @@ from entrepot.auth.errors import (
     InvalidCredentialsError,
     ProjectUnknownError,
 )
-from entrepot.auth.grants import OwnPasswordGrant, ProjectGrant, SelfGrant, SystemGrant
+from entrepot.auth.grants import OwnCredentialGrant, OwnPasswordGrant, ProjectGrant, SelfGrant, SystemGrant
 from entrepot.auth.principals import Origin, Principal
 from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.system_actions import SystemAction
@@ -148,6 +148,11 @@ class Stand:
         if principal.kind == "anonymous":
             raise AuthenticationRequiredError
         return SelfGrant(principal)
+
+    async def authorize_own_credential(self, principal: Principal) -> OwnCredentialGrant:
+        if principal.kind == "anonymous":
+            raise AuthenticationRequiredError
+        return OwnCredentialGrant(principal)
 
     async def authorize_own_password(self, principal: Principal) -> OwnPasswordGrant:
         if principal.kind == "anonymous":

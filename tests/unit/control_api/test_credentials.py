@@ -6,12 +6,18 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from entrepot.control_api.credentials import session_cookie
+from entrepot.control_api.request_head import read_head
 from tests.unit.control_api.samples import SAMPLES
 from tests.unit.control_api.stand import SECRETS, Stand, calling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from entrepot.control_api.request_head import RequestHead
 
 _MINE = "/api/v2.0/mine"
 _COOKIE = {"Cookie": "sid=cookie-of-alice"}
@@ -170,3 +176,45 @@ async def test_two_authorizations_are_unclear_s1() -> None:
         response = await client.delete(_MINE, headers=headers)
 
     assert response.status_code == 400
+
+
+async def test_two_cookie_headers_are_unclear_s1() -> None:
+    async with calling(Stand().application(SAMPLES)) as client:
+        headers = [("Cookie", "a=b"), ("Cookie", "sid=cookie-of-alice")]
+        response = await client.get("/api/v2.0/things", headers=headers)
+
+    assert response.status_code == 400
+
+
+def _head(cookie: str) -> RequestHead:
+    return read_head(
+        {
+            "method": "GET",
+            "path": "/",
+            "headers": [(b"cookie", cookie.encode("latin-1"))],
+            "client": ("192.0.2.1", 1),
+            "scheme": "http",
+        },
+        "request-1",
+    )
+
+
+_OTHER_COOKIES = st.lists(
+    st.text(st.characters(max_codepoint=255, exclude_characters=";"), max_size=12).filter(
+        lambda pair: pair.partition("=")[0].strip(" \t") != "sid"
+    ),
+    max_size=4,
+)
+
+
+@given(_OTHER_COOKIES, _OTHER_COOKIES)
+@example(['prefs={"a":1}'], [])
+@example(["\xa0", '"'], ["=", "sid2=x", "Sid=y"])
+def test_the_session_is_found_whatever_other_cookies_there_are_s22(
+    before: list[str], after: list[str]
+) -> None:
+    header = "; ".join([*before, "sid=ess_secret", *after])
+
+    assert session_cookie(_head(header)) == "ess_secret"
+    assert session_cookie(_head("; ".join([*before, *after]))) == ""
+    assert session_cookie(_head(f"{header}; sid=planted")) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore:Accessing the .model_fields.:DeprecationWarning")
 
+_ALICE = "Basic " + base64.b64encode(b"alice:alice-secret").decode()
 _FORM = {"principal": "alice", "password": "alice-secret"}
 
 
@@ -235,3 +237,28 @@ async def test_harbors_client_walks_all_pages() -> None:
 
     assert isinstance(sessions, list)
     assert len(sessions) == 25
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "ended"),
+    [
+        ({"Cookie": 'prefs={"a":1}; sid=cookie-of-alice', "X-Harbor-CSRF-Token": "csrf-token"}, 200, True),
+        ({"Cookie": 'prefs={"a":1}; sid=cookie-of-alice'}, 403, False),
+        ({"Cookie": "sid=cookie-of-alice; sid=x", "X-Harbor-CSRF-Token": "csrf-token"}, 400, False),
+        (
+            {"Cookie": "sid=cookie-of-alice", "Authorization": _ALICE, "X-Harbor-CSRF-Token": "csrf-token"},
+            200,
+            True,
+        ),
+        ({"Cookie": "sid=cookie-of-alice", "Authorization": _ALICE}, 403, False),
+        ({"Cookie": "sid=over"}, 200, False),
+    ],
+)
+async def test_a_logout_that_says_so_has_ended_the_session_s22(
+    headers: dict[str, str], status: int, ended: bool
+) -> None:
+    stand = Stand()
+    async with calling(_application(stand)) as client:
+        response = await client.post("/c/log_out", headers=headers)
+
+    assert (response.status_code, stand.ended) == (status, ["cookie-of-alice"] if ended else [])

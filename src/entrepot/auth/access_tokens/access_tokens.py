@@ -25,8 +25,9 @@ from entrepot.metadata.access_token_store import NewAccessTokenRow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from entrepot.auth.authentication import PasswordLogin
     from entrepot.auth.credential_memory import ForgetsCredentials
-    from entrepot.auth.grants import SelfGrant, SystemGrant
+    from entrepot.auth.grants import OwnCredentialGrant, SelfGrant, SystemGrant
     from entrepot.auth.principals import Principal
     from entrepot.auth.rights_of_others import RightsOfOthers
     from entrepot.auth.system_actions import ReadUser, UpdateUser
@@ -37,6 +38,9 @@ __all__ = ["AccessToken", "AccessTokenLimits", "AccessTokens", "IssuedAccessToke
 
 _DAY_MILLISECONDS: Final = 86_400_000
 _MOST_NAME_CHARACTERS: Final = 64
+_NOT_SHOWN: Final = (
+    "a session makes access tokens with the password only: send it once more, as password in the body"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,17 @@ class AccessTokenLimits:
 
 @dataclass(frozen=True, slots=True)
 class NewAccessToken:
-    """A token that somebody asks for; `None` for `days` is the default, for the lists no limit."""
+    """A token that somebody asks for; `None` for `days` is the default, for the lists no limit.
+
+    Attributes:
+        password: the person's, which somebody in a browser's session has to show once more; `None` from all others.
+    """
 
     name: str
     permissions: Sequence[str] | None = None
     projects: Sequence[str] | None = None
     days: int | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +107,13 @@ class AccessTokens:
         memory: ForgetsCredentials,
         limits: AccessTokenLimits,
         rights: RightsOfOthers,
+        passwords: PasswordLogin,
     ) -> None:
         self._metadata = metadata
         self._rights = rights
         self._memory = memory
         self._limits = limits
+        self._passwords = passwords
 
     async def create(self, grant: SelfGrant, asked: NewAccessToken) -> IssuedAccessToken:
         """Make a token for the person themselves and return it with its secret, which nobody can see again.
@@ -113,9 +124,13 @@ class AccessTokens:
             InvalidAccessTokenError: what is asked for is not possible.
             AccessTokenNameTakenError: the person has one of that name.
             TooManyAccessTokensError: the person has enough.
-            InvalidCredentialsError: the person is not there any more, or was given another password meanwhile.
+            InvalidCredentialsError: the person is not there any more, or was given another password meanwhile; or
+                the password that a session takes is wrong.
+            LockedOutError, PasswordsBusyError: that password is not checked now.
         """
         _require_person_in_person(grant.principal)
+        if grant.principal.in_session:
+            await self._require_password(grant.principal, asked.password)
         _require_name(asked.name)
         scopes = parse_scopes(asked.permissions, asked.projects)
         days = self._days(asked)
@@ -141,7 +156,7 @@ class AccessTokens:
         rows = await self._metadata.access_tokens.list_of_subject(grant.principal.subject)
         return tuple(_token(row) for row in rows)
 
-    async def delete_own(self, grant: SelfGrant, public_id: str) -> None:
+    async def delete_own(self, grant: OwnCredentialGrant, public_id: str) -> None:
         """Remove one of the person's own tokens, and what was issued for it (S14). A token may remove itself.
 
         Raises:
@@ -183,6 +198,16 @@ class AccessTokens:
         if subject is None:
             raise TokenOwnerUnknownError(person_id)
         await self._delete(grant.principal, subject, public_id)
+
+    async def _require_password(self, principal: Principal, password: str | None) -> None:
+        """A token outlives the session, and a change of the password: a session that was stolen begets none (S15)."""
+        if password is None:
+            raise AccessDeniedError(_NOT_SHOWN)
+        shown = await self._passwords.by_password(
+            principal.name, password, principal.address, principal.origin, forwarded=principal.forwarded
+        )
+        if shown.subject != principal.subject:
+            raise InvalidCredentialsError("changed meanwhile")
 
     async def _insert(self, principal: Principal, new: NewAccessTokenRow) -> AccessToken:
         record_id = new_public_id()

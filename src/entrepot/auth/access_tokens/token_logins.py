@@ -11,6 +11,8 @@ from entrepot.auth.generated_secrets import has_form, hash_generated
 from entrepot.auth.principals import Principal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrepot.auth.machine_logins import Attempt, LoginBook
     from entrepot.metadata.credential_store import CredentialReader, StoredTokenCredential
 
@@ -31,9 +33,12 @@ class TokenLogins:
     a token of yesterday would keep its owner out, and one that is right would buy its holder guesses at the password.
     """
 
-    def __init__(self, credentials: CredentialReader, book: LoginBook) -> None:
+    def __init__(
+        self, credentials: CredentialReader, book: LoginBook, is_too_old: Callable[[int | None], bool]
+    ) -> None:
         self._credentials = credentials
         self._book = book
+        self._is_too_old = is_too_old
 
     async def verify(self, attempt: Attempt) -> Verified:
         """Return the person who is named, with the limits of the token (S15).
@@ -71,7 +76,7 @@ class TokenLogins:
             "user",
             origin=attempt.origin,
             limits=limits_of(row.credential, row.scopes),
-            must_change_password=row.must_change_password,
+            must_change_password=row.must_change_password or self._is_too_old(row.password_age_milliseconds),
             epoch=row.epoch,
         )
         await self._book.admit_uncounted(principal)

@@ -27,7 +27,12 @@ class LoginFailures:
         Raises:
             LockedOutError: too many failures for this account came from this address.
         """
-        await require_open(self._failures, place_of(account, address, forwarded=forwarded))
+        await require_open(self._failures, place_of(account, address, forwarded=forwarded), self._rule)
+
+    async def shorten(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
+        """See the protocol."""
+        place = place_of(account, address, forwarded=forwarded)
+        await transaction.login_failures.shorten(place.account, place.address, self._rule)
 
     async def record_failure(
         self, transaction: Transaction, account: str, address: str, *, forwarded: bool

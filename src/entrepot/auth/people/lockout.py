@@ -2,19 +2,24 @@
 
 The pair is what locks. From one address nobody keeps others from logging in elsewhere, not even the last administrator.
 What a proxy on this machine passed on is counted apart from direct connections, so that an administrator at the machine
-itself has a way in even when all clients come through that proxy.
+itself has a way in even when all clients come through that proxy. Elsewhere a peer is one place, whatever it says.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.forwarding import place_of_address
+from entrepot.auth.people.errors import PasswordsBusyError
 from entrepot.metadata.login_store import LockoutRule
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from entrepot.auth.audit_actions import AuditAction
     from entrepot.auth.login_watch import LoginWatch
     from entrepot.auth.principals import Principal
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = [
+    "BUSY",
     "LOCKED",
     "CountedFailure",
     "LockoutLimits",
@@ -40,6 +46,10 @@ __all__ = [
 LOCKED: Final = "locked out"
 """The reason of whatever got no answer since its place is locked."""
 
+BUSY: Final = "busy"
+"""The reason of whatever was not checked since too many passwords waited already."""
+
+_STATUSES: Final = {LOCKED: 429, BUSY: 503}
 _LONGEST: Final = 255
 
 
@@ -75,7 +85,7 @@ class CountedFailure:
 
 def place_of(account: str, address: str, *, forwarded: bool) -> Place:
     """Return the place of an attempt."""
-    return Place(legible(account), f"{address} forwarded" if forwarded else address)
+    return Place(legible(account), place_of_address(address, forwarded=forwarded))
 
 
 def legible(name: str) -> str:
@@ -103,15 +113,18 @@ def refusal(milliseconds: int, cause: str) -> InvalidCredentialsError | LockedOu
     return InvalidCredentialsError(cause)
 
 
-async def require_open(failures: LoginFailureReader, place: Place) -> None:
+async def require_open(failures: LoginFailureReader, place: Place, rule: LockoutRule) -> None:
     """Refuse a place that is locked.
+
+    A lock that lasts longer than locks do was set by a clock that was ahead (F27): it is told as what
+    `login_failures.shorten` makes of it.
 
     Raises:
         LockedOutError: it is, and for how much longer.
     """
     left = await failures.locked_milliseconds(place.account, place.address)
     if left > 0:
-        raise LockedOutError(seconds_of(left))
+        raise LockedOutError(seconds_of(min(left, rule.lock_milliseconds)))
 
 
 async def count_failure(tx: Transaction, place: Place, rule: LockoutRule) -> CountedFailure:
@@ -143,7 +156,7 @@ class PasswordRefusals:
     def record(self, asker: Principal, reason: str) -> NewAuditRecord:
         """Return the record of a refusal."""
         about = AuditObject("user", legible(asker.name))
-        status = 429 if reason == LOCKED else 401
+        status = _STATUSES.get(reason, 401)
         return audit_record(asker, self._action, about, outcome="failure", reason=reason, status=status)
 
     async def require_open(self, asker: Principal, place: Place) -> None:
@@ -153,9 +166,25 @@ class PasswordRefusals:
             LockedOutError: it is, and for how much longer; that is recorded as well.
         """
         try:
-            await require_open(self._metadata.login_failures, place)
+            await require_open(self._metadata.login_failures, place, self._rule)
         except LockedOutError:
-            await self.note(asker, LOCKED)
+            late = self.record(asker, LOCKED)
+
+            async def unit(tx: Transaction) -> None:
+                await tx.login_failures.shorten(place.account, place.address, self._rule)
+                await tx.audit.append(late)
+
+            await self._metadata.write(unit)
+            self._watch.refused(LOCKED)
+            raise
+
+    @contextlib.asynccontextmanager
+    async def noting_busy(self, asker: Principal) -> AsyncIterator[None]:
+        """Check a password, and record that it was not checked when too many wait; that is no step to a lock."""
+        try:
+            yield
+        except PasswordsBusyError:
+            await self.note(asker, BUSY)
             raise
 
     async def note(self, asker: Principal, reason: str) -> None:

@@ -61,7 +61,9 @@ class PasswordLogins:
             await self._refusals.note(unknown, _ANOTHER_KIND)
             raise InvalidCredentialsError(_ANOTHER_KIND)
         found = await self._metadata.users.credentials_named(name) if name == place.account else None
-        matches = await self._hashing.verify(found.password_hash if found else None, password)
+        stored = found.password_hash if found else None
+        async with self._refusals.noting_busy(unknown):
+            matches = await self._hashing.verify(stored, password, place=place.address)
         outcome = _outcome(found, matches=matches)
         if found is None or outcome != "success":
             subject = NOBODY if found is None else found.person.subject
@@ -83,7 +85,10 @@ class PasswordLogins:
             or self._policy.is_too_old(found.password_age_milliseconds),
             epoch=person.epoch,
         )
-        new_hash = await self._hashing.hash(password) if self._hashing.is_outdated(old_hash) else old_hash
+        new_hash = old_hash
+        if self._hashing.is_outdated(old_hash):
+            async with self._refusals.noting_busy(unknown):
+                new_hash = await self._hashing.hash(password, place=place.address)
         welcome = audit_record(principal, AuditAction.LOGIN, AuditObject("user", person.name), status=200)
         late = self._refusals.record(unknown, LOCKED)
         vanished = self._refusals.record(unknown, _CHANGED)

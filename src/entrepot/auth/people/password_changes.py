@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.forwarding import place_of_address
 from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.login_watch import LoginWatch
 from entrepot.auth.people.errors import PasswordRejectedError, PersonUnknownError
@@ -83,10 +84,13 @@ class PasswordChanges:
             raise InvalidCredentialsError(_ANOTHER_KIND)
         found = await self._credentials_of(principal)
         old_hash = found.password_hash or ""
-        if not await self._hashing.verify(found.password_hash, old):
+        async with self._refusals.noting_busy(principal):
+            matches = await self._hashing.verify(found.password_hash, old, place=place.address)
+        if not matches:
             raise await self._refusals.count(principal, place, _WRONG, principal.subject)
-        await self._require_acceptable(found.person, new)
-        new_hash = await self._hashing.hash(new)
+        async with self._refusals.noting_busy(principal):
+            await self._require_acceptable(found.person, new, place.address)
+            new_hash = await self._hashing.hash(new, place=place.address)
         record = audit_record(
             principal, AuditAction.USER_PASSWORD_CHANGE, AuditObject("user", found.person.name)
         )
@@ -119,8 +123,9 @@ class PasswordChanges:
         person = await self._metadata.users.find(person_id)
         if person is None:
             raise PersonUnknownError(person_id)
-        await self._require_acceptable(person, new)
-        new_hash, record_id = await self._hashing.hash(new), new_public_id()
+        place = place_of_address(grant.principal.address, forwarded=grant.principal.forwarded)
+        await self._require_acceptable(person, new, place)
+        new_hash, record_id = await self._hashing.hash(new, place=place), new_public_id()
 
         async def unit(tx: Transaction) -> PasswordReset:
             found = await require_person(tx, person_id)
@@ -150,12 +155,12 @@ class PasswordChanges:
             raise InvalidCredentialsError("no person")
         return found
 
-    async def _require_acceptable(self, person: PersonRow, new: str) -> None:
+    async def _require_acceptable(self, person: PersonRow, new: str, place: str) -> None:
         reasons = self._policy.reasons_against(new, person.names)
         former = max(self._policy.limits.history, 1)  # the present one is never a new one
         if not reasons:
             hashes = await self._metadata.users.password_history(person.id, former)
-            if await self._hashing.matches_any(hashes, new):
+            if await self._hashing.matches_any(hashes, new, place=place):
                 reasons = (f"it is among the last {former} that this person had",)
         if reasons:
             raise PasswordRejectedError(reasons)

@@ -4,7 +4,7 @@ The parameters are the first of those that OWASP's Password Storage Cheat Sheet 
 pass, one lane): of them it uses the most memory, which is what costs those who guess on graphics cards. RFC 9106's
 second recommendation (64 MiB, three passes, four lanes) takes three times as much of the processors, and of four at
 once: whoever sends many names could take a small node's from its pulls. So all logins together cost two processors and
-92 MiB at most, however many come.
+92 MiB at most, however many come. Places are served in turn, so whoever guesses from one of them delays themselves.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import base64
 import secrets
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from entrepot.auth.people.errors import PasswordsBusyError
+from entrepot.auth.people.fair_line import FairLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +33,8 @@ T = TypeVar("T")
 
 _THREADS: Final = 2
 _WAITING: Final = 64
+"""From one place: all that come through one proxy share one, so it is as many as a team needs on a Monday morning."""
+_WAITING_IN_ALL: Final = 256
 _HASH_BYTES: Final = 32
 _SALT_BYTES: Final = 16
 
@@ -48,10 +52,24 @@ OWASP_FIRST: Final = HashCost(memory_kibibytes=47104, passes=1, lanes=1)
 """OWASP Password Storage Cheat Sheet, Argon2id, the first of the equivalent options."""
 
 
-class PasswordHashing:
-    """Hashes and checks passwords for one process. Coroutines return to the loop while threads compute."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What waits for a thread, and where its result goes."""
 
-    def __init__(self, cost: HashCost = OWASP_FIRST, *, waiting: int = _WAITING) -> None:
+    work: Callable[[], object]
+    done: asyncio.Future[object] = field(repr=False)
+
+
+class PasswordHashing:
+    """Hashes and checks passwords for one process. Coroutines return to the loop while threads compute.
+
+    A place is what failures are counted by (:func:`entrepot.auth.forwarding.place_of_address`). Belongs to one event
+    loop.
+    """
+
+    def __init__(
+        self, cost: HashCost = OWASP_FIRST, *, waiting: int = _WAITING, waiting_in_all: int = _WAITING_IN_ALL
+    ) -> None:
         self._hasher = argon2.PasswordHasher(
             time_cost=cost.passes,
             memory_cost=cost.memory_kibibytes,
@@ -61,35 +79,35 @@ class PasswordHashing:
         )
         self._nobody = _unmatched_hash(cost)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
-        self._capacity = _THREADS + waiting
-        self._pending = 0
+        self._line: FairLine[_Job] = FairLine(waiting, waiting_in_all)
+        self._free = _THREADS
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *, place: str = "") -> str:
         """Return the hash of a password with a salt of its own, in argon2's text form.
 
         Raises:
             PasswordsBusyError: too many wait already.
         """
-        return await self._run(lambda: self._hasher.hash(_encoded(password)))
+        return await self._run(lambda: self._hasher.hash(_encoded(password)), place)
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
+    async def verify(self, password_hash: str | None, password: str, *, place: str = "") -> bool:
         """Whether the password is the one that was hashed; without a hash it takes as long and is not (S19).
 
         Raises:
             PasswordsBusyError: too many wait already.
         """
         wanted = self._nobody if password_hash is None else password_hash
-        matches = await self._run(lambda: self._matches(wanted, password))
+        matches = await self._run(lambda: self._matches(wanted, password), place)
         return matches and password_hash is not None
 
-    async def matches_any(self, password_hashes: Sequence[str], password: str) -> bool:
+    async def matches_any(self, password_hashes: Sequence[str], password: str, *, place: str = "") -> bool:
         """Whether the password is one of those that were hashed.
 
         Raises:
             PasswordsBusyError: too many wait already.
         """
         for password_hash in password_hashes:
-            if await self.verify(password_hash, password):
+            if await self.verify(password_hash, password, place=place):
                 return True
         return False
 
@@ -102,6 +120,9 @@ class PasswordHashing:
 
     def close(self) -> None:
         """Let the threads end; whatever waits is given up."""
+        self._free = 0
+        while (job := self._line.take()) is not None:
+            job.done.cancel()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _matches(self, password_hash: str, password: str) -> bool:
@@ -110,17 +131,41 @@ class PasswordHashing:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._pending >= self._capacity:
-            raise PasswordsBusyError
-        self._pending += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
-        # Counted until the thread is done with it: a client that goes away must not make room for another.
-        future.add_done_callback(self._done)
-        return await asyncio.shield(future)
+    async def _run(self, work: Callable[[], T], place: str = "") -> T:
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        displaced = self._line.join(place, job)
+        if displaced is not None:
+            displaced.done.add_done_callback(_retrieve)
+            displaced.done.set_exception(PasswordsBusyError())
+        self._start()
+        # It waits until a thread is done with it: a client that goes away must not make room for another.
+        return cast("T", await asyncio.shield(job.done))
 
-    def _done(self, _: asyncio.Future[T]) -> None:
-        self._pending -= 1
+    def _start(self) -> None:
+        """Give waiting work to the threads that have none."""
+        while self._free > 0 and (job := self._line.take()) is not None:
+            self._free -= 1
+            future = asyncio.get_running_loop().run_in_executor(self._executor, job.work)
+            future.add_done_callback(partial(self._finish, job))
+
+    def _finish(self, job: _Job, future: asyncio.Future[object]) -> None:
+        if future.cancelled():  # closed meanwhile
+            job.done.cancel()
+            return
+        self._free += 1
+        error = future.exception()
+        if error is None:
+            job.done.set_result(future.result())
+        else:
+            job.done.add_done_callback(_retrieve)
+            job.done.set_exception(error)
+        self._start()
+
+
+def _retrieve(future: asyncio.Future[object]) -> None:
+    """Have nobody warned of an error that nobody waits for any more."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _encoded(password: str) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.forwarding import place_of_address
 from entrepot.auth.last_administrator import AdministratorsKept
 from entrepot.auth.people.errors import (
     NameTakenError,
@@ -57,7 +58,8 @@ class People:
         reasons = self._policy.reasons_against(password, (new.name, new.profile.email, new.profile.realname))
         if reasons:
             raise PasswordRejectedError(reasons)
-        password_hash, subject = await self._hashing.hash(password), new_public_id()
+        place = place_of_address(grant.principal.address, forwarded=grant.principal.forwarded)
+        password_hash, subject = await self._hashing.hash(password, place=place), new_public_id()
         limits = self._policy.limits
         due = {"must_change_password": True} if limits.change_first else {}
         after = {"username": new.name, **_profile_facts(new.profile), **due}

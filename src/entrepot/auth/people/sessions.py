@@ -138,6 +138,7 @@ class Sessions:
             origin=origin,
             must_change_password=found.must_change_password
             or self._policy.is_too_old(found.password_age_milliseconds),
+            in_session=True,
         )
         return LiveSession(found, principal)
 

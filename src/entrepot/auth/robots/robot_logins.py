@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.credential_memory import Verified
+from entrepot.auth.forwarding import place_of_address
 from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.login_watch import NOBODY
 from entrepot.auth.machine_logins import is_storable_name
+from entrepot.auth.people.errors import PasswordsBusyError
 from entrepot.auth.principals import Principal
 from entrepot.auth.robots.addresses import is_address_allowed
 from entrepot.auth.robots.secrets import RobotSecrets
@@ -47,12 +49,13 @@ class RobotLogins:
         Raises:
             InvalidCredentialsError: unknown, wrong, disabled, expired, or not allowed from there.
             LockedOutError: too many failures for this name came from this address; not for a secret made here.
+            PasswordsBusyError: too many wait to be checked; not for a secret made here.
         """
         if not is_unguessable(attempt.secret):
             await self._book.require_unlocked(attempt, _KIND)
         name = attempt.name
         row = await self._credentials.find_robot(name) if is_storable_name(name) else None
-        matches = await self._secrets.matches(None if row is None else row.secret_hash, attempt.secret)
+        matches = await self._matches(row, attempt)
         if row is None:
             await self._refuse(attempt, "unknown robot")
         if not matches:
@@ -73,6 +76,16 @@ class RobotLogins:
         await self._book.admit(attempt, principal)
         left = row.remaining_milliseconds
         return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
+
+    async def _matches(self, row: StoredRobotCredential | None, attempt: Attempt) -> bool:
+        place = place_of_address(attempt.address, forwarded=attempt.forwarded)
+        try:
+            return await self._secrets.matches(
+                None if row is None else row.secret_hash, attempt.secret, place
+            )
+        except PasswordsBusyError:
+            await self._book.note_busy(attempt, _KIND)
+            raise
 
     async def _refuse(self, attempt: Attempt, cause: str, subject: str = NOBODY) -> NoReturn:
         """Refuse an attempt, and count it where its secret can be a guess; only then anybody is locked out."""

@@ -38,7 +38,7 @@ class RobotSecrets:
         _require_strong(chosen)
         return chosen, await self._hasher.hash(chosen)
 
-    async def matches(self, stored: str | None, presented: str) -> bool:
+    async def matches(self, stored: str | None, presented: str, place: str = "") -> bool:
         """Whether what was presented is the secret that is stored; `None` is nobody's, and takes as long (S19)."""
         is_chosen = stored is not None and stored.startswith(_CHOSEN_PREFIX)
         if is_unguessable(presented):
@@ -47,7 +47,7 @@ class RobotSecrets:
             return hmac.compare_digest(kept, hash_generated(presented))
         if len(presented) > _MOST_CHARACTERS:
             return False
-        return await self._hasher.verify(stored if is_chosen else None, presented)
+        return await self._hasher.verify(stored if is_chosen else None, presented, place=place)
 
 
 def _require_strong(chosen: str) -> None:

@@ -126,7 +126,8 @@ def _kept(typed: Login, api: Api, person: Item | None, *, store_password: bool) 
             raise
         if not is_terminal():
             advice = (
-                "Log in at a terminal, which asks for a new password, or see: entrepot user password --help"
+                "Log in at a terminal, which asks for a new password, or run: entrepot user password "
+                f"--server {typed.url} --user {typed.user} --password-stdin"
             )
             raise ClientError(EXIT_REFUSED, error.lines[0], advice) from error
         say(error.lines[0])  # a password that an administrator gave has to be changed first

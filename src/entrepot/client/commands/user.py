@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from entrepot.client.asking import ask_new_secret, ask_secret, read_secret, require_consent
-from entrepot.client.choosing import open_api
+from entrepot.client.choosing import named_login, open_api, open_with
 from entrepot.client.connection import segment
 from entrepot.client.listing import list_items
 from entrepot.client.lookup import find_person
@@ -52,6 +52,13 @@ _OwnStdinOption = Annotated[
         name="--password-stdin",
         negative="",
         help="Read two lines from standard input: the password that holds, and the new one.",
+    ),
+]
+_OwnOption = Annotated[
+    str,
+    Parameter(
+        name="--user",
+        help="Whose password it is, without a login: with --server, who has no login yet proves it by the password.",
     ),
 ]
 _INSTEAD = "Use --password-stdin or --password-file."
@@ -122,18 +129,24 @@ def delete_user(user: _UserArgument, /, *, yes: YesOption = False, target: Targe
     say(f"Deleted user {user}.")
 
 
-def change_own_password(*, password_stdin: _OwnStdinOption = False, target: TargetOption = ANYWHERE) -> None:
-    """Change your own password."""
-    with open_api(target) as api:
+def change_own_password(
+    *, user: _OwnOption = "", password_stdin: _OwnStdinOption = False, target: TargetOption = ANYWHERE
+) -> None:
+    """Change your own password, also the first one, or one that is due: with --server and --user."""
+    old = _own_password(password_stdin) if user else ""
+    with open_with(named_login(target, user, old), target) if user else open_api(target) as api:
         own = api.get("/users/current").document
-        old = read_secret(None, stdin=password_stdin)
+        old = old or _own_password(password_stdin)
         new = read_secret(None, stdin=password_stdin)
         if not password_stdin:
-            old = ask_secret("Password: ", "Use --password-stdin.")
             new = ask_new_secret("New password: ", "Use --password-stdin.")
         passwords = {"old_password": old, "new_password": new}
         api.call("PUT", f"/users/{segment(own['user_id'])}/password", passwords)
     say("Changed your password.")
+
+
+def _own_password(from_stdin: bool) -> str:  # noqa: FBT001  # the option itself
+    return read_secret(None, stdin=from_stdin) or ask_secret("Password: ", "Use --password-stdin.")
 
 
 def reset_password(

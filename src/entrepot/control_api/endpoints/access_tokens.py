@@ -9,7 +9,7 @@ import msgspec
 from entrepot.auth.access_tokens.access_tokens import NewAccessToken
 from entrepot.auth.system_actions import ReadUser, UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import OnSelf, OnSystem
+from entrepot.control_api.demands import OnOwnCredential, OnSelf, OnSystem
 from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.names import format_time
 from entrepot.control_api.paging import PageInputs
@@ -17,7 +17,7 @@ from entrepot.control_api.reply import DONE, json_reply, page_reply
 
 if TYPE_CHECKING:
     from entrepot.auth.access_tokens.access_tokens import AccessToken as TokenFacts
-    from entrepot.auth.grants import SelfGrant, SystemGrant
+    from entrepot.auth.grants import OwnCredentialGrant, SelfGrant, SystemGrant
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
@@ -44,7 +44,7 @@ class AccessToken(msgspec.Struct, frozen=True):
 
 
 class AccessTokenReq(msgspec.Struct, frozen=True):
-    """A token to be made; without the lists it may all that its person may."""
+    """A token to be made; without the lists it may all that its person may. In a session, `password` is needed."""
 
     name: str
     permissions: tuple[str, ...] | None = None
@@ -52,6 +52,7 @@ class AccessTokenReq(msgspec.Struct, frozen=True):
     expires_in_days: int | None = None
     expires_at: Annotated[int | str | None, msgspec.Meta(description=_NOT_TAKEN)] = None
     duration: Annotated[int | str | None, msgspec.Meta(description=_NOT_TAKEN)] = None
+    password: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
 
 
 class AccessTokenCreated(msgspec.Struct, frozen=True):
@@ -120,7 +121,7 @@ async def create_token(services: ControlServices, call: Call[SelfGrant, NoInputs
     if others:
         raise InvalidInputError(tuple(f"{name}: say expires_in_days, a number of days" for name in others))
     await _require_projects(services, call.grant, body.projects or ())
-    asked = NewAccessToken(body.name, body.permissions, body.projects, body.expires_in_days)
+    asked = NewAccessToken(body.name, body.permissions, body.projects, body.expires_in_days, body.password)
     issued = await services.access_tokens.create(call.grant, asked)
     token = issued.token
     shown = AccessTokenCreated(token.public_id, token.name, issued.secret, _time(token.expires_at))
@@ -136,7 +137,7 @@ async def _require_projects(services: ControlServices, grant: SelfGrant, project
 
 
 async def delete_own_token(
-    services: ControlServices, call: Call[SelfGrant, AccessTokenInputs, NoBody]
+    services: ControlServices, call: Call[OwnCredentialGrant, AccessTokenInputs, NoBody]
 ) -> Reply:
     """Remove one of one's own tokens."""
     await services.access_tokens.delete_own(call.grant, call.inputs.token_id)
@@ -179,7 +180,7 @@ ACCESS_TOKEN_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation="api.access-token.create",
         operation_id="createAccessToken",
         tag="accesstoken",
-        summary="Make an access token, whose secret is shown this once; with the password only.",
+        summary="Make an access token, whose secret is shown this once; with the password, which a session sends, too.",
         demand=OnSelf(),
         handler=create_token,
         inputs=NoInputs,
@@ -194,7 +195,7 @@ ACCESS_TOKEN_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation_id="deleteAccessToken",
         tag="accesstoken",
         summary="Remove one of one's own access tokens, with the password or with that very token.",
-        demand=OnSelf(),
+        demand=OnOwnCredential(),
         handler=delete_own_token,
         inputs=AccessTokenInputs,
         body=NoBody,

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from entrepot.control_api.credentials import Caller, session_cookie
+from entrepot.control_api.credentials import Caller, find_session, session_cookie, session_cookies
 from entrepot.control_api.declarations import Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import Anyone, Public
-from entrepot.control_api.forgery import CSRF_HEADER
+from entrepot.control_api.errors import MalformedRequestError
+from entrepot.control_api.forgery import CSRF_HEADER, require_csrf_token
 from entrepot.control_api.reply import Reply
 from entrepot.control_api.session_cookies import forgetting_cookie, keeping_cookie
 
@@ -54,9 +55,21 @@ async def submit_login(services: ControlServices, call: Call[None, NoInputs, Log
 
 
 async def log_out(services: ControlServices, call: Call[Caller, NoInputs, NoBody]) -> Reply:
-    """End the session of the browser, if it has one, and have it forget the cookie."""
-    if call.grant.session is not None:
-        await services.sessions.end(session_cookie(call.head), call.grant.principal)
+    """End the session of the browser, if it has one, and have it forget the cookie.
+
+    Raises:
+        ForeignRequestError: credentials came beside the cookie, and the session's token did not.
+        MalformedRequestError: there are several cookies of this name, so that it is not known which session to end.
+    """
+    head = call.head
+    if len(session_cookies(head)) > 1:
+        raise MalformedRequestError(
+            "the request has more than one cookie of the name sid: no session was ended"
+        )
+    found = call.grant if call.grant.session is not None else await find_session(head, services)
+    if found is not None and found.session is not None:
+        require_csrf_token(head, found.session.csrf_token)
+        await services.sessions.end(session_cookie(head), found.principal)
     external_url = (await services.system.current()).external_url
     return Reply(200, headers=(forgetting_cookie(call.head, external_url),))
 

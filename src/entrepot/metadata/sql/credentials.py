@@ -39,8 +39,8 @@ FIND_ROBOT: Final = Statement(
 FIND_TOKEN: Final = Statement(
     "credentials.find_token",
     """
-    SELECT s.public_id, s.name, s.epoch, s.disabled_at, u.must_change_password, t.public_id, t.scopes,
-           t.expires_at - {now}, t.secret_hash
+    SELECT s.public_id, s.name, s.epoch, s.disabled_at, u.must_change_password,
+           {now} - u.password_changed_at, t.public_id, t.scopes, t.expires_at - {now}, t.secret_hash
     FROM access_tokens t
     JOIN subjects s ON s.id = t.subject_id
     JOIN users u ON u.subject_id = t.subject_id
@@ -51,7 +51,7 @@ FIND_SUBJECT: Final = Statement(
     "credentials.find_subject",
     """
     SELECT s.kind, s.public_id, s.name, s.epoch, s.disabled_at, u.must_change_password,
-           r.expires_at - {now}, r.allowed_addresses,
+           {now} - u.password_changed_at, r.expires_at - {now}, r.allowed_addresses,
            t.public_id, t.scopes, t.expires_at - {now}, r.creator, c.epoch
     FROM subjects s
     LEFT JOIN users u ON u.subject_id = s.id
@@ -98,13 +98,15 @@ class SqlCredentialReader:
         row = await self._executor.fetch_row(FIND_TOKEN, secret_hash=secret_hash)
         if row is None:
             return None
-        subject, name, epoch, disabled_at, must_change, credential, scopes, remaining, stored = row
+        subject, name, epoch, disabled_at, must_change, age, credential, *rest = row
+        scopes, remaining, stored = rest
         return StoredTokenCredential(
             subject,
             name,
             epoch,
             disabled_at is not None,
             bool(must_change),
+            age,
             credential,
             bytes(scopes),
             remaining,
@@ -116,8 +118,8 @@ class SqlCredentialReader:
         row = await self._executor.fetch_row(FIND_SUBJECT, subject=subject, credential=credential)
         if row is None:
             return None
-        kind, public_id, name, epoch, disabled_at, must_change, remaining, addresses, *rest = row
-        token, scopes, left, *sponsor = rest
+        kind, public_id, name, epoch, disabled_at, must_change, age, remaining, *rest = row
+        addresses, token, scopes, left, *sponsor = rest
         return StoredSubject(
             kind,
             public_id,
@@ -125,6 +127,7 @@ class SqlCredentialReader:
             epoch,
             disabled_at is not None,
             bool(must_change),
+            age,
             remaining is not None and remaining <= 0,
             bytes(addresses or b"[]"),
             token,

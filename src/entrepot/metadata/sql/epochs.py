@@ -12,7 +12,7 @@ from entrepot.metadata.epoch_store import EpochsFound
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from entrepot.metadata.sql.statements import Executor, ReadExecutor
 
@@ -31,6 +31,9 @@ LOOK: Final = Statement(
     UNION ALL
     SELECT 3, name, epoch FROM projects WHERE name IN {texts:projects}
     """,
+)
+OF_SUBJECTS: Final = Statement(
+    "epochs.of_subjects", "SELECT public_id, epoch FROM subjects WHERE public_id IN {texts:subjects}"
 )
 MOVE_SUBJECTS: Final = Statement(
     "epochs.move_subjects",
@@ -60,7 +63,7 @@ MOVE_PROJECT: Final = Statement(
     "UPDATE projects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id = :project",
 )
 
-STATEMENTS: Final = (LOOK, MOVE_SUBJECTS, MOVE_WITH_MEMBERS, MOVE_HOLDERS, MOVE_PROJECT)
+STATEMENTS: Final = (LOOK, OF_SUBJECTS, MOVE_SUBJECTS, MOVE_WITH_MEMBERS, MOVE_HOLDERS, MOVE_PROJECT)
 
 
 class SqlEpochReader:
@@ -90,6 +93,11 @@ class SqlEpochRows:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+
+    async def of_subjects(self, subjects: Collection[str]) -> Mapping[str, int]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(OF_SUBJECTS, subjects=json.dumps(sorted(subjects)))
+        return {str(subject): int(epoch) for subject, epoch in rows}
 
     async def move_subjects(self, subject_ids: Sequence[int]) -> None:
         """See the protocol."""

@@ -41,6 +41,13 @@ COUNT: Final = Statement(
     RETURNING failures
     """,
 )
+SHORTEN: Final = Statement(
+    "login_failures.shorten",
+    """
+    UPDATE login_failures SET locked_until = {now} + :lock
+    WHERE account = :account AND address = :address AND locked_until > {now} + :lock
+    """,
+)
 FORGET: Final = Statement(
     "login_failures.forget",
     """
@@ -60,7 +67,7 @@ REMOVE_OVER: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (LOCKED, COUNT, FORGET, UNLOCK, REMOVE_OVER)
+STATEMENTS: Final = (LOCKED, COUNT, SHORTEN, FORGET, UNLOCK, REMOVE_OVER)
 
 
 class SqlLoginFailureReader:
@@ -95,6 +102,10 @@ class SqlLoginFailureRows(SqlLoginFailureReader):
             lock=rule.lock_milliseconds,
         )
         return 1 if row is None else int(row[0])
+
+    async def shorten(self, account: str, address: str, rule: LockoutRule) -> None:
+        """See the protocol."""
+        await self._writer.execute(SHORTEN, account=account, address=address, lock=rule.lock_milliseconds)
 
     async def forget(self, account: str, address: str) -> None:
         """See the protocol."""

@@ -154,7 +154,7 @@ def _of_endpoint(endpoint: AnyEndpoint) -> list[Row]:
             return [Row(*head, who="everybody at ease")]
         case "own password":
             return [Row(*head, who="somebody")]
-        case "self":
+        case "self" | "own credential":
             if endpoint.operation.startswith(_PASSWORD_ONLY):
                 return [Row(*head, who="person at ease")]
             return [Row(*head, who="anybody at ease")]

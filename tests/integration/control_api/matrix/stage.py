@@ -135,6 +135,7 @@ def _every_edge(registry: InProcessRegistry, api: BuiltApi) -> Application:
         services.notes,
         SERVICE,
         RateBudget(0),
+        look_for_moves=api.epochs.refresh,
     )
     token_service = TokenApplication(issuing, ring, AddressBudget(100))
 

@@ -143,3 +143,46 @@ async def test_a_name_that_nobody_has_costs_as_much_time_s19() -> None:
     ranks = [rank for rank, (_, kind) in enumerate(sorted(times)) if kind == "known"]
     # The sum for 60 and 60 has the mean 3570 and the deviation 190; six deviations are no accident.
     assert 2430 < sum(ranks) < 4710
+
+
+async def test_an_address_that_guesses_shuts_nobody_else_out_f41(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes from elsewhere is next, though as many wait as may."""
+    hashing = PasswordHashing(_CHEAP, waiting=4, waiting_in_all=4)
+    gate = threading.Event()
+    monkeypatch.setattr(hashing, "_matches", _waiting_for(gate))
+    order: list[str] = []
+
+    async def check(place: str) -> None:
+        try:
+            await hashing.verify("hash", "one", place=place)
+        except PasswordsBusyError:
+            order.append(f"{place} busy")
+        else:
+            order.append(place)
+
+    guesses = [asyncio.ensure_future(check("guesser")) for _ in range(7)]
+    await asyncio.sleep(0)
+    honest = asyncio.ensure_future(check("honest"))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*guesses, honest)
+    hashing.close()
+
+    # Two threads and four places; the seventh is refused, and the last that waits has to go for the newcomer.
+    assert sorted(order) == ["guesser"] * 5 + ["guesser busy"] * 2 + ["honest"]
+    assert order.index("honest") <= 5  # the two under way, and the guesser's turn or two before it
+
+
+async def test_what_waits_is_given_up_when_the_hashing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashing = PasswordHashing(_CHEAP)
+    gate = threading.Event()
+    monkeypatch.setattr(hashing, "_matches", _waiting_for(gate))
+    waiting = [asyncio.ensure_future(hashing.verify("hash", "one")) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    hashing.close()
+    gate.set()
+
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert results[:2] == [True, True]
+    assert isinstance(results[2], asyncio.CancelledError)

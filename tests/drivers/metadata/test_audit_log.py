@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -19,18 +18,14 @@ from entrepot.audit.export import AuditExport
 from entrepot.audit.export_verification import verify_export
 from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
-from entrepot.audit.queries import AuditLog
 from entrepot.audit.sealer import Sealer
 from entrepot.audit.signed_end import SignedEnd
 from entrepot.audit.spool import AuditSpool
-from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.errors import AuditUnavailableError
-from entrepot.auth.grants import ProjectGrant, SystemGrant
+from entrepot.auth.grants import SystemGrant
 from entrepot.auth.host import host_operator, host_system_grant
-from entrepot.auth.project_actions import ListLog
-from entrepot.auth.system_actions import DeleteUser, ExportAuditLog, ListAuditLog
+from entrepot.auth.system_actions import DeleteUser, ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
-from entrepot.metadata.project_store import NewProject
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.observability.metrics import build_metrics
 from entrepot.workers.audit_upkeep import audit_checkpoint_duty, audit_drain_duty, audit_seal_duty
@@ -42,7 +37,6 @@ if TYPE_CHECKING:
     from entrepot.audit.signed_end import EndSigner
     from entrepot.audit.signing import CheckpointSignature
     from entrepot.audit.verdict import AuditVerdict
-    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -57,29 +51,6 @@ async def _add(metadata: Metadata, count: int) -> None:
 async def _sealed(metadata: Metadata, count: int) -> None:
     await _add(metadata, count)
     await Sealer(metadata).run()
-
-
-async def test_users_of_the_host_are_found_apart_from_people_of_their_name(metadata: Metadata) -> None:
-    """By the index on names, as before."""
-    person = msgspec.structs.replace(ALICE, name="root")
-    host = msgspec.structs.replace(ALICE, subject="host:root", name="root", kind="host")
-    await metadata.write(
-        lambda tx: tx.audit.extend([pull_record(1, person), pull_record(2, host), pull_record(3, BOB)])
-    )
-
-    found: dict[str, list[str]] = {}
-    for user in ("root", "host:root", "host:bob", "bob"):
-        wanted = AuditFilter(user=user)
-        rows = await metadata.audit.page(AuditPageQuery(wanted, 10))
-        found[user] = [row.subject for row in rows]
-        assert await metadata.audit.count(wanted) == len(rows)
-
-    assert found == {
-        "root": ["host:root", "a" * 32],
-        "host:root": ["host:root"],
-        "host:bob": [],
-        "bob": ["b" * 32],
-    }
 
 
 @dataclass(frozen=True)
@@ -105,16 +76,6 @@ async def _export(
 
 async def _verdict(metadata: Metadata) -> AuditVerdict:
     return await verify_database(metadata, [], [])
-
-
-class _Notes:
-    """Keeps notes in memory."""
-
-    def __init__(self) -> None:
-        self.records: list[NewAuditRecord] = []
-
-    async def note(self, record: NewAuditRecord) -> None:
-        self.records.append(record)
 
 
 async def test_notes_are_drained_into_the_database_once_and_their_files_go_i11(
@@ -480,26 +441,3 @@ async def test_records_that_no_checkpoint_comes_for_are_told_by_their_age_8_1_4_
     with pytest.raises(AuditUnavailableError):
         await failing.run()
     assert 3600 <= unsigned() < 3700
-
-
-async def test_auditors_see_all_and_others_their_project_and_both_are_noted(metadata: Metadata) -> None:
-    project = NewProject("p" * 32, "team", "", None, is_public=False, repository_creation="operators")
-    number = await metadata.write(lambda tx: tx.projects.insert(project))
-    assert number is not None
-    records = [pull_record(1), pull_record(2, BOB, "other/app")]
-    await metadata.write(lambda tx: tx.audit.extend(records))
-    notes = _Notes()
-    log = AuditLog(metadata, notes)
-
-    everything = await log.list(SystemGrant(ListAuditLog, BOB), AuditPageQuery(AuditFilter(), 1))
-    grant = ProjectGrant(ListLog, number, "team", BOB)
-    theirs = await log.list(grant, AuditPageQuery(AuditFilter(project="other"), 10))
-
-    assert ([entry.project for entry in everything.entries], everything.more) == (["other"], True)
-    assert ([entry.project for entry in theirs.entries], theirs.more) == (["team"], False)
-    assert await log.count(grant, AuditFilter()) == 1
-    assert theirs.entries[0].fields["container.image.name"] == "team/app"
-    assert [(note.action, note.project) for note in notes.records] == [
-        (AuditAction.AUDIT_READ.value, ""),
-        (AuditAction.AUDIT_READ.value, "team"),
-    ]

@@ -36,6 +36,7 @@ FORWARDING_HEADERS: Final = frozenset(
 
 _MAX_HOST_BYTES: Final = 261
 """A name of 255 characters, a colon and a port; what is longer would only fill the cache of host names."""
+_SUBSCRIBER_BITS: Final = 64
 
 
 def seems_forwarded(http_version: object, address: str, host: bytes, header_names: Iterable[bytes]) -> bool:
@@ -63,9 +64,23 @@ def place_of_address(address: str, *, forwarded: bool) -> str:
 
     What a proxy on this machine passes on is a place of its own, so that whoever is at the machine itself has a way in
     while all who come through that proxy are locked out. A peer elsewhere is one place, whatever it says: a header
-    would otherwise buy it as many guesses again.
+    would otherwise buy it as many guesses again. So would each of the addresses that one subscriber has in IPv6, which
+    is a network of 64 bits (RFC 6177): that is one place, too.
     """
-    return f"{address} forwarded" if forwarded and is_loopback(address) else address
+    if is_loopback(address):
+        return f"{address} forwarded" if forwarded else address
+    return _subscriber(address)
+
+
+@lru_cache(maxsize=1024)
+def _subscriber(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, ipaddress.IPv6Address) or parsed.ipv4_mapped is not None:
+        return address
+    return str(ipaddress.ip_network((int(parsed), _SUBSCRIBER_BITS), strict=False))
 
 
 @lru_cache(maxsize=1024)

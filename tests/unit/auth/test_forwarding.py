@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entrepot.auth.forwarding import FORWARDING_HEADERS, seems_forwarded
+from entrepot.auth.forwarding import FORWARDING_HEADERS, place_of_address, seems_forwarded
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,21 @@ def test_headers_of_load_balancers_and_delivery_networks_are_among_them_s18(name
 
 def test_a_host_longer_than_any_name_is_not_even_looked_at() -> None:
     assert seems_forwarded("1.1", "127.0.0.1", b"localhost:" + b"0" * 252, [b"host"])
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("::1", "::1"),
+    ],
+)
+def test_the_addresses_of_one_subscriber_are_one_place_s14(address: str, place: str) -> None:
+    """Or whoever has a network of 64 bits would have that many times five guesses (RFC 6177)."""
+    assert place_of_address(address, forwarded=False) == place

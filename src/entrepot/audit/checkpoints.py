@@ -44,6 +44,7 @@ _log: Any = structlog.get_logger()
 
 _MILLISECONDS: Final = 1000
 _PAGE: Final = 500
+_FILE_MODE: Final = 0o640
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
@@ -233,6 +234,10 @@ def _free_name(directory: Path, checkpoint: CheckpointRow, content: bytes) -> st
                 return ""
         except FileNotFoundError:
             return name
+        except PermissionError as error:
+            # Made by a command that another user ran: it is there, and must not keep later ones from theirs.
+            _log.warning("audit.checkpoint.unreadable", path=str(directory / name), reason=str(error))
+            return ""
     return ""
 
 
@@ -240,6 +245,7 @@ def _write(directory: Path, name: str, content: bytes) -> None:
     """Write a file that is whole or not there, also after a power cut. Blocks."""
     draft = directory / f".{name}"
     with draft.open("wb") as file:
+        os.fchmod(file.fileno(), _FILE_MODE)  # whatever the umask of who runs this is
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

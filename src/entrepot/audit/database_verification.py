@@ -55,9 +55,7 @@ async def verify_database(
     )
     fault = follower.begin()
     while fault is None and (rows := await metadata.audit.sealed(follower.sequence, _BATCH)):
-        fault = next(
-            filter(None, (follower.take(sealed_record(row)) or _column_fault(row) for row in rows)), None
-        )
+        fault = _follow(follower, rows, faults)
     if fault is None and follower.sequence < chain.sequence:
         message = f"the chain has {chain.sequence} records, the rest is gone"
         fault = Fault(FaultKind.TRUNCATED, follower.sequence, "", message)
@@ -68,6 +66,21 @@ async def verify_database(
         message = f"{unaccounted} records have no personal data, and no record of an erasure tells why"
         faults.append(Fault(FaultKind.DISCLOSURE, *follower.erased.first_unaccounted(recorded), message))
     return make_verdict(chain.chain_id, start, follower, fault, faults, unsealed, unaccounted)
+
+
+def _follow(follower: ChainFollower, rows: Sequence[AuditRow], faults: list[Fault]) -> Fault | None:
+    """Return the first fault behind which nothing can be followed.
+
+    Where a checkpoint tells of another chain, this one can be: after an honest restore what came later has to be judged
+    as well.
+    """
+    for row in rows:
+        fault = follower.take(sealed_record(row)) or _column_fault(row)
+        if fault is not None and fault.kind is FaultKind.REPLACED:
+            faults.append(fault)
+        elif fault is not None:
+            return fault
+    return None
 
 
 async def _all_checkpoints(metadata: Metadata) -> Sequence[CheckpointRow]:

@@ -150,7 +150,10 @@ class ChainFollower:
         """Compare the link with what was signed of it."""
         for checkpoint in self._checkpoints.get(self.sequence, ()):
             if checkpoint.chain_hash != self.chain_hash:
-                message = "a signed checkpoint tells of another chain up to here: the log was made anew"
+                message = (
+                    "a signed checkpoint tells of another chain up to here: the log was made anew, or goes on from an "
+                    "older copy of the database"
+                )
                 return Fault(FaultKind.REPLACED, self.sequence, record_id, message)
             self.signed_sequence = self.sequence
         return None

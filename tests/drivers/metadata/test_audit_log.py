@@ -326,6 +326,33 @@ async def test_a_log_that_is_made_anew_is_found_by_a_checkpoint_kept_elsewhere(
     assert [(fault.kind, fault.sequence) for fault in another.faults] == [(FaultKind.FOREIGN, 6)]
 
 
+async def test_what_follows_an_older_copy_of_the_database_is_judged_as_well(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """A checkpoint of what was lost with the copy stays a fault, and hides none behind it."""
+    await _sealed(metadata, 2)
+    await Checkpoints(metadata, KeyInMemory(), tmp_path / "kept").run(0)
+    kept = decode_checkpoint((tmp_path / "kept" / f"{2:020d}.json").read_bytes())
+    assert kept is not None
+    await database.fetch("DELETE FROM audit_checkpoints")
+    await database.fetch("DELETE FROM audit_records WHERE sequence = 2")
+    await database.fetch(
+        "UPDATE audit_chain SET sequence = 1, chain_hash = (SELECT chain_hash FROM audit_records WHERE sequence = 1)"
+    )
+    await _sealed(metadata, 4)
+
+    gone_on = await verify_database(metadata, [kept], [])
+    await database.fetch("UPDATE audit_records SET at = at + 1 WHERE sequence = 4")
+    changed = await verify_database(metadata, [kept], [])
+
+    assert [(fault.kind, fault.sequence) for fault in gone_on.faults] == [(FaultKind.REPLACED, 2)]
+    assert (gone_on.first, gone_on.last) == (1, 5)
+    assert [(fault.kind, fault.sequence) for fault in changed.faults] == [
+        (FaultKind.CHANGED, 4),
+        (FaultKind.REPLACED, 2),
+    ]
+
+
 async def test_old_records_are_purged_and_the_rest_can_be_proven(
     metadata: Metadata, database: RawDatabase, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +22,6 @@ from entrepot.workers.audit_upkeep import audit_checkpoint_duty
 from tests.running.audit_material import KeyInMemory, pull_record
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from entrepot.metadata.store import Metadata
 
 
@@ -109,3 +108,28 @@ async def test_an_export_whose_checkpoint_has_no_file_is_signed_and_the_log_and_
     (warning,) = [line for line in lines if line["log_level"] == "warning"]
     assert (warning["event"], "kept" in warning["reason"]) == ("audit.end.failed", True)
     assert registry.get_sample_value("registry_audit_checkpoint_failures_total") == 2
+
+
+async def test_a_file_that_this_user_cannot_read_keeps_no_later_one_from_being_written(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that a command of root left; files are readable to the group whatever the umask is."""
+    directory, key = tmp_path / "kept", KeyInMemory()
+    await _add(metadata, 2)
+    await Checkpoints(metadata, key, directory).run(0)
+    (first,) = _files(directory)
+    read_bytes = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path == first:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    await _add(metadata, 3)
+    with monkeypatch.context() as patched, structlog.testing.capture_logs() as lines:
+        patched.setattr(Path, "read_bytes", refuse)
+        await Checkpoints(metadata, key, directory).run(0)
+
+    assert _sequences(directory) == [2, 5]
+    assert {path.stat().st_mode & 0o777 for path in _files(directory)} == {0o640}
+    assert [line["path"] for line in lines if line["event"] == "audit.checkpoint.unreadable"] == [str(first)]

@@ -119,8 +119,7 @@ class PasswordHashing:
             return False
 
     def close(self) -> None:
-        """Let the threads end; whatever waits is given up."""
-        self._free = 0
+        """Let the threads end; whatever waits is given up, and what comes later is refused."""
         while (job := self._line.take()) is not None:
             job.done.cancel()
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -144,15 +143,20 @@ class PasswordHashing:
     def _start(self) -> None:
         """Give waiting work to the threads that have none."""
         while self._free > 0 and (job := self._line.take()) is not None:
+            try:
+                future = asyncio.get_running_loop().run_in_executor(self._executor, job.work)
+            except RuntimeError:  # the machine gives no thread, or this is closed
+                job.done.add_done_callback(_retrieve)
+                job.done.set_exception(PasswordsBusyError())
+                continue
             self._free -= 1
-            future = asyncio.get_running_loop().run_in_executor(self._executor, job.work)
             future.add_done_callback(partial(self._finish, job))
 
     def _finish(self, job: _Job, future: asyncio.Future[object]) -> None:
+        self._free += 1
         if future.cancelled():  # closed meanwhile
             job.done.cancel()
             return
-        self._free += 1
         error = future.exception()
         if error is None:
             job.done.set_result(future.result())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import argon2
 import pytest
@@ -186,3 +186,29 @@ async def test_what_waits_is_given_up_when_the_hashing_is_closed(monkeypatch: py
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert results[:2] == [True, True]
     assert isinstance(results[2], asyncio.CancelledError)
+
+
+async def test_what_comes_after_the_end_is_refused_and_waits_for_nobody() -> None:
+    hashing = PasswordHashing(_CHEAP)
+    hashing.close()
+
+    with pytest.raises(PasswordsBusyError):
+        await asyncio.wait_for(hashing.verify("hash", "one"), 5)
+
+
+async def test_a_machine_that_gives_no_thread_refuses_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a limit of processes; each refusal used to cost a thread for ever."""
+    hashing = PasswordHashing(_CHEAP)
+    submit = hashing._executor.submit
+
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(hashing._executor, "submit", fail)
+    for _ in range(5):
+        with pytest.raises(PasswordsBusyError):
+            await hashing.hash("one")
+    monkeypatch.setattr(hashing._executor, "submit", submit)
+
+    assert await hashing.verify(await hashing.hash("one"), "one")
+    hashing.close()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from entrepot.audit.export_format import decode_record, encode_record
+from entrepot.audit.export_verification import verify_export
 from entrepot.ops.application import run_command_line
 from tests.integration.client_command_line import ClientCommandLine
 from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
@@ -101,7 +102,7 @@ def _without_personal_data(line: bytes) -> bytes:
 def test_who_does_not_audit_fetches_nothing(
     auditor: ClientCommandLine, registry: EntrepotWithAccounts, tmp_path: Path
 ) -> None:
-    """Nor is anything left of a fetch that was refused, or that has nothing to fetch."""
+    """Nor is anything left of a fetch that was refused; times without acts are the signed word that there were none."""
     guest = ClientCommandLine(tmp_path / "guest", registry.host)
     guest.log_in("gil", PASSWORD)
     file = tmp_path / "log.jsonl"
@@ -109,8 +110,11 @@ def test_who_does_not_audit_fetches_nothing(
     guest.run(f"audit fetch {file}", code=1)
     auditor.run(f"audit fetch {file} --since 2026-01-02 --until 2026-01-01", code=1)
     auditor.run(f"audit fetch {file} --since yesterday", code=1)
-    auditor.run(f"audit fetch {file} --until 2020-01-01", code=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["guest"]
+    auditor.run(f"audit fetch {file} --until 2020-01-01")
+    with file.open("rb") as lines:
+        verdict = verify_export(lines, [], [])
+    assert (verdict.records, verdict.faults) == (0, ())
     file.write_bytes(b"mine")
     auditor.run(f"audit fetch {file}", code=2)
     assert file.read_bytes() == b"mine"

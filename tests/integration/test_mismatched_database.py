@@ -226,7 +226,7 @@ async def test_nothing_serves_from_a_database_that_a_rebuild_has_filled_in_part(
 
 
 async def test_the_background_worker_leaves_a_foreign_journal_alone(settings: Settings) -> None:
-    """With an older database it neither compacts nor clears anything away; what is served meanwhile is recorded."""
+    """With an older database it neither compacts nor clears anything away; what is served and set is recorded."""
     worker = build_background_worker(settings)
     duties = await worker._open_duties()
     await worker._close()
@@ -238,6 +238,7 @@ async def test_the_background_worker_leaves_a_foreign_journal_alone(settings: Se
         "audit drain",
         "audit seal",
         "audit checkpoint",
+        "settings record",
     }
 
 

@@ -118,7 +118,7 @@ async def test_whoever_has_an_account_sees_what_an_act_can_be(registry: Registry
         events = (await client.get("/auditlog-exts/events")).json()
     names = [event["event_type"] for event in events]
     assert {"manifest.push", "session.login", "user.create", "member.delete"} <= set(names)
-    assert len(set(names)) == len(names) == 57
+    assert len(set(names)) == len(names) == 60
     async with registry.plain() as client:
         for name in ("user.create", "access.denied"):
             listed = await client.get("/auditlog-exts", params={"q": f"operation={name}"})

@@ -70,7 +70,7 @@ _OFFERED: Final = {
     "api.user.set-administrator": {"sysadmin_flag"},
     "api.user.set-disabled": {"disabled"},
     "api.group-member.add": {"user_id"},
-    "api.access-token.create": {"permissions", "expires_at"},
+    "api.access-token.create": {"permissions", "expires_at", "password"},
     "api.role.create": {"permissions", "level"},
     "api.role.update": {"permissions"},
     "api.role-assignment.create": {"subject_id", "role", "role_id"},

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from entrepot.audit.acts_on_record import acts_on_record
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["AuditErasure", "is_erasable", "recorded_erasures"]
 
 _BATCH_IDS: Final = 5000
-_PAGE: Final = 500
 _PUBLIC_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -37,12 +35,7 @@ async def recorded_erasures(metadata: Metadata) -> frozenset[str]:
     Raises:
         MetadataError: the database can't be read.
     """
-    query = AuditPageQuery(AuditFilter(action=AuditAction.AUDIT_ERASE.value, outcome="success"), _PAGE)
-    found: set[str] = set()
-    while rows := await metadata.audit.page(query):
-        found.update(row.object_name for row in rows)
-        query = replace(query, edge=rows[-1].id)
-    return frozenset(found)
+    return frozenset([row.object_name async for row in acts_on_record(metadata, AuditAction.AUDIT_ERASE)])
 
 
 class AuditErasure:

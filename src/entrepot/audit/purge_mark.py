@@ -6,15 +6,14 @@ that is younger proves a cut, and so does a mark that no record of a purge reach
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.audit.acts_on_record import acts_on_record
 from entrepot.audit.checkpoints import read_signed_content
 from entrepot.audit.proof import Fault, FaultKind
 from entrepot.auth.audit_actions import AuditAction
-from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,13 +21,11 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.metadata.store import Metadata
 
-__all__ = ["LEAST_DAYS", "LEAST_MILLISECONDS", "purge_faults", "recorded_purge"]
+__all__ = ["LEAST_DAYS", "purge_faults", "recorded_purge"]
 
 LEAST_DAYS: Final = 180
 """What the law asks for (Cybersecurity Law of China, article 21); no setting goes below."""
-LEAST_MILLISECONDS: Final = LEAST_DAYS * 24 * 60 * 60 * 1000
-
-_PAGE: Final = 100
+_LEAST_MILLISECONDS: Final = LEAST_DAYS * 24 * 60 * 60 * 1000
 
 
 class _Beginning(msgspec.Struct, frozen=True):
@@ -53,12 +50,11 @@ async def recorded_purge(metadata: Metadata, purged: int) -> str:
     Raises:
         MetadataError: the database can't be read.
     """
-    query = AuditPageQuery(AuditFilter(action=AuditAction.AUDIT_PURGE.value, outcome="success"), _PAGE)
-    while rows := await metadata.audit.page(query):
-        for row in rows:
-            if _removes(row.body, purged):
-                return row.record_id
-        query = replace(query, edge=rows[-1].id)
+    if purged <= 0:
+        return ""
+    async for row in acts_on_record(metadata, AuditAction.AUDIT_PURGE):
+        if _removes(row.body, purged):
+            return row.record_id
     return ""
 
 
@@ -84,7 +80,7 @@ def purge_faults(purged: int, record_id: str, checkpoints: Iterable[CheckpointRo
     young = [
         checkpoint.sequence
         for checkpoint in checkpoints
-        if checkpoint.sequence <= purged and _signed_at(checkpoint) > now - LEAST_MILLISECONDS
+        if checkpoint.sequence <= purged and _signed_at(checkpoint) > now - _LEAST_MILLISECONDS
     ]
     if young:
         message = (

@@ -15,7 +15,7 @@ import msgspec
 
 from entrepot.control_api.errors import InvalidFilterError
 from entrepot.control_api.field_names import plain_field_name
-from entrepot.control_api.times import milliseconds_of
+from entrepot.kernel.times import milliseconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

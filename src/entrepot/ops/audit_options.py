@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 
 from entrepot.audit.checkpoints import decode_checkpoint
 from entrepot.audit.signatures import PublicKeyUnreadableError, public_key_bytes
+from entrepot.kernel.times import milliseconds_of
 from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.errors import EXIT_USAGE, CommandError
@@ -63,8 +63,6 @@ PublicKeyOption: TypeAlias = Annotated[
     ),
 ]
 
-_MILLISECONDS: Final = 1000
-
 
 def read_time(text: str, *, without: int = END_OF_TIME) -> int:
     """Return a time in milliseconds since 1970, UTC unless it says otherwise; `without` for an empty text.
@@ -75,11 +73,9 @@ def read_time(text: str, *, without: int = END_OF_TIME) -> int:
     if not text:
         return without
     try:
-        moment = datetime.fromisoformat(text)
+        return milliseconds_of(text)
     except ValueError as error:
         raise CommandError(EXIT_USAGE, f"entrepot: {text} is no time as 2026-11-01T08:00Z") from error
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp() * _MILLISECONDS)
 
 
 def span_of_records(first: int, last: int) -> str:

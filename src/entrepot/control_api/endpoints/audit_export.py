@@ -11,7 +11,7 @@ from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import OnSystem
 from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.reply import Reply
-from entrepot.control_api.times import milliseconds_of
+from entrepot.kernel.times import milliseconds_of
 from entrepot.metadata.audit_store import END_OF_TIME
 
 if TYPE_CHECKING:

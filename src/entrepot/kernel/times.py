@@ -1,4 +1,4 @@
-"""Reads times as requests write them."""
+"""Reads times as requests and commands write them."""
 
 from __future__ import annotations
 

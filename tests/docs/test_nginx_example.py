@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import time
+import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,9 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     directory = tmp_path_factory.mktemp("nginx")
     certificate, key = make_certificate(directory, _HOST)
     port = _free_port()
-    settings = {"http": {"external_url": f"https://{_HOST}:{port}"}}
+    settings = tomllib.loads(load_page("docs/how-to/behind-nginx.md").code("toml")[0])
+    settings["http"] |= {"external_url": f"https://{_HOST}:{port}"}
+    del settings["http"]["listen"]
     with EntrepotWithAccounts(directory / "registry", settings=settings) as registry:
         registry.control().create_project("demo")
         replacements = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from entrepot.auth.trusted_proxies import BehindProxies, TrustedProxies
 from entrepot.bootstrap.edges import open_edges
 from entrepot.distribution_api.error_mapping import error_response
 from entrepot.distribution_api.errors import RouteUnknownError
@@ -12,7 +13,7 @@ from entrepot.distribution_api.responses import send_response
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.errors import RebuildUnfinishedError, SchemaMismatchError
-from entrepot.settings import SettingsError
+from entrepot.settings import SettingsError, trusted_proxies
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -26,7 +27,9 @@ __all__ = ["Dispatcher", "build_http_application"]
 
 def build_http_application(settings: Settings) -> Application:
     """Return the ASGI application of the HTTP process; it opens everything at lifespan start-up."""
-    return Dispatcher(settings)
+    dispatcher = Dispatcher(settings)
+    networks = trusted_proxies(settings)
+    return BehindProxies(dispatcher, TrustedProxies(networks)) if networks else dispatcher
 
 
 class Dispatcher:

@@ -23,6 +23,7 @@ from entrepot.settings.derived import (
     public_url,
     storage_root,
     suspicion_marker,
+    trusted_proxies,
     uses_postgresql,
     uses_tls,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "shown_differences",
     "storage_root",
     "suspicion_marker",
+    "trusted_proxies",
     "uses_postgresql",
     "uses_tls",
     "write_settings_file",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrepot.settings.listen import ListenAddress, parse_listen
+from entrepot.settings.networks import Network, parse_networks
 
 if TYPE_CHECKING:
     from entrepot.settings.tree import Settings
@@ -21,6 +22,7 @@ __all__ = [
     "public_url",
     "storage_root",
     "suspicion_marker",
+    "trusted_proxies",
     "uses_postgresql",
     "uses_tls",
 ]
@@ -38,6 +40,11 @@ def ops_listen(settings: Settings) -> ListenAddress:
     if settings.ops.listen:
         return parse_listen(settings.ops.listen)
     return ListenAddress("127.0.0.1", http_listen(settings).port + OPS_PORT_OFFSET)
+
+
+def trusted_proxies(settings: Settings) -> tuple[Network, ...]:
+    """Return the networks of the proxies whose word on who asks is believed."""
+    return parse_networks(settings.http.trusted_proxies)
 
 
 def uses_tls(settings: Settings) -> bool:

@@ -86,6 +86,13 @@ class HttpSettings(Section, frozen=True):
             reloadable=True,
         ),
     ] = ""
+    trusted_proxies: Annotated[
+        str,
+        Setting(
+            "Addresses and networks of the proxies whose X-Forwarded-For is believed, as 127.0.0.1, 10.0.0.0/28.",
+            "Empty: anybody can write that header. Only with it clients behind a proxy are told apart.",
+        ),
+    ] = ""
     drain_delay_seconds: Annotated[
         float,
         Setting(

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from entrepot.settings.derived import OPS_PORT_OFFSET, http_listen, ops_listen
 from entrepot.settings.listen import parse_listen
+from entrepot.settings.networks import parse_networks
 from entrepot.settings.store_address import parse_store_address
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def find_problems(settings: Settings, texts: Mapping[str, object]) -> tuple[tupl
         *_check_each(texts, _PATH_KEYS, _check_path),
         *_check_each(texts, _LISTEN_KEYS, parse_listen),
         *_check_each(texts, ("http.external_url",), _check_external_url),
+        *_check_each(texts, ("http.trusted_proxies",), parse_networks),
         *_check_each(texts, ("storage.s3.endpoint", "backup.s3.endpoint"), _check_http_url),
         *_check_each(texts, ("verify.heal_from",), parse_store_address),
         *_check_metadata_url(settings),

@@ -1,0 +1,108 @@
+"""Only listed proxies are asked who the client is, and only of what they could see themselves (S18)."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from entrepot.auth.trusted_proxies import BehindProxies, TrustedProxies
+
+if TYPE_CHECKING:
+    from entrepot.kernel.asgi import Receive, Scope, Send
+
+_PROXIES = TrustedProxies(
+    [ipaddress.ip_network(text) for text in ("127.0.0.1", "::1", "10.0.0.0/28", "fd00:1::/64")]
+)
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "10.0.0.5", "::ffff:10.0.0.5", "fd00:1::9"])
+@pytest.mark.parametrize(
+    ("said", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        (" 192.0.2.7 ", "192.0.2.7"),
+        ("192.0.2.7:55012", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("[2001:db8::7]:55012", "2001:db8::7"),
+        ("192.0.2.7, 10.0.0.6", "192.0.2.7"),
+        ("192.0.2.7, 10.0.0.6, 127.0.0.1", "192.0.2.7"),
+        ("10.0.0.6", "10.0.0.6"),
+    ],
+)
+def test_a_listed_proxy_is_believed_s18(peer: str, said: str, client: str) -> None:
+    assert _PROXIES.find_client(peer, said.encode()) == (client, b"")
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.1", "10.0.0.16", "127.0.0.2", "2001:db8::1", "", "unix:"])
+def test_whoever_is_not_listed_is_not_believed_s18(peer: str) -> None:
+    assert _PROXIES.find_client(peer, b"192.0.2.7") is None
+
+
+def test_what_the_client_wrote_itself_does_not_count_s18() -> None:
+    """A proxy adds at the end; a client that begins the header gains nothing by it."""
+    assert _PROXIES.find_client("10.0.0.5", b"198.51.100.1, 10.0.0.6, 192.0.2.7") == (
+        "192.0.2.7",
+        b"198.51.100.1, 10.0.0.6",
+    )
+
+
+@pytest.mark.parametrize("said", ["127.0.0.1", "::1", "127.0.0.9, 10.0.0.6", "::ffff:127.0.0.1", "0.0.0.0"])
+def test_nobody_is_on_this_machine_because_a_proxy_says_so_s18(said: str) -> None:
+    """Clients on this machine may do more than others, without accounts even everything."""
+    assert _PROXIES.find_client("10.0.0.5", said.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "unknown", "_hidden", "192.0.2.7;10.0.0.6", "192.0.2.7, unknown", "192.0.2", "192.0.2.7,", "\xff"],
+)
+def test_a_hop_that_cannot_be_read_ends_what_is_believed_s18(said: str) -> None:
+    assert _PROXIES.find_client("10.0.0.5", said.encode("latin-1")) is None
+
+
+def test_a_header_of_any_length_is_not_kept_in_memory_f41() -> None:
+    assert _PROXIES.find_client("10.0.0.5", b"192.0.2.7," * 300 + b"192.0.2.7") is None
+
+
+def _seen(peer: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    scope: dict[str, Any] = {"type": "http", "client": (peer, 40000), "headers": headers}
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    BehindProxies(application, _PROXIES)(scope, None, None).close()  # type: ignore[arg-type, attr-defined]  # pyright: ignore  # not run
+    return scope
+
+
+def test_what_a_listed_proxy_added_is_taken_out_s18() -> None:
+    headers = [
+        (b"host", b"registry.example.com"),
+        (b"x-forwarded-for", b"198.51.100.1"),
+        (b"x-forwarded-for", b"192.0.2.7"),
+        (b"x-forwarded-proto", b"https"),
+        (b"via", b"1.1 edge"),
+        (b"accept", b"*/*"),
+    ]
+
+    scope = _seen("10.0.0.5", headers)
+
+    assert scope["client"][0] == "192.0.2.7"
+    assert scope["headers"] == [headers[0], headers[-1], (b"x-forwarded-for", b"198.51.100.1")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers"),
+    [
+        ("192.0.2.1", [(b"x-forwarded-for", b"198.51.100.1")]),
+        ("10.0.0.5", [(b"x-real-ip", b"198.51.100.1")]),
+        ("10.0.0.5", [(b"x-forwarded-for", b"unknown"), (b"via", b"1.1 edge")]),
+    ],
+)
+def test_a_request_that_is_not_believed_is_left_as_it_came_s18(
+    peer: str, headers: list[tuple[bytes, bytes]]
+) -> None:
+    scope = _seen(peer, list(headers))
+
+    assert (scope["client"], scope["headers"]) == ((peer, 40000), headers)

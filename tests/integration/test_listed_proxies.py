@@ -1,4 +1,4 @@
-"""Behind a proxy that is listed, every client is one of its own: for locks, for lists of addresses, for the auditor (S18)."""
+"""Behind a listed proxy every client is one of its own: for locks, lists of addresses and the auditor (S18)."""
 
 from __future__ import annotations
 

@@ -38,6 +38,8 @@ def ecs_fields(at: int, body: bytes, disclosure: bytes | None) -> dict[str, Any]
     fields["http.response.status_code"] = fields["http.response.status"] = status
     fields["entrepot.user.kind"] = record.get("user.kind")
     fields["entrepot.credential"] = record.get("credential")
+    fields["entrepot.repeats"] = record.get("repeats")
+    fields["entrepot.repeats_from"] = record.get("repeats_from")
     fields.update(disclosed_values(disclosure))
     fields.update(_object_fields(record.get("object") or {}))
     change: dict[str, Any] = record.get("change") or {}

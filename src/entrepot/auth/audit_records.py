@@ -30,6 +30,7 @@ __all__ = [
     "audit_record",
     "commitment",
     "name_of_another",
+    "repeated",
 ]
 
 AuditOutcome = Literal["success", "failure"]
@@ -156,6 +157,18 @@ def audit_record(
         body=_encoder.encode(body),
         disclosure=disclosure,
     )
+
+
+def repeated(record: NewAuditRecord, times: int, *, of_several: bool = False) -> NewAuditRecord:
+    """Return a record that stands for as many of its kind, of which the given one was the last.
+
+    `of_several` says that the others were not all of its address, so that nobody is blamed for them.
+    """
+    body: dict[str, object] = msgspec.json.decode(record.body)
+    body["repeats"] = times
+    if of_several:
+        body["repeats_from"] = "several addresses"
+    return msgspec.structs.replace(record, record_id=new_ordered_id(), body=msgspec.json.encode(body))
 
 
 def _bounded(about: AuditObject) -> AuditObject:

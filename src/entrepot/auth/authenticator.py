@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeAlias
 
+    from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.authentication import PasswordLogin
     from entrepot.auth.chosen_secrets import SecretHasher
     from entrepot.auth.credential_memory import CredentialMemory
@@ -51,6 +52,7 @@ class CredentialAuthenticator:
         self,
         *,
         metadata: Metadata,
+        notes: AuditNotes,
         names: TypedNames,
         passwords: PasswordLogin,
         hasher: SecretHasher,
@@ -60,7 +62,7 @@ class CredentialAuthenticator:
         is_too_old: Callable[[int | None], bool],
         watch: LoginWatch | None = None,
     ) -> None:
-        book = LoginBook(metadata, failures, watch or LoginWatch())
+        book = LoginBook(metadata, notes, failures, watch or LoginWatch())
         self._credentials = metadata.credentials
         self._names = names
         self._passwords = passwords

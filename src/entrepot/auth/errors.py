@@ -92,13 +92,15 @@ class LockedOutError(EntrepotError):
 
     Attributes:
         retry_after_seconds: when trying again may help.
+        is_overlong: whether the lock lasts longer than locks do, and has to be shortened.
     """
 
-    def __init__(self, retry_after_seconds: int) -> None:
+    def __init__(self, retry_after_seconds: int, *, is_overlong: bool = False) -> None:
         super().__init__(
             f"too many failed logins for this account from this address; try again in {retry_after_seconds} s"
         )
         self.retry_after_seconds = retry_after_seconds
+        self.is_overlong = is_overlong
 
 
 class PasswordChangeRequiredError(EntrepotError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FORWARDING_HEADERS", "is_loopback", "place_of_address", "seems_forwarded"]
+__all__ = ["FORWARDING_HEADERS", "is_loopback", "place_of_address", "seems_forwarded", "subscriber"]
 
 FORWARDING_HEADERS: Final = frozenset(
     {
@@ -69,11 +69,12 @@ def place_of_address(address: str, *, forwarded: bool) -> str:
     """
     if is_loopback(address):
         return f"{address} forwarded" if forwarded else address
-    return _subscriber(address)
+    return subscriber(address)
 
 
 @lru_cache(maxsize=1024)
-def _subscriber(address: str) -> str:
+def subscriber(address: str) -> str:
+    """Return an address, or in IPv6 the network of whoever has it, as people write it; what is no address stays."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,6 +1,7 @@
 """Logins by what no person types: the attempt, and the record and the count that each one leaves.
 
-The unit that counts a failure is the one that records it (I11).
+The unit that counts a failure is the one that records it (I11). What costs whoever asks nothing is noted, as other
+refusals are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from entrepot.auth.principals import ANONYMOUS, Origin, Principal
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.failures import FailureCounter
     from entrepot.auth.login_watch import LoginWatch
     from entrepot.metadata.audit_store import NewAuditRecord
@@ -31,6 +33,7 @@ _FAILURE: Final = 401
 _LOCKED: Final = 429
 _NOT_CHECKED: Final = 503
 _BUSY: Final = "busy"
+_LOCKED_OUT: Final = "locked out"
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -68,8 +71,11 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 class LoginBook:
     """Counts and records what becomes of attempts."""
 
-    def __init__(self, metadata: Metadata, failures: FailureCounter, watch: LoginWatch) -> None:
+    def __init__(
+        self, metadata: Metadata, notes: AuditNotes, failures: FailureCounter, watch: LoginWatch
+    ) -> None:
         self._metadata = metadata
+        self._notes = notes
         self._failures = failures
         self._watch = watch
 
@@ -77,30 +83,27 @@ class LoginBook:
         """Let an attempt go on.
 
         Raises:
-            LockedOutError: too many failed before; that is recorded as well.
+            LockedOutError: too many failed before; that is noted as well.
+            AuditUnavailableError: it could not be noted.
         """
+        account, address, forwarded = attempt.account, attempt.address, attempt.forwarded
         try:
-            await self._failures.require_unlocked(
-                attempt.account, attempt.address, forwarded=attempt.forwarded
-            )
-        except LockedOutError:
-            record = _failure(attempt, kind, "locked out", _LOCKED)
-
-            async def unit(tx: Transaction) -> None:
-                await self._failures.shorten(
-                    tx, attempt.account, attempt.address, forwarded=attempt.forwarded
+            await self._failures.require_unlocked(account, address, forwarded=forwarded)
+        except LockedOutError as error:
+            if error.is_overlong:
+                await self._metadata.write(
+                    lambda tx: self._failures.shorten(tx, account, address, forwarded=forwarded)
                 )
-                await tx.audit.append(record)
-
-            await self._metadata.write(unit)
-            self._watch.refused("locked out")
+            await self._note(attempt, kind, _LOCKED_OUT, _LOCKED)
             raise
 
     async def note_busy(self, attempt: Attempt, kind: str) -> None:
-        """Record that a secret was not checked since too many wait; it brings nobody nearer to a lock."""
-        record = _failure(attempt, kind, _BUSY, _NOT_CHECKED)
-        await self._metadata.write(lambda tx: tx.audit.append(record))
-        self._watch.refused(_BUSY)
+        """Note that a secret was not checked since too many wait; it brings nobody nearer to a lock.
+
+        Raises:
+            AuditUnavailableError: it could not be noted.
+        """
+        await self._note(attempt, kind, _BUSY, _NOT_CHECKED)
 
     async def refuse(self, attempt: Attempt, kind: str, cause: str, subject: str = NOBODY) -> NoReturn:
         """Count and record a failure; `subject` is whose account it is, by its public id.
@@ -123,15 +126,18 @@ class LoginBook:
         raise InvalidCredentialsError(cause)
 
     async def refuse_uncounted(self, attempt: Attempt, kind: str, cause: str) -> NoReturn:
-        """Record the failure of a secret that is no guess at anything; it brings nobody nearer to a lock.
+        """Note the failure of a secret that is no guess at anything; it brings nobody nearer to a lock.
 
         Raises:
-            InvalidCredentialsError: always.
+            InvalidCredentialsError: always, but for:
+            AuditUnavailableError: it could not be noted.
         """
-        record = _failure(attempt, kind, cause, _FAILURE)
-        await self._metadata.write(lambda tx: tx.audit.append(record))
-        self._watch.refused(cause)
+        await self._note(attempt, kind, cause, _FAILURE)
         raise InvalidCredentialsError(cause)
+
+    async def _note(self, attempt: Attempt, kind: str, cause: str, status: int) -> None:
+        self._watch.refused(cause)
+        await self._notes.note(_failure(attempt, kind, cause, status))
 
     async def admit(self, attempt: Attempt, principal: Principal) -> None:
         """Record a success, and forget the failures before it."""

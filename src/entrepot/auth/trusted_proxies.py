@@ -1,8 +1,8 @@
 """Proxies that an operator has listed, and whose word on who asks is believed; that of all others is not (S18).
 
 `X-Forwarded-For` is the one header that is read: each proxy adds the address of its peer at the end. From there it is
-read backwards, for as long as it names listed proxies; the first address that is none of them is the client. What stands
-before that was sent by the client.
+read backwards, for as long as it names listed proxies; the first address that is none of them is the client. What
+stands before that was sent by the client.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class TrustedProxies:
 class BehindProxies:
     """Has an application see the clients of listed proxies as if they had connected themselves.
 
-    What the proxies added is taken out, so that nothing suggests any more that the address is not the client's; what the
-    client itself said to have come through stays.
+    What the proxies added is taken out, so that nothing suggests any more that the address is not the client's; what
+    the client itself said to have come through stays.
     """
 
     def __init__(self, application: Application, proxies: TrustedProxies) -> None:

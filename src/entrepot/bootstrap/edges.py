@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entrepot.audit.spool import AuditSpool, SpoolBuffer
+from entrepot.auth.condensed_refusals import CondensedRefusals
 from entrepot.bootstrap.services import build_process_metrics, build_services
 from entrepot.bootstrap.stores import open_stores
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
@@ -24,6 +25,7 @@ from entrepot.token_service.application import TOKEN_PATH, TokenApplication
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from entrepot.auth.audit_notes import AuditNotes
     from entrepot.bootstrap.identity import Identity
     from entrepot.bootstrap.stores import Stores
     from entrepot.kernel.asgi import Application
@@ -57,7 +59,10 @@ async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
         executor = stack.enter_context(ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing"))
         metrics = build_process_metrics()
         stack.callback(metrics.flush_requests)
-        notes = open_spool(settings, metrics)
+        spool = open_spool(settings, metrics)
+        stack.push_async_callback(spool.aclose)
+        notes = CondensedRefusals(spool, metrics.audit_condensed.inc)
+        notes.start()
         stack.push_async_callback(notes.aclose)
         identity = await _identity(settings, stores, notes, metrics, stack)
         services = await build_services(
@@ -110,7 +115,7 @@ def build_distribution(
 async def _identity(
     settings: Settings,
     stores: Stores,
-    notes: AuditSpool,
+    notes: AuditNotes,
     metrics: Metrics,
     stack: contextlib.AsyncExitStack,
 ) -> Identity | None:

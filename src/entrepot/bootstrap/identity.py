@@ -173,20 +173,10 @@ class _Parts:
 
 def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Parts) -> Identity:
     lockout = _lockout(settings)
-    logins = PasswordLogins(metadata, parts.hashing, parts.policy, lockout, parts.watch)
+    logins = PasswordLogins(metadata, notes, parts.hashing, parts.policy, lockout, parts.watch)
     named = NamedLogins(logins, parts.names)
     memory = CredentialMemory(parts.epochs)
-    authenticator = CredentialAuthenticator(
-        metadata=metadata,
-        names=parts.names,
-        passwords=named,
-        hasher=parts.hashing,
-        failures=LoginFailures(metadata.login_failures, lockout),
-        memory=memory,
-        uses=parts.uses,
-        is_too_old=parts.policy.is_too_old,
-        watch=parts.watch,
-    )
+    authenticator = _authenticator(metadata, notes, parts, named, lockout, memory)
     decisions = SponsoredDecisions(RoleDecisions(metadata.standings, PolicyEngine(), parts.epochs))
     rights = RightsOfOthers(metadata.standings, decisions)
     lifetime = settings.bearer_token.lifetime_seconds
@@ -220,7 +210,7 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
         accounts=Accounts(
             people=People(metadata, parts.hashing, parts.policy, rights),
             password_changes=PasswordChanges(
-                metadata, parts.hashing, parts.policy, lockout, rights, parts.watch
+                metadata, notes, parts.hashing, parts.policy, lockout, rights, parts.watch
             ),
             administrators=Administrators(metadata, decisions),
             groups=Groups(metadata, rights),
@@ -230,6 +220,28 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
             roles=Roles(metadata, decisions),
             role_assignments=RoleAssignments(metadata, decisions),
         ),
+    )
+
+
+def _authenticator(
+    metadata: Metadata,
+    notes: AuditNotes,
+    parts: _Parts,
+    passwords: NamedLogins,
+    lockout: LockoutLimits,
+    memory: CredentialMemory,
+) -> CredentialAuthenticator:
+    return CredentialAuthenticator(
+        metadata=metadata,
+        notes=notes,
+        names=parts.names,
+        passwords=passwords,
+        hasher=parts.hashing,
+        failures=LoginFailures(metadata.login_failures, lockout),
+        memory=memory,
+        uses=parts.uses,
+        is_too_old=parts.policy.is_too_old,
+        watch=parts.watch,
     )
 
 

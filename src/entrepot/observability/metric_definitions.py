@@ -254,6 +254,12 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "that. Any increase is an alarm: look at the disk.",
     ),
     MetricDefinition(
+        "registry_audit_condensed_refusals_total",
+        "counter",
+        "Refusals of clients that presented nothing right, for which no record of their own was made: within ten "
+        "seconds one record stands for those of an address beyond the third.",
+    ),
+    MetricDefinition(
         "registry_audit_buffered_total",
         "counter",
         "Pulls, listings and refusals whose records could not be written and had to wait in memory. Any increase is an "

@@ -74,6 +74,7 @@ class Metrics:
     audit_drained: Gauge
     audit_spool_bytes: Gauge
     audit_spool_failures: Counter
+    audit_condensed: Counter
     audit_buffered: Counter
     audit_buffer_records: Gauge
     audit_spool_damaged_bytes: Counter
@@ -137,6 +138,7 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         audit_drained=cast("Gauge", made["registry_audit_drained_timestamp_seconds"]),
         audit_spool_bytes=cast("Gauge", made["registry_audit_spool_bytes"]),
         audit_spool_failures=cast("Counter", made["registry_audit_spool_failures_total"]),
+        audit_condensed=cast("Counter", made["registry_audit_condensed_refusals_total"]),
         audit_buffered=cast("Counter", made["registry_audit_buffered_total"]),
         audit_buffer_records=cast("Gauge", made["registry_audit_buffer_records"]),
         audit_spool_damaged_bytes=cast("Counter", made["registry_audit_spool_damaged_bytes_total"]),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from cyclopts import Parameter
 
+from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.host import HostAuthorizer, HostDecisions, host_operator, host_rights
 from entrepot.auth.last_administrator import OPERATIONS_ADMIN
 from entrepot.auth.people.administrators import Administrators
@@ -156,8 +157,9 @@ async def _reset(
         person = await _require(metadata, name)
         password = policy.generate(person.names) if chosen is None else chosen
         with contextlib.closing(PasswordHashing()) as hashing:
+            rights = host_rights(metadata.standings)
             changes = PasswordChanges(
-                metadata, hashing, policy, LockoutLimits(), host_rights(metadata.standings)
+                metadata, DirectNotes(metadata), hashing, policy, LockoutLimits(), rights
             )
             done = await changes.reset(await _update_grant(), person.id, password)
     return password, done.ended

@@ -25,6 +25,8 @@ from entrepot.ops.options import ConfigOption, DataOption, load_command_settings
 from entrepot.ops.output import OutputOption, format_json, format_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from entrepot.audit.queries import AuditEntry, AuditPage
     from entrepot.settings import Settings
 
@@ -110,9 +112,18 @@ def _row(entry: AuditEntry) -> tuple[str, ...]:
         str(fields.get("source.ip", "")),
         entry.action,
         entry.outcome,
-        str(fields.get("event.reason", "")),
+        _reason(fields),
         " ".join(part for part in (entry.object_kind, entry.object_name) if part),
     )
+
+
+def _reason(fields: Mapping[str, object]) -> str:
+    """Return why an act was refused, and how many more refusals the record stands for."""
+    reason, times = str(fields.get("event.reason", "")), fields.get("entrepot.repeats")
+    if times is None:
+        return reason
+    several = ", several addresses" if "entrepot.repeats_from" in fields else ""
+    return f"{reason} ({times} times{several})"
 
 
 def _who(entry: AuditEntry) -> str:

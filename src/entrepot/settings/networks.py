@@ -26,6 +26,8 @@ def _parse(text: str) -> Network:
         message = f"{text!r} is no address and no network ({error}); write 10.0.0.5 or 10.0.0.0/28"
         raise ValueError(message) from error
     if network.prefixlen < _WIDEST[network.version]:
-        message = f"{text!r} holds so many addresses that any client could say who it is; list your proxies only"
+        message = (
+            f"{text!r} holds so many addresses that any client could say who it is; list your proxies only"
+        )
         raise ValueError(message)
     return network

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
+from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens
 from entrepot.auth.authenticator import CredentialAuthenticator
 from entrepot.auth.credential_memory import CredentialMemory
@@ -145,6 +146,7 @@ class Accounts:
         """Return an authenticator with a memory of its own, as another process has."""
         return CredentialAuthenticator(
             metadata=self.metadata,
+            notes=DirectNotes(self.metadata),
             names=TypedNames(self.metadata, b"a key of the tests"),
             passwords=self.passwords,
             hasher=self.hasher,

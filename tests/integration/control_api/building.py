@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from entrepot.audit.direct_notes import DirectNotes
 from entrepot.audit.export import AuditExport
 from entrepot.audit.queries import AuditLog
 from entrepot.audit.signed_end import NoEndSigner
@@ -112,7 +113,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
     authorizer = RoleAuthorizer(decisions)
     rights = RightsOfOthers(metadata.standings, decisions)
     names = TypedNames(metadata, b"a key of the tests")
-    logins = NamedLogins(PasswordLogins(metadata, hashing, policy, lockout), names)
+    logins = NamedLogins(PasswordLogins(metadata, DirectNotes(metadata), hashing, policy, lockout), names)
     memory, hasher, notes = CredentialMemory(epochs), QuickHasher(), ListedNotes()
     configurations = Configurations(metadata, decisions)
     journal = Journal(blobs, await metadata.instance.incarnation())
@@ -120,6 +121,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         authorizer=authorizer,
         authenticator=CredentialAuthenticator(
             metadata=metadata,
+            notes=DirectNotes(metadata),
             names=names,
             passwords=logins,
             hasher=hasher,
@@ -135,7 +137,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         metrics=build_metrics(CollectorRegistry()),
         decisions=decisions,
         people=People(metadata, hashing, policy, rights),
-        password_changes=PasswordChanges(metadata, hashing, policy, lockout, rights),
+        password_changes=PasswordChanges(metadata, DirectNotes(metadata), hashing, policy, lockout, rights),
         administrators=Administrators(metadata, decisions),
         groups=Groups(metadata, rights),
         projects=Projects(metadata, configurations, decisions),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.cedar.engine import PolicyEngine
 from entrepot.auth.epoch_watch import EpochWatch
 from entrepot.auth.grants import OwnPasswordGrant, SelfGrant, SystemGrant
@@ -146,7 +147,7 @@ async def office(
     decisions = RoleDecisions(metadata.standings, PolicyEngine(), epochs)
     rights = RightsOfOthers(metadata.standings, decisions)
     names = TypedNames(metadata, b"a key of the tests")
-    logins = NamedLogins(PasswordLogins(metadata, hashing, policy, limits), names)
+    logins = NamedLogins(PasswordLogins(metadata, DirectNotes(metadata), hashing, policy, limits), names)
     subject = await database.value("SELECT public_id FROM subjects WHERE name = 'admin'")
     return Office(
         metadata,
@@ -155,7 +156,7 @@ async def office(
         policy,
         logins,
         People(metadata, hashing, policy, rights),
-        PasswordChanges(metadata, hashing, policy, limits, rights),
+        PasswordChanges(metadata, DirectNotes(metadata), hashing, policy, limits, rights),
         Administrators(metadata, decisions),
         Groups(metadata, rights),
         Sessions(metadata, logins, policy, SessionLimits(concurrent=2), rights),

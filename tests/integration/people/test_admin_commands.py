@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.grants import SystemGrant
 from entrepot.auth.host import HostDecisions, host_rights
@@ -74,7 +75,9 @@ class Host:
         found: list[Principal] = []
 
         async def work(metadata: Metadata, hashing: PasswordHashing) -> None:
-            logins = PasswordLogins(metadata, hashing, _POLICY, LockoutLimits(attempts=1))
+            logins = PasswordLogins(
+                metadata, DirectNotes(metadata), hashing, _POLICY, LockoutLimits(attempts=1)
+            )
             found.append(await logins.by_password(name, password, ADDRESS, NO_ORIGIN, forwarded=False))
 
         self.within(work)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from structlog.testing import capture_logs
 
+from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.people.errors import PasswordRejectedError
 from entrepot.auth.people.first_administrator import ensure_first_administrator
@@ -35,7 +36,7 @@ _POLICY: Final = PasswordPolicy(PasswordLimits())
 
 
 async def _log_in(metadata: Metadata, hashing: PasswordHashing, password: str) -> Principal:
-    logins = PasswordLogins(metadata, hashing, _POLICY, LockoutLimits())
+    logins = PasswordLogins(metadata, DirectNotes(metadata), hashing, _POLICY, LockoutLimits())
     return await logins.by_password("admin", password, "", NO_ORIGIN, forwarded=False)
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import structlog
 
+from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.generated_secrets import new_secret
 from entrepot.auth.login_watch import LoginWatch
@@ -112,7 +113,9 @@ async def test_a_secret_made_here_is_no_guess_at_a_password_and_locks_nobody_out
 
 async def test_a_secret_made_here_is_not_hashed_as_a_password_s14(office: Office) -> None:
     busy = PasswordHashing(HashCost(memory_kibibytes=8, passes=1, lanes=1), waiting=0)
-    logins = PasswordLogins(office.metadata, busy, office.policy, LockoutLimits())
+    logins = PasswordLogins(
+        office.metadata, DirectNotes(office.metadata), busy, office.policy, LockoutLimits()
+    )
     with pytest.raises(PasswordsBusyError):
         await logins.by_password("alice", _WRONG, ADDRESS, ORIGIN, forwarded=False)
 
@@ -154,7 +157,10 @@ async def test_failures_are_counted_for_all_nodes_together(office: Office, tmp_p
     del tmp_path
     await office.make("alice")
     limits = LockoutLimits(attempts=3, window_seconds=60, lock_seconds=60)
-    nodes = [PasswordLogins(office.metadata, office.hashing, office.policy, limits) for _ in range(3)]
+    nodes = [
+        PasswordLogins(office.metadata, DirectNotes(office.metadata), office.hashing, office.policy, limits)
+        for _ in range(3)
+    ]
     for node in nodes:
         with pytest.raises(InvalidCredentialsError):
             await node.by_password("alice", _WRONG, ADDRESS, ORIGIN, forwarded=False)
@@ -232,7 +238,9 @@ async def test_a_lock_is_in_the_log_once_by_the_public_id_and_without_what_was_t
     counted: list[str] = []
     limits = LockoutLimits(attempts=3, window_seconds=60, lock_seconds=60)
     watch = LoginWatch(counted.append)
-    logins = PasswordLogins(office.metadata, office.hashing, office.policy, limits, watch)
+    logins = PasswordLogins(
+        office.metadata, DirectNotes(office.metadata), office.hashing, office.policy, limits, watch
+    )
     with structlog.testing.capture_logs() as logs:
         for name in ("alice", "typed-Passw0rd"):
             for _ in range(5):
@@ -296,7 +304,9 @@ async def test_unlocking_opens_the_account_everywhere_and_is_on_record(office: O
 async def test_a_password_is_hashed_anew_when_the_parameters_changed(office: Office) -> None:
     await office.make("alice")
     stronger = PasswordHashing(HashCost(memory_kibibytes=16, passes=1, lanes=1))
-    logins = PasswordLogins(office.metadata, stronger, office.policy, LockoutLimits())
+    logins = PasswordLogins(
+        office.metadata, DirectNotes(office.metadata), stronger, office.policy, LockoutLimits()
+    )
 
     await logins.by_password("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
 
@@ -318,7 +328,9 @@ async def test_an_old_password_opens_nothing_but_its_change_s17(
         f"UPDATE users SET password_changed_at = password_changed_at - {days * 86_400_000}"
     )
     aging = PasswordPolicy(PasswordLimits(max_age_days=90))
-    logins = PasswordLogins(office.metadata, office.hashing, aging, LockoutLimits())
+    logins = PasswordLogins(
+        office.metadata, DirectNotes(office.metadata), office.hashing, aging, LockoutLimits()
+    )
 
     principal = await logins.by_password("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)
 
@@ -384,8 +396,12 @@ async def test_a_password_that_is_not_checked_is_on_record_and_counts_for_nothin
     await office.make("alice")
     principal = await office.log_in("alice", ALICE_PASSWORD)
     busy = PasswordHashing(HashCost(memory_kibibytes=8, passes=1, lanes=1), waiting=0)
-    logins = PasswordLogins(office.metadata, busy, office.policy, LockoutLimits())
-    changes = PasswordChanges(office.metadata, busy, office.policy, LockoutLimits(), office.rights)
+    logins = PasswordLogins(
+        office.metadata, DirectNotes(office.metadata), busy, office.policy, LockoutLimits()
+    )
+    changes = PasswordChanges(
+        office.metadata, DirectNotes(office.metadata), busy, office.policy, LockoutLimits(), office.rights
+    )
 
     with pytest.raises(PasswordsBusyError):
         await logins.by_password("alice", ALICE_PASSWORD, ADDRESS, ORIGIN, forwarded=False)

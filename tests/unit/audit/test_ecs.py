@@ -6,7 +6,7 @@ import msgspec
 
 from entrepot.audit.ecs import ecs_fields
 from entrepot.auth.audit_actions import AuditAction
-from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.audit_records import AuditObject, audit_record, repeated
 from entrepot.auth.principals import Origin
 from tests.running.audit_material import ALICE
 
@@ -49,6 +49,19 @@ def test_a_record_has_all_fields_of_the_standard_8_1_4_3b() -> None:
         "entrepot.before": {"tags": {"v1": None}},
         "entrepot.after": {"tags": {"v1": "sha256:" + "a" * 64}},
     }
+
+
+def test_a_record_that_stands_for_several_says_how_many() -> None:
+    """And differs from the one that it repeats in nothing else, but that it is another one."""
+    record = audit_record(
+        ALICE, AuditAction.LOGIN, AuditObject("user", "bob"), outcome="failure", reason="busy"
+    )
+    other = repeated(record, 17)
+
+    fields = ecs_fields(0, other.body, other.disclosure)
+
+    assert other.record_id != record.record_id
+    assert fields == {**ecs_fields(0, record.body, record.disclosure), "entrepot.repeats": 17}
 
 
 def test_erased_data_are_left_out_and_the_rest_stays() -> None:

@@ -137,7 +137,12 @@ def test_acts_tell_the_hosts_users_from_people_and_why_something_was_refused(
     client: Client, api: ScriptedApi
 ) -> None:
     act = {"op_time": "", "username": "root", "resource": "eve", "resource_type": "user"}
-    refused = {"user.id": "anonymous", "event.reason": "locked out"}
+    refused = {
+        "user.id": "anonymous",
+        "event.reason": "locked out",
+        "entrepot.repeats": 12,
+        "entrepot.repeats_from": "several addresses",
+    }
     api.on(
         "GET /audit-logs",
         [
@@ -152,7 +157,20 @@ def test_acts_tell_the_hosts_users_from_people_and_why_something_was_refused(
     assert [line.split() for line in result.out.splitlines()] == [
         ["ID", "TIME", "USER", "ACTION", "RESOURCE", "KIND", "OUTCOME", "REASON"],
         ["2", "host:root", "user.unlock", "eve", "user", "success"],
-        ["1", "root", "session.login", "eve", "user", "failure", "locked", "out"],
+        [
+            "1",
+            "root",
+            "session.login",
+            "eve",
+            "user",
+            "failure",
+            "locked",
+            "out",
+            "(12",
+            "times,",
+            "several",
+            "addresses)",
+        ],
     ]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from entrepot.auth.audit_actions import AuditAction
+    from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.login_watch import LoginWatch
     from entrepot.auth.principals import Principal
     from entrepot.metadata.audit_store import NewAuditRecord
@@ -124,7 +125,8 @@ async def require_open(failures: LoginFailureReader, place: Place, rule: Lockout
     """
     left = await failures.locked_milliseconds(place.account, place.address)
     if left > 0:
-        raise LockedOutError(seconds_of(min(left, rule.lock_milliseconds)))
+        longest = rule.lock_milliseconds
+        raise LockedOutError(seconds_of(min(left, longest)), is_overlong=left > longest)
 
 
 async def count_failure(tx: Transaction, place: Place, rule: LockoutRule) -> CountedFailure:
@@ -143,12 +145,19 @@ class PasswordRefusals:
     """What becomes of a password that is refused, wherever one is checked: a record, and a word to the watch.
 
     The unit that counts a failure is the one that records it (I11), as wrong or, where others were quicker, as late.
+    What was not checked at all costs whoever asks nothing: it is noted as other refusals are.
     """
 
     def __init__(
-        self, metadata: Metadata, limits: LockoutLimits, watch: LoginWatch, action: AuditAction
+        self,
+        metadata: Metadata,
+        notes: AuditNotes,
+        limits: LockoutLimits,
+        watch: LoginWatch,
+        action: AuditAction,
     ) -> None:
         self._metadata = metadata
+        self._notes = notes
         self._rule = rule_of(limits)
         self._watch = watch
         self._action = action
@@ -163,24 +172,22 @@ class PasswordRefusals:
         """Refuse a place that is locked.
 
         Raises:
-            LockedOutError: it is, and for how much longer; that is recorded as well.
+            LockedOutError: it is, and for how much longer; that is noted as well.
+            AuditUnavailableError: it could not be noted.
         """
         try:
             await require_open(self._metadata.login_failures, place, self._rule)
-        except LockedOutError:
-            late = self.record(asker, LOCKED)
-
-            async def unit(tx: Transaction) -> None:
-                await tx.login_failures.shorten(place.account, place.address, self._rule)
-                await tx.audit.append(late)
-
-            await self._metadata.write(unit)
-            self._watch.refused(LOCKED)
+        except LockedOutError as error:
+            if error.is_overlong:
+                await self._metadata.write(
+                    lambda tx: tx.login_failures.shorten(place.account, place.address, self._rule)
+                )
+            await self.note(asker, LOCKED)
             raise
 
     @contextlib.asynccontextmanager
     async def noting_busy(self, asker: Principal) -> AsyncIterator[None]:
-        """Check a password, and record that it was not checked when too many wait; that is no step to a lock."""
+        """Check a password, and note that it was not checked when too many wait; that is no step to a lock."""
         try:
             yield
         except PasswordsBusyError:
@@ -188,10 +195,13 @@ class PasswordRefusals:
             raise
 
     async def note(self, asker: Principal, reason: str) -> None:
-        """Record a refusal that brings nobody nearer to a lock."""
-        record = self.record(asker, reason)
-        await self._metadata.write(lambda tx: tx.audit.append(record))
+        """Note a refusal that brings nobody nearer to a lock.
+
+        Raises:
+            AuditUnavailableError: it could not be noted.
+        """
         self._watch.refused(reason)
+        await self._notes.note(self.record(asker, reason))
 
     async def count(
         self, asker: Principal, place: Place, cause: str, subject: str

@@ -13,6 +13,7 @@ from entrepot.auth.people.lockout import LOCKED, PasswordRefusals, place_of, ref
 from entrepot.auth.principals import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
+    from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.people.lockout import LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
@@ -33,6 +34,7 @@ class PasswordLogins:
     def __init__(
         self,
         metadata: Metadata,
+        notes: AuditNotes,
         hashing: PasswordHashing,
         policy: PasswordPolicy,
         lockout: LockoutLimits,
@@ -42,7 +44,7 @@ class PasswordLogins:
         self._hashing = hashing
         self._policy = policy
         self._watch = watch or LoginWatch()
-        self._refusals = PasswordRefusals(metadata, lockout, self._watch, AuditAction.LOGIN)
+        self._refusals = PasswordRefusals(metadata, notes, lockout, self._watch, AuditAction.LOGIN)
 
     async def by_password(
         self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool

@@ -17,6 +17,7 @@ from entrepot.auth.people.people import require_person
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
+    from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.grants import OwnPasswordGrant, SystemGrant
     from entrepot.auth.people.lockout import LockoutLimits
     from entrepot.auth.people.password_policy import PasswordPolicy
@@ -52,6 +53,7 @@ class PasswordChanges:
     def __init__(
         self,
         metadata: Metadata,
+        notes: AuditNotes,
         hashing: PasswordHashing,
         policy: PasswordPolicy,
         lockout: LockoutLimits,
@@ -63,7 +65,7 @@ class PasswordChanges:
         self._hashing = hashing
         self._policy = policy
         self._refusals = PasswordRefusals(
-            metadata, lockout, watch or LoginWatch(), AuditAction.USER_PASSWORD_CHANGE
+            metadata, notes, lockout, watch or LoginWatch(), AuditAction.USER_PASSWORD_CHANGE
         )
 
     async def change_own(self, grant: OwnPasswordGrant, old: str, new: str) -> EndedCredentials:

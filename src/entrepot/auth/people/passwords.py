@@ -4,7 +4,8 @@ The parameters are the first of those that OWASP's Password Storage Cheat Sheet 
 pass, one lane): of them it uses the most memory, which is what costs those who guess on graphics cards. RFC 9106's
 second recommendation (64 MiB, three passes, four lanes) takes three times as much of the processors, and of four at
 once: whoever sends many names could take a small node's from its pulls. So all logins together cost two processors and
-92 MiB at most, however many come. Places are served in turn, so whoever guesses from one of them delays themselves.
+92 MiB at most, however many come. Places are served in turn, so whoever guesses from one of them delays themselves;
+whoever guesses from many does not delay places where a password was right before.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from entrepot.auth.people.errors import PasswordsBusyError
-from entrepot.auth.people.fair_line import FairLine
+from entrepot.auth.people.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +80,7 @@ class PasswordHashing:
         )
         self._nobody = _unmatched_hash(cost)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
-        self._line: FairLine[_Job] = FairLine(waiting, waiting_in_all)
+        self._line: WaitingRoom[_Job] = WaitingRoom(waiting, waiting_in_all)
         self._free = _THREADS
 
     async def hash(self, password: str, *, place: str = "") -> str:
@@ -98,7 +99,10 @@ class PasswordHashing:
         """
         wanted = self._nobody if password_hash is None else password_hash
         matches = await self._run(lambda: self._matches(wanted, password), place)
-        return matches and password_hash is not None
+        if not matches or password_hash is None:
+            return False
+        self._line.welcome(place)
+        return True
 
     async def matches_any(self, password_hashes: Sequence[str], password: str, *, place: str = "") -> bool:
         """Whether the password is one of those that were hashed.

@@ -44,8 +44,13 @@ def _who(item: Item) -> str:
 
 
 def _reason(item: Item) -> str:
-    """Return why an act was refused."""
-    return str(_fields(item).get("event.reason", ""))
+    """Return why an act was refused, and how many more refusals the record stands for."""
+    fields = _fields(item)
+    reason, times = str(fields.get("event.reason", "")), fields.get("entrepot.repeats")
+    if times is None:
+        return reason
+    several = ", several addresses" if "entrepot.repeats_from" in fields else ""
+    return f"{reason} ({times} times{several})"
 
 
 def _fields(item: Item) -> dict[str, object]:

@@ -173,6 +173,31 @@ async def test_an_address_that_guesses_shuts_nobody_else_out_f41(monkeypatch: py
     assert order.index("honest") <= 5  # the two under way, and the guesser's turn or two before it
 
 
+async def test_hundreds_of_addresses_shut_nobody_out_where_a_password_was_right_before_f41(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many wait at as many places, and though each of them has no more than one."""
+    hashing = PasswordHashing(_CHEAP, waiting=4, waiting_in_all=4)
+    assert await hashing.verify(await hashing.hash("one"), "one", place="home")
+    gate = threading.Event()
+    monkeypatch.setattr(hashing, "_matches", _waiting_for(gate))
+    checks = [hashing.verify("hash", "guess", place=f"guesser {number}") for number in range(300)]
+    guesses = [asyncio.ensure_future(check) for check in checks]
+    await asyncio.sleep(0)
+    places = ("abroad", "home")
+    honest = [asyncio.ensure_future(hashing.verify("hash", "one", place=place)) for place in places]
+    await asyncio.sleep(0)
+    gate.set()
+
+    abroad, home = await asyncio.gather(*honest, return_exceptions=True)
+    refused = await asyncio.gather(*guesses, return_exceptions=True)
+    hashing.close()
+
+    assert home is True
+    assert isinstance(abroad, PasswordsBusyError)  # who is new there can't be told from those who guess
+    assert sum(isinstance(one, PasswordsBusyError) for one in refused) == 294
+
+
 async def test_what_waits_is_given_up_when_the_hashing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     hashing = PasswordHashing(_CHEAP)
     gate = threading.Event()

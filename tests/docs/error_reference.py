@@ -43,6 +43,8 @@ _ELSEWHERE: Final = {
     "TokenRequestError": "400 of the token service",
     "GrantTypeError": "400 of the token service",
     "TokenFormTooLargeError": "413 of the token service",
+    "TooManyTokensError": "429 of the token service",
+    "AccountChangingError": "503 of the token service",
     "LogUnavailableError": "a line of `entrepot support-bundle`",
     "NodeSilentError": "a line of `entrepot support-bundle`",
     "NoDatabaseYetError": "a line of `entrepot support-bundle`",

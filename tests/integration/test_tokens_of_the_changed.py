@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,9 +23,8 @@ __all__ = ["server"]
 _BASIC = {"Authorization": f"Basic {base64.b64encode(b'alice:s3cret').decode()}"}
 
 
-@pytest.mark.parametrize("subject", ["alice-id", "robot-id"])
-async def test_who_was_changed_meanwhile_gets_no_token_s14(server: Server, subject: str) -> None:
-    """Another node disabled them, or who answers for the robot, and this one did not hear of it yet."""
+async def _known_as(server: Server, subject: str) -> None:
+    """Let the credentials be those of alice (epoch 3), or of a robot (epoch 0) that she answers for."""
     await server.database.fetch(
         "INSERT INTO subjects (public_id, kind, name, epoch, created_at) VALUES ('robot-id', 'robot', 'robot$ci', 0, 1)"
     )
@@ -33,7 +33,17 @@ async def test_who_was_changed_meanwhile_gets_no_token_s14(server: Server, subje
     who = msgspec.structs.replace(ALICE, subject=subject, epoch=epoch, sponsor=sponsor)
     server.people.by_secret["alice", "s3cret"] = who
     assert (await server.get("scope=repository:team/app:pull", _BASIC)).status == 200
-    await server.database.fetch("UPDATE subjects SET epoch = 4 WHERE public_id = 'alice-id'")
+
+
+def _status(body: bytes) -> object:
+    return json.loads(body)["http.response.status_code"]
+
+
+@pytest.mark.parametrize("subject", ["alice-id", "robot-id"])
+async def test_who_is_gone_meanwhile_gets_no_token_s14(server: Server, subject: str) -> None:
+    """Another node deleted them, or who answers for the robot, and this one did not hear of it yet."""
+    await _known_as(server, subject)
+    await server.database.fetch("DELETE FROM subjects WHERE public_id = 'alice-id'")
     before = len(await server.audit())
 
     reply = await server.get("scope=repository:team/app:pull&offline_token=true", _BASIC)
@@ -42,7 +52,51 @@ async def test_who_was_changed_meanwhile_gets_no_token_s14(server: Server, subje
     assert len(await server.audit()) == before
     assert await server.database.count("refresh_tokens") == 0
     (noted,) = server.notes.records
-    assert (noted.action, noted.outcome) == ("token.issue", "failure")
+    assert (noted.action, noted.outcome, _status(noted.body)) == ("token.issue", "failure", 401)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("subject", ["alice-id", "robot-id"])
+async def test_right_credentials_of_who_is_changed_at_each_look_are_asked_for_again_s14(
+    server: Server, subject: str, method: str
+) -> None:
+    """Another node changes them as often as this one looks: nothing is given, and the login is not called wrong."""
+    await _known_as(server, subject)
+    await server.database.fetch("UPDATE subjects SET epoch = 4 WHERE public_id = 'alice-id'")
+    before = len(await server.audit())
+
+    if method == "GET":
+        reply = await server.get("scope=repository:team/app:pull&offline_token=true", _BASIC)
+        assert reply.error_code() == "UNAVAILABLE"
+    else:
+        asked = {
+            "grant_type": "password",
+            "username": "alice",
+            "password": "s3cret",
+            "access_type": "offline",
+        }
+        reply = await server.post(scope="repository:team/app:pull", **asked)
+        assert json.loads(reply.body)["error"] == "temporarily_unavailable"
+
+    assert (reply.status, reply.headers["retry-after"], server.look.count) == (503, "1", 1)
+    assert "www-authenticate" not in reply.headers
+    assert len(await server.audit()) == before
+    assert await server.database.count("refresh_tokens") == 0
+    (noted,) = server.notes.records
+    assert (noted.action, noted.outcome, _status(noted.body)) == ("token.issue", "failure", 503)
+
+
+async def test_a_refresh_token_of_who_is_changed_at_each_look_stays_good(server: Server) -> None:
+    """The change came after the token was looked up: it is not used up, and nothing is given for it."""
+    given = json.loads((await server.get("offline_token=true", _BASIC)).body)["refresh_token"]
+    changed = msgspec.structs.replace(ALICE, epoch=2)
+    server.people.subjects["alice-id", ""] = changed
+
+    reply = await server.post(grant_type="refresh_token", refresh_token=given)
+
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    server.people.subjects["alice-id", ""] = ALICE
+    assert (await server.post(grant_type="refresh_token", refresh_token=given)).status == 200
 
 
 async def test_who_is_known_anew_after_a_look_gets_a_token_at_once(server: Server) -> None:

@@ -146,7 +146,7 @@ _UNAVAILABLE_MESSAGES: Final[dict[type[BaseException], str]] = {
         "the registry's database does not answer; try again, and if that does not help, look at what the registry's "
         "/readyz reports"
     ),
-    PasswordsBusyError: "too many passwords are being checked at present; try again",
+    PasswordsBusyError: str(PasswordsBusyError()),
 }
 """What a 503 says: which part it is and what helps, and never why."""
 

@@ -14,7 +14,7 @@ from entrepot.auth.bearer.refresh_tokens import new_refresh_token
 from entrepot.auth.errors import InvalidCredentialsError, PasswordChangeRequiredError
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
-from entrepot.token_service.errors import TokenRequestError, TooManyTokensError
+from entrepot.token_service.errors import AccountChangingError, TokenRequestError, TooManyTokensError
 from entrepot.token_service.requests import RefreshGrant
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _REQUESTABLE: Final = frozenset({"pull", "push", "delete"})
 _WITH_PUSH: Final = frozenset({"create", "overwrite"})
 """Our own actions: no client knows to ask for them, so they come along with push."""
 _CATALOG_PERMISSION: Final = "catalog:read"
+_CHANGED: Final = "changed meanwhile"
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -100,7 +101,8 @@ class TokenService:
         """Return a token for as much of what is asked for as is allowed, which may be nothing (T6).
 
         Raises:
-            InvalidCredentialsError: they are wrong, nobody asks for nothing (T7), or who asks was changed meanwhile.
+            InvalidCredentialsError: they are wrong, nobody asks for nothing (T7), or who asks was deleted meanwhile.
+            AccountChangingError: they are right, but who asks was changed while they were checked, and once more.
             LockedOutError: too many wrong ones for this account came from this address (T17).
             TooManyTokensError: so many were issued to this account at this address (T17).
             PasswordChangeRequiredError: the password opens nothing but its own change.
@@ -113,7 +115,7 @@ class TokenService:
         self._require_rate(principal)
         try:
             return await self._grant_to(principal, request)
-        except InvalidCredentialsError:
+        except (InvalidCredentialsError, AccountChangingError):
             # Another process changed something of theirs that this one did not hear of yet: look, and ask again.
             await self._look_for_moves()
         principal = await self._principal(request, peer)
@@ -121,6 +123,9 @@ class TokenService:
             return await self._grant_to(principal, request)
         except InvalidCredentialsError as error:
             await self._note_failure(principal, error.cause)
+            raise
+        except AccountChangingError:
+            await self._note_failure(principal, _CHANGED, 503)
             raise
 
     async def _grant_to(self, principal: Principal, request: TokenRequest) -> GrantedToken:
@@ -169,11 +174,11 @@ class TokenService:
             await self._note_failure(nobody, error.cause)
             raise
 
-    async def _note_failure(self, principal: Principal, reason: str) -> None:
+    async def _note_failure(self, principal: Principal, reason: str, status: int = 401) -> None:
         about = AuditObject("refresh-token" if principal.kind == "anonymous" else "token", "")
         await self._notes.note(
             audit_record(
-                principal, AuditAction.TOKEN_ISSUE, about, outcome="failure", reason=reason, status=401
+                principal, AuditAction.TOKEN_ISSUE, about, outcome="failure", reason=reason, status=status
             )
         )
 
@@ -231,13 +236,20 @@ async def _require_unmoved(tx: Transaction, principal: Principal) -> None:
     """Refuse a token for somebody who was disabled, deleted or otherwise changed since they were looked up (S14).
 
     What was decided is from before that. A robot's token depends on who answers for it as well (S9).
+
+    Raises:
+        InvalidCredentialsError: somebody is gone.
+        AccountChangingError: everybody is there, and somebody has another epoch than was decided on.
     """
     expected = {principal.subject: principal.epoch}
     sponsor = principal.sponsor
     if sponsor is not None and not sponsor.is_host:
         expected[sponsor.person] = sponsor.epoch
-    if await tx.epochs.of_subjects(expected) != expected:
-        raise InvalidCredentialsError("changed meanwhile")
+    found = await tx.epochs.of_subjects(expected)
+    if found.keys() != expected.keys():
+        raise InvalidCredentialsError(_CHANGED)
+    if found != expected:
+        raise AccountChangingError
 
 
 def _issue_record(

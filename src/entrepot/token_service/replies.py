@@ -21,6 +21,7 @@ from entrepot.kernel.address_budget import TooManyRequestsError
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
 from entrepot.oci.error_codes import ErrorCode
 from entrepot.token_service.errors import (
+    AccountChangingError,
     GrantTypeError,
     TokenFormTooLargeError,
     TokenRequestError,
@@ -48,6 +49,7 @@ ERROR_TABLE: Final[Mapping[type[EntrepotError], tuple[int, ErrorCode, str]]] = {
     TooManyRequestsError: (429, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     LockedOutError: (429, ErrorCode.TOOMANYREQUESTS, "invalid_grant"),
     PasswordsBusyError: (503, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
+    AccountChangingError: (503, ErrorCode.UNAVAILABLE, "temporarily_unavailable"),
     TooManyTokensError: (429, ErrorCode.TOOMANYREQUESTS, "temporarily_unavailable"),
     PasswordChangeRequiredError: (403, ErrorCode.DENIED, "invalid_grant"),
     AccessDeniedError: (403, ErrorCode.DENIED, "access_denied"),

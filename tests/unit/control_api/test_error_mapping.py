@@ -105,7 +105,7 @@ def test_what_failed_inside_stays_inside() -> None:
                 "if that does not help, look at what the registry's /readyz reports"
             ),
         ),
-        (PasswordsBusyError(), "too many passwords are being checked at present; try again"),
+        (PasswordsBusyError(), "too many passwords are being checked at the moment; try again in a second"),
     ],
 )
 def test_what_may_work_again_says_so_and_not_why(error: EntrepotError, message: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.audit.applied_settings import settings_to_keep
 from entrepot.audit.chain import ALGORITHM, chain_start
 from entrepot.audit.errors import AuditRetentionError
 from entrepot.audit.purge_mark import LEAST_DAYS
@@ -86,12 +87,15 @@ class AuditPurge:
         plan = await self.plan(older_than_days)
         if plan.records == 0:
             return plan
+        # What only these records tell, and nodes compare with at their next start.
+        kept = await settings_to_keep(self._metadata, plan.last)
         record = audit_record(
             operator,
             AuditAction.AUDIT_PURGE,
             AuditObject("audit-log", ""),
             before={"first": plan.first},
-            after={"first": plan.last + 1, "older_than_days": older_than_days},
+            after={"first": plan.last + 1, "older_than_days": older_than_days}
+            | ({"settings": msgspec.to_builtins(kept)} if kept else {}),
         )
 
         async def unit(tx: Transaction) -> ChainState:

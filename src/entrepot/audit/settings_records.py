@@ -1,38 +1,50 @@
 """Records what the host's operator changes of the settings, so that nobody switches a safeguard off and on unseen.
 
 Each start and each reload compares what is in force with what the last record of this node says, so that a change made
-between two runs has its record as well.
+between two runs has its record as well. Of a secret it says that it is set, or was replaced.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
+from entrepot.audit.applied_settings import AppliedSettings, last_applied
+from entrepot.audit.settings_marks import differences_of_secrets, mark_secrets
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
+from entrepot.auth.keys.errors import MasterKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable
 
+    from entrepot.audit.settings_marks import MarkingKey
     from entrepot.auth.principals import Principal
     from entrepot.metadata.store import Metadata
 
-__all__ = ["SettingsRecorder"]
+__all__ = ["SettingsInForce", "SettingsRecorder"]
+
+_log: Any = structlog.get_logger()
 
 
-class _After(msgspec.Struct, frozen=True):
-    in_force: dict[str, str]
+class SettingsInForce(msgspec.Struct, frozen=True):
+    """The settings of a process by key.
 
+    Attributes:
+        shown: the values that are not their defaults, as people read them.
+        defaults: those of all.
+        secrets: the secrets that are set, in clear.
+    """
 
-class _Change(msgspec.Struct, frozen=True):
-    after: _After
+    shown: Mapping[str, str]
+    defaults: Mapping[str, str]
+    secrets: Mapping[str, str]
 
-
-class _Body(msgspec.Struct, frozen=True):
-    change: _Change
+    def __repr__(self) -> str:
+        return "SettingsInForce()"  # S27
 
 
 class SettingsRecorder:
@@ -43,15 +55,15 @@ class SettingsRecorder:
         metadata: Metadata,
         operator: Principal,
         node: str,
-        in_force: Mapping[str, str],
-        defaults: Mapping[str, str],
+        settings: SettingsInForce,
+        open_key: Callable[[], Awaitable[MarkingKey]],
     ) -> None:
-        """Take, by key, the values that are not their defaults, as people read them, and the defaults of all."""
+        """Take what there is to record, and what opens the master key, which is asked only where a secret is set."""
         self._metadata = metadata
         self._operator = operator
         self._node = node
-        self._in_force = dict(in_force)
-        self._defaults = defaults
+        self._settings = settings
+        self._open_key = open_key
         self._is_done = False
 
     async def run(self) -> bool:
@@ -62,29 +74,42 @@ class SettingsRecorder:
         """
         if self._is_done:
             return False
-        former = await self._last()
-        changed = sorted(
-            key for key in {*former, *self._in_force} if former.get(key) != self._in_force.get(key)
-        )
+        key = await self._marking_key()
+        former = await last_applied(self._metadata, self._node)
+        changed = self._changed(former) | self._changed_secrets(former, key)
         if changed:
+            before = {one: former.in_force.get(one, self._settings.defaults.get(one, "")) for one in changed}
+            in_force = AppliedSettings(dict(self._settings.shown), mark_secrets(key, self._settings.secrets))
             record = audit_record(
                 self._operator,
                 AuditAction.SETTINGS_APPLY,
                 AuditObject("settings", self._node),
-                before={key: former.get(key, self._defaults.get(key, "")) for key in changed},
-                after={
-                    "changed": {key: self._in_force.get(key, self._defaults.get(key, "")) for key in changed},
-                    "in_force": self._in_force,
-                },
+                before=before,
+                after={"changed": changed} | msgspec.to_builtins(in_force),
             )
             await self._metadata.write(lambda tx: tx.audit.append(record))
         self._is_done = True
         return bool(changed)
 
-    async def _last(self) -> Mapping[str, str]:
-        wanted = AuditFilter(action=AuditAction.SETTINGS_APPLY.value, object_name=self._node)
-        rows = await self._metadata.audit.page(AuditPageQuery(wanted, 1))
+    def _changed(self, former: AppliedSettings) -> dict[str, str]:
+        shown, defaults = self._settings.shown, self._settings.defaults
+        return {
+            one: shown.get(one, defaults.get(one, ""))
+            for one in sorted({*former.in_force, *shown})
+            if former.in_force.get(one) != shown.get(one)
+        }
+
+    def _changed_secrets(self, former: AppliedSettings, key: MarkingKey | None) -> dict[str, str]:
+        """Return what to tell of secrets that were set before and are now; of the others :meth:`_changed` tells."""
+        both = {one: value for one, value in self._settings.secrets.items() if one in former.in_force}
+        return differences_of_secrets(former.secrets, key, both)
+
+    async def _marking_key(self) -> MarkingKey | None:
+        """Return the master key where there is a secret to mark; the rest is recorded also without one."""
+        if not self._settings.secrets:
+            return None
         try:
-            return msgspec.json.decode(rows[0].body, type=_Body).change.after.in_force if rows else {}
-        except msgspec.MsgspecError:
-            return {}
+            return await self._open_key()
+        except MasterKeyError as error:
+            _log.warning("setting.unmarked", reason=str(error))
+            return None

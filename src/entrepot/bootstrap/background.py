@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.sealer import Sealer
-from entrepot.audit.settings_records import SettingsRecorder
+from entrepot.audit.settings_records import SettingsInForce, SettingsRecorder
 from entrepot.auth.host import host_operator
 from entrepot.blobstore.errors import StorageUnavailableError
-from entrepot.bootstrap.keys import CheckpointKeys, open_signing_keys
+from entrepot.bootstrap.keys import CheckpointKeys, open_sealing, open_signing_keys
 from entrepot.bootstrap.recovery import open_recovery
 from entrepot.bootstrap.services import build_process_metrics, find_mismatch
 from entrepot.bootstrap.stores import Stores, open_stores
@@ -22,7 +23,7 @@ from entrepot.registry.journal import Journal
 from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.upload_expiry import UploadExpiry
-from entrepot.settings import audit_directory, shown_defaults, shown_differences
+from entrepot.settings import audit_directory, set_secrets, shown_defaults, shown_differences
 from entrepot.workers.accounts_upkeep import first_password_duty, key_rotation_duty
 from entrepot.workers.audit_upkeep import (
     audit_checkpoint_duty,
@@ -97,11 +98,10 @@ async def _audit_duties(settings: Settings, metadata: Metadata, metrics: Metrics
     node = await asyncio.to_thread(read_or_create_node_id, settings.data.directory)
     directory, period = audit_directory(settings), settings.audit_log.checkpoint_seconds
     checkpoints = Checkpoints(metadata, CheckpointKeys(settings, metadata), directory / "checkpoints")
-    recorder = SettingsRecorder(
-        metadata, host_operator(), node, shown_differences(settings), shown_defaults()
-    )
+    in_force = SettingsInForce(shown_differences(settings), shown_defaults(), set_secrets(settings))
+    open_key = partial(open_sealing, settings, metadata)
     return (
-        settings_record_duty(recorder),
+        settings_record_duty(SettingsRecorder(metadata, host_operator(), node, in_force, open_key)),
         audit_drain_duty(directory / "spool", metadata, node, metrics),
         audit_seal_duty(Sealer(metadata), metadata, metrics),
         audit_checkpoint_duty(checkpoints, metadata, metrics, lambda: period),

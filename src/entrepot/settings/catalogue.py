@@ -24,6 +24,7 @@ __all__ = [
     "SettingValue",
     "build_settings",
     "flatten_settings",
+    "set_secrets",
     "setting_documentation",
     "setting_fields",
     "show_value",
@@ -152,6 +153,12 @@ def shown_differences(settings: Settings) -> dict[str, str]:
     values, defaults = flatten_settings(settings), shown_defaults()
     shown = {field.key: show_value(field, values[field.key]) for field in setting_fields()}
     return {key: text for key, text in shown.items() if key in defaults and text != defaults[key]}
+
+
+def set_secrets(settings: Settings) -> dict[str, str]:
+    """Return the secrets that are set, by key. **In clear**: for digests of them only (S27)."""
+    values = flatten_settings(settings).items()
+    return {key: value.reveal() for key, value in values if isinstance(value, Secret) and value}
 
 
 def setting_documentation() -> tuple[SettingDocumentation, ...]:

@@ -151,8 +151,16 @@ def test_a_restore_killed_anywhere_is_finished_by_the_next(scene: Scene, every: 
                 asyncio.run(_open(data))
             again = replace(commands, data=data).run("restore")
             assert again.code == 0, (crash, again)
+        assert asyncio.run(_restores_on_record(f"sqlite://{data}/metadata/entrepot.db")) == 1, crash
         assert asyncio.run(_contents(data)) == scene.contents, crash
         shutil.rmtree(data)
+
+
+async def _restores_on_record(url: str) -> int:
+    found: int = await RawDatabase(url).value(
+        "SELECT count(*) FROM audit_records WHERE action = 'backup.restore'"
+    )
+    return found
 
 
 def test_a_restore_into_postgresql_is_killed_and_finished(scene: Scene, empty_postgres_url: str) -> None:
@@ -171,6 +179,28 @@ def test_a_restore_into_postgresql_is_killed_and_finished(scene: Scene, empty_po
 
     assert again.code == 0, again
     assert "going on" in again.errors
+    assert asyncio.run(_restores_on_record(empty_postgres_url)) == 1
+    settings = scratch_settings(data, metadata__url=empty_postgres_url)
+    assert asyncio.run(_contents_of(settings)) == scene.contents
+
+
+def test_a_restore_into_postgresql_that_is_killed_when_all_is_there_is_on_record_i11(
+    scene: Scene, empty_postgres_url: str
+) -> None:
+    """Behind all records that were restored; and the log goes on from there."""
+    target, data = str(scene.scratch / "for-postgresql-log"), scene.scratch / "cluster-log"
+    assert BackupCommands(scene.data, target).run("create").code == 0
+    config = scene.scratch / "cluster-log.toml"
+    config.write_text(f'[metadata]\nurl = "{empty_postgres_url}"\n')
+    words = ("backup", "restore", "--data", str(data), "--from", target, "--config", str(config))
+
+    assert scene.server.run(*words, failpoints="restore.committed").signal == signal.SIGKILL
+
+    assert not asyncio.run(is_reserved(empty_postgres_url))
+    database = RawDatabase(empty_postgres_url)
+    told = asyncio.run(database.fetch("SELECT action FROM audit_records ORDER BY id"))
+    assert len(told) > 2
+    assert [action for (action,) in told].index("backup.restore") == len(told) - 1
     settings = scratch_settings(data, metadata__url=empty_postgres_url)
     assert asyncio.run(_contents_of(settings)) == scene.contents
 

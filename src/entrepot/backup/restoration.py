@@ -1,8 +1,8 @@
 """Restores a whole registry into an empty database and an empty store, or only its database onto the store it had.
 
 Order: the empty database is marked, so that no registry starts on it → blobs → manifests' bytes and all rows, in one
-transaction that also removes the mark. Killed anywhere, the mark is still there, and the same command goes on: blobs
-that came back already are found and kept.
+transaction that also removes the mark and records the restore. Killed anywhere, the mark is still there, and the same
+command goes on: blobs that came back already are found and kept.
 
 A registry restored into another store is another database: it gets a new incarnation, its facts count as not yet
 journalled, and the background worker writes the journal anew (decision 0029). Storage keys in rows and facts are those
@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from entrepot.backup.observer import BackupObserver
     from entrepot.backup.repository import BackupRepository
     from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.dumps import DumpTarget
 
-__all__ = ["RestoreOptions", "RestoreReport", "WholeRestore", "require_empty_store"]
+__all__ = ["RestoreOptions", "RestoreReport", "WholeRestore", "has_audit_log", "require_empty_store"]
 
 _LONGEST_SEGMENT: Final = 10_000
 _AT_ONCE: Final = 16
@@ -88,6 +89,11 @@ async def require_empty_store(store: BlobStore, *, resumed: bool) -> None:
             raise StoreNotEmptyError(found.key)
 
 
+def has_audit_log(manifest: SnapshotManifest) -> bool:
+    """Tell whether the snapshot's schema knows the audit log; else one comes with the migrations after the restore."""
+    return "audit_records" in manifest.counts
+
+
 class WholeRestore:
     """One run of a restore. Nobody else may use database and store meanwhile."""
 
@@ -99,14 +105,19 @@ class WholeRestore:
         open_load: Callable[[int], AbstractAsyncContextManager[DumpTarget]],
         options: RestoreOptions,
         observer: BackupObserver,
+        record: Callable[[RestoreReport], NewAuditRecord],
     ) -> None:
-        """Take what :func:`entrepot.metadata.sql.dumping.open_load` gives for a database that was reserved."""
+        """Take what :func:`entrepot.metadata.sql.dumping.open_load` gives for a database that was reserved.
+
+        `record` makes the audit record of the restore, which the restored log gets where the snapshot has one.
+        """
         self._repository = repository
         self._manifest = manifest
         self._store = store
         self._open_load = open_load
         self._options = options
         self._observer = observer
+        self._record = record
         self._pace = Pace(options.bytes_per_second)
         self._report = RestoreReport()
         self._keys: dict[str, str] = {}
@@ -127,6 +138,8 @@ class WholeRestore:
                 async for batch in read_table(self._repository, self._manifest, table):
                     await self._load(target, batch)
             await target.keep_numbers_above("outbox", await self._last_number())
+            if has_audit_log(self._manifest):
+                await target.add_record(self._record(self._report))
             reach(Failpoint.RESTORE_ROWS_LOADED)
         reach(Failpoint.RESTORE_COMMITTED)
         return self._report

@@ -14,6 +14,8 @@ from entrepot.metadata.errors import MetadataError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from entrepot.metadata.audit_store import NewAuditRecord
+
 __all__ = [
     "DUMPED_TABLES",
     "LEFT_OUT_TABLES",
@@ -148,3 +150,10 @@ class DumpTarget(Protocol):
 
     async def keep_numbers_above(self, table: str, number: int) -> None:
         """See to it that the table never gives a row a number up to `number` by itself."""
+
+    async def add_record(self, record: NewAuditRecord) -> None:
+        """Add a record to the audit log, behind all that were inserted; dated by the database's clock.
+
+        Raises:
+            MetadataError: the schema is older than the audit log.
+        """

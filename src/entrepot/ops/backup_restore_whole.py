@@ -11,7 +11,13 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.host import host_operator
 from entrepot.auth.keys.sealed_rows import sealing_master_keys
-from entrepot.backup.restoration import RestoreOptions, RestoreReport, WholeRestore, require_empty_store
+from entrepot.backup.restoration import (
+    RestoreOptions,
+    RestoreReport,
+    WholeRestore,
+    has_audit_log,
+    require_empty_store,
+)
 from entrepot.backup.snapshots import find_snapshot
 from entrepot.bootstrap import open_blob_store
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from entrepot.backup.format import SnapshotManifest
     from entrepot.backup.repository import BackupRepository
     from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.ops.backup_options import BackupChoice
     from entrepot.ops.backup_restore_parts import RestoreOrder
 
@@ -59,7 +66,8 @@ async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_o
                 report = await _restore(
                     settings, repository, manifest, store, order, database_only=database_only
                 )
-        await _record(settings, manifest, report, database_only=database_only)
+        if not has_audit_log(manifest):
+            await _record_late(settings, _record_of(manifest, report, database_only=database_only))
     missing = await _missing_master_keys(settings)
     return _report(manifest, report, order, missing, database_only=database_only)
 
@@ -83,19 +91,17 @@ async def _restore(
     options = RestoreOptions(
         database_only=database_only, parallel=order.parallel, bytes_per_second=order.rate
     )
-    load = partial(open_load, url)
+    load, record = partial(open_load, url), partial(_record_of, manifest, database_only=database_only)
     try:
-        report = await WholeRestore(repository, manifest, store, load, options, observer).run()
+        report = await WholeRestore(repository, manifest, store, load, options, observer, record).run()
     finally:
         observer.end()
     await migrate(url, None, partial(print, file=sys.stderr))
     return report
 
 
-async def _record(
-    settings: Settings, manifest: SnapshotManifest, report: RestoreReport, *, database_only: bool
-) -> None:
-    """Have the restored log tell that it is that of a backup."""
+def _record_of(manifest: SnapshotManifest, report: RestoreReport, *, database_only: bool) -> NewAuditRecord:
+    """Return what the restored log tells: that it is that of a backup."""
     after: dict[str, object] = {
         "database_only": database_only,
         "rows": report.rows,
@@ -103,7 +109,11 @@ async def _record(
         "missing": len(report.missing),
     }
     about = AuditObject("backup", manifest.id)
-    record = audit_record(host_operator(), AuditAction.BACKUP_RESTORE, about, after=after)
+    return audit_record(host_operator(), AuditAction.BACKUP_RESTORE, about, after=after)
+
+
+async def _record_late(settings: Settings, record: NewAuditRecord) -> None:
+    """Record the restore of a snapshot that is older than the audit log, now that the migrations made one."""
     async with open_command_metadata(settings) as metadata:
         await metadata.write(lambda tx: tx.audit.append(record))
 

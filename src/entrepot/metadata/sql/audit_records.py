@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.sql.statements import Executor, Value
 
-__all__ = ["STATEMENTS", "SqlAuditWriterRows", "record_values"]
+__all__ = ["APPEND", "STATEMENTS", "SqlAuditWriterRows", "record_values"]
 
 APPEND: Final = Statement(
     "audit_records.append",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from entrepot.metadata.dumps import DUMPED_TABLES, WORK_TABLES, DatabaseNotEmptyError
 from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.sql.audit_records import APPEND, record_values
 from entrepot.metadata.sql.dump_statements import OUR_TABLES, require_columns
 from entrepot.metadata.sql.postgres_dump import bulk_connection, describe_postgres_table
 from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, translate_error
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.dumps import DumpedValue, DumpTarget
     from entrepot.metadata.sql.schema import Migration
     from entrepot.metadata.sql.statements import Value
@@ -54,6 +56,16 @@ class PostgresLoad:
                 table,
                 number,
             )
+        except DRIVER_ERRORS as error:
+            raise translate_error(error) from error
+
+    async def add_record(self, record: NewAuditRecord) -> None:
+        """See the protocol. What was copied did not move the numbers that the table gives out."""
+        append = render(APPEND, "postgresql")
+        try:
+            greatest = await self._connection.fetchval("SELECT coalesce(max(id), 0) FROM audit_records")
+            await self.keep_numbers_above("audit_records", greatest)
+            await self._connection.execute(append.sql, *append.arguments(record_values(record)))
         except DRIVER_ERRORS as error:
             raise translate_error(error) from error
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.dumps import DUMPED_TABLES, WORK_TABLES, DatabaseNotEmptyError
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
+from entrepot.metadata.sql.audit_records import APPEND, record_values
 from entrepot.metadata.sql.dump_statements import OUR_TABLES, require_columns
 from entrepot.metadata.sql.schema import (
     CREATE_LEDGER,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.dumps import DumpedValue, DumpTarget
     from entrepot.metadata.sql.schema import Migration
     from entrepot.metadata.sql.statements import Value
@@ -49,6 +51,10 @@ class SqliteLoad:
         """See the protocol."""
         await asyncio.to_thread(self._keep_numbers_above, table, number)
 
+    async def add_record(self, record: NewAuditRecord) -> None:
+        """See the protocol."""
+        await asyncio.to_thread(self._add_record, record)
+
     def _insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[DumpedValue]]) -> None:
         require_columns(describe_table(self._connection, table), columns)
         marks = ", ".join("?" for _ in columns)
@@ -64,6 +70,13 @@ class SqliteLoad:
         ).rowcount
         if not changed:
             self._connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, number))
+
+    def _add_record(self, record: NewAuditRecord) -> None:
+        append = render(APPEND, "sqlite")
+        try:
+            self._connection.execute(append.sql, append.arguments(record_values(record)))
+        except sqlite3.Error as error:
+            raise translate_error(error, self._path) from error
 
 
 async def reserve_sqlite(path: Path, snapshot: str) -> bool:

@@ -61,7 +61,7 @@ class KeyInMemory:
         """The public half in DER."""
         return self.private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
-    async def sign(self, content: bytes) -> CheckpointSignature:
+    async def sign(self, content: bytes, key_id: str = "") -> CheckpointSignature:
         """See the protocol."""
         halves = decode_dss_signature(self.private_key.sign(content, ECDSA(SHA256())))
         signature = b"".join(half.to_bytes(32) for half in halves)

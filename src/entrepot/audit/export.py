@@ -171,15 +171,16 @@ class AuditExport:
         line = encode_line(end)
         if begun.signature is None:
             return (line,)
-        signature, reason = await self._attest(line)
+        # By the key of the first line, whatever was rotated meanwhile: who verifies was given that one.
+        signature, reason = await self._attest(line, begun.signature.key_id)
         if signature is None:
             return (encode_line(msgspec.structs.replace(end, unsigned_because=reason)),)
         return line, encode_signature(signature)
 
-    async def _attest(self, line: bytes) -> tuple[CheckpointSignature | None, str]:
+    async def _attest(self, line: bytes, key_id: str = "") -> tuple[CheckpointSignature | None, str]:
         """Return a line's signature, or why there is none."""
         try:
-            return await self._end.attest(line), ""
+            return await self._end.attest(line, key_id), ""
         except (EntrepotError, OSError) as error:
             return None, str(error)
 

@@ -35,8 +35,11 @@ class EndSigner(Protocol):
         """
         ...
 
-    async def attest(self, content: bytes) -> CheckpointSignature | None:
+    async def attest(self, content: bytes, key_id: str = "") -> CheckpointSignature | None:
         """Sign an export's first line, or its last; `None` where that can't be for the reason that `sign` gives.
+
+        Args:
+            key_id: of the key that signed the first line, for the last one: see :class:`CheckpointSigner`.
 
         Raises:
             EntrepotError, OSError: it can't be for another.
@@ -75,9 +78,9 @@ class SignedEnd:
             return str(error)
         return ""
 
-    async def attest(self, content: bytes) -> CheckpointSignature:
+    async def attest(self, content: bytes, key_id: str = "") -> CheckpointSignature:
         """See the protocol."""
-        return await self._signer.sign(content)
+        return await self._signer.sign(content, key_id)
 
 
 class NoEndSigner:
@@ -90,5 +93,5 @@ class NoEndSigner:
         """Return the reason."""
         return self._reason
 
-    async def attest(self, content: bytes) -> None:
+    async def attest(self, content: bytes, key_id: str = "") -> None:
         """Sign nothing."""

@@ -25,10 +25,13 @@ class CheckpointSignature:
 
 
 class CheckpointSigner(Protocol):
-    """Signs with the active key of the purpose `audit`."""
+    """Signs with a key of the purpose `audit`."""
 
-    async def sign(self, content: bytes) -> CheckpointSignature:
-        """Return the signature of `content`.
+    async def sign(self, content: bytes, key_id: str = "") -> CheckpointSignature:
+        """Return the signature of `content` by the active key.
+
+        Args:
+            key_id: of the key that signed what this is the end of: it signs that, too, unless it was revoked since.
 
         Raises:
             EntrepotError: there is no key, or it can't be unsealed.

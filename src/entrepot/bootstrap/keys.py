@@ -22,6 +22,7 @@ from entrepot.settings import SettingsError, audit_directory
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from entrepot.auth.keys.key_pairs import SigningKey
     from entrepot.auth.keys.sealing import Sealing
     from entrepot.metadata.key_store import KeyPurpose
     from entrepot.metadata.store import Metadata
@@ -87,15 +88,18 @@ class CheckpointKeys:
         self._metadata = metadata
         self._keys: SigningKeys | None = None
 
-    async def sign(self, content: bytes) -> CheckpointSignature:
+    async def sign(self, content: bytes, key_id: str = "") -> CheckpointSignature:
         """See the protocol. The keys are read each time: that is once in minutes, and a revoked one signs no more."""
         if self._keys is None:
             self._keys = await open_signing_keys(self._settings, self._metadata, "audit")
-        ring = KeyRing()
-        await self._keys.ensure()
-        await self._keys.refresh(ring)
-        key = ring.signing_key()
+        key = (await self._keys.of_id(key_id) if key_id else None) or await self._active(self._keys)
         return CheckpointSignature(key.key_id, ALGORITHM, key.public.encoded, key.sign_plainly(content))
+
+    async def _active(self, keys: SigningKeys) -> SigningKey:
+        ring = KeyRing()
+        await keys.ensure()
+        await keys.refresh(ring)
+        return ring.signing_key()
 
 
 def build_signed_end(settings: Settings, metadata: Metadata, metrics: Metrics | None = None) -> SignedEnd:

@@ -170,7 +170,7 @@ async def test_several_exports_at_once_and_the_worker_sign_one_chain(
 class _BrokenKey:
     """A signer whose key can't be opened."""
 
-    async def sign(self, content: bytes) -> CheckpointSignature:
+    async def sign(self, content: bytes, key_id: str = "") -> CheckpointSignature:
         raise MasterKeyError("the master key is another one")
 
 
@@ -293,7 +293,7 @@ class _SlowKey:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     may_sign: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def sign(self, content: bytes) -> CheckpointSignature:
+    async def sign(self, content: bytes, key_id: str = "") -> CheckpointSignature:
         self.asked.set()
         await self.may_sign.wait()
         return await KeyInMemory().sign(content)
@@ -318,8 +318,8 @@ async def test_a_checkpoint_that_another_node_is_just_signing_is_not_missing_in_
             await asyncio.sleep(0.005)
             return reason
 
-        async def attest(self, content: bytes) -> CheckpointSignature:
-            return await end.attest(content)
+        async def attest(self, content: bytes, key_id: str = "") -> CheckpointSignature:
+            return await end.attest(content, key_id)
 
     await _add(metadata, 4)
     lines = await _export(metadata, _OvertakenEnd(), since=2000)

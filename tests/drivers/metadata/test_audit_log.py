@@ -62,7 +62,7 @@ class _Attestation:
     async def sign(self) -> str:
         return ""
 
-    async def attest(self, content: bytes) -> CheckpointSignature:
+    async def attest(self, content: bytes, key_id: str = "") -> CheckpointSignature:
         return await self.key.sign(content)
 
 
@@ -439,7 +439,7 @@ async def test_records_that_no_checkpoint_comes_for_are_told_by_their_age_8_1_4_
     """Also when signing fails; a note that came late counts from the checkpoint before, and nothing unsigned is 0."""
 
     class _Keyless(KeyInMemory):
-        async def sign(self, content: bytes) -> CheckpointSignature:
+        async def sign(self, content: bytes, key_id: str = "") -> CheckpointSignature:
             raise AuditUnavailableError("no key")
 
     registry = CollectorRegistry()

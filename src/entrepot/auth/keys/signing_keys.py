@@ -95,12 +95,23 @@ class SigningKeys:
             return None
         following = table.in_state("next")
         rows = (active,) if following is None else (active, following)
-        trouble = await self._open_all(rows)
+        self._known, trouble = await self._open_all(rows)
         signing = self._known.get(active.key_id)
         ring.install(signing, verifying, table.now / 1000, str(trouble))
         if signing is None and trouble is not None:
             raise trouble
         return trouble
+
+    async def of_id(self, key_id: str) -> SigningKey | None:
+        """Return a key that signs or signed, to end what it began; `None` if it was revoked or can't be opened.
+
+        Raises:
+            MetadataError: the keys can't be read.
+        """
+        table = await self._metadata.signing_keys.read(self._purpose)
+        rows = [row for row in table.rows if row.key_id == key_id and row.state in {"active", "retired"}]
+        opened, _ = await self._open_all(rows)
+        return opened.get(key_id)
 
     async def rotate(self, principal: Principal) -> str:
         """Retire the active key, activate the next, and publish another next one; return the id of the new active.
@@ -188,8 +199,10 @@ class SigningKeys:
                 )
                 raise KeyRotationError(message)
 
-    async def _open_all(self, rows: Sequence[SigningKeyRow]) -> MasterKeyError | None:
-        """Know the keys of these rows, as far as possible, and return the first that stood in the way.
+    async def _open_all(
+        self, rows: Sequence[SigningKeyRow]
+    ) -> tuple[Mapping[str, SigningKey], MasterKeyError | None]:
+        """Return the keys of these rows by id, as far as possible, and the first that stood in the way.
 
         This node's master key is read again if one of the rows is sealed with another: it may have been replaced.
         """
@@ -206,8 +219,7 @@ class SigningKeys:
                 self._sealing.require(row.master_key_id)
             except MasterKeyError as error:
                 trouble = trouble or error
-        self._known = opened
-        return trouble
+        return opened, trouble
 
     def _verifies(self, row: SigningKeyRow, now: int) -> bool:
         if row.state == "retired":

@@ -19,7 +19,7 @@ from entrepot.auth.role_errors import (
     RoleUnknownError,
 )
 from entrepot.auth.roles import BUILT_IN_ROLES
-from entrepot.auth.stored_permissions import known_permissions
+from entrepot.auth.stored_permissions import known_permissions, stored_names
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.role_store import NewRole
 
@@ -199,4 +199,6 @@ def _about(name: str) -> AuditObject:
 
 
 def _state(level: str, description: str, permissions: bytes) -> Mapping[str, object]:
-    return {"level": level, "description": description, "permissions": msgspec.json.decode(permissions)}
+    names = stored_names(permissions)
+    shown = "unreadable" if names is None else sorted(names)
+    return {"level": level, "description": description, "permissions": shown}

@@ -13,6 +13,7 @@ from entrepot.auth.decisions import NOTHING
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.principals import ANONYMOUS
 from entrepot.auth.roles import BUILT_IN_ROLES
+from entrepot.auth.stored_permissions import UNREADABLE, stored_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ _log: Any = structlog.get_logger()
 
 NOBODY: Final = Subject("Anonymous", ANONYMOUS)
 _EVERY_PROJECT: Final = "*"
+_NOTHING_STORED: Final = b"[]"
 
 
 class _RobotAccess(msgspec.Struct, frozen=True):
@@ -38,7 +40,6 @@ class _RobotAccess(msgspec.Struct, frozen=True):
 
 
 _robot_decoder: Final = msgspec.json.Decoder(tuple[_RobotAccess, ...])
-_names_decoder: Final = msgspec.json.Decoder(frozenset[str])
 
 
 def subject_in_project(principal: Principal, facts: ProjectFacts) -> Subject | None:
@@ -96,11 +97,11 @@ def _custom_permissions(facts: SubjectFacts, *, on_system: bool) -> frozenset[st
 
 
 def _decode_names(role: HeldRole) -> frozenset[str]:
-    try:
-        return _names_decoder.decode(role.permissions or b"[]")
-    except msgspec.DecodeError:
+    names = stored_names(_NOTHING_STORED if role.permissions is None else role.permissions)
+    if names is None:
         _log.error("permissions.unreadable", role=role.name)
         return NOTHING
+    return names
 
 
 def _robot_in_project(name: str, facts: SubjectFacts, project: ProjectFacts) -> frozenset[str]:
@@ -128,6 +129,7 @@ def _robot_on_system(name: str, facts: SubjectFacts, level: Level) -> frozenset[
 
 def _robot_entries(name: str, facts: SubjectFacts) -> Iterator[_RobotAccess]:
     try:
-        yield from _robot_decoder.decode(facts.robot_permissions or b"[]")
-    except msgspec.DecodeError:
+        stored = facts.robot_permissions
+        yield from _robot_decoder.decode(_NOTHING_STORED if stored is None else stored)
+    except UNREADABLE:
         _log.error("permissions.unreadable", robot=name)

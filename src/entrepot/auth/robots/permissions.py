@@ -12,6 +12,7 @@ import msgspec
 
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS, find_permission
 from entrepot.auth.robots.errors import InvalidRobotError
+from entrepot.auth.stored_permissions import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,8 +105,11 @@ def encode_permissions(entries: Sequence[RobotPermissions]) -> bytes:
 
 
 def decode_permissions(stored: bytes) -> tuple[RobotPermissions, ...]:
-    """Return what is stored."""
-    return msgspec.json.decode(stored, type=tuple[RobotPermissions, ...])
+    """Return what is stored; what can't be read permits nothing, of which decisions tell the log."""
+    try:
+        return msgspec.json.decode(stored, type=tuple[RobotPermissions, ...])
+    except UNREADABLE:
+        return ()
 
 
 def named_projects(entries: Sequence[RobotPermissions]) -> tuple[str, ...]:

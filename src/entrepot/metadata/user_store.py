@@ -46,6 +46,7 @@ class PersonRow:
         id: the number by which Harbor's API names the person.
         subject: the public id, which principals and audit records carry.
         is_administrator: whether the person was given the role operations-admin on the system, by name.
+        administers_by_group: whether a group of theirs has it, that is not disabled.
     """
 
     id: int
@@ -61,6 +62,7 @@ class PersonRow:
     last_login_at: int | None
     updated_at: int
     is_administrator: bool
+    administers_by_group: bool
 
     @property
     def names(self) -> tuple[str, str, str]:

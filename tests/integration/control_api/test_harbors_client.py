@@ -25,6 +25,7 @@ from harborapi.models import (
     UserProfile,
 )
 
+from tests.drivers.metadata.identity_rows import IdentityRows
 from tests.drivers.metadata.machine_accounts import on_sqlite
 
 if TYPE_CHECKING:
@@ -351,6 +352,22 @@ async def test_the_last_administrator_stays(registry: Registry) -> None:
     with pytest.raises(PreconditionFailed):
         await admin.set_user_admin(me, is_admin=False)
     assert (await admin.get_current_user()).sysadmin_flag is True
+
+
+async def test_who_administers_by_a_group_is_told_by_the_flag_that_harbor_has_for_it(
+    registry: Registry,
+) -> None:
+    admin = registry.client()
+    number = await _person(admin, "alice")
+    rows = IdentityRows(registry.database)
+    await rows.give(await rows.group("admins", number), "operations-admin")
+
+    herself = await registry.client("alice", _PASSWORD).get_current_user()
+    seen = [(one.sysadmin_flag, one.admin_role_in_auth) for one in (herself, await admin.get_user(number))]
+    listed = {one.username: (one.sysadmin_flag, one.admin_role_in_auth) for one in await admin.get_users()}
+
+    assert seen == [(False, True)] * 2
+    assert listed == {"admin": (True, False), "alice": (False, True)}
 
 
 async def test_what_was_done_is_listed_and_filtered(registry: Registry) -> None:

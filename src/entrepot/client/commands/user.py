@@ -68,6 +68,7 @@ _COLUMNS: Columns = (
     ("REAL NAME", "realname"),
     ("EMAIL", "email"),
     ("ADMINISTRATOR", "sysadmin_flag"),
+    ("BY A GROUP", "admin_role_in_auth"),
     ("CREATED", "creation_time"),
     ("ID", "user_id"),
 )

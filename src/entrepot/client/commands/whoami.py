@@ -28,6 +28,7 @@ def whoami(*, target: TargetOption = ANYWHERE, output: OutputOption = "table") -
         "login": login.kind,
         "login_expires_at": login.expires_at or None,
         "sysadmin_flag": person.get("sysadmin_flag"),
+        "admin_role_in_auth": person.get("admin_role_in_auth"),
         "email": person.get("email"),
         "realname": person.get("realname"),
     }
@@ -37,6 +38,7 @@ def whoami(*, target: TargetOption = ANYWHERE, output: OutputOption = "table") -
         ("LOGIN", "login"),
         ("LOGIN ENDS", "login_expires_at"),
         ("ADMINISTRATOR", "sysadmin_flag"),
+        ("BY A GROUP", "admin_role_in_auth"),
         ("EMAIL", "email"),
         ("REAL NAME", "realname"),
     )

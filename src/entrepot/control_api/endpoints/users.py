@@ -38,7 +38,13 @@ _SORTS: Final = {
 
 
 class UserResp(msgspec.Struct, frozen=True):
-    """A person."""
+    """A person.
+
+    Attributes:
+        sysadmin_flag: whether the person was made an operations administrator by name, which is what can be taken back.
+        admin_role_in_auth: whether a group of theirs has the role. In Harbor, where groups come from directories, it
+            says so of the one who asks only; here it does of everybody.
+    """
 
     user_id: int
     username: str
@@ -91,7 +97,7 @@ def shown_user(person: PersonRow) -> UserResp:
         realname=person.realname,
         comment=person.comment,
         sysadmin_flag=person.is_administrator,
-        admin_role_in_auth=False,
+        admin_role_in_auth=person.administers_by_group,
         disabled=person.disabled_at is not None,
         creation_time=format_time(person.created_at),
         update_time=format_time(person.updated_at),

@@ -18,9 +18,13 @@ __all__ = ["ANY", "FIND", "STATEMENTS", "SqlUserReader", "person_from_row"]
 
 _KNOWN: Final = """s.id, s.public_id, s.name, s.epoch, s.created_at, s.disabled_at, u.email, u.realname, u.comment,
            u.must_change_password, u.last_login_at, u.updated_at"""
+# Whether the role is the person's own, and whether a group of theirs has it.
 _COLUMNS: Final = """[known],
            (SELECT count(*) FROM role_assignments a
-            WHERE a.subject_id = s.id AND a.role = 'operations-admin' AND a.project_id IS NULL)""".replace(
+            WHERE a.subject_id = s.id AND a.role = 'operations-admin' AND a.project_id IS NULL),
+           (SELECT count(*) FROM group_members m CROSS JOIN subjects g CROSS JOIN role_assignments a
+            WHERE m.user_id = s.id AND g.id = m.group_id AND g.disabled_at IS NULL
+              AND a.subject_id = g.id AND a.role = 'operations-admin' AND a.project_id IS NULL)""".replace(
     "[known]", _KNOWN
 )
 _FILTER: Final = """s.kind = 'user' AND u.subject_id = s.id
@@ -133,8 +137,8 @@ STATEMENTS: Final = (
 
 def person_from_row(row: Row) -> PersonRow:
     """Return the person that a row of any of the statements above tells of."""
-    *known, must_change, last_login_at, updated_at, roles = row
-    values: list[Any] = [*known, bool(must_change), last_login_at, updated_at, roles > 0]
+    *known, must_change, last_login_at, updated_at, own, of_groups = row
+    values: list[Any] = [*known, bool(must_change), last_login_at, updated_at, own > 0, of_groups > 0]
     return PersonRow(*values)
 
 

@@ -4,7 +4,8 @@ A chain alone proves nothing against somebody who can write to the database and 
 elsewhere does: the chain has to lead to it.
 
 The row comes first and the file behind it, so that no file tells of what the database never had. What ends a process in
-between, or fills the disk, leaves a row without its file; a later run writes it.
+between, or fills the disk, leaves a row without its file; a later run writes it. However many these are, as on a new
+node of an old registry, none of them holds up the next signature, or another process that has one to file.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.audit_store import CheckpointRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from entrepot.audit.signing import CheckpointSigner
@@ -43,7 +44,10 @@ __all__ = [
 _log: Any = structlog.get_logger()
 
 _MILLISECONDS: Final = 1000
-_PAGE: Final = 500
+_BATCH: Final = 50
+"""Files written under one hold of the directory: others wait for it, a second where each takes 20 ms."""
+_FILING_SECONDS: Final = 3.0
+"""How long a run writes files of the past; what is left is a later run's, after the end was signed when that is due."""
 _FILE_MODE: Final = 0o640
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
@@ -86,7 +90,8 @@ class Checkpoints:
     async def run(self, period_seconds: int) -> bool:
         """Sign the end of the chain when it has grown and the last time is long enough ago; return whether it was.
 
-        Also writes the files of checkpoints that have none here, whoever signed them.
+        Also writes the files of checkpoints that have none here, whoever signed them: its own first, of others as many
+        as a few seconds take.
 
         Raises:
             MetadataError: the database can't be read or written.
@@ -95,6 +100,7 @@ class Checkpoints:
         """
         signed = await self._sign_end(period_seconds)
         if signed is not None:
+            await self._file([signed], signed.sequence)
             # Somebody else may have signed a later end meanwhile, or an older copy of the database took its place.
             self._filed = min(self._filed, signed.sequence - 1)
         await self._write_missing(0 if signed is None else signed.sequence)
@@ -116,11 +122,17 @@ class Checkpoints:
 
     async def _write_missing(self, just_signed: int) -> None:
         """Write the files of checkpoints that have none; of the past ones once in the life of a process."""
-        while page := await self._metadata.audit.checkpoints(self._filed + 1, _PAGE):
-            for written in await asyncio.to_thread(_write_new, self._directory, page):
-                if written.sequence != just_signed:
-                    _log.info("audit.checkpoint.filed", **_facts(written))
+        began_at = time.monotonic()
+        while page := await self._metadata.audit.checkpoints(self._filed + 1, _BATCH):
+            await self._file(page, just_signed)
             self._filed = page[-1].sequence
+            if time.monotonic() - began_at >= _FILING_SECONDS:
+                return
+
+    async def _file(self, checkpoints: Sequence[CheckpointRow], just_signed: int) -> None:
+        for written in await asyncio.to_thread(_write_new, self._directory, checkpoints):
+            if written.sequence != just_signed:
+                _log.info("audit.checkpoint.filed", **_facts(written))
 
     def _is_due(self, chain: ChainState, last: CheckpointRow | None, period_seconds: int) -> bool:
         if last is None:

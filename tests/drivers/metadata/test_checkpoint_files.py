@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 import structlog.testing
 from prometheus_client import CollectorRegistry
 
+from entrepot.audit import checkpoints
 from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
 from entrepot.audit.export import AuditExport
 from entrepot.audit.export_verification import verify_export
@@ -66,6 +68,61 @@ async def test_files_that_could_not_be_written_are_written_later(metadata: Metad
     told = [(line["event"].removeprefix("audit.checkpoint."), line["sequence"]) for line in lines]
     assert told == [("signed", 2), ("signed", 5), ("filed", 2), ("filed", 5), ("filed", 2)]
     assert all(decode_checkpoint(line["checkpoint"].encode()) for line in lines)
+
+
+async def _signed(metadata: Metadata, key: KeyInMemory, directory: Path, count: int) -> None:
+    for _ in range(count):
+        await _add(metadata, 1)
+        assert await Checkpoints(metadata, key, directory).run(0)
+
+
+async def test_many_files_are_written_in_batches_and_others_have_their_turns_between(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a new node of an old registry: no process waits for the directory longer than a batch takes."""
+    key, directory = KeyInMemory(), tmp_path / "new-node"
+    await _signed(metadata, key, tmp_path / "old-node", 5)
+    monkeypatch.setattr(checkpoints, "_BATCH", 2)
+    holds: list[int] = []
+    hold, write = fcntl.flock, checkpoints._write
+
+    def held(descriptor: int, operation: int) -> None:
+        hold(descriptor, operation)
+        holds.append(0)
+
+    def written(where: Path, name: str, content: bytes) -> None:
+        write(where, name, content)
+        holds[-1] += 1
+
+    monkeypatch.setattr(fcntl, "flock", held)
+    monkeypatch.setattr(checkpoints, "_write", written)
+
+    assert not await Checkpoints(metadata, key, directory).run(3600)
+
+    assert holds == [2, 2, 1]
+    assert _sequences(directory) == [1, 2, 3, 4, 5]
+
+
+async def test_files_of_the_past_do_not_hold_up_the_next_signature(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run files what it signed first, then the oldest for a while; later runs come to the rest."""
+    key, directory = KeyInMemory(), tmp_path / "new-node"
+    await _signed(metadata, key, tmp_path / "old-node", 5)
+    monkeypatch.setattr(checkpoints, "_BATCH", 2)
+    monkeypatch.setattr(checkpoints, "_FILING_SECONDS", 0.0)
+    await _add(metadata, 1)
+    filing = Checkpoints(metadata, key, directory)
+
+    assert await filing.run(0)
+    assert _sequences(directory) == [1, 2, 6]
+    await _add(metadata, 1)
+    assert await filing.run(0)
+    assert _sequences(directory) == [1, 2, 3, 4, 6, 7]
+    assert not await filing.run(0)
+    assert not await filing.run(0)
+
+    assert _sequences(directory) == [1, 2, 3, 4, 5, 6, 7]
 
 
 async def test_a_checkpoint_of_another_way_of_the_log_takes_no_file_away(

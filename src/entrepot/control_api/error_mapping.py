@@ -32,6 +32,7 @@ from entrepot.auth.errors import (
     ProjectUnknownError,
 )
 from entrepot.auth.people.errors import (
+    EmailTakenError,
     GroupUnknownError,
     InvalidPersonError,
     NameTakenError,
@@ -202,6 +203,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     TooManyAccessTokensError: (409, HarborCode.CONFLICT),
     GroupUnknownError: (404, HarborCode.NOT_FOUND),
     InvalidPersonError: (400, HarborCode.BAD_REQUEST),
+    EmailTakenError: (409, HarborCode.CONFLICT),
     NameTakenError: (409, HarborCode.CONFLICT),
     OwnAccountError: (403, HarborCode.FORBIDDEN),
     PasswordRejectedError: (400, HarborCode.BAD_REQUEST),

@@ -12,6 +12,7 @@ __all__ = [
     "PERSON_ORDERS",
     "CredentialsRow",
     "EndedCredentials",
+    "PersonIdentity",
     "PersonOrder",
     "PersonPage",
     "PersonQuery",
@@ -68,6 +69,15 @@ class PersonRow:
     def names(self) -> tuple[str, str, str]:
         """What the person is called, which their password may not hold."""
         return self.name, self.email, self.realname
+
+
+@dataclass(frozen=True, slots=True)
+class PersonIdentity:
+    """What a person is told apart by; the e-mail address may be empty."""
+
+    id: int
+    name: str
+    email: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,10 @@ class UserReader(Protocol):
         """Return people whose name begins so, in either case, by name."""
         ...
 
+    async def identities(self) -> Sequence[PersonIdentity]:
+        """Return what all people are told apart by, by number."""
+        ...
+
     async def any_exist(self) -> bool:
         """Whether there is anybody at all."""
         ...
@@ -179,6 +193,17 @@ class UserWriterRows(Protocol):
 
     async def any_exist(self) -> bool:
         """Whether there is anybody at all."""
+        ...
+
+    async def hold_identities(self) -> None:
+        """Keep all other units that give names or e-mail addresses waiting until this one ends, on any node."""
+
+    async def name_is_taken(self, name: str) -> bool:
+        """Whether a person has the name, in whichever case."""
+        ...
+
+    async def address_is_taken(self, address: str, *, but: int = 0) -> bool:
+        """Whether a person, other than the one of number `but`, has the e-mail address, in whichever case."""
         ...
 
     async def insert(self, subject: str, name: str, *, email: str, realname: str, comment: str) -> int | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from entrepot.metadata.group_store import GroupQuery
 from entrepot.metadata.sql.migrate import apply_migrations, migrate
 from entrepot.metadata.sql.schema import Migration, load_migrations, render_migration, split_script
 from tests.drivers.metadata.identity_rows import IdentityRows
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
+
+if TYPE_CHECKING:
+    from entrepot.metadata.store import Metadata
 
 _TABLES: Final = ("roles", "role_assignments", "labels")
 _INDEXES: Final = (
@@ -106,3 +110,28 @@ def test_what_is_for_one_engine_is_left_out_on_the_other() -> None:
         "SELECT 2;\n",
     ]
     assert split_script(render_migration(load_migrations()[5].template, "postgresql")) == []
+
+
+async def test_the_number_of_a_deleted_group_is_never_given_again_s7(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    """Neither to a group nor to a person: whoever has it in hand reaches nothing, and the name is free at once."""
+    person = await IdentityRows(database).user("ann")
+    first = await metadata.write(lambda tx: tx.user_groups.insert("a" * 32, "builders", 2, ""))
+    assert first is not None
+    await metadata.write(lambda tx: tx.user_groups.add_member(first, person))
+
+    await metadata.write(lambda tx: tx.user_groups.delete(first))
+    second = await metadata.write(lambda tx: tx.user_groups.insert("b" * 32, "builders", 2, ""))
+    third = await metadata.write(
+        lambda tx: tx.users.insert("c" * 32, "builders", email="", realname="", comment="")
+    )
+
+    assert second is not None
+    assert third is not None
+    assert first < second < third
+    assert await metadata.user_groups.find(first) is None
+    assert [group.id for group in (await metadata.user_groups.list_page(GroupQuery())).groups] == [second]
+    assert await metadata.write(lambda tx: tx.user_groups.find(first)) is None
+    assert await metadata.user_groups.member_ids(second) == []
+    assert await database.count("group_members") == 0

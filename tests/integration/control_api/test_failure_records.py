@@ -157,3 +157,33 @@ async def test_bodies_that_are_too_large_and_doubled_fields_are_on_record_i11(re
         (note.action, note.user_name, json.loads(note.body)["http.response.status_code"])
         for note in registry.notes.records[begun:]
     ] == [("user.create", "admin", 413), ("user.delete", "admin", 400)]
+
+
+async def test_an_address_that_is_taken_is_refused_with_409_and_on_record_without_it_s19(
+    registry: Registry,
+) -> None:
+    """To administrators and to the person: the field is named, the address and its holder are not."""
+    taken = {"email": "Alice@Example.org"}
+    async with registry.plain() as admin:
+        for name in ("alice", "bob"):
+            document = {"username": name, "password": _NEW, "email": f"{name}@example.org"}
+            created = await admin.post("/users", json=document)
+            assert created.status_code == 201
+        number = int(created.headers["location"].rpartition("/")[2])
+        begun = len(registry.notes.records)
+        replies = [
+            await admin.post("/users", json={"username": "carol", "password": _NEW, **taken}),
+            await admin.put(f"/users/{number}", json=taken),
+        ]
+        cased = await admin.post("/users", json={"username": "Bob", "password": _NEW})
+    async with registry.plain("bob", _NEW) as bob:
+        replies.append(await bob.put(f"/users/{number}", json=taken))
+        kept = await bob.get("/users/current")
+
+    said = {(reply.status_code, *reply.json()["errors"][0].values()) for reply in replies}
+    assert said == {(409, "CONFLICT", "the e-mail address can't be given to this person: it is taken")}
+    assert (cased.status_code, kept.json()["email"]) == (409, "bob@example.org")
+    noted = registry.notes.records[begun:]
+    assert [note.action for note in noted] == ["user.create", "user.update", "user.create", "user.update"]
+    assert not any("example.org" in note.body.decode().lower() for note in noted)
+    assert await registry.database.value("SELECT count(*) FROM users") == 3

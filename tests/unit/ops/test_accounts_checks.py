@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from entrepot.metadata.user_store import PersonIdentity
 from entrepot.ops.checks.accounts import (
     check_master_key_file,
     examine_accounts,
     judge_first_password,
     judge_master_key,
+    judge_people,
     judge_read_only,
 )
 from entrepot.settings import DataSettings, Secret, Settings
@@ -101,6 +103,7 @@ async def test_a_database_without_keys_and_people_passes(tmp_path: Path) -> None
     assert [(finding.check, finding.status) for finding in found] == [
         ("master-key", "ok"),
         ("first-password", "ok"),
+        ("people", "ok"),
         ("read-only", "ok"),
     ]
 
@@ -133,3 +136,32 @@ async def test_read_only_of_the_database_is_found_there(tmp_path: Path) -> None:
 
     assert [finding.status for finding in found if finding.check == "read-only"] == ["warn"]
     assert not (tmp_path / "secrets").exists()
+
+
+def test_people_who_can_be_taken_for_each_other_are_warned_of_by_number() -> None:
+    """Neither names nor addresses: findings go into support bundles."""
+    people = [
+        PersonIdentity(1, "admin", ""),
+        PersonIdentity(2, "ann", "a@x.org"),
+        PersonIdentity(3, "Ann", "b@x.org"),
+        PersonIdentity(4, "eve", "B@x.org"),
+        PersonIdentity(5, "kim", ""),
+    ]
+
+    finding, sound = judge_people(people), judge_people(people[:2])
+
+    assert (finding.status, sound.status) == ("warn", "ok")
+    assert finding.message == (
+        "accounts from before this was refused have names that differ by case only: users 2 and 3; "
+        "and one e-mail address: users 3 and 4"
+    )
+    assert "GET /api/v2.0/users/<number>" in finding.remedy
+
+
+def test_of_many_people_alike_the_first_are_named() -> None:
+    people = [PersonIdentity(number, f"a{number // 2}", "") for number in range(60)]
+
+    message = judge_people(people).message
+
+    assert "users 0 and 1, 2 and 3" in message
+    assert message.endswith("38 and 39, and 10 times more")

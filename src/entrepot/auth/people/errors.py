@@ -5,6 +5,7 @@ from __future__ import annotations
 from entrepot.kernel.errors import EntrepotError
 
 __all__ = [
+    "EmailTakenError",
     "GroupUnknownError",
     "InvalidPersonError",
     "NameTakenError",
@@ -43,12 +44,25 @@ class InvalidPersonError(PeopleError):
 
 
 class NameTakenError(PeopleError):
-    """A person or a group has the name already, or it is kept for the registry itself."""
+    """A person or a group has the name already, or it is kept for the registry itself.
+
+    People's names are told apart whatever the case they are written in.
+    """
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"the name {name} can't be given to a {kind}: it is taken")
         self.kind = kind
         self.name = name
+
+
+class EmailTakenError(PeopleError):
+    """Another person has the e-mail address, in whichever case.
+
+    Whose it is stays untold, and the address itself as well: this text is kept in the audit log, and not erased.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the e-mail address can't be given to this person: it is taken")
 
 
 class PersonUnknownError(PeopleError):

@@ -14,6 +14,7 @@ from entrepot.auth.people.errors import (
     PasswordRejectedError,
     PersonUnknownError,
 )
+from entrepot.auth.people.identities import require_free_address, require_free_identity
 from entrepot.auth.people.new_people import Profile, require_new_name, require_profile
 from entrepot.kernel.ids import new_public_id
 
@@ -51,7 +52,7 @@ class People:
         """Make a person who can log in with `password` and has no role; the policy says whether to change it first.
 
         Raises:
-            InvalidPersonError, NameTakenError, PasswordRejectedError: nobody was made.
+            InvalidPersonError, NameTakenError, EmailTakenError, PasswordRejectedError: nobody was made.
         """
         require_new_name(new.name)
         require_profile(new.profile)
@@ -68,11 +69,12 @@ class People:
         )
 
         async def unit(tx: Transaction) -> PersonRow:
+            await require_free_identity(tx, new)
             profile = new.profile
             person_id = await tx.users.insert(
                 subject, new.name, email=profile.email, realname=profile.realname, comment=profile.comment
             )
-            if person_id is None:
+            if person_id is None:  # by a program of the version before, which holds nothing
                 raise NameTakenError("person", new.name)
             await tx.users.set_password(
                 person_id, password_hash, must_change=limits.change_first, kept=limits.history + 1
@@ -114,7 +116,7 @@ class People:
         """Change what is known of a person.
 
         Raises:
-            PersonUnknownError, InvalidPersonError: nothing was changed.
+            PersonUnknownError, InvalidPersonError, EmailTakenError: nothing was changed.
             AccessDeniedError: the person holds what the principal does not (S9).
         """
         await self._rights.require_held(grant.principal, person_id)
@@ -124,7 +126,7 @@ class People:
         """Change what is known of oneself.
 
         Raises:
-            PersonUnknownError, InvalidPersonError: nothing was changed.
+            PersonUnknownError, InvalidPersonError, EmailTakenError: nothing was changed.
         """
         await self._update(grant.principal, (await self.get_self(grant)).id, profile)
 
@@ -133,7 +135,9 @@ class People:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
+            await tx.users.hold_identities()
             person = await require_person(tx, person_id)
+            await require_free_address(tx, person, profile.email)
             await tx.users.update_profile(
                 person_id, email=profile.email, realname=profile.realname, comment=profile.comment
             )

@@ -10,6 +10,7 @@ token                   meaning
 ``{for_share}``         the same, but several may hold the lock at once
 ``{texts:name}``        a set of texts, from a JSON array in the parameter ``name``
 ``{integers:name}``     a set of integers, from a JSON array in the parameter ``name``
+``{email_not_ascii}``    whether the column ``email`` has more than ASCII, whose case lower() does not know
 ``{explicit_id}``       lets an INSERT choose the number of a row that the engine would number itself
 ``{last_outbox_id}``    the greatest number in the outbox; the engine's own numbers go on after it from then on
 ======================  ==============================================================================
@@ -52,6 +53,7 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "for_share": "",
         "texts": "(SELECT value FROM json_each(:{name}))",
         "integers": "(SELECT value FROM json_each(:{name}))",
+        "email_not_ascii": "length(email) <> length(CAST(email AS BLOB))",
         "explicit_id": "",
         # AUTOINCREMENT goes on after the greatest number that was ever there.
         "last_outbox_id": "max(id)",
@@ -62,6 +64,7 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "for_share": "FOR SHARE",
         "texts": "(SELECT json_array_elements_text(:{name}))",
         "integers": "(SELECT json_array_elements_text(:{name})::bigint)",
+        "email_not_ascii": "char_length(email) <> octet_length(email)",
         "explicit_id": "OVERRIDING SYSTEM VALUE",
         "last_outbox_id": "setval(pg_get_serial_sequence('outbox', 'id'), max(id))",
     },

@@ -109,9 +109,18 @@ DELETE_ROLES: Final = Statement(
     "user_groups.delete_roles", "DELETE FROM role_assignments WHERE subject_id = :id"
 )
 DELETE: Final = Statement("user_groups.delete", "DELETE FROM user_groups WHERE subject_id = :id")
-DELETE_SUBJECT: Final = Statement("user_groups.delete_subject", "DELETE FROM subjects WHERE id = :id")
+# The row stays, as that of a person does: SQLite would give the greatest number again once it is gone, also after a
+# restore, and whoever acts on a group by a number that they read before must not hit one that came later.
+BURY: Final = Statement(
+    "user_groups.bury",
+    """
+    UPDATE subjects SET kind = 'deleted', name = public_id, disabled_at = {now}, epoch = epoch + 1,
+        epoch_changed_at = {now}
+    WHERE id = :id
+    """,
+)
 
-_DELETION: Final = (MOVE_EPOCHS, DELETE_MEMBERS, DELETE_ROLES, DELETE, DELETE_SUBJECT)
+_DELETION: Final = (MOVE_EPOCHS, DELETE_MEMBERS, DELETE_ROLES, DELETE, BURY)
 STATEMENTS: Final = (
     FIND,
     FIND_NAMED,

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entrepot.metadata.sql.patterns import containing, lowered, starting_with
 from entrepot.metadata.sql.statements import Statement
+from entrepot.metadata.sql.taken_identities import read_identities
 from entrepot.metadata.user_store import CredentialsRow, OwnerlessProject, PersonPage, PersonRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrepot.metadata.sql.statements import ReadExecutor, Row
-    from entrepot.metadata.user_store import PersonQuery
+    from entrepot.metadata.user_store import PersonIdentity, PersonQuery
 
 __all__ = ["ANY", "FIND", "STATEMENTS", "SqlUserReader", "person_from_row"]
 
@@ -210,6 +211,10 @@ class SqlUserReader:
         """See the protocol."""
         rows = await self._executor.fetch_rows(OWNERLESS, rows=limit)
         return [OwnerlessProject(*row) for row in rows]
+
+    async def identities(self) -> Sequence[PersonIdentity]:
+        """See the protocol."""
+        return await read_identities(self._executor)
 
     async def any_exist(self) -> bool:
         """See the protocol."""

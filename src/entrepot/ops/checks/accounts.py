@@ -1,4 +1,4 @@
-"""Checks of what comes with accounts: the master key, the first password, and a mode that the API can switch on."""
+"""Checks of what comes with accounts: the master key, the first password, people alike, and a mode of the API's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.keys.sealed_rows import sealing_master_keys
+from entrepot.auth.people.identities import people_of_one_address, people_of_one_name
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.master_keys import master_key_file, present_master_keys
 from entrepot.settings import first_password_file, metadata_path, metadata_url, uses_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from entrepot.metadata.user_store import PersonIdentity
     from entrepot.settings import Settings
 
 __all__ = [
@@ -24,11 +26,13 @@ __all__ = [
     "examine_accounts",
     "judge_first_password",
     "judge_master_key",
+    "judge_people",
     "judge_read_only",
 ]
 
 _PATIENCE_SECONDS: Final = 10.0
 _FIRST_ADMINISTRATOR: Final = "admin"
+_MOST_SHOWN: Final = 20
 
 
 def check_master_key_file(settings: Settings) -> Finding:
@@ -57,10 +61,11 @@ def check_master_key_file(settings: Settings) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What the database was asked: which master keys seal something, whether the first password holds, the mode."""
+    """What the database was asked: which master keys seal something, whether the first password holds, people, mode."""
 
     sealed_with: frozenset[str]
     must_change: bool
+    people: Sequence[PersonIdentity]
     read_only: bool
 
 
@@ -78,6 +83,7 @@ def examine_accounts(settings: Settings) -> Iterator[Finding]:
     yield judge_master_key(answers.sealed_with, present_master_keys(settings))
     file = first_password_file(settings)
     yield judge_first_password(file, present=os.path.lexists(file), must_change=answers.must_change)
+    yield judge_people(answers.people)
     yield judge_read_only(in_settings=settings.registry.read_only, in_configuration=answers.read_only)
 
 
@@ -93,12 +99,12 @@ async def _ask(settings: Settings) -> _Answers | None:
         try:
             sealed_with = await sealing_master_keys(metadata)
             person = await metadata.users.find_named(_FIRST_ADMINISTRATOR)
+            people = await metadata.users.identities()
             values = await metadata.configurations.values()
         finally:
             await metadata.aclose()
-    return _Answers(
-        sealed_with, person is not None and person.must_change_password, values.get("read_only") == "true"
-    )
+    must_change = person is not None and person.must_change_password
+    return _Answers(sealed_with, must_change, people, values.get("read_only") == "true")
 
 
 def judge_master_key(sealed_with: frozenset[str], present: frozenset[str]) -> Finding:
@@ -124,6 +130,26 @@ def judge_read_only(*, in_settings: bool, in_configuration: bool) -> Finding:
         message = "nothing can be pushed or deleted on this node: registry.read_only is true"
         return warned("read-only", message, "To end that: set registry.read_only to false and send SIGHUP.")
     return passed("read-only", "pushes are taken")
+
+
+def judge_people(people: Sequence[PersonIdentity]) -> Finding:
+    """Judge whether people can be told apart; by numbers, since findings go into support bundles."""
+    names, addresses = people_of_one_name(people), people_of_one_address(people)
+    if not names and not addresses:
+        return passed("people", "no two people have one name or e-mail address")
+    told = [f"names that differ by case only: users {_listed(names)}"] if names else []
+    told += [f"one e-mail address: users {_listed(addresses)}"] if addresses else []
+    remedy = (
+        "They go on as they are; accounts made now can't be such. GET /api/v2.0/users/<number> tells who they are: "
+        "give them addresses of their own, and delete what nobody needs."
+    )
+    return warned("people", f"accounts from before this was refused have {'; and '.join(told)}", remedy)
+
+
+def _listed(groups: Sequence[Sequence[int]]) -> str:
+    """Return the first groups of numbers as a person reads them."""
+    shown = ", ".join(" and ".join(map(str, numbers)) for numbers in groups[:_MOST_SHOWN])
+    return shown if len(groups) <= _MOST_SHOWN else f"{shown}, and {len(groups) - _MOST_SHOWN} times more"
 
 
 def judge_first_password(file: Path, *, present: bool, must_change: bool) -> Finding:

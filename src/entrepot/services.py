@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from entrepot.registry.manifest_pushes import ManifestPushes
     from entrepot.registry.manifests import Manifests
     from entrepot.registry.mounts import Mounts
+    from entrepot.registry.project_numbers import ProjectNumbers
     from entrepot.registry.referrers import Referrers
     from entrepot.registry.repositories import ProjectRepositories
     from entrepot.registry.uploads import Uploads
@@ -39,4 +40,5 @@ class Services:
     mounts: Mounts
     repositories: ProjectRepositories
     notes: AuditNotes
+    project_numbers: ProjectNumbers
     metrics: Metrics

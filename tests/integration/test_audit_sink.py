@@ -79,7 +79,7 @@ async def _open(scratch: Path, data: Path, spool_directory: Path, records: int) 
             services,
             Admission(AdmissionLimits(100, 100, 100, 1.0), AddressBudget(100)),
             PaceLimits(0, 30, 60),
-            audit=EdgeAudit(spool),
+            audit=EdgeAudit(spool, services.project_numbers),
         )
         client = AsgiClient(application)
         await push_image(client, _IMAGE, AcknowledgementLog.open(scratch / "acknowledged"))

@@ -25,10 +25,13 @@ from entrepot.distribution_api.requests import Request
 from entrepot.distribution_api.routes import find_route
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
+from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.oci.digest import Digest
+from entrepot.settings import metadata_url
 from tests.asgi.answered_statuses import AnsweredStatuses
 from tests.asgi.client import AsgiClient
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+from tests.drivers.metadata.raw_database import RawDatabase
 from tests.faults.image import REPOSITORY, TAG, one_layer_image
 from tests.faults.pushing import AcknowledgementLog, push_image
 from tests.running.audit_material import ALICE
@@ -89,7 +92,7 @@ async def _open(directory: Path, identification: Any = None) -> AsyncIterator[_T
             services,
             Admission(AdmissionLimits(100, 100, 100, 1.0), AddressBudget(100)),
             PaceLimits(0, 30, 60),
-            audit=EdgeAudit(spool),
+            audit=EdgeAudit(spool, services.project_numbers),
             identification=identification,
         )
         (directory / "spool").mkdir(parents=True)
@@ -200,6 +203,51 @@ async def test_pulls_and_listings_are_noted_before_the_answer_and_heads_are_not_
     assert len(await trail.recorded()) == 4
 
 
+async def test_what_is_noted_names_the_project_by_its_number_f27_f45(trail: _Trail) -> None:
+    """Names are used again before a node's files are taken over; where there is no project, that is noted as well."""
+    metadata = trail.registry.stores.metadata
+    project = REPOSITORY.partition("/")[0]
+    number = await metadata.projects.number_of(project)
+    layer = str(Digest.of_bytes(_IMAGE.layer))
+    remote = AsgiClient(trail.client.application, "192.0.2.9")
+    pulls = (
+        f"{_MANIFESTS}/{TAG}",
+        f"{_MANIFESTS}/{TAG}",
+        f"{_MANIFESTS}/{_DIGEST}",
+        f"/v2/{REPOSITORY}/blobs/{layer}",
+        f"/v2/{REPOSITORY}/tags/list",
+        f"/v2/{REPOSITORY}/referrers/{_DIGEST}",
+    )
+    known = {"If-None-Match": f'"{_DIGEST}"'}
+    ranged = {"Range": "bytes=0-1"}
+
+    statuses = [await trail.get(target) for target in pulls]
+    statuses.append((await trail.client.request("GET", pulls[0], known)).status)
+    statuses.append((await trail.client.request("GET", pulls[3], ranged)).status)
+    statuses.append((await remote.request("GET", pulls[0])).status)
+    statuses.append((await remote.request("GET", "/v2/none/app/manifests/v1")).status)
+
+    assert number is not None
+    assert statuses == [200] * 6 + [304, 206, 403, 403]
+    assert [record.project_id for record in trail.noted()] == [number] * 9 + [0]
+    stored = f"SELECT DISTINCT project_id FROM audit_records WHERE project = '{project}'"
+    database = RawDatabase(metadata_url(trail.registry.settings))
+    assert await database.fetch(stored) == [(number,)]
+
+
+async def test_a_refusal_is_noted_while_nobody_can_tell_which_project_it_was_i11(
+    trail: _Trail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_name: str) -> None:
+        raise MetadataUnavailableError("gone")
+
+    monkeypatch.setattr(trail.registry.stores.metadata.projects, "number_of", fail)
+    remote = AsgiClient(trail.client.application, "192.0.2.9")
+
+    assert (await remote.request("GET", f"{_MANIFESTS}/{TAG}")).status == 403
+    assert [(record.action, record.project_id) for record in trail.noted()] == [("access.denied", None)]
+
+
 async def test_a_noted_pull_costs_no_thread_and_no_statement_of_its_own(trail: _Trail) -> None:
     await trail.get(f"{_MANIFESTS}/{TAG}")
     trail.registry.counts.reset()
@@ -243,7 +291,8 @@ async def test_refusals_are_noted_with_their_reason_8_1_4_3a(trail: _Trail) -> N
 async def test_a_challenge_is_no_refusal_and_wrong_credentials_are_recorded_where_they_are_checked_i11(
     trail: _Trail,
 ) -> None:
-    audit = EdgeAudit(AuditSpool(trail.spool, "none", lambda: None))
+    spool = AuditSpool(trail.spool, "none", lambda: None)
+    audit = EdgeAudit(spool, trail.registry.services.project_numbers)
     asked, ended = AuthenticationRequiredError(), InvalidTokenError("ended at noon")
     with_header = _request((b"authorization", b"Basic eA=="))
     found, alice = find_route("GET", "/v2/"), msgspec.structs.replace(ALICE, origin=NO_ORIGIN)

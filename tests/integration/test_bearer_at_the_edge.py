@@ -91,7 +91,7 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
             services,
             Admission(AdmissionLimits(10, 10, 10, 1.0), AddressBudget(100)),
             PaceLimits(0, 10, 60),
-            audit=EdgeAudit(DirectNotes(registry.stores.metadata)),
+            audit=EdgeAudit(DirectNotes(registry.stores.metadata), services.project_numbers),
             identification=Identification(people, tokens, epochs, rights, challenges),
         )
         yield Edge(AsgiClient(application), registry, tokens, ring, key, clock, epochs, people, rights)

@@ -12,7 +12,6 @@ from entrepot.audit.ecs import ecs_fields
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.grants import ProjectGrant
-from entrepot.metadata.audit_store import END_OF_TIME
 
 if TYPE_CHECKING:
     from entrepot.auth.audit_notes import AuditNotes
@@ -74,7 +73,7 @@ class AuditLog:
             AuditUnavailableError: the reading can't be noted.
             MetadataError: the database failed.
         """
-        wanted = await self._within(grant, query.wanted)
+        wanted = _within(grant, query.wanted)
         limit = min(max(query.limit, 1), MOST_ROWS)
         await self._note(grant, wanted)
         rows = await self._metadata.audit.page(replace(query, wanted=wanted, limit=limit + 1))
@@ -84,21 +83,11 @@ class AuditLog:
         self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter
     ) -> int:
         """Return how many records :meth:`list` has in all; costs time with their number."""
-        return await self._metadata.audit.count(await self._within(grant, wanted))
+        return await self._metadata.audit.count(_within(grant, wanted))
 
     async def newest(self, _grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog]) -> int:
         """Return the id of the newest record, 0 without records: what a walk over pages holds on to."""
         return await self._metadata.audit.last_id()
-
-    async def _within(
-        self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter
-    ) -> AuditFilter:
-        """Return what is wanted of what the grant shows: records name projects, whose names are used again."""
-        if not isinstance(grant, ProjectGrant):
-            return wanted
-        project = await self._metadata.projects.describe(grant.project_id)
-        made_at = END_OF_TIME if project is None else project.created_at
-        return replace(wanted, project=grant.project, since=max(wanted.since, made_at))
 
     async def _note(
         self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter
@@ -114,8 +103,21 @@ class AuditLog:
         }
         # Whom somebody looks for is personal data, which records hold as commitments only: it stays out.
         await self._notes.note(
-            audit_record(grant.principal, AuditAction.AUDIT_READ, about, after={"filter": filters})
+            audit_record(
+                grant.principal,
+                AuditAction.AUDIT_READ,
+                about,
+                after={"filter": filters},
+                project_id=grant.project_id if isinstance(grant, ProjectGrant) else None,
+            )
         )
+
+
+def _within(grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter) -> AuditFilter:
+    """Return what is wanted of what the grant shows: records name projects, whose names are used again."""
+    if not isinstance(grant, ProjectGrant):
+        return wanted
+    return replace(wanted, project=grant.project, project_id=grant.project_id)
 
 
 def _entry(row: AuditRow) -> AuditEntry:

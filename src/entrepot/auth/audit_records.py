@@ -109,12 +109,13 @@ def audit_record(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
     record_id: str = "",
+    project_id: int | None = None,
 ) -> NewAuditRecord:
     """Return the record of an act.
 
     `before` and `after` are what was changed, without secrets. `status` is that of the HTTP reply, 0 where there is
-    none. A unit may be run twice and must add one record: make the record before the unit, or, where it tells of what
-    the unit found, make its `record_id` before.
+    none. `project_id` is for notes (:class:`NewAuditRecord`). A unit may be run twice and must add one record: make
+    the record before the unit, or, where it tells of what the unit found, make its `record_id` before.
     """
     origin = principal.origin
     path, program = origin.path[:_MOST_PATH_CHARACTERS], origin.user_agent[:_MOST_PROGRAM_CHARACTERS]
@@ -123,8 +124,7 @@ def audit_record(
         about = _bounded(about)
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
-    if status == 0 and outcome == "success":
-        status = origin.success_status
+    status = status or (origin.success_status if outcome == "success" else 0)
     personal, disclosure = _committed(principal.name, principal.address, program)
     changed = before is not None or after is not None
     body = _Body(
@@ -156,6 +156,7 @@ def audit_record(
         request_id=origin.request_id,
         body=_encoder.encode(body),
         disclosure=disclosure,
+        project_id=project_id,
     )
 
 

@@ -107,7 +107,7 @@ def build_distribution(
         services,
         Admission(admission, addresses or build_address_budget(settings, services.metrics)),
         PaceLimits(limits.min_body_bytes_per_second, limits.pace_window_seconds, limits.silence_seconds),
-        audit=EdgeAudit(services.notes),
+        audit=EdgeAudit(services.notes, services.project_numbers),
         identification=None if identity is None else _identification(settings, identity),
     )
 

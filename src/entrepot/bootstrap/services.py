@@ -27,6 +27,7 @@ from entrepot.registry.leases import SessionLeases
 from entrepot.registry.manifest_pushes import ManifestPushes
 from entrepot.registry.manifests import Manifests
 from entrepot.registry.mounts import Mounts
+from entrepot.registry.project_numbers import ProjectNumbers
 from entrepot.registry.referrers import Referrers
 from entrepot.registry.repositories import ProjectRepositories
 from entrepot.registry.staged_uploads import StagedUploads
@@ -105,6 +106,7 @@ async def build_services(
         mounts=Mounts(metadata),
         repositories=ProjectRepositories(metadata, journal, ModeGate(modes, switch)),
         notes=notes or DirectNotes(metadata),
+        project_numbers=ProjectNumbers(metadata),
         metrics=metrics,
     )
 

@@ -60,13 +60,15 @@ def failure_record(context: RequestContext, status: int) -> NewAuditRecord | Non
         return None
     if context.head.method not in UNSAFE_METHODS:
         return None
+    project, number = _project_of(context.grant)
     return audit_record(
         principal,
         act_of(context.operation),
-        AuditObject("endpoint", context.operation, project=_project_of(context.grant)),
+        AuditObject("endpoint", context.operation, project=project),
         outcome="failure",
         reason=_reason(context.failure),
         status=status,
+        project_id=number,
     )
 
 
@@ -75,8 +77,9 @@ def _reason(error: EntrepotError) -> str:
     return f"there is no such {error.kind}" if isinstance(error, SubjectUnknownError) else str(error)
 
 
-def _project_of(grant: object) -> str:
-    return grant.project if isinstance(grant, ProjectGrant) else ""
+def _project_of(grant: object) -> tuple[str, int | None]:
+    """Return the name and the number of the project that a grant is for."""
+    return (grant.project, grant.project_id) if isinstance(grant, ProjectGrant) else ("", None)
 
 
 def _known(context: RequestContext) -> Principal | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from entrepot.distribution_api.responses import Response
     from entrepot.distribution_api.routes import Route, Target
     from entrepot.kernel.errors import EntrepotError
+    from entrepot.registry.project_numbers import ProjectNumbers
 
 __all__ = ["EdgeAudit"]
 
@@ -62,8 +63,9 @@ _REFUSALS: Final = (
 class EdgeAudit:
     """Notes what changes nothing."""
 
-    def __init__(self, notes: AuditNotes) -> None:
+    def __init__(self, notes: AuditNotes, numbers: ProjectNumbers) -> None:
         self._notes = notes
+        self._numbers = numbers
 
     async def note_reply(
         self, operation: str, request: Request, principal: Principal, target: Target, reply: Response
@@ -80,7 +82,9 @@ class EdgeAudit:
             return
         about = _about(target.name, target.reference, _digest_of(reply))
         try:
-            await self._notes.note(audit_record(principal, action, about, status=reply.status))
+            await self._notes.note(
+                audit_record(principal, action, about, status=reply.status, project_id=reply.project_id)
+            )
         except AuditUnavailableError:
             if isinstance(reply.content, AsyncGenerator):
                 await reply.content.aclose()
@@ -111,13 +115,15 @@ class EdgeAudit:
                 return
             action = failed
         reason = error.cause if isinstance(error, InvalidTokenError) else str(error)
+        about = _about(target.name, "" if route.operation.startswith("upload.") else target.reference, "")
         record = audit_record(
             principal,
             action,
-            _about(target.name, "" if route.operation.startswith("upload.") else target.reference, ""),
+            about,
             outcome="failure",
             reason=reason,
             status=status,
+            project_id=await self._numbers.find(about.project) if about.project else None,
         )
         await self._notes.note(record)
 

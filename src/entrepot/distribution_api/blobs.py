@@ -30,21 +30,22 @@ async def pull_blob(services: Services, request: Request, grant: Grant[Pull], re
     find = services.blobs.describe if request.method == "HEAD" else services.blobs.find
     blob = await find(grant, Digest.parse(reference))
     digest = str(blob.digest).encode("ascii")
-    tag = entity_tag(digest)
+    tag, project_id = entity_tag(digest), blob.project_id
     named: tuple[Header, ...] = ((b"docker-content-digest", digest), (b"etag", tag))
     if is_known_to_client(request, tag):
-        return Response(304, named, caching=IMMUTABLE)
+        return Response(304, named, caching=IMMUTABLE, project_id=project_id)
     headers: tuple[Header, ...] = (_OCTETS, _RANGES, _ATTACHMENT, *named)
     if request.method == "HEAD":  # ranges are defined for GET only (RFC 9110, section 14.2)
         return Response(200, headers, length=blob.size_bytes, caching=IMMUTABLE)
     part = wanted_part(request, tag, blob.size_bytes)
     content = await services.blobs.open(blob, part)
     if isinstance(content, RemoteContent):  # the client asks there for the same range
-        return Response(307, ((b"location", content.url.encode("ascii")), named[0]))
+        return Response(307, ((b"location", content.url.encode("ascii")), named[0]), project_id=project_id)
     if part is None:
-        return Response(200, headers, _body(content), blob.size_bytes, IMMUTABLE)
+        return Response(200, headers, _body(content), blob.size_bytes, IMMUTABLE, project_id)
     place = b"bytes %d-%d/%d" % (part.start, part.end, blob.size_bytes)
-    return Response(206, (*headers, (b"content-range", place)), _body(content), part.length, IMMUTABLE)
+    ranged = (*headers, (b"content-range", place))
+    return Response(206, ranged, _body(content), part.length, IMMUTABLE, project_id)
 
 
 def _body(content: InlineContent | LocalContent | StreamedContent) -> Content:

@@ -43,8 +43,8 @@ async def pull_manifest(services: Services, request: Request, grant: Grant[Pull]
     )
     caching = IMMUTABLE if isinstance(parsed, Digest) else REVALIDATED
     if is_known_to_client(request, tag):
-        return Response(304, headers[1:], caching=caching)
-    return Response(200, headers, manifest.body, manifest.size_bytes, caching)
+        return Response(304, headers[1:], caching=caching, project_id=manifest.project_id)
+    return Response(200, headers, manifest.body, manifest.size_bytes, caching, manifest.project_id)
 
 
 async def push_manifest(services: Services, request: Request, grant: Grant[Push], reference: str) -> Response:

@@ -42,7 +42,7 @@ async def list_referrers(
     if page.more:
         path = f"/v2/{grant.repository}/referrers/{subject}"
         headers.append(asked.next_page_link(path, str(page.referrers[-1].digest), query))
-    return Response(200, tuple(headers), _encode_index(page.referrers))
+    return Response(200, tuple(headers), _encode_index(page.referrers), project_id=page.project_id)
 
 
 def _artifact_type(request: Request) -> str | None:

@@ -41,6 +41,7 @@ class Response(msgspec.Struct, frozen=True):
         content: bytes, a file to send whole, or chunks.
         length: the body's size in bytes where `content` does not tell (files, chunks, and HEAD).
         caching: who may keep the answer; nobody, unless the endpoint says otherwise.
+        project_id: of what was pulled or listed the number of the project, for its record; never sent.
     """
 
     status: int
@@ -48,6 +49,7 @@ class Response(msgspec.Struct, frozen=True):
     content: Content = b""
     length: int | None = None
     caching: Header = NOT_STORED
+    project_id: int | None = None
 
     def header_list(self, request_id: str) -> list[Header]:
         """Return all headers in the order in which they are sent."""

@@ -25,4 +25,4 @@ async def list_tags(services: Services, request: Request, grant: Grant[Pull], _r
     if page.more and page.names:
         headers.append(asked.next_page_link(f"/v2/{grant.repository}/tags/list", page.names[-1]))
     body = msgspec.json.encode({"name": grant.repository.text, "tags": page.names})
-    return Response(200, tuple(headers), body)
+    return Response(200, tuple(headers), body, project_id=page.project_id)

@@ -38,6 +38,8 @@ class NewAuditRecord(msgspec.Struct, frozen=True, gc=False):
         at_milliseconds: when it happened, for records that were noted in a file first; `None` for now, by the database.
         body: canonical JSON that is hashed into the chain; personal data in it are salted commitments.
         disclosure: JSON of those data and their salts, by name.
+        project_id: the number of the project that it names, 0 where there was none of that name, `None` where nobody
+            looked. A unit that adds a record without a date looks itself.
     """
 
     record_id: str
@@ -53,6 +55,7 @@ class NewAuditRecord(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     disclosure: bytes
     at_milliseconds: int | None = None
+    project_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ class AuditFilter:
     Attributes:
         actions: any of these; none sets no condition.
         newest: no record with a greater id, so that what is added meanwhile moves nothing.
+        project_id: records of this project, which exists, and not of a former one of its name; 0 sets no condition.
     """
 
     user: str = ""
@@ -167,6 +171,7 @@ class AuditFilter:
     until: int = END_OF_TIME
     actions: Sequence[str] = ()
     newest: int = END_OF_TIME
+    project_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

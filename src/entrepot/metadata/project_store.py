@@ -137,6 +137,10 @@ class ProjectReader(Protocol):
         """Return a project that is not deleted."""
         ...
 
+    async def number_of(self, name: str) -> int | None:
+        """Return the number of the project that has a name, which one that was deleted keeps until another takes it."""
+        ...
+
     async def metadata(self, project_id: int) -> Mapping[str, str]:
         """Return what is kept as text about a project."""
         ...

@@ -63,11 +63,12 @@ class RepositoryRow:
 
 
 class StoredBlob(msgspec.Struct, frozen=True, gc=False):
-    """A live blob as seen through a repository that links to it."""
+    """A live blob as seen through a repository that links to it, whose project has the number `project_id`."""
 
     digest: Digest
     size_bytes: int
     storage_key: str
+    project_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +100,17 @@ class AdoptedBlob:
 
 
 class StoredManifest(msgspec.Struct, frozen=True, gc=False):
-    """A manifest of a repository. `body` is empty when only its properties were asked for, or its bytes were known."""
+    """A manifest of a repository. `body` is empty when only its properties were asked for, or its bytes were known.
+
+    Attributes:
+        project_id: the number of the repository's project, where more than the properties was asked for.
+    """
 
     digest: Digest
     media_type: str
     size_bytes: int
     body: bytes
+    project_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +152,11 @@ class NewManifest:
 
 @dataclass(frozen=True, slots=True)
 class NamePage:
-    """A run of names, of tags or of repositories, in byte order."""
+    """A run of names, of tags or of repositories, in byte order; of tags with the number of the project."""
 
     names: tuple[str, ...]
     more: bool
+    project_id: int | None = None
 
 
 class ReferrerQuery(msgspec.Struct, frozen=True, gc=False):
@@ -183,10 +190,11 @@ class Referrer(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReferrerPage(msgspec.Struct, frozen=True):
-    """A run of referrers in the order of their digests."""
+    """A run of referrers in the order of their digests, and the number of the repository's project, if there is one."""
 
     referrers: tuple[Referrer, ...]
     more: bool
+    project_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from entrepot.metadata.records import Missing, NamePage, StoredManifest
 from entrepot.oci.digest import Digest
 from entrepot.oci.names import TagName
@@ -49,7 +51,7 @@ class Manifests:
             found = await self._manifests.find_by_tag(repository, reference.text, known)
         manifest = _require(found, grant.repository, str(reference))
         if manifest.digest == known:
-            return StoredManifest(manifest.digest, manifest.media_type, manifest.size_bytes, body)
+            return msgspec.structs.replace(manifest, body=body)
         await self._verify(manifest)
         if isinstance(reference, TagName):
             self._last_seen.put(repository, reference.text, manifest.digest)

@@ -30,6 +30,7 @@ __all__ = [
     "new_blob",
     "new_manifest",
     "new_session",
+    "project_number",
     "push_blob",
     "push_manifest",
     "tag_manifest",
@@ -135,3 +136,8 @@ async def tag_manifest(
         return await tx.tags.put(row.id, tag, digest, actor)
 
     return await metadata.write(unit)
+
+
+async def project_number(metadata: Metadata) -> int | None:
+    """Return the number of the project of :data:`REPOSITORY`."""
+    return await metadata.projects.number_of("team")

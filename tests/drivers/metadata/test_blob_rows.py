@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from entrepot.metadata.records import Missing, StoredBlob
-from tests.drivers.metadata.material import ALICE, BOB, REPOSITORY, digest_of, new_blob, push_blob
+from tests.drivers.metadata.material import (
+    ALICE,
+    BOB,
+    REPOSITORY,
+    digest_of,
+    new_blob,
+    project_number,
+    push_blob,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +76,7 @@ async def test_a_blob_in_the_trash_takes_the_new_key(metadata: Metadata, databas
     assert (await _adopt(metadata, second)).storage_key == second.storage_key
     assert await database.fetch(_LIFE) == [("live", None, None)]
     found = await metadata.blobs.find(REPOSITORY, second.digest)
-    assert found == StoredBlob(second.digest, 4, second.storage_key)
+    assert found == StoredBlob(second.digest, 4, second.storage_key, await project_number(metadata))
 
 
 async def test_linking_tells_whether_it_was_new(metadata: Metadata) -> None:

@@ -7,12 +7,14 @@ from contextlib import closing
 from typing import Final
 
 from entrepot.metadata.sql import taken_identities
+from entrepot.metadata.sql.dumping import open_load, reserve_for_load
 from entrepot.metadata.sql.migrate import apply_migrations, migrate
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.schema import load_migrations
 from entrepot.metadata.sql.statements import render
 from tests.drivers.metadata.identity_rows import IdentityRows
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.running.audit_material import pull_record
 
 _BEFORE: Final = load_migrations()[:6]
 
@@ -71,3 +73,15 @@ async def test_names_and_addresses_are_looked_up_in_indexes(database: RawDatabas
         if any(f"INDEX {name}" in step for step in steps)
     ]
     assert used == ["subjects_lower_name", "users_email", "users_email_not_ascii"]
+
+
+async def test_the_record_of_a_restore_is_added_to_the_schema_of_an_older_backup_i11(empty_url: str) -> None:
+    """It lies beside the rows that it tells of, before these are migrated."""
+    await reserve_for_load(empty_url, "snapshot")
+    async with open_load(empty_url, 6) as target:
+        await target.add_record(pull_record(1))
+
+    await migrate(empty_url, None, unheard)
+
+    records = "SELECT object_name, project_id FROM audit_records"
+    assert await RawDatabase(empty_url).fetch(records) == [("team/app", None)]

@@ -215,5 +215,5 @@ async def test_s37_what_few_of_a_list_of_clients_have_is_found_within_it(
         found = connection.execute(rendered.sql, rendered.arguments(values)).fetchall()
     plan = await _explained(postgres_lists, referrers.LIST_OF_TYPE, values)
 
-    assert len({row[0] for row in found}) == _LONG_LENGTH * 3 // 4 // 100
+    assert len({row[0] for row in found if row[0] is not None}) == _LONG_LENGTH * 3 // 4 // 100
     assert plan["Actual Rows"] == len(found)

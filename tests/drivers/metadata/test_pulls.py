@@ -13,6 +13,7 @@ from tests.drivers.metadata.material import (
     REPOSITORY,
     TAG,
     digest_of,
+    project_number,
     push_blob,
     push_manifest,
 )
@@ -28,7 +29,7 @@ async def test_a_tag_leads_to_the_manifest_with_its_body(metadata: Metadata) -> 
 
     found = await metadata.manifests.find_by_tag(REPOSITORY, TAG)
 
-    assert found == StoredManifest(digest, MEDIA_TYPE, 7, b'{"a":1}')
+    assert found == StoredManifest(digest, MEDIA_TYPE, 7, b'{"a":1}', await project_number(metadata))
 
 
 async def test_a_digest_leads_to_the_manifest_with_its_body(metadata: Metadata) -> None:
@@ -36,13 +37,13 @@ async def test_a_digest_leads_to_the_manifest_with_its_body(metadata: Metadata) 
 
     found = await metadata.manifests.find_by_digest(REPOSITORY, digest)
 
-    assert found == StoredManifest(digest, MEDIA_TYPE, 7, b'{"a":1}')
+    assert found == StoredManifest(digest, MEDIA_TYPE, 7, b'{"a":1}', await project_number(metadata))
 
 
 async def test_a_body_that_is_known_is_left_out(metadata: Metadata) -> None:
     digest = await push_manifest(metadata, '{"a":1}')
 
-    expected = StoredManifest(digest, MEDIA_TYPE, 7, b"")
+    expected = StoredManifest(digest, MEDIA_TYPE, 7, b"", await project_number(metadata))
     assert await metadata.manifests.find_by_tag(REPOSITORY, TAG, digest) == expected
     assert await metadata.manifests.find_by_digest(REPOSITORY, digest, digest) == expected
 
@@ -51,7 +52,7 @@ async def test_a_body_is_read_where_another_one_is_known(metadata: Metadata) -> 
     digest = await push_manifest(metadata, '{"a":1}')
     other = await push_manifest(metadata, '{"b":1}', tag=None)
 
-    expected = StoredManifest(digest, MEDIA_TYPE, 7, b'{"a":1}')
+    expected = StoredManifest(digest, MEDIA_TYPE, 7, b'{"a":1}', await project_number(metadata))
     assert await metadata.manifests.find_by_tag(REPOSITORY, TAG, other) == expected
     assert await metadata.manifests.find_by_digest(REPOSITORY, digest, other) == expected
 
@@ -95,7 +96,8 @@ async def test_a_manifest_of_another_repository_is_missing(metadata: Metadata) -
 async def test_a_blob_is_found_through_a_link(metadata: Metadata) -> None:
     key = await push_blob(metadata, "blob")
 
-    assert await metadata.blobs.find(REPOSITORY, digest_of("blob")) == StoredBlob(digest_of("blob"), 4, key)
+    expected = StoredBlob(digest_of("blob"), 4, key, await project_number(metadata))
+    assert await metadata.blobs.find(REPOSITORY, digest_of("blob")) == expected
 
 
 async def test_s3_a_blob_linked_only_elsewhere_is_missing(metadata: Metadata) -> None:
@@ -170,7 +172,8 @@ async def test_sha512_digests_are_as_good_as_sha256(metadata: Metadata) -> None:
 
     await metadata.write(unit)
 
-    assert await metadata.blobs.find(REPOSITORY, digest) == StoredBlob(digest, 4, "blobs/long")
+    expected = StoredBlob(digest, 4, "blobs/long", await project_number(metadata))
+    assert await metadata.blobs.find(REPOSITORY, digest) == expected
 
 
 async def test_the_incarnation_identifies_the_database(metadata: Metadata, database: RawDatabase) -> None:

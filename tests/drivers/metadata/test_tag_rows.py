@@ -14,6 +14,7 @@ from tests.drivers.metadata.material import (
     REPOSITORY,
     TAG,
     digest_of,
+    project_number,
     push_manifest,
     tag_manifest,
 )
@@ -82,26 +83,43 @@ async def test_names_come_in_byte_order_page_by_page(metadata: Metadata) -> None
     await metadata.write(unit)
 
     in_byte_order = tuple(sorted(names, key=str.encode))
-    assert await metadata.tags.list_names(REPOSITORY, "", 100) == NamePage(in_byte_order, more=False)
-    assert await metadata.tags.list_names(REPOSITORY, "", 9) == NamePage(in_byte_order, more=False)
-    assert await metadata.tags.list_names(REPOSITORY, "", 4) == NamePage(in_byte_order[:4], more=True)
-    assert await metadata.tags.list_names(REPOSITORY, "Z", 2) == NamePage(("_a", "a"), more=True)
-    assert await metadata.tags.list_names(REPOSITORY, "aa", 5) == NamePage(("b",), more=False)
-    assert await metadata.tags.list_names(REPOSITORY, "b", 5) == NamePage((), more=False)
+    project = await project_number(metadata)
+    assert await metadata.tags.list_names(REPOSITORY, "", 100) == NamePage(
+        in_byte_order, more=False, project_id=project
+    )
+    assert await metadata.tags.list_names(REPOSITORY, "", 9) == NamePage(
+        in_byte_order, more=False, project_id=project
+    )
+    assert await metadata.tags.list_names(REPOSITORY, "", 4) == NamePage(
+        in_byte_order[:4], more=True, project_id=project
+    )
+    assert await metadata.tags.list_names(REPOSITORY, "Z", 2) == NamePage(
+        ("_a", "a"), more=True, project_id=project
+    )
+    assert await metadata.tags.list_names(REPOSITORY, "aa", 5) == NamePage(
+        ("b",), more=False, project_id=project
+    )
+    assert await metadata.tags.list_names(REPOSITORY, "b", 5) == NamePage((), more=False, project_id=project)
 
 
 async def test_a_page_of_none_still_tells_whether_there_are_more(metadata: Metadata) -> None:
     await push_manifest(metadata)
 
-    assert await metadata.tags.list_names(REPOSITORY, "", 0) == NamePage((), more=True)
-    assert await metadata.tags.list_names(REPOSITORY, TAG, 0) == NamePage((), more=False)
+    assert await metadata.tags.list_names(REPOSITORY, "", 0) == NamePage(
+        (), more=True, project_id=await project_number(metadata)
+    )
+    assert await metadata.tags.list_names(REPOSITORY, TAG, 0) == NamePage(
+        (), more=False, project_id=await project_number(metadata)
+    )
 
 
 async def test_an_empty_repository_is_told_from_an_unknown_one(metadata: Metadata) -> None:
     await push_manifest(metadata, tag=None)
     await push_manifest(metadata, repository="team/other")
 
-    assert await metadata.tags.list_names(REPOSITORY, "", 10) == NamePage((), more=False)
+    assert await metadata.tags.list_names(REPOSITORY, "", 10) == NamePage(
+        (), more=False, project_id=await project_number(metadata)
+    )
     assert await metadata.tags.list_names("team/none", "", 10) is Missing.REPOSITORY
 
 
@@ -115,7 +133,9 @@ async def test_a_removed_tag_tells_where_it_pointed_and_leaves_history(
         return await tx.tags.remove(row.id, TAG, BOB), await tx.tags.remove(row.id, TAG, BOB)
 
     assert await metadata.write(unit) == (digest, None)
-    assert await metadata.tags.list_names(REPOSITORY, "", 10) == NamePage((), more=False)
+    assert await metadata.tags.list_names(REPOSITORY, "", 10) == NamePage(
+        (), more=False, project_id=await project_number(metadata)
+    )
     assert await database.fetch(_HISTORY) == [
         (TAG, str(digest), None, ALICE),
         (TAG, None, str(digest), BOB),
@@ -138,7 +158,9 @@ async def test_all_tags_of_a_manifest_are_removed_and_no_others(
         return list(removed)
 
     assert await metadata.write(unit) == ["a", "b"]
-    assert await metadata.tags.list_names(REPOSITORY, "", 10) == NamePage(("c",), more=False)
+    assert await metadata.tags.list_names(REPOSITORY, "", 10) == NamePage(
+        ("c",), more=False, project_id=await project_number(metadata)
+    )
     assert await database.fetch(_HISTORY) == [
         ("b", str(first), None, ALICE),
         ("a", str(first), None, ALICE),

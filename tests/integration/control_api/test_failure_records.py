@@ -165,11 +165,13 @@ async def test_an_address_that_is_taken_is_refused_with_409_and_on_record_withou
     """To administrators and to the person: the field is named, the address and its holder are not."""
     taken = {"email": "Alice@Example.org"}
     async with registry.plain() as admin:
-        for name in ("alice", "bob"):
-            document = {"username": name, "password": _NEW, "email": f"{name}@example.org"}
-            created = await admin.post("/users", json=document)
-            assert created.status_code == 201
-        number = int(created.headers["location"].rpartition("/")[2])
+        created = [
+            await admin.post(
+                "/users", json={"username": name, "password": _NEW, "email": f"{name}@example.org"}
+            )
+            for name in ("alice", "bob")
+        ]
+        number = int(created[1].headers["location"].rpartition("/")[2])
         begun = len(registry.notes.records)
         replies = [
             await admin.post("/users", json={"username": "carol", "password": _NEW, **taken}),

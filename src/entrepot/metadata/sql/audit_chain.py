@@ -46,10 +46,10 @@ APPEND: Final = Statement(
     """
     INSERT INTO audit_records
         (record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name, request_id,
-         body, disclosure, sequence, chain_hash)
+         body, disclosure, project_id, sequence, chain_hash)
     VALUES
         (:record_id, :at, :action, :outcome, :subject, :user_name, :address, :project, :object_kind, :object_name,
-         :request_id, :body, :disclosure, :sequence, :chain_hash)
+         :request_id, :body, :disclosure, :project_id, :sequence, :chain_hash)
     """,
 )
 SEAL: Final = Statement(

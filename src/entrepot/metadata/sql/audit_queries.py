@@ -29,6 +29,7 @@ _OLDER: Final = """
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
         AND (:any_action = 1 OR action IN {texts:actions})
         AND at >= :since AND at < :until AND id <= :newest
+        AND <within>
     ORDER BY id DESC LIMIT :rows OFFSET :skipped
     """
 _COUNT: Final = """
@@ -40,7 +41,14 @@ _COUNT: Final = """
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
         AND (:any_action = 1 OR action IN {texts:actions})
         AND at >= :since AND at < :until AND id <= :newest
+        AND <within>
     """
+# A record without a project's number comes from a program of the version before, or from a node that could not look.
+_WITHIN: Final = """(CAST(:project_id AS bigint) = 0 OR EXISTS (
+            SELECT 1 FROM projects p
+            WHERE p.id = CAST(:project_id AS bigint) AND p.deleted_at IS NULL
+                AND (audit_records.project_id = p.id OR (audit_records.project_id IS NULL
+                    AND audit_records.id > coalesce(p.audit_mark, 0) AND audit_records.at >= p.created_at))))"""
 _LEADING: Final = {
     "user": "user_name = :user",
     "address": "address = :address",
@@ -56,7 +64,9 @@ _HOST: Final = "host:"
 
 def _by_leading(name: str, template: str) -> dict[str, Statement]:
     return {
-        leading: Statement(f"{name}_by_{leading}", template.replace("<leading>", condition))
+        leading: Statement(
+            f"{name}_by_{leading}", template.replace("<leading>", condition).replace("<within>", _WITHIN)
+        )
         for leading, condition in _LEADING.items()
     }
 
@@ -254,6 +264,7 @@ def _values(wanted: AuditFilter) -> dict[str, Value]:
         "any_action": int(not wanted.actions),
         "actions": json.dumps(list(wanted.actions)),
         "newest": wanted.newest,
+        "project_id": wanted.project_id,
     }
 
 

@@ -12,10 +12,27 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.sql.statements import Executor, Value
 
-__all__ = ["APPEND", "STATEMENTS", "SqlAuditWriterRows", "record_values"]
+__all__ = ["LOAD", "STATEMENTS", "SqlAuditWriterRows", "record_values"]
 
+# What has a date was noted before, when the name may have been another project's. A project that was deleted keeps its
+# name until somebody makes another one of that name.
 APPEND: Final = Statement(
     "audit_records.append",
+    """
+    INSERT INTO audit_records
+        (record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name, request_id,
+         body, disclosure, project_id)
+    VALUES
+        (:record_id, coalesce(:at, {now}), :action, :outcome, :subject, :user_name, :address, :project, :object_kind,
+         :object_name, :request_id, :body, :disclosure,
+         CASE WHEN CAST(:project_id AS bigint) IS NULL AND CAST(:at AS bigint) IS NULL
+            THEN (SELECT p.id FROM projects p WHERE p.name = :project) ELSE CAST(:project_id AS bigint) END)
+    ON CONFLICT (record_id) DO NOTHING
+    """,
+)
+# Into a database that is being restored, with the schema of the backup: before version 7 it had no numbers of projects.
+LOAD: Final = Statement(
+    "audit_records.load",
     """
     INSERT INTO audit_records
         (record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name, request_id,
@@ -27,7 +44,7 @@ APPEND: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (APPEND,)
+STATEMENTS: Final = (APPEND, LOAD)
 
 
 class SqlAuditWriterRows:
@@ -62,4 +79,5 @@ def record_values(record: NewAuditRecord) -> dict[str, Value]:
         "request_id": record.request_id,
         "body": record.body,
         "disclosure": record.disclosure,
+        "project_id": record.project_id,
     }

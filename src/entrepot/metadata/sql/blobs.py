@@ -24,7 +24,7 @@ _ADOPTION_ATTEMPTS: Final = 5
 FIND: Final = Statement(
     "blobs.find",
     """
-    SELECT b.size_bytes, b.storage_key
+    SELECT b.size_bytes, b.storage_key, r.project_id
     FROM repositories r
     LEFT JOIN blobs b ON b.digest = :digest AND b.state = 'live'
         AND EXISTS (SELECT 1 FROM repository_blobs l WHERE l.repository_id = r.id AND l.blob_id = b.id)
@@ -130,10 +130,10 @@ class SqlBlobReader:
         row = await self._executor.fetch_row(FIND, repository=repository, digest=str(digest))
         if row is None:
             return Missing.REPOSITORY
-        size_bytes, storage_key = row
+        size_bytes, storage_key, project_id = row
         if storage_key is None:
             return Missing.CONTENT
-        return StoredBlob(digest, size_bytes, storage_key)
+        return StoredBlob(digest, size_bytes, storage_key, project_id)
 
 
 class SqlBlobWriterRows:

@@ -58,6 +58,7 @@ POINT_READS: Final = (
     *upload_sessions.POINT_READS,
     *instance.POINT_READS,
     *credentials.POINT_READS,
+    *projects.POINT_READS,
 )
 """The statements that SQLite may run on the event loop: each reads a handful of rows through indexes."""
 

@@ -26,7 +26,7 @@ _REVIVAL_ATTEMPTS: Final = 5
 FIND_BY_TAG: Final = Statement(
     "manifests.find_by_tag",
     """
-    SELECT m.digest, m.media_type, m.size_bytes, b.body
+    SELECT m.digest, m.media_type, m.size_bytes, b.body, r.project_id
     FROM repositories r
     LEFT JOIN tags t ON t.repository_id = r.id AND t.name = :tag
     LEFT JOIN manifests m ON m.id = t.manifest_id AND m.state = 'live'
@@ -37,7 +37,7 @@ FIND_BY_TAG: Final = Statement(
 FIND_BY_DIGEST: Final = Statement(
     "manifests.find_by_digest",
     """
-    SELECT m.digest, m.media_type, m.size_bytes, b.body
+    SELECT m.digest, m.media_type, m.size_bytes, b.body, r.project_id
     FROM repositories r
     LEFT JOIN manifests m ON m.repository_id = r.id AND m.digest = :digest AND m.state = 'live'
     LEFT JOIN manifest_bodies b ON b.digest = nullif(m.digest, :known)
@@ -263,10 +263,10 @@ class SqlManifestWriterRows:
 def _with_body(row: Row | None) -> StoredManifest | Missing:
     if row is None:
         return Missing.REPOSITORY
-    digest, media_type, size_bytes, body = row
+    digest, media_type, size_bytes, body, project_id = row
     if digest is None:
         return Missing.CONTENT
-    return StoredManifest(digest_from_text(digest), media_type, size_bytes, body or b"")
+    return StoredManifest(digest_from_text(digest), media_type, size_bytes, body or b"", project_id)
 
 
 def _without_body(row: Row | None) -> StoredManifest | Missing:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from entrepot.metadata.dumps import DUMPED_TABLES, WORK_TABLES, DatabaseNotEmptyError
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.metadata.sql.audit_records import APPEND, record_values
+from entrepot.metadata.sql.audit_records import LOAD, record_values
 from entrepot.metadata.sql.dump_statements import OUR_TABLES, require_columns
 from entrepot.metadata.sql.postgres_dump import bulk_connection, describe_postgres_table
 from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, translate_error
@@ -61,7 +61,7 @@ class PostgresLoad:
 
     async def add_record(self, record: NewAuditRecord) -> None:
         """See the protocol. What was copied did not move the numbers that the table gives out."""
-        append = render(APPEND, "postgresql")
+        append = render(LOAD, "postgresql")
         try:
             greatest = await self._connection.fetchval("SELECT coalesce(max(id), 0) FROM audit_records")
             await self.keep_numbers_above("audit_records", greatest)

@@ -37,9 +37,9 @@ INSERT: Final = Statement(
     "projects.insert",
     """
     INSERT INTO projects (public_id, name, epoch, epoch_changed_at, owner_id, is_public, repository_creation,
-                          created_at, updated_at, creator)
+                          created_at, updated_at, creator, audit_mark)
     VALUES (:public_id, :name, CAST(:epoch AS bigint), {now}, :owner_id, :is_public, :repository_creation,
-            {now}, {now}, :creator)
+            {now}, {now}, :creator, (SELECT coalesce(max(a.id), 0) FROM audit_records a))
     ON CONFLICT (name) DO NOTHING
     RETURNING id
     """,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.sql.statements import ReadExecutor, Row, Value
 
 __all__ = [
+    "POINT_READS",
     "STATEMENTS",
     "VISIBLE_PROJECT",
     "SqlProjectReader",
@@ -81,6 +82,7 @@ DESCRIBE: Final = Statement(
     WHERE p.id = :project_id AND p.deleted_at IS NULL
     """.replace("[columns]", _COLUMNS),
 )
+NUMBER_OF: Final = Statement("projects.number_of", "SELECT id FROM projects WHERE name = :name")
 METADATA_OF: Final = Statement(
     "projects.metadata_of",
     """
@@ -113,7 +115,9 @@ ROBOT_PERMISSIONS: Final = Statement(
     "SELECT b.permissions FROM subjects s JOIN robots b ON b.subject_id = s.id WHERE s.public_id = :subject",
 )
 
+POINT_READS: Final = (NUMBER_OF,)
 STATEMENTS: Final = (
+    *POINT_READS,
     LIST,
     COUNT,
     DESCRIBE,
@@ -184,6 +188,11 @@ class SqlProjectReader:
     async def metadata(self, project_id: int) -> Mapping[str, str]:
         """See the protocol."""
         return (await metadata_of(self._executor, [project_id])).get(project_id, {})
+
+    async def number_of(self, name: str) -> int | None:
+        """See the protocol."""
+        row = await self._executor.fetch_row(NUMBER_OF, name=name)
+        return None if row is None else int(row[0])
 
     async def member_counts(self, project_id: int) -> Mapping[str, int]:
         """See the protocol."""

@@ -19,14 +19,16 @@ _DESCRIPTOR_BYTES: Final = 2048
 
 # Two runs of rows, each in the order of an index and no longer than a page, are merged; a manifest that is in both runs
 # comes twice. The sum that runs along them tells where the bytes of a page end, and annotations are read up to there
-# only, so that no page takes more memory than another; the first row is always whole.
+# only, so that no page takes more memory than another; the first row is always whole. The last one, without a digest,
+# has the project.
 #
 # Who is looked for by `id BETWEEN x AND x` could be looked for by equality too, were it not that PostgreSQL would then
 # think of hashing all manifests of all repositories, or of going through those of this one, for the sake of a few.
 _TEMPLATE: Final = """
     SELECT page.digest, page.media_type, page.size_bytes, page.artifact_type,
         CASE WHEN page.bytes_so_far <= :max_bytes OR page.bytes_so_far = page.bytes
-            THEN (SELECT a.annotations FROM manifests a WHERE a.id = page.id) END
+            THEN (SELECT a.annotations FROM manifests a WHERE a.id = page.id) END,
+        NULL
     FROM (
         SELECT page_rows.id, page_rows.digest, page_rows.media_type, page_rows.size_bytes, page_rows.artifact_type,
             page_rows.bytes,
@@ -59,6 +61,9 @@ _TEMPLATE: Final = """
             ) AS page_of_list
         ) AS page_rows
     ) AS page
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, r.project_id
+    FROM repositories r WHERE r.name = :repository AND r.deleted_at IS NULL
     """
 # What was pushed before the list that names it has its number there; what came later is found by its digest.
 _LISTED: Final = """coalesce(e.child_id, (
@@ -113,16 +118,19 @@ class SqlReferrerReader:
 def _page(rows: list[Row], limit: int) -> ReferrerPage:
     """Put the rows in order, each manifest once, up to the first one for which there is no room."""
     unique: dict[str, Row] = {}
+    project_id: int | None = None
     for row in rows:
-        if row[4] is not None or row[0] not in unique:
+        if row[0] is None:
+            project_id = row[5]
+        elif row[4] is not None or row[0] not in unique:
             unique[row[0]] = row
     referrers: list[Referrer] = []
     # SQL promises no order without an ORDER BY; on rows that are in order already this costs nothing.
     for digest in sorted(unique):
-        _, media_type, size_bytes, artifact_type, annotations = unique[digest]
+        _, media_type, size_bytes, artifact_type, annotations, _ = unique[digest]
         if len(referrers) == limit or annotations is None:
-            return ReferrerPage(tuple(referrers), more=True)
+            return ReferrerPage(tuple(referrers), more=True, project_id=project_id)
         referrers.append(
             Referrer(digest_from_text(digest), media_type, size_bytes, artifact_type, annotations)
         )
-    return ReferrerPage(tuple(referrers), more=False)
+    return ReferrerPage(tuple(referrers), more=False, project_id=project_id)

@@ -24,9 +24,9 @@ FIND: Final = Statement(
 INSERT_PROJECT: Final = Statement(
     "repositories.insert_project",
     """
-    INSERT INTO projects (public_id, name, epoch, epoch_changed_at, created_at, creator)
+    INSERT INTO projects (public_id, name, epoch, epoch_changed_at, created_at, creator, audit_mark)
     VALUES (:public_id, :project, CAST(:epoch AS bigint), CASE WHEN CAST(:epoch AS bigint) > 0 THEN {now} END,
-            {now}, :creator)
+            {now}, :creator, (SELECT coalesce(max(a.id), 0) FROM audit_records a))
     ON CONFLICT (name) DO NOTHING
     """,
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.dumps import DUMPED_TABLES, WORK_TABLES, DatabaseNotEmptyError
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
-from entrepot.metadata.sql.audit_records import APPEND, record_values
+from entrepot.metadata.sql.audit_records import LOAD, record_values
 from entrepot.metadata.sql.dump_statements import OUR_TABLES, require_columns
 from entrepot.metadata.sql.schema import (
     CREATE_LEDGER,
@@ -72,7 +72,7 @@ class SqliteLoad:
             self._connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, number))
 
     def _add_record(self, record: NewAuditRecord) -> None:
-        append = render(APPEND, "sqlite")
+        append = render(LOAD, "sqlite")
         try:
             self._connection.execute(append.sql, append.arguments(record_values(record)))
         except sqlite3.Error as error:

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["STATEMENTS", "SqlTagReader", "SqlTagWriterRows"]
 
 # The names come from a subquery of their own, so that PostgreSQL stops after one page of the index instead of sorting
-# all tags; the last row, without a name, tells an empty repository from an unknown one.
+# all tags; the last row, without a name, tells an empty repository from an unknown one, and the project.
 LIST_NAMES: Final = Statement(
     "tags.list_names",
     """
-    SELECT page.name FROM (
+    SELECT page.name, NULL FROM (
         SELECT t.name FROM tags t
         WHERE t.repository_id = (SELECT r.id FROM repositories r WHERE r.name = :repository AND r.deleted_at IS NULL)
             AND t.name > :after
         ORDER BY t.name LIMIT :rows
     ) AS page
     UNION ALL
-    SELECT NULL FROM repositories r WHERE r.name = :repository AND r.deleted_at IS NULL
+    SELECT NULL, r.project_id FROM repositories r WHERE r.name = :repository AND r.deleted_at IS NULL
     """,
 )
 FIND_TARGET: Final = Statement(
@@ -101,8 +101,9 @@ class SqlTagReader:
         if not rows:
             return Missing.REPOSITORY
         # SQL promises no order across UNION ALL; on names that are in order already this costs nothing.
-        names = sorted(name for (name,) in rows if name is not None)
-        return NamePage(tuple(names[:limit]), more=len(names) > limit)
+        names = sorted(name for name, _ in rows if name is not None)
+        (project_id,) = (number for name, number in rows if name is None)
+        return NamePage(tuple(names[:limit]), more=len(names) > limit, project_id=project_id)
 
 
 class SqlTagWriterRows:

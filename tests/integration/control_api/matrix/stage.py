@@ -120,7 +120,7 @@ def _every_edge(registry: InProcessRegistry, api: BuiltApi) -> Application:
         dataclasses.replace(registry.services, authorizer=api.authorizer),
         Admission(AdmissionLimits(10, 10, 10, 1.0), AddressBudget(100)),
         PaceLimits(0, 10, 60),
-        audit=EdgeAudit(services.notes),
+        audit=EdgeAudit(services.notes, registry.services.project_numbers),
         identification=Identification(
             services.authenticator, tokens, api.epochs, services.decisions, challenges
         ),

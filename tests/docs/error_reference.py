@@ -44,7 +44,6 @@ _ELSEWHERE: Final = {
     "GrantTypeError": "400 of the token service",
     "TokenFormTooLargeError": "413 of the token service",
     "TooManyTokensError": "429 of the token service",
-    "AccountChangingError": "503 of the token service",
     "LogUnavailableError": "a line of `entrepot support-bundle`",
     "NodeSilentError": "a line of `entrepot support-bundle`",
     "NoDatabaseYetError": "a line of `entrepot support-bundle`",

@@ -6,6 +6,7 @@ from entrepot.kernel.errors import EntrepotError
 
 __all__ = [
     "AccessDeniedError",
+    "AccountChangingError",
     "ActionDisabledError",
     "AuditUnavailableError",
     "AuthenticationRequiredError",
@@ -101,6 +102,16 @@ class LockedOutError(EntrepotError):
         )
         self.retry_after_seconds = retry_after_seconds
         self.is_overlong = is_overlong
+
+
+class AccountChangingError(EntrepotError):
+    """Rights were changed while a request by whoever has them was under way; what was decided is from before (S14).
+
+    Its credentials are right, so it is no refusal of who asks: the next try is decided by what holds then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the account is being changed at the moment; try again in a second")
 
 
 class PasswordChangeRequiredError(EntrepotError):

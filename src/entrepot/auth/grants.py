@@ -85,12 +85,17 @@ class CatalogGrant(msgspec.Struct, frozen=True):
 
 
 class ProjectGrant(msgspec.Struct, Generic[P_co], frozen=True):
-    """Permission for one thing in one project, which exists."""
+    """Permission for one thing in one project, which exists.
+
+    Attributes:
+        epoch: that of the project when this was decided; `None` where nothing was to be decided, as on the host.
+    """
 
     action: type[P_co]
     project_id: int
     project: str
     principal: Principal
+    epoch: int | None = None
 
 
 class SystemGrant(msgspec.Struct, Generic[S_co], frozen=True):

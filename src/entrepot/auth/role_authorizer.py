@@ -153,7 +153,7 @@ class RoleAuthorizer:
         _require_own_password(principal)
         standing = await self._decisions.on_project(principal, project)
         if standing is not None and action.permission.name in standing.permissions:
-            return ProjectGrant(action, standing.project_id, standing.project, principal)
+            return ProjectGrant(action, standing.project_id, standing.project, principal, standing.epoch)
         if principal.kind == "anonymous":
             raise AuthenticationRequiredError
         if standing is None and _KNOWS_ALL_PROJECTS in await self._decisions.on_registry(principal):

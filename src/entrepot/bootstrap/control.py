@@ -73,7 +73,7 @@ def control_services(
         audit_log=AuditLog(metadata, services.notes),
         audit_export=AuditExport(metadata, build_signed_end(settings, metadata, services.metrics)),
         memory=identity.memory,
-        after_change=identity.epochs.refresh,
+        epochs=identity.epochs,
     )
 
 

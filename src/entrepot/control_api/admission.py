@@ -13,7 +13,12 @@ import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import AccessDeniedError, ActionDisabledError, PasswordChangeRequiredError
+from entrepot.auth.errors import (
+    AccessDeniedError,
+    AccountChangingError,
+    ActionDisabledError,
+    PasswordChangeRequiredError,
+)
 from entrepot.auth.principals import Principal
 from entrepot.control_api.credentials import Caller, find_caller, find_session
 from entrepot.control_api.demands import PublicDemand, Question
@@ -21,12 +26,14 @@ from entrepot.control_api.error_mapping import error_reply
 from entrepot.control_api.errors import ForeignRequestError, MalformedRequestError
 from entrepot.control_api.failed_acts import failure_record
 from entrepot.control_api.forgery import require_csrf_token, require_own_site
+from entrepot.control_api.request_head import UNSAFE_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from entrepot.control_api.declarations import AnyEndpoint
     from entrepot.control_api.request_context import RequestContext
+    from entrepot.control_api.request_head import RequestHead
     from entrepot.control_api.services import ControlServices
     from entrepot.kernel.errors import EntrepotError
 
@@ -34,7 +41,13 @@ __all__ = ["Admitter"]
 
 T = TypeVar("T")
 
-_REFUSALS = (AccessDeniedError, ActionDisabledError, ForeignRequestError, PasswordChangeRequiredError)
+_REFUSALS = (
+    AccessDeniedError,
+    AccountChangingError,
+    ActionDisabledError,
+    ForeignRequestError,
+    PasswordChangeRequiredError,
+)
 """What is recorded as a refusal. Wrong credentials are recorded by whoever counts them; to be asked for any is none."""
 _MAX_QUERY_FIELDS = 128
 
@@ -90,7 +103,7 @@ class Admitter:
         if isinstance(demand, PublicDemand):
             _require_clear_request(context)
             return
-        caller = await find_caller(head, self._services)
+        caller = await self._find_caller(head)
         # Who asks is on record if they are refused; their session, and its token, is not theirs until then.
         context.caller = Caller(caller.principal)
         if caller.session is not None:
@@ -102,6 +115,22 @@ class Admitter:
             self._services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
         )
         context.grant = await demand.obtain(question)
+
+    async def _find_caller(self, head: RequestHead) -> Caller:
+        """Return who asks. Whoever wants to change something is known, and decided about, by what holds now (S14).
+
+        Raises:
+            InvalidCredentialsError, LockedOutError: as :func:`find_caller`.
+            MetadataUnavailableError: nobody can tell what holds now.
+        """
+        caller = await find_caller(head, self._services)
+        if head.method not in UNSAFE_METHODS or caller.principal.kind == "anonymous":
+            return caller
+        epochs, principal = self._services.epochs, caller.principal
+        await epochs.refresh()
+        if epochs.is_current(principal.subject, principal.epoch, {}):
+            return caller
+        return await find_caller(head, self._services)  # remembered, or changed while it was checked
 
     async def _note_failure(self, context: RequestContext, status: int) -> None:
         record = failure_record(context, status)

@@ -20,6 +20,7 @@ from entrepot.auth.access_tokens.errors import (
 )
 from entrepot.auth.errors import (
     AccessDeniedError,
+    AccountChangingError,
     ActionDisabledError,
     AuditUnavailableError,
     AuthenticationRequiredError,
@@ -148,6 +149,7 @@ _UNAVAILABLE_MESSAGES: Final[dict[type[BaseException], str]] = {
         "/readyz reports"
     ),
     PasswordsBusyError: str(PasswordsBusyError()),
+    AccountChangingError: str(AccountChangingError()),
 }
 """What a 503 says: which part it is and what helps, and never why."""
 
@@ -155,6 +157,7 @@ _RETRY_AFTER_SECONDS: Final = 1
 
 CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = {
     AccessDeniedError: (403, HarborCode.FORBIDDEN),
+    AccountChangingError: (503, HarborCode.UNAVAILABLE),
     ActionDisabledError: (403, HarborCode.DENIED),
     AuditUnavailableError: (503, HarborCode.UNAVAILABLE),
     AuthenticationRequiredError: (401, HarborCode.UNAUTHORIZED),

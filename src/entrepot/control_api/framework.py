@@ -29,6 +29,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.params import Body, PathParameter, QueryParameter
 from litestar.response import Stream
 
+from entrepot.control_api.deciding import as_decided
 from entrepot.control_api.declarations import (
     Call,
     NoBody,
@@ -188,14 +189,14 @@ def _adapted(
         )
         require_storable(inputs, body)
         call = Call(context.grant, inputs, body, context.head)
-        reply = await admitter.noting_refusals(context, endpoint.handler(services, call))
+        reply = await admitter.noting_refusals(context, as_decided(context, endpoint.handler(services, call)))
         if isinstance(context.grant, Gate):
             context.grant.require_used()
         if context.head.method in UNSAFE_METHODS and context.caller is not None:
             with contextlib.suppress(
                 MetadataError
             ):  # it is done; deciding by it a moment later is no failure of it
-                await services.after_change()
+                await services.epochs.refresh()
         return _response(reply)
 
     parameters = list(_parameters(endpoint))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Mapping
 
     from entrepot.audit.export import AuditExport
     from entrepot.audit.queries import AuditLog
@@ -66,14 +66,29 @@ class SystemFactsSource(Protocol):
         ...
 
 
+class WatchedEpochs(Protocol):
+    """Whose rights changed of late; implemented by :class:`entrepot.auth.epoch_watch.EpochWatch`."""
+
+    async def refresh(self) -> None:
+        """Look now.
+
+        Raises:
+            MetadataError: the database did not answer.
+        """
+
+    def is_current(self, subject: str, subject_epoch: int, projects: Mapping[str, int]) -> bool:
+        """Whether nothing moved beyond these epochs, as far as is known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ControlServices:
     """What endpoints may call. Every method of a service demands a grant.
 
     Attributes:
         memory: told whose credentials were taken, so that none of them is taken from memory.
-        after_change: called when a request changed something, before it is answered, so that this process decides by
-            it at once: others learn of it within seconds.
+        epochs: looked at before a request may change something, and again when it has, before it is answered, so that
+            this process decides by it at once: others learn of it within seconds.
     """
 
     authorizer: ControlAuthorizer
@@ -101,4 +116,4 @@ class ControlServices:
     audit_log: AuditLog
     audit_export: AuditExport
     memory: ForgetsCredentials
-    after_change: Callable[[], Awaitable[object]]
+    epochs: WatchedEpochs

@@ -43,6 +43,10 @@ class EpochRows(Protocol):
         """Return the epochs of those of these subjects (public ids) that exist."""
         ...
 
+    async def of_projects(self, projects: Collection[int]) -> Mapping[int, int]:
+        """Return the epochs of those of these projects (by number) that exist."""
+        ...
+
     async def move_subjects(self, subject_ids: Sequence[int]) -> None:
         """Let everything die that was issued to these subjects."""
 

@@ -31,6 +31,7 @@ class SessionRow:
     Attributes:
         idle_milliseconds: since the last request that was noted.
         password_age_milliseconds: `None` for somebody without a password.
+        epoch: that of the person when it began, which is the present one while it is good.
     """
 
     id: int
@@ -46,6 +47,7 @@ class SessionRow:
     idle_milliseconds: int
     must_change_password: bool
     password_age_milliseconds: int | None
+    epoch: int
 
 
 class SessionReader(Protocol):

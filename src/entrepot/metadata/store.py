@@ -350,6 +350,8 @@ class Metadata(IdentityReaders, Protocol):
         its unit waits for its turn takes the unit back; once begun, the unit is seen through and the cancellation is
         raised when its outcome is decided, so whoever cleans up afterwards must expect that it was committed.
 
+        A guard of the present task (:mod:`entrepot.metadata.unit_guard`) is looked at within the unit.
+
         Raises:
             MetadataUnavailableError: the database could not take the unit, after bounded repetition.
             UnitRejectedError: the unit awaited something else than its transaction.

@@ -4,23 +4,7 @@ from __future__ import annotations
 
 from entrepot.kernel.errors import EntrepotError
 
-__all__ = [
-    "AccountChangingError",
-    "GrantTypeError",
-    "TokenFormTooLargeError",
-    "TokenRequestError",
-    "TooManyTokensError",
-]
-
-
-class AccountChangingError(EntrepotError):
-    """Whoever asked was changed while their credentials, which are right, were checked, and once more at the next try.
-
-    What was decided is from before the change, so there is no token for it (S14). It is no refusal of who asks.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("the account is being changed at the moment; try again in a second")
+__all__ = ["GrantTypeError", "TokenFormTooLargeError", "TokenRequestError", "TooManyTokensError"]
 
 
 class TokenRequestError(EntrepotError):

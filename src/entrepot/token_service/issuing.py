@@ -11,10 +11,11 @@ from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.basic_credentials import BasicCredentials
 from entrepot.auth.bearer.bearer_tokens import IssuedToken
 from entrepot.auth.bearer.refresh_tokens import new_refresh_token
-from entrepot.auth.errors import InvalidCredentialsError, PasswordChangeRequiredError
+from entrepot.auth.errors import AccountChangingError, InvalidCredentialsError, PasswordChangeRequiredError
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
-from entrepot.token_service.errors import AccountChangingError, TokenRequestError, TooManyTokensError
+from entrepot.auth.unmoved import CHANGED, epochs_of, require_unmoved
+from entrepot.token_service.errors import TokenRequestError, TooManyTokensError
 from entrepot.token_service.requests import RefreshGrant
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ _REQUESTABLE: Final = frozenset({"pull", "push", "delete"})
 _WITH_PUSH: Final = frozenset({"create", "overwrite"})
 """Our own actions: no client knows to ask for them, so they come along with push."""
 _CATALOG_PERMISSION: Final = "catalog:read"
-_CHANGED: Final = "changed meanwhile"
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -125,7 +125,7 @@ class TokenService:
             await self._note_failure(principal, error.cause)
             raise
         except AccountChangingError:
-            await self._note_failure(principal, _CHANGED, 503)
+            await self._note_failure(principal, CHANGED, 503)
             raise
 
     async def _grant_to(self, principal: Principal, request: TokenRequest) -> GrantedToken:
@@ -219,7 +219,7 @@ class TokenService:
             row = self._refresh_tokens.prepare(refresh_token, principal, request.client_id)
 
         async def unit(tx: Transaction) -> None:
-            await _require_unmoved(tx, principal)
+            await require_unmoved(tx, epochs_of(principal))
             if isinstance(request.presented, RefreshGrant):
                 await self._refresh_tokens.use(tx, request.presented.refresh_token)
             if row is not None:
@@ -230,26 +230,6 @@ class TokenService:
         if isinstance(request.presented, RefreshGrant):
             return request.presented.refresh_token
         return refresh_token or ""
-
-
-async def _require_unmoved(tx: Transaction, principal: Principal) -> None:
-    """Refuse a token for somebody who was disabled, deleted or otherwise changed since they were looked up (S14).
-
-    What was decided is from before that. A robot's token depends on who answers for it as well (S9).
-
-    Raises:
-        InvalidCredentialsError: somebody is gone.
-        AccountChangingError: everybody is there, and somebody has another epoch than was decided on.
-    """
-    expected = {principal.subject: principal.epoch}
-    sponsor = principal.sponsor
-    if sponsor is not None and not sponsor.is_host:
-        expected[sponsor.person] = sponsor.epoch
-    found = await tx.epochs.of_subjects(expected)
-    if found.keys() != expected.keys():
-        raise InvalidCredentialsError(_CHANGED)
-    if found != expected:
-        raise AccountChangingError
 
 
 def _issue_record(

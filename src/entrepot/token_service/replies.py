@@ -9,6 +9,7 @@ import msgspec
 
 from entrepot.auth.errors import (
     AccessDeniedError,
+    AccountChangingError,
     AuditUnavailableError,
     InvalidCredentialsError,
     LockedOutError,
@@ -21,7 +22,6 @@ from entrepot.kernel.address_budget import TooManyRequestsError
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
 from entrepot.oci.error_codes import ErrorCode
 from entrepot.token_service.errors import (
-    AccountChangingError,
     GrantTypeError,
     TokenFormTooLargeError,
     TokenRequestError,

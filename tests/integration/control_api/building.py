@@ -153,7 +153,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         audit_log=AuditLog(metadata, notes),
         audit_export=AuditExport(metadata, NoEndSigner("there are no keys in these tests")),
         memory=memory,
-        after_change=epochs.refresh,
+        epochs=epochs,
     )
     try:
         yield BuiltApi(

@@ -32,7 +32,7 @@ from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.observability.metrics import build_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from entrepot.auth.system_actions import DeleteSession, ListSession
     from entrepot.control_api.declarations import AnyEndpoint
@@ -61,7 +61,7 @@ class Stand:
     kept: list[str] = field(default_factory=list[str])
     asked: list[Any] = field(default_factory=list[Any])
     examinations: int = 0
-    changes: int = 0
+    looks: int = 0
 
     async def note(self, record: NewAuditRecord) -> None:
         if not self.notes_work:
@@ -159,8 +159,11 @@ class Stand:
             raise AuthenticationRequiredError
         return OwnPasswordGrant(principal)
 
-    async def look_again(self) -> None:
-        self.changes += 1
+    async def refresh(self) -> None:
+        self.looks += 1
+
+    def is_current(self, subject: str, subject_epoch: int, projects: Mapping[str, int]) -> bool:
+        return (subject, subject_epoch, dict(projects)) == (subject, 0, {})
 
     async def examine_database(self) -> None:
         self.examinations += 1
@@ -198,7 +201,7 @@ class Stand:
             audit_log=none,
             audit_export=none,
             memory=none,
-            after_change=self.look_again,
+            epochs=self,
         )
 
     def application(

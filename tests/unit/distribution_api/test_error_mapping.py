@@ -40,6 +40,7 @@ _NEVER_ARRIVE = {
     "SigningKeyUnavailableError": "the token service and what signs the audit log answer it",
     "MasterKeyMissingError": "as MasterKeyError",
     "UnsealingError": "as MasterKeyError",
+    "AccountChangingError": "raised by units of the management API and of the token service only",
     "KeyUnknownError": "raised by work on the host, which no request does",
     "KeyRotationError": "raised by work on the host, which no request does",
 }

@@ -139,6 +139,7 @@ class Sessions:
             must_change_password=found.must_change_password
             or self._policy.is_too_old(found.password_age_milliseconds),
             in_session=True,
+            epoch=found.epoch,
         )
         return LiveSession(found, principal)
 

@@ -35,6 +35,10 @@ LOOK: Final = Statement(
 OF_SUBJECTS: Final = Statement(
     "epochs.of_subjects", "SELECT public_id, epoch FROM subjects WHERE public_id IN {texts:subjects}"
 )
+OF_PROJECTS: Final = Statement(
+    "epochs.of_projects",
+    "SELECT id, epoch FROM projects WHERE id IN {integers:projects} AND deleted_at IS NULL",
+)
 MOVE_SUBJECTS: Final = Statement(
     "epochs.move_subjects",
     "UPDATE subjects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id IN {integers:subjects}",
@@ -63,7 +67,15 @@ MOVE_PROJECT: Final = Statement(
     "UPDATE projects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id = :project",
 )
 
-STATEMENTS: Final = (LOOK, OF_SUBJECTS, MOVE_SUBJECTS, MOVE_WITH_MEMBERS, MOVE_HOLDERS, MOVE_PROJECT)
+STATEMENTS: Final = (
+    LOOK,
+    OF_SUBJECTS,
+    OF_PROJECTS,
+    MOVE_SUBJECTS,
+    MOVE_WITH_MEMBERS,
+    MOVE_HOLDERS,
+    MOVE_PROJECT,
+)
 
 
 class SqlEpochReader:
@@ -98,6 +110,11 @@ class SqlEpochRows:
         """See the protocol."""
         rows = await self._executor.fetch_rows(OF_SUBJECTS, subjects=json.dumps(sorted(subjects)))
         return {str(subject): int(epoch) for subject, epoch in rows}
+
+    async def of_projects(self, projects: Collection[int]) -> Mapping[int, int]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(OF_PROJECTS, projects=json.dumps(sorted(projects)))
+        return {int(project): int(epoch) for project, epoch in rows}
 
     async def move_subjects(self, subject_ids: Sequence[int]) -> None:
         """See the protocol."""

@@ -17,6 +17,7 @@ from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, is_connection_l
 from entrepot.metadata.sql.postgres_units import PostgresUnits
 from entrepot.metadata.sql.statements import render_all
 from entrepot.metadata.sql.transaction import SqlReaders
+from entrepot.metadata.unit_guard import run_guarded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -130,7 +131,7 @@ class PostgresMetadata(SqlReaders):
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """See the protocol."""
-        return await self._units.run(unit)
+        return await run_guarded(self._units.run, unit)
 
     async def maintain(self) -> None:
         """Do nothing: the server has its own autovacuum and checkpointer."""

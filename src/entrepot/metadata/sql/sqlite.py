@@ -11,6 +11,7 @@ from entrepot.metadata.sql.sqlite_reader import SqliteReader
 from entrepot.metadata.sql.sqlite_turnstile import Turnstile
 from entrepot.metadata.sql.sqlite_writer import SqliteWriter
 from entrepot.metadata.sql.transaction import SqlReaders
+from entrepot.metadata.unit_guard import run_guarded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,7 +49,7 @@ class SqliteMetadata(SqlReaders):
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """See the protocol."""
-        return await self._writer.submit(unit)
+        return await run_guarded(self._writer.submit, unit)
 
     async def maintain(self) -> None:
         """Copy the log back into the file, and cut it when it has grown large."""

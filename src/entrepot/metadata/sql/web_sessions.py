@@ -19,7 +19,7 @@ _REMOVED_AT_ONCE: Final = 20
 
 _COLUMNS: Final = """w.id, w.public_id, s.id, s.public_id, s.name, w.address, w.user_agent, w.created_at,
            w.last_seen_at, w.expires_at, {now} - w.last_seen_at, u.must_change_password,
-           {now} - u.password_changed_at"""
+           {now} - u.password_changed_at, w.subject_epoch"""
 # What makes a session good: its person is there and has not changed since, and it is in time and in use.
 _OWNER: Final = (
     "JOIN subjects s ON s.id = w.subject_id AND s.epoch = w.subject_epoch AND s.disabled_at IS NULL"

@@ -1,0 +1,49 @@
+"""Whether whoever acts still is who they were when it was decided what they may.
+
+Each process remembers what it decided, and hears of changes by another within seconds. What is only read may be as late
+as that. A unit that gives something away looks for itself: rights that are given outlive the moment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.auth.errors import AccountChangingError, InvalidCredentialsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entrepot.auth.principals import Principal
+    from entrepot.metadata.store import Transaction
+
+__all__ = ["CHANGED", "epochs_of", "require_unmoved"]
+
+CHANGED: Final = "changed meanwhile"
+"""The reason of what was refused for it."""
+
+
+def epochs_of(principal: Principal) -> Mapping[str, int]:
+    """Return by which epochs it was decided what somebody may: theirs, and of a robot who answers for it (S9)."""
+    sponsor = principal.sponsor
+    answering = {} if sponsor is None or sponsor.is_host else {sponsor.person: sponsor.epoch}
+    return {principal.subject: principal.epoch, **answering}
+
+
+async def require_unmoved(
+    tx: Transaction, subjects: Mapping[str, int], projects: Mapping[int, int] | None = None
+) -> None:
+    """Refuse to act for somebody who was disabled, deleted or otherwise changed since they were looked up (S14).
+
+    Args:
+        subjects: the epochs that decisions were made by, by public id.
+        projects: those of the projects that grants are for, by number.
+
+    Raises:
+        InvalidCredentialsError: somebody is gone.
+        AccountChangingError: somebody or something has another epoch than was decided on.
+    """
+    found = await tx.epochs.of_subjects(subjects)
+    if found.keys() != subjects.keys():
+        raise InvalidCredentialsError(CHANGED)
+    if found != subjects or (projects and await tx.epochs.of_projects(projects) != projects):
+        raise AccountChangingError

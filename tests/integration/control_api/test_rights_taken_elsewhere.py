@@ -1,0 +1,237 @@
+"""Rights that another process took give nothing away any more, not even before it is heard of (S14)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.stateful.node import basic, node_settings, open_node
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from tests.asgi.client import AsgiReply
+    from tests.stateful.node import Node
+
+_PASSWORD = "Wobbly-7Lantern-Pq"
+_MALLORY = basic("mallory", _PASSWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two processes on one database: the administrator is at `here`, mallory at `there`."""
+
+    here: Node
+    there: Node
+    numbers: dict[str, int]
+
+    async def do(self, method: str, path: str, body: object = None) -> AsgiReply:
+        """Act as the administrator."""
+        reply = await self.here.api(method, path, body)
+        assert reply.status < 300, reply.body
+        return reply
+
+    async def state(self) -> list[object]:
+        """Return who has which rights, as a third party reads it."""
+        return [
+            json.loads((await self.here.api("GET", path)).body)
+            for path in ("role-assignments", "projects/team/members", "users", "robots", "roles")
+        ]
+
+    async def made(self, method: str, path: str, body: object) -> int:
+        """Act as the administrator, and return the number of what was made."""
+        return int((await self.do(method, path, body)).headers["location"].rpartition("/")[2])
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+    """Two processes, and three people without a role."""
+    async with contextlib.AsyncExitStack() as stack:
+        settings = node_settings(tmp_path)
+        here, there = [await stack.enter_async_context(open_node(settings)) for _ in range(2)]
+        pair = Pair(here, there, {})
+        for name in ("mallory", "alt"):
+            body = {"username": name, "email": f"{name}@example.org", "realname": name, "password": _PASSWORD}
+            pair.numbers[name] = await pair.made("POST", "users", body)
+        await pair.do("POST", "projects", {"project_name": "team"})
+        yield pair
+
+
+_MEMBER = {"role_id": 1, "member_user": {"username": "alt"}}
+
+
+def _assignment(pair: Pair, name: str) -> dict[str, object]:
+    return {"subject_id": pair.numbers[name], "role": "operations-admin"}
+
+
+async def _operations_admin(pair: Pair) -> int:
+    return await pair.made("POST", "role-assignments", _assignment(pair, "mallory"))
+
+
+async def _taken(pair: Pair, number: int) -> None:
+    await pair.do("DELETE", f"role-assignments/{number}")
+
+
+async def _disabled(pair: Pair, _: int) -> None:
+    await pair.do("PUT", f"users/{pair.numbers['mallory']}/disabled", {"disabled": True})
+
+
+async def _deleted(pair: Pair, _: int) -> None:
+    await pair.do("DELETE", f"users/{pair.numbers['mallory']}")
+
+
+async def _reset(pair: Pair, _: int) -> None:
+    path = f"users/{pair.numbers['mallory']}/password"
+    await pair.do("PUT", path, {"new_password": "Another-7Lantern-Pq"})
+
+
+_ENDINGS = [_taken, _disabled, _deleted, _reset]
+_ACTS: dict[str, Callable[[Pair], tuple[str, str, object]]] = {
+    "gives the role on": lambda pair: ("POST", "role-assignments", _assignment(pair, "alt")),
+    "sets a password": lambda _: ("PUT", "users/1/password", {"new_password": "Xylo-Grommet-88quark"}),
+    "makes a member": lambda _: ("POST", "projects/team/members", _MEMBER),
+    "makes a robot": lambda _: (
+        "POST",
+        "robots",
+        {
+            "name": "later",
+            "level": "project",
+            "duration": -1,
+            "permissions": [
+                {
+                    "kind": "project",
+                    "namespace": "team",
+                    "access": [{"resource": "repository", "action": "pull"}],
+                }
+            ],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("act", list(_ACTS))
+@pytest.mark.parametrize("ending", _ENDINGS)
+async def test_who_was_an_administrator_a_moment_ago_changes_nothing_by_way_of_another_process_s14(
+    pair: Pair, ending: Callable[[Pair, int], Awaitable[None]], act: str
+) -> None:
+    number = await _operations_admin(pair)
+    warm = await pair.there.api(
+        "POST", "role-assignments", {"subject_id": 99999, "role": "auditor"}, _MALLORY
+    )
+    assert warm.status == 404, warm.body  # both memories of that process hold mallory's rights now
+    await ending(pair, number)
+    before = await pair.state()
+
+    method, path, body = _ACTS[act](pair)
+    reply = await pair.there.api(method, path, body, _MALLORY)
+
+    assert reply.status in {401, 403}
+    assert await pair.state() == before
+
+
+async def test_who_was_a_member_a_moment_ago_makes_no_member_by_way_of_another_process_s14(
+    pair: Pair,
+) -> None:
+    body = {"role_id": 1, "member_user": {"username": "mallory"}}
+    number = await pair.made("POST", "projects/team/members", body)
+    reply = await pair.there.api("GET", "projects/team/members", headers=_MALLORY)
+    assert reply.status == 200
+    await pair.do("DELETE", f"projects/team/members/{number}")
+    before = await pair.state()
+
+    reply = await pair.there.api("POST", "projects/team/members", _MEMBER, _MALLORY)
+
+    assert reply.status == 403
+    assert await pair.state() == before
+
+
+def _meanwhile(pair: Pair, monkeypatch: pytest.MonkeyPatch, ending: Callable[[], Awaitable[None]]) -> None:
+    """Have the next unit of mallory's process come after a change by the other one: she was let in before."""
+    metadata, write = pair.there.metadata, pair.there.metadata.write
+
+    async def later(unit: Any) -> Any:
+        monkeypatch.undo()
+        await ending()
+        return await write(unit)
+
+    monkeypatch.setattr(metadata, "write", later)
+
+
+@pytest.mark.parametrize("act", ["gives the role on", "makes a member", "makes a robot"])
+@pytest.mark.parametrize("ending", _ENDINGS)
+async def test_who_loses_a_right_while_using_it_has_not_used_it_s14(
+    pair: Pair, ending: Callable[[Pair, int], Awaitable[None]], act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit itself looks; the request is decided anew when it comes again."""
+    number = await _operations_admin(pair)
+    method, path, body = _ACTS[act](pair)
+    # The login is another unit, which this one would be mistaken for.
+    assert (await pair.there.api("GET", "users/current", headers=_MALLORY)).status == 200
+    before: list[object] = []
+
+    async def end() -> None:
+        await ending(pair, number)
+        before.extend(await pair.state())
+
+    _meanwhile(pair, monkeypatch, end)
+    reply = await pair.there.api(method, path, body, _MALLORY)
+
+    assert reply.status == 503, reply.body
+    assert (reply.headers["retry-after"], b"is being changed" in reply.body) == ("1", True)
+    assert await pair.state() == before
+    assert (await pair.there.api(method, path, body, _MALLORY)).status in {401, 403}
+
+
+async def test_a_role_in_a_project_that_is_lost_while_it_is_used_has_not_been_used_s14(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"role_id": 1, "member_user": {"username": "mallory"}}
+    number = await pair.made("POST", "projects/team/members", body)
+    assert (await pair.there.api("GET", "users/current", headers=_MALLORY)).status == 200
+
+    async def end() -> None:
+        await pair.do("DELETE", f"projects/team/members/{number}")
+
+    _meanwhile(pair, monkeypatch, end)
+    reply = await pair.there.api("POST", "projects/team/members", _MEMBER, _MALLORY)
+
+    assert reply.status == 503
+    members = json.loads((await pair.here.api("GET", "projects/team/members")).body)
+    assert [member["entity_name"] for member in members] == ["admin"]
+
+
+async def test_a_session_in_a_browser_is_held_to_the_same_s14(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It carries no password that could be checked again."""
+    number = await _operations_admin(pair)
+    begun = await pair.there.submit("/c/login", {"principal": "mallory", "password": _PASSWORD})
+    cookie = begun.headers["set-cookie"].partition(";")[0]
+    headers = {"Cookie": cookie}
+    seen = await pair.there.api("GET", "users/current", headers=headers)
+    headers["X-Harbor-CSRF-Token"] = seen.headers["x-harbor-csrf-token"]
+
+    async def end() -> None:
+        await _taken(pair, number)
+
+    _meanwhile(pair, monkeypatch, end)
+    reply = await pair.there.api("POST", "role-assignments", _assignment(pair, "alt"), headers)
+
+    assert reply.status == 503, reply.body
+    again = await pair.there.api("POST", "role-assignments", _assignment(pair, "alt"), headers)
+    assert again.status == 401
+
+
+async def test_what_somebody_changes_of_their_own_rights_is_no_reason_to_refuse_them(pair: Pair) -> None:
+    """The look comes first: one's own password, role or account may be what the request changes."""
+    number = await _operations_admin(pair)
+    assert (await pair.there.api("DELETE", f"role-assignments/{number}", headers=_MALLORY)).status == 200
+    change = {"old_password": _PASSWORD, "new_password": "Another-7Lantern-Pq"}
+    path = f"users/{pair.numbers['mallory']}/password"
+
+    assert (await pair.there.api("PUT", path, change, _MALLORY)).status == 200

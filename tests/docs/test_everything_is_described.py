@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from entrepot.auth.audit_actions import AuditAction
 from entrepot.distribution_api.routes import ROUTES
 from entrepot.kernel.failpoints import Failpoint
 from entrepot.metadata.sql.catalogue import STATEMENTS
@@ -99,7 +100,7 @@ def test_no_log_event_is_invented() -> None:
     families = {name.split(".")[0] for name in log_events()} - {"setting"}
     known = set(log_events()) | {route.operation for route in ROUTES} | {point.value for point in Failpoint}
     known |= {".".join(file.path.removesuffix(".py").split("/")[-2:]) for file in product_files()}
-    known |= {*TOKEN_OPERATIONS.values()}
+    known |= {*TOKEN_OPERATIONS.values(), *(action.value for action in AuditAction)}
     known |= {field.key for field in setting_fields()} | {kind.name for kind in outbox_kinds()}
     quoted = {
         word

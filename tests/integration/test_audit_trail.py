@@ -27,6 +27,7 @@ from entrepot.kernel.address_budget import AddressBudget
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.oci.digest import Digest
+from entrepot.registry.project_numbers import ProjectNumbers
 from entrepot.settings import metadata_url
 from tests.asgi.answered_statuses import AnsweredStatuses
 from tests.asgi.client import AsgiClient
@@ -146,7 +147,7 @@ async def test_a_moved_tag_tells_what_it_pointed_at(trail: _Trail) -> None:
     assert moved["entrepot.after"] == {"tags": {TAG: pushed, "next": pushed}}
 
 
-async def test_deletes_and_mounts_leave_one_record_each_i11(trail: _Trail) -> None:
+async def test_deletes_leave_one_record_each_and_mounts_one_in_each_project_i11(trail: _Trail) -> None:
     layer = str(Digest.of_bytes(_IMAGE.layer))
     begun = len(await trail.recorded())
     mount = await trail.client.request(
@@ -167,13 +168,15 @@ async def test_deletes_and_mounts_leave_one_record_each_i11(trail: _Trail) -> No
     assert [one["event.action"] for one in recorded] == [
         "repository.create",
         "blob.mount",
+        "blob.pull",
         "tag.delete",
         "manifest.delete",
         "blob.delete",
     ]
     assert recorded[1]["entrepot.after"] == {"from": REPOSITORY}
-    assert recorded[2]["entrepot.before"] == {"tags": {TAG: _DIGEST}}
-    assert [one.get("http.response.status") for one in recorded] == [201, 201, 202, 202, 202]
+    assert recorded[2]["entrepot.after"] == {"mounted_into": "team/other"}
+    assert recorded[3]["entrepot.before"] == {"tags": {TAG: _DIGEST}}
+    assert [one.get("http.response.status") for one in recorded] == [201, 201, 201, 202, 202, 202]
 
 
 async def test_pulls_and_listings_are_noted_before_the_answer_and_heads_are_not_f45(trail: _Trail) -> None:
@@ -204,7 +207,7 @@ async def test_pulls_and_listings_are_noted_before_the_answer_and_heads_are_not_
 
 
 async def test_what_is_noted_names_the_project_by_its_number_f27_f45(trail: _Trail) -> None:
-    """Names are used again before a node's files are taken over; where there is no project, that is noted as well."""
+    """Names are used again before a node's files are taken over. For nobody's refusals the database is not asked."""
     metadata = trail.registry.stores.metadata
     project = REPOSITORY.partition("/")[0]
     number = await metadata.projects.number_of(project)
@@ -229,7 +232,7 @@ async def test_what_is_noted_names_the_project_by_its_number_f27_f45(trail: _Tra
 
     assert number is not None
     assert statuses == [200] * 6 + [304, 206, 403, 403]
-    assert [record.project_id for record in trail.noted()] == [number] * 9 + [0]
+    assert [record.project_id for record in trail.noted()] == [number] * 8 + [None] * 2
     stored = f"SELECT DISTINCT project_id FROM audit_records WHERE project = '{project}'"
     database = RawDatabase(metadata_url(trail.registry.settings))
     assert await database.fetch(stored) == [(number,)]
@@ -241,11 +244,12 @@ async def test_a_refusal_is_noted_while_nobody_can_tell_which_project_it_was_i11
     def fail(_name: str) -> None:
         raise MetadataUnavailableError("gone")
 
-    monkeypatch.setattr(trail.registry.stores.metadata.projects, "number_of", fail)
-    remote = AsgiClient(trail.client.application, "192.0.2.9")
+    metadata = trail.registry.stores.metadata
+    numbers = ProjectNumbers(metadata)
+    assert await numbers.find("none") == 0
+    monkeypatch.setattr(metadata.projects, "number_of", fail)
 
-    assert (await remote.request("GET", f"{_MANIFESTS}/{TAG}")).status == 403
-    assert [(record.action, record.project_id) for record in trail.noted()] == [("access.denied", None)]
+    assert await numbers.find(REPOSITORY.partition("/")[0]) is None
 
 
 async def test_a_noted_pull_costs_no_thread_and_no_statement_of_its_own(trail: _Trail) -> None:

@@ -59,6 +59,8 @@ def test_people_groups_members_and_projects(admin: ClientCommandLine, tmp_path: 
     eve.log_in("eve", PASSWORD)
     assert eve.run("project list -o name") == "crew\n"
     eve.run("user list", code=1)
+    assert eve.run("user show eve -o name") == "eve\n"
+    eve.run("user show admin", code=1)
     eve.run("project delete crew --yes", code=1)
 
     admin.run("member change crew rowers --group --role guest")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -99,6 +100,41 @@ async def test_a_mount_copies_no_bytes_and_costs_one_commit(registry: InProcessR
     assert len(counts.statements) <= 10  # two of them records: of the mount and of the repository it makes
 
 
+@pytest.mark.parametrize("query", ["&from=base/source", ""])
+async def test_a_mount_tells_the_source_s_project_what_left_it(
+    registry: InProcessRegistry, query: str
+) -> None:
+    """Layers that go into another project are pulled from this one: its log says by whom, and where they went."""
+    blob = b"another layer"
+    digest = Digest.of_bytes(blob)
+    begun = await registry.client.request(
+        "POST", f"/v2/base/source/blobs/uploads/?digest={digest}", {}, [blob]
+    )
+    assert begun.status == 201
+    last = _rows(registry, "SELECT max(id) FROM audit_records")[0][0]
+    registry.counts.reset()
+
+    for _ in range(2):
+        assert (await _mount(registry.client, f"mount={digest}{query}")).status == 201
+
+    found = _rows(registry, f"SELECT action, project, body FROM audit_records WHERE id > {last} ORDER BY id")
+    told = [(action, project, json.loads(body)) for action, project, body in found]
+    pulled = [body for action, project, body in told if (action, project) == ("blob.pull", "base")]
+    assert [action for action, *_ in told if action != "repository.create"] == ["blob.mount", "blob.pull"] * 2
+    assert [(one["object"]["name"], one["object"]["digest"]) for one in pulled] == [
+        ("base/source", str(digest))
+    ] * 2
+    assert [one["change"]["after"] for one in pulled] == [{"mounted_into": "team/target"}] * 2
+    assert {one["user.id"] for one in pulled} == {body["user.id"] for _, _, body in told}
+    assert registry.counts.commits == 2
+
+
+async def test_a_mount_within_a_project_is_one_record(registry: InProcessRegistry) -> None:
+    assert (await _mount(registry.client, f"mount={_DIGEST}&from=team/source")).status == 201
+
+    assert _rows(registry, "SELECT count(*) FROM audit_records WHERE action = 'blob.pull'") == [(0,)]
+
+
 async def test_a_mount_may_be_repeated(registry: InProcessRegistry) -> None:
     """What the target has already is 201 again, from anywhere, and is recorded once."""
     for query in ("from=team/source", "from=team/source", "from=no/such", ""):
@@ -180,6 +216,6 @@ async def test_a_mount_that_fails_may_bring_its_bytes(registry: InProcessRegistr
     ).status == 201
 
 
-def _rows(registry: InProcessRegistry, sql: str) -> list[tuple[object, ...]]:
+def _rows(registry: InProcessRegistry, sql: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(metadata_path(registry.settings), isolation_level=None)) as database:
         return database.execute(sql).fetchall()

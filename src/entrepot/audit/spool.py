@@ -113,7 +113,9 @@ class AuditSpool:
 
     async def note(self, record: NewAuditRecord) -> None:
         """See the protocol."""
-        frame = encode_frame(msgspec.structs.replace(record, at_milliseconds=_now()))
+        frame = encode_frame(
+            msgspec.structs.replace(record, at_milliseconds=record.at_milliseconds or _now())
+        )
         if self._kept or self._flushes or not await self._write_with_others(frame):
             await self._write_alone(frame)
         reach(Failpoint.AUDIT_NOTED)

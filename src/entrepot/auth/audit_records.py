@@ -30,6 +30,7 @@ __all__ = [
     "audit_record",
     "commitment",
     "name_of_another",
+    "reason_of",
     "repeated",
 ]
 
@@ -160,15 +161,33 @@ def audit_record(
     )
 
 
-def repeated(record: NewAuditRecord, times: int, *, of_several: bool = False) -> NewAuditRecord:
+def reason_of(record: NewAuditRecord) -> str:
+    """Return why, as the record tells it."""
+    return msgspec.json.decode(record.body, type=_Reasoned).reason
+
+
+class _Reasoned(msgspec.Struct, rename={"reason": "event.reason"}, gc=False):
+    reason: str = ""
+
+
+def repeated(
+    record: NewAuditRecord, times: int, *, of_several: bool = False, without_object: bool = False
+) -> NewAuditRecord:
     """Return a record that stands for as many of its kind, of which the given one was the last.
 
-    `of_several` says that the others were not all of its address, so that nobody is blamed for them.
+    Args:
+        of_several: the others were not all of its address, so that nobody is blamed for them.
+        without_object: nor were they all about the same: what the last one was about is left out.
     """
     body: dict[str, object] = msgspec.json.decode(record.body)
     body["repeats"] = times
     if of_several:
         body["repeats_from"] = "several addresses"
+    if without_object:
+        body |= {"object": AuditObject("registry", ""), "url.path": "", "event.reason": "several reasons"}
+        record = msgspec.structs.replace(
+            record, project="", project_id=None, object_kind="registry", object_name=""
+        )
     return msgspec.structs.replace(record, record_id=new_ordered_id(), body=msgspec.json.encode(body))
 
 

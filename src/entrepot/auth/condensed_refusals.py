@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
 import structlog
 
-from entrepot.auth.audit_records import repeated
+from entrepot.auth.audit_records import reason_of, repeated
 from entrepot.auth.errors import AuditUnavailableError
 from entrepot.auth.forwarding import subscriber
 from entrepot.auth.principals import ANONYMOUS
@@ -36,11 +38,35 @@ _MOST_ADDRESSES: Final = 100
 _OTHERS: Final = "others"
 
 
+_MOST_KINDS: Final = 300
+"""Within one period, so that nobody fills it with names of projects; what is of further kinds counts by its act."""
+_CHECKED: Final = frozenset(
+    {
+        *("disabled", "expired", "address not allowed", "access token of somebody else"),
+        *("the key that signed it is revoked or dropped", "it has expired", "it begins in the future"),
+        *("it is another registry's or another service's", "whom it speaks for has changed"),
+        *("it does not say whom it speaks for", "it does not say who answers for the robot"),
+        "what may be done by the person who answers for this robot has changed",
+        "the access token that it was issued for is no longer good",
+        *("the subject is gone", "the refresh token was revoked just now"),
+        "the subject has changed since the refresh token was issued",
+    }
+)
+"""Reasons of what was refused although the secret or the signature was right: whose it is stands in the record."""
+
+
 class _Kind(NamedTuple):
-    """What refusals have in common that one record stands for."""
+    """What refusals have in common that one record stands for; without reason and project it is the rest of an act."""
 
     address: str
     action: str
+    reason: str = ""
+    project: str = ""
+
+
+class _Repeats(NamedTuple):
+    times: int
+    last: NewAuditRecord
 
 
 class CondensedRefusals:
@@ -62,7 +88,7 @@ class CondensedRefusals:
         self._each = each
         self._most_addresses = most_addresses
         self._noted: dict[str, int] = {}
-        self._repeats: dict[_Kind, tuple[int, NewAuditRecord]] = {}
+        self._repeats: dict[_Kind, _Repeats] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -76,8 +102,13 @@ class CondensedRefusals:
         Raises:
             AuditUnavailableError: as the protocol says.
         """
-        if record.outcome != "failure" or record.subject != ANONYMOUS or self._is_among_first(record):
-            await self._notes.note(record)
+        if record.outcome == "failure" and record.subject == ANONYMOUS:
+            reason = reason_of(record)
+            if reason not in _CHECKED and not self._is_among_first(record):
+                self._keep(self._kind(record, reason), record, 1)
+                self._count()
+                return
+        await self._notes.note(record)
 
     async def flush(self) -> None:
         """Note what was counted, and begin anew. What can't be noted stays counted."""
@@ -85,8 +116,7 @@ class CondensedRefusals:
         while self._repeats:
             kind, (times, last) = self._repeats.popitem()
             try:
-                of_several = kind.address == _OTHERS
-                await self._notes.note(last if times == 1 else repeated(last, times, of_several=of_several))
+                await self._notes.note(_summary(kind, times, last))
             except AuditUnavailableError as error:
                 self._keep(kind, last, times)
                 _log.warning("audit.refusals.waiting", kinds=len(self._repeats), reason=str(error))
@@ -107,19 +137,38 @@ class CondensedRefusals:
             await self.flush()
 
     def _is_among_first(self, record: NewAuditRecord) -> bool:
-        """Whether a record is to be noted; otherwise it was counted."""
-        address = subscriber(record.address)
-        if address not in self._noted and len(self._noted) >= self._most_addresses:
-            address = _OTHERS
+        """Whether a record is to be noted by itself."""
+        address = self._place(record)
         noted = self._noted.get(address, 0)
-        if noted < self._each:
-            self._noted[address] = noted + 1
-            return True
-        self._keep(_Kind(address, record.action), record, 1)
-        self._count()
-        return False
+        if noted >= self._each:
+            return False
+        self._noted[address] = noted + 1
+        return True
+
+    def _place(self, record: NewAuditRecord) -> str:
+        address = subscriber(record.address)
+        is_one_more = address not in self._noted and len(self._noted) >= self._most_addresses
+        return _OTHERS if is_one_more else address
+
+    def _kind(self, record: NewAuditRecord, reason: str) -> _Kind:
+        kind = _Kind(self._place(record), record.action, reason, record.project)
+        is_one_more = kind not in self._repeats and len(self._repeats) >= _MOST_KINDS
+        return _Kind(kind.address, kind.action) if is_one_more else kind
 
     def _keep(self, kind: _Kind, last: NewAuditRecord, times: int) -> None:
-        """Add to what was counted."""
+        """Add to what was counted; the record has the time of its request, not that of the end of the period."""
         before = self._repeats.get(kind)
-        self._repeats[kind] = (times, last) if before is None else (times + before[0], last)
+        timed = last if last.at_milliseconds else msgspec.structs.replace(last, at_milliseconds=_now())
+        self._repeats[kind] = _Repeats(times + (before.times if before else 0), timed)
+
+
+def _summary(kind: _Kind, times: int, last: NewAuditRecord) -> NewAuditRecord:
+    if times == 1:
+        return last
+    is_rest = kind == _Kind(kind.address, kind.action)
+    return repeated(last, times, of_several=kind.address == _OTHERS, without_object=is_rest)
+
+
+def _now() -> int:
+    """Return the time of this node in milliseconds, as notes have it."""
+    return time.time_ns() // 1_000_000  # noqa: TID251  # as in the spool

@@ -24,8 +24,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HEADER: Final = b"x-forwarded-for"
+_WRITTEN: Final = frozenset(
+    {*(name for name in FORWARDING_HEADERS if name.startswith(b"x-forwarded")), b"x-real-ip"}
+)
+"""What reverse proxies write for whom they serve; `Via` and the rest may be from a proxy of the client's."""
 _MOST_BYTES: Final = 2048
-"""Of all that the header says: fifty addresses. What is longer is not read, so that nobody fills the memory of it."""
+"""Of the end of what the header says: fifty addresses. No more is kept in the memory of it."""
 
 
 class TrustedProxies:
@@ -33,21 +37,27 @@ class TrustedProxies:
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = tuple(networks)
-        self.find_client = lru_cache(maxsize=4096)(self._find_client)
+        self._is_listed = lru_cache(maxsize=1024)(self._holds_text)
+        self._read = lru_cache(maxsize=4096)(self._read_hops)
 
-    def _find_client(self, peer: str, said: bytes) -> tuple[str, bytes] | None:
+    def find_client(self, peer: str, said: bytes) -> tuple[str, bytes] | None:
         """Return the client's address, and what stands before it; `None` where the peer's own address has to do.
 
         That is so if the peer is not listed, if a hop can't be read, and if the client is said to be on this machine:
         what comes from here may do more than others, and a proxy that lets its clients write the header would give that
-        away.
+        away. Of a long header the end is read, which the proxies wrote.
 
         Args:
             peer: the address of whoever made the connection.
             said: the header, or all of them joined by commas.
         """
-        if len(said) > _MOST_BYTES or not self._holds(_parse(peer)):
+        if not self._is_listed(peer):
             return None
+        if len(said) > _MOST_BYTES:
+            said = said[-_MOST_BYTES:].partition(b",")[2]
+        return self._read(said)
+
+    def _read_hops(self, said: bytes) -> tuple[str, bytes] | None:
         hops = said.split(b",")
         for place in range(len(hops) - 1, -1, -1):
             address = _parse(hops[place].decode("latin-1").strip())
@@ -58,6 +68,9 @@ class TrustedProxies:
             return str(address), b",".join(hops[:place]).strip()
         return None
 
+    def _holds_text(self, peer: str) -> bool:
+        return self._holds(_parse(peer))
+
     def _holds(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
 
@@ -65,8 +78,8 @@ class TrustedProxies:
 class BehindProxies:
     """Has an application see the clients of listed proxies as if they had connected themselves.
 
-    What the proxies added is taken out, so that nothing suggests any more that the address is not the client's; what
-    the client itself said to have come through stays.
+    What such proxies write is taken out, so that nothing suggests any more that the address is not the client's. What
+    tells of a proxy of the client's own stays: an earlier hop, and all headers that others than reverse proxies add.
     """
 
     def __init__(self, application: Application, proxies: TrustedProxies) -> None:
@@ -89,7 +102,7 @@ class BehindProxies:
         if found is None:
             return
         address, rest = found
-        kept = [field for field in headers if field[0] not in FORWARDING_HEADERS]
+        kept = [field for field in headers if field[0] not in _WRITTEN]
         scope["headers"] = [*kept, (_HEADER, rest)] if rest else kept
         scope["client"] = (address, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -100,7 +101,19 @@ def wanted_records(text: str) -> AuditFilter:
             wanted = replace(wanted, **named)
     if wanted.outcome and wanted.outcome not in _OUTCOMES:
         raise InvalidFilterError("outcome is success or failure")
+    if wanted.address:
+        _require_address(wanted.address)
+    if wanted.until <= wanted.since:
+        raise InvalidFilterError("op_time ends before it begins")
     return wanted
+
+
+def _require_address(text: str) -> None:
+    """Refuse what no record can have come from: an empty list would look as if nothing had happened."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError as error:
+        raise InvalidFilterError(f"address is one IP address, as 192.0.2.7, and not {text[:100]}") from error
 
 
 def _between(wanted: AuditFilter, span: Span) -> AuditFilter:

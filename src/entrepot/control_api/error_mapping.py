@@ -154,6 +154,11 @@ _UNAVAILABLE_MESSAGES: Final[dict[type[BaseException], str]] = {
 """What a 503 says: which part it is and what helps, and never why."""
 
 _RETRY_AFTER_SECONDS: Final = 1
+_MOST_CHARACTERS: Final = 1_000
+"""Of what an error says."""
+_END_CHARACTERS: Final = 200
+"""Of them, from the end, where it says what helps."""
+_LEFT_OUT: Final = " [...] "
 
 CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = {
     AccessDeniedError: (403, HarborCode.FORBIDDEN),
@@ -264,10 +269,20 @@ def error_reply(error: EntrepotError) -> Reply:
 def render_error(
     status: int, code: HarborCode, message: str, headers: tuple[tuple[str, str], ...] = ()
 ) -> Reply:
-    """Return a reply with Harbor's error body; from 500 on without the message, but for 503, which has a fixed one."""
+    """Return a reply with Harbor's error body; from 500 on without the message, but for 503, which has a fixed one.
+
+    Of a message that repeats a long text of the request the middle is left out.
+    """
     shown = message if status < 500 or status == 503 else INTERNAL_MESSAGE
-    body = msgspec.json.encode(Errors((Error(code.value, shown),)))
+    body = msgspec.json.encode(Errors((Error(code.value, _bounded(shown)),)))
     return Reply(status, body, "application/json", headers)
+
+
+def _bounded(message: str) -> str:
+    if len(message) <= _MOST_CHARACTERS:
+        return message
+    beginning = _MOST_CHARACTERS - len(_LEFT_OUT) - _END_CHARACTERS
+    return f"{message[:beginning]}{_LEFT_OUT}{message[-_END_CHARACTERS:]}"
 
 
 def _unavailable(kind: type[BaseException]) -> str:

@@ -61,10 +61,15 @@ def failure_record(context: RequestContext, status: int) -> NewAuditRecord | Non
     if context.head.method not in UNSAFE_METHODS:
         return None
     project, number = _project_of(context.grant)
+    act = act_of(context.operation)
+    # Of all but projects only the endpoint is sure to be what it says.
+    kind, name = (
+        ("project", project) if project and act.startswith("project.") else ("endpoint", context.operation)
+    )
     return audit_record(
         principal,
-        act_of(context.operation),
-        AuditObject("endpoint", context.operation, project=project),
+        act,
+        AuditObject(kind, name, project=project),
         outcome="failure",
         reason=_reason(context.failure),
         status=status,

@@ -123,9 +123,15 @@ class EdgeAudit:
             outcome="failure",
             reason=reason,
             status=status,
-            project_id=await self._numbers.find(about.project) if about.project else None,
+            project_id=await self._number(principal, about.project),
         )
         await self._notes.note(record)
+
+    async def _number(self, principal: Principal, project: str) -> int | None:
+        """Return the project's number; for nobody the database is not asked, however often they are refused."""
+        if not project or principal.kind == "anonymous":
+            return None
+        return await self._numbers.find(project)
 
 
 def _about(name: str, reference: str, digest: str) -> AuditObject:

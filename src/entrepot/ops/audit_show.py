@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -72,6 +73,9 @@ def show_audit_log(  # the options are the interface
     if action and action not in set(AuditAction):
         message = f"entrepot: there is no action {action}; is one of these meant: {near_actions(action)}?"
         raise CommandError(EXIT_USAGE, message)
+    if address and not _is_address(address):
+        message = f"entrepot: --address is one IP address, as 192.0.2.7, and not {address}"
+        raise CommandError(EXIT_USAGE, message)
     if not 1 <= limit <= MOST_ROWS:
         message = f"entrepot: --limit is a number from 1 to {MOST_ROWS}; --before goes on where a page ended"
         raise CommandError(EXIT_USAGE, message)
@@ -101,6 +105,14 @@ async def _read(settings: Settings, query: AuditPageQuery) -> AuditPage:
     async with opened_audit_database(settings) as metadata:
         log = AuditLog(metadata, DirectNotes(metadata))
         return await log.list(host_system_grant(ListAuditLog), query)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _row(entry: AuditEntry) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrepot.auth.grants import Grant, Pull, Push
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Digest
 
@@ -47,7 +48,7 @@ class Mounts:
         if not isinstance(found, StoredBlob):
             return False
         subject = target.principal.subject
-        record = blob_record(target, AuditAction.BLOB_MOUNT, digest, {"from": source.repository.text})
+        records = _records(target, source, digest)
 
         async def unit(tx: Transaction) -> bool:
             blob = await tx.mounts.hold_source(source.repository.text, digest)
@@ -56,7 +57,16 @@ class Mounts:
             repository = await granted_repository(tx, target)
             linked = NewBlob(digest, blob.size_bytes, blob.storage_key, subject)
             await link_into(tx, repository.id, target, blob.id, linked)
-            await tx.audit.append(record)
+            await tx.audit.extend(records)
             return True
 
         return await self._metadata.write(unit)
+
+
+def _records(target: Grant[Push], source: Grant[Pull], digest: Digest) -> Sequence[NewAuditRecord]:
+    """Return what is told of a mount: to the target's project, and to the source's, which the blob leaves."""
+    mounted = blob_record(target, AuditAction.BLOB_MOUNT, digest, {"from": source.repository.text})
+    if source.repository.project == target.repository.project:
+        return (mounted,)
+    into = {"mounted_into": target.repository.text}
+    return (mounted, blob_record(source, AuditAction.BLOB_PULL, digest, into))

@@ -100,7 +100,8 @@ def keys_reply(keys: list[dict[str, str]]) -> Reply:
 def error_reply(method: str, error: EntrepotError) -> Reply:
     """Return the reply for a domain error: to a POST as OAuth 2.0 has it, else with an OCI error body."""
     status, code, oauth_code = _row(type(error))
-    message = f"{code.message} {code.remedy}" if code in _INTERNAL else str(error)
+    told = code not in _INTERNAL or isinstance(error, AccountChangingError)
+    message = str(error) if told else f"{code.message} {code.remedy}"
     return plain_error(method, status, code, oauth_code, message, _headers(error, status))
 
 

@@ -95,8 +95,8 @@ async def test_changes_that_a_rule_refuses_leave_one_record_each_i11(registry: R
     assert bodies[3]["event.reason"] == "the name alice can't be given to a person: it is taken"
     assert bodies[9]["event.reason"] == "there is no such user"
     assert bodies[5]["object"] == {
-        "kind": "endpoint",
-        "name": "api.project.delete",
+        "kind": "project",
+        "name": "team",
         "project": "team",
         "tag": "",
         "digest": "",

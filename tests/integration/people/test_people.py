@@ -73,6 +73,30 @@ async def test_a_person_is_made_with_a_record_and_no_role(office: Office) -> Non
     assert await office.people.get(office.grant(), made.id) == made
 
 
+async def test_a_change_says_which_fields_it_changed_and_not_from_what_to_what(office: Office) -> None:
+    """Addresses and names are personal, and a record that names another person by itself is not erased with them."""
+    alice = await office.make("alice")
+    for profile in (
+        Profile("a@example.org", "Alice A.", "team"),
+        Profile("b@example.org", "Alice A.", ""),
+        Profile("b@example.org", "Alice A.", ""),
+    ):
+        await office.people.update(office.grant(), alice.id, profile)
+
+    bodies = await office.database.fetch(
+        "SELECT body FROM audit_records WHERE action = 'user.update' ORDER BY id"
+    )
+    afters = [json.loads(bytes(body))["change"]["after"] for (body,) in bodies]
+
+    assert [after.get("changed") for after in afters] == [
+        ["email", "realname", "comment"],
+        ["email", "comment"],
+        [],
+    ]
+    assert [after["comment"] for after in afters] == [True, False, False]
+    assert not any(b"example.org" in bytes(body) for (body,) in bodies)
+
+
 async def test_a_name_is_given_once(office: Office) -> None:
     await office.make("alice")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,9 +44,12 @@ def _record(
     subject: str = ANONYMOUS,
     outcome: AuditOutcome = "failure",
     action: AuditAction = AuditAction.LOGIN,
+    reason: str = "locked out",
+    project: str = "",
 ) -> NewAuditRecord:
     principal = Principal(subject, address, forwarded=False, name=name)
-    return audit_record(principal, action, AuditObject("user", name), outcome=outcome, reason="locked out")
+    about = AuditObject("repository", f"{project}/app", project) if project else AuditObject("user", name)
+    return audit_record(principal, action, about, outcome=outcome, reason=reason)
 
 
 @pytest.fixture
@@ -116,6 +121,64 @@ async def test_acts_are_counted_apart(kept: _Kept) -> None:
         ("session.login", 1),
         ("session.login", 2),
     ]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        *("disabled", "expired", "address not allowed", "access token of somebody else"),
+        *("it has expired", "whom it speaks for has changed", "the refresh token was revoked just now"),
+    ],
+)
+async def test_a_right_secret_that_is_refused_is_noted_each_i11(kept: _Kept, reason: str) -> None:
+    """Whose it is stands in the record, however much junk came from the address before."""
+    refusals = CondensedRefusals(kept, each=1)
+    for number in range(20):
+        await refusals.note(_record("192.0.2.7", reason="unknown access token"))
+        await refusals.note(_record("192.0.2.7", f"robot$ci{number}", reason=reason))
+    await refusals.flush()
+
+    named = [record.user_name for record in kept.records if record.user_name]
+    assert named == [f"robot$ci{number}" for number in range(20)]
+    assert max(kept.repeats()) == 19
+
+
+async def test_a_project_is_blamed_for_no_refusal_in_another_i11(kept: _Kept) -> None:
+    refusals = CondensedRefusals(kept, each=1)
+    for project in ["alpha"] * 40 + ["beta"]:
+        await refusals.note(_record("192.0.2.7", action=AuditAction.ACCESS_DENIED, project=project))
+    await refusals.flush()
+
+    assert sorted(zip([record.project for record in kept.records], kept.repeats(), strict=True)) == [
+        ("alpha", 1),
+        ("alpha", 39),
+        ("beta", 1),
+    ]
+
+
+async def test_names_of_projects_fill_nothing_f41(kept: _Kept) -> None:
+    """What is of no kind of its own any more is about nothing in particular."""
+    refusals = CondensedRefusals(kept, each=1)
+    for number in range(1000):
+        await refusals.note(_record("192.0.2.7", action=AuditAction.ACCESS_DENIED, project=f"p{number}"))
+    await refusals.flush()
+
+    assert len(kept.records) == 302
+    (rest,) = [record for record, times in zip(kept.records, kept.repeats(), strict=True) if times == 699]
+    body = msgspec.json.decode(rest.body)
+    assert (rest.project, rest.object_name, body["object"]["name"], body["url.path"]) == ("", "", "", "")
+
+
+async def test_a_counted_refusal_has_the_time_of_its_request(kept: _Kept) -> None:
+    refusals = CondensedRefusals(kept, each=0)
+    before = time.time_ns() // 1_000_000  # noqa: TID251  # as in the spool
+    await refusals.note(_record("192.0.2.7"))
+    after = time.time_ns() // 1_000_000  # noqa: TID251  # as in the spool
+    await asyncio.sleep(0.05)
+    await refusals.flush()
+
+    (record,) = kept.records
+    assert before <= (record.at_milliseconds or 0) <= after
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,8 +64,28 @@ def test_a_hop_that_cannot_be_read_ends_what_is_believed_s18(said: str) -> None:
     assert _PROXIES.find_client("10.0.0.5", said.encode("latin-1")) is None
 
 
-def test_a_header_of_any_length_is_not_kept_in_memory_f41() -> None:
-    assert _PROXIES.find_client("10.0.0.5", b"192.0.2.7," * 300 + b"192.0.2.7") is None
+def test_of_a_long_header_the_end_counts_which_the_proxy_wrote_s18() -> None:
+    """Or a client would choose to be recorded as the proxy."""
+    found = _PROXIES.find_client("10.0.0.5", b"x" * 3000 + b", 198.51.100.1, 192.0.2.7")
+
+    assert found == ("192.0.2.7", b"198.51.100.1")
+
+
+def test_headers_of_any_length_are_not_kept_in_memory_f41() -> None:
+    """Neither those of whoever is not listed, nor more than the end of the others."""
+    proxies = TrustedProxies([ipaddress.ip_network("10.0.0.5")])
+    long = b"198.51.100.1, " * 10_000
+    tracemalloc.start()
+    for number in range(300):
+        assert proxies.find_client("192.0.2.1", b"%d, " % number + long + b"192.0.2.7") is None
+        assert (
+            proxies.find_client("10.0.0.5", b"%d, " % number + long + b"192.0.2.%d" % (number % 250))
+            is not None
+        )
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held < 4_000_000  # of 84 MB
 
 
 async def _seen(peer: str, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
@@ -85,7 +106,7 @@ async def test_what_a_listed_proxy_added_is_taken_out_s18() -> None:
         (b"x-forwarded-for", b"198.51.100.1"),
         (b"x-forwarded-for", b"192.0.2.7"),
         (b"x-forwarded-proto", b"https"),
-        (b"via", b"1.1 edge"),
+        (b"x-real-ip", b"192.0.2.7"),
         (b"accept", b"*/*"),
     ]
 
@@ -93,6 +114,14 @@ async def test_what_a_listed_proxy_added_is_taken_out_s18() -> None:
 
     assert scope["client"][0] == "192.0.2.7"
     assert scope["headers"] == [headers[0], headers[-1], (b"x-forwarded-for", b"198.51.100.1")]
+
+
+@pytest.mark.parametrize("name", [b"via", b"forwarded", b"cf-connecting-ip", b"true-client-ip"])
+async def test_what_tells_of_a_proxy_of_the_clients_own_stays_s18(name: bytes) -> None:
+    """A robot with a list of addresses is refused then, as without a listed proxy between."""
+    scope = await _seen("10.0.0.5", [(name, b"10.9.9.9"), (b"x-forwarded-for", b"192.0.2.7")])
+
+    assert (scope["client"][0], scope["headers"]) == ("192.0.2.7", [(name, b"10.9.9.9")])
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,7 @@ def test_acts_tell_the_hosts_users_from_people_and_why_something_was_refused(
         "event.reason": "locked out",
         "entrepot.repeats": 12,
         "entrepot.repeats_from": "several addresses",
+        "source.ip": "192.0.2.7",
     }
     api.on(
         "GET /audit-logs",
@@ -155,11 +156,12 @@ def test_acts_tell_the_hosts_users_from_people_and_why_something_was_refused(
     result = client.run("audit", "list")
 
     assert [line.split() for line in result.out.splitlines()] == [
-        ["ID", "TIME", "USER", "ACTION", "RESOURCE", "KIND", "OUTCOME", "REASON"],
+        ["ID", "TIME", "USER", "ADDRESS", "ACTION", "RESOURCE", "KIND", "OUTCOME", "REASON"],
         ["2", "host:root", "user.unlock", "eve", "user", "success"],
         [
             "1",
             "root",
+            "192.0.2.7",
             "session.login",
             "eve",
             "user",

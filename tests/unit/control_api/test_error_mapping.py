@@ -78,6 +78,20 @@ def test_an_error_body_has_harbors_form() -> None:
     }
 
 
+def test_an_error_tells_no_more_than_a_thousand_characters_whatever_was_sent() -> None:
+    """What it is about stands at the beginning, and what helps at the end."""
+    echoed = "\u5b57" * 400_000
+    long = error_reply(InvalidInputError((f"there is no such permission: {echoed}; name another",)))
+    fitting = error_reply(InvalidInputError(("x" * 1_000,)))
+
+    message = msgspec.json.decode(long.body)["errors"][0]["message"]
+    assert len(message) == 1_000
+    assert message.startswith("there is no such permission: \u5b57")
+    assert " [...] " in message
+    assert message.endswith("\u5b57; name another")
+    assert msgspec.json.decode(fitting.body)["errors"][0]["message"] == "x" * 1_000
+
+
 def test_what_failed_inside_stays_inside() -> None:
     """From 500 on, the message is always the same (harbor-api.md, section 1; CWE-209)."""
     reply = error_reply(BlobStoreError("could not read /srv/blobs/ab"))
@@ -121,7 +135,7 @@ def test_every_503_says_what_helps() -> None:
     """One that is added falls back to words that name no part."""
     unavailable = [kind for kind, (status, _) in CONTROL_ERROR_TABLE.items() if status == 503]
 
-    assert len(unavailable) == 5
+    assert len(unavailable) == 6
     assert {CONTROL_ERROR_TABLE[kind][1] for kind in unavailable} == {HarborCode.UNAVAILABLE}
 
 

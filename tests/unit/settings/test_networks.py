@@ -17,13 +17,20 @@ def test_addresses_and_networks_of_both_families_are_read() -> None:
     ]
 
 
+def test_ipv4_networks_in_ipv6_clothes_are_ipv4_networks() -> None:
+    assert [str(one) for one in parse_networks("::ffff:10.0.0.5, ::ffff:10.0.0.0/120")] == [
+        "10.0.0.5/32",
+        "10.0.0.0/24",
+    ]
+
+
 @pytest.mark.parametrize("text", ["proxy.example.com", "10.0.0.5/24", "10.0.0.300", "10.0.0.5:80"])
 def test_what_is_no_network_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="is no address and no network"):
         parse_networks(f"10.0.0.1, {text}")
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "10.0.0.0/7"])
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "10.0.0.0/7", "::ffff:0:0/96"])
 def test_a_network_of_everybody_is_refused_s18(text: str) -> None:
     with pytest.raises(ValueError, match="any client could say who it is"):
         parse_networks(text)

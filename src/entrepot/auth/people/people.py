@@ -141,13 +141,14 @@ class People:
             await tx.users.update_profile(
                 person_id, email=profile.email, realname=profile.realname, comment=profile.comment
             )
+            former = Profile(person.email, person.realname, person.comment)
             await tx.audit.append(
                 audit_record(
                     principal,
                     AuditAction.USER_UPDATE,
                     AuditObject("user", person.name),
-                    before=_profile_facts(Profile(person.email, person.realname, person.comment)),
-                    after=_profile_facts(profile),
+                    before=_profile_facts(former),
+                    after={**_profile_facts(profile), "changed": _changed_fields(former, profile)},
                     record_id=record_id,
                 )
             )
@@ -288,10 +289,18 @@ def _profile_facts(profile: Profile) -> dict[str, object]:
     """Return what an audit record tells of a profile.
 
     Erasing a person must not break the chain, so personal texts stay out of what is hashed: whether there is one is
-    enough.
+    told, and by `_changed_fields` which were changed. Commitments to the texts would have to be erased with the person
+    whom the record is about, while what can be erased of a record are the data of who acted.
     """
     return {
         "email": bool(profile.email),
         "realname": bool(profile.realname),
         "comment": bool(profile.comment),
     }
+
+
+def _changed_fields(former: Profile, profile: Profile) -> list[str]:
+    """Return the names of what is known of a person otherwise than before."""
+    return [
+        name for name in ("email", "realname", "comment") if getattr(former, name) != getattr(profile, name)
+    ]

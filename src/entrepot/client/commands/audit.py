@@ -43,6 +43,11 @@ def _who(item: Item) -> str:
     return str(fields["user.id"] if fields.get("entrepot.user.kind") == "host" else item["username"])
 
 
+def _address(item: Item) -> str:
+    """Return where it came from."""
+    return str(_fields(item).get("source.ip", ""))
+
+
 def _reason(item: Item) -> str:
     """Return why an act was refused, and how many more refusals the record stands for."""
     fields = _fields(item)
@@ -62,6 +67,7 @@ _COLUMNS: Columns = (
     ("ID", "id"),
     ("TIME", "op_time"),
     ("USER", _who),
+    ("ADDRESS", _address),
     ("ACTION", "operation"),
     ("RESOURCE", "resource"),
     ("KIND", "resource_type"),

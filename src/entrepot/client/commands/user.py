@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -20,10 +21,12 @@ from entrepot.client.options import (
     TargetOption,
     YesOption,
 )
+from entrepot.client.refusals import RefusedError
 from entrepot.client.showing import Columns, say, show_created, show_item, show_items
 
 if TYPE_CHECKING:
-    from entrepot.client.connection import Reply
+    from entrepot.client.connection import Api, Reply
+    from entrepot.client.listing import Item
 
 __all__ = [
     "change_own_password",
@@ -90,10 +93,21 @@ def list_users(
 def show_user(
     user: _UserArgument, /, *, target: TargetOption = ANYWHERE, output: OutputOption = "table"
 ) -> None:
-    """Show a user; for administrators."""
+    """Show a user: yourself, or for administrators anybody."""
     with open_api(target) as api:
-        item = find_person(api, user)
+        item = _find(api, user)
     show_item(item, (*_COLUMNS, ("COMMENT", "comment"), ("CHANGED", "update_time")), output)
+
+
+def _find(api: Api, user: str) -> Item:
+    """Return a person; whoever may not look through the list finds themselves."""
+    try:
+        return find_person(api, user)
+    except RefusedError as error:
+        own: Item = api.get("/users/current").document if error.status == HTTPStatus.FORBIDDEN else {}
+        if own.get("username") != user:
+            raise
+        return own
 
 
 def create_user(

@@ -43,12 +43,14 @@ _COUNT: Final = """
         AND at >= :since AND at < :until AND id <= :newest
         AND <within>
     """
-# A record without a project's number comes from a program of the version before, or from a node that could not look.
-_WITHIN: Final = """(CAST(:project_id AS bigint) = 0 OR EXISTS (
-            SELECT 1 FROM projects p
-            WHERE p.id = CAST(:project_id AS bigint) AND p.deleted_at IS NULL
-                AND (audit_records.project_id = p.id OR (audit_records.project_id IS NULL
-                    AND audit_records.id > coalesce(p.audit_mark, 0) AND audit_records.at >= p.created_at))))"""
+# A record without a project's number comes from a program of the version before, or from a node that did not look.
+# What the project's row says is read before: asked for at each record, it would cost more than the record.
+_WITHIN: Final = """(CAST(:project_id AS bigint) = 0 OR project_id = CAST(:project_id AS bigint)
+            OR (project_id IS NULL AND id > CAST(:mark AS bigint) AND at >= CAST(:made_at AS bigint)))"""
+BEGINNING: Final = Statement(
+    "audit_records.beginning",
+    "SELECT coalesce(audit_mark, 0), created_at FROM projects WHERE id = :project_id AND deleted_at IS NULL",
+)
 _LEADING: Final = {
     "user": "user_name = :user",
     "address": "address = :address",
@@ -135,6 +137,7 @@ CURSORS: Final = Statement(
 )
 
 STATEMENTS: Final = (
+    BEGINNING,
     *OLDER.values(),
     *NEWER.values(),
     *COUNT.values(),
@@ -161,9 +164,13 @@ class SqlAuditReader:
     async def page(self, query: AuditPageQuery) -> Sequence[AuditRow]:
         """See the protocol."""
         statements = OLDER if query.direction == "older" else NEWER
+        began = await self._beginning(query.wanted)
+        if began is None:
+            return ()
         rows = await self._executor.fetch_rows(
             statements[_leading(query.wanted)],
             **_values(query.wanted),
+            **began,
             edge=query.edge,
             rows=query.limit,
             skipped=query.offset,
@@ -172,8 +179,18 @@ class SqlAuditReader:
 
     async def count(self, wanted: AuditFilter) -> int:
         """See the protocol."""
-        ((number,),) = await self._executor.fetch_rows(COUNT[_leading(wanted)], **_values(wanted))
+        began = await self._beginning(wanted)
+        if began is None:
+            return 0
+        ((number,),) = await self._executor.fetch_rows(COUNT[_leading(wanted)], **_values(wanted), **began)
         return int(number)
+
+    async def _beginning(self, wanted: AuditFilter) -> Mapping[str, Value] | None:
+        """Return where the log of a project begins, for records without its number; `None` if there is no project."""
+        if not wanted.project_id:
+            return {"mark": 0, "made_at": 0}
+        row = await self._executor.fetch_row(BEGINNING, project_id=wanted.project_id)
+        return None if row is None else {"mark": int(row[0]), "made_at": int(row[1])}
 
     async def sealed(self, after: int, limit: int) -> Sequence[AuditRow]:
         """See the protocol."""

@@ -10,7 +10,7 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
-from entrepot.auth.rights_of_others import require_holding
+from entrepot.auth.rights_of_others import RightsOfOthers, require_holding
 from entrepot.auth.role_catalog import RoleCatalog, custom_role, row_number
 from entrepot.auth.role_errors import (
     InvalidRoleError,
@@ -44,11 +44,15 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 class Roles:
-    """The service of roles. Every change is one unit with its audit record, and moves the epochs of all holders."""
+    """The service of roles. Every change is one unit with its audit record.
+
+    Where it changes what a role permits, it moves the epochs of all who have it, and is made by who holds what they do.
+    """
 
     def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
         self._metadata = metadata
         self._decisions = decisions
+        self._rights = RightsOfOthers(metadata.standings, decisions)
         self._catalog = RoleCatalog(metadata.roles)
 
     async def list_all(self, grant: SystemGrant[ListRole]) -> Sequence[Role]:  # noqa: ARG002  # proof enough
@@ -114,7 +118,8 @@ class Roles:
         Raises:
             RoleUnknownError: there is no custom role with this number.
             InvalidRoleError: as for `create`.
-            AccessDeniedError: the caller does not hold all that it permits, or is to permit.
+            AccessDeniedError: the caller does not hold all that it permits, or is to permit, or that somebody holds
+                who has it and would be logged out (S9).
         """
         stored = await self._metadata.roles.find(row_number(role_id))
         if stored is None:
@@ -122,14 +127,19 @@ class Roles:
         present = known_permissions(stored.level, stored.permissions)
         await self._require_held(grant.principal, stored.level, present)
         wanted = await self._check(grant.principal, stored.level, permissions, description)
-        record_id = new_public_id()
+        record_id, is_judged = new_public_id(), stored.permissions != wanted
+        if is_judged:
+            await self._rights.require_held_of_holders(grant.principal, stored.name)
 
-        async def update(tx: Transaction) -> None:
+        async def update(tx: Transaction) -> bool:
             held = await tx.roles.hold(row_number(role_id))
             if held is None:
                 raise RoleUnknownError(role_id)
+            if held.permissions != wanted:
+                if not is_judged:  # somebody changed it meanwhile
+                    return False
+                await tx.epochs.move_holders(held.name)
             await tx.roles.change(held.id, description, wanted)
-            await tx.epochs.move_holders(held.name)
             await tx.audit.append(
                 audit_record(
                     grant.principal,
@@ -140,8 +150,12 @@ class Roles:
                     record_id=record_id,
                 )
             )
+            return True
 
-        await self._metadata.write(update)
+        if not await self._metadata.write(update):
+            await self._rights.require_held_of_holders(grant.principal, stored.name)
+            is_judged = True
+            await self._metadata.write(update)
 
     async def delete(self, grant: SystemGrant[DeleteRole], role_id: int) -> None:
         """Delete a custom role that nobody has.

@@ -4,7 +4,9 @@ Rights change hands when they are given, and as well when an account is taken ov
 them, or when they are taken away. Whoever does one of these has to hold at that moment, after the limits of what they
 presented, everything that is concerned: on the system, in every project, and in each project by itself. The same goes
 for whatever else changes somebody's account: what they are called and where mail reaches them, what they are logged in
-with, and the lock after wrong passwords, which gives nobody a right but lets guessing at theirs go on.
+with, and the lock after wrong passwords, which gives nobody a right but lets guessing at theirs go on. And whoever
+joins or leaves a group, and whose roles change, loses every session, login and token (S14): only who holds all that
+they do may bring that about. Who acts with all of their own rights holds what they hold themselves.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.auth.stored_permissions import known_permissions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from entrepot.auth.decisions import Decisions
     from entrepot.auth.principals import Principal
@@ -94,15 +96,44 @@ class RightsOfOthers:
         Raises:
             AccessDeniedError: the other one holds more, on the system or in any project.
         """
-        rights = rights_of(await self._standings.roles_of(subject_id))
-        missing = await lacking(self._decisions, principal, rights)
+        missing = await self._lacking(principal, await self._standings.roles_of(subject_id))
         if missing:
-            named = ", ".join(missing[:_MOST_NAMED])
-            others = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
             raise AccessDeniedError(
                 "they hold rights, on the system or in a project, that you do not, and this would give, take or use "
-                f"them: {named}{others}; ask an operations administrator"
+                f"them: {_named(missing)}; ask an operations administrator"
             )
+
+    async def require_held_of_all(self, principal: Principal, subject_ids: Collection[int]) -> None:
+        """Refuse to log out people, or who is in groups, of whom one has a right that the principal lacks.
+
+        Raises:
+            AccessDeniedError: one of them holds more, on the system or in any project.
+        """
+        if subject_ids:
+            self._refuse(await self._lacking(principal, await self._standings.roles_of_all(subject_ids)))
+
+    async def require_held_of_holders(self, principal: Principal, role: str) -> None:
+        """The same for all who have a role, wherever they have it and by whichever group.
+
+        Raises:
+            AccessDeniedError: one of them holds more, on the system or in any project.
+        """
+        self._refuse(await self._lacking(principal, await self._standings.roles_of_holders(role)))
+
+    async def _lacking(self, principal: Principal, roles: Iterable[GivenRole]) -> Sequence[str]:
+        return await lacking(self._decisions, principal, rights_of(roles))
+
+    def _refuse(self, missing: Sequence[str]) -> None:
+        if missing:
+            raise AccessDeniedError(
+                "this would end sessions, logins and tokens of somebody who holds rights, on the system or in a "
+                f"project, that you do not: {_named(missing)}; ask an operations administrator"
+            )
+
+
+def _named(missing: Sequence[str]) -> str:
+    others = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+    return f"{', '.join(missing[:_MOST_NAMED])}{others}"
 
 
 def rights_of(roles: Iterable[GivenRole]) -> HeldRights:

@@ -8,7 +8,7 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.errors import AccessDeniedError
 from entrepot.auth.last_administrator import AdministratorsKept
-from entrepot.auth.rights_of_others import require_holding
+from entrepot.auth.rights_of_others import RightsOfOthers, require_holding
 from entrepot.auth.role_catalog import RoleCatalog
 from entrepot.auth.role_errors import (
     AlreadyAssignedError,
@@ -35,11 +35,15 @@ __all__ = ["RoleAssignments"]
 
 
 class RoleAssignments:
-    """The service of roles on the system. Every change is one unit with its audit record and moved epochs."""
+    """The service of roles on the system. Every change is one unit with its audit record and moved epochs.
+
+    Nobody's are moved by who holds less than they do, nor those of anybody in a group whose role it is (S9).
+    """
 
     def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
         self._metadata = metadata
         self._decisions = decisions
+        self._rights = RightsOfOthers(metadata.standings, decisions)
         self._catalog = RoleCatalog(metadata.roles)
 
     async def list_page(
@@ -63,7 +67,7 @@ class RoleAssignments:
             InvalidRoleError: the role is for projects only.
             AssigneeUnknownError: there is no such person or group; a robot has permissions of its own.
             AlreadyAssignedError: the role was given before.
-            AccessDeniedError: the giver does not hold all that is in the role (S9).
+            AccessDeniedError: the giver does not hold all that is in the role, or that who is given it holds (S9).
         """
         found = await self._catalog.find_by_name(role)
         if found is None:
@@ -71,6 +75,7 @@ class RoleAssignments:
         if not found.assignable_on_system:
             raise InvalidRoleError(f"the role {role} is given in projects, not on the system")
         await require_holding(self._decisions, grant.principal, found.project, found.system)
+        await self._rights.require_held_of_all(grant.principal, {subject_id})
         record_id = new_public_id()
 
         async def give(tx: Transaction) -> int:
@@ -96,12 +101,12 @@ class RoleAssignments:
         Raises:
             AssignmentUnknownError: there is no such assignment.
             LastOperationsAdminError: nobody who can administer would be left.
-            AccessDeniedError: whoever takes it does not hold all that is in the role (S9).
+            AccessDeniedError: whoever takes it does not hold all that is in it, or that who has it holds (S9).
         """
         beyond = await self._beyond(grant.principal)
-        record_id = new_public_id()
+        record_id, judged = new_public_id(), set[int]()
 
-        async def take(tx: Transaction) -> None:
+        async def take(tx: Transaction) -> int | None:
             async with AdministratorsKept(tx):
                 held = await tx.role_assignments.hold_system(assignment_id)
                 if held is None:
@@ -110,13 +115,18 @@ class RoleAssignments:
                     raise AccessDeniedError(
                         f"nobody takes the role {held.role} who does not hold all of it everywhere"
                     )
+                if held.assignee.subject_id not in judged:
+                    return held.assignee.subject_id
                 await tx.epochs.move_with_members(held.assignee.subject_id)
                 await tx.role_assignments.remove_system(assignment_id)
             await tx.audit.append(
                 _record(grant.principal, AuditAction.ROLE_REVOKE, held.role, held.assignee, record_id)
             )
+            return None
 
-        await self._metadata.write(take)
+        while (subject_id := await self._metadata.write(take)) is not None:
+            await self._rights.require_held_of_all(grant.principal, {subject_id})
+            judged.add(subject_id)
 
     async def _beyond(self, principal: Principal) -> frozenset[str]:
         """Return the names of the roles that hold more, on the system, than a principal does."""

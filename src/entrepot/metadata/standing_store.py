@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = ["GivenRole", "HeldRole", "ProjectFacts", "StandingReader", "SubjectFacts"]
 
@@ -83,4 +83,12 @@ class StandingReader(Protocol):
 
     async def roles_of(self, subject_id: int) -> Sequence[GivenRole]:
         """Return every role of a person or group (by number), a person's groups' too, disabled or not."""
+        ...
+
+    async def roles_of_all(self, subject_ids: Collection[int]) -> Sequence[GivenRole]:
+        """Return each role once that any of these people has, or anybody in one of these groups, as `roles_of` does."""
+        ...
+
+    async def roles_of_holders(self, role: str) -> Sequence[GivenRole]:
+        """Return the same for all who have a role, on the system or in a project, by themselves or by a group."""
         ...

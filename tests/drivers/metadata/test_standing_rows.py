@@ -158,3 +158,43 @@ async def test_the_roles_of_a_person_are_those_given_anywhere_by_groups_too_s9(
     of_group = [role.name for role in await metadata.standings.roles_of(group)]
     assert sorted(of_group) == ["developer", "operations-admin"]
     assert list(await metadata.standings.roles_of(99)) == []
+
+
+async def test_the_roles_of_many_are_found_once_each_by_one_statement_s9(
+    metadata: Metadata, rows: IdentityRows, counts: CountingObserver
+) -> None:
+    """Of people, of who is in a group, with what other groups give those, and of all who have a role."""
+    team = await rows.project("team")
+    ann, bob, eve = await rows.user("ann"), await rows.user("bob"), await rows.user("eve")
+    club, crew = await rows.group("club", ann, bob), await rows.group("crew", bob)
+    await rows.custom_role("tiny", "system", ["role:list"])
+    for subject, role, project in (
+        (ann, "auditor", None),
+        (bob, "auditor", None),
+        (crew, "developer", team),
+        (club, "tiny", None),
+        (eve, "guest", team),
+    ):
+        await rows.give(subject, role, project)
+    counts.statements.clear()
+
+    standings = metadata.standings
+    found = [
+        await standings.roles_of_all(asked) for asked in ({club}, {ann}, {eve, crew}, set[int](), {9999})
+    ]
+    held = [await standings.roles_of_holders(role) for role in ("tiny", "guest", "nobody")]
+
+    assert [sorted(role.name for role in roles) for roles in found] == [
+        ["auditor", "developer", "tiny"],
+        ["auditor", "tiny"],
+        ["auditor", "developer", "guest", "tiny"],
+        [],
+        [],
+    ]
+    assert {bytes(role.permissions) for role in found[0] if role.permissions} == {b'["role:list"]'}
+    assert [sorted(role.name for role in roles) for roles in held] == [
+        ["auditor", "developer", "tiny"],
+        ["guest"],
+        [],
+    ]
+    assert counts.statements == {"standings.roles_of_all": 5, "standings.roles_of_holders": 3}

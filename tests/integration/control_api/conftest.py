@@ -24,6 +24,7 @@ from tests.drivers.metadata.conftest import (  # found by name
     shared_database_url,
 )
 from tests.integration.control_api.building import ADMIN_PASSWORD, ListedNotes, built_api
+from tests.integration.control_api.cast import Cast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Registry",
+    "cast",
     "counts",
     "database",
     "empty_url",
@@ -86,3 +88,9 @@ async def registry(metadata: Metadata, database: RawDatabase, tmp_path: Path) ->
         noted = [(note.body, note.disclosure) for note in api.notes.records]
         statuses.check_records(ecs_fields(0, body, disclosure) for body, disclosure in (*rows, *noted))
     await blobs.aclose()
+
+
+@pytest.fixture
+def cast(registry: Registry) -> Cast:
+    """Return who makes people."""
+    return Cast(registry)

@@ -39,7 +39,7 @@ class Groups:
     """The service; safe for any number of tasks. Whoever joins or leaves gets a new epoch in the same unit (S14).
 
     Who is in a group with rights, and what it is called, is decided by those who hold all of them, on the system and in
-    each project (S9).
+    each project (S9); and nobody is logged out, by joining or leaving, by who holds less than they do.
     """
 
     def __init__(self, metadata: Metadata, rights: RightsOfOthers) -> None:
@@ -142,6 +142,7 @@ class Groups:
             AccessDeniedError: the group holds what the principal does not (S9).
         """
         await self._rights.require_held(grant.principal, group_id)
+        await self._rights.require_held_of_all(grant.principal, {group_id})
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
@@ -165,7 +166,7 @@ class Groups:
             GroupUnknownError, PersonUnknownError: nothing was changed.
             AccessDeniedError: the group holds what the principal does not (S9).
         """
-        await self._rewrite(grant.principal, group_id, lambda present: present | {person_id})
+        await self._rewrite(grant.principal, group_id, lambda present: present | {person_id}, {person_id})
 
     async def remove_member(self, grant: SystemGrant[UpdateUserGroup], group_id: int, person_id: int) -> None:
         """Take a person out of a group.
@@ -182,7 +183,7 @@ class Groups:
                 raise PersonUnknownError(person_id)
             return present - {person_id}
 
-        await self._rewrite(grant.principal, group_id, without)
+        await self._rewrite(grant.principal, group_id, without, {person_id})
 
     async def replace_members(
         self, grant: SystemGrant[UpdateUserGroup], group_id: int, person_ids: Collection[int]
@@ -194,27 +195,45 @@ class Groups:
             LastOperationsAdminError: nobody would administer the registry without those who leave it.
             AccessDeniedError: the group holds what the principal does not (S9).
         """
-        await self._rewrite(grant.principal, group_id, lambda _: frozenset(person_ids))
+        wanted = frozenset(person_ids)
+        moving = wanted ^ frozenset(await self._metadata.user_groups.member_ids(group_id))
+        await self._rewrite(grant.principal, group_id, lambda _: wanted, moving)
 
     async def _rewrite(
-        self, principal: Principal, group_id: int, choose: Callable[[frozenset[int]], frozenset[int]]
+        self,
+        principal: Principal,
+        group_id: int,
+        choose: Callable[[frozenset[int]], frozenset[int]],
+        moving: Collection[int],
     ) -> None:
-        """Let those be in the group whom `choose` returns for those who are; a record is kept only of a change."""
-        await self._rights.require_held(principal, group_id)
-        record_id = new_public_id()
+        """Let those be in the group whom `choose` returns for those who are; a record is kept only of a change.
 
-        async def unit(tx: Transaction) -> None:
+        The rights of those who join and leave are compared before the unit, for which `moving` is whom it is expected
+        to move. It changes nothing when it would move somebody else, who came or went meanwhile.
+        """
+        await self._rights.require_held(principal, group_id)
+        record_id, judged = new_public_id(), set[int]()
+
+        async def unit(tx: Transaction) -> Collection[int]:
             async with AdministratorsKept(tx):
                 group = await _require_group(tx, group_id)
                 present = frozenset(await tx.user_groups.member_ids(group_id))
                 wanted = choose(present)
+                if not wanted ^ present <= judged:
+                    return wanted ^ present
                 await _move(tx, group, sorted(wanted - present), sorted(present - wanted))
-            if wanted == present:
-                return
-            before, after = {"members": sorted(present)}, {"members": sorted(wanted)}
-            await tx.audit.append(_update(principal, group, before, after, record_id))
+            if wanted != present:
+                before, after = {"members": sorted(present)}, {"members": sorted(wanted)}
+                await tx.audit.append(_update(principal, group, before, after, record_id))
+            return ()
 
-        await self._metadata.write(unit)
+        unjudged = moving
+        while True:
+            await self._rights.require_held_of_all(principal, unjudged)
+            judged.update(unjudged)
+            unjudged = await self._metadata.write(unit)
+            if not unjudged:
+                return
 
 
 async def _move(tx: Transaction, group: GroupRow, joining: Sequence[int], leaving: Sequence[int]) -> None:

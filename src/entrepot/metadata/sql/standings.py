@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from entrepot.metadata.sql.statements import Statement
 from entrepot.metadata.standing_store import GivenRole, HeldRole, ProjectFacts, SubjectFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from entrepot.metadata.sql.statements import ReadExecutor
 
@@ -97,7 +98,49 @@ ROLES_OF: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (IN_PROJECT_BY_NAME, IN_PROJECT_BY_NUMBER, ON_SYSTEM, ROLES_OF)
+# Each role once, since a group has thousands of members.
+_ROLES_OF_CONCERNED: Final = """
+    SELECT a.role, a.project_id, r.level, r.permissions
+    FROM role_assignments a
+    LEFT JOIN projects p ON p.id = a.project_id
+    LEFT JOIN roles r ON r.name = a.role
+    WHERE a.subject_id IN (
+        [concerned]
+        UNION SELECT group_id FROM group_members WHERE user_id IN ([concerned])
+    ) AND p.deleted_at IS NULL
+    GROUP BY a.role, a.project_id, r.level, r.permissions
+    """
+ROLES_OF_ALL: Final = Statement(
+    "standings.roles_of_all",
+    _ROLES_OF_CONCERNED.replace(
+        "[concerned]",
+        """
+        SELECT id FROM subjects WHERE id IN {integers:subjects}
+        UNION SELECT user_id FROM group_members WHERE group_id IN {integers:subjects}
+        """,
+    ),
+)
+ROLES_OF_HOLDERS: Final = Statement(
+    "standings.roles_of_holders",
+    _ROLES_OF_CONCERNED.replace(
+        "[concerned]",
+        """
+        SELECT subject_id FROM role_assignments WHERE role = :role
+        UNION
+        SELECT m.user_id FROM role_assignments a CROSS JOIN group_members m
+        WHERE a.role = :role AND m.group_id = a.subject_id
+        """,
+    ),
+)
+
+STATEMENTS: Final = (
+    IN_PROJECT_BY_NAME,
+    IN_PROJECT_BY_NUMBER,
+    ON_SYSTEM,
+    ROLES_OF,
+    ROLES_OF_ALL,
+    ROLES_OF_HOLDERS,
+)
 
 
 class SqlStandingReader:
@@ -125,6 +168,15 @@ class SqlStandingReader:
         """See the protocol."""
         rows = await self._executor.fetch_rows(ROLES_OF, subject=subject_id)
         return [GivenRole(*row) for row in rows]
+
+    async def roles_of_all(self, subject_ids: Collection[int]) -> Sequence[GivenRole]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(ROLES_OF_ALL, subjects=json.dumps(sorted(subject_ids)))
+        return [GivenRole(*row) for row in rows]
+
+    async def roles_of_holders(self, role: str) -> Sequence[GivenRole]:
+        """See the protocol."""
+        return [GivenRole(*row) for row in await self._executor.fetch_rows(ROLES_OF_HOLDERS, role=role)]
 
 
 def _subject(rows: Sequence[tuple[Any, ...]]) -> SubjectFacts | None:

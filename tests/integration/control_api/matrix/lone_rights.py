@@ -231,7 +231,9 @@ LONE_RIGHTS: Final[dict[tuple[str, str], Lone]] = {
         (
             _done(403, lambda _: {"permissions": [*SYSTEM_PERMISSIONS]}),
             _refused(200, lambda scene: {"permissions": [*scene.role.permissions]}),
-        )
+            _refused(200, _body(permissions=["label:list"])),
+        ),
+        also=_LABELS,
     ),
     ("api.role.delete", ""): Lone((Attempt(412, 200),)),
     ("api.role-assignment.create", ""): Lone(

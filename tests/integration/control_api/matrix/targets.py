@@ -37,12 +37,16 @@ class Target:
         values: what paths name, by the name of the parameter.
         logins: name and secret of everybody whose account it is.
         subjects: numbers of the person, the group and the robot.
+        weak: what paths name of what the person is in or has, and what holds no more than the actor does by itself.
+        apart: the same of what the person is not in.
     """
 
     name: str
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     logins: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     subjects: list[int] = field(default_factory=list[int])
+    weak: dict[str, Any] = field(default_factory=dict[str, Any])
+    apart: dict[str, Any] = field(default_factory=dict[str, Any])
     project: str = ""
 
     @property
@@ -66,7 +70,22 @@ async def make_target(
     else:
         await _add_credentials(stage, target)
         await _add_on_system(admin, target, role, mighty=mighty)
+    if mighty:
+        await _add_weak(admin, target, role)
     return target
+
+
+async def _add_weak(admin: httpx.AsyncClient, target: Target, role: LoneRole) -> None:
+    """Put the person into a group that has no right, or the actor's own role."""
+    group = made(await admin.post(f"{API}/usergroups", json={"group_name": f"{target.name}-club"}))
+    await admin.post(f"{API}/usergroups/{group}/members", json={"user_id": target.person})
+    target.weak["group_id"] = group
+    empty = {"group_name": f"{target.name}-empty"}
+    target.apart["group_id"] = made(await admin.post(f"{API}/usergroups", json=empty))
+    if role.name and not role.in_project:
+        given = {"subject_id": group, "role": role.name}
+        target.weak["assignment_id"] = made(await admin.post(f"{API}/role-assignments", json=given))
+        target.weak["role_id"] = role.number
 
 
 async def _add_credentials(stage: Stage, target: Target) -> None:

@@ -1,21 +1,26 @@
 """Who may do one thing alone gains nothing by it, and takes nobody over: every endpoint that changes something (S9).
 
 Each is asked with its own permission and no other, by a custom role, on accounts that hold everything and on such as
-hold no more. What became of it is read from the tables again.
+hold no more; and what is tried on things of somebody who holds everything is tried as well on what they are in or have
+that by itself is worth no more than the actor's own, and with their number for everybody else's, so that nobody is
+logged out by who holds less. What became of it is read from the tables again.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.integration.control_api.matrix.expectations import rows
 from tests.integration.control_api.matrix.lone_rights import GUESS, LONE_RIGHTS, Scene
 from tests.integration.control_api.matrix.stage import API, PASSWORD, made, set_stage
 from tests.integration.control_api.matrix.targets import LoneRole, make_target
-from tests.integration.control_api.matrix.wielded import gained, rows_of, wielded
+from tests.integration.control_api.matrix.wielded import gained, logged_out, rows_of, wielded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import httpx
@@ -85,6 +90,10 @@ class _Trial:
                 name = f"new-{self._number}-{turn}-{strength}"
                 scene = Scene(target, role, actor, member, accomplice, name)
                 await self._attempt(attempt, scene, strength)
+            for turn, attempt in enumerate(self._lone.attempts if target.weak else ()):
+                name = f"new-{self._number}-{turn}-weak"
+                scene = Scene(target, role, actor, member, accomplice, name)
+                await self._sidle(attempt, scene)
         return self._wrong
 
     def _person(self, name: str) -> dict[str, str]:
@@ -111,7 +120,7 @@ class _Trial:
     async def _attempt(self, attempt: Attempt, scene: Scene, strength: str) -> None:
         path, target = self._stage.database.path, scene.target
         before, rows_before = wielded(path), rows_of(path, target)
-        reply = await self._ask(attempt, scene)
+        reply = await self._send(self._request(attempt, scene))
         after, rows_after = wielded(path), rows_of(path, target)
         act = (
             f"{self._row.operation} {self._row.aspect!r} {str(attempt.body(scene))[:99]} on who is {strength}"
@@ -119,6 +128,8 @@ class _Trial:
         expected = attempt.mighty if strength == "mighty" else attempt.equal
         if reply.status_code != expected:
             self._wrong.append(f"{act}: {reply.status_code}, expected {expected} {reply.text[:160]}")
+        if logged_out(before, after, scene.actor):
+            self._wrong.append(f"{act}: who holds more is logged out")
         beyond = gained(before, after, scene.actor)
         if beyond:
             self._wrong.append(f"{act}: somebody gains {sorted(beyond)[:3]} of {len(beyond)}")
@@ -129,13 +140,49 @@ class _Trial:
         if strength == "mighty":
             await self._knock(act, target, _secrets_of(reply))
 
-    async def _ask(self, attempt: Attempt, scene: Scene) -> httpx.Response:
-        values = scene.target.values | attempt.values(scene)
+    async def _sidle(self, attempt: Attempt, scene: Scene) -> None:
+        """Try the same on who holds everything by what has no right itself; whatever is answered, they stay in."""
+        path, target = self._stage.database.path, scene.target
+        instead = dict.fromkeys((scene.actor, scene.accomplice), target.person)
+        asked = [self._request(attempt, scene)]
+        for weak, others in (
+            ({}, instead),
+            (target.weak, {}),
+            (target.weak, instead),
+            (target.apart, instead),
+        ):
+            request = self._request(attempt, scene, weak, others)
+            if request in asked:
+                continue
+            asked.append(request)
+            before = wielded(path)
+            reply = await self._send(request)
+            after = wielded(path)
+            act = f"{self._row.operation} {self._row.aspect!r} on {weak or 'its own'}: {reply.status_code}"
+            if logged_out(before, after, scene.actor):
+                self._wrong.append(f"{act}: who holds more is logged out")
+            if beyond := gained(before, after, scene.actor):
+                self._wrong.append(f"{act}: somebody gains {sorted(beyond)[:3]} of {len(beyond)}")
+
+    def _request(
+        self,
+        attempt: Attempt,
+        scene: Scene,
+        weak: Mapping[str, Any] = MappingProxyType({}),
+        others: Mapping[int, int] = MappingProxyType({}),
+    ) -> tuple[str, Any]:
+        """Return path and body, in which other things and people may stand for those of the scene."""
+        values = scene.target.values | attempt.values(scene) | dict(weak)
+        if others:
+            values["user_id"] = scene.target.person
         path = re.sub(r"\{([a-z_]+)\}", lambda match: str(values[match.group(1)]), self._row.path)
         repository = f"{scene.target.project}/{scene.turn if self._row.aspect == 'new repository' else 'app'}"
         for name, value in (_DATA_PLANE | {"<name>": repository}).items():
             path = path.replace(name, value)
-        body = attempt.body(scene)
+        return path, _with_others(attempt.body(scene), others)
+
+    async def _send(self, request: tuple[str, Any]) -> httpx.Response:
+        path, body = request
         sent: dict[str, Any] = {"data" if self._row.operation == "api.login" else "json": body}
         async with self._stage.client_of(f"actor{self._number}", PASSWORD) as client:
             return await client.request(self._row.method, path, **sent)
@@ -152,6 +199,11 @@ class _Trial:
     async def _enters(self, name: str, secret: str) -> bool:
         async with self._stage.client_of(name, secret) as client:
             return (await client.get("/v2/")).status_code == 200
+
+
+def _with_others(body: Any, others: Mapping[int, int]) -> Any:
+    """Return a body with numbers of other people, wherever they are in it; flags are no numbers."""
+    return json.loads(json.dumps(body), parse_int=lambda digits: others.get(int(digits), int(digits)))
 
 
 def _secrets_of(reply: httpx.Response) -> set[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.integration.control_api.matrix.targets import Target
 
-__all__ = ["EVERYBODY", "Wielded", "gained", "rows_of", "wielded"]
+__all__ = ["EVERYBODY", "Wielded", "gained", "logged_out", "rows_of", "wielded"]
 
 EVERYBODY: Final = 0
 """Stands for whoever there is: what is public, and what settings let everybody do."""
@@ -51,16 +51,23 @@ _Right = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Wielded:
-    """Rights by subject, and hashes of what each can present: whose change, somebody else can be."""
+    """Rights by subject, and hashes of what each can present: whose change, somebody else can be.
+
+    Attributes:
+        epochs: of people, each of which ends all sessions, logins and tokens of its person when it moves.
+    """
 
     rights: Mapping[int, frozenset[_Right]]
     secrets: Mapping[int, frozenset[str]]
     projects: frozenset[str]
+    epochs: Mapping[int, int]
 
 
 def wielded(path: Path) -> Wielded:
     """Return what everybody may; who is kept out may nothing."""
     with closing(sqlite3.connect(path)) as database:
+        people = "SELECT id, epoch FROM subjects WHERE kind IN ('user', 'deleted')"
+        epochs: dict[int, int] = dict(database.execute(people).fetchall())
         active = {row[0] for row in database.execute("SELECT id FROM subjects WHERE disabled_at IS NULL")}
         projects = {name: str(number) for name, number in database.execute("SELECT name, id FROM projects")}
         rights: dict[int, set[_Right]] = {EVERYBODY: _of_everybody(database)}
@@ -74,6 +81,7 @@ def wielded(path: Path) -> Wielded:
         {subject: frozenset(held) for subject, held in rights.items()},
         {subject: frozenset(held) for subject, held in secrets.items()},
         frozenset(projects.values()),
+        epochs,
     )
 
 
@@ -145,6 +153,16 @@ def gained(before: Wielded, after: Wielded, actor: int) -> set[tuple[int, _Right
             if not is_held and not is_in_new_project:
                 found.add((subject, (place, name)))
     return found
+
+
+def logged_out(before: Wielded, after: Wielded, actor: int) -> set[int]:
+    """Return those whose sessions, logins and tokens ended though they may what the actor may not."""
+    own = before.rights.get(actor, frozenset()) | before.rights[EVERYBODY]
+    return {
+        person
+        for person, epoch in before.epochs.items()
+        if after.epochs.get(person) != epoch and before.rights.get(person, frozenset()) - own
+    }
 
 
 def rows_of(path: Path, target: Target) -> dict[str, list[tuple[Any, ...]]]:

@@ -345,6 +345,23 @@ def test_a_purge_says_first_what_it_would_remove(host: _Host, capsys: pytest.Cap
     ]
 
 
+def test_a_record_that_no_registry_sealed_for_long_is_told_with_its_time(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert host.run("show", "--limit", "1") == 0  # leaves a record
+    waiting = "audit_records WHERE sequence IS NULL"
+    asyncio.run(host.database.fetch(f"UPDATE {waiting.replace(' WHERE', ' SET at = 1790000000000 WHERE')}"))
+    record_id = asyncio.run(host.database.value(f"SELECT record_id FROM {waiting}"))
+    capsys.readouterr()
+
+    assert host.run("verify", "--database") == 0
+
+    assert capsys.readouterr().out.splitlines()[-2] == (
+        f"1 records wait to be sealed, the oldest ({record_id}) since 2026-09-21T14:13:20.000+00:00: "
+        "no registry has run since, or somebody put it there"
+    )
+
+
 def test_a_limit_beyond_the_most_says_what_the_most_is(
     host: _Host, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,6 @@ import msgspec
 from entrepot.audit.acts_on_record import acts_on_record
 from entrepot.audit.settings_marks import SecretMarks
 from entrepot.auth.audit_actions import AuditAction
-from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,13 +64,17 @@ async def last_applied(metadata: Metadata, node: str) -> AppliedSettings:
     Raises:
         MetadataError: the database can't be read.
     """
-    wanted = AuditFilter(action=AuditAction.SETTINGS_APPLY.value, object_name=node)
-    for row in await metadata.audit.page(AuditPageQuery(wanted, 1)):
+
+    def is_applied(row: AuditRow) -> bool:
+        return row.object_name == node
+
+    def is_kept(row: AuditRow) -> bool:
+        return node in _kept_in(row)
+
+    async for row in acts_on_record(metadata, AuditAction.SETTINGS_APPLY, is_applied, node):
         return _applied_in(row) or AppliedSettings({})
-    async for row in acts_on_record(metadata, AuditAction.AUDIT_PURGE):
-        kept = _kept_in(row).get(node)
-        if kept is not None:
-            return kept
+    async for row in acts_on_record(metadata, AuditAction.AUDIT_PURGE, is_kept):
+        return _kept_in(row)[node]
     return AppliedSettings({})
 
 
@@ -89,9 +92,14 @@ async def settings_to_keep(metadata: Metadata, last: int) -> Mapping[str, Applie
             going[node] = applied
         told.add(node)
 
-    async for row in acts_on_record(metadata, AuditAction.SETTINGS_APPLY):
+    def is_news(row: AuditRow) -> bool:
+        return not told.issuperset(_kept_in(row))
+
+    async for row in acts_on_record(
+        metadata, AuditAction.SETTINGS_APPLY, lambda row: row.object_name not in told
+    ):
         tell(row, row.object_name, _applied_in(row))
-    async for row in acts_on_record(metadata, AuditAction.AUDIT_PURGE):
+    async for row in acts_on_record(metadata, AuditAction.AUDIT_PURGE, is_news):
         for node, applied in _kept_in(row).items():
             tell(row, node, applied)
     return going

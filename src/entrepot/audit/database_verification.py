@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.ecs import disclosed_values
+from entrepot.audit.database_walk import DatabaseWalk, WaitingRows
 from entrepot.audit.erasure import recorded_erasures
-from entrepot.audit.export_format import sealed_record
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
 from entrepot.audit.purge_mark import purge_faults, recorded_purge
 from entrepot.audit.verdict import AuditVerdict, make_verdict
+from entrepot.metadata.audit_store import END_OF_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.metadata.audit_store import AuditRow, CheckpointRow
+    from entrepot.metadata.audit_store import ChainState, CheckpointRow
     from entrepot.metadata.store import Metadata
 
 __all__ = ["verify_database"]
 
 _BATCH: Final = 500
+_MOST_NAMED: Final = 100
+"""Rows outside of the chain, whose number only their maker bounds."""
+_LONG_WAIT_MILLISECONDS: Final = 60_000
+"""A registry seals every second."""
 
 
 async def verify_database(
@@ -33,19 +37,14 @@ async def verify_database(
         MetadataError: the database can't be read.
     """
     chain = await metadata.audit.chain()
-    unsealed = await metadata.audit.unsealed_count()
     if chain is None:
-        faults = [
-            Fault(
-                FaultKind.TRUNCATED, 0, "", f"there are no records, but a checkpoint tells of {kept.sequence}"
-            )
-            for kept in checkpoints[:1]
-        ]
-        return AuditVerdict("", 0, 0, 0, 0, unsealed, 0, tuple(faults))
+        verdict = await _without_chain(metadata, checkpoints)
+        chain = await metadata.audit.chain()  # a registry may have begun it meanwhile
+        if chain is None:
+            return verdict
     known = (*await _all_checkpoints(metadata), *checkpoints)
     sound, faults = verify_checkpoints(chain.chain_id, known, trusted)
     start = chain.purged_sequence
-    faults += purge_faults(start, await recorded_purge(metadata, start), sound, chain.now)
     follower = ChainFollower(
         chain.chain_id,
         chain.algorithm,
@@ -53,34 +52,88 @@ async def verify_database(
         chain.purged_hash,
         [checkpoint for checkpoint in sound if checkpoint.sequence >= start],
     )
-    fault = follower.begin()
-    while fault is None and (rows := await metadata.audit.sealed(follower.sequence, _BATCH)):
-        fault = _follow(follower, rows, faults)
-    if fault is None and follower.sequence < chain.sequence:
+    walk = DatabaseWalk(metadata, follower)
+    fault = await walk.run()
+    purge_record = walk.purge_of(start)
+    if fault is not None and not purge_record:
+        # Behind the fault nothing is proven, and that is said; what a row proves by itself spares a second fault.
+        purge_record = await recorded_purge(metadata, start)
+    faults += purge_faults(start, purge_record, sound, chain.now)
+    faults += walk.others
+    fault = fault or await _fault_at_end(metadata, chain, follower)
+    faults += await _rows_outside(metadata, start) + walk.waiting.faults
+    unaccounted = await _judge_erased(metadata, walk, follower, fault, faults)
+    unsealed = await metadata.audit.unsealed_count()
+    verdict = make_verdict(chain.chain_id, start, follower, fault, faults, unsealed, unaccounted)
+    return await _with_long_wait(metadata, verdict, walk.waiting)
+
+
+async def _without_chain(metadata: Metadata, checkpoints: Sequence[CheckpointRow]) -> AuditVerdict:
+    """Judge a database in which nothing was sealed, or that says so."""
+    faults = [
+        Fault(FaultKind.TRUNCATED, 0, "", f"there are no records, but a checkpoint tells of {kept.sequence}")
+        for kept in checkpoints[:1]
+    ]
+    waiting = WaitingRows()
+    await waiting.read(metadata)
+    faults += await _rows_outside(metadata, END_OF_TIME) + waiting.faults
+    unsealed = await metadata.audit.unsealed_count()
+    verdict = AuditVerdict("", 0, 0, 0, 0, unsealed, 0, tuple(faults))
+    return await _with_long_wait(metadata, verdict, waiting)
+
+
+async def _fault_at_end(metadata: Metadata, chain: ChainState, follower: ChainFollower) -> Fault | None:
+    """Return what is wrong with where the records end: they have to end where the chain does."""
+    if follower.sequence < chain.sequence:
         message = f"the chain has {chain.sequence} records, the rest is gone"
-        fault = Fault(FaultKind.TRUNCATED, follower.sequence, "", message)
-    fault = fault or follower.end()
-    recorded = await recorded_erasures(metadata) if follower.erased.count else frozenset[str]()
+        return Fault(FaultKind.TRUNCATED, follower.sequence, "", message)
+    # Read behind the records: what the registry added meanwhile moved it as well.
+    now = await metadata.audit.chain()
+    if now is not None and follower.sequence > now.sequence:
+        beyond = await metadata.audit.sealed(now.sequence, 1)
+        record_id = beyond[0].record_id if beyond else ""
+        message = f"the chain has {now.sequence} records, and this one stands behind its end"
+        return Fault(FaultKind.STRAY, now.sequence + 1, record_id, message)
+    if now is not None and follower.sequence == now.sequence and follower.chain_hash != now.chain_hash:
+        message = "the end of the chain is not the link of its last record"
+        return Fault(FaultKind.CHANGED, follower.sequence, "", message)
+    return follower.end()
+
+
+async def _judge_erased(
+    metadata: Metadata, walk: DatabaseWalk, follower: ChainFollower, fault: Fault | None, faults: list[Fault]
+) -> int:
+    """Return how many records no erasure explains, and add that they are; only proven erasures do."""
+    recorded = walk.erasures
+    if fault is not None and follower.erased.unexplained - recorded:
+        # As with a purge's record: what lies behind the fault may explain them.
+        recorded |= await recorded_erasures(metadata, follower.erased.unexplained)
     unaccounted = follower.erased.unaccounted(recorded)
     if unaccounted:
         message = f"{unaccounted} records have no personal data, and no record of an erasure tells why"
         faults.append(Fault(FaultKind.DISCLOSURE, *follower.erased.first_unaccounted(recorded), message))
-    return make_verdict(chain.chain_id, start, follower, fault, faults, unsealed, unaccounted)
+    return unaccounted
 
 
-def _follow(follower: ChainFollower, rows: Sequence[AuditRow], faults: list[Fault]) -> Fault | None:
-    """Return the first fault behind which nothing can be followed.
+async def _rows_outside(metadata: Metadata, purged: int) -> list[Fault]:
+    """Return the rows that no walk over the chain reaches, and of those that wait for it what lists do not show."""
+    faults: list[Fault] = []
+    for row in await metadata.audit.rows_outside(purged, _MOST_NAMED):
+        if row.sequence is not None and row.sequence <= purged:
+            message = f"its place {row.sequence} lies before the beginning of the chain: nobody sealed it"
+            faults.append(Fault(FaultKind.STRAY, row.sequence, row.record_id, message))
+        elif row.sequence is None:
+            message = f"its number {row.id} hides it from lists"
+            faults.append(Fault(FaultKind.STRAY, 0, row.record_id, message))
+    return faults
 
-    Where a checkpoint tells of another chain, this one can be: after an honest restore what came later has to be judged
-    as well.
-    """
-    for row in rows:
-        fault = follower.take(sealed_record(row)) or _column_fault(row)
-        if fault is not None and fault.kind is FaultKind.REPLACED:
-            faults.append(fault)
-        elif fault is not None:
-            return fault
-    return None
+
+async def _with_long_wait(metadata: Metadata, verdict: AuditVerdict, waiting: WaitingRows) -> AuditVerdict:
+    """Have the verdict tell of a record that waits for a sealer much longer than one takes."""
+    oldest, now = waiting.oldest, await metadata.diagnosis.clock_milliseconds()
+    if oldest is None or now - oldest.at < _LONG_WAIT_MILLISECONDS:
+        return verdict
+    return msgspec.structs.replace(verdict, waiting_since=oldest.at, waiting_record=oldest.record_id)
 
 
 async def _all_checkpoints(metadata: Metadata) -> Sequence[CheckpointRow]:
@@ -90,26 +143,3 @@ async def _all_checkpoints(metadata: Metadata) -> Sequence[CheckpointRow]:
         if len(page) < _BATCH:
             break
     return found
-
-
-def _column_fault(row: AuditRow) -> Fault | None:
-    """Compare what records are found by with what was sealed: a change there would hide them from searches."""
-    body: dict[str, Any] = msgspec.json.decode(row.body)
-    about: dict[str, Any] = body.get("object") or {}
-    personal = disclosed_values(row.disclosure)
-    columns: dict[str, tuple[str, Any]] = {
-        "action": (row.action, body.get("event.action")),
-        "outcome": (row.outcome, body.get("event.outcome")),
-        "subject": (row.subject, body.get("user.id")),
-        "request_id": (row.request_id, body.get("http.request.id")),
-        "project": (row.project, about.get("project")),
-        "object_kind": (row.object_kind, about.get("kind")),
-        "object_name": (row.object_name, about.get("name")),
-        "user_name": (row.user_name, personal.get("user.name", "")),
-        "address": (row.address, personal.get("source.ip", "")),
-    }
-    for column, (actual, sealed) in columns.items():
-        if actual != sealed:
-            message = f"its column {column} is not what was sealed"
-            return Fault(FaultKind.CHANGED, row.sequence or 0, row.record_id, message)
-    return None

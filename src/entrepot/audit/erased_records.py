@@ -76,6 +76,11 @@ class ErasedRecords:
         """SHA-256 of the sequences of these records, each as a decimal number and a line feed."""
         return self._hash.hexdigest()
 
+    @property
+    def unexplained(self) -> frozenset[str]:
+        """The subjects of these records whose erasure is not recorded in this part."""
+        return frozenset(self._subjects) - self._recorded
+
     def unaccounted(self, recorded: Container[str] = ()) -> int:
         """Return how many of these no erasure explains, neither one of this part nor of the subjects `recorded`."""
         return sum(found.records for found in self._unexplained(recorded))

@@ -10,10 +10,11 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.system_actions import DeleteUser
+    from entrepot.metadata.audit_store import AuditRow
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["AuditErasure", "is_erasable", "recorded_erasures"]
@@ -27,15 +28,22 @@ def is_erasable(subject: str) -> bool:
     return _PUBLIC_ID.fullmatch(subject) is not None
 
 
-async def recorded_erasures(metadata: Metadata) -> frozenset[str]:
-    """Return the subjects whose erasure is on record.
+async def recorded_erasures(metadata: Metadata, subjects: Container[str]) -> frozenset[str]:
+    """Return those of these subjects whose erasure is on record.
 
     One that is purged is older than no record that it explains, so those are purged as well.
 
     Raises:
         MetadataError: the database can't be read.
     """
-    return frozenset([row.object_name async for row in acts_on_record(metadata, AuditAction.AUDIT_ERASE)])
+    found: set[str] = set()
+
+    def is_wanted(row: AuditRow) -> bool:
+        return row.object_name in subjects and row.object_name not in found
+
+    async for row in acts_on_record(metadata, AuditAction.AUDIT_ERASE, is_wanted):
+        found.add(row.object_name)
+    return frozenset(found)
 
 
 class AuditErasure:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from entrepot.audit.erased_records import ErasedRecords
 from entrepot.audit.erasure import recorded_erasures
 from entrepot.audit.export_format import (
     FORMAT,
+    CheckpointLines,
     ExportEnd,
     ExportHeader,
     encode_line,
@@ -56,8 +57,12 @@ __all__ = ["AuditExport", "BegunExport"]
 _BATCH: Final = 500
 _BATCH_BYTES: Final = 256 * 1024
 """Of bodies and disclosures that are held at once; a record that is longer comes alone."""
+_KEYS_IN_TURN: Final = 5
 _PATIENCE_SECONDS: Final = 3.0
 """For a first write. One that waits longer would have all that follow wait as long, each."""
+
+
+_Part = TypeVar("_Part", ExportHeader, ExportEnd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +120,18 @@ class AuditExport:
         yield opening
         if begun.signature is not None:
             yield encode_signature(begun.signature)
+        checkpoints = CheckpointLines()
         async for checkpoint in self._checkpoints(header):
-            yield encode_checkpoint(checkpoint)
+            line = encode_checkpoint(checkpoint)
+            checkpoints.take(line)
+            yield line
         count, erased = 0, ErasedRecords()
         async for records in self._records(header):
             for line in await asyncio.to_thread(_encode_records, records, erased):
                 yield line
             count += len(records)
-        recorded = await recorded_erasures(self._metadata) if erased.count else frozenset[str]()
+        unexplained = erased.unexplained
+        recorded = await recorded_erasures(self._metadata, unexplained) if unexplained else frozenset[str]()
         end = ExportEnd(
             records=count,
             last=header.last,
@@ -130,6 +139,9 @@ class AuditExport:
             erased=erased.count,
             erased_which=erased.which,
             unaccounted=erased.unaccounted(recorded),
+            key_id="",
+            checkpoints=checkpoints.count,
+            checkpoints_which=checkpoints.which,
         )
         for line in await self._ending(begun, end):
             yield line
@@ -161,21 +173,34 @@ class AuditExport:
 
     async def _begun(self, header: ExportHeader, unsigned_because: str) -> BegunExport:
         """Sign the header, or have it say why nobody does."""
-        signature, reason = await self._attest(encode_line(header))
+        signed, signature, reason = await self._signed(header)
         if signature is None:
-            header = msgspec.structs.replace(header, unsigned_because=unsigned_because or reason)
-        return BegunExport(header, signature)
+            signed = msgspec.structs.replace(header, unsigned_because=unsigned_because or reason)
+        return BegunExport(signed, signature)
 
     async def _ending(self, begun: BegunExport, end: ExportEnd) -> Sequence[bytes]:
         """Return the last lines: what was written, and whose word that is, if the header is anybody's."""
-        line = encode_line(end)
         if begun.signature is None:
-            return (line,)
+            return (encode_line(end),)
         # By the key of the first line, whatever was rotated meanwhile: who verifies was given that one.
-        signature, reason = await self._attest(line, begun.signature.key_id)
+        signed, signature, reason = await self._signed(
+            msgspec.structs.replace(end, key_id=begun.signature.key_id)
+        )
         if signature is None:
             return (encode_line(msgspec.structs.replace(end, unsigned_because=reason)),)
-        return line, encode_signature(signature)
+        return encode_line(signed), encode_signature(signature)
+
+    async def _signed(self, part: _Part) -> tuple[_Part, CheckpointSignature | None, str]:
+        """Return a part that names the key which signs it and the signature, or why there is none.
+
+        Which key that is, only a signature tells: of another key, it is the name to sign next.
+        """
+        for _ in range(_KEYS_IN_TURN):
+            signature, reason = await self._attest(encode_line(part), part.key_id or "")
+            if signature is None or signature.key_id == part.key_id:
+                return part, signature, reason
+            part = msgspec.structs.replace(part, key_id=signature.key_id)
+        return part, None, "its key was replaced again and again"
 
     async def _attest(self, line: bytes, key_id: str = "") -> tuple[CheckpointSignature | None, str]:
         """Return a line's signature, or why there is none."""
@@ -206,6 +231,7 @@ class AuditExport:
         last_hash = after_hash if last <= after else (await audit.links(last - 1, 1))[0].chain_hash
         return ExportHeader(
             format=FORMAT,
+            key_id="",
             chain=chain.chain_id,
             algorithm=chain.algorithm,
             after=after,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "FORMAT_WITHOUT_KEYS",
+    "CheckpointLines",
     "ExportEnd",
     "ExportHeader",
     "decode_record",
@@ -37,7 +39,9 @@ __all__ = [
     "sealed_record",
 ]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+FORMAT_WITHOUT_KEYS: Final = 2
+"""As :data:`FORMAT`, but neither does a signed line name its key nor the end the checkpoints."""
 
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
@@ -55,6 +59,7 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
         purged: the last record that a purge had removed, 0 for none, and `purged_hash` the link of it. The part begins
             there or later; `purge_record` is the id of the record that tells of the purge, empty where there is none.
         unsigned_because: why this header is not signed; empty when it is.
+        key_id: the name of the key that signs this line, which its signature's own line only repeats.
     """
 
     format: int
@@ -72,6 +77,7 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     purged_hash: str = ""
     purge_record: str = ""
     unsigned_because: str = ""
+    key_id: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def uncovered(self) -> tuple[int, int] | None:
@@ -97,6 +103,9 @@ class ExportEnd(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
             :attr:`.erased_records.ErasedRecords.which` makes it. Nobody takes such data out of an export unseen.
         unaccounted: for how many of these the whole log had no record of an erasure.
         unsigned_because: why this line is not signed though the header is; else empty.
+        key_id: as in the header.
+        checkpoints: how many lines of checkpoints there are, and `checkpoints_which` what :class:`CheckpointLines`
+            makes of them.
     """
 
     records: int
@@ -106,6 +115,31 @@ class ExportEnd(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
     erased_which: str = ""
     unaccounted: int = 0
     unsigned_because: str = ""
+    key_id: str | msgspec.UnsetType = msgspec.UNSET
+    checkpoints: int | msgspec.UnsetType = msgspec.UNSET
+    checkpoints_which: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CheckpointLines:
+    """Takes the lines of checkpoints in their order.
+
+    Attributes:
+        count: how many there were.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._hash = hashlib.sha256()
+
+    def take(self, line: bytes) -> None:
+        """Look at a line, given without its line break."""
+        self.count += 1
+        self._hash.update(line + b"\n")
+
+    @property
+    def which(self) -> str:
+        """SHA-256 (hex) of the lines, each with a line feed."""
+        return self._hash.hexdigest()
 
 
 class _Sealed(msgspec.Struct, frozen=True):

@@ -15,6 +15,8 @@ from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint
 from entrepot.audit.errors import AuditExportUnreadableError
 from entrepot.audit.export_format import (
     FORMAT,
+    FORMAT_WITHOUT_KEYS,
+    CheckpointLines,
     ExportEnd,
     ExportHeader,
     decode_record,
@@ -57,9 +59,15 @@ def _read_header(line: bytes) -> ExportHeader:
         bytes.fromhex(header.after_hash)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise AuditExportUnreadableError("its first line is no header") from error
-    if header.format != FORMAT:
+    if header.format not in {FORMAT, FORMAT_WITHOUT_KEYS}:
         raise AuditExportUnreadableError(f"it has format {header.format}, this program knows {FORMAT}")
     return header
+
+
+def _without_keys(part: ExportHeader | ExportEnd) -> bool:
+    """Tell whether a part is as exports had it that did not name their keys."""
+    named = (part.key_id, part.checkpoints) if isinstance(part, ExportEnd) else (part.key_id,)
+    return msgspec.UNSET in named
 
 
 class _ExportReading:
@@ -77,9 +85,11 @@ class _ExportReading:
         self._follower: ChainFollower | None = None
         self._is_signed = self._is_refuted = False
         self._unaccounted: int | None = None
+        self._checkpoint_lines = CheckpointLines()
+        self._is_torn = False
 
     def read(self, lines: Iterable[bytes]) -> AuditVerdict:
-        remaining = self._behind_opening(line.removesuffix(b"\n") for line in lines)
+        remaining = self._behind_opening(self._without_breaks(lines))
         for line in remaining:
             end = _read_end(line)
             fault = self._take(line) if end is None else self._fault_at_end(end, line, remaining)
@@ -87,9 +97,15 @@ class _ExportReading:
                 return self._verdict(fault)
         return self._verdict(self._truncation("the export breaks off after this record"))
 
+    def _without_breaks(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        for line in lines:
+            self._is_torn = not line.endswith(b"\n")
+            yield line.removesuffix(b"\n")
+
     def _behind_opening(self, lines: Iterator[bytes]) -> Iterator[bytes]:
         """Judge the header, take its signature and the checkpoints, and yield the lines behind them."""
-        if encode_line(self._header) != self._first:
+        is_old = self._header.format == FORMAT_WITHOUT_KEYS
+        if encode_line(self._header) != self._first or _without_keys(self._header) != is_old:
             message = "the first line says more than an export does, or in other words"
             self._faults.append(Fault(FaultKind.CHANGED, self._header.after, "", message))
         line = next(lines, None)
@@ -101,6 +117,7 @@ class _ExportReading:
                 self._faults.append(self._changed_opening("the signature"))
             line = next(lines, None)
         while line is not None and (checkpoint := decode_checkpoint(line)) is not None:
+            self._checkpoint_lines.take(line)
             if encode_checkpoint(checkpoint) != line:
                 self._faults.append(self._changed_opening("a checkpoint"))
             self._inside.append(checkpoint)
@@ -118,17 +135,21 @@ class _ExportReading:
             self._faults.append(Fault(FaultKind.UNSIGNED, header.last, "", message))
             return
         message = "the first line is not what was signed: there may have been more records, or of other times"
-        self._is_signed = self._is_good(signature, self._first, message)
+        self._is_signed = self._is_good(signature, header, self._first, message)
         self._is_refuted = not self._is_signed
         if self._is_signed:
             self._end_as_signed.append(_as_checkpoint(header))
 
-    def _is_good(self, signature: CheckpointSignature, content: bytes, otherwise: str) -> bool:
+    def _is_good(
+        self, signature: CheckpointSignature, part: ExportHeader | ExportEnd, content: bytes, otherwise: str
+    ) -> bool:
         """Tell whether somebody who is trusted signed this; else that is a fault."""
         if self._trusted and signature.public_key not in self._trusted:
             otherwise = "the export is signed with a key that was not given"
         elif is_signed_by(signature.public_key, signature.algorithm, content, signature.signature):
-            return True
+            if part.key_id in {msgspec.UNSET, signature.key_id}:
+                return True
+            otherwise = "the line of a signature names another key than the line that it signs"
         self._faults.append(Fault(FaultKind.SIGNATURE, self._header.last, "", otherwise))
         return False
 
@@ -170,7 +191,9 @@ class _ExportReading:
             return wrong
         if follower.sequence != self._header.last or end.last != self._header.last:
             return self._truncation("the header tells of more records than there are")
-        if encode_line(end) != line or end.records != follower.sequence - self._header.after:
+        is_old = self._header.format == FORMAT_WITHOUT_KEYS
+        is_other = encode_line(end) != line or _without_keys(end) != is_old
+        if is_other or end.records != follower.sequence - self._header.after:
             return self._changed("the last line is not that of an export of these records")
         following = list(islice(behind, 2))
         signature = decode_signature(following[0]) if following else None
@@ -178,7 +201,22 @@ class _ExportReading:
             return self._changed("something stands behind the end of the export")
         if not self._is_refuted:
             self._judge_end(end, line, signature)
-        return follower.end() or self._missing_signature(follower)
+        return follower.end() or self._missing_signature(follower) or self._fault_of_lines(end)
+
+    def _fault_of_lines(self, end: ExportEnd) -> Fault | None:
+        """Return what is wrong with lines that prove no record, where nothing else is."""
+        if any(fault.kind is not FaultKind.UNSIGNED for fault in self._faults):
+            return None
+        there = (self._checkpoint_lines.count, self._checkpoint_lines.which)
+        if end.checkpoints is not msgspec.UNSET and there != (end.checkpoints, end.checkpoints_which):
+            message = (
+                f"the export was written with {end.checkpoints} checkpoints, and not with these "
+                f"{self._checkpoint_lines.count}, or in this order"
+            )
+            return Fault(FaultKind.CHANGED, self._header.after, "", message)
+        if self._is_torn:
+            return self._truncation("the last line has no end")
+        return None
 
     def _judge_end(self, end: ExportEnd, line: bytes, signature: CheckpointSignature | None) -> None:
         """Find out whether all personal data are there that were when the export was made (8.1.4.3c)."""
@@ -187,7 +225,7 @@ class _ExportReading:
             message = f"nobody signed which of the records had personal data{reason}"
             self._faults.append(Fault(FaultKind.UNSIGNED, self._header.last, "", message))
         message = "the last line is not what was signed: more records may have had personal data"
-        if signature is not None and not self._is_good(signature, line, message):
+        if signature is not None and not self._is_good(signature, end, line, message):
             return
         erased = self._following()[0].erased
         if end.header != fingerprint(self._first):

@@ -41,6 +41,7 @@ class FaultKind(StrEnum):
     FOREIGN = "foreign"
     REPLACED = "replaced"
     SIGNATURE = "signature"
+    STRAY = "stray"
     TRUNCATED = "truncated"
     UNSIGNED = "unsigned"
 

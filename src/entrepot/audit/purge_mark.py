@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.metadata.store import Metadata
 
-__all__ = ["LEAST_DAYS", "purge_faults", "recorded_purge"]
+__all__ = ["LEAST_DAYS", "purge_faults", "recorded_purge", "removes_record"]
 
 LEAST_DAYS: Final = 180
 """What the law asks for (Cybersecurity Law of China, article 21); no setting goes below."""
@@ -52,13 +52,15 @@ async def recorded_purge(metadata: Metadata, purged: int) -> str:
     """
     if purged <= 0:
         return ""
-    async for row in acts_on_record(metadata, AuditAction.AUDIT_PURGE):
-        if _removes(row.body, purged):
-            return row.record_id
+    async for row in acts_on_record(
+        metadata, AuditAction.AUDIT_PURGE, lambda row: removes_record(row.body, purged)
+    ):
+        return row.record_id
     return ""
 
 
-def _removes(body: bytes, sequence: int) -> bool:
+def removes_record(body: bytes, sequence: int) -> bool:
+    """Tell whether a purge, by the body of its record, removes the record of this sequence."""
     try:
         change = msgspec.json.decode(body, type=_Body).change
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditVerdict", "make_verdict"]
 
-_OF_THE_RECORD: Final = frozenset({FaultKind.CHANGED, FaultKind.DISCLOSURE, FaultKind.REPLACED})
+_OF_THE_RECORD: Final = frozenset(
+    {FaultKind.CHANGED, FaultKind.DISCLOSURE, FaultKind.REPLACED, FaultKind.STRAY}
+)
 
 
 class AuditVerdict(msgspec.Struct, frozen=True):
@@ -28,6 +30,8 @@ class AuditVerdict(msgspec.Struct, frozen=True):
         erased: records without their personal data; what each of them says otherwise is proven all the same.
         unaccounted: those of them that no record of an erasure is known to explain.
         uncovered: the first and the last of the sound records behind `signed`, which are only chained; `None` for none.
+        waiting_since: the time of the oldest record that waits to be sealed, in milliseconds, and `waiting_record` its
+            id, where it waits for longer than a registry that runs takes.
         since: the times that an export is of, in milliseconds, and when it was begun; `None` for a database.
     """
 
@@ -44,6 +48,8 @@ class AuditVerdict(msgspec.Struct, frozen=True):
     until: int | None = None
     made_at: int | None = None
     unaccounted: int = 0
+    waiting_since: int | None = None
+    waiting_record: str = ""
 
     @property
     def is_sound(self) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "ChainState",
     "CheckpointRow",
     "NewAuditRecord",
+    "RowOutside",
     "SealedNewRecord",
     "UnsealedRecord",
 ]
@@ -83,6 +84,15 @@ class AuditRow:
     disclosure: bytes | None
     sequence: int | None
     chain_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutside:
+    """A row of the audit log that is in no chain, or in no list."""
+
+    id: int
+    record_id: str
+    sequence: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +229,14 @@ class AuditReader(Protocol):
 
     async def unsealed_count(self) -> int:
         """Return how many records wait to be sealed."""
+        ...
+
+    async def waiting(self, after: int, limit: int) -> Sequence[AuditRow]:
+        """Return records that wait to be sealed, of ids greater than `after` and less than :data:`END_OF_TIME`."""
+        ...
+
+    async def rows_outside(self, purged: int, limit: int) -> Sequence[RowOutside]:
+        """Return rows whose sequence is `purged` or less, or whose id no list shows; there are none."""
         ...
 
     async def disclosed_count(self, subject: str, after: int, upto: int) -> int:

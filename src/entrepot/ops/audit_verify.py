@@ -137,7 +137,15 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
     if verdict.unaccounted:
         print(f"{verdict.unaccounted} of them are not accounted for by a record of an erasure")
     if verdict.unsealed:
-        print(f"{verdict.unsealed} records wait to be sealed")
+        print(one_line(f"{verdict.unsealed} records wait to be sealed{_long_wait(verdict)}"))
+
+
+def _long_wait(verdict: AuditVerdict) -> str:
+    """Return what is odd about a record that no registry has sealed yet, empty without one."""
+    if verdict.waiting_since is None:
+        return ""
+    oldest = f"the oldest ({verdict.waiting_record}) since {_time(verdict.waiting_since)}"
+    return f", {oldest}: no registry has run since, or somebody put it there"
 
 
 def _consulted(directories: Sequence[Path]) -> str:

@@ -15,7 +15,7 @@ from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.erasure import AuditErasure
 from entrepot.audit.export import AuditExport
-from entrepot.audit.export_format import ExportEnd, decode_signature, encode_line
+from entrepot.audit.export_format import CheckpointLines, ExportEnd, decode_signature, encode_line
 from entrepot.audit.export_verification import verify_export
 from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
@@ -84,7 +84,7 @@ def _cut(lines: list[bytes], last: int, **mended: int) -> list[bytes]:
     """
     header = msgspec.json.decode(lines[0]) | {"last": last} | mended
     kept = [msgspec.json.encode(header) + b"\n"]
-    count = 0
+    count, checkpoints = 0, CheckpointLines()
     is_signed = decode_signature(lines[1].rstrip()) is not None
     for line in lines[2:-2] if is_signed else lines[1:-1]:
         checkpoint = decode_checkpoint(line)
@@ -92,10 +92,13 @@ def _cut(lines: list[bytes], last: int, **mended: int) -> list[bytes]:
             msgspec.json.decode(line)["entrepot"]["sequence"] if checkpoint is None else checkpoint.sequence
         )
         kept += [line] if sequence <= last else []
+        if checkpoint is not None and sequence <= last:
+            checkpoints.take(line.rstrip())
         count += checkpoint is None and sequence <= last
     none = hashlib.sha256()
     digest = hashlib.sha256(kept[0].rstrip()).hexdigest()
-    return [*kept, encode_line(ExportEnd(count, last, digest, 0, none.hexdigest()))]
+    end = ExportEnd(count, last, digest, 0, none.hexdigest(), 0, "", "", checkpoints.count, checkpoints.which)
+    return [*kept, encode_line(end) + b"\n"]
 
 
 def _faults(lines: list[bytes], kept: list[CheckpointRow]) -> list[tuple[FaultKind, int]]:
@@ -388,7 +391,7 @@ async def test_who_is_erased_while_an_export_is_under_way_makes_no_forgery_of_it
     async for line in export.lines(begun):
         if not lines:
             await AuditErasure(metadata).erase(SystemGrant(DeleteUser, ALICE), BOB.subject)
-        lines.append(line)
+        lines.append(line + b"\n")
 
     verdict = verify_export(lines, [], [])
 
@@ -403,7 +406,7 @@ async def test_an_export_holds_few_long_records_at_once_s36(metadata: Metadata, 
     export = AuditExport(_watched(metadata, held), end)
 
     begun = await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
-    lines = [line async for line in export.lines(begun)]
+    lines = [line + b"\n" async for line in export.lines(begun)]
 
     assert verify_export(lines, [], []).faults == ()
     assert held == [1, 1, 1, 1, 1, 1, 1]

@@ -157,7 +157,8 @@ async def test_an_export_whose_checkpoint_has_no_file_is_signed_and_the_log_and_
 
     with structlog.testing.capture_logs() as lines:
         begun = await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
-        verdict = verify_export([line async for line in export.lines(begun)], [], [key.public_key])
+        exported = [line + b"\n" async for line in export.lines(begun)]
+        verdict = verify_export(exported, [], [key.public_key])
     with pytest.raises(OSError, match="kept"):
         await audit_checkpoint_duty(checkpoints, metadata, metrics, lambda: 300).run()
 

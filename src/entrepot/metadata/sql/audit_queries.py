@@ -6,7 +6,14 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.audit_store import END_OF_TIME, AuditRow, ChainLink, ChainState, CheckpointRow
+from entrepot.metadata.audit_store import (
+    END_OF_TIME,
+    AuditRow,
+    ChainLink,
+    ChainState,
+    CheckpointRow,
+    RowOutside,
+)
 from entrepot.metadata.sql.audit_chain import LINKS
 from entrepot.metadata.sql.statements import Statement
 
@@ -100,6 +107,24 @@ SEQUENCES_BETWEEN: Final = Statement(
 UNSEALED_COUNT: Final = Statement(
     "audit_records.unsealed_count", "SELECT count(*) FROM audit_records WHERE sequence IS NULL"
 )
+WAITING: Final = Statement(
+    "audit_records.waiting",
+    """
+    SELECT id, record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name,
+        request_id, body, disclosure, sequence, chain_hash
+    FROM audit_records WHERE sequence IS NULL AND id > :after AND id < :end ORDER BY id LIMIT :rows
+    """,
+)
+# A union, since each part has an index.
+OUTSIDE: Final = Statement(
+    "audit_records.outside",
+    """
+    SELECT id, record_id, sequence FROM audit_records WHERE sequence <= :purged
+    UNION SELECT id, record_id, sequence FROM audit_records WHERE id <= 0
+    UNION SELECT id, record_id, sequence FROM audit_records WHERE id >= :end
+    LIMIT :rows
+    """,
+)
 DISCLOSED_COUNT: Final = Statement(
     "audit_records.disclosed_count",
     """
@@ -145,6 +170,8 @@ STATEMENTS: Final = (
     SEALED_SIZES,
     SEQUENCES_BETWEEN,
     UNSEALED_COUNT,
+    WAITING,
+    OUTSIDE,
     DISCLOSED_COUNT,
     SUBJECTS_NAMED,
     LAST_ID,
@@ -214,6 +241,16 @@ class SqlAuditReader:
         """See the protocol."""
         ((number,),) = await self._executor.fetch_rows(UNSEALED_COUNT)
         return int(number)
+
+    async def waiting(self, after: int, limit: int) -> Sequence[AuditRow]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(WAITING, after=after, end=END_OF_TIME, rows=limit)
+        return [_record(row) for row in rows]
+
+    async def rows_outside(self, purged: int, limit: int) -> Sequence[RowOutside]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(OUTSIDE, purged=purged, end=END_OF_TIME, rows=limit)
+        return [RowOutside(*row) for row in rows]
 
     async def disclosed_count(self, subject: str, after: int, upto: int) -> int:
         """See the protocol."""

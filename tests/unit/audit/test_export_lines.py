@@ -1,0 +1,111 @@
+"""Every byte of an export counts, also those of lines that prove no record."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrepot.audit.checkpoints import encode_checkpoint
+from entrepot.audit.export_verification import verify_export as verify_lines
+from entrepot.audit.proof import FaultKind
+from entrepot.kernel.errors import EntrepotError
+from tests.unit.audit.export_material import (
+    CHECKPOINT,
+    FIRST,
+    HEADER,
+    LINES,
+    OPENING,
+    RECORDS,
+    checkpoint_of,
+    end_of,
+    ending_of,
+    faults_of,
+    opening_of,
+)
+
+if TYPE_CHECKING:
+    from entrepot.audit.export_format import ExportHeader
+
+
+_FOUR = [checkpoint_of(record) for record in RECORDS[1:]]
+_WITH_FOUR = [
+    *OPENING,
+    *(encode_checkpoint(checkpoint) + b"\n" for checkpoint in _FOUR),
+    *LINES[FIRST:-2],
+    *ending_of(end_of(OPENING[0], checkpoints=_FOUR)),
+]
+
+
+@pytest.mark.parametrize(
+    "order", [[3], [0, 1, 3], [0, 0, 1, 2, 3], [0, 1, 2, 3, 3], [1, 0, 2, 3], [0, 1, 2, 0, 3]]
+)
+def test_checkpoints_that_were_dropped_doubled_or_swapped_are_missed_though_the_rest_proves_the_records(
+    order: list[int],
+) -> None:
+    """The last one is there each time, and the header is signed as well."""
+    assert faults_of(_WITH_FOUR) == []
+    lines = [*OPENING, *(_WITH_FOUR[CHECKPOINT + place] for place in order), *_WITH_FOUR[CHECKPOINT + 4 :]]
+
+    assert faults_of(lines) == [(FaultKind.CHANGED, 0)]
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [
+        (1, (FaultKind.SIGNATURE, 5)),
+        (CHECKPOINT, (FaultKind.CHANGED, 0)),
+        (len(LINES) - 1, (FaultKind.SIGNATURE, 5)),
+    ],
+)
+def test_a_key_that_a_signatures_line_names_otherwise_is_found(
+    place: int, fault: tuple[FaultKind, int]
+) -> None:
+    lines = list(LINES)
+    lines[place] = lines[place].replace(b'"key_id":"key-1"', b'"key_id":"key-2"')
+    assert lines != LINES
+
+    assert faults_of(lines) == [fault]
+
+
+def test_a_last_line_that_is_not_ended_is_found() -> None:
+    (fault,) = verify_lines([*LINES[:-1], LINES[-1].rstrip()], [], []).faults
+    assert (fault.kind, fault.message) == (FaultKind.TRUNCATED, "the last line has no end")
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_any_changed_byte_of_an_export_is_found(data: st.DataObject) -> None:
+    content = bytearray(b"".join(_WITH_FOUR))
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+
+    try:
+        faults = verify_lines(io.BytesIO(content), [], []).faults
+    except EntrepotError:  # it can't be read
+        return
+    assert faults
+
+
+def _of_before(header: ExportHeader) -> list[bytes]:
+    """Return an export of these records as it was when no line named its key."""
+    opening = opening_of(header)
+    unset = dict.fromkeys(("key_id", "checkpoints", "checkpoints_which"), msgspec.UNSET)
+    end = msgspec.structs.replace(end_of(opening[0]), **unset)
+    return [*opening, *LINES[CHECKPOINT:-2], *ending_of(end)]
+
+
+def test_exports_of_before_the_signed_lines_named_their_keys_can_be_verified() -> None:
+    header = msgspec.structs.replace(HEADER, format=2, key_id=msgspec.UNSET)
+    lines = _of_before(header)
+
+    assert b"key_id" not in lines[0] + lines[-2]
+    assert faults_of(lines) == []
+    assert faults_of(_of_before(msgspec.structs.replace(header, format=3))) == [
+        (FaultKind.CHANGED, 6),
+        (FaultKind.CHANGED, 0),
+    ]
+    assert faults_of([*lines[:-2], *LINES[-2:]]) == [(FaultKind.CHANGED, 6)]

@@ -1,18 +1,24 @@
-"""The query field `q` of listings that know a value or a part of it, and nothing else of Harbor's little language."""
+"""The query field `q` of listings that know a value, one of several, a part of it or a span, and no set of all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from entrepot.control_api.filters import Exact, Fuzzy, parse_filters
+from entrepot.control_api.filters import AnyOf, Exact, FilterField, Fuzzy, Span, parse_filters
+from entrepot.metadata.list_filters import WantedRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entrepot.control_api.filters import FilterField, FilterValue
+    from entrepot.control_api.filters import FilterValue
 
-__all__ = ["PlainFilters", "parse_plain_filters"]
+__all__ = ["MADE", "NAME", "PlainFilters", "parse_plain_filters"]
+
+NAME: Final = frozenset({"exact", "fuzzy", "any"})
+"""Shapes that names are asked for by."""
+MADE: Final = FilterField("creation_time", "time", frozenset({"range"}))
+"""When something was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +28,14 @@ class PlainFilters:
     Attributes:
         values: what fields are.
         parts: what fields contain.
+        lists: what fields are one of.
+        spans: what fields are within.
     """
 
     values: Mapping[str, FilterValue]
     parts: Mapping[str, str]
+    lists: Mapping[str, tuple[FilterValue, ...]]
+    spans: Mapping[str, Span]
 
     def text(self, field: str) -> str:
         """Return what a field is; empty when nothing is said of it."""
@@ -35,9 +45,18 @@ class PlainFilters:
         """Return what a field contains; empty when nothing is said of it."""
         return self.parts.get(field, "")
 
+    def wanted(self, name: str, made: str) -> WantedRows:
+        """Return what two fields, the name and the time of making, leave of a listing."""
+        span, whole = self.spans.get(made, Span(None, None)), WantedRows()
+        return WantedRows(
+            names=tuple(str(value) for value in self.lists.get(name, ())),
+            made_from=whole.made_from if span.least is None else int(span.least),
+            made_upto=whole.made_upto if span.most is None else int(span.most),
+        )
+
 
 def parse_plain_filters(text: str, allowed: Mapping[str, FilterField]) -> PlainFilters:
-    """Return what `q` says; the allowed fields offer `exact` and `fuzzy` only.
+    """Return what `q` says; the allowed fields offer no `all`.
 
     Raises:
         InvalidFilterError: it is malformed, or names what is not allowed.
@@ -46,4 +65,6 @@ def parse_plain_filters(text: str, allowed: Mapping[str, FilterField]) -> PlainF
     return PlainFilters(
         {field: found.value for field, found in conditions.items() if isinstance(found, Exact)},
         {field: found.text for field, found in conditions.items() if isinstance(found, Fuzzy)},
+        {field: found.values for field, found in conditions.items() if isinstance(found, AnyOf)},
+        {field: found for field, found in conditions.items() if isinstance(found, Span)},
     )

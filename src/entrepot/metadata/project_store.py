@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from entrepot.metadata.list_filters import ANY_ROW, WantedRows
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -53,6 +55,7 @@ class ProjectQuery:
         name: the exact name, empty for any.
         name_part: what the name contains, empty for anything.
         owner: the name of the person who owns it, empty for anybody.
+        wanted: names and times of making.
     """
 
     limit: int
@@ -62,6 +65,7 @@ class ProjectQuery:
     name_part: str = ""
     public: bool | None = None
     owner: str = ""
+    wanted: WantedRows = ANY_ROW
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from entrepot.metadata.list_filters import ANY_ROW, WantedRows
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -85,6 +87,7 @@ class RobotQuery:
     Attributes:
         project_id: `None` for those of the system.
         name: a short name, whole or (`name_is_part`) a part of it; `None` for all.
+        wanted: short names and times of making.
     """
 
     project_id: int | None
@@ -92,6 +95,7 @@ class RobotQuery:
     offset: int = 0
     name: str | None = None
     name_is_part: bool = False
+    wanted: WantedRows = ANY_ROW
 
 
 class RobotReader(Protocol):

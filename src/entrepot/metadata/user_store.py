@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
+from entrepot.metadata.list_filters import ANY_ROW, WantedRows
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -114,6 +116,7 @@ class PersonQuery:
     order: PersonOrder = "username"
     skip: int = 0
     limit: int = 100
+    wanted: WantedRows = ANY_ROW
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import pytest
 
 from entrepot.control_api.errors import InvalidFilterError
 from entrepot.control_api.filters import FilterField
-from entrepot.control_api.plain_filters import parse_plain_filters
+from entrepot.control_api.plain_filters import MADE, NAME, parse_plain_filters
+from entrepot.metadata.list_filters import ANY_ROW, WantedRows
 
 _ALLOWED = {
     "name": FilterField("name"),
@@ -24,6 +25,25 @@ def test_a_field_is_a_value_or_contains_a_part() -> None:
     )
     assert (filters.text("owner"), filters.text("project_id"), filters.text("name")) == ("alice", "7", "")
     assert (filters.part("name"), filters.part("owner")) == ("app", "")
+
+
+def test_a_field_is_one_of_several_or_made_within_a_span() -> None:
+    allowed = {"name": FilterField("name", "text", NAME), "creationtime": MADE}
+
+    both = parse_plain_filters(
+        "name={a 'b c'},creation_time=[1970-01-01 00:00:01~1970-01-01 00:00:02]", allowed
+    )
+    since = parse_plain_filters("creation_time=[1970-01-01 00:00:01~]", allowed)
+
+    assert both.wanted("name", "creation_time") == WantedRows(("a", "b c"), 1000, 2999)
+    assert since.wanted("name", "creation_time") == WantedRows(made_from=1000)
+    assert parse_plain_filters("name=a", allowed).wanted("name", "creation_time") == ANY_ROW
+
+
+@pytest.mark.parametrize("text", ["name=(a b)", "name=[a~b]", "creation_time=1970-01-01 00:00:01"])
+def test_names_and_times_take_no_other_forms_s26(text: str) -> None:
+    with pytest.raises(InvalidFilterError):
+        parse_plain_filters(text, {"name": FilterField("name", "text", NAME), "creationtime": MADE})
 
 
 def test_nothing_is_wanted_when_nothing_is_said() -> None:

@@ -35,6 +35,7 @@ from entrepot.auth.system_actions import (
     UpdateSystemRobot,
 )
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.list_filters import ANY_ROW, WantedRows
 from entrepot.metadata.robot_store import NewRobotRow, RobotQuery
 
 if TYPE_CHECKING:
@@ -136,13 +137,21 @@ class Robots:
         return robot_from_row(_require_seen(grant, await self._metadata.robots.find(robot_id), robot_id))
 
     async def list_page(
-        self, grant: _ListGrant, *, limit: int, offset: int = 0, name: str = "", name_part: str = ""
+        self,
+        grant: _ListGrant,
+        *,
+        limit: int,
+        offset: int = 0,
+        name: str = "",
+        name_part: str = "",
+        wanted: WantedRows = ANY_ROW,
     ) -> RobotPage:
         """Return a page of the robots of a place in the order in which they were made, 100 at most.
 
         Args:
             name: only the robot of this short name.
             name_part: only those whose short names hold this.
+            wanted: only those of these short names and times.
         """
         query = RobotQuery(
             project_id=_project_id(grant),
@@ -150,6 +159,7 @@ class Robots:
             offset=max(0, offset),
             name=name or name_part or None,
             name_is_part=not name,
+            wanted=wanted,
         )
         rows = await self._metadata.robots.list_page(query)
         total = await self._metadata.robots.count(query)

@@ -12,7 +12,7 @@ from entrepot.control_api.endpoints.projects import Project, shown_project
 from entrepot.control_api.errors import ItemUnknownError
 from entrepot.control_api.filters import FilterField
 from entrepot.control_api.paging import PageInputs
-from entrepot.control_api.plain_filters import parse_plain_filters
+from entrepot.control_api.plain_filters import MADE, NAME, parse_plain_filters
 from entrepot.control_api.reply import DONE, page_reply
 from entrepot.control_api.sorting import parse_order
 from entrepot.metadata.project_store import ProjectQuery, ProjectSort
@@ -27,7 +27,8 @@ __all__ = ["PROJECT_LISTING_ENDPOINTS"]
 
 _PROJECTS: Final = f"{API_PREFIX}/projects"
 _FILTERS: Final = {
-    "name": FilterField("name"),
+    "name": FilterField("name", "text", NAME),
+    "creationtime": MADE,
     "public": FilterField("public", "text", frozenset({"exact"})),
     "owner": FilterField("owner", "text", frozenset({"exact"})),
 }
@@ -68,6 +69,7 @@ def _query(inputs: ProjectListInputs) -> ProjectQuery:
         name_part=filters.part("name") or inputs.name,
         public=inputs.public if public is None else public,
         owner=filters.text("owner") or inputs.owner,
+        wanted=filters.wanted("name", MADE.name),
     )
 
 

@@ -41,7 +41,7 @@ from entrepot.control_api.filters import FilterField
 from entrepot.control_api.homes import grant_at_home
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
-from entrepot.control_api.plain_filters import parse_plain_filters
+from entrepot.control_api.plain_filters import MADE, NAME, parse_plain_filters
 from entrepot.control_api.reply import DONE, json_reply, page_reply
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ _EXACT: Final = frozenset({"exact"})
 _FILTERS: Final = {
     "level": FilterField("level", "text", _EXACT),
     "projectid": FilterField("project_id", "number", _EXACT),
-    "name": FilterField("name"),
+    "name": FilterField("name", "text", NAME),
+    "creationtime": MADE,
 }
 
 
@@ -112,6 +113,7 @@ async def list_robots(services: ControlServices, call: Call[Gate, RobotListInput
         offset=inputs.offset,
         name=filters.text("name"),
         name_part=filters.part("name"),
+        wanted=filters.wanted("name", MADE.name),
     )
     return page_reply([shown_robot(robot) for robot in page.robots], page.total, inputs, call.head)
 

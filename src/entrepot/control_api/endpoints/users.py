@@ -13,7 +13,7 @@ from entrepot.control_api.demands import OnOwnPassword, OnSelf, OnSystem
 from entrepot.control_api.filters import FilterField
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
-from entrepot.control_api.plain_filters import parse_plain_filters
+from entrepot.control_api.plain_filters import MADE, NAME, parse_plain_filters
 from entrepot.control_api.reply import created, json_reply, page_reply
 from entrepot.control_api.sorting import parse_order
 from entrepot.metadata.user_store import PERSON_ORDERS, PersonQuery
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["USER_ENDPOINTS", "UserResp", "shown_user"]
 
 _USERS: Final = f"{API_PREFIX}/users"
-_FILTERS: Final = {"username": FilterField("username"), "email": FilterField("email")}
+_FILTERS: Final = {
+    "username": FilterField("username", "text", NAME),
+    "email": FilterField("email"),
+    "creationtime": MADE,
+}
 _SORTS: Final = {
     "username": "username",
     "userid": "user_id",
@@ -114,6 +118,7 @@ def _query(inputs: UserListInputs) -> PersonQuery:
         order=parse_order(inputs.sort, _SORTS, PERSON_ORDERS, "username"),
         skip=inputs.offset,
         limit=inputs.page_size,
+        wanted=filters.wanted("username", MADE.name),
     )
 
 

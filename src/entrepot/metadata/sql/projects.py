@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.metadata.project_store import ListedProject, ProjectPage
 from entrepot.metadata.sql.patterns import filter_containing
 from entrepot.metadata.sql.statements import Statement
+from entrepot.metadata.sql.wanted_rows import wanted_condition, wanted_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,11 +45,12 @@ VISIBLE_PROJECT: Final = """p.deleted_at IS NULL
 _FILTER: Final = """p.id > 0 AND [visible]
         AND (:name = '' OR p.name = :name)
         AND (:part = '' OR p.name LIKE :part ESCAPE '!')
+        AND [wanted]
         AND (:public < 0 OR p.is_public = :public)
         AND (:owner = ''
             OR p.owner_id = (SELECT u.id FROM subjects u WHERE u.kind = 'user' AND u.name = :owner))""".replace(
     "[visible]", VISIBLE_PROJECT
-)
+).replace("[wanted]", wanted_condition("p.name", "p.created_at"))
 _COLUMNS: Final = """p.id, p.name, p.owner_id, coalesce(o.name, ''), p.is_public, p.repository_creation, p.created_at,
         coalesce(p.updated_at, p.created_at),
         (SELECT count(*) FROM repositories r WHERE r.project_id = p.id AND r.deleted_at IS NULL)"""
@@ -156,6 +158,7 @@ class SqlProjectReader:
             "part": filter_containing(query.name_part),
             "public": -1 if query.public is None else int(query.public),
             "owner": query.owner,
+            **wanted_values(query.wanted),
         }
         total = await self._executor.fetch_rows(COUNT, **values)
         rows = await self._executor.fetch_rows(

@@ -9,12 +9,13 @@ import msgspec
 from entrepot.metadata.robot_store import StoredRobot
 from entrepot.metadata.sql.patterns import containing, literal
 from entrepot.metadata.sql.statements import Statement
+from entrepot.metadata.sql.wanted_rows import wanted_condition, wanted_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrepot.metadata.robot_store import NewRobotRow, RobotFields, RobotQuery
-    from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row
+    from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row, Value
 
 __all__ = ["STATEMENTS", "SqlRobotReader", "SqlRobotWriterRows"]
 
@@ -23,8 +24,11 @@ _COLUMNS: Final = """s.id, s.public_id, s.name, r.short_name, r.project_id, r.de
            (SELECT c.id FROM subjects c WHERE c.public_id = r.creator), s.disabled_at, s.created_at, r.updated_at,
            r.last_used_at,
            EXISTS (SELECT 1 FROM projects p WHERE p.id = r.project_id AND p.deleted_at IS NOT NULL)"""
-_OF_SYSTEM: Final = "r.project_id IS NULL AND r.short_name LIKE :pattern ESCAPE '!'"
-_OF_PROJECT: Final = "r.project_id = :project_id AND r.short_name LIKE :pattern ESCAPE '!'"
+_NAMED: Final = (
+    f"r.short_name LIKE :pattern ESCAPE '!' AND {wanted_condition('r.short_name', 's.created_at')}"
+)
+_OF_SYSTEM: Final = f"r.project_id IS NULL AND {_NAMED}"
+_OF_PROJECT: Final = f"r.project_id = :project_id AND {_NAMED}"
 _FIND: Final = """
     SELECT [columns]
     FROM robots r
@@ -39,7 +43,7 @@ _LIST: Final = """
     ORDER BY r.subject_id
     LIMIT :rows OFFSET :skipped
     """.replace("[columns]", _COLUMNS)
-_COUNT: Final = "SELECT count(*) FROM robots r WHERE [place]"
+_COUNT: Final = "SELECT count(*) FROM robots r JOIN subjects s ON s.id = r.subject_id WHERE [place]"
 
 FIND: Final = Statement("robots.find", _FIND)
 FIND_BY_PUBLIC_ID: Final = Statement(
@@ -157,30 +161,15 @@ class SqlRobotReader:
 
     async def list_page(self, query: RobotQuery) -> list[StoredRobot]:
         """See the protocol."""
-        pattern = _pattern(query)
-        if query.project_id is None:
-            rows = await self._executor.fetch_rows(
-                LIST_OF_SYSTEM, pattern=pattern, rows=query.limit, skipped=query.offset
-            )
-        else:
-            rows = await self._executor.fetch_rows(
-                LIST_OF_PROJECT,
-                project_id=query.project_id,
-                pattern=pattern,
-                rows=query.limit,
-                skipped=query.offset,
-            )
+        page = {**_filters(query), "rows": query.limit, "skipped": query.offset}
+        statement = LIST_OF_SYSTEM if query.project_id is None else LIST_OF_PROJECT
+        rows = await self._executor.fetch_rows(statement, **page)
         return [_robot(row) for row in rows]
 
     async def count(self, query: RobotQuery) -> int:
         """See the protocol."""
-        pattern = _pattern(query)
-        if query.project_id is None:
-            row = await self._executor.fetch_row(COUNT_OF_SYSTEM, pattern=pattern)
-        else:
-            row = await self._executor.fetch_row(
-                COUNT_OF_PROJECT, project_id=query.project_id, pattern=pattern
-            )
+        statement = COUNT_OF_SYSTEM if query.project_id is None else COUNT_OF_PROJECT
+        row = await self._executor.fetch_row(statement, **_filters(query))
         return 0 if row is None else int(row[0])
 
 
@@ -249,6 +238,12 @@ class SqlRobotWriterRows:
     async def note_uses(self, public_ids: Sequence[str]) -> None:
         """See the protocol."""
         await self._executor.execute(NOTE_USES, public_ids=msgspec.json.encode(public_ids).decode())
+
+
+def _filters(query: RobotQuery) -> dict[str, Value]:
+    """Return the parameters of the condition of a query."""
+    place: dict[str, Value] = {} if query.project_id is None else {"project_id": query.project_id}
+    return {**place, "pattern": _pattern(query), **wanted_values(query.wanted)}
 
 
 def _pattern(query: RobotQuery) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from entrepot.metadata.sql.patterns import containing, lowered, starting_with
 from entrepot.metadata.sql.statements import Statement
 from entrepot.metadata.sql.taken_identities import read_identities
+from entrepot.metadata.sql.wanted_rows import wanted_condition, wanted_values
 from entrepot.metadata.user_store import CredentialsRow, OwnerlessProject, PersonPage, PersonRow
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ _COLUMNS: Final = """[known],
 )
 _FILTER: Final = """s.kind = 'user' AND u.subject_id = s.id
       AND (:name = '' OR s.name = :name) AND lower(s.name) LIKE :name_pattern ESCAPE '!'
-      AND (:email = '' OR u.email = :email) AND lower(u.email) LIKE :email_pattern ESCAPE '!'"""
+      AND (:email = '' OR u.email = :email) AND lower(u.email) LIKE :email_pattern ESCAPE '!'
+      AND [wanted]""".replace("[wanted]", wanted_condition("s.name", "s.created_at"))
 
 FIND: Final = Statement(
     "users.find",
@@ -189,6 +191,7 @@ class SqlUserReader:
             "name_pattern": containing(lowered(query.name_part)),
             "email": query.email,
             "email_pattern": containing(lowered(query.email_part)),
+            **wanted_values(query.wanted),
         }
         rows = await self._executor.fetch_rows(
             LIST, **filters, sort=query.order, rows=query.limit, skip=query.skip

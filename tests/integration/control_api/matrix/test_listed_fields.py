@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _OF_ACTS: Final = {"username", "operation", "resource", "project_name", "address", "outcome", "op_time"}
 _ACTS_SORTED: Final = {"id", "op_time"}
 _FILTERED: Final = {
-    "api.user.list": {"username", "email"},
-    "api.project.list": {"name", "public", "owner"},
+    "api.user.list": {"username", "email", "creation_time"},
+    "api.project.list": {"name", "public", "owner", "creation_time"},
     "api.repository.list-all": {"name"},
     "api.repository.list": {"name"},
-    "api.robot.list": {"level", "project_id", "name"},
+    "api.robot.list": {"level", "project_id", "name", "creation_time"},
     "api.audit-log.list": _OF_ACTS,
     "api.project-log.list": _OF_ACTS,
     "api.audit-log-ext.list": _OF_ACTS,

@@ -1,0 +1,63 @@
+"""Listings by any of several names and by when something was made, in Harbor's little language (S25, S26)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.control_api.cast import Cast
+
+_TIMES: Final = {"p1": 1_000, "p2": 2_999, "p3": 3_000}
+"""When they were made, in milliseconds since 1970."""
+
+
+def _robot(name: str) -> dict[str, Any]:
+    access = [{"resource": "label", "action": "list"}]
+    entry = {"kind": "system", "namespace": "/", "access": access}
+    return {"name": name, "level": "system", "duration": 7, "permissions": [entry]}
+
+
+_LISTINGS: Final[dict[str, tuple[Callable[[str], dict[str, Any]], str, str, str]]] = {
+    "/projects": (lambda name: {"project_name": name}, "name", "name", "projects"),
+    "/users": (
+        lambda name: {"username": name, "password": "Bq7#mxLp-canary-1"},
+        "username",
+        "username",
+        "subjects",
+    ),
+    "/robots": (_robot, "name", "name", "subjects"),
+}
+"""By path: what makes one, how `q` calls its name and how the answer does, and the table with its time."""
+
+
+@pytest.mark.parametrize("path", _LISTINGS)
+async def test_a_listing_takes_several_names_and_a_span_of_times(cast: Cast, path: str) -> None:
+    body, name, shown, table = _LISTINGS[path]
+    for one, made in _TIMES.items():
+        await cast.made(path, body(one))
+        whole = f"robot${one}" if path == "/robots" else one
+        await cast.registry.database.fetch(f"UPDATE {table} SET created_at = {made} WHERE name = '{whole}'")
+
+    async def listed(q: str) -> tuple[list[str], int]:
+        async with cast.registry.plain() as admin:
+            reply = await admin.get(path, params={"q": q, "page_size": 2})
+        assert reply.status_code == 200, reply.text
+        names = sorted(str(item[shown]).rpartition("$")[2] for item in reply.json())
+        return names, int(reply.headers["x-total-count"])
+
+    assert await listed(f"{name}={{p1 p3 nobody}}") == (["p1", "p3"], 2)
+    assert await listed(f"{name}={{p1 p2 p3}}") == (["p1", "p2"], 3)
+    assert await listed("creation_time=[~1970-01-01 00:00:02]") == (["p1", "p2"], 2)
+    assert await listed("creation_time=[1970-01-01 00:00:02~1970-01-01 00:00:02]") == (["p2"], 1)
+    assert await listed(f"{name}={{p1 p3}},creation_time=[1970-01-01 00:00:02~1980-01-01 00:00:00]") == (
+        ["p3"],
+        1,
+    )
+    assert await listed(f"{name}=p2") == (["p2"], 1)
+    async with cast.registry.plain() as admin:
+        for refused in (f"{name}=(p1 p2)", f"{name}=[p1~p2]", "creation_time=soon", "creation_time={1 2}"):
+            assert (await admin.get(path, params={"q": refused})).status_code == 400

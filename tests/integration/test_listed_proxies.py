@@ -10,6 +10,9 @@ import pytest
 from entrepot.bootstrap import build_http_application
 from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan
+
+# Fixtures are found by their names in the module of a test.
+from tests.integration.test_robot_addresses import robot
 from tests.stateful.node import ADMINISTRATOR, basic, node_settings
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.kernel.asgi import Application
+
+__all__ = ["robot"]
 
 _PROXY = "10.0.0.5"
 _LOGIN = "/service/token?service=entrepot&account=admin"
@@ -56,22 +61,9 @@ async def test_who_is_not_listed_stays_one_place_whatever_it_says_s18(applicatio
     assert guesses == [401, 401, 401, 429]
 
 
-async def test_a_robots_list_is_about_the_client_behind_a_listed_proxy_s9(application: Application) -> None:
-    administrator = AsgiClient(application, headers=basic(*ADMINISTRATOR))
-    asked = {
-        "name": "builder",
-        "level": "system",
-        "duration": 1,
-        "allowed_addresses": ["192.0.2.0/24"],
-        "permissions": [
-            {"kind": "project", "namespace": "*", "access": [{"resource": "repository", "action": "pull"}]}
-        ],
-    }
-    as_json = {"Content-Type": "application/json"}
-    reply = await administrator.request("POST", "/api/v2.0/robots", as_json, (json.dumps(asked).encode(),))
-    made = json.loads(reply.body)
-    robot = basic(made["name"], made["secret"])
-
+async def test_a_robots_list_is_about_the_client_behind_a_listed_proxy_s9(
+    application: Application, robot: dict[str, str]
+) -> None:
     assert await _ask(application, "192.0.2.7", robot) == 200
     assert await _ask(application, "198.51.100.7", robot) == 401
     assert await _ask(application, "192.0.2.7, 198.51.100.7", robot) == 401

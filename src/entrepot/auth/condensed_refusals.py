@@ -7,8 +7,6 @@ number of those that it stands for. Refusals of anybody who is known are noted e
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,6 +17,7 @@ from entrepot.auth.audit_records import reason_of, repeated
 from entrepot.auth.errors import AuditUnavailableError
 from entrepot.auth.forwarding import subscriber
 from entrepot.auth.principals import ANONYMOUS
+from entrepot.kernel.periodic import Periodic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +33,11 @@ _PERIOD_SECONDS: Final = 10.0
 _EACH: Final = 3
 """Of one address within a period, noted as they come."""
 _MOST_ADDRESSES: Final = 100
-"""Told apart within one period; all others are one. So there are 40 records a second at most, however many flood."""
+"""Told apart within one period; all others are one."""
 _OTHERS: Final = "others"
-
-
 _MOST_KINDS: Final = 300
-"""Within one period, so that nobody fills it with names of projects; what is of further kinds counts by its act."""
+"""Within one period, so that nobody fills it with names of projects; what is of further kinds counts by its act. So
+there are some 70 records a second at most, however many flood."""
 _CHECKED: Final = frozenset(
     {
         *("disabled", "expired", "address not allowed", "access token of somebody else"),
@@ -84,17 +82,15 @@ class CondensedRefusals:
         """Take where records go, and who is told of each that is only counted."""
         self._notes = notes
         self._count = count
-        self._period_seconds = period_seconds
         self._each = each
         self._most_addresses = most_addresses
         self._noted: dict[str, int] = {}
         self._repeats: dict[_Kind, _Repeats] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic("condensed-refusals", period_seconds, self.flush)
 
     def start(self) -> None:
         """Begin to note what was counted, every period."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._repeat(), name="condensed-refusals")
+        self._periodic.start()
 
     async def note(self, record: NewAuditRecord) -> None:
         """See the protocol. What is only counted is not noted before the reply.
@@ -124,17 +120,7 @@ class CondensedRefusals:
 
     async def aclose(self) -> None:
         """Stop, and note what is left. May be called again."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self.flush()
-
-    async def _repeat(self) -> None:
-        while True:
-            await asyncio.sleep(self._period_seconds)
-            await self.flush()
+        await self._periodic.aclose()
 
     def _is_among_first(self, record: NewAuditRecord) -> bool:
         """Whether a record is to be noted by itself."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from entrepot.kernel.periodic import Periodic
 from entrepot.metadata.errors import MetadataError
 
 if TYPE_CHECKING:
@@ -31,16 +30,14 @@ class LastUses:
         self, metadata: Metadata, *, period_seconds: float = _PERIOD_SECONDS, capacity: int = _CAPACITY
     ) -> None:
         self._metadata = metadata
-        self._period_seconds = period_seconds
         self._capacity = capacity
         self._robots: set[str] = set()
         self._tokens: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic("last-uses", period_seconds, self.flush)
 
     def start(self) -> None:
         """Begin to write every period."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._repeat(), name="last-uses")
+        self._periodic.start()
 
     def robot_used(self, public_id: str) -> None:
         """Note that a robot was used."""
@@ -73,14 +70,4 @@ class LastUses:
 
     async def aclose(self) -> None:
         """Stop, and write what is left. May be called again."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self.flush()
-
-    async def _repeat(self) -> None:
-        while True:
-            await asyncio.sleep(self._period_seconds)
-            await self.flush()
+        await self._periodic.aclose()

@@ -12,16 +12,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.forwarding import FORWARDING_HEADERS
+from entrepot.kernel.plain_addresses import plain_address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from entrepot.kernel.asgi import Application, Receive, Scope, Send
+    from entrepot.kernel.plain_addresses import Address, Network
 
 __all__ = ["BehindProxies", "TrustedProxies"]
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HEADER: Final = b"x-forwarded-for"
 _WRITTEN: Final = frozenset(
@@ -114,9 +113,6 @@ def _parse(text: str) -> Address | None:
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        address = ipaddress.ip_address(text)
+        return plain_address(ipaddress.ip_address(text))
     except ValueError:
         return None
-    if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
-    return address

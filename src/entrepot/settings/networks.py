@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 
+from entrepot.kernel.plain_addresses import Network, plain_network
+
 __all__ = ["Network", "parse_networks"]
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 _WIDEST = {4: 8, 6: 16}
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def parse_networks(text: str) -> tuple[Network, ...]:
@@ -22,14 +21,10 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 def _parse(text: str) -> Network:
     try:
-        network: Network = ipaddress.ip_network(text)
+        network = plain_network(ipaddress.ip_network(text))
     except ValueError as error:
         message = f"{text!r} is no address and no network ({error}); write 10.0.0.5 or 10.0.0.0/28"
         raise ValueError(message) from error
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        # Addresses are compared without their IPv6 clothes, so networks have to lose theirs as well.
-        inner = network.network_address.ipv4_mapped
-        network = ipaddress.ip_network(f"{inner}/{network.prefixlen - _MAPPED.prefixlen}")
     if network.prefixlen < _WIDEST[network.version]:
         message = (
             f"{text!r} holds so many addresses that any client could say who it is; list your proxies only"

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.auth.robots.errors import InvalidRobotError
+from entrepot.kernel.plain_addresses import Network, plain_address, plain_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["encode_networks", "is_address_allowed", "parse_networks"]
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 _MOST_NETWORKS: Final = 100
-_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[str, ...]:
@@ -47,7 +45,7 @@ def is_address_allowed(stored: bytes, address: str, *, forwarded: bool) -> bool:
     if forwarded:
         return False
     try:
-        found = _plain(ipaddress.ip_address(address))
+        found = plain_address(ipaddress.ip_address(address))
     except ValueError:
         return False
     return any(found in ipaddress.ip_network(network) for network in networks)
@@ -58,18 +56,4 @@ def _network(text: str) -> Network:
         network = ipaddress.ip_network(text.strip(), strict=False)
     except ValueError as error:
         raise InvalidRobotError("allowed_addresses", f"{text!r} is no IP address and no network") from error
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        # Addresses are compared without their IPv6 clothes, so networks have to lose theirs as well.
-        inner = network.network_address.ipv4_mapped
-        return ipaddress.ip_network(f"{inner}/{network.prefixlen - _MAPPED.prefixlen}")
-    return network
-
-
-def _plain(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return ipaddress.IPv6Address(int(address))  # without the zone of a link-local one
+    return plain_network(network)

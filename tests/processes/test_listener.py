@@ -56,12 +56,15 @@ async def test_f41_a_head_that_does_not_end_ends_its_connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         began = time.monotonic()
         writer.write(b"GET / HTTP/1.1\r\n")
-        answer_text = asyncio.create_task(reader.read())
+        answer_text = asyncio.create_task(reader.read(1000))
         while not answer_text.done():
             writer.write(b"X")
             await asyncio.wait({answer_text}, timeout=0.1)
         assert (await answer_text).startswith(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n")
-        assert time.monotonic() - began < 1.5
+        # What was written after the end is answered by a reset.
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        assert time.monotonic() - began < 5
         writer.close()
 
 

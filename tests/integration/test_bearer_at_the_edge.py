@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrepot.audit.direct_notes import DirectNotes
+from entrepot.audit.ecs import ecs_fields
 from entrepot.auth.bearer.bearer_tokens import BearerTokens
 from entrepot.auth.keys.key_pairs import SigningKey
+from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
 from entrepot.distribution_api.application import DistributionApplication
 from entrepot.distribution_api.audit import EdgeAudit
@@ -20,6 +22,7 @@ from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.challenges import Challenges
 from entrepot.distribution_api.credentials import Identification
 from entrepot.kernel.address_budget import AddressBudget
+from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 from tests.asgi.client import AsgiClient
 from tests.asgi.identity import (
     ALICE,
@@ -206,6 +209,25 @@ async def test_a_push_outlives_its_token_t14(edge: Edge) -> None:
 
     done = await edge.client.request("PUT", f"{location}?digest={_DIGEST}", edge.bearer(_PUSH))
     assert done.status == 201
+
+
+@pytest.mark.parametrize("holder", [ALICE, Principal(ANONYMOUS, "127.0.0.1", forwarded=False)])
+async def test_the_record_of_a_token_that_was_good_once_says_whose_it_is_i11(
+    edge: Edge, holder: Principal
+) -> None:
+    """Nobody's is nobody's: whoever has one of these is counted among those who present junk."""
+    token = edge.tokens.issue(holder, {"team/app": frozenset({"pull"})}, {"team": 5}).token
+    edge.clock.seconds += 301
+    edge.ring.install(edge.key, {edge.key.key_id: edge.key.public}, edge.clock.seconds)
+
+    reply = await edge.client.request("GET", "/v2/team/app/tags/list", {"Authorization": f"Bearer {token}"})
+
+    assert reply.status == 401
+    query = AuditPageQuery(AuditFilter(), 100, 0, "newer")
+    (row,) = await edge.registry.stores.metadata.audit.page(query)
+    noted = ecs_fields(row.at, row.body, row.disclosure)
+    assert (noted["user.id"], noted["event.reason"]) == (holder.subject, "it has expired")
+    assert noted["source.ip"] == "127.0.0.1"
 
 
 async def test_a_push_spans_the_rotation_of_keys_t13(edge: Edge) -> None:

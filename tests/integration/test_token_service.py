@@ -326,6 +326,8 @@ async def test_a_refresh_token_dies_with_any_change_of_its_subject_s14(server: S
     await server.database.fetch("UPDATE subjects SET epoch = 4")
 
     assert await _refused(server, refresh_token)
+    body = json.loads(server.notes.records[-1].body)
+    assert (body["user.id"], body["object"]["kind"]) == ("alice-id", "refresh-token")
 
 
 async def test_a_refresh_token_of_a_disabled_subject_is_refused_s14(server: Server) -> None:

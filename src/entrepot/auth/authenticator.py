@@ -13,7 +13,7 @@ from entrepot.auth.credential_memory import Verified
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.login_watch import LoginWatch
 from entrepot.auth.machine_logins import Attempt, LoginBook, is_storable_name
-from entrepot.auth.principals import Principal
+from entrepot.auth.principals import CredentialLimits, Principal
 from entrepot.auth.robots.addresses import is_address_allowed
 from entrepot.auth.robots.robot_logins import ROBOT_PREFIX, RobotLogins
 from entrepot.auth.robots.sponsors import sponsor_of
@@ -105,9 +105,6 @@ class CredentialAuthenticator:
         row = await self._credentials.find_subject(subject, credential)
         if row is None:
             raise InvalidCredentialsError("unknown subject")
-        obstacle = _obstacle(row, credential, address, forwarded=forwarded)
-        if obstacle:
-            raise InvalidCredentialsError(obstacle)
         principal = Principal(
             row.subject,
             address,
@@ -115,12 +112,15 @@ class CredentialAuthenticator:
             row.name,
             row.kind,
             origin=origin,
-            limits=limits_of(credential, row.scopes) if credential else None,
+            limits=_limits(row, credential),
             must_change_password=row.must_change_password
             or (row.kind == "user" and self._is_too_old(row.password_age_milliseconds)),
             epoch=row.epoch,
             sponsor=None if row.sponsor is None else sponsor_of(row.sponsor),
         )
+        obstacle = _obstacle(row, credential, address, forwarded=forwarded)
+        if obstacle:
+            raise InvalidCredentialsError(obstacle, principal)
         self._note_use(principal)
         return principal
 
@@ -172,6 +172,13 @@ class CredentialAuthenticator:
             self._uses.robot_used(principal.subject)
         elif principal.limits is not None:
             self._uses.token_used(principal.limits.credential)
+
+
+def _limits(row: StoredSubject, credential: str) -> CredentialLimits | None:
+    """Return what an access token leaves; of one that is gone, only which one it was."""
+    if not credential:
+        return None
+    return CredentialLimits(credential) if row.credential is None else limits_of(credential, row.scopes)
 
 
 def _obstacle(row: StoredSubject, credential: str, address: str, *, forwarded: bool) -> str:

@@ -2,7 +2,8 @@
 
 Whoever presents nothing that is right can be refused some thousand times a second. The first refusals of an address
 are noted one by one; of those that follow within the same ten seconds the last one is noted, at their end, with the
-number of those that it stands for. Refusals of anybody who is known are noted each. Metrics count all of them.
+number of those that it stands for. Refusals of anybody who is known are noted each, also where they are known only by
+a right secret that opens nothing. Metrics count all of them.
 """
 
 from __future__ import annotations
@@ -38,19 +39,6 @@ _OTHERS: Final = "others"
 _MOST_KINDS: Final = 300
 """Within one period, so that nobody fills it with names of projects; what is of further kinds counts by its act. So
 there are some 70 records a second at most, however many flood."""
-_CHECKED: Final = frozenset(
-    {
-        *("disabled", "expired", "address not allowed", "access token of somebody else"),
-        *("the key that signed it is revoked or dropped", "it has expired", "it begins in the future"),
-        *("it is another registry's or another service's", "whom it speaks for has changed"),
-        *("it does not say whom it speaks for", "it does not say who answers for the robot"),
-        "what may be done by the person who answers for this robot has changed",
-        "the access token that it was issued for is no longer good",
-        *("the subject is gone", "the refresh token was revoked just now"),
-        "the subject has changed since the refresh token was issued",
-    }
-)
-"""Reasons of what was refused although the secret or the signature was right: whose it is stands in the record."""
 
 
 class _Kind(NamedTuple):
@@ -99,12 +87,16 @@ class CondensedRefusals:
             AuditUnavailableError: as the protocol says.
         """
         if record.outcome == "failure" and record.subject == ANONYMOUS:
-            reason = reason_of(record)
-            if reason not in _CHECKED and not self._is_among_first(record):
-                self._keep(self._kind(record, reason), record, 1)
-                self._count()
-                return
-        await self._notes.note(record)
+            await self._note_nobody(record)
+        else:
+            await self._notes.note(record)
+
+    async def _note_nobody(self, record: NewAuditRecord) -> None:
+        if self._is_among_first(record):
+            await self._notes.note(record)
+            return
+        self._keep(self._kind(record), record, 1)
+        self._count()
 
     async def flush(self) -> None:
         """Note what was counted, and begin anew. What can't be noted stays counted."""
@@ -136,8 +128,8 @@ class CondensedRefusals:
         is_one_more = address not in self._noted and len(self._noted) >= self._most_addresses
         return _OTHERS if is_one_more else address
 
-    def _kind(self, record: NewAuditRecord, reason: str) -> _Kind:
-        kind = _Kind(self._place(record), record.action, reason, record.project)
+    def _kind(self, record: NewAuditRecord) -> _Kind:
+        kind = _Kind(self._place(record), record.action, reason_of(record), record.project)
         is_one_more = kind not in self._repeats and len(self._repeats) >= _MOST_KINDS
         return _Kind(kind.address, kind.action) if is_one_more else kind
 

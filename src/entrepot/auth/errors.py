@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from entrepot.kernel.errors import EntrepotError
+
+if TYPE_CHECKING:
+    from entrepot.auth.principals import Principal
 
 __all__ = [
     "AccessDeniedError",
@@ -68,11 +73,13 @@ class InvalidCredentialsError(EntrepotError):
 
     Attributes:
         cause: what the audit record says; never shown to the client (S19).
+        whose: whom a secret belongs to that is right and yet opens nothing; `None` where nobody is known by it.
     """
 
-    def __init__(self, cause: str = "") -> None:
+    def __init__(self, cause: str = "", whose: Principal | None = None) -> None:
         super().__init__("the user name or the secret is wrong")
         self.cause = cause
+        self.whose = whose
 
 
 class InvalidTokenError(EntrepotError):
@@ -80,12 +87,14 @@ class InvalidTokenError(EntrepotError):
 
     Attributes:
         cause: what the log says.
+        whose: whom one speaks for that was signed here; `None` where it was not. Without an address.
     """
 
-    def __init__(self, cause: str, scope: str = "") -> None:
+    def __init__(self, cause: str, scope: str = "", whose: Principal | None = None) -> None:
         super().__init__("the bearer token is not valid any more, or never was; ask for a new one")
         self.cause = cause
         self.scope = scope
+        self.whose = whose
 
 
 class LockedOutError(EntrepotError):

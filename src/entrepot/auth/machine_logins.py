@@ -125,19 +125,25 @@ class LoginBook:
             self._watch.locked_out(subject, attempt.address, forwarded=attempt.forwarded)
         raise InvalidCredentialsError(cause)
 
-    async def refuse_uncounted(self, attempt: Attempt, kind: str, cause: str) -> NoReturn:
+    async def refuse_uncounted(
+        self, attempt: Attempt, kind: str, cause: str, whose: Principal | None = None
+    ) -> NoReturn:
         """Note the failure of a secret that is no guess at anything; it brings nobody nearer to a lock.
+
+        Whom the secret belongs to is who acts in the record, whatever name came with it.
 
         Raises:
             InvalidCredentialsError: always, but for:
             AuditUnavailableError: it could not be noted.
         """
-        await self._note(attempt, kind, cause, _FAILURE)
-        raise InvalidCredentialsError(cause)
+        await self._note(attempt, kind, cause, _FAILURE, whose)
+        raise InvalidCredentialsError(cause, whose)
 
-    async def _note(self, attempt: Attempt, kind: str, cause: str, status: int) -> None:
+    async def _note(
+        self, attempt: Attempt, kind: str, cause: str, status: int, whose: Principal | None = None
+    ) -> None:
         self._watch.refused(cause)
-        await self._notes.note(_failure(attempt, kind, cause, status))
+        await self._notes.note(_failure(attempt, kind, cause, status, whose))
 
     async def admit(self, attempt: Attempt, principal: Principal) -> None:
         """Record a success, and forget the failures before it."""
@@ -160,10 +166,12 @@ def _success(principal: Principal) -> NewAuditRecord:
     return audit_record(principal, AuditAction.LOGIN, about, status=_SUCCESS)
 
 
-def _failure(attempt: Attempt, kind: str, cause: str, status: int) -> NewAuditRecord:
+def _failure(
+    attempt: Attempt, kind: str, cause: str, status: int, whose: Principal | None = None
+) -> NewAuditRecord:
     about = AuditObject(kind, attempt.account)
     return audit_record(
-        attempt.unknown(), AuditAction.LOGIN, about, outcome="failure", reason=cause, status=status
+        whose or attempt.unknown(), AuditAction.LOGIN, about, outcome="failure", reason=cause, status=status
     )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import (
@@ -114,7 +116,9 @@ class EdgeAudit:
             if failed is None or status not in _FAILED or principal.kind == "anonymous":
                 return
             action = failed
-        reason = error.cause if isinstance(error, InvalidTokenError) else str(error)
+        reason = str(error)
+        if isinstance(error, InvalidTokenError):
+            principal, reason = _presenter(error, principal), error.cause
         about = _about(target.name, "" if route.operation.startswith("upload.") else target.reference, "")
         record = audit_record(
             principal,
@@ -132,6 +136,15 @@ class EdgeAudit:
         if not project or principal.kind == "anonymous":
             return None
         return await self._numbers.find(project)
+
+
+def _presenter(error: InvalidTokenError, peer: Principal) -> Principal:
+    """Return whom a token speaks for that was signed here, as asking from where the request came; else the peer."""
+    if error.whose is None:
+        return peer
+    return msgspec.structs.replace(
+        error.whose, address=peer.address, forwarded=peer.forwarded, origin=peer.origin
+    )
 
 
 def _about(name: str, reference: str, digest: str) -> AuditObject:

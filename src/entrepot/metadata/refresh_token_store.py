@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 __all__ = ["NewRefreshToken", "RefreshTokenReader", "RefreshTokenRow", "RefreshTokenRows"]
 
@@ -34,6 +34,8 @@ class RefreshTokenRow:
     Attributes:
         subject_epoch: when it was issued.
         current_epoch: of the subject now.
+        kind: of the subject.
+        name: what people call the subject now.
     """
 
     subject: str
@@ -41,6 +43,8 @@ class RefreshTokenRow:
     service: str
     subject_epoch: int
     current_epoch: int
+    kind: Literal["user", "robot"]
+    name: str
 
 
 class RefreshTokenReader(Protocol):

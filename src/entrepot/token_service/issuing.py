@@ -122,10 +122,10 @@ class TokenService:
         try:
             return await self._grant_to(principal, request)
         except InvalidCredentialsError as error:
-            await self._note_failure(principal, error.cause)
+            await self._note_failure(principal, "token", error.cause)
             raise
         except AccountChangingError:
-            await self._note_failure(principal, CHANGED, 503)
+            await self._note_failure(principal, "token", CHANGED, 503)
             raise
 
     async def _grant_to(self, principal: Principal, request: TokenRequest) -> GrantedToken:
@@ -171,11 +171,11 @@ class TokenService:
             )
         except InvalidCredentialsError as error:
             nobody = Principal(ANONYMOUS, peer.address, peer.forwarded, origin=peer.origin)
-            await self._note_failure(nobody, error.cause)
+            await self._note_failure(error.whose or nobody, "refresh-token", error.cause)
             raise
 
-    async def _note_failure(self, principal: Principal, reason: str, status: int = 401) -> None:
-        about = AuditObject("refresh-token" if principal.kind == "anonymous" else "token", "")
+    async def _note_failure(self, principal: Principal, kind: str, reason: str, status: int = 401) -> None:
+        about = AuditObject(kind, "")
         await self._notes.note(
             audit_record(
                 principal, AuditAction.TOKEN_ISSUE, about, outcome="failure", reason=reason, status=status

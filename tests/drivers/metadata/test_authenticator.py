@@ -92,6 +92,7 @@ async def test_only_the_right_secret_learns_nothing_more_than_a_wrong_one_s19(
     records = await audit_of(database)
     assert [record["body"]["event.reason"] for record in records[1:3]] == ["address not allowed"] * 2
     assert records[1]["body"]["http.response.status_code"] == 401
+    assert [record["body"]["user.id"] for record in records[1:3]] == [issued.robot.public_id] * 2
 
 
 async def test_a_robot_is_good_until_the_millisecond_of_its_end(
@@ -187,10 +188,14 @@ async def test_a_token_stands_for_its_person_within_its_limits_s15(accounts: Acc
 
 @on_sqlite
 @pytest.mark.parametrize("name", ["bob", "token", "", "alice ", "robot"])
-async def test_a_token_is_worth_nothing_without_its_persons_name(accounts: Accounts, name: str) -> None:
+async def test_a_token_is_worth_nothing_without_its_persons_name(
+    accounts: Accounts, database: RawDatabase, name: str
+) -> None:
+    """The record says whose it is."""
     issued = await accounts.tokens.create(self_grant(), NewAccessToken("laptop"))
 
     assert await refused(accounts, name, issued.secret) == "access token of somebody else"
+    assert (await audit_of(database))[-1]["body"]["user.id"] == "alice-id"
 
 
 @on_sqlite

@@ -35,7 +35,7 @@ async def test_a_token_is_found_with_the_epoch_of_its_subject_t10(
     await database.fetch("UPDATE subjects SET epoch = 4")
 
     assert await metadata.refresh_tokens.find("aa") == RefreshTokenRow(
-        "alice-id", "token-7", "entrepot", 3, 4
+        "alice-id", "token-7", "entrepot", 3, 4, "user", "alice"
     )
     assert await metadata.refresh_tokens.find("bb") is None
 

@@ -65,9 +65,6 @@ class TokenLogins:
             row = await self._credentials.find_token(secret_hash)
         if row is None or not hmac.compare_digest(row.secret_hash, secret_hash):
             await self._book.refuse_uncounted(attempt, _KIND, "unknown access token")
-        obstacle = _obstacle(row, person)
-        if obstacle:
-            await self._book.refuse_uncounted(attempt, _KIND, obstacle)
         principal = Principal(
             row.subject,
             attempt.address,
@@ -79,6 +76,9 @@ class TokenLogins:
             must_change_password=row.must_change_password or self._is_too_old(row.password_age_milliseconds),
             epoch=row.epoch,
         )
+        obstacle = _obstacle(row, person)
+        if obstacle:
+            await self._book.refuse_uncounted(attempt, _KIND, obstacle, principal)
         await self._book.admit_uncounted(principal)
         left = row.remaining_milliseconds
         return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)

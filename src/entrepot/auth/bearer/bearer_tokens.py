@@ -145,10 +145,10 @@ class BearerTokens:
             self._remember(digest, verified)
         if verified.key_id not in keys:
             del self._remembered[digest]
-            raise InvalidTokenError("the key that signed it is revoked or dropped")
+            raise InvalidTokenError("the key that signed it is revoked or dropped", whose=verified.principal)
         if verified.expires_at <= now:
             del self._remembered[digest]
-            raise InvalidTokenError("it has expired")
+            raise InvalidTokenError("it has expired", whose=verified.principal)
         return verified
 
     def _verify_anew(self, token: str, now: float) -> VerifiedToken:
@@ -166,20 +166,25 @@ class BearerTokens:
             claims = _claims_decoder.decode(payload or b"")
         except (JoseError, ValueError, msgspec.MsgspecError) as error:
             raise InvalidTokenError("its signature or its claims are wrong") from error
-        self._require_valid(claims, now)
-        return VerifiedToken(principal_of(claims), claims.epochs.projects, header.kid, claims.exp, claims.jti)
+        principal = principal_of(claims)
+        fault = self._fault_of(claims, now)
+        if fault:
+            raise InvalidTokenError(fault, whose=principal)
+        return VerifiedToken(principal, claims.epochs.projects, header.kid, claims.exp, claims.jti)
 
-    def _require_valid(self, claims: Claims, now: float) -> None:
+    def _fault_of(self, claims: Claims, now: float) -> str:
+        """Return what is wrong with claims that were signed here; empty where nothing is."""
         if claims.iss != self._issuer or claims.aud != self._service:
-            raise InvalidTokenError("it is another registry's or another service's")
+            return "it is another registry's or another service's"
         if max(claims.nbf, claims.iat) > now + _LEEWAY_SECONDS:
-            raise InvalidTokenError("it begins in the future")
+            return "it begins in the future"
         if (claims.kind == "anonymous") != (claims.sub == "") or claims.sub == ANONYMOUS:
-            raise InvalidTokenError("it does not say whom it speaks for")
+            return "it does not say whom it speaks for"
         # Nothing is granted to a robot that nobody answers for. Former programs left out the host, too: who has such a
         # token fetches another one.
         if claims.kind == "robot" and claims.access and claims.epochs.sponsor is None:
-            raise InvalidTokenError("it does not say who answers for the robot")
+            return "it does not say who answers for the robot"
+        return ""
 
     def _remember(self, digest: bytes, verified: VerifiedToken) -> None:
         while len(self._remembered) >= _MOST_REMEMBERED:

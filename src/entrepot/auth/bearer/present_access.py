@@ -69,10 +69,12 @@ class PresentAccess:
         issued = principal.access or {}
         unmoved = self._epochs.is_current(principal.subject, principal.epoch, verified.project_epochs)
         if not unmoved and not self._epochs.is_current(principal.subject, principal.epoch, {}):
-            raise InvalidTokenError("whom it speaks for has changed")
+            raise InvalidTokenError("whom it speaks for has changed", whose=principal)
         sponsor = principal.sponsor
         if sponsor is not None and not self._epochs.is_current(sponsor.person, sponsor.epoch, {}):
-            raise InvalidTokenError("what may be done by the person who answers for this robot has changed")
+            raise InvalidTokenError(
+                "what may be done by the person who answers for this robot has changed", whose=principal
+            )
         if unmoved:
             return issued
         remembered = self._remembered.find(verified.token_id)
@@ -114,7 +116,9 @@ class PresentAccess:
                 forwarded=peer.forwarded,
             )
         except InvalidCredentialsError as error:
-            raise InvalidTokenError("the access token that it was issued for is no longer good") from error
+            raise InvalidTokenError(
+                "the access token that it was issued for is no longer good", whose=principal
+            ) from error
 
     async def _decide(
         self, issued: Mapping[str, frozenset[str]], moved: frozenset[str], asker: Principal

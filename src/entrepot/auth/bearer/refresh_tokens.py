@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.principals import Principal
 from entrepot.metadata.refresh_token_store import NewRefreshToken
 
 if TYPE_CHECKING:
     from entrepot.auth.authentication import Authenticator
     from entrepot.auth.grants import SelfGrant
-    from entrepot.auth.principals import Origin, Principal
+    from entrepot.auth.principals import Origin
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["REFRESH_TOKEN_PREFIX", "RefreshTokens", "new_refresh_token", "refresh_token_hash"]
@@ -88,7 +89,10 @@ class RefreshTokens:
         if row is None or row.service != service or service != self._service:
             raise InvalidCredentialsError("unknown refresh token, or for another service")
         if row.subject_epoch != row.current_epoch:
-            raise InvalidCredentialsError("the subject has changed since the refresh token was issued")
+            raise InvalidCredentialsError(
+                "the subject has changed since the refresh token was issued",
+                Principal(row.subject, address, forwarded, row.name, row.kind, origin=origin),
+            )
         return await self._authenticator.by_subject(
             row.subject, row.credential, address, origin, forwarded=forwarded
         )

@@ -60,9 +60,6 @@ class RobotLogins:
             await self._refuse(attempt, "unknown robot")
         if not matches:
             await self._refuse(attempt, "wrong secret", row.subject)
-        obstacle = _obstacle(row, attempt)
-        if obstacle:
-            await self._refuse(attempt, obstacle, row.subject)
         principal = Principal(
             row.subject,
             attempt.address,
@@ -73,6 +70,9 @@ class RobotLogins:
             epoch=row.epoch,
             sponsor=sponsor_of(row.sponsor),
         )
+        obstacle = _obstacle(row, attempt)
+        if obstacle:
+            await self._refuse(attempt, obstacle, row.subject, principal)
         await self._book.admit(attempt, principal)
         left = row.remaining_milliseconds
         return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
@@ -87,10 +87,12 @@ class RobotLogins:
             await self._book.note_busy(attempt, _KIND)
             raise
 
-    async def _refuse(self, attempt: Attempt, cause: str, subject: str = NOBODY) -> NoReturn:
+    async def _refuse(
+        self, attempt: Attempt, cause: str, subject: str = NOBODY, whose: Principal | None = None
+    ) -> NoReturn:
         """Refuse an attempt, and count it where its secret can be a guess; only then anybody is locked out."""
         if is_unguessable(attempt.secret):
-            await self._book.refuse_uncounted(attempt, _KIND, cause)
+            await self._book.refuse_uncounted(attempt, _KIND, cause, whose)
         await self._book.refuse(attempt, _KIND, cause, subject)
 
 

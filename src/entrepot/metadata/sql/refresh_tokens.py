@@ -16,7 +16,7 @@ __all__ = ["STATEMENTS", "SqlRefreshTokenReader", "SqlRefreshTokenRows"]
 FIND: Final = Statement(
     "refresh_tokens.find",
     """
-    SELECT s.public_id, r.credential, r.service, r.subject_epoch, s.epoch
+    SELECT s.public_id, r.credential, r.service, r.subject_epoch, s.epoch, s.kind, s.name
     FROM refresh_tokens AS r JOIN subjects AS s ON s.id = r.subject_id
     WHERE r.secret_hash = :secret_hash AND s.disabled_at IS NULL
     """,

@@ -123,7 +123,7 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
     if verdict.records:
         print(f"{verdict.records} records follow one another soundly, from {verdict.first} to {verdict.last}")
     else:
-        print("there are no records")
+        print("there are no records" if verdict.is_sound else "no record is proven to be as it was")
     if verdict.signed:
         whose = "a key that was given" if pinned else "the key that comes with the log"
         print(f"records up to {verdict.signed} are signed, with {whose}")

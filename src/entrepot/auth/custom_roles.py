@@ -9,6 +9,7 @@ import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import AccountChangingError
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.rights_of_others import RightsOfOthers, require_holding
 from entrepot.auth.role_catalog import RoleCatalog, custom_role, row_number
@@ -120,6 +121,7 @@ class Roles:
             InvalidRoleError: as for `create`.
             AccessDeniedError: the caller does not hold all that it permits, or is to permit, or that somebody holds
                 who has it and would be logged out (S9).
+            AccountChangingError: somebody else changed it meanwhile.
         """
         stored = await self._metadata.roles.find(row_number(role_id))
         if stored is None:
@@ -127,17 +129,17 @@ class Roles:
         present = known_permissions(stored.level, stored.permissions)
         await self._require_held(grant.principal, stored.level, present)
         wanted = await self._check(grant.principal, stored.level, permissions, description)
-        record_id, is_judged = new_public_id(), stored.permissions != wanted
-        if is_judged:
+        record_id = new_public_id()
+        if stored.permissions != wanted:
             await self._rights.require_held_of_holders(grant.principal, stored.name)
 
-        async def update(tx: Transaction) -> bool:
+        async def update(tx: Transaction) -> None:
             held = await tx.roles.hold(row_number(role_id))
             if held is None:
                 raise RoleUnknownError(role_id)
+            if held.permissions != stored.permissions:
+                raise AccountChangingError
             if held.permissions != wanted:
-                if not is_judged:  # somebody changed it meanwhile
-                    return False
                 await tx.epochs.move_holders(held.name)
             await tx.roles.change(held.id, description, wanted)
             await tx.audit.append(
@@ -150,12 +152,8 @@ class Roles:
                     record_id=record_id,
                 )
             )
-            return True
 
-        if not await self._metadata.write(update):
-            await self._rights.require_held_of_holders(grant.principal, stored.name)
-            is_judged = True
-            await self._metadata.write(update)
+        await self._metadata.write(update)
 
     async def delete(self, grant: SystemGrant[DeleteRole], role_id: int) -> None:
         """Delete a custom role that nobody has.

@@ -20,13 +20,15 @@ from entrepot.auth.decisions import NOTHING
 from entrepot.auth.errors import AccessDeniedError
 from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.auth.stored_permissions import known_permissions
+from entrepot.metadata.unit_guard import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Sequence
 
     from entrepot.auth.decisions import Decisions
     from entrepot.auth.principals import Principal
     from entrepot.metadata.standing_store import GivenRole, StandingReader
+    from entrepot.metadata.store import Transaction
 
 __all__ = ["HeldRights", "RightsOfOthers", "lacking", "require_holding", "rights_of"]
 
@@ -80,8 +82,8 @@ async def require_holding(
 class RightsOfOthers:
     """Compares what somebody holds with what another person, or a group, does.
 
-    Asked before the unit that does it: rights that are given to the other one in between are given to somebody whose
-    password or members were changed, which who gives them could not prevent by being a moment later either.
+    Asked before the unit that does it, which looks whether the other one still has the same roles: rights that are
+    given meanwhile would be given to whose password somebody else has just set, or who is about to join.
     """
 
     def __init__(self, standings: StandingReader, decisions: Decisions) -> None:
@@ -96,7 +98,9 @@ class RightsOfOthers:
         Raises:
             AccessDeniedError: the other one holds more, on the system or in any project.
         """
-        missing = await self._lacking(principal, await self._standings.roles_of(subject_id))
+        missing = await self._lacking(
+            principal, ("roles of", subject_id), lambda rows: rows.roles_of(subject_id)
+        )
         if missing:
             raise AccessDeniedError(
                 "they hold rights, on the system or in a project, that you do not, and this would give, take or use "
@@ -110,7 +114,9 @@ class RightsOfOthers:
             AccessDeniedError: one of them holds more, on the system or in any project.
         """
         if subject_ids:
-            self._refuse(await self._lacking(principal, await self._standings.roles_of_all(subject_ids)))
+            ids = frozenset(subject_ids)
+            key = ("roles of all", ids)
+            self._refuse(await self._lacking(principal, key, lambda rows: rows.roles_of_all(ids)))
 
     async def require_held_of_holders(self, principal: Principal, role: str) -> None:
         """The same for all who have a role, wherever they have it and by whichever group.
@@ -118,9 +124,20 @@ class RightsOfOthers:
         Raises:
             AccessDeniedError: one of them holds more, on the system or in any project.
         """
-        self._refuse(await self._lacking(principal, await self._standings.roles_of_holders(role)))
+        key = ("roles of holders", role)
+        self._refuse(await self._lacking(principal, key, lambda rows: rows.roles_of_holders(role)))
 
-    async def _lacking(self, principal: Principal, roles: Iterable[GivenRole]) -> Sequence[str]:
+    async def _lacking(
+        self,
+        principal: Principal,
+        key: Hashable,
+        read: Callable[[StandingReader], Awaitable[Iterable[GivenRole]]],
+    ) -> Sequence[str]:
+        async def look(tx: Transaction) -> frozenset[GivenRole]:
+            return frozenset(await read(tx.standings))
+
+        roles = frozenset(await read(self._standings))
+        watch(key, look, roles)
         return await lacking(self._decisions, principal, rights_of(roles))
 
     def _refuse(self, missing: Sequence[str]) -> None:

@@ -103,30 +103,28 @@ class RoleAssignments:
             LastOperationsAdminError: nobody who can administer would be left.
             AccessDeniedError: whoever takes it does not hold all that is in it, or that who has it holds (S9).
         """
-        beyond = await self._beyond(grant.principal)
-        record_id, judged = new_public_id(), set[int]()
+        found = await self._metadata.role_assignments.find_system(assignment_id)
+        if found is None:
+            raise AssignmentUnknownError(assignment_id)
+        if found.role in await self._beyond(grant.principal):
+            raise AccessDeniedError(
+                f"nobody takes the role {found.role} who does not hold all of it everywhere"
+            )
+        await self._rights.require_held_of_all(grant.principal, {found.assignee.subject_id})
+        record_id = new_public_id()
 
-        async def take(tx: Transaction) -> int | None:
+        async def take(tx: Transaction) -> None:
             async with AdministratorsKept(tx):
                 held = await tx.role_assignments.hold_system(assignment_id)
                 if held is None:
                     raise AssignmentUnknownError(assignment_id)
-                if held.role in beyond:
-                    raise AccessDeniedError(
-                        f"nobody takes the role {held.role} who does not hold all of it everywhere"
-                    )
-                if held.assignee.subject_id not in judged:
-                    return held.assignee.subject_id
                 await tx.epochs.move_with_members(held.assignee.subject_id)
                 await tx.role_assignments.remove_system(assignment_id)
             await tx.audit.append(
                 _record(grant.principal, AuditAction.ROLE_REVOKE, held.role, held.assignee, record_id)
             )
-            return None
 
-        while (subject_id := await self._metadata.write(take)) is not None:
-            await self._rights.require_held_of_all(grant.principal, {subject_id})
-            judged.add(subject_id)
+        await self._metadata.write(take)
 
     async def _beyond(self, principal: Principal) -> frozenset[str]:
         """Return the names of the roles that hold more, on the system, than a principal does."""

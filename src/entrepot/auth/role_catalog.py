@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 from entrepot.auth.decisions import NOTHING
 from entrepot.auth.roles import BUILT_IN_ROLES, FIRST_CUSTOM_ROLE_ID, ROLES_BY_ID, Role
 from entrepot.auth.stored_permissions import known_permissions
+from entrepot.metadata.unit_guard import watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrepot.metadata.role_store import RoleReader, StoredRole
+    from entrepot.metadata.store import Transaction
 
 __all__ = ["RoleCatalog", "custom_role", "row_number"]
 
 
 class RoleCatalog:
-    """Finds roles. Custom ones are read anew for each call, by one statement."""
+    """Finds roles. Custom ones are read anew for each call, by one statement.
+
+    What is done with one that was found is done with it as it was found: units look whether it permits the same.
+    """
 
     def __init__(self, roles: RoleReader) -> None:
         self._roles = roles
@@ -30,16 +35,27 @@ class RoleCatalog:
         """Return a role by the number that APIs use."""
         if role_id < FIRST_CUSTOM_ROLE_ID:
             return ROLES_BY_ID.get(role_id)
-        stored = await self._roles.find(row_number(role_id))
-        return None if stored is None else custom_role(stored)
+        return _found(await self._roles.find(row_number(role_id)))
 
     async def find_by_name(self, name: str) -> Role | None:
         """Return a role by the name that is stored with those who have it."""
         built_in = BUILT_IN_ROLES.get(name)
         if built_in is not None:
             return built_in
-        stored = await self._roles.find_by_name(name)
-        return None if stored is None else custom_role(stored)
+        return _found(await self._roles.find_by_name(name))
+
+
+def _found(stored: StoredRole | None) -> Role | None:
+    if stored is None:
+        return None
+    name = stored.name
+
+    async def look(tx: Transaction) -> bytes | None:
+        held = await tx.roles.hold_by_name(name)
+        return None if held is None else held.permissions
+
+    watch(("role", name), look, stored.permissions)
+    return custom_role(stored)
 
 
 def custom_role(stored: StoredRole) -> Role:

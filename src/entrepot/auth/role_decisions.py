@@ -12,6 +12,7 @@ from entrepot.auth.decision_memory import DecisionMemory
 from entrepot.auth.decisions import NOTHING, ProjectStanding
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.role_subjects import subject_in_project, subject_on_system
+from entrepot.auth.unmoved import watch_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -101,12 +102,14 @@ class RoleDecisions:
         key = (*_asker(principal), project)
         remembered = None if principal.must_change_password else self._projects.find(key)
         if remembered is not None:
+            watch_project(remembered.project_id, remembered.epoch)
             return remembered
         moves = self._projects.moves()
         facts = await self._standings.in_project(principal.subject, project)
         if facts is None:
             return None
         standing = self._decide_project(principal, facts)
+        watch_project(standing.project_id, standing.epoch)
         if standing.permissions:
             self._projects.keep(key, standing, moves)
         return standing

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.errors import AccountChangingError, InvalidCredentialsError
+from entrepot.metadata.unit_guard import watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.metadata.store import Transaction
 
-__all__ = ["CHANGED", "epochs_of", "require_unmoved"]
+__all__ = ["CHANGED", "epochs_of", "require_unmoved", "watch_project", "watch_subjects"]
 
 CHANGED: Final = "changed meanwhile"
 """The reason of what was refused for it."""
@@ -29,21 +30,29 @@ def epochs_of(principal: Principal) -> Mapping[str, int]:
     return {principal.subject: principal.epoch, **answering}
 
 
-async def require_unmoved(
-    tx: Transaction, subjects: Mapping[str, int], projects: Mapping[int, int] | None = None
-) -> None:
+def watch_subjects(principal: Principal) -> None:
+    """Have the units of this request look whether a principal, and who answers for it, are as they were (S14)."""
+    epochs = epochs_of(principal)
+    watch(("subjects", *epochs), lambda tx: tx.epochs.hold_subjects(epochs), epochs)
+
+
+def watch_project(project_id: int, epoch: int) -> None:
+    """Have them look whether anything changed that decides in a project."""
+    watch(("project", project_id), lambda tx: tx.epochs.hold_projects((project_id,)), {project_id: epoch})
+
+
+async def require_unmoved(tx: Transaction, subjects: Mapping[str, int]) -> None:
     """Refuse to act for somebody who was disabled, deleted or otherwise changed since they were looked up (S14).
 
     Args:
         subjects: the epochs that decisions were made by, by public id.
-        projects: those of the projects that grants are for, by number.
 
     Raises:
         InvalidCredentialsError: somebody is gone.
-        AccountChangingError: somebody or something has another epoch than was decided on.
+        AccountChangingError: somebody has another epoch than was decided on.
     """
     found = await tx.epochs.of_subjects(subjects)
     if found.keys() != subjects.keys():
         raise InvalidCredentialsError(CHANGED)
-    if found != subjects or (projects and await tx.epochs.of_projects(projects) != projects):
+    if found != subjects:
         raise AccountChangingError

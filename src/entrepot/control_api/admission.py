@@ -77,6 +77,16 @@ class Admitter:
         context.head = msgspec.structs.replace(context.head, success_status=endpoint.status)
         await self.noting_refusals(context, self._obtain(endpoint, context, path_values))
 
+    async def admit_again(
+        self, endpoint: AnyEndpoint, context: RequestContext, path_values: Mapping[str, str]
+    ) -> None:
+        """Put the proof into the context as it is to be had now, of a request that was admitted before.
+
+        Raises:
+            EntrepotError: as `admit`; whoever has the request handled notes a refusal.
+        """
+        await self._obtain(endpoint, context, path_values)
+
     async def noting_refusals(self, context: RequestContext, work: Awaitable[T]) -> T:
         """Do the work, and note its refusal, if it is refused.
 
@@ -128,7 +138,9 @@ class Admitter:
             return caller
         epochs, principal = self._services.epochs, caller.principal
         await epochs.refresh()
-        if epochs.is_current(principal.subject, principal.epoch, {}):
+        answering = principal.sponsor
+        is_current = epochs.is_current(principal.subject, principal.epoch, {})
+        if is_current and (answering is None or epochs.is_current(answering.person, answering.epoch, {})):
             return caller
         return await find_caller(head, self._services)  # remembered, or changed while it was checked
 

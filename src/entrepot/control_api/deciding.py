@@ -1,66 +1,114 @@
-"""Binds what a request changes to the rights by which it was let in: both hold in one transaction, or neither does."""
+"""Binds what a request changes to what it was decided by: both hold in one transaction, or neither does."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from entrepot.auth.errors import AccountChangingError
 from entrepot.auth.grants import ProjectGrant
-from entrepot.auth.unmoved import epochs_of, require_unmoved
-from entrepot.control_api.demands import Gate
+from entrepot.auth.unmoved import watch_project, watch_subjects
 from entrepot.control_api.request_head import UNSAFE_METHODS
 from entrepot.metadata.unit_guard import guarded_units
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
 
-    from entrepot.auth.principals import Principal
     from entrepot.control_api.request_context import RequestContext
     from entrepot.metadata.store import Transaction
+    from entrepot.metadata.unit_guard import Look
 
 __all__ = ["as_decided"]
 
 T = TypeVar("T")
 
+_PATIENCE_SECONDS: Final = 5.0
+"""How long a request is decided anew that others keep overtaking; they end one by one."""
 
-async def as_decided(context: RequestContext, work: Awaitable[T]) -> T:
-    """Do the work of a request; if it changes something, its units look whether rights are as they were.
+
+async def as_decided(
+    context: RequestContext, handle: Callable[[], Awaitable[T]], admit_again: Callable[[], Awaitable[None]]
+) -> T:
+    """Have a request handled; if it changes something, its units look whether what it was decided by still holds.
+
+    What does not hold any more before anything was changed is decided anew, from who asks to what they ask for.
+
+    Args:
+        context: the request, once it was admitted.
+        handle: does what is asked, by the grant in the context.
+        admit_again: puts another one there, or raises why not.
 
     Raises:
-        InvalidCredentialsError: whoever asks is gone (S14).
-        AccountChangingError: they, or the roles of the project, were changed since they were let in.
+        AccountChangingError: others keep changing it, or a part of what was asked is done already.
     """
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while _changes_something(context):
+        decided = _Decided()
+        try:
+            with guarded_units(decided):
+                _watch_admission(context)
+                return await handle()
+        except AccountChangingError:
+            if decided.has_committed or time.monotonic() > until:
+                raise
+        await admit_again()
+    return await handle()
+
+
+def _changes_something(context: RequestContext) -> bool:
     caller = context.caller
-    if caller is None or caller.principal.kind == "anonymous" or context.head.method not in UNSAFE_METHODS:
-        return await work
-    with guarded_units(_Decided(caller.principal, context.grant)):
-        return await work
+    is_known = caller is not None and caller.principal.kind != "anonymous"
+    return is_known and context.head.method in UNSAFE_METHODS
+
+
+def _watch_admission(context: RequestContext) -> None:
+    """Watch who asks, and the project that their grant is for; what is asked at a gate is watched when it is."""
+    if context.caller is not None:
+        watch_subjects(context.caller.principal)
+    grant = context.grant
+    if isinstance(grant, ProjectGrant) and grant.epoch is not None:
+        watch_project(grant.project_id, grant.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    look: Look
+    found: object
 
 
 class _Decided:
-    """Implements :class:`entrepot.metadata.unit_guard.UnitGuard` by the epochs that the decision was made by."""
+    """Implements :class:`entrepot.metadata.unit_guard.UnitGuard`: whatever was watched is as it was found.
 
-    def __init__(self, principal: Principal, grant: object) -> None:
-        self._subjects = epochs_of(principal)
-        self._projects = _epochs_of(grant)
+    Changes by the management API come one after the other, so nothing moves between the look and the end of a unit,
+    and what is found at its end is its own doing.
+    """
+
+    def __init__(self) -> None:
+        self._facts: dict[Hashable, _Fact] = {}
+        self.has_committed = False
+
+    def watch(self, key: Hashable, look: Look, found: object) -> None:
+        """See the protocol."""
+        self._facts.setdefault(key, _Fact(look, found))
 
     async def require(self, tx: Transaction) -> None:
-        """See the protocol."""
-        await require_unmoved(tx, self._subjects, self._projects)
+        """See the protocol.
+
+        Raises:
+            AccountChangingError: something is not as it was.
+        """
+        await tx.epochs.hold_order()
+        for fact in tuple(self._facts.values()):
+            if await fact.look(tx) != fact.found:
+                raise AccountChangingError
 
     async def look(self, tx: Transaction) -> Callable[[], None]:
         """See the protocol."""
-        subjects = await tx.epochs.of_subjects(self._subjects)
-        projects = await tx.epochs.of_projects(self._projects) if self._projects else self._projects
-        return partial(self._know, subjects, projects)
+        found = {key: replace(fact, found=await fact.look(tx)) for key, fact in tuple(self._facts.items())}
+        return partial(self._know, found)
 
-    def _know(self, subjects: Mapping[str, int], projects: Mapping[int, int]) -> None:
-        self._subjects, self._projects = subjects, projects
-
-
-def _epochs_of(grant: object) -> Mapping[int, int]:
-    if isinstance(grant, Gate):
-        return grant.project_epochs
-    if isinstance(grant, ProjectGrant) and grant.epoch is not None:
-        return {grant.project_id: grant.epoch}
-    return {}
+    def _know(self, found: Mapping[Hashable, _Fact]) -> None:
+        self._facts.update(found)
+        self.has_committed = True

@@ -214,16 +214,12 @@ class Gate:
 
     For endpoints that learn from the body or from a row what they are about: robots and labels of a project or of the
     system under one path.
-
-    Attributes:
-        project_epochs: by number, of the projects that grants were given for.
     """
 
     def __init__(self, question: Question, declared: tuple[AnyAction, ...]) -> None:
         self._question = question
         self._declared = declared
         self._has_granted = False
-        self.project_epochs: dict[int, int] = {}
 
     @property
     def principal(self) -> Principal:
@@ -262,8 +258,6 @@ class Gate:
         principal = self._question.principal
         grant = await self._question.authorizer.authorize_project(principal, action, project)
         self._has_granted = True
-        if grant.epoch is not None:
-            self.project_epochs[grant.project_id] = grant.epoch
         return grant
 
     def project_of(self, text: str) -> str | int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import msgspec
@@ -188,8 +189,12 @@ def _adapted(
             **{name.removeprefix(_QUERY_PREFIX): value for name, value in values.items()}
         )
         require_storable(inputs, body)
-        call = Call(context.grant, inputs, body, context.head)
-        reply = await admitter.noting_refusals(context, as_decided(context, endpoint.handler(services, call)))
+
+        async def handle() -> Reply:
+            return await endpoint.handler(services, Call(context.grant, inputs, body, context.head))
+
+        again = partial(admitter.admit_again, endpoint, context, dict(request.path_params))
+        reply = await admitter.noting_refusals(context, as_decided(context, handle, again))
         if isinstance(context.grant, Gate):
             context.grant.require_used()
         if context.head.method in UNSAFE_METHODS and context.caller is not None:

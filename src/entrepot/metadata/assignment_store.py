@@ -44,6 +44,10 @@ class AssignmentReader(Protocol):
         """Return how many there are."""
         ...
 
+    async def find_system(self, assignment_id: int) -> SystemAssignment | None:
+        """Return one by its number; `None` as well where it is that of a project's member."""
+        ...
+
 
 class AssignmentRows(Protocol):
     """Roles on the system within a unit."""

@@ -43,8 +43,15 @@ class EpochRows(Protocol):
         """Return the epochs of those of these subjects (public ids) that exist."""
         ...
 
-    async def of_projects(self, projects: Collection[int]) -> Mapping[int, int]:
-        """Return the epochs of those of these projects (by number) that exist."""
+    async def hold_order(self) -> None:
+        """Have all units that call this wait for one another, each until the one before has ended."""
+
+    async def hold_subjects(self, subjects: Collection[str]) -> Mapping[str, int]:
+        """Return what `of_subjects` does, and keep it so until the unit ends, but for what the unit does itself."""
+        ...
+
+    async def hold_projects(self, projects: Collection[int]) -> Mapping[int, int]:
+        """Return the epochs of those of these projects (by number) that exist, and keep them so."""
         ...
 
     async def move_subjects(self, subject_ids: Sequence[int]) -> None:

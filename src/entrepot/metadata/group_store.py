@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = [
     "GroupMember",
@@ -120,10 +120,12 @@ class GroupWriterRows(Protocol):
         """Return the numbers of the members, in order."""
         ...
 
-    async def add_member(self, group_id: int, person_id: int) -> bool:
-        """Add a person and move their epoch; `False` when they are in it already."""
+    async def present_people(self, person_ids: Collection[int]) -> frozenset[int]:
+        """Return which of these numbers are those of people, who are not deleted until the unit ends."""
         ...
 
-    async def remove_member(self, group_id: int, person_id: int) -> bool:
-        """Remove a person and move their epoch; `False` when they are not in it."""
-        ...
+    async def add_members(self, group_id: int, person_ids: Collection[int]) -> None:
+        """Add people who are there, and move the epochs of those who were not in it. Few statements, however many."""
+
+    async def remove_members(self, group_id: int, person_ids: Collection[int]) -> None:
+        """Remove people, and move the epochs of those who were in it."""

@@ -62,6 +62,11 @@ class IdentityRows(Protocol):
         ...
 
     @property
+    def standings(self) -> StandingReader:
+        """What access is decided by."""
+        ...
+
+    @property
     def roles(self) -> RoleRows:
         """Custom roles."""
         ...

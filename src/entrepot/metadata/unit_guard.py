@@ -1,27 +1,33 @@
-"""A condition that has to hold within the units of a request, whoever wrote them.
+"""What a request was decided by has to hold within the units that it writes, whoever wrote them.
 
-Services write units; whoever lets a request in knows by what it was let in. So that no service can forget to look, what
-it writes is preceded by the look, in the same transaction.
+Services write units; whoever lets a request in, and whoever judges what it may do, knows what that was decided by. So
+that no service can forget to look, its units begin with the look, in the same transaction.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Hashable, Iterator
 
     from entrepot.metadata.store import Transaction
 
-__all__ = ["UnitGuard", "guarded_units", "run_guarded"]
+    Look: TypeAlias = Callable[[Transaction], Awaitable[object]]
+    """Reads again, within a unit, what something was decided by."""
+
+__all__ = ["UnitGuard", "guarded_units", "is_guarded", "run_guarded", "watch"]
 
 T = TypeVar("T")
 
 
 class UnitGuard(Protocol):
     """What the units of one request must find as it was."""
+
+    def watch(self, key: Hashable, look: Look, found: object) -> None:
+        """Have units look at one thing more; of two that are `found` under one key, the first was decided by."""
 
     async def require(self, tx: Transaction) -> None:
         """Look; what this raises, the unit raises."""
@@ -54,6 +60,18 @@ def guarded_units(guard: UnitGuard) -> Iterator[None]:
         yield
     finally:
         _present.reset(token)
+
+
+def is_guarded() -> bool:
+    """Whether units begin with a look here."""
+    return _present.get() is not None
+
+
+def watch(key: Hashable, look: Look, found: object) -> None:
+    """Have the units that are written from here on find again what was just decided by; nothing without a guard."""
+    guard = _present.get()
+    if guard is not None:
+        guard.watch(key, look, found)
 
 
 async def run_guarded(write: UnitWriter, unit: Callable[[Transaction], Awaitable[T]]) -> T:

@@ -119,7 +119,7 @@ async def test_the_number_of_a_deleted_group_is_never_given_again_s7(
     person = await IdentityRows(database).user("ann")
     first = await metadata.write(lambda tx: tx.user_groups.insert("a" * 32, "builders", 2, ""))
     assert first is not None
-    await metadata.write(lambda tx: tx.user_groups.add_member(first, person))
+    await metadata.write(lambda tx: tx.user_groups.add_members(first, {person}))
 
     await metadata.write(lambda tx: tx.user_groups.delete(first))
     second = await metadata.write(lambda tx: tx.user_groups.insert("b" * 32, "builders", 2, ""))

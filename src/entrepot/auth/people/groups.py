@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.errors import AccountChangingError
 from entrepot.auth.last_administrator import AdministratorsKept
 from entrepot.auth.people.errors import GroupUnknownError, NameTakenError, PersonUnknownError
 from entrepot.auth.people.new_people import require_group_name
-from entrepot.auth.people.people import require_person
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
@@ -208,40 +208,36 @@ class Groups:
     ) -> None:
         """Let those be in the group whom `choose` returns for those who are; a record is kept only of a change.
 
-        The rights of those who join and leave are compared before the unit, for which `moving` is whom it is expected
-        to move. It changes nothing when it would move somebody else, who came or went meanwhile.
+        The rights of those who join and leave are compared before the unit, for which `moving` is whom it may move.
+
+        Raises:
+            AccountChangingError: it would move others, who came or went meanwhile.
         """
         await self._rights.require_held(principal, group_id)
-        record_id, judged = new_public_id(), set[int]()
+        await self._rights.require_held_of_all(principal, moving)
+        judged, record_id = frozenset(moving), new_public_id()
 
-        async def unit(tx: Transaction) -> Collection[int]:
+        async def unit(tx: Transaction) -> None:
             async with AdministratorsKept(tx):
                 group = await _require_group(tx, group_id)
                 present = frozenset(await tx.user_groups.member_ids(group_id))
                 wanted = choose(present)
                 if not wanted ^ present <= judged:
-                    return wanted ^ present
-                await _move(tx, group, sorted(wanted - present), sorted(present - wanted))
+                    raise AccountChangingError
+                await _move(tx, group, wanted - present, present - wanted)
             if wanted != present:
                 before, after = {"members": sorted(present)}, {"members": sorted(wanted)}
                 await tx.audit.append(_update(principal, group, before, after, record_id))
-            return ()
 
-        unjudged = moving
-        while True:
-            await self._rights.require_held_of_all(principal, unjudged)
-            judged.update(unjudged)
-            unjudged = await self._metadata.write(unit)
-            if not unjudged:
-                return
+        await self._metadata.write(unit)
 
 
-async def _move(tx: Transaction, group: GroupRow, joining: Sequence[int], leaving: Sequence[int]) -> None:
-    for person_id in joining:
-        await require_person(tx, person_id)
-        await tx.user_groups.add_member(group.id, person_id)
-    for person_id in leaving:
-        await tx.user_groups.remove_member(group.id, person_id)
+async def _move(tx: Transaction, group: GroupRow, joining: frozenset[int], leaving: frozenset[int]) -> None:
+    missing = joining - await tx.user_groups.present_people(joining)
+    if missing:
+        raise PersonUnknownError(min(missing))
+    await tx.user_groups.add_members(group.id, joining)
+    await tx.user_groups.remove_members(group.id, leaving)
 
 
 async def _require_group(tx: Transaction, group_id: int) -> GroupRow:

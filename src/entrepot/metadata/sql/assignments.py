@@ -41,14 +41,9 @@ ADD_SYSTEM: Final = Statement(
     RETURNING id
     """,
 )
-HOLD_SYSTEM: Final = Statement(
-    "role_assignments.hold_system",
-    """
-    [assignments]
-    WHERE a.id = :assignment AND coalesce(a.project_id, 0) = 0
-    {for_update}
-    """.replace("[assignments]", _ASSIGNMENTS),
-)
+_FIND_SYSTEM: Final = f"{_ASSIGNMENTS} WHERE a.id = :assignment AND coalesce(a.project_id, 0) = 0"
+FIND_SYSTEM: Final = Statement("role_assignments.find_system", _FIND_SYSTEM)
+HOLD_SYSTEM: Final = Statement("role_assignments.hold_system", _FIND_SYSTEM + " {for_update}")
 REMOVE_SYSTEM: Final = Statement(
     "role_assignments.remove_system",
     "DELETE FROM role_assignments WHERE id = :assignment AND project_id IS NULL",
@@ -77,6 +72,7 @@ STATEMENTS: Final = (
     COUNT_SYSTEM,
     HOLD_ASSIGNEE,
     ADD_SYSTEM,
+    FIND_SYSTEM,
     HOLD_SYSTEM,
     REMOVE_SYSTEM,
     HOLD_HOLDERS,
@@ -99,6 +95,11 @@ class SqlAssignmentReader:
         """See the protocol."""
         ((count,),) = await self._executor.fetch_rows(COUNT_SYSTEM)
         return int(count)
+
+    async def find_system(self, assignment_id: int) -> SystemAssignment | None:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(FIND_SYSTEM, assignment=assignment_id)
+        return _assignment(rows[0]) if rows else None
 
 
 class SqlAssignmentRows:

@@ -35,9 +35,15 @@ LOOK: Final = Statement(
 OF_SUBJECTS: Final = Statement(
     "epochs.of_subjects", "SELECT public_id, epoch FROM subjects WHERE public_id IN {texts:subjects}"
 )
-OF_PROJECTS: Final = Statement(
-    "epochs.of_projects",
-    "SELECT id, epoch FROM projects WHERE id IN {integers:projects} AND deleted_at IS NULL",
+# Also held by whoever gives a name; who only reads the row waits for nobody.
+HOLD_ORDER: Final = Statement("epochs.hold_order", "SELECT id FROM instance WHERE id = 1 {for_update}")
+HOLD_SUBJECTS: Final = Statement(
+    "epochs.hold_subjects",
+    "SELECT public_id, epoch FROM subjects WHERE public_id IN {texts:subjects} ORDER BY id {for_share}",
+)
+HOLD_PROJECTS: Final = Statement(
+    "epochs.hold_projects",
+    "SELECT id, epoch FROM projects WHERE id IN {integers:projects} AND deleted_at IS NULL ORDER BY id {for_share}",
 )
 MOVE_SUBJECTS: Final = Statement(
     "epochs.move_subjects",
@@ -70,7 +76,9 @@ MOVE_PROJECT: Final = Statement(
 STATEMENTS: Final = (
     LOOK,
     OF_SUBJECTS,
-    OF_PROJECTS,
+    HOLD_ORDER,
+    HOLD_SUBJECTS,
+    HOLD_PROJECTS,
     MOVE_SUBJECTS,
     MOVE_WITH_MEMBERS,
     MOVE_HOLDERS,
@@ -111,9 +119,18 @@ class SqlEpochRows:
         rows = await self._executor.fetch_rows(OF_SUBJECTS, subjects=json.dumps(sorted(subjects)))
         return {str(subject): int(epoch) for subject, epoch in rows}
 
-    async def of_projects(self, projects: Collection[int]) -> Mapping[int, int]:
+    async def hold_order(self) -> None:
+        """See the protocol. A row that all of them lock; on SQLite one writes at a time in any case."""
+        await self._executor.fetch_row(HOLD_ORDER)
+
+    async def hold_subjects(self, subjects: Collection[str]) -> Mapping[str, int]:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(OF_PROJECTS, projects=json.dumps(sorted(projects)))
+        rows = await self._executor.fetch_rows(HOLD_SUBJECTS, subjects=json.dumps(sorted(subjects)))
+        return {str(subject): int(epoch) for subject, epoch in rows}
+
+    async def hold_projects(self, projects: Collection[int]) -> Mapping[int, int]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(HOLD_PROJECTS, projects=json.dumps(sorted(projects)))
         return {int(project): int(epoch) for project, epoch in rows}
 
     async def move_subjects(self, subject_ids: Sequence[int]) -> None:

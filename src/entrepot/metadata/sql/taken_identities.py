@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STATEMENTS", "address_is_taken", "hold_identities", "name_is_taken", "read_identities"]
 
-# The row is never written, nobody else locks it, and who only reads it waits for nobody.
+# The row is never written, and who only reads it waits for nobody. Changes by the management API hold it, too.
 HOLD: Final = Statement("taken_identities.hold", "SELECT id FROM instance WHERE id = 1 {for_update}")
 NAMED: Final = Statement(
     "taken_identities.named",

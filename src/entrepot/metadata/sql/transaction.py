@@ -76,6 +76,7 @@ class SqlTransaction:
     login_failures: SqlLoginFailureRows
     web_sessions: SqlSessionWriterRows
     epochs: SqlEpochRows
+    standings: SqlStandingReader
     roles: SqlRoleRows
     role_assignments: SqlAssignmentRows
     projects: SqlProjectRows
@@ -112,6 +113,7 @@ class SqlTransaction:
             SqlLoginFailureRows(executor),
             SqlSessionWriterRows(executor),
             SqlEpochRows(executor),
+            SqlStandingReader(executor),
             SqlRoleRows(executor),
             SqlAssignmentRows(executor),
             SqlProjectRows(executor),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.group_store import GroupMember, GroupMemberPage, GroupPage, GroupRow
@@ -9,7 +10,7 @@ from entrepot.metadata.sql.patterns import containing, lowered, starting_with
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from entrepot.metadata.group_store import GroupQuery
     from entrepot.metadata.sql.statements import Executor, ReadExecutor
@@ -84,16 +85,25 @@ RENAME: Final = Statement("user_groups.rename", "UPDATE subjects SET name = :nam
 TOUCH: Final = Statement(
     "user_groups.touch", "UPDATE user_groups SET updated_at = {now} WHERE subject_id = :id"
 )
+HOLD_PEOPLE: Final = Statement(
+    "user_groups.hold_people",
+    "SELECT id FROM subjects WHERE id IN {integers:people} AND kind = 'user' ORDER BY id {for_update}",
+)
 ADD: Final = Statement(
-    "user_groups.add_member",
-    "INSERT INTO group_members (group_id, user_id) VALUES (:id, :person) ON CONFLICT DO NOTHING",
+    "user_groups.add_members",
+    """
+    INSERT INTO group_members (group_id, user_id)
+    SELECT :id, s.id FROM subjects s WHERE s.id IN {integers:people} AND s.kind = 'user'
+    ON CONFLICT DO NOTHING RETURNING user_id
+    """,
 )
 REMOVE: Final = Statement(
-    "user_groups.remove_member", "DELETE FROM group_members WHERE group_id = :id AND user_id = :person"
+    "user_groups.remove_members",
+    "DELETE FROM group_members WHERE group_id = :id AND user_id IN {integers:people} RETURNING user_id",
 )
-MOVE_EPOCH: Final = Statement(
-    "user_groups.move_epoch",
-    "UPDATE subjects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id = :person",
+MOVE_EPOCHS_OF: Final = Statement(
+    "user_groups.move_epochs_of",
+    "UPDATE subjects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id IN {integers:people}",
 )
 MOVE_EPOCHS: Final = Statement(
     "user_groups.move_epochs",
@@ -134,9 +144,10 @@ STATEMENTS: Final = (
     INSERT,
     RENAME,
     TOUCH,
+    HOLD_PEOPLE,
     ADD,
     REMOVE,
-    MOVE_EPOCH,
+    MOVE_EPOCHS_OF,
     *_DELETION,
 )
 
@@ -224,17 +235,26 @@ class SqlGroupWriterRows:
         """See the protocol."""
         return await SqlGroupReader(self._executor).member_ids(group_id)
 
-    async def add_member(self, group_id: int, person_id: int) -> bool:
+    async def present_people(self, person_ids: Collection[int]) -> frozenset[int]:
         """See the protocol."""
-        return await self._change(ADD, group_id, person_id)
+        rows = await self._executor.fetch_rows(HOLD_PEOPLE, people=_as_list(person_ids))
+        return frozenset(row[0] for row in rows)
 
-    async def remove_member(self, group_id: int, person_id: int) -> bool:
+    async def add_members(self, group_id: int, person_ids: Collection[int]) -> None:
         """See the protocol."""
-        return await self._change(REMOVE, group_id, person_id)
+        await self._change(ADD, group_id, person_ids)
 
-    async def _change(self, statement: Statement, group_id: int, person_id: int) -> bool:
-        changed = await self._executor.execute(statement, id=group_id, person=person_id) == 1
-        if changed:
-            await self._executor.execute(MOVE_EPOCH, person=person_id)
+    async def remove_members(self, group_id: int, person_ids: Collection[int]) -> None:
+        """See the protocol."""
+        await self._change(REMOVE, group_id, person_ids)
+
+    async def _change(self, statement: Statement, group_id: int, person_ids: Collection[int]) -> None:
+        rows = await self._executor.fetch_rows(statement, id=group_id, people=_as_list(person_ids))
+        if rows:
+            await self._executor.execute(MOVE_EPOCHS_OF, people=_as_list(row[0] for row in rows))
             await self._executor.execute(TOUCH, id=group_id)
-        return changed
+
+
+def _as_list(numbers: Iterable[int]) -> str:
+    """Return numbers as statements take a set of them, in the order in which rows are locked."""
+    return json.dumps(sorted(numbers))

@@ -120,7 +120,9 @@ class AccountChangingError(EntrepotError):
     """
 
     def __init__(self) -> None:
-        super().__init__("the account, or what it may do, is being changed at the moment; try again in a second")
+        super().__init__(
+            "the account, or what it may do, is being changed at the moment; try again in a second"
+        )
 
 
 class PasswordChangeRequiredError(EntrepotError):

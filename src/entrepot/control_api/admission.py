@@ -6,7 +6,7 @@ Refusals, and changes that fail for another reason, are noted for the audit log 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -21,6 +21,7 @@ from entrepot.auth.errors import (
 )
 from entrepot.auth.principals import Principal
 from entrepot.control_api.credentials import Caller, find_caller, find_session
+from entrepot.control_api.deciding import AsDecided
 from entrepot.control_api.demands import PublicDemand, Question
 from entrepot.control_api.error_mapping import error_reply
 from entrepot.control_api.errors import ForeignRequestError, MalformedRequestError
@@ -58,6 +59,7 @@ class Admitter:
     def __init__(self, services: ControlServices, external_url: str) -> None:
         self._services = services
         self._external_url = external_url
+        self.as_decided: Final = AsDecided()
 
     async def admit(
         self, endpoint: AnyEndpoint, context: RequestContext, path_values: Mapping[str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,41 +21,70 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Transaction
     from entrepot.metadata.unit_guard import Look
 
-__all__ = ["as_decided"]
+__all__ = ["AsDecided"]
 
 T = TypeVar("T")
 
 _PATIENCE_SECONDS: Final = 5.0
-"""How long a request is decided anew that others keep overtaking; they end one by one."""
+"""How long a request is decided anew that other processes keep overtaking; they end one by one."""
 
 
-async def as_decided(
-    context: RequestContext, handle: Callable[[], Awaitable[T]], admit_again: Callable[[], Awaitable[None]]
-) -> T:
-    """Have a request handled; if it changes something, its units look whether what it was decided by still holds.
+class AsDecided:
+    """Has requests handled as they were decided. Belongs to one event loop.
 
-    What does not hold any more before anything was changed is decided anew, from who asks to what they ask for.
-
-    Args:
-        context: the request, once it was admitted.
-        handle: does what is asked, by the grant in the context.
-        admit_again: puts another one there, or raises why not.
-
-    Raises:
-        AccountChangingError: others keep changing it, or a part of what was asked is done already.
+    What does not hold any more before anything was changed is decided anew, from who asks to what they ask for: one
+    request of this process at a time, so that many at once do not overtake one another over and over.
     """
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while _changes_something(context):
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def handle(
+        self,
+        context: RequestContext,
+        work: Callable[[], Awaitable[T]],
+        admit_again: Callable[[], Awaitable[None]],
+    ) -> T:
+        """Do what a request asks for; if it changes something, its units look whether what it was decided by holds.
+
+        Args:
+            context: the request, once it was admitted.
+            work: does what is asked, by the grant in the context.
+            admit_again: puts another one there, or raises why not.
+
+        Raises:
+            AccountChangingError: others keep changing it, or a part of what was asked is done already.
+        """
+        if not _changes_something(context):
+            return await work()
         decided = _Decided()
         try:
-            with guarded_units(decided):
-                _watch_admission(context)
-                return await handle()
+            return await _guarded(context, work, decided)
+        except AccountChangingError:
+            if decided.has_committed:
+                raise
+        async with self._turn:
+            return await _decided_anew(context, work, admit_again)
+
+
+async def _decided_anew(
+    context: RequestContext, work: Callable[[], Awaitable[T]], admit_again: Callable[[], Awaitable[None]]
+) -> T:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        await admit_again()
+        decided = _Decided()
+        try:
+            return await _guarded(context, work, decided)
         except AccountChangingError:
             if decided.has_committed or time.monotonic() > until:
                 raise
-        await admit_again()
-    return await handle()
+
+
+async def _guarded(context: RequestContext, work: Callable[[], Awaitable[T]], decided: _Decided) -> T:
+    with guarded_units(decided):
+        _watch_admission(context)
+        return await work()
 
 
 def _changes_something(context: RequestContext) -> bool:
@@ -65,7 +95,7 @@ def _changes_something(context: RequestContext) -> bool:
 
 def _watch_admission(context: RequestContext) -> None:
     """Watch who asks, and the project that their grant is for; what is asked at a gate is watched when it is."""
-    if context.caller is not None:
+    if context.caller is not None and context.caller.principal.kind != "anonymous":
         watch_subjects(context.caller.principal)
     grant = context.grant
     if isinstance(grant, ProjectGrant) and grant.epoch is not None:

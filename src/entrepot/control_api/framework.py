@@ -30,7 +30,6 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.params import Body, PathParameter, QueryParameter
 from litestar.response import Stream
 
-from entrepot.control_api.deciding import as_decided
 from entrepot.control_api.declarations import (
     Call,
     NoBody,
@@ -194,7 +193,7 @@ def _adapted(
             return await endpoint.handler(services, Call(context.grant, inputs, body, context.head))
 
         again = partial(admitter.admit_again, endpoint, context, dict(request.path_params))
-        reply = await admitter.noting_refusals(context, as_decided(context, handle, again))
+        reply = await admitter.noting_refusals(context, admitter.as_decided.handle(context, handle, again))
         if isinstance(context.grant, Gate):
             context.grant.require_used()
         if context.head.method in UNSAFE_METHODS and context.caller is not None:

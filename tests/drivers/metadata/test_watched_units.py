@@ -13,7 +13,7 @@ from entrepot.auth.principals import Principal
 from entrepot.auth.rights_of_others import RightsOfOthers
 from entrepot.auth.unmoved import watch_project
 from entrepot.control_api.credentials import Caller
-from entrepot.control_api.deciding import as_decided
+from entrepot.control_api.deciding import AsDecided
 from entrepot.control_api.request_context import RequestContext
 from entrepot.control_api.request_head import RequestHead
 from tests.drivers.metadata.half_units import half_a_unit, started_and_waiting
@@ -49,7 +49,7 @@ class _Request:
     async def handled(self) -> str:
         """Change it; return what became of it."""
         try:
-            await as_decided(_context(), self._change, self._refuse)
+            await AsDecided().handle(_context(), self._change, self._refuse)
         except AccountChangingError:
             return "refused"
         return "done"
@@ -153,7 +153,7 @@ async def test_who_is_given_a_role_meanwhile_is_not_judged_by_those_they_had_s9(
         raise AccountChangingError
 
     with pytest.raises(AccountChangingError):
-        await as_decided(_context(), act, again)
+        await AsDecided().handle(_context(), act, again)
 
     assert done == ["judged again"]
     assert await world.database.value(f"SELECT epoch FROM subjects WHERE id = {world.ann}") == 0
@@ -174,7 +174,7 @@ async def test_a_request_waits_for_the_one_that_gives_a_role_and_is_judged_by_it
     async with half_a_unit(world.database) as first:
         await first.epochs.hold_order()
         await first.role_assignments.add_system(group, "operations-admin", "x")
-        joining = await started_and_waiting(as_decided(_context(), join, again))
+        joining = await started_and_waiting(AsDecided().handle(_context(), join, again))
 
     with pytest.raises(AccountChangingError):
         await joining

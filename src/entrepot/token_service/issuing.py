@@ -39,6 +39,8 @@ _REQUESTABLE: Final = frozenset({"pull", "push", "delete"})
 _WITH_PUSH: Final = frozenset({"create", "overwrite"})
 """Our own actions: no client knows to ask for them, so they come along with push."""
 _CATALOG_PERMISSION: Final = "catalog:read"
+_HARBORS_SERVICE: Final = "harbor-registry"
+"""What Harbor's registry is always called; scripts that fetch tokens by themselves have it written in."""
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -109,6 +111,8 @@ class TokenService:
             TokenRequestError: it is for another service.
             MetadataUnavailableError: keys or rows can't be read or written.
         """
+        if request.service == _HARBORS_SERVICE:
+            request = msgspec.structs.replace(request, service=self._service)
         if request.service not in {"", self._service}:
             raise TokenRequestError(f"tokens are issued here for the service {self._service} only")
         principal = await self._principal(request, peer)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
@@ -10,11 +12,13 @@ from entrepot.auth.audit_records import AuditObject, audit_record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entrepot.auth.grants import Action, Grant
+    from entrepot.auth.grants import Action, Grant, Pull
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.oci.digest import Digest
 
-__all__ = ["blob_record", "creation_record", "manifest_record"]
+__all__ = ["blob_record", "creation_record", "departure_record", "manifest_record"]
+
+_DEPARTED: Final = "mounted into a repository of another project"
 
 
 def blob_record(
@@ -22,6 +26,18 @@ def blob_record(
 ) -> NewAuditRecord:
     """Return the record of what the grant's holder did to a blob of its repository."""
     return audit_record(grant.principal, action, _in_repository(grant, digest=str(digest)), after=after)
+
+
+def departure_record(source: Grant[Pull], digest: Digest) -> NewAuditRecord:
+    """Return what the source's project is told of a mount: that the blob left it, and by whom.
+
+    Who reads this project's log may not know what else there is (S19), so it names no target, nor the path of the
+    request, which does. By the id of the request, who reads the whole log finds the record of the mount.
+    """
+    origin = msgspec.structs.replace(source.principal.origin, path="")
+    principal = msgspec.structs.replace(source.principal, origin=origin)
+    about = _in_repository(source, digest=str(digest))
+    return audit_record(principal, AuditAction.BLOB_PULL, about, reason=_DEPARTED)
 
 
 def manifest_record(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.metadata.records import NewBlob, StoredBlob
-from entrepot.registry.audit import blob_record
+from entrepot.registry.audit import blob_record, departure_record
 from entrepot.registry.blob_publication import link_into
 from entrepot.registry.repository_access import granted_repository
 
@@ -68,5 +68,4 @@ def _records(target: Grant[Push], source: Grant[Pull], digest: Digest) -> Sequen
     mounted = blob_record(target, AuditAction.BLOB_MOUNT, digest, {"from": source.repository.text})
     if source.repository.project == target.repository.project:
         return (mounted,)
-    into = {"mounted_into": target.repository.text}
-    return (mounted, blob_record(source, AuditAction.BLOB_PULL, digest, into))
+    return (mounted, departure_record(source, digest))

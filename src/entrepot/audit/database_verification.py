@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.database_walk import DatabaseWalk, WaitingRows
+from entrepot.audit.database_walk import WaitingRows
 from entrepot.audit.erasure import recorded_erasures
-from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
+from entrepot.audit.moving_beginning import follow_chain
+from entrepot.audit.proof import Fault, FaultKind, verify_checkpoints
 from entrepot.audit.purge_mark import purge_faults, recorded_purge
 from entrepot.audit.verdict import AuditVerdict, make_verdict
 from entrepot.metadata.audit_store import END_OF_TIME
@@ -16,7 +17,9 @@ from entrepot.metadata.audit_store import END_OF_TIME
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.metadata.audit_store import ChainState, CheckpointRow
+    from entrepot.audit.database_walk import DatabaseWalk
+    from entrepot.audit.proof import ChainFollower
+    from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.metadata.store import Metadata
 
 __all__ = ["verify_database"]
@@ -44,23 +47,16 @@ async def verify_database(
             return verdict
     known = (*await _all_checkpoints(metadata), *checkpoints)
     sound, faults = verify_checkpoints(chain.chain_id, known, trusted)
+    followed = await follow_chain(metadata, chain, sound)
+    chain, follower, walk, fault = followed.chain, followed.follower, followed.walk, followed.fault
     start = chain.purged_sequence
-    follower = ChainFollower(
-        chain.chain_id,
-        chain.algorithm,
-        start,
-        chain.purged_hash,
-        [checkpoint for checkpoint in sound if checkpoint.sequence >= start],
-    )
-    walk = DatabaseWalk(metadata, follower)
-    fault = await walk.run()
     purge_record = walk.purge_of(start)
     if fault is not None and not purge_record:
         # Behind the fault nothing is proven, and that is said; what a row proves by itself spares a second fault.
         purge_record = await recorded_purge(metadata, start)
     faults += purge_faults(start, purge_record, sound, chain.now)
-    faults += walk.others
-    fault = fault or await _fault_at_end(metadata, chain, follower)
+    faults += followed.others
+    fault = fault or followed.fault_at_end
     faults += await _rows_outside(metadata, start) + walk.waiting.faults
     unaccounted = await _judge_erased(metadata, walk, follower, fault, faults)
     unsealed = await metadata.audit.unsealed_count()
@@ -80,24 +76,6 @@ async def _without_chain(metadata: Metadata, checkpoints: Sequence[CheckpointRow
     unsealed = await metadata.audit.unsealed_count()
     verdict = AuditVerdict("", 0, 0, 0, 0, unsealed, 0, tuple(faults))
     return await _with_long_wait(metadata, verdict, waiting)
-
-
-async def _fault_at_end(metadata: Metadata, chain: ChainState, follower: ChainFollower) -> Fault | None:
-    """Return what is wrong with where the records end: they have to end where the chain does."""
-    if follower.sequence < chain.sequence:
-        message = f"the chain has {chain.sequence} records, the rest is gone"
-        return Fault(FaultKind.TRUNCATED, follower.sequence, "", message)
-    # Read behind the records: what the registry added meanwhile moved it as well.
-    now = await metadata.audit.chain()
-    if now is not None and follower.sequence > now.sequence:
-        beyond = await metadata.audit.sealed(now.sequence, 1)
-        record_id = beyond[0].record_id if beyond else ""
-        message = f"the chain has {now.sequence} records, and this one stands behind its end"
-        return Fault(FaultKind.STRAY, now.sequence + 1, record_id, message)
-    if now is not None and follower.sequence == now.sequence and follower.chain_hash != now.chain_hash:
-        message = "the end of the chain is not the link of its last record"
-        return Fault(FaultKind.CHANGED, follower.sequence, "", message)
-    return follower.end()
 
 
 async def _judge_erased(

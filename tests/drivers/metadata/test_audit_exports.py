@@ -30,6 +30,7 @@ from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.system_actions import DeleteUser, ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.metadata.sql.opening import open_metadata
+from tests.drivers.metadata.verified_while import Passing
 from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record, sign_days_ago
 
 if TYPE_CHECKING:
@@ -430,30 +431,20 @@ def _long_record(number: int, characters: int) -> NewAuditRecord:
     return audit_record(ALICE, AuditAction.LABEL_UPDATE, about, after={"description": "x" * characters})
 
 
-class _Passing:
-    """A store that passes on what is not told otherwise."""
-
-    def __init__(self, wrapped: object) -> None:
-        self._wrapped = wrapped
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._wrapped, name)
-
-
 def _stuck(metadata: Metadata) -> Any:
     """Return a database that somebody else keeps locked."""
 
     async def write(unit: object) -> None:
         await asyncio.Event().wait()
 
-    store = _Passing(metadata)
+    store = Passing(metadata)
     vars(store)["write"] = write
     return store
 
 
 def _watched(metadata: Metadata, held: list[int]) -> Any:
     """Return the store, which notes how many records are read at once."""
-    store, audit = _Passing(metadata), _Passing(metadata.audit)
+    store, audit = Passing(metadata), Passing(metadata.audit)
 
     async def sealed(after: int, limit: int) -> Sequence[AuditRow]:
         rows = await metadata.audit.sealed(after, limit)

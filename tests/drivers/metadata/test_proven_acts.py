@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -23,14 +23,14 @@ from entrepot.auth.host import host_operator, host_system_grant
 from entrepot.auth.system_actions import DeleteUser, ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME
 from tests.drivers.metadata.forged_rows import FORGED, forge, literal
+from tests.drivers.metadata.verified_while import verified_while
 from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from entrepot.audit.verdict import AuditVerdict
-    from entrepot.metadata.audit_store import AuditRow, NewAuditRecord
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -195,36 +195,6 @@ async def test_settings_are_compared_with_what_the_chain_says_was_applied(
     assert (await last_applied(metadata, "node-1")).in_force == {"lockout.attempts": "7"}
 
 
-class _Passing:
-    """A store that passes on what is not told otherwise."""
-
-    def __init__(self, wrapped: object) -> None:
-        self._wrapped = wrapped
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._wrapped, name)
-
-
-async def _verified_while(
-    metadata: Metadata, walking: Callable[[], Awaitable[object]], waiting: Callable[[], Awaitable[object]]
-) -> AuditVerdict:
-    """Verify the database; something happens before the chain is read, and something before what waits is."""
-    store, audit = _Passing(metadata), _Passing(metadata.audit)
-
-    async def sealed(after: int, limit: int) -> Sequence[AuditRow]:
-        await walking()
-        return await metadata.audit.sealed(after, limit)
-
-    async def read_waiting(after: int, limit: int) -> Sequence[AuditRow]:
-        await waiting()
-        return await metadata.audit.waiting(after, limit)
-
-    vars(store)["audit"] = audit
-    vars(audit).update(sealed=sealed, waiting=read_waiting)
-    passing: Any = store
-    return await verify_database(passing, [], [])
-
-
 async def test_an_erasure_that_is_sealed_right_behind_the_walk_is_accounted_for(metadata: Metadata) -> None:
     """Its record waits while the walk passes, and is in the chain before what waits is looked at."""
     await _sealed(metadata, 4)
@@ -240,7 +210,7 @@ async def test_an_erasure_that_is_sealed_right_behind_the_walk_is_accounted_for(
             done.append("sealed")
             await Sealer(metadata).run()
 
-    verdict = await _verified_while(metadata, erase, seal)
+    verdict = await verified_while(metadata, erase, seal)
 
     assert (verdict.erased, verdict.unaccounted, verdict.faults) == (2, 0, ())
     assert done == ["erased", "sealed"]
@@ -260,7 +230,7 @@ async def test_an_erasure_of_records_that_came_behind_the_walk_is_accounted_for(
     async def look() -> None:
         looked.append(1)
 
-    verdict = await _verified_while(metadata, add_and_erase, look)
+    verdict = await verified_while(metadata, add_and_erase, look)
 
     assert (verdict.records, verdict.erased, verdict.unaccounted, verdict.faults) == (5, 1, 0, ())
     assert looked[:2] == [1, 0]

@@ -20,8 +20,9 @@ from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.keys.master_key import open_master_keys
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
-from entrepot.ops import audit_export
+from entrepot.ops import audit_export, audit_purge
 from entrepot.ops.application import run_command_line
+from entrepot.ops.end_signer import end_signer
 from entrepot.settings import metadata_path, metadata_url
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
@@ -87,7 +88,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
     """A host; nothing of this machine is read."""
     (tmp_path / "empty.toml").touch()
     monkeypatch.setenv("ENTREPOT_CONFIG", str(tmp_path / "empty.toml"))
-    monkeypatch.setattr(audit_export, "configure_logging", _leave_logging_alone)
+    for command in (audit_export, audit_purge):
+        monkeypatch.setattr(command, "configure_logging", _leave_logging_alone)
     return _Host(tmp_path)
 
 
@@ -245,7 +247,7 @@ async def test_without_a_data_directory_nothing_is_signed(tmp_path: Path) -> Non
     settings = scratch_settings(tmp_path / "absent")
     metadata: Any = None
 
-    reason = await audit_export._end_signer(settings, metadata).sign()
+    reason = await end_signer(settings, metadata).sign()
 
     assert reason.endswith("absent, where checkpoints are kept, can't be used: No such file or directory")
 
@@ -335,7 +337,11 @@ def test_a_purge_says_first_what_it_would_remove(host: _Host, capsys: pytest.Cap
     assert asyncio.run(host.database.count("audit_records")) == 5
     assert host.run("verify", "--database", "--checkpoints", str(host.checkpoints)) == 0
 
-    assert capsys.readouterr().out.splitlines() == [
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[-1] == (
+        "the record of the purge is not signed yet: this node has no master key to open the signing keys with"
+    )
+    assert shown.out.splitlines() == [
         "2 records up to number 2 would be removed; nothing was changed (--yes)",
         "2 records up to number 2 removed",
         "4 records follow one another soundly, from 3 to 6",
@@ -438,3 +444,20 @@ def test_a_name_that_several_had_erases_nobody_and_names_their_ids(
 def test_an_erasure_wants_one_subject_that_is_a_person_or_robot(host: _Host, words: tuple[str, ...]) -> None:
     assert host.run("erase", *words, "--yes") == 2
     assert asyncio.run(host.database.count("audit_records")) == 6
+
+
+def test_a_purge_signs_its_own_record_where_that_can_be(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So that its time is proven, whatever becomes of the clock. Where nothing was to be removed, nothing is done."""
+    open_master_keys("", host.data)
+    asyncio.run(host.sign_days_ago(2, 399))
+
+    assert host.run("purge", "--older-than", "300", "--yes") == 0
+    assert host.run("purge", "--older-than", "300", "--yes") == 0
+    capsys.readouterr()
+    assert host.run("verify", "--database", "-o", "json") == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["first"], told["last"], told["signed"], told["unsealed"]) == (3, 7, 7, 0)
+    assert f"{7:020d}.json" in {path.name for path in (host.data / "audit" / "checkpoints").iterdir()}

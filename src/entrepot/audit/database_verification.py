@@ -10,7 +10,7 @@ from entrepot.audit.database_walk import WaitingRows
 from entrepot.audit.erasure import recorded_erasures
 from entrepot.audit.moving_beginning import follow_chain
 from entrepot.audit.proof import Fault, FaultKind, verify_checkpoints
-from entrepot.audit.purge_mark import purge_faults, recorded_purge
+from entrepot.audit.purge_mark import purge_faults, purge_time, recorded_purge
 from entrepot.audit.verdict import AuditVerdict, make_verdict
 from entrepot.metadata.audit_store import END_OF_TIME
 
@@ -50,11 +50,12 @@ async def verify_database(
     followed = await follow_chain(metadata, chain, sound)
     chain, follower, walk, fault = followed.chain, followed.follower, followed.walk, followed.fault
     start = chain.purged_sequence
-    purge_record = walk.purge_of(start)
-    if fault is not None and not purge_record:
+    purge = walk.purge_of(start)
+    if fault is not None and purge is None:
         # Behind the fault nothing is proven, and that is said; what a row proves by itself spares a second fault.
-        purge_record = await recorded_purge(metadata, start)
-    faults += purge_faults(start, purge_record, sound, chain.now)
+        purge = await recorded_purge(metadata, start)
+    purge_record = "" if purge is None else purge.record_id
+    faults += purge_faults(start, purge_record, sound, purge_time(purge, sound, chain.now))
     faults += followed.others
     fault = fault or followed.fault_at_end
     faults += await _rows_outside(metadata, start) + walk.waiting.faults

@@ -98,11 +98,11 @@ class DatabaseWalk:
         waiting = self.waiting.sound
         return frozenset(row.object_name for row in waiting if is_success(row, AuditAction.AUDIT_ERASE))
 
-    def purge_of(self, sequence: int) -> str:
-        """Return the id of the record of the purge that removed the record `sequence`, empty without one."""
+    def purge_of(self, sequence: int) -> AuditRow | None:
+        """Return the record of the purge that removed the record `sequence`, `None` without one."""
         acts = (*self._acts, *self.waiting.sound)
         purges = (row for row in reversed(acts) if is_success(row, AuditAction.AUDIT_PURGE))
-        return next((row.record_id for row in purges if removes_record(row.body, sequence)), "")
+        return next((row for row in purges if removes_record(row.body, sequence)), None)
 
     async def _follow(self) -> Fault | None:
         while rows := await self._next_rows():

@@ -228,6 +228,7 @@ class AuditExport:
             last = ahead.sequence
         last = min(last, chain.sequence)
         after, after_hash = await self._beginning(chain, min(first, last + 1))
+        purge = await recorded_purge(self._metadata, chain.purged_sequence)
         last_hash = after_hash if last <= after else (await audit.links(last - 1, 1))[0].chain_hash
         return ExportHeader(
             format=FORMAT,
@@ -244,7 +245,7 @@ class AuditExport:
             signed=_signed(after, last, filter(None, (ahead, newest))),
             purged=chain.purged_sequence,
             purged_hash=chain.purged_hash,
-            purge_record=await recorded_purge(self._metadata, chain.purged_sequence),
+            purge_record="" if purge is None else purge.record_id,
         )
 
     async def _beginning(self, chain: ChainState, first: int) -> tuple[int, str]:

@@ -2,6 +2,10 @@
 
 A purge goes no further than a checkpoint that is as old as what it removes. So a kept checkpoint of a purged record
 that is younger proves a cut, and so does a mark that no record of a purge reaches.
+
+How old it was counts when it was purged, which after a clock was set back (F27) is later than now. That time is the
+record's word, which whoever owns the database may have made up. So it counts only so far ahead, and no further than
+what was signed since.
 """
 
 from __future__ import annotations
@@ -18,14 +22,17 @@ from entrepot.auth.audit_actions import AuditAction
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.audit_store import AuditRow, CheckpointRow
     from entrepot.metadata.store import Metadata
 
-__all__ = ["LEAST_DAYS", "purge_faults", "recorded_purge", "removes_record"]
+__all__ = ["LEAST_DAYS", "purge_faults", "purge_time", "recorded_purge", "removes_record"]
 
 LEAST_DAYS: Final = 180
 """What the law asks for (Cybersecurity Law of China, article 21); no setting goes below."""
-_LEAST_MILLISECONDS: Final = LEAST_DAYS * 24 * 60 * 60 * 1000
+_DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1000
+_LEAST_MILLISECONDS: Final = LEAST_DAYS * _DAY_MILLISECONDS
+_MOST_SET_BACK_MILLISECONDS: Final = 7 * _DAY_MILLISECONDS
+"""Before anything is signed behind it, a record that is made up gains as much, of 180 days."""
 
 
 class _Beginning(msgspec.Struct, frozen=True):
@@ -41,8 +48,8 @@ class _Body(msgspec.Struct, frozen=True):
     change: _Change
 
 
-async def recorded_purge(metadata: Metadata, purged: int) -> str:
-    """Return the id of the record of the purge that removed the record `purged`, empty without one.
+async def recorded_purge(metadata: Metadata, purged: int) -> AuditRow | None:
+    """Return the record of the purge that removed the record `purged`, `None` without one.
 
     A purge that was killed recorded more than it removed. That record is never missing: only a later purge can remove
     it, and moves the mark to where a record of its own says.
@@ -51,12 +58,12 @@ async def recorded_purge(metadata: Metadata, purged: int) -> str:
         MetadataError: the database can't be read.
     """
     if purged <= 0:
-        return ""
+        return None
     async for row in acts_on_record(
         metadata, AuditAction.AUDIT_PURGE, lambda row: removes_record(row.body, purged)
     ):
-        return row.record_id
-    return ""
+        return row
+    return None
 
 
 def removes_record(body: bytes, sequence: int) -> bool:
@@ -68,13 +75,29 @@ def removes_record(body: bytes, sequence: int) -> bool:
     return change.before.first <= sequence < change.after.first
 
 
-def purge_faults(purged: int, record_id: str, checkpoints: Iterable[CheckpointRow], now: int) -> list[Fault]:
+def purge_time(record: AuditRow | None, checkpoints: Iterable[CheckpointRow], now: int) -> int:
+    """Return when the log may have begun to begin where it does, in milliseconds: now, or later by a clock set back.
+
+    Args:
+        record: of the purge, where there is one.
+        checkpoints: whose signatures were verified. One that covers the record was signed later than it was made.
+        now: by the database's clock.
+    """
+    if record is None:
+        return now
+    times = [record.at, now + _MOST_SET_BACK_MILLISECONDS]
+    if record.sequence is not None:
+        times += [_signed_at(behind) for behind in checkpoints if behind.sequence >= record.sequence]
+    return max(now, min(times))
+
+
+def purge_faults(purged: int, record_id: str, checkpoints: Iterable[CheckpointRow], at: int) -> list[Fault]:
     """Return what is wrong with a log whose records up to `purged` are gone.
 
     Args:
         record_id: of the record that tells of it, empty without one.
         checkpoints: whose signatures were verified, wherever they were kept.
-        now: the time in milliseconds at which the log began there.
+        at: the time in milliseconds at which the log began there.
     """
     if purged <= 0:
         return []
@@ -82,7 +105,7 @@ def purge_faults(purged: int, record_id: str, checkpoints: Iterable[CheckpointRo
     young = [
         checkpoint.sequence
         for checkpoint in checkpoints
-        if checkpoint.sequence <= purged and _signed_at(checkpoint) > now - _LEAST_MILLISECONDS
+        if checkpoint.sequence <= purged and _signed_at(checkpoint) > at - _LEAST_MILLISECONDS
     ]
     if young:
         message = (

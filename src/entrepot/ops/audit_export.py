@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from entrepot.audit.export import AuditExport
-from entrepot.audit.signed_end import NoEndSigner
 from entrepot.auth.host import host_system_grant
-from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.auth.system_actions import ExportAuditLog
-from entrepot.bootstrap.keys import build_signed_end
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
     FromOption,
@@ -26,9 +23,8 @@ from entrepot.ops.audit_options import (  # FromOption and ToOption are read at 
     span_of_records,
 )
 from entrepot.ops.backup_options import run_to_its_end
-from entrepot.ops.command_stores import name_of_user
+from entrepot.ops.end_signer import end_signer
 from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
-from entrepot.ops.master_keys import present_master_keys
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 
 if TYPE_CHECKING:
@@ -36,8 +32,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from entrepot.audit.export_format import ExportHeader
-    from entrepot.audit.signed_end import EndSigner
-    from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
 
 __all__ = ["export_audit_log"]
@@ -84,7 +78,7 @@ async def _export(
 ) -> tuple[int, ExportHeader]:
     count = 0
     async with opened_audit_database(settings) as metadata:
-        export = AuditExport(metadata, await asyncio.to_thread(_end_signer, settings, metadata))
+        export = AuditExport(metadata, await asyncio.to_thread(end_signer, settings, metadata))
         begun = await export.begin(host_system_grant(ExportAuditLog), since, until)
         async with contextlib.aclosing(export.lines(begun)) as lines:
             with _destination(output) as file:
@@ -92,23 +86,6 @@ async def _export(
                     file.write(line + b"\n")
                     count += 1
     return count, begun.header
-
-
-def _end_signer(settings: Settings, metadata: Metadata) -> EndSigner:
-    """Return what signs the end of the chain, where this user on this node can; nothing is made for it. Blocks."""
-    directory = settings.data.directory
-    try:
-        owner = directory.stat().st_uid
-    except OSError as error:
-        return NoEndSigner(f"{directory}, where checkpoints are kept, can't be used: {error.strerror}")
-    if owner != os.geteuid():
-        return NoEndSigner(f"the data directory belongs to {name_of_user(owner)}, who has to run this")
-    try:
-        if not present_master_keys(settings):
-            return NoEndSigner("this node has no master key to open the signing keys with")
-    except MasterKeyError as error:
-        return NoEndSigner(str(error))
-    return build_signed_end(settings, metadata)
 
 
 def _only_mine(path: str, flags: int) -> int:

@@ -13,6 +13,7 @@ that, and an export that ends before such a checkpoint was cut.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -242,6 +243,7 @@ class AuditExport:
             since=since,
             until=until,
             made_at=made_at,
+            node_at=time.time_ns() // 1_000_000,  # noqa: TID251  # this machine's word beside the database's
             signed=_signed(after, last, filter(None, (ahead, newest))),
             purged=chain.purged_sequence,
             purged_hash=chain.purged_hash,

@@ -54,6 +54,7 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     Attributes:
         since: the times that were asked for, in milliseconds; the chain may hold others in between and behind.
         made_at: when the export was begun, by the database's clock, or just behind the checkpoint that was made for it.
+        node_at: when that was by the clock of the process, which is not the database's to say; 0 where it is not told.
         signed: up to which record a checkpoint of this export proves it, 0 for none. It makes a checkpoint that was
             taken away missing.
         purged: the last record that a purge had removed, 0 for none, and `purged_hash` the link of it. The part begins
@@ -72,6 +73,7 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     since: int
     until: int
     made_at: int
+    node_at: int = 0
     signed: int = 0
     purged: int = 0
     purged_hash: str = ""

@@ -27,7 +27,7 @@ from entrepot.audit.export_format import (
     fingerprint,
 )
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
-from entrepot.audit.purge_mark import purge_faults
+from entrepot.audit.purge_mark import believable_time, purge_faults
 from entrepot.audit.signatures import is_signed_by
 from entrepot.audit.verdict import AuditVerdict, make_verdict
 from entrepot.metadata.audit_store import CheckpointRow
@@ -81,7 +81,8 @@ class _ExportReading:
         self._end_as_signed: list[CheckpointRow] = []
         self._outside, self._faults = verify_checkpoints(self._header.chain, checkpoints, trusted)
         header = self._header
-        self._faults += purge_faults(header.purged, header.purge_record, self._outside, header.made_at)
+        begun_at = believable_time(header.made_at, header.node_at)
+        self._faults += purge_faults(header.purged, header.purge_record, self._outside, begun_at)
         self._follower: ChainFollower | None = None
         self._is_signed = self._is_refuted = False
         self._unaccounted: int | None = None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import AuditRow, CheckpointRow
     from entrepot.metadata.store import Metadata
 
-__all__ = ["LEAST_DAYS", "purge_faults", "purge_time", "recorded_purge", "removes_record"]
+__all__ = ["LEAST_DAYS", "believable_time", "purge_faults", "purge_time", "recorded_purge", "removes_record"]
 
 LEAST_DAYS: Final = 180
 """What the law asks for (Cybersecurity Law of China, article 21); no setting goes below."""
@@ -89,6 +89,15 @@ def purge_time(record: AuditRow | None, checkpoints: Iterable[CheckpointRow], no
     if record.sequence is not None:
         times += [_signed_at(behind) for behind in checkpoints if behind.sequence >= record.sequence]
     return max(now, min(times))
+
+
+def believable_time(made_at: int, node_at: int) -> int:
+    """Return when an export was begun, in milliseconds, as far as its process bears out what the database says.
+
+    The database's word is a clock, or a column behind which nobody's signature stands. `node_at` is 0 for an export
+    of a program that did not tell.
+    """
+    return min(made_at, node_at + _MOST_SET_BACK_MILLISECONDS) if node_at else made_at
 
 
 def purge_faults(purged: int, record_id: str, checkpoints: Iterable[CheckpointRow], at: int) -> list[Fault]:

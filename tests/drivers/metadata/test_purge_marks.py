@@ -105,6 +105,22 @@ async def test_a_young_beginning_that_is_cut_off_is_found_by_the_databases_own_c
     assert [(fault.kind, fault.sequence) for fault in changed.faults] == [(FaultKind.SIGNATURE, 3)]
 
 
+async def test_a_cut_is_found_in_an_export_whose_time_somebody_moved_in_the_database(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """An export begins behind the last checkpoint, whose time has a column that nobody signed."""
+    await _sealed(metadata, 8)
+    kept = [await sign_days_ago(metadata, _KEY, sequence, 0) for sequence in (3, 6)]
+    await _cut(database, 4)
+    await _lie_about_a_purge(metadata, 1, 5)
+    await database.fetch("DELETE FROM audit_checkpoints WHERE sequence = 3")
+    await database.fetch(f"UPDATE audit_checkpoints SET at = at + {DAY * 200}")
+
+    _, exported = await _verdicts(metadata, tmp_path, kept)
+
+    assert [(fault.kind, fault.sequence) for fault in exported.faults] == [(FaultKind.TRUNCATED, 3)]
+
+
 @pytest.mark.parametrize(("first", "kept_from"), [(1, 4), (5, 6)])
 async def test_a_beginning_that_no_record_of_a_purge_reaches_is_a_fault(
     metadata: Metadata, database: RawDatabase, tmp_path: Path, first: int, kept_from: int

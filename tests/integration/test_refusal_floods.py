@@ -10,6 +10,7 @@ import pytest
 from entrepot.audit.ecs import ecs_fields
 from entrepot.audit.frames import read_frames
 from entrepot.audit.segments import segment_paths
+from entrepot.auth.condensed_refusals import TOO_FAST
 from entrepot.bootstrap import build_http_application
 from entrepot.settings import audit_directory
 from tests.asgi.client import AsgiClient
@@ -85,3 +86,22 @@ async def test_each_refusal_of_somebody_known_is_on_record_i11(tmp_path: Path) -
             assert reply.status == 404
 
     assert [record.get("entrepot.repeats", 1) for record in _noted(settings)] == [1] * 20
+
+
+async def test_an_account_that_asks_for_too_many_tokens_is_counted_i11_f41(tmp_path: Path) -> None:
+    """Whose it is stands in each record, also in that of the rest."""
+    settings = node_settings(tmp_path, **{"bearer_token.issues_per_minute": "2"})
+    application = build_http_application(settings)
+    async with running_lifespan(application):
+        client = AsgiClient(application, "192.0.2.7", headers=basic(*ADMINISTRATOR))
+        target = "/service/token?service=entrepot&scope=repository:team/app:pull"
+        statuses = [(await client.request("GET", target)).status for _ in range(_REQUESTS)]
+
+    noted = _noted(settings)
+    assert statuses[:2] == [200, 200]
+    assert set(statuses[2:]) == {429}
+    assert [record.get("entrepot.repeats", 1) for record in noted] == [1] * 3 + [_REQUESTS - 2 - 3]
+    fields = ("event.action", "user.name", "source.ip", "event.reason", "http.response.status_code")
+    assert {tuple(record[field] for field in fields) for record in noted} == {
+        ("token.issue", ADMINISTRATOR[0], "192.0.2.7", TOO_FAST, 429)
+    }

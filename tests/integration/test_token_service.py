@@ -430,6 +430,9 @@ async def test_a_password_that_must_be_changed_opens_nothing_else_s17(server: Se
     assert b"/api/v2.0/users/" in by_query.body
     assert by_form.status == 403
     assert "changed first" in json.loads(by_form.body)["error_description"]
+    assert [(note.action, note.subject, note.outcome) for note in server.notes.records] == [
+        ("token.issue", "alice-id", "failure")
+    ] * 2
 
 
 async def test_a_locked_account_is_told_when_to_come_back_t17(server: Server) -> None:

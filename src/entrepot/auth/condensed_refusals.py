@@ -3,7 +3,8 @@
 Whoever presents nothing that is right can be refused some thousand times a second. The first refusals of an address
 are noted one by one; of those that follow within the same ten seconds the last one is noted, at their end, with the
 number of those that it stands for. Refusals of anybody who is known are noted each, also where they are known only by
-a right secret that opens nothing. Metrics count all of them.
+a right secret that opens nothing, but for those of asking too often: these are condensed by account and address, since
+a loop would fill the log as well. Metrics count all of them.
 """
 
 from __future__ import annotations
@@ -26,25 +27,34 @@ if TYPE_CHECKING:
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.metadata.audit_store import NewAuditRecord
 
-__all__ = ["CondensedRefusals"]
+__all__ = ["TOO_FAST", "CondensedRefusals"]
 
 _log: Any = structlog.get_logger()
 
+TOO_FAST: Final = "too many tokens within a minute"
+"""The reason of a refusal of somebody known that costs them nothing, as they may ask at any rate."""
 _PERIOD_SECONDS: Final = 10.0
 _EACH: Final = 3
-"""Of one address within a period, noted as they come."""
+"""Of one place within a period, noted as they come."""
 _MOST_ADDRESSES: Final = 100
-"""Told apart within one period; all others are one."""
+"""Told apart within one period; all others are one, of each known account."""
 _OTHERS: Final = "others"
 _MOST_KINDS: Final = 300
 """Within one period, so that nobody fills it with names of projects; what is of further kinds counts by its act. So
 there are some 70 records a second at most, however many flood."""
 
 
+class _Place(NamedTuple):
+    """Where refusals come from, and whose they are: empty for nobody's."""
+
+    subject: str
+    address: str
+
+
 class _Kind(NamedTuple):
     """What refusals have in common that one record stands for; without reason and project it is the rest of an act."""
 
-    address: str
+    place: _Place
     action: str
     reason: str = ""
     project: str = ""
@@ -72,7 +82,7 @@ class CondensedRefusals:
         self._count = count
         self._each = each
         self._most_addresses = most_addresses
-        self._noted: dict[str, int] = {}
+        self._noted: dict[_Place, int] = {}
         self._repeats: dict[_Kind, _Repeats] = {}
         self._periodic = Periodic("condensed-refusals", period_seconds, self.flush)
 
@@ -86,17 +96,11 @@ class CondensedRefusals:
         Raises:
             AuditUnavailableError: as the protocol says.
         """
-        if record.outcome == "failure" and record.subject == ANONYMOUS:
-            await self._note_nobody(record)
+        if record.outcome == "failure" and _costs_nothing(record) and not self._is_among_first(record):
+            self._keep(self._kind(record), record, 1)
+            self._count()
         else:
             await self._notes.note(record)
-
-    async def _note_nobody(self, record: NewAuditRecord) -> None:
-        if self._is_among_first(record):
-            await self._notes.note(record)
-            return
-        self._keep(self._kind(record), record, 1)
-        self._count()
 
     async def flush(self) -> None:
         """Note what was counted, and begin anew. What can't be noted stays counted."""
@@ -116,22 +120,24 @@ class CondensedRefusals:
 
     def _is_among_first(self, record: NewAuditRecord) -> bool:
         """Whether a record is to be noted by itself."""
-        address = self._place(record)
-        noted = self._noted.get(address, 0)
+        place = self._place(record)
+        noted = self._noted.get(place, 0)
         if noted >= self._each:
             return False
-        self._noted[address] = noted + 1
+        self._noted[place] = noted + 1
         return True
 
-    def _place(self, record: NewAuditRecord) -> str:
-        address = subscriber(record.address)
-        is_one_more = address not in self._noted and len(self._noted) >= self._most_addresses
-        return _OTHERS if is_one_more else address
+    def _place(self, record: NewAuditRecord) -> _Place:
+        subject = "" if record.subject == ANONYMOUS else record.subject
+        place = _Place(subject, subscriber(record.address))
+        is_one_more = place not in self._noted and len(self._noted) >= self._most_addresses
+        return _Place(subject, _OTHERS) if is_one_more else place
 
     def _kind(self, record: NewAuditRecord) -> _Kind:
+        """Return what to count a refusal as; those of somebody known have one reason and so are few."""
         kind = _Kind(self._place(record), record.action, reason_of(record), record.project)
         is_one_more = kind not in self._repeats and len(self._repeats) >= _MOST_KINDS
-        return _Kind(kind.address, kind.action) if is_one_more else kind
+        return _Kind(kind.place, kind.action) if is_one_more and not kind.place.subject else kind
 
     def _keep(self, kind: _Kind, last: NewAuditRecord, times: int) -> None:
         """Add to what was counted; the record has the time of its request, not that of the end of the period."""
@@ -140,11 +146,16 @@ class CondensedRefusals:
         self._repeats[kind] = _Repeats(times + (before.times if before else 0), timed)
 
 
+def _costs_nothing(record: NewAuditRecord) -> bool:
+    """Whether whoever asks can be refused like this as often as they like."""
+    return record.subject == ANONYMOUS or reason_of(record) == TOO_FAST
+
+
 def _summary(kind: _Kind, times: int, last: NewAuditRecord) -> NewAuditRecord:
     if times == 1:
         return last
-    is_rest = kind == _Kind(kind.address, kind.action)
-    return repeated(last, times, of_several=kind.address == _OTHERS, without_object=is_rest)
+    is_rest = kind == _Kind(kind.place, kind.action)
+    return repeated(last, times, of_several=kind.place.address == _OTHERS, without_object=is_rest)
 
 
 def _now() -> int:

@@ -256,8 +256,9 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
     MetricDefinition(
         "registry_audit_condensed_refusals_total",
         "counter",
-        "Refusals of clients that presented nothing right, for which no record of their own was made: within ten "
-        "seconds one record stands for those of an address beyond the third.",
+        "Refusals of clients that presented nothing right, and of accounts that ask for tokens too often, for which "
+        "no record of their own was made: within ten seconds one record stands for those of an address, or of an "
+        "account at an address, beyond the third.",
     ),
     MetricDefinition(
         "registry_audit_buffered_total",

@@ -11,6 +11,7 @@ from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.basic_credentials import BasicCredentials
 from entrepot.auth.bearer.bearer_tokens import IssuedToken
 from entrepot.auth.bearer.refresh_tokens import new_refresh_token
+from entrepot.auth.condensed_refusals import TOO_FAST
 from entrepot.auth.errors import AccountChangingError, InvalidCredentialsError, PasswordChangeRequiredError
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
@@ -116,7 +117,7 @@ class TokenService:
         if request.service not in {"", self._service}:
             raise TokenRequestError(f"tokens are issued here for the service {self._service} only")
         principal = await self._principal(request, peer)
-        self._require_rate(principal)
+        await self._require_rate(principal)
         try:
             return await self._grant_to(principal, request)
         except (InvalidCredentialsError, AccountChangingError):
@@ -134,7 +135,9 @@ class TokenService:
 
     async def _grant_to(self, principal: Principal, request: TokenRequest) -> GrantedToken:
         if principal.must_change_password:
-            raise PasswordChangeRequiredError
+            refusal = PasswordChangeRequiredError()
+            await self._note_failure(principal, "token", str(refusal), 403)
+            raise refusal
         access = await self._decide(principal, request.scopes)
         issued = self._tokens.issue(principal, access.actions, access.project_epochs)
         if (
@@ -144,7 +147,7 @@ class TokenService:
         refresh_token = await self._record(request, principal, issued, access.scope())
         return GrantedToken(issued, refresh_token, access.scope())
 
-    def _require_rate(self, principal: Principal) -> None:
+    async def _require_rate(self, principal: Principal) -> None:
         """Bound what one account costs from one address: each of its tokens is a commit, and a record for years.
 
         Those of nobody are neither, and behind a proxy all of nobody's clients have one address.
@@ -153,6 +156,7 @@ class TokenService:
             return
         wait = self._rate.seconds_to_wait(principal.subject, principal.address)
         if wait:
+            await self._note_failure(principal, "token", TOO_FAST, 429)
             raise TooManyTokensError(self._rate.per_minute, wait)
 
     async def _principal(self, request: TokenRequest, peer: Peer) -> Principal:

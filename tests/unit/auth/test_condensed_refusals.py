@@ -11,7 +11,7 @@ import pytest
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.condensed_refusals import CondensedRefusals
+from entrepot.auth.condensed_refusals import TOO_FAST, CondensedRefusals
 from entrepot.auth.errors import AuditUnavailableError
 from entrepot.auth.principals import ANONYMOUS, Principal
 
@@ -188,6 +188,39 @@ async def test_what_is_no_refusal_of_nobody_is_noted_each_i11(
         await refusals.note(_record("192.0.2.7", subject=subject, outcome=outcome))
 
     assert len(kept.records) == 10
+
+
+async def test_whoever_is_known_and_too_fast_is_counted_by_account_and_address_f41(kept: _Kept) -> None:
+    refusals = CondensedRefusals(kept, each=1)
+    for _ in range(100):
+        for subject, address in (("a1", "192.0.2.7"), ("b2", "192.0.2.7"), ("a1", "192.0.2.8")):
+            await refusals.note(_record(address, subject, subject=subject, reason=TOO_FAST))
+    await refusals.flush()
+
+    stands_for = zip(kept.records, kept.repeats(), strict=True)
+    assert sorted((record.subject, record.address, times) for record, times in stands_for) == [
+        *(("a1", "192.0.2.7", 1), ("a1", "192.0.2.7", 99), ("a1", "192.0.2.8", 1), ("a1", "192.0.2.8", 99)),
+        *(("b2", "192.0.2.7", 1), ("b2", "192.0.2.7", 99)),
+    ]
+
+
+async def test_nobody_known_is_blamed_for_what_others_were_refused_i11(kept: _Kept) -> None:
+    """Neither where there are too many addresses to tell apart nor where there are too many kinds."""
+    refusals = CondensedRefusals(kept, each=1, most_addresses=2)
+    for number in range(400):
+        await refusals.note(
+            _record("192.0.2.7", action=AuditAction.ACCESS_DENIED, project=f"p{number}", reason=TOO_FAST)
+        )
+    for number in range(50):
+        for subject in ("a1", "b2"):
+            await refusals.note(_record(f"192.0.2.{number}", subject, subject=subject, reason=TOO_FAST))
+    await refusals.flush()
+
+    counted: dict[str, int] = {}
+    for record, times in zip(kept.records, kept.repeats(), strict=True):
+        counted[record.subject] = counted.get(record.subject, 0) + times
+        assert record.subject == ANONYMOUS or msgspec.json.decode(record.body)["event.reason"] == TOO_FAST
+    assert counted == {ANONYMOUS: 400, "a1": 50, "b2": 50}
 
 
 async def test_beyond_so_many_addresses_all_others_are_one_f41(kept: _Kept) -> None:

@@ -80,7 +80,9 @@ class Endpoint(Generic[G, I, B]):
         operation: its name in metrics and in the access log.
         operation_id: as Harbor's schema calls it, by which generated clients know it.
         inputs: the fields that path and query may have. Those of the path have no default.
-        body: the fields that may be written. Others are ignored and never assigned (S8).
+        body: the fields that may be written. Others are never assigned (S8).
+        passed_over: those of the others that may be sent, and are ignored; `None` for any. What is neither is refused,
+            where a misspelt field would give more than was meant, or change nothing.
         encoding: how the body is written.
         result: what the body of the answer is; `None` for an empty one.
         status: of the answer when all is well.
@@ -96,6 +98,7 @@ class Endpoint(Generic[G, I, B]):
     handler: Callable[[ControlServices, Call[G, I, B]], Awaitable[Reply]]
     inputs: type[I]
     body: type[B]
+    passed_over: frozenset[str] | None = None
     encoding: Literal["json", "form"] = "json"
     result: object = None
     result_media: str = "application/json"

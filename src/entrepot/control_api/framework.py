@@ -47,6 +47,7 @@ from entrepot.control_api.errors import (
 from entrepot.control_api.json_bodies import (
     drop_nulls,
     names_its_fields,
+    require_known_fields,
     require_shallow,
     require_types,
     too_deep,
@@ -108,6 +109,8 @@ class _ReadRequest(Request[Any, Any, Any]):
             drop_nulls(document)
         if document is not None:
             require_types(document, endpoint.body)
+        if endpoint.passed_over is not None:
+            require_known_fields(document, endpoint.body, endpoint.passed_over)
         return document
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "MAX_DEPTH",
     "drop_nulls",
     "names_its_fields",
+    "require_known_fields",
     "require_shallow",
     "require_types",
     "too_deep",
@@ -35,6 +36,8 @@ _HALF_PAIR: Final = re.compile(
     re.IGNORECASE,
 )
 
+_MOST_SHOWN_NAMES: Final = 8
+_MOST_SHOWN_CHARACTERS: Final = 64
 MAX_DEPTH: Final = 32
 """Levels of objects and lists; the deepest body that an endpoint reads has five."""
 
@@ -93,6 +96,20 @@ def require_types(document: object, kind: object) -> None:
         message, _, place = str(error).partition(" - at `$")
         field = place.removesuffix("`").removeprefix(".")
         raise InvalidInputError((f"{field}: {message}" if field else message,)) from error
+
+
+def require_known_fields(document: object, kind: type[msgspec.Struct], passed_over: frozenset[str]) -> None:
+    """Compare the names in a body with those that there are.
+
+    Raises:
+        InvalidInputError: there is another one.
+    """
+    known = [field.encode_name for field in msgspec.structs.fields(kind)]
+    sent = cast("dict[str, object]", document) if isinstance(document, dict) else {}
+    unknown = sorted(name for name in sent if name not in passed_over and name not in known)
+    if unknown:
+        shown = ", ".join(name[:_MOST_SHOWN_CHARACTERS] for name in unknown[:_MOST_SHOWN_NAMES])
+        raise InvalidInputError((f"{shown}: unknown here; what may be set is {', '.join(known)}",))
 
 
 def _levels(document: object) -> Iterator[list[object]]:

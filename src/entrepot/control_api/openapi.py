@@ -59,6 +59,8 @@ def complete_schema(schema: dict[str, Any], endpoints: Iterable[AnyEndpoint]) ->
         operation["x-demand"] = endpoint.demand.kind
         operation["x-permissions"] = [action.permission.name for action in endpoint.demand.actions]
         operation["responses"] = _responses(endpoint, operation["responses"])
+        if endpoint.passed_over == frozenset():
+            parts["schemas"][endpoint.body.__name__]["additionalProperties"] = False
     return schema
 
 

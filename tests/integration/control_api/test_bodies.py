@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from harborapi.models import Robot
 
+from entrepot.control_api.endpoints.robot_bodies import PASSED_OVER
 from tests.drivers.metadata.machine_accounts import on_sqlite
 
 if TYPE_CHECKING:
@@ -183,6 +185,82 @@ async def test_an_end_in_the_words_of_other_apis_makes_no_endless_token_s15(
     assert reply.status_code == 422
     assert reply.json()["errors"][0]["message"] == f"{field}: say expires_in_days, a number of days"
     assert tokens.json() == []
+
+
+async def test_a_misspelt_limit_makes_no_token_without_it_s15(registry: Registry) -> None:
+    asked = {"name": "ro", "scopes": ["repository:pull"], "project": "apps", "comment": None}
+    async with registry.plain() as client:
+        reply = await client.post("/access-tokens", json=asked)
+        tokens = await client.get("/access-tokens")
+
+    assert reply.status_code == 422
+    known = "name, permissions, projects, expires_in_days, expires_at, duration, password"
+    assert reply.json()["errors"][0]["message"] == (
+        f"project, scopes: unknown here; what may be set is {known}"
+    )
+    assert tokens.json() == []
+
+
+_ENTRY = {"kind": "project", "namespace": "apps", "access": [{"resource": "repository", "action": "pull"}]}
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "message"),
+    [
+        ("PUT", {"disabled": True}, "disabled: unknown here"),
+        ("PUT", {"description": "other", "addresses": ["10.0.0.0/8"]}, "addresses: unknown here"),
+        ("PATCH", {"new_secret": "Kt5!zzWq-canary-9"}, "new_secret: unknown here"),
+        (
+            "PUT",
+            {"permissions": [{**_ENTRY, "repository": "app"}]},
+            "permissions[0]: Object contains unknown",
+        ),
+        ("POST", {"addresses": ["10.0.0.0/8"]}, "addresses: unknown here"),
+        ("POST", {"expires_in_days": 3}, "expires_in_days: unknown here"),
+        (
+            "POST",
+            {"permissions": [{**_ENTRY, "access": [{**_ENTRY["access"][0], "tag": "v1"}]}]},  # type: ignore[dict-item]  # a list
+            "permissions[0].access[0]: Object contains unknown field `tag`",
+        ),
+    ],
+)
+async def test_a_field_that_no_robot_has_is_refused_and_changes_nothing(
+    registry: Registry, method: str, more: dict[str, object], message: str
+) -> None:
+    robot = {"name": "ci", "level": "project", "permissions": [_ENTRY]}
+    async with registry.plain() as client:
+        project = (await client.post("/projects", json={"project_name": "apps"})).headers["location"]
+        number = (await client.post("/robots", json=robot)).json()["id"]
+        listing = {"q": f"Level=project,ProjectID={project.rpartition('/')[2]}"}
+        before = (await client.get("/robots", params=listing)).json()
+        stored = await registry.database.fetch("SELECT * FROM robots")
+        if method == "POST":
+            reply = await client.post("/robots", json={**robot, "name": "other", **more})
+        else:
+            reply = await client.request(method, f"/robots/{number}", json=more)
+        after = (await client.get("/robots", params=listing)).json()
+
+    assert reply.status_code == 422
+    assert reply.json()["errors"][0]["message"].startswith(message)
+    assert after == before
+    assert await registry.database.fetch("SELECT * FROM robots") == stored
+
+
+async def test_a_robot_is_sent_back_as_it_was_read_and_as_harbors_model_has_it(registry: Registry) -> None:
+    robot = {"name": "ci", "level": "project", "permissions": [_ENTRY]}
+    async with registry.plain() as client:
+        await client.post("/projects", json={"project_name": "apps"})
+        made = (await client.post("/robots", json=robot)).json()
+        read = (await client.get(f"/robots/{made['id']}")).json()
+        sent = {**read, "secret": "Kt5!zzWq-canary-9", "description": "builds", "creator_ref": 99}
+        reply = await client.put(f"/robots/{made['id']}", json=sent)
+        again = (await client.get(f"/robots/{made['id']}")).json()
+
+    assert reply.status_code == 200
+    assert {**again, "update_time": ""} == {**read, "description": "builds", "update_time": ""}
+    model = {"id", "name", "description", "secret", "level", "duration", "editable", "disable", "expires_at"}
+    model |= {"permissions", "creator_type", "creator_ref", "creation_time", "update_time"}
+    assert {*Robot.model_fields} == model <= PASSED_OVER
 
 
 async def test_a_token_for_no_project_and_for_a_hidden_one_are_refused_alike_s19(registry: Registry) -> None:

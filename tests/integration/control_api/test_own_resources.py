@@ -243,6 +243,7 @@ async def test_an_access_token_is_made_used_within_its_limits_and_removed_s15(re
 
     assert (made.status_code, again.status_code) == (201, 409)
     assert token["secret"].startswith("ept_")
+    assert (token["permissions"], token["projects"]) == (["project:read"], ["apps"])
     assert made.headers["location"] == f"/api/v2.0/access-tokens/{token['id']}"
     assert (listed["id"], listed["permissions"], listed["projects"]) == (
         token["id"],

@@ -56,12 +56,14 @@ class AccessTokenReq(msgspec.Struct, frozen=True):
 
 
 class AccessTokenCreated(msgspec.Struct, frozen=True):
-    """A new token with its secret, which is shown this once."""
+    """A new token with its secret, which is shown this once, and its limits; a list that is null sets none."""
 
     id: str
     name: str
     secret: str
     expires_at: str | None
+    permissions: tuple[str, ...] | None
+    projects: tuple[str, ...] | None
 
 
 class AccessTokenInputs(msgspec.Struct, frozen=True):
@@ -124,7 +126,15 @@ async def create_token(services: ControlServices, call: Call[SelfGrant, NoInputs
     asked = NewAccessToken(body.name, body.permissions, body.projects, body.expires_in_days, body.password)
     issued = await services.access_tokens.create(call.grant, asked)
     token = issued.token
-    shown = AccessTokenCreated(token.public_id, token.name, issued.secret, _time(token.expires_at))
+    limits = token.scopes
+    shown = AccessTokenCreated(
+        token.public_id,
+        token.name,
+        issued.secret,
+        _time(token.expires_at),
+        limits.permissions,
+        limits.projects,
+    )
     return json_reply(shown, 201, (("location", f"{_OWN}/{token.public_id}"),))
 
 
@@ -185,6 +195,7 @@ ACCESS_TOKEN_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=create_token,
         inputs=NoInputs,
         body=AccessTokenReq,
+        passed_over=frozenset(),
         result=AccessTokenCreated,
         status=201,
     ),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from entrepot.auth.robots.records import Robot as RobotFacts
 
 __all__ = [
+    "PASSED_OVER",
     "Access",
     "Robot",
     "RobotCreate",
@@ -29,7 +30,7 @@ __all__ = [
 _FOR_EVER: Final = -1
 
 
-class Access(msgspec.Struct, frozen=True, omit_defaults=True):
+class Access(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One thing that a robot may do."""
 
     resource: str
@@ -37,7 +38,7 @@ class Access(msgspec.Struct, frozen=True, omit_defaults=True):
     effect: str | None = None
 
 
-class RobotPermission(msgspec.Struct, frozen=True):
+class RobotPermission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a robot may do in one place: `/` is the system, `*` every project."""
 
     kind: str
@@ -66,6 +67,10 @@ class Robot(msgspec.Struct, frozen=True):
     update_time: str
     allowed_addresses: tuple[str, ...]
     last_use_time: str | None
+
+
+PASSED_OVER: Final = frozenset({"secret", *Robot.__struct_fields__})
+"""What clients may send of a robot, since they read it or Harbor's model has it, whether or not it can be written."""
 
 
 class RobotCreate(msgspec.Struct, frozen=True):

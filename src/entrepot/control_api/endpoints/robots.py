@@ -27,6 +27,7 @@ from entrepot.auth.system_actions import (
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OneOf
 from entrepot.control_api.endpoints.robot_bodies import (
+    PASSED_OVER,
     Robot,
     RobotCreate,
     RobotCreated,
@@ -211,6 +212,7 @@ ROBOT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=create_robot,
         inputs=NoInputs,
         body=RobotCreate,
+        passed_over=PASSED_OVER,
         result=RobotCreated,
         status=201,
     ),
@@ -238,6 +240,7 @@ ROBOT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=update_robot,
         inputs=RobotInputs,
         body=RobotUpdate,
+        passed_over=PASSED_OVER,
     ),
     Endpoint(
         method="PATCH",
@@ -250,6 +253,7 @@ ROBOT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=replace_secret,
         inputs=RobotInputs,
         body=RobotSec,
+        passed_over=PASSED_OVER,
         result=RobotSec,
     ),
     Endpoint(

@@ -107,7 +107,11 @@ async def _written(directory: Path, *, with_more: bool) -> tuple[list[int], dict
             row = next((one for one in every if one.aspect in {"of others", "in the project"}), every[0])
             body = bodies(stage, CLOSED, in_project=row.aspect == "in the project")[endpoint.operation]
             offered = _OFFERED.get(endpoint.operation, set[str]())
-            more = {name: value for name, value in _PRIVILEGED.items() if name not in offered}
+            more = {
+                name: value
+                for name, value in _PRIVILEGED.items()
+                if name not in offered and (endpoint.passed_over is None or name in endpoint.passed_over)
+            }
             async with stage.administrator() as client:
                 path = path_of(row, Asked(stage, "operations-admin", CLOSED))
                 sent = {**more, **body} if with_more else body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 
 import msgspec
 import pytest
@@ -40,3 +41,25 @@ def test_the_table_has_each_field_once(page: str) -> None:
     section = text.partition(heading)[2].partition("\n### ")[0]
 
     assert sorted(_ROW.findall(section)) == _all_fields()
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        ("docs/how-to/audit.md", "### What it was done to"),
+        ("docs/how-to/audit.zh-CN.md", "### 操作对象是什么"),
+    ],
+)
+def test_each_action_has_its_object_once(page: str, heading: str) -> None:
+    section = load_page(page).text.partition(heading)[2].partition("\n### ")[0]
+    patterns = [
+        pattern
+        for line in section.splitlines()
+        if line.startswith("| `")
+        for pattern in re.findall(r"`([^`]+)`", line.split("|")[1])
+    ]
+
+    assert {action: sum(fnmatch(action, one) for one in patterns) for action in AuditAction} == dict.fromkeys(
+        AuditAction, 1
+    )
+    assert [one for one in patterns if not any(fnmatch(action, one) for action in AuditAction)] == []

@@ -11,7 +11,7 @@ __all__ = ["RequestIds", "bind_request_id", "current_request_id", "unbind_reques
 
 _RANDOM_BYTES: Final = 16
 _DRAWN_AT_ONCE: Final = 64
-_ACCEPTABLE: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+_ACCEPTABLE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _request_id: Final[ContextVar[str]] = ContextVar("entrepot_request_id", default="")
 
 
@@ -23,7 +23,7 @@ class RequestIds:
         self._unused: list[str] = []
 
     def accept(self, header: bytes | None) -> str:
-        """Return the client's ``X-Request-Id`` if it is 8 to 64 letters, digits, dots, dashes; else a new id.
+        """Return the client's ``X-Request-Id`` if it is 1 to 128 of ``A-Za-z0-9._-``; else a new id.
 
         Anything else could forge log lines or blow them up, so it is replaced rather than cleaned.
         """

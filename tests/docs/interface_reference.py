@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.auth.system_actions import SystemAction
-from entrepot.control_api.declarations import API_PREFIX
+from entrepot.control_api.declarations import API_PREFIX, path_parameters
 from entrepot.control_api.routes import all_endpoints
 from entrepot.distribution_api.caching import NOT_STORED
 from entrepot.distribution_api.routes import ROUTES
@@ -251,11 +251,18 @@ def render_management_api() -> str:
             f"`{endpoint.method}`",
             f"`{endpoint.path.removeprefix(API_PREFIX)}`",
             _demand(endpoint),
+            _query_fields(endpoint),
             endpoint.summary,
         )
         for endpoint in all_endpoints()
     ]
-    return render_table(("Operation", "Method", "Path", "Demands", "Meaning"), rows)
+    return render_table(("Operation", "Method", "Path", "Demands", "Query", "Meaning"), rows)
+
+
+def _query_fields(endpoint: AnyEndpoint) -> str:
+    elsewhere = {*path_parameters(endpoint.path), "page", "page_size"}
+    names = [field.name for field in msgspec.structs.fields(endpoint.inputs)]
+    return ", ".join(f"`{name}`" for name in names if name not in elsewhere)
 
 
 def _demand(endpoint: AnyEndpoint) -> str:

@@ -27,6 +27,7 @@ from entrepot.control_api.error_mapping import error_reply
 from entrepot.control_api.errors import ForeignRequestError, MalformedRequestError
 from entrepot.control_api.failed_acts import failure_record
 from entrepot.control_api.forgery import require_csrf_token, require_own_site
+from entrepot.control_api.offered_fields import require_offered_fields
 from entrepot.control_api.request_head import UNSAFE_METHODS
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Admitter:
             raise
         demand = endpoint.demand
         if isinstance(demand, PublicDemand):
-            _require_clear_request(context)
+            _require_clear_request(endpoint, context)
             return
         caller = await self._find_caller(head)
         # Who asks is on record if they are refused; their session, and its token, is not theirs until then.
@@ -122,7 +123,7 @@ class Admitter:
             require_csrf_token(head, caller.session.csrf_token)
             await caller.session.keep()
         context.caller = caller
-        _require_clear_request(context)
+        _require_clear_request(endpoint, context)
         question = Question(
             self._services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
         )
@@ -170,22 +171,22 @@ class Admitter:
         await self._services.notes.note(record)
 
 
-def _require_clear_request(context: RequestContext) -> None:
+def _require_clear_request(endpoint: AnyEndpoint, context: RequestContext) -> None:
     """Refuse what can't be read, once it is known who sent it: that is on record, too."""
     if context.body_failure is not None:
         raise context.body_failure
-    _require_single_fields(context.head.query)
+    require_offered_fields(endpoint, _single_fields(context.head.query))
 
 
-def _require_single_fields(query: str) -> None:
-    """Refuse a field that is there twice: of two values, a proxy may have checked the other one."""
+def _single_fields(query: str) -> dict[str, str]:
+    """Return the fields, or refuse one that is there twice: of two values, a proxy may have checked the other one."""
     if not query:
-        return
+        return {}
     try:
-        names = [
-            name for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
-        ]
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
     except ValueError as error:
         raise MalformedRequestError("the query can't be parsed") from error
-    if len(names) != len(set(names)):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise MalformedRequestError("the query names a field more than once")
+    return fields

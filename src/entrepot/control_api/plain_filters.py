@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from entrepot.control_api.errors import InvalidFilterError
 from entrepot.control_api.filters import AnyOf, Exact, FilterField, Fuzzy, Span, parse_filters
 from entrepot.metadata.list_filters import WantedRows
 
@@ -44,6 +45,17 @@ class PlainFilters:
     def part(self, field: str) -> str:
         """Return what a field contains; empty when nothing is said of it."""
         return self.parts.get(field, "")
+
+    def part_beside(self, field: str, own: str) -> str:
+        """Return what a field contains, which a query field of its own may say instead of `q`.
+
+        Raises:
+            InvalidFilterError: both say something.
+        """
+        part = self.part(field)
+        if part and own:
+            raise InvalidFilterError(f"{field} is there twice, in q and beside it")
+        return part or own
 
     def wanted(self, name: str, made: str) -> WantedRows:
         """Return what two fields, the name and the time of making, leave of a listing."""

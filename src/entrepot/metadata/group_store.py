@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 __all__ = [
+    "GROUP_ORDERS",
     "GroupMember",
     "GroupMemberPage",
+    "GroupOrder",
     "GroupPage",
     "GroupQuery",
     "GroupReader",
@@ -36,12 +38,17 @@ class GroupRow:
     updated_at: int
 
 
+GroupOrder = Literal["group_name", "-group_name"]
+GROUP_ORDERS: Final[tuple[GroupOrder, ...]] = get_args(GroupOrder)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupQuery:
     """Which groups to list, by name; empty texts filter nothing, a part is found anywhere and in either case."""
 
     name: str = ""
     name_part: str = ""
+    order: GroupOrder = "group_name"
     skip: int = 0
     limit: int = 100
 
@@ -82,7 +89,7 @@ class GroupReader(Protocol):
         ...
 
     async def list_page(self, query: GroupQuery) -> GroupPage:
-        """Return a page of groups by name."""
+        """Return a page of groups."""
         ...
 
     async def search(self, prefix: str, limit: int) -> Sequence[GroupRow]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LabelPage", "LabelReader", "LabelRow", "LabelRows", "LabelText"]
+__all__ = [
+    "LABEL_ORDERS",
+    "LabelOrder",
+    "LabelPage",
+    "LabelQuery",
+    "LabelReader",
+    "LabelRow",
+    "LabelRows",
+    "LabelText",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,21 @@ class LabelRow:
     updated_at: int
 
 
+LabelOrder = Literal["name", "-name", "creation_time", "-creation_time"]
+LABEL_ORDERS: Final[tuple[LabelOrder, ...]] = get_args(LabelOrder)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelQuery:
+    """Which labels of a place to list; empty texts filter nothing."""
+
+    name: str = ""
+    name_part: str = ""
+    order: LabelOrder = "name"
+    limit: int = 100
+    offset: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class LabelPage:
     """One page of labels, and how many there are on all pages."""
@@ -42,8 +66,8 @@ class LabelPage:
 class LabelReader(Protocol):
     """Labels as the API shows them."""
 
-    async def list_page(self, project_id: int | None, name_part: str, limit: int, offset: int) -> LabelPage:
-        """Return a page of the labels of a project, or of the registry, in the order of their names."""
+    async def list_page(self, project_id: int | None, query: LabelQuery) -> LabelPage:
+        """Return a page of the labels of a project, or of the registry."""
         ...
 
     async def find(self, label_id: int) -> LabelRow | None:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
 from entrepot.metadata.list_filters import ANY_ROW, WantedRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NewRobotRow", "RobotFields", "RobotQuery", "RobotReader", "RobotWriterRows", "StoredRobot"]
+__all__ = [
+    "ROBOT_ORDERS",
+    "NewRobotRow",
+    "RobotFields",
+    "RobotOrder",
+    "RobotQuery",
+    "RobotReader",
+    "RobotWriterRows",
+    "StoredRobot",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,17 @@ class StoredRobot:
     is_stranded: bool = False
 
 
+RobotOrder = Literal["id", "name", "-name", "creation_time", "-creation_time"]
+ROBOT_ORDERS: Final[tuple[RobotOrder, ...]] = get_args(RobotOrder)
+"""What a listing can be sorted by, as Harbor's API writes it; `-` for the greatest first."""
+
+
 @dataclass(frozen=True, slots=True)
 class RobotQuery:
-    """A page of robots of one place, in the order in which they were made.
+    """A page of robots of one place.
 
     Attributes:
+        order: by number unless something else is said; that of short names for `name`.
         project_id: `None` for those of the system.
         name: a short name, whole or (`name_is_part`) a part of it; `None` for all.
         wanted: short names and times of making.
@@ -96,6 +111,7 @@ class RobotQuery:
     name: str | None = None
     name_is_part: bool = False
     wanted: WantedRows = ANY_ROW
+    order: RobotOrder = "id"
 
 
 class RobotReader(Protocol):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         SystemAction,
         UpdateSystemLabel,
     )
-    from entrepot.metadata.label_store import LabelPage, LabelRow, LabelText
+    from entrepot.metadata.label_store import LabelPage, LabelQuery, LabelRow, LabelText
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["Labels"]
@@ -62,14 +62,10 @@ class Labels:
         return row.project_id
 
     async def list_page(
-        self,
-        grant: ProjectGrant[ListLabel] | SystemGrant[ListSystemLabel],
-        name_part: str,
-        limit: int,
-        offset: int,
+        self, grant: ProjectGrant[ListLabel] | SystemGrant[ListSystemLabel], query: LabelQuery
     ) -> LabelPage:
-        """Return a page of labels in the order of their names; `name_part` filters by what a name contains."""
-        return await self._metadata.labels.list_page(_project(grant), name_part, limit, offset)
+        """Return a page of labels."""
+        return await self._metadata.labels.list_page(_project(grant), query)
 
     async def get(
         self, grant: ProjectGrant[ReadLabel] | SystemGrant[ReadSystemLabel], label_id: int

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from entrepot.auth.credential_memory import ForgetsCredentials
     from entrepot.auth.decisions import Decisions
     from entrepot.auth.robots.records import NewRobot, Robot, RobotChanges
-    from entrepot.metadata.robot_store import StoredRobot
+    from entrepot.metadata.robot_store import RobotOrder, StoredRobot
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["Robots"]
@@ -145,8 +145,9 @@ class Robots:
         name: str = "",
         name_part: str = "",
         wanted: WantedRows = ANY_ROW,
+        order: RobotOrder = "id",
     ) -> RobotPage:
-        """Return a page of the robots of a place in the order in which they were made, 100 at most.
+        """Return a page of the robots of a place, 100 at most; unless told otherwise in the order they were made in.
 
         Args:
             name: only the robot of this short name.
@@ -160,6 +161,7 @@ class Robots:
             name=name or name_part or None,
             name_is_part=not name,
             wanted=wanted,
+            order=order,
         )
         rows = await self._metadata.robots.list_page(query)
         total = await self._metadata.robots.count(query)

@@ -25,11 +25,14 @@ from entrepot.auth.system_actions import (
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OneOf
 from entrepot.control_api.errors import InvalidInputError
+from entrepot.control_api.filters import FilterField
 from entrepot.control_api.homes import grant_at_home
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
+from entrepot.control_api.plain_filters import parse_plain_filters
 from entrepot.control_api.reply import DONE, created, json_reply, page_reply
-from entrepot.metadata.label_store import LabelText
+from entrepot.control_api.sorting import parse_order
+from entrepot.metadata.label_store import LABEL_ORDERS, LabelQuery, LabelText
 from entrepot.projects.errors import LabelUnknownError
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ S = TypeVar("S", bound=SystemAction)
 
 _LABELS: Final = f"{API_PREFIX}/labels"
 _ONE: Final = f"{_LABELS}/{{label_id}}"
+_FILTERS: Final = {"name": FilterField("name")}
+_SORTS: Final = {"name": "name", "creationtime": "creation_time"}
 
 
 class Label(msgspec.Struct, frozen=True):
@@ -85,6 +90,8 @@ class LabelInputs(msgspec.Struct, frozen=True):
 class LabelListInputs(PageInputs, frozen=True):
     """Which labels are meant."""
 
+    q: str = ""
+    sort: str = ""
     scope: Literal["g", "p"] = "g"
     project_id: int = 0
     name: Annotated[str, msgspec.Meta(max_length=128, description="What the name contains.")] = ""
@@ -131,7 +138,15 @@ async def list_labels(services: ControlServices, call: Call[Gate, LabelListInput
         if inputs.scope == "g"
         else await gate.project(ListLabel, _require_project(inputs.project_id))
     )
-    page = await services.labels.list_page(grant, inputs.name, inputs.page_size, inputs.offset)
+    filters = parse_plain_filters(inputs.q, _FILTERS)
+    query = LabelQuery(
+        name=filters.text("name"),
+        name_part=filters.part_beside("name", inputs.name),
+        order=parse_order(inputs.sort, _SORTS, LABEL_ORDERS, "name"),
+        limit=inputs.page_size,
+        offset=inputs.offset,
+    )
+    page = await services.labels.list_page(grant, query)
     return page_reply([_shown(label) for label in page.labels], page.total, inputs, call.head)
 
 

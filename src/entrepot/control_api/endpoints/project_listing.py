@@ -66,7 +66,7 @@ def _query(inputs: ProjectListInputs) -> ProjectQuery:
         offset=inputs.offset,
         sort=parse_order(inputs.sort, _SORTS, _ORDERS, "name"),
         name=filters.text("name"),
-        name_part=filters.part("name") or inputs.name,
+        name_part=filters.part_beside("name", inputs.name),
         public=inputs.public if public is None else public,
         owner=filters.text("owner") or inputs.owner,
         wanted=filters.wanted("name", MADE.name),

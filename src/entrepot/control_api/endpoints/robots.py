@@ -44,6 +44,8 @@ from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.plain_filters import MADE, NAME, parse_plain_filters
 from entrepot.control_api.reply import DONE, json_reply, page_reply
+from entrepot.control_api.sorting import parse_order
+from entrepot.metadata.robot_store import ROBOT_ORDERS
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import ProjectGrant, SystemGrant
@@ -66,6 +68,7 @@ _FILTERS: Final = {
     "name": FilterField("name", "text", NAME),
     "creationtime": MADE,
 }
+_SORTS: Final = {"name": "name", "creationtime": "creation_time"}
 
 
 class RobotInputs(msgspec.Struct, frozen=True):
@@ -78,6 +81,7 @@ class RobotListInputs(PageInputs, frozen=True):
     """Which robots are meant: those of the system, unless `q` says `Level=project,ProjectID=n`."""
 
     q: str = ""
+    sort: str = ""
 
 
 async def _grant(
@@ -115,6 +119,7 @@ async def list_robots(services: ControlServices, call: Call[Gate, RobotListInput
         name=filters.text("name"),
         name_part=filters.part("name"),
         wanted=filters.wanted("name", MADE.name),
+        order=parse_order(inputs.sort, _SORTS, ROBOT_ORDERS, "id"),
     )
     return page_reply([shown_robot(robot) for robot in page.robots], page.total, inputs, call.head)
 

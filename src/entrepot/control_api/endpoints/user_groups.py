@@ -17,10 +17,13 @@ from entrepot.auth.system_actions import (
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OnSelf, OnSystem
 from entrepot.control_api.errors import InvalidInputError
+from entrepot.control_api.filters import FilterField
 from entrepot.control_api.names import location
 from entrepot.control_api.paging import PageInputs
+from entrepot.control_api.plain_filters import parse_plain_filters
 from entrepot.control_api.reply import DONE, created, json_reply, page_reply
-from entrepot.metadata.group_store import GroupQuery
+from entrepot.control_api.sorting import parse_order
+from entrepot.metadata.group_store import GROUP_ORDERS, GroupQuery
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import SelfGrant, SystemGrant
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["USER_GROUP_ENDPOINTS", "UserGroup"]
 
 _GROUPS: Final = f"{API_PREFIX}/usergroups"
+_FILTERS: Final = {"groupname": FilterField("group_name")}
+_SORTS: Final = {"groupname": "group_name"}
 _LOCAL_ONLY: Final = (
     "group_type: can only be 2, since there is no LDAP (1) and no OIDC (3) that groups could come from"
 )
@@ -71,7 +76,9 @@ class GroupInputs(msgspec.Struct, frozen=True):
 class GroupListInputs(PageInputs, frozen=True):
     """Which groups are meant."""
 
-    group_name: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    q: str = ""
+    sort: str = ""
+    group_name: Annotated[str, msgspec.Meta(max_length=255, description="What the name contains.")] = ""
 
 
 class GroupSearchInputs(PageInputs, frozen=True):
@@ -89,7 +96,14 @@ async def list_groups(
 ) -> Reply:
     """List groups."""
     inputs = call.inputs
-    query = GroupQuery(name_part=inputs.group_name, skip=inputs.offset, limit=inputs.page_size)
+    filters = parse_plain_filters(inputs.q, _FILTERS)
+    query = GroupQuery(
+        name=filters.text("group_name"),
+        name_part=filters.part_beside("group_name", inputs.group_name),
+        order=parse_order(inputs.sort, _SORTS, GROUP_ORDERS, "group_name"),
+        skip=inputs.offset,
+        limit=inputs.page_size,
+    )
     page = await services.groups.list_page(call.grant, query)
     return page_reply([_shown(group) for group in page.groups], page.total, inputs, call.head)
 

@@ -9,18 +9,24 @@ from entrepot.metadata.sql.patterns import filter_containing
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
-    from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row
+    from entrepot.metadata.label_store import LabelQuery
+    from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row, Value
 
 __all__ = ["STATEMENTS", "SqlLabelReader", "SqlLabelRows"]
 
-_OF_PROJECT: Final = "project_id = :project_id AND name > ''"
-_OF_REGISTRY: Final = "project_id IS NULL AND name > ''"
+_NAMED: Final = "name > '' AND (:name = '' OR name = :name) AND (:part = '' OR name LIKE :part ESCAPE '!')"
+_OF_PROJECT: Final = f"project_id = :project_id AND {_NAMED}"
+_OF_REGISTRY: Final = f"project_id IS NULL AND {_NAMED}"
 _LIST: Final = """
     SELECT id, project_id, name, description, color, created_at, updated_at FROM labels
-    WHERE [scope] AND (:part = '' OR name LIKE :part ESCAPE '!')
-    ORDER BY name LIMIT CAST(:rows AS bigint) OFFSET CAST(:skipped AS bigint)
+    WHERE [scope]
+    ORDER BY
+        CASE :sort WHEN 'name' THEN name END, CASE :sort WHEN '-name' THEN name END DESC,
+        CASE :sort WHEN 'creation_time' THEN created_at END, CASE :sort WHEN '-creation_time' THEN created_at END DESC,
+        id
+    LIMIT CAST(:rows AS bigint) OFFSET CAST(:skipped AS bigint)
     """
-_COUNT: Final = "SELECT count(*) FROM labels WHERE [scope] AND (:part = '' OR name LIKE :part ESCAPE '!')"
+_COUNT: Final = "SELECT count(*) FROM labels WHERE [scope]"
 
 LIST_OF_PROJECT: Final = Statement("labels.list_of_project", _LIST.replace("[scope]", _OF_PROJECT))
 LIST_OF_REGISTRY: Final = Statement("labels.list_of_registry", _LIST.replace("[scope]", _OF_REGISTRY))
@@ -82,17 +88,17 @@ class SqlLabelReader:
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
 
-    async def list_page(self, project_id: int | None, name_part: str, limit: int, offset: int) -> LabelPage:
+    async def list_page(self, project_id: int | None, query: LabelQuery) -> LabelPage:
         """See the protocol."""
-        part = filter_containing(name_part)
-        if project_id is None:
-            total = await self._executor.fetch_rows(COUNT_OF_REGISTRY, part=part)
-            rows = await self._executor.fetch_rows(LIST_OF_REGISTRY, part=part, rows=limit, skipped=offset)
-        else:
-            total = await self._executor.fetch_rows(COUNT_OF_PROJECT, project_id=project_id, part=part)
-            rows = await self._executor.fetch_rows(
-                LIST_OF_PROJECT, project_id=project_id, part=part, rows=limit, skipped=offset
-            )
+        count, listing = COUNT_OF_REGISTRY, LIST_OF_REGISTRY
+        filters: dict[str, Value] = {"name": query.name, "part": filter_containing(query.name_part)}
+        if project_id is not None:
+            count, listing = COUNT_OF_PROJECT, LIST_OF_PROJECT
+            filters["project_id"] = project_id
+        total = await self._executor.fetch_rows(count, **filters)
+        rows = await self._executor.fetch_rows(
+            listing, **filters, sort=query.order, rows=query.limit, skipped=query.offset
+        )
         return LabelPage([_label(row) for row in rows], int(total[0][0]))
 
     async def find(self, label_id: int) -> LabelRow | None:

@@ -40,7 +40,11 @@ _LIST: Final = """
     FROM robots r
     JOIN subjects s ON s.id = r.subject_id
     WHERE [place]
-    ORDER BY r.subject_id
+    ORDER BY
+        CASE :sort WHEN 'name' THEN r.short_name END, CASE :sort WHEN '-name' THEN r.short_name END DESC,
+        CASE :sort WHEN 'creation_time' THEN s.created_at END,
+        CASE :sort WHEN '-creation_time' THEN s.created_at END DESC,
+        r.subject_id
     LIMIT :rows OFFSET :skipped
     """.replace("[columns]", _COLUMNS)
 _COUNT: Final = "SELECT count(*) FROM robots r JOIN subjects s ON s.id = r.subject_id WHERE [place]"
@@ -161,7 +165,7 @@ class SqlRobotReader:
 
     async def list_page(self, query: RobotQuery) -> list[StoredRobot]:
         """See the protocol."""
-        page = {**_filters(query), "rows": query.limit, "skipped": query.offset}
+        page = {**_filters(query), "sort": query.order, "rows": query.limit, "skipped": query.offset}
         statement = LIST_OF_SYSTEM if query.project_id is None else LIST_OF_PROJECT
         rows = await self._executor.fetch_rows(statement, **page)
         return [_robot(row) for row in rows]

@@ -43,7 +43,7 @@ LIST: Final = Statement(
     FROM subjects s CROSS JOIN user_groups g
     WHERE s.kind = 'group' AND g.subject_id = s.id
       AND [filter]
-    ORDER BY s.name LIMIT :rows OFFSET :skip
+    ORDER BY CASE :sort WHEN 'group_name' THEN s.name END, s.name DESC LIMIT :rows OFFSET :skip
     """.replace("[columns]", _COLUMNS).replace("[filter]", _FILTER),
 )
 COUNT: Final = Statement(
@@ -171,14 +171,16 @@ class SqlGroupReader:
     async def list_page(self, query: GroupQuery) -> GroupPage:
         """See the protocol."""
         filters = {"name": query.name, "name_pattern": containing(lowered(query.name_part))}
-        rows = await self._executor.fetch_rows(LIST, **filters, rows=query.limit, skip=query.skip)
+        rows = await self._executor.fetch_rows(
+            LIST, **filters, sort=query.order, rows=query.limit, skip=query.skip
+        )
         ((total,),) = await self._executor.fetch_rows(COUNT, **filters)
         return GroupPage([GroupRow(*row) for row in rows], total)
 
     async def search(self, prefix: str, limit: int) -> Sequence[GroupRow]:
         """See the protocol."""
         rows = await self._executor.fetch_rows(
-            LIST, name="", name_pattern=starting_with(lowered(prefix)), rows=limit, skip=0
+            LIST, name="", name_pattern=starting_with(lowered(prefix)), sort="group_name", rows=limit, skip=0
         )
         return [GroupRow(*row) for row in rows]
 

@@ -14,7 +14,7 @@ from entrepot.auth.system_actions import (
     ReadSystemLabel,
     UpdateSystemLabel,
 )
-from entrepot.metadata.label_store import LabelText
+from entrepot.metadata.label_store import LabelQuery, LabelText
 from entrepot.projects.errors import LabelExistsError, LabelInvalidError, LabelUnknownError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def test_labels_of_a_project_are_made_changed_and_removed(world: World) ->
     assert await world.labels.project_of(number) == project
     assert (await world.labels.get(world.on(project, ReadLabel), number)).text == _RED
     await world.labels.update(world.on(project, UpdateLabel), number, _BLUE)
-    page = await world.labels.list_page(world.on(project, ListLabel), "", 10, 0)
+    page = await world.labels.list_page(world.on(project, ListLabel), LabelQuery())
     assert ([label.text for label in page.labels], page.total) == ([_BLUE], 1)
     await world.labels.delete(world.on(project, DeleteLabel), number)
 
@@ -60,9 +60,9 @@ async def test_a_name_is_there_once_in_each_place(world: World) -> None:
         await world.labels.update(world.on_system(UpdateSystemLabel), blue, _RED)
     await world.labels.update(world.on_system(UpdateSystemLabel), blue, LabelText("blue", "again"))
 
-    page = await world.labels.list_page(world.on_system(ListSystemLabel), "", 1, 1)
+    page = await world.labels.list_page(world.on_system(ListSystemLabel), LabelQuery(limit=1, offset=1))
     assert ([label.text.name for label in page.labels], page.total) == (["red"], 2)
-    part = await world.labels.list_page(world.on_system(ListSystemLabel), "lu", 10, 0)
+    part = await world.labels.list_page(world.on_system(ListSystemLabel), LabelQuery(name_part="lu"))
     assert ([label.text.name for label in part.labels], part.total) == (["blue"], 1)
 
 

@@ -14,10 +14,22 @@ from entrepot.projects.errors import MetadataInvalidError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PUBLIC", "REPOSITORY_CREATION", "AccessMetadata", "check_metadata", "split_metadata"]
+__all__ = [
+    "NO_PROXY",
+    "NO_QUOTA",
+    "PUBLIC",
+    "REPOSITORY_CREATION",
+    "AccessMetadata",
+    "check_metadata",
+    "split_metadata",
+]
 
 PUBLIC: Final = "public"
 REPOSITORY_CREATION: Final = "repository_creation"
+NO_QUOTA: Final = "can only be -1, since projects have no quota here"
+NO_PROXY: Final = "can't be set, since there are no proxy projects here"
+_ELSEWHERE: Final = {"storage_limit": NO_QUOTA, "registry_id": NO_PROXY}
+"""What Harbor has of a project beside its metadata, where people look for it as well."""
 _MAX_PATTERN_LENGTH: Final = 255
 
 _BOOLEAN: Final = (re.compile(r"true|false", re.ASCII), "is either 'true' or 'false'")
@@ -79,7 +91,8 @@ def check_metadata(values: Mapping[str, str | None]) -> dict[str, str]:
     for name, given in values.items():
         rule = _RULES.get(name)
         if rule is None:
-            raise MetadataInvalidError(name, "is unknown")
+            beside = f": {name} of a project {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+            raise MetadataInvalidError(name, f"is unknown{beside}")
         if given is None:
             raise MetadataInvalidError(name, "needs a value")
         pattern, expectation = rule

@@ -8,6 +8,7 @@ import pytest
 from harborapi.models import Robot
 
 from entrepot.control_api.endpoints.robot_bodies import PASSED_OVER
+from entrepot.projects.metadata_values import NO_QUOTA
 from tests.drivers.metadata.machine_accounts import on_sqlite
 
 if TYPE_CHECKING:
@@ -97,6 +98,31 @@ async def test_what_stays_as_it_is_may_be_said_as_harbors_clients_say_it(registr
         ("POST", "/projects/apps/metadatas", {"nosuch": None}, 400, "metadata 'nosuch' is unknown"),
         (
             "PUT",
+            "/projects/apps",
+            {"metadata": {"storage_limit": "5"}},
+            400,
+            f"metadata 'storage_limit' is unknown: storage_limit of a project {NO_QUOTA}",
+        ),
+        (
+            "POST",
+            "/roles",
+            {
+                "name": "helpdesk",
+                "level": "project",
+                "permissions": ["user:list", "member:list", "nosuch:read"],
+            },
+            400,
+            "a role of the level project can't have user:list: these are permissions of the level system",
+        ),
+        (
+            "POST",
+            "/roles",
+            {"name": "helpdesk", "level": "system", "permissions": ["member:list"]},
+            400,
+            "a role of the level system can't have member:list: these are permissions of the level project",
+        ),
+        (
+            "PUT",
             "/projects/apps/metadatas/severity",
             {"severity": None},
             400,
@@ -128,9 +154,11 @@ async def test_null_does_nothing_only_where_the_name_is_known(
         await client.post("/projects", json={"project_name": "apps"})
         reply = await client.request(method, path, json=body)
         shown = (await client.get("/configurations")).json()
+        roles = (await client.get("/roles", params={"page_size": 100})).json()
 
     said = reply.json()["errors"][0]["message"] if reply.content else ""
     assert (reply.status_code, said) == (status, message)
+    assert "helpdesk" not in {role["name"] for role in roles}
     assert shown["read_only"]["value"] is False
     assert shown["banner_message"]["value"] == ("x" if status == 200 else "")
 

@@ -15,6 +15,7 @@ from entrepot.control_api.demands import InProject, OwnOr
 from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.reply import DONE, created, json_reply
+from entrepot.projects.metadata_values import NO_PROXY, NO_QUOTA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,9 +67,9 @@ class ProjectReq(msgspec.Struct, frozen=True):
             InvalidInputError: it asks for what would be accepted and not done.
         """
         if self.storage_limit not in (None, _NO_LIMIT):
-            raise InvalidInputError(("storage_limit: can only be -1, since projects have no quota here",))
+            raise InvalidInputError((f"storage_limit: {NO_QUOTA}",))
         if self.registry_id is not None:
-            raise InvalidInputError(("registry_id: can't be set, since there are no proxy projects here",))
+            raise InvalidInputError((f"registry_id: {NO_PROXY}",))
         values = {name: value for name, value in (self.metadata or {}).items() if value is not None}
         if self.public is not None:
             values.setdefault("public", str(self.public).lower())

@@ -25,6 +25,13 @@ class ClientCommandLine:
 
     def run(self, command: str, *, stdin: str = "", code: int = 0) -> str:
         """Run a command that has to end with `code` and return what it printed."""
+        return self._run(command, stdin, code)[0]
+
+    def say(self, command: str, *, stdin: str = "", code: int = 0) -> str:
+        """Run a command that has to end with `code` and return what it said beside its results."""
+        return self._run(command, stdin, code)[1]
+
+    def _run(self, command: str, stdin: str, code: int) -> tuple[str, str]:
         out, err = io.StringIO(), io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,
@@ -35,7 +42,7 @@ class ClientCommandLine:
             patch.setattr("sys.stdin", io.StringIO(stdin))
             ended = run_command_line(command.split())
         assert ended == code, err.getvalue()
-        return out.getvalue()
+        return out.getvalue(), err.getvalue()
 
     def log_in(self, name: str, secret: str) -> None:
         """Log in with a password or a token."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["DiagnosisReader", "RecentGrowth"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["DiagnosisReader", "RecentGrowth", "StoppedRobot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +21,28 @@ class RecentGrowth:
     """When the oldest of them was stored, in milliseconds since 1970; 0 when there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoppedRobot:
+    """A robot that may do nothing because of who answers for it.
+
+    Attributes:
+        name: in full, as it logs in.
+        sponsor: the login name of that person, who is disabled; `None` for one who is gone.
+    """
+
+    name: str
+    sponsor: str | None
+
+
 class DiagnosisReader(Protocol):
     """Facts for a person. Each call is one statement of bounded cost."""
 
     async def clock_milliseconds(self) -> int:
         """Return the database's time in milliseconds since 1970, by which everything that is stored is dated."""
+        ...
+
+    async def stopped_robots(self, most: int) -> Sequence[StoppedRobot]:
+        """Return enabled robots, not at their end, for whom somebody answers who is disabled or gone; oldest first."""
         ...
 
     async def recent_growth(self, seconds: int, most_blobs: int) -> RecentGrowth:

@@ -66,7 +66,9 @@ class StoredRobot:
 
     Attributes:
         id: number of its subject.
-        creator_id: number of the subject that answers for it; `None` for the operator of the host and those gone.
+        creator_id: number of the person who answers for it; `None` for the operator of the host and those gone.
+        creator_name: that person's login name; `None` as before.
+        creator_disabled: whether that person is disabled.
         is_stranded: whether the project that it is of is deleted: of no use, but its name is taken.
     """
 
@@ -82,6 +84,8 @@ class StoredRobot:
     expires_at: int | None
     creator: str
     creator_id: int | None
+    creator_name: str | None
+    creator_disabled: bool
     disabled: bool
     created_at: int
     updated_at: int
@@ -127,6 +131,10 @@ class RobotReader(Protocol):
 
     async def count(self, query: RobotQuery) -> int:
         """Return how many robots all pages have together."""
+        ...
+
+    async def count_of_creator(self, creator: str) -> int:
+        """Return for how many robots a subject answers that are enabled and not at their end."""
         ...
 
 

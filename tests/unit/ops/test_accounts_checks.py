@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from entrepot.metadata.diagnosis import StoppedRobot
 from entrepot.metadata.user_store import PersonIdentity
 from entrepot.ops.checks.accounts import (
     check_master_key_file,
@@ -15,6 +16,7 @@ from entrepot.ops.checks.accounts import (
     judge_master_key,
     judge_people,
     judge_read_only,
+    judge_robots,
 )
 from entrepot.settings import DataSettings, Secret, Settings
 from entrepot.settings.identity import SecretsSettings
@@ -104,6 +106,7 @@ async def test_a_database_without_keys_and_people_passes(tmp_path: Path) -> None
         ("master-key", "ok"),
         ("first-password", "ok"),
         ("people", "ok"),
+        ("robots", "ok"),
         ("read-only", "ok"),
     ]
 
@@ -165,3 +168,13 @@ def test_of_many_people_alike_the_first_are_named() -> None:
 
     assert "users 0 and 1, 2 and 3" in message
     assert message.endswith("38 and 39, and 10 times more")
+
+
+def test_robots_that_stopped_with_their_sponsors_are_warned_of_without_the_names_of_these_s9() -> None:
+    finding = judge_robots([StoppedRobot("robot$team+ci", "ann"), StoppedRobot("robot$ci", None)])
+    many = judge_robots([StoppedRobot(f"robot${number}", None) for number in range(21)])
+
+    assert (finding.status, judge_robots([]).status) == ("warn", "ok")
+    assert finding.message.endswith("is disabled or gone: robot$team+ci (disabled), robot$ci (gone)")
+    assert "entrepot robot rotate NAME --project PROJECT" in finding.remedy
+    assert many.message.endswith("robot$19 (gone), and more")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.auth.robots.permissions import RobotPermissions
 
-__all__ = ["require_giver", "require_held"]
+__all__ = ["missing_of", "require_giver", "require_held"]
 
 
 def require_giver(principal: Principal) -> None:
@@ -42,11 +42,17 @@ async def require_held(
     if principal.kind == "host":
         return
     for entry in entries:
-        missing = [name for name in entry.access if name not in await _held(decisions, principal, entry)]
+        missing = await missing_of(decisions, principal, entry)
         if missing:
             raise AccessDeniedError(
                 f"nobody can give a robot what they do not hold: {', '.join(missing)} in {entry.namespace}"
             )
+
+
+async def missing_of(decisions: Decisions, principal: Principal, entry: RobotPermissions) -> list[str]:
+    """Return which permissions of an entry somebody does not hold."""
+    held = await _held(decisions, principal, entry)
+    return [name for name in entry.access if name not in held]
 
 
 async def _held(decisions: Decisions, principal: Principal, entry: RobotPermissions) -> frozenset[str]:

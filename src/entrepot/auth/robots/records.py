@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from entrepot.auth.robots.permissions import AskedPermissions, RobotPermissions, decode_permissions
+from entrepot.auth.robots.sponsors import Answerable, answerable_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,8 @@ class Robot:
         project_id: `None` for a robot of the system.
         duration_days: -1 for ever.
         creator: the subject that answers for it: who made it, or took it over.
-        creator_id: the number of that subject; `None` for operators of the host and people who are gone.
+        creator_id: the number of that person; `None` for operators of the host and people who are gone.
+        answerable: what is to be known of whoever answers for it.
     """
 
     id: int
@@ -87,6 +89,7 @@ class Robot:
     expires_at: int | None
     creator: str
     creator_id: int | None
+    answerable: Answerable
     disabled: bool
     created_at: int
     updated_at: int
@@ -135,6 +138,7 @@ def robot_from_row(row: StoredRobot) -> Robot:
         expires_at=row.expires_at,
         creator=row.creator,
         creator_id=row.creator_id,
+        answerable=answerable_for(row.creator, row.creator_name, disabled=row.creator_disabled),
         disabled=row.disabled,
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import ProjectUnknownError
 from entrepot.auth.grants import ProjectGrant, SystemGrant
+from entrepot.auth.principals import Principal
 from entrepot.auth.project_actions import CreateRobot, DeleteRobot, ListRobot, ReadRobot, UpdateRobot
 from entrepot.auth.robots.addresses import encode_networks, parse_networks
 from entrepot.auth.robots.changing import changed_fields, decisive, gives_more
 from entrepot.auth.robots.errors import RobotChangedError, RobotNameTakenError, RobotUnknownError
-from entrepot.auth.robots.over_grants import require_giver, require_held
+from entrepot.auth.robots.over_grants import missing_of, require_giver, require_held
 from entrepot.auth.robots.permissions import (
     decode_permissions,
     encode_permissions,
@@ -30,9 +32,11 @@ from entrepot.auth.robots.secrets import RobotSecrets
 from entrepot.auth.system_actions import (
     CreateSystemRobot,
     DeleteSystemRobot,
+    DeleteUser,
     ListSystemRobot,
     ReadSystemRobot,
     UpdateSystemRobot,
+    UpdateUser,
 )
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.list_filters import ANY_ROW, WantedRows
@@ -134,7 +138,8 @@ class Robots:
         Raises:
             RobotUnknownError: there is none of this number here.
         """
-        return robot_from_row(_require_seen(grant, await self._metadata.robots.find(robot_id), robot_id))
+        row = _require_seen(grant, await self._metadata.robots.find(robot_id), robot_id)
+        return await self._shown(robot_from_row(row))
 
     async def list_page(
         self,
@@ -165,7 +170,27 @@ class Robots:
         )
         rows = await self._metadata.robots.list_page(query)
         total = await self._metadata.robots.count(query)
-        return RobotPage(tuple(robot_from_row(row) for row in rows), total)
+        return RobotPage(tuple([await self._shown(robot_from_row(row)) for row in rows]), total)
+
+    async def count_of_person(
+        self, grant: SystemGrant[UpdateUser] | SystemGrant[DeleteUser], person: str
+    ) -> int:
+        """Return how many robots that are enabled and not at their end a subject answers for: they stop with it."""
+        del grant
+        return await self._metadata.robots.count_of_creator(person)
+
+    async def _shown(self, robot: Robot) -> Robot:
+        """Return a robot with what whoever answers for it lacks. Decisions are remembered, a page asks few."""
+        answerable = robot.answerable
+        if answerable.state != "present":
+            return robot
+        person = Principal(robot.creator, "", forwarded=False, name=answerable.name, kind="user")
+        lacks = [
+            f"{entry.namespace}={name}"
+            for entry in robot.permissions
+            for name in await missing_of(self._decisions, person, entry)
+        ]
+        return dataclasses.replace(robot, answerable=dataclasses.replace(answerable, lacks=tuple(lacks)))
 
     async def update(self, grant: _UpdateGrant, robot_id: int, changes: RobotChanges) -> Robot:
         """Change a robot and return it.

@@ -83,9 +83,25 @@ def _last_use(item: Item) -> str:
     return time_of(used) if used else "never"
 
 
+def _answerable(item: Item) -> str:
+    """Say who answers for a robot and why it stands still; a registry before this version does not tell."""
+    person = item.get("answerable")
+    if not person:
+        return ""
+    remarks = {"disabled": " (disabled)", "gone": "nobody (gone)", "host": " on the host"}
+    remark = remarks.get(person["state"], " (lacks rights)" if person["lacks"] else "")
+    return f"{person['name']}{remark}"
+
+
+def _in_vain(item: Item) -> str:
+    person = item.get("answerable") or {}
+    return "all" if person.get("state") in {"disabled", "gone"} else ", ".join(person.get("lacks", ()))
+
+
 _LISTED: Columns = (
     ("NAME", "name"),
     ("DISABLED", "disable"),
+    ("ANSWERABLE", _answerable),
     ("ENDS", _expiry),
     ("LAST USED", _last_use),
     ("DESCRIPTION", "description"),
@@ -118,7 +134,13 @@ def show_robot(
     """Show a robot and what it may do."""
     with open_api(target) as api:
         item = find_robot(api, robot, project)
-    show_item(item, (*_LISTED, ("MAY", _access), ("FROM", _addresses), ("CREATED", "creation_time")), output)
+    more = (
+        ("MAY", _access),
+        ("IN VAIN", _in_vain),
+        ("FROM", _addresses),
+        ("CREATED", "creation_time"),
+    )
+    show_item(item, (*_LISTED, *more), output)
 
 
 def create_robot(

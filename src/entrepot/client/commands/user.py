@@ -140,8 +140,8 @@ def delete_user(user: _UserArgument, /, *, yes: YesOption = False, target: Targe
     """Delete a user with every role, token and session."""
     require_consent(f"Delete user {user}?", yes=yes)
     with open_api(target) as api:
-        api.call("DELETE", f"/users/{segment(find_person(api, user)['user_id'])}")
-    say(f"Deleted user {user}.")
+        reply = api.call("DELETE", f"/users/{segment(find_person(api, user)['user_id'])}")
+    say(f"Deleted user {user}.{_stopped(reply)}")
 
 
 def change_own_password(
@@ -220,8 +220,8 @@ def _unlocked(user: str, reply: Reply) -> str:
 
 def disable_user(user: _UserArgument, /, *, target: TargetOption = ANYWHERE) -> None:
     """Keep a user out without deleting them."""
-    _set_disabled(user, target, disabled=True)
-    say(f"Disabled {user}.")
+    reply = _set_disabled(user, target, disabled=True)
+    say(f"Disabled {user}.{_stopped(reply)}")
 
 
 def enable_user(user: _UserArgument, /, *, target: TargetOption = ANYWHERE) -> None:
@@ -230,7 +230,16 @@ def enable_user(user: _UserArgument, /, *, target: TargetOption = ANYWHERE) -> N
     say(f"Enabled {user}.")
 
 
-def _set_disabled(user: str, target: TargetOption, *, disabled: bool) -> None:
+def _set_disabled(user: str, target: TargetOption, *, disabled: bool) -> Reply:
     with open_api(target) as api:
         number = find_person(api, user)["user_id"]
-        api.call("PUT", f"/users/{segment(number)}/disabled", {"disabled": disabled})
+        return api.call("PUT", f"/users/{segment(number)}/disabled", {"disabled": disabled})
+
+
+def _stopped(reply: Reply) -> str:
+    """Say how many robots stop with a person; a registry before this version does not tell."""
+    robots = reply.document["robots"] if reply.body else 0
+    if not robots:
+        return ""
+    which = "1 robot stops" if robots == 1 else f"{robots} robots stop"
+    return f" {which}, until a colleague takes over: entrepot robot rotate."

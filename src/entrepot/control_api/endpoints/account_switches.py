@@ -9,8 +9,8 @@ import msgspec
 from entrepot.auth.system_actions import UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import OnSystem
-from entrepot.control_api.endpoints.user_accounts import UserInputs
-from entrepot.control_api.reply import DONE, json_reply
+from entrepot.control_api.endpoints.user_accounts import StoppedRobots, UserInputs
+from entrepot.control_api.reply import json_reply
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import SystemGrant
@@ -49,12 +49,13 @@ async def unlock_user(
 async def set_disabled(
     services: ControlServices, call: Call[SystemGrant[UpdateUser], UserInputs, DisabledFlag]
 ) -> Reply:
-    """Keep a person out, or let them in again."""
-    if call.body.disabled:
-        services.memory.forget(await services.people.disable(call.grant, call.inputs.user_id))
-    else:
+    """Keep a person out and tell how many robots stop with them, or let them in again."""
+    if not call.body.disabled:
         await services.people.enable(call.grant, call.inputs.user_id)
-    return DONE
+        return json_reply(StoppedRobots(0))
+    subject = await services.people.disable(call.grant, call.inputs.user_id)
+    services.memory.forget(subject)
+    return json_reply(StoppedRobots(await services.robots.count_of_person(call.grant, subject)))
 
 
 ACCOUNT_SWITCH_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
@@ -82,5 +83,6 @@ ACCOUNT_SWITCH_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=set_disabled,
         inputs=UserInputs,
         body=DisabledFlag,
+        result=StoppedRobots,
     ),
 )

@@ -17,6 +17,7 @@ __all__ = [
     "PASSED_OVER",
     "Access",
     "Robot",
+    "RobotAnswerable",
     "RobotCreate",
     "RobotCreated",
     "RobotPermission",
@@ -46,10 +47,23 @@ class RobotPermission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access: tuple[Access, ...]
 
 
+class RobotAnswerable(msgspec.Struct, frozen=True):
+    """Who answers for a robot, which may no more than they: `present`, `disabled`, `gone`, or of the `host`.
+
+    A robot of somebody disabled or gone may do nothing. `lacks` is what it has and who answers for it has not
+    (`team=repository:push`), so that it may not do it.
+    """
+
+    name: str
+    state: str
+    lacks: tuple[str, ...]
+
+
 class Robot(msgspec.Struct, frozen=True):
     """A robot. `expires_at` is in seconds since 1970, -1 for never.
 
-    Beyond Harbor's fields it tells from which networks it may log in, all when there are none, and when it last did.
+    Beyond Harbor's fields it tells from which networks it may log in, all when there are none, when it last did, and
+    who answers for it.
     """
 
     id: int
@@ -67,6 +81,7 @@ class Robot(msgspec.Struct, frozen=True):
     update_time: str
     allowed_addresses: tuple[str, ...]
     last_use_time: str | None
+    answerable: RobotAnswerable
 
 
 PASSED_OVER: Final = frozenset({"secret", *Robot.__struct_fields__})
@@ -142,6 +157,7 @@ def shown_robot(robot: RobotFacts) -> Robot:
         update_time=format_time(robot.updated_at),
         allowed_addresses=robot.allowed_addresses,
         last_use_time=None if robot.last_used_at is None else format_time(robot.last_used_at),
+        answerable=RobotAnswerable(robot.answerable.name, robot.answerable.state, robot.answerable.lacks),
     )
 
 

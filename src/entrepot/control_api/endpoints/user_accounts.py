@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.services import ControlServices
     from entrepot.metadata.user_store import EndedCredentials, PersonRow
 
-__all__ = ["USER_ACCOUNT_ENDPOINTS", "UserInputs"]
+__all__ = ["USER_ACCOUNT_ENDPOINTS", "StoppedRobots", "UserInputs"]
 
 _ONE: Final = f"{API_PREFIX}/users/{{user_id}}"
 
@@ -56,6 +56,12 @@ class PasswordResp(msgspec.Struct, frozen=True):
     sessions: int
 
 
+class StoppedRobots(msgspec.Struct, frozen=True):
+    """How many robots may do nothing any more, as the person answers for them; 0 for one who is let in again."""
+
+    robots: int
+
+
 class UserInputs(msgspec.Struct, frozen=True):
     """Which person is meant."""
 
@@ -86,9 +92,10 @@ async def update_user(services: ControlServices, call: Call[OwnGate, UserInputs,
 async def delete_user(
     services: ControlServices, call: Call[SystemGrant[DeleteUser], UserInputs, NoBody]
 ) -> Reply:
-    """Delete a person."""
-    services.memory.forget(await services.people.delete(call.grant, call.inputs.user_id))
-    return DONE
+    """Delete a person and tell how many robots stop with them."""
+    subject = await services.people.delete(call.grant, call.inputs.user_id)
+    services.memory.forget(subject)
+    return json_reply(StoppedRobots(await services.robots.count_of_person(call.grant, subject)))
 
 
 async def set_administrator(
@@ -177,6 +184,7 @@ USER_ACCOUNT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=delete_user,
         inputs=UserInputs,
         body=NoBody,
+        result=StoppedRobots,
     ),
     Endpoint(
         method="PUT",

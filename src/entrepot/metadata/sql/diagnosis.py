@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.diagnosis import RecentGrowth
+from entrepot.metadata.diagnosis import RecentGrowth, StoppedRobot
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -25,7 +25,23 @@ RECENT_GROWTH: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (CLOCK, RECENT_GROWTH)
+# By the subjects of operators of the host ("host:" and a login name) robots are bound to their own permissions only.
+STOPPED_ROBOTS: Final = Statement(
+    "diagnosis.stopped_robots",
+    """
+    SELECT s.name, c.name
+    FROM subjects s
+    JOIN robots r ON r.subject_id = s.id
+    LEFT JOIN subjects c ON c.public_id = r.creator AND c.kind = 'user'
+    LEFT JOIN projects p ON p.id = r.project_id
+    WHERE s.kind = 'robot' AND s.disabled_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > {now})
+        AND p.deleted_at IS NULL AND r.creator NOT LIKE 'host:%' AND (c.id IS NULL OR c.disabled_at IS NOT NULL)
+    ORDER BY r.subject_id
+    LIMIT :rows
+    """,
+)
+
+STATEMENTS: Final = (CLOCK, RECENT_GROWTH, STOPPED_ROBOTS)
 
 
 class SqlDiagnosisReader:
@@ -38,6 +54,11 @@ class SqlDiagnosisReader:
         """See the protocol."""
         ((milliseconds,),) = await self._executor.fetch_rows(CLOCK)
         return int(milliseconds)
+
+    async def stopped_robots(self, most: int) -> list[StoppedRobot]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(STOPPED_ROBOTS, rows=most)
+        return [StoppedRobot(name, sponsor) for name, sponsor in rows]
 
     async def recent_growth(self, seconds: int, most_blobs: int) -> RecentGrowth:
         """See the protocol."""

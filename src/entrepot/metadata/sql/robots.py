@@ -21,8 +21,10 @@ __all__ = ["STATEMENTS", "SqlRobotReader", "SqlRobotWriterRows"]
 
 _COLUMNS: Final = """s.id, s.public_id, s.name, r.short_name, r.project_id, r.description, r.permissions,
            r.allowed_addresses, r.duration_days, r.expires_at, r.creator,
-           (SELECT c.id FROM subjects c WHERE c.public_id = r.creator), s.disabled_at, s.created_at, r.updated_at,
-           r.last_used_at,
+           (SELECT c.id FROM subjects c WHERE c.public_id = r.creator AND c.kind = 'user'),
+           (SELECT c.name FROM subjects c WHERE c.public_id = r.creator AND c.kind = 'user'),
+           (SELECT c.disabled_at FROM subjects c WHERE c.public_id = r.creator AND c.kind = 'user'),
+           s.disabled_at, s.created_at, r.updated_at, r.last_used_at,
            EXISTS (SELECT 1 FROM projects p WHERE p.id = r.project_id AND p.deleted_at IS NOT NULL)"""
 _NAMED: Final = (
     f"r.short_name LIKE :pattern ESCAPE '!' AND {wanted_condition('r.short_name', 's.created_at')}"
@@ -64,6 +66,13 @@ LIST_OF_SYSTEM: Final = Statement("robots.list_of_system", _LIST.replace("[place
 LIST_OF_PROJECT: Final = Statement("robots.list_of_project", _LIST.replace("[place]", _OF_PROJECT))
 COUNT_OF_SYSTEM: Final = Statement("robots.count_of_system", _COUNT.replace("[place]", _OF_SYSTEM))
 COUNT_OF_PROJECT: Final = Statement("robots.count_of_project", _COUNT.replace("[place]", _OF_PROJECT))
+COUNT_OF_CREATOR: Final = Statement(
+    "robots.count_of_creator",
+    """
+    SELECT count(*) FROM robots r JOIN subjects s ON s.id = r.subject_id
+    WHERE r.creator = :creator AND s.disabled_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > {now})
+    """,
+)
 INSERT_SUBJECT: Final = Statement(
     "robots.insert_subject",
     """
@@ -140,6 +149,7 @@ STATEMENTS: Final = (
     LIST_OF_PROJECT,
     COUNT_OF_SYSTEM,
     COUNT_OF_PROJECT,
+    COUNT_OF_CREATOR,
     INSERT_SUBJECT,
     INSERT,
     UPDATE,
@@ -175,6 +185,11 @@ class SqlRobotReader:
         statement = COUNT_OF_SYSTEM if query.project_id is None else COUNT_OF_PROJECT
         row = await self._executor.fetch_row(statement, **_filters(query))
         return 0 if row is None else int(row[0])
+
+    async def count_of_creator(self, creator: str) -> int:
+        """See the protocol."""
+        ((count,),) = await self._executor.fetch_rows(COUNT_OF_CREATOR, creator=creator)
+        return int(count)
 
 
 class SqlRobotWriterRows:
@@ -270,6 +285,8 @@ def _robot(row: Row) -> StoredRobot:
         expires_at,
         creator,
         creator_id,
+        creator_name,
+        creator_disabled_at,
         disabled_at,
         created_at,
         updated_at,
@@ -289,6 +306,8 @@ def _robot(row: Row) -> StoredRobot:
         expires_at,
         creator,
         creator_id,
+        creator_name,
+        creator_disabled_at is not None,
         disabled_at is not None,
         created_at,
         updated_at,

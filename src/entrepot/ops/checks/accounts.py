@@ -1,4 +1,4 @@
-"""Checks of what comes with accounts: the master key, the first password, people alike, and a mode of the API's."""
+"""Checks of what comes with accounts: master key, first password, people alike, robots that stopped, read-only."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from entrepot.metadata.diagnosis import StoppedRobot
     from entrepot.metadata.user_store import PersonIdentity
     from entrepot.settings import Settings
 
@@ -28,6 +29,7 @@ __all__ = [
     "judge_master_key",
     "judge_people",
     "judge_read_only",
+    "judge_robots",
 ]
 
 _PATIENCE_SECONDS: Final = 10.0
@@ -61,11 +63,12 @@ def check_master_key_file(settings: Settings) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What the database was asked: which master keys seal something, whether the first password holds, people, mode."""
+    """What the database was asked: which master keys seal something, the first password, people, robots, mode."""
 
     sealed_with: frozenset[str]
     must_change: bool
     people: Sequence[PersonIdentity]
+    robots: Sequence[StoppedRobot]
     read_only: bool
 
 
@@ -84,6 +87,7 @@ def examine_accounts(settings: Settings) -> Iterator[Finding]:
     file = first_password_file(settings)
     yield judge_first_password(file, present=os.path.lexists(file), must_change=answers.must_change)
     yield judge_people(answers.people)
+    yield judge_robots(answers.robots)
     yield judge_read_only(in_settings=settings.registry.read_only, in_configuration=answers.read_only)
 
 
@@ -100,11 +104,12 @@ async def _ask(settings: Settings) -> _Answers | None:
             sealed_with = await sealing_master_keys(metadata)
             person = await metadata.users.find_named(_FIRST_ADMINISTRATOR)
             people = await metadata.users.identities()
+            robots = await metadata.diagnosis.stopped_robots(_MOST_SHOWN + 1)
             values = await metadata.configurations.values()
         finally:
             await metadata.aclose()
     must_change = person is not None and person.must_change_password
-    return _Answers(sealed_with, must_change, people, values.get("read_only") == "true")
+    return _Answers(sealed_with, must_change, people, robots, values.get("read_only") == "true")
 
 
 def judge_master_key(sealed_with: frozenset[str], present: frozenset[str]) -> Finding:
@@ -144,6 +149,22 @@ def judge_people(people: Sequence[PersonIdentity]) -> Finding:
         "give them addresses of their own, and delete what nobody needs."
     )
     return warned("people", f"accounts from before this was refused have {'; and '.join(told)}", remedy)
+
+
+def judge_robots(stopped: Sequence[StoppedRobot]) -> Finding:
+    """Judge whether programs stand still since nobody answers for them; people's names stay out of support bundles."""
+    if not stopped:
+        return passed("robots", "whoever answers for a robot that is enabled has an account that is, too")
+    shown = ", ".join(
+        f"{robot.name} ({'gone' if robot.sponsor is None else 'disabled'})" for robot in stopped[:_MOST_SHOWN]
+    )
+    more = ", and more" if len(stopped) > _MOST_SHOWN else ""
+    message = f"robots that may do nothing, as whoever answers for them is disabled or gone: {shown}{more}"
+    remedy = (
+        "Somebody who holds all that it may takes it over: entrepot robot rotate NAME --project PROJECT, which gives "
+        "it another secret, or entrepot robot update NAME --project PROJECT --allow …. Else delete it."
+    )
+    return warned("robots", message, remedy)
 
 
 def _listed(groups: Sequence[Sequence[int]]) -> str:

@@ -79,3 +79,21 @@ async def test_s19_t16_an_outsider_gets_the_same_for_a_missing_project_as_for_a_
 
     assert [status for status, _ in answers[0]] == [403, 401]
     assert answers[0] == answers[1]
+
+
+async def test_where_everybody_makes_projects_everybody_is_told_that_one_is_missing_s19(
+    client: AsgiClient,
+) -> None:
+    """And not where only administrators do; a private one that is there looks to them as before."""
+    body = (json.dumps({"project_creation_restriction": "everyone"}).encode(),)
+    headers = {**basic(*ADMINISTRATOR), **_JSON}
+    missing, private = [await _ways_in(client, _EVE, name) for name in ("nope/app", "team/app")]
+    before = [await client.request("POST", "/v2/nope/app/blobs/uploads/", way) for way in missing]
+    assert (await client.request("PUT", "/api/v2.0/configurations", headers, body)).status == 200
+
+    told = [await client.request("POST", "/v2/nope/app/blobs/uploads/", way) for way in missing]
+    refused = [await client.request("POST", "/v2/team/app/blobs/uploads/", way) for way in private]
+
+    assert [reply.status for reply in before] == [403, 401]
+    assert [(reply.status, reply.error_code()) for reply in told] == [(404, "NAME_UNKNOWN")] * 2
+    assert [reply.status for reply in refused] == [403, 401]

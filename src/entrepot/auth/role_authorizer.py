@@ -1,8 +1,9 @@
 """Makes grants of decisions: for the data plane from a token's list or anew, for the control plane always anew.
 
 Whether something exists shows in no refusal: a missing project, a missing repository and a forbidden one get the same
-text (S19). Only who may see or make any project on the system is told that one is missing: docker and its like show
-nothing of a refusal, so whoever administers would be told that they may not do what they may.
+text (S19). Only who may see or make any project is told that one is missing: docker and its like show nothing of a
+refusal, so they would be told that they may not do what they may. Where everybody makes projects, nothing is given away
+by that: who tries to make one is told that it is there.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.system_actions import SystemAction
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from entrepot.auth.decisions import Decisions
     from entrepot.auth.principals import Principal
     from entrepot.oci.names import RepositoryName
@@ -86,8 +89,12 @@ _DENIED_SELF: Final = (
 class RoleAuthorizer:
     """Implements :class:`entrepot.auth.grants.Authorizer` and :class:`entrepot.auth.grants.ControlAuthorizer`."""
 
-    def __init__(self, decisions: Decisions) -> None:
+    def __init__(
+        self, decisions: Decisions, everybody_makes_projects: Callable[[], Awaitable[bool]] | None = None
+    ) -> None:
+        """Take how to ask whether people make projects without a permission for it; left out, they don't."""
         self._decisions = decisions
+        self._everybody_makes_projects = everybody_makes_projects
 
     async def authorize(self, principal: Principal, action: type[A], repository: RepositoryName) -> Grant[A]:
         """See the protocol."""
@@ -122,10 +129,18 @@ class RoleAuthorizer:
             return
         asker = msgspec.structs.replace(principal, access=None)
         held = await self._decisions.on_registry(asker)
-        if not held & {_KNOWS_ALL_PROJECTS, _MAKES_PROJECTS}:
+        may_create = _MAKES_PROJECTS in held or await self._makes_projects_as_everybody(asker)
+        if not may_create and _KNOWS_ALL_PROJECTS not in held:
             return
         if await self._decisions.on_project(asker, project) is None:
-            raise ProjectMissingError(project, may_create=_MAKES_PROJECTS in held)
+            raise ProjectMissingError(project, may_create=may_create)
+
+    async def _makes_projects_as_everybody(self, asker: Principal) -> bool:
+        """Whether somebody may make projects as all people may, after the limits of what they came with."""
+        if self._everybody_makes_projects is None or asker.kind != "user":
+            return False
+        within = asker.limits is None or asker.limits.allow(_MAKES_PROJECTS, "")
+        return within and await self._everybody_makes_projects()
 
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
         """See the protocol; everybody who is known may, so that `docker login` tells right from wrong."""

@@ -181,13 +181,19 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
     rights = RightsOfOthers(metadata.standings, decisions)
     lifetime = settings.bearer_token.lifetime_seconds
     tokens = BearerTokens(parts.ring, _SERVICE, _SERVICE, lifetime)
+    configurations = Configurations(
+        metadata,
+        decisions,
+        token_minutes=max(lifetime // 60, 1),
+        session_minutes=max(settings.web_session.idle_seconds // 60, 1),
+    )
     return Identity(
         service=_SERVICE,
         epochs=parts.epochs,
         memory=memory,
         authenticator=authenticator,
         decisions=decisions,
-        authorizer=RoleAuthorizer(decisions),
+        authorizer=RoleAuthorizer(decisions, configurations.everybody_makes_projects),
         tokens=tokens,
         token_ring=parts.ring,
         token_service=TokenService(
@@ -201,12 +207,7 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
             RateBudget(settings.bearer_token.issues_per_minute),
             look_for_moves=parts.epochs.refresh,
         ),
-        configurations=Configurations(
-            metadata,
-            decisions,
-            token_minutes=max(lifetime // 60, 1),
-            session_minutes=max(settings.web_session.idle_seconds // 60, 1),
-        ),
+        configurations=configurations,
         accounts=Accounts(
             people=People(metadata, parts.hashing, parts.policy, rights),
             password_changes=PasswordChanges(

@@ -142,6 +142,14 @@ class Configurations:
         await self._metadata.write(unit)
         self._remembered = None
 
+    async def everybody_makes_projects(self) -> bool:
+        """Whether people make projects without a permission for it, as it was at most four seconds ago.
+
+        Raises:
+            MetadataUnavailableError: nobody can tell.
+        """
+        return (await self.current()).project_creation_restriction == "everyone"
+
     async def current(self) -> CurrentConfiguration:
         """Return what holds, as it was at most four seconds ago.
 

@@ -107,8 +107,7 @@ class Projects:
         within = limits is None or (
             limits.projects is None and (limits.permissions is None or name in limits.permissions)
         )
-        current = await self._configurations.current()
-        everyone = current.project_creation_restriction == "everyone"
+        everyone = await self._configurations.everybody_makes_projects()
         if not (everyone and within and principal.kind == "user" and not principal.must_change_password):
             raise AccessDeniedError(
                 "you may not create projects: ask an operations administrator for a project, or for the setting "

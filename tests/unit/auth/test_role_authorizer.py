@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from entrepot.auth.grants import Action
+    from entrepot.auth.principals import PrincipalKind
 
 _NAME: Final = RepositoryName.parse("team/app")
 _ALL: Final = frozenset({"pull", "push", "delete", "create", "overwrite"})
@@ -136,6 +137,31 @@ async def test_who_may_see_or_make_any_project_is_told_that_one_is_missing(
         await authorizer.authorize(person(), action, _NAME)
     with pytest.raises(InsufficientScopeError):
         await authorizer.authorize(with_token({}), action, _NAME)
+
+
+@pytest.mark.parametrize(
+    ("limits", "kind", "told"),
+    [
+        (None, "user", True),
+        (None, "robot", False),
+        (CredentialLimits("token-1"), "user", True),
+        (CredentialLimits("token-1", permissions=frozenset({"repository:push"})), "user", False),
+        (CredentialLimits("token-1", projects=frozenset({"nope"})), "user", False),
+    ],
+)
+async def test_where_everybody_makes_projects_all_people_who_may_are_told_that_one_is_missing_s15(
+    limits: CredentialLimits | None, kind: PrincipalKind, told: bool
+) -> None:
+    async def everybody() -> bool:
+        return True
+
+    authorizer = RoleAuthorizer(TableDecisions(projects={"team": _TEAM, 7: _TEAM}), everybody)
+    asker = msgspec.structs.replace(person(), limits=limits, kind=kind)
+
+    with pytest.raises(ProjectMissingError if told else AccessDeniedError):
+        await authorizer.authorize(asker, Push, RepositoryName.parse("nope/app"))
+    with pytest.raises(AccessDeniedError):
+        await authorizer.authorize(asker, Push, _NAME)
 
 
 @pytest.mark.parametrize("action", [Pull, Push, Delete])

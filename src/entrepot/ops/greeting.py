@@ -64,7 +64,8 @@ def _first_steps(settings: Settings) -> tuple[str, ...]:
         opening = (
             f"The first administrator is admin, whose first password lies in {file}",
             "and opens nothing but its own change. Log in with it and choose a new one, of 8 characters or more, of",
-            "three kinds (aA1+) and without a common word; then make a project to push to:",
+            "three kinds (aA1+), without a common word, a row of keys or digits (qwer, 4321) or a repetition; then",
+            "make a project to push to:",
             f"{login} --password-file {quote(str(file))}",
         )
     docker = f"  docker login {urlsplit(public_url(settings)).netloc} -u admin"

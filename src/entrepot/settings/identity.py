@@ -132,7 +132,8 @@ class PasswordSettings(Section, frozen=True):
         str,
         Setting(
             "Absolute path of a file of words, one per line, that no password may be or contain disguised.",
-            "Empty: only a built-in list of the commonest ones, and the person's own names.",
+            "Empty: only a built-in list of the commonest ones, and the person's own names. Rows of the keyboard, the "
+            "alphabet and the digits, and repetitions, are refused in any case.",
         ),
     ] = ""
 

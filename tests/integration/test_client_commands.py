@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.docs.pages import ROOT
 from tests.integration.client_command_line import ClientCommandLine
 from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
 
@@ -240,3 +241,32 @@ def test_a_script_changes_the_first_password_without_a_login(
     hal.run(f"login {admin.host} -u hal --password-stdin", stdin="Meadow^Sailor-82\n")
 
     assert hal.run("whoami -o name") == "hal\n"
+
+
+def test_the_helpdesk_of_the_pages_helps_those_who_hold_no_more_s9(
+    admin: ClientCommandLine, tmp_path: Path
+) -> None:
+    """The commands are those of docs/how-to/accounts.md; the last one adds the people of projects."""
+    for name in ("hd", "una", "jon"):
+        admin.run(f"user create {name} --email {name}@example.org --password-stdin", stdin=f"{PASSWORD}\n")
+    admin.run("project create office")
+    admin.run("member add office jon --role developer")
+    page = (ROOT / "docs/how-to/accounts.md").read_text()
+    create, assign, more = [
+        line.removeprefix("entrepot ")
+        for line in page.splitlines()
+        if line.startswith("entrepot role ") and ("helpdesk" in line or " hd " in line)
+    ]
+    admin.run(create)
+    admin.run(assign)
+    helper = ClientCommandLine(tmp_path / "hd", admin.host)
+    helper.log_in("hd", PASSWORD)
+
+    helper.run("user reset-password una --password-stdin", stdin="Velvet-Harvest-63\n")
+    helper.run("user disable una")
+    helper.run("user enable una")
+    helper.run("user unlock una")
+    helper.run("user unlock jon", code=1)
+    admin.run(more)
+    helper.run("user unlock jon")
+    helper.run("user unlock admin", code=1)

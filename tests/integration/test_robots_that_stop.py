@@ -49,8 +49,8 @@ def _gets(registry: EntrepotWithAccounts, robot: str, secret: str) -> list[str]:
     reply = httpx.get(f"{registry.url}/service/token", params=query, auth=(f"robot$team+{robot}", secret))
     assert reply.status_code == 200, reply.text
     payload = reply.json()["token"].split(".")[1]
-    (access,) = json.loads(base64.urlsafe_b64decode(f"{payload}==")).get("access") or [{}]
-    return sorted(access.get("actions", []))
+    claims: dict[str, list[dict[str, list[str]]]] = json.loads(base64.urlsafe_b64decode(f"{payload}=="))
+    return sorted(action for access in claims.get("access", []) for action in access["actions"])
 
 
 def _answerable(admin: ClientCommandLine, robot: str) -> dict[str, Any]:

@@ -447,10 +447,9 @@ async def test_a_locked_account_is_told_when_to_come_back_t17(server: Server) ->
 
 
 async def test_another_service_is_none_of_ours(server: Server) -> None:
-    reply = await server.get("service=elsewhere&scope=repository:team/app:pull", _BASIC)
-    assert reply.status == 400
-    named_as_harbors = await server.get("service=harbor-registry&scope=repository:team/app:pull", _BASIC)
-    assert server.access(named_as_harbors) == {"team/app": {"pull"}}
+    asked = "scope=repository:team/app:pull&service="
+    assert (await server.get(asked + "elsewhere", _BASIC)).status == 400
+    assert server.access(await server.get(asked + "harbor-registry", _BASIC)) == {"team/app": {"pull"}}
 
 
 async def test_each_issue_to_somebody_is_recorded_once_i11(server: Server) -> None:

@@ -190,10 +190,7 @@ class Roles:
         wanted = sorted(set(permissions))
         if level not in {"project", "system"}:
             raise InvalidRoleError("the level of a role is project or system")
-        known = PROJECT_PERMISSIONS if level == "project" else SYSTEM_PERMISSIONS
-        unknown = [name for name in wanted if name not in known]
-        if unknown:
-            raise InvalidRoleError(f"there is no such permission on this level: {', '.join(unknown)}")
+        _require_on_level(wanted, level)
         if not wanted:
             raise InvalidRoleError("a role permits something")
         if len(description) > _MOST_DESCRIPTION_CHARACTERS:
@@ -204,6 +201,21 @@ class Roles:
     async def _require_held(self, principal: Principal, level: RoleLevel, permissions: Iterable[str]) -> None:
         project, system = (permissions, ()) if level == "project" else ((), permissions)
         await require_holding(self._decisions, principal, project, system)
+
+
+def _require_on_level(names: Sequence[str], level: RoleLevel) -> None:
+    """Refuse what there is on the other level only, saying so, and what there is on none."""
+    here, there, other = PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS, "system"
+    if level == "system":
+        here, there, other = there, here, "project"
+    elsewhere = [name for name in names if name not in here and name in there]
+    if elsewhere:
+        raise InvalidRoleError(
+            f"a role of the level {level} can't have {', '.join(elsewhere)}: these are permissions of the level {other}"
+        )
+    unknown = [name for name in names if name not in here]
+    if unknown:
+        raise InvalidRoleError(f"there is no such permission on this level: {', '.join(unknown)}")
 
 
 def _about(name: str) -> AuditObject:

@@ -94,8 +94,10 @@ def _answerable(item: Item) -> str:
 
 
 def _in_vain(item: Item) -> str:
-    person = item.get("answerable") or {}
-    return "all" if person.get("state") in {"disabled", "gone"} else ", ".join(person.get("lacks", ()))
+    person = item.get("answerable")
+    if not person:
+        return ""
+    return "all" if person["state"] in {"disabled", "gone"} else ", ".join(person["lacks"])
 
 
 _LISTED: Columns = (

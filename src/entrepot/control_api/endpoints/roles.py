@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
-from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.project_actions import ListMember
-from entrepot.auth.role_errors import InvalidRoleError
 from entrepot.auth.roles import FIRST_CUSTOM_ROLE_ID
 from entrepot.auth.system_actions import CreateRole, DeleteRole, ListRole, ReadRole, UpdateRole
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
@@ -109,29 +107,11 @@ async def list_roles(services: ControlServices, call: Call[Gate, RoleListInputs,
     return page_reply(shown, len(roles), page, call.head)
 
 
-def _require_level_of(permissions: tuple[str, ...], level: str) -> None:
-    """Refuse what there is on the other level only; the service says what there is on none."""
-    here, there = PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
-    other = "system"
-    if level == "system":
-        here, there, other = there, here, "project"
-    elsewhere = [name for name in dict.fromkeys(permissions) if name not in here and name in there]
-    if elsewhere:
-        raise InvalidRoleError(
-            f"a role of the level {level} can't have {', '.join(elsewhere)}: these are permissions of the level {other}"
-        )
-
-
 async def create_role(
     services: ControlServices, call: Call[SystemGrant[CreateRole], NoInputs, RoleReq]
 ) -> Reply:
-    """Make a role.
-
-    Raises:
-        InvalidRoleError: its level is the other one, as a permission shows.
-    """
+    """Make a role."""
     body = call.body
-    _require_level_of(body.permissions, body.level)
     role = await services.roles.create(call.grant, body.name, body.level, body.permissions, body.description)
     return created(location(_ROLES, role.role_id))
 

@@ -247,10 +247,10 @@ def test_the_helpdesk_of_the_pages_helps_those_who_hold_no_more_s9(
     admin: ClientCommandLine, tmp_path: Path
 ) -> None:
     """The commands are those of docs/how-to/accounts.md; the last one adds the people of projects."""
-    for name in ("hd", "una", "jon"):
+    for name in ("hd", "una", "kit"):
         admin.run(f"user create {name} --email {name}@example.org --password-stdin", stdin=f"{PASSWORD}\n")
     admin.run("project create office")
-    admin.run("member add office jon --role developer")
+    admin.run("member add office kit --role developer")
     page = (ROOT / "docs/how-to/accounts.md").read_text()
     create, assign, more = [
         line.removeprefix("entrepot ")
@@ -266,7 +266,7 @@ def test_the_helpdesk_of_the_pages_helps_those_who_hold_no_more_s9(
     helper.run("user disable una")
     helper.run("user enable una")
     helper.run("user unlock una")
-    helper.run("user unlock jon", code=1)
+    helper.run("user unlock kit", code=1)
     admin.run(more)
-    helper.run("user unlock jon")
+    helper.run("user unlock kit")
     helper.run("user unlock admin", code=1)

@@ -3,8 +3,8 @@
 Whoever presents nothing that is right can be refused some thousand times a second. The first refusals of an address
 are noted one by one; of those that follow within the same ten seconds the last one is noted, at their end, with the
 number of those that it stands for. Refusals of anybody who is known are noted each, also where they are known only by
-a right secret that opens nothing, but for those of asking too often: these are condensed by account and address, since
-a loop would fill the log as well. Metrics count all of them.
+a right secret that opens nothing, but for those of asking too often and of dead tokens: these are condensed by account
+and address, since a loop would fill the log as well. Metrics count all of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from entrepot.auth.audit_records import reason_of, repeated
+from entrepot.auth.dead_tokens import DEAD
 from entrepot.auth.errors import AuditUnavailableError
 from entrepot.auth.forwarding import subscriber
 from entrepot.auth.principals import ANONYMOUS
@@ -33,6 +34,8 @@ _log: Any = structlog.get_logger()
 
 TOO_FAST: Final = "too many tokens within a minute"
 """The reason of a refusal of somebody known that costs them nothing, as they may ask at any rate."""
+_BY_ACCOUNT: Final = frozenset({TOO_FAST, *DEAD})
+"""Reasons of refusals of somebody known that are condensed. Who presents a dead token may have no account any more."""
 _PERIOD_SECONDS: Final = 10.0
 _EACH: Final = 3
 """Of one place within a period, noted as they come."""
@@ -134,10 +137,10 @@ class CondensedRefusals:
         return _Place(subject, _OTHERS) if is_one_more else place
 
     def _kind(self, record: NewAuditRecord) -> _Kind:
-        """Return what to count a refusal as; those of somebody known have one reason and so are few."""
+        """Return what to count a refusal as; of asking too often there is one kind for each place."""
         kind = _Kind(self._place(record), record.action, reason_of(record), record.project)
         is_one_more = kind not in self._repeats and len(self._repeats) >= _MOST_KINDS
-        return _Kind(kind.place, kind.action) if is_one_more and not kind.place.subject else kind
+        return _Kind(kind.place, kind.action) if is_one_more and kind.reason != TOO_FAST else kind
 
     def _keep(self, kind: _Kind, last: NewAuditRecord, times: int) -> None:
         """Add to what was counted; the record has the time of its request, not that of the end of the period."""
@@ -148,7 +151,7 @@ class CondensedRefusals:
 
 def _costs_nothing(record: NewAuditRecord) -> bool:
     """Whether whoever asks can be refused like this as often as they like."""
-    return record.subject == ANONYMOUS or reason_of(record) == TOO_FAST
+    return record.subject == ANONYMOUS or reason_of(record) in _BY_ACCOUNT
 
 
 def _summary(kind: _Kind, times: int, last: NewAuditRecord) -> NewAuditRecord:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from entrepot.auth.errors import AccountChangingError
 from entrepot.auth.grants import ProjectGrant
@@ -26,18 +27,19 @@ __all__ = ["AsDecided"]
 T = TypeVar("T")
 
 _PATIENCE_SECONDS: Final = 5.0
-"""How long a request is decided anew that other processes keep overtaking; they end one by one."""
+"""How long a request waits to be decided anew, and then is that others keep overtaking; they end one by one."""
 
 
 class AsDecided:
     """Has requests handled as they were decided. Belongs to one event loop.
 
     What does not hold any more before anything was changed is decided anew, from who asks to what they ask for: one
-    request of this process at a time, so that many at once do not overtake one another over and over.
+    request of somebody at a time, so that many at once do not overtake one another over and over. Nobody waits for
+    somebody else's.
     """
 
     def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def handle(
         self,
@@ -63,8 +65,20 @@ class AsDecided:
         except AccountChangingError:
             if decided.has_committed:
                 raise
-        async with self._turn:
+        turn = self._turn_of(context)
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await turn.acquire()
+        except TimeoutError as error:
+            raise AccountChangingError from error
+        try:
             return await _decided_anew(context, work, admit_again)
+        finally:
+            turn.release()
+
+    def _turn_of(self, context: RequestContext) -> asyncio.Lock:
+        subject = "" if context.caller is None else context.caller.principal.subject
+        return self._turns.setdefault(subject, asyncio.Lock())
 
 
 async def _decided_anew(

@@ -116,9 +116,9 @@ class EdgeAudit:
             if failed is None or status not in _FAILED or principal.kind == "anonymous":
                 return
             action = failed
-        reason = str(error)
+        reason, peer = str(error), principal
         if isinstance(error, InvalidTokenError):
-            principal, reason = _presenter(error, principal), error.cause
+            principal, reason = _presenter(error, peer), error.cause
         about = _about(target.name, "" if route.operation.startswith("upload.") else target.reference, "")
         record = audit_record(
             principal,
@@ -127,7 +127,7 @@ class EdgeAudit:
             outcome="failure",
             reason=reason,
             status=status,
-            project_id=await self._number(principal, about.project),
+            project_id=await self._number(peer, about.project),
         )
         await self._notes.note(record)
 
@@ -139,11 +139,16 @@ class EdgeAudit:
 
 
 def _presenter(error: InvalidTokenError, peer: Principal) -> Principal:
-    """Return whom a token speaks for that was signed here, as asking from where the request came; else the peer."""
-    if error.whose is None:
+    """Return whom a token speaks for that was signed here, as asking from where the request came; else the peer.
+
+    A person is named by id alone: the name that the token carries may have been erased meanwhile.
+    """
+    whose = error.whose
+    if whose is None:
         return peer
+    name = whose.name if whose.kind == "robot" else ""
     return msgspec.structs.replace(
-        error.whose, address=peer.address, forwarded=peer.forwarded, origin=peer.origin
+        whose, name=name, address=peer.address, forwarded=peer.forwarded, origin=peer.origin
     )
 
 

@@ -17,6 +17,7 @@ from entrepot.auth.errors import ProjectUnknownError
 from entrepot.auth.roles import BUILT_IN_ROLES, FIRST_CUSTOM_ROLE_ID
 from entrepot.auth.stored_permissions import known_permissions
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.unit_guard import watch
 from entrepot.projects.errors import (
     MemberExistsError,
     MemberNeededError,
@@ -205,6 +206,8 @@ class Members:
         role = (await self.roles()).get(role_id)
         if role is None:
             raise RoleNotAssignableError(role_id)
+        if role_id >= FIRST_CUSTOM_ROLE_ID:
+            _watch(role)
         return role
 
     async def _standing(self, grant: ProjectGrant[ProjectAction]) -> ProjectStanding:
@@ -226,6 +229,16 @@ def _role_of(row: MemberRow, roles: Mapping[str, ProjectRole]) -> ProjectRole:
 def _member(row: MemberRow, roles: Mapping[str, ProjectRole]) -> Member:
     subject = row.subject
     return Member(row.id, row.project_id, subject.kind, subject.id, subject.name, _role_of(row, roles))
+
+
+def _watch(role: ProjectRole) -> None:
+    """Have the unit look whether a custom role still permits what it was judged by (S9)."""
+
+    async def look(tx: Transaction) -> frozenset[str] | None:
+        held = await tx.roles.hold_by_name(role.name)
+        return None if held is None else known_permissions("project", held.permissions)
+
+    watch(("project role", role.name), look, role.permissions)
 
 
 def _require_held(standing: ProjectStanding, role: ProjectRole) -> None:

@@ -300,3 +300,31 @@ async def test_changes_of_one_project_at_the_same_time_are_all_made(pair: Pair) 
     )
 
     assert [reply.status for reply in replies] == [201] * len(people)
+
+
+async def test_a_role_that_is_made_to_permit_more_meanwhile_is_not_given_in_a_project_s9(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By who holds what it permitted when they were judged; no epoch of the project moves."""
+    light = {"name": "light", "level": "project", "permissions": ["repository:pull"]}
+    keeper = {
+        "name": "keeper",
+        "level": "project",
+        "permissions": ["repository:pull", "member:create", "member:list", "project:read"],
+    }
+    role_id, keeper_id = [await pair.made("POST", "roles", role) for role in (light, keeper)]
+    body = {"role_id": keeper_id, "member_user": {"username": "mallory"}}
+    await pair.made("POST", "projects/team/members", body)
+    assert (await pair.there.api("GET", "projects/team/members", headers=_MALLORY)).status == 200
+
+    async def widen() -> None:
+        more = {"permissions": ["repository:pull", "repository:push"], "description": ""}
+        await pair.do("PUT", f"roles/{role_id}", more)
+
+    _meanwhile(pair, monkeypatch, widen)
+    giving = {"role_id": role_id, "member_user": {"username": "alt"}}
+    reply = await pair.there.api("POST", "projects/team/members", giving, _MALLORY)
+
+    assert reply.status == 403, reply.body
+    members = json.loads((await pair.here.api("GET", "projects/team/members")).body)
+    assert sorted(member["entity_name"] for member in members) == ["admin", "mallory"]

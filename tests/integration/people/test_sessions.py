@@ -7,7 +7,9 @@ import pytest
 from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens, NewAccessToken
 from entrepot.auth.credential_memory import CredentialMemory
 from entrepot.auth.errors import AccessDeniedError, InvalidCredentialsError, LockedOutError
+from entrepot.auth.host import HostDecisions
 from entrepot.auth.people.errors import SessionUnknownError
+from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
 from entrepot.auth.people.sessions import (
     BegunSession,
     LiveSession,
@@ -16,6 +18,7 @@ from entrepot.auth.people.sessions import (
     forgery_secret_of,
 )
 from entrepot.auth.principals import Origin
+from entrepot.auth.rights_of_others import RightsOfOthers
 from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, Office, own
 from tests.unit.auth.identity_fakes import HandEpochs
 
@@ -81,6 +84,25 @@ async def test_a_session_ends_when_it_is_idle_for_too_long(
     else:
         with pytest.raises(InvalidCredentialsError):
             await _find(office, begun.secret)
+
+
+@pytest.mark.parametrize(("days", "must_change"), [(89, False), (90, True)])
+async def test_an_old_password_opens_nothing_but_its_change_in_a_session_either_s17(
+    office: Office, days: int, must_change: bool
+) -> None:
+    await office.make("alice")
+    begun = await _begin(office)
+    await office.database.fetch(
+        f"UPDATE users SET password_changed_at = password_changed_at - {days * 86_400_000}"
+    )
+    aging = PasswordPolicy(PasswordLimits(max_age_days=90))
+    rights = RightsOfOthers(office.metadata.standings, HostDecisions(office.metadata.standings))
+    sessions = Sessions(office.metadata, office.logins, aging, SessionLimits(), rights)
+
+    live = await sessions.find(begun.secret, ADDRESS, ORIGIN, forwarded=False)
+
+    assert live.principal.must_change_password is must_change
+    assert live.principal.epoch == await office.epoch_of(live.session.person_id)
 
 
 async def test_a_session_ends_after_its_time_however_busy(office: Office) -> None:

@@ -262,3 +262,16 @@ async def test_the_end_of_a_process_notes_what_was_counted_i11(kept: _Kept) -> N
     await refusals.aclose()
 
     assert kept.repeats() == [1, 2]
+
+
+async def test_a_dead_token_fills_nothing_whoever_has_it_f41(kept: _Kept) -> None:
+    """Their account is on each record; what they type as names of projects makes no more of them."""
+    refusals = CondensedRefusals(kept, each=1)
+    for number in range(2000):
+        record = _record("192.0.2.7", subject="id-7", reason="it has expired", project=f"p{number}")
+        await refusals.note(record)
+    await refusals.flush()
+
+    assert sum(kept.repeats()) == 2000
+    assert len(kept.records) < 310
+    assert {record.subject for record in kept.records} == {"id-7"}

@@ -13,6 +13,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from entrepot.auth.bearer.claims import Claims, Header, access_entries, epochs_of, principal_of
+from entrepot.auth.dead_tokens import EXPIRED, KEY_GONE
 from entrepot.auth.errors import InvalidTokenError
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.kernel.ids import new_public_id
@@ -145,10 +146,10 @@ class BearerTokens:
             self._remember(digest, verified)
         if verified.key_id not in keys:
             del self._remembered[digest]
-            raise InvalidTokenError("the key that signed it is revoked or dropped", whose=verified.principal)
+            raise InvalidTokenError(KEY_GONE, whose=verified.principal)
         if verified.expires_at <= now:
             del self._remembered[digest]
-            raise InvalidTokenError("it has expired", whose=verified.principal)
+            raise InvalidTokenError(EXPIRED, whose=verified.principal)
         return verified
 
     def _verify_anew(self, token: str, now: float) -> VerifiedToken:

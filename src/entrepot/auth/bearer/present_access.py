@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.auth.dead_tokens import LIMITS_GONE, SPONSOR_CHANGED, SUBJECT_CHANGED
 from entrepot.auth.decision_memory import DecisionMemory
 from entrepot.auth.errors import InvalidCredentialsError, InvalidTokenError
 from entrepot.auth.scopes import EVERY_ACTION
@@ -69,12 +70,10 @@ class PresentAccess:
         issued = principal.access or {}
         unmoved = self._epochs.is_current(principal.subject, principal.epoch, verified.project_epochs)
         if not unmoved and not self._epochs.is_current(principal.subject, principal.epoch, {}):
-            raise InvalidTokenError("whom it speaks for has changed", whose=principal)
+            raise InvalidTokenError(SUBJECT_CHANGED, whose=principal)
         sponsor = principal.sponsor
         if sponsor is not None and not self._epochs.is_current(sponsor.person, sponsor.epoch, {}):
-            raise InvalidTokenError(
-                "what may be done by the person who answers for this robot has changed", whose=principal
-            )
+            raise InvalidTokenError(SPONSOR_CHANGED, whose=principal)
         if unmoved:
             return issued
         remembered = self._remembered.find(verified.token_id)
@@ -116,9 +115,7 @@ class PresentAccess:
                 forwarded=peer.forwarded,
             )
         except InvalidCredentialsError as error:
-            raise InvalidTokenError(
-                "the access token that it was issued for is no longer good", whose=principal
-            ) from error
+            raise InvalidTokenError(LIMITS_GONE, whose=principal) from error
 
     async def _decide(
         self, issued: Mapping[str, frozenset[str]], moved: frozenset[str], asker: Principal

@@ -190,6 +190,6 @@ class SqlSessionWriterRows:
 
 
 def _session_from_row(row: Row) -> SessionRow:
-    *known, must_change, password_age = row
-    values: list[Any] = [*known, bool(must_change), password_age]
+    *known, must_change, password_age, epoch = row
+    values: list[Any] = [*known, bool(must_change), password_age, epoch]
     return SessionRow(*values)

@@ -106,3 +106,23 @@ def test_who_answers_for_no_robot_is_disabled_without_a_word_of_robots(admin: Cl
 
     assert admin.say("user disable zoe") == "Disabled zoe.\n"
     assert admin.say("user delete zoe --yes") == "Deleted user zoe.\n"
+
+
+@pytest.mark.parametrize("end", ["user disable {}", "user delete {} --yes"])
+def test_a_robot_that_nobody_answers_for_sees_no_project_not_even_what_is_public_s9(
+    registry: EntrepotWithAccounts, admin: ClientCommandLine, end: str
+) -> None:
+    name = f"public-{end.split()[1]}"
+    secret = _maker(admin, name, name)
+    admin.run("project set team public=true")
+
+    def seen() -> list[str]:
+        reply = httpx.get(f"{registry.url}/api/v2.0/projects", auth=(f"robot$team+{name}", secret))
+        assert reply.status_code == 200, reply.text
+        return [project["name"] for project in reply.json()]
+
+    before = seen()
+    admin.run(end.format(name))
+
+    assert (before, seen()) == (["team"], [])
+    admin.run("project set team public=false")

@@ -158,7 +158,7 @@ class ProjectReader(Protocol):
         ...
 
     async def robot_permissions(self, subject: str) -> bytes | None:
-        """Return what a robot (public id) may do, as it is stored; `None` without one."""
+        """Return what a robot (public id) may do, as it is stored; `None` without one that somebody answers for."""
         ...
 
 

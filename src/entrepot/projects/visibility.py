@@ -42,5 +42,8 @@ async def find_viewer(rows: ProjectReader, onlooker: Onlooker) -> Viewer:
         return Viewer("", everything, only_projects=only)
     if principal.kind == "user":
         return Viewer(principal.subject, system_roles=_SYSTEM_ROLES, only_projects=only)
-    sight = sight_of(await rows.robot_permissions(principal.subject) or b"[]")
+    permissions = await rows.robot_permissions(principal.subject)
+    if permissions is None:  # whoever answers for it may read nothing at present, so neither may it (S9)
+        return Viewer("", only_projects=[])
+    sight = sight_of(permissions)
     return Viewer(principal.subject, sight.everything, own_projects=sorted(sight.names), only_projects=only)

@@ -114,7 +114,12 @@ USED_BYTES: Final = Statement(
 )
 ROBOT_PERMISSIONS: Final = Statement(
     "projects.robot_permissions",
-    "SELECT b.permissions FROM subjects s JOIN robots b ON b.subject_id = s.id WHERE s.public_id = :subject",
+    """
+    SELECT b.permissions FROM subjects s JOIN robots b ON b.subject_id = s.id
+    LEFT JOIN subjects a ON a.public_id = b.creator AND a.kind = 'user' AND a.disabled_at IS NULL
+    LEFT JOIN users u ON u.subject_id = a.id
+    WHERE s.public_id = :subject AND (b.creator LIKE 'host:%' OR u.must_change_password = 0)
+    """,
 )
 
 POINT_READS: Final = (NUMBER_OF,)

@@ -14,10 +14,10 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.errors import ProjectUnknownError
+from entrepot.auth.role_catalog import RoleCatalog
 from entrepot.auth.roles import BUILT_IN_ROLES, FIRST_CUSTOM_ROLE_ID
 from entrepot.auth.stored_permissions import known_permissions
 from entrepot.kernel.ids import new_public_id
-from entrepot.metadata.unit_guard import watch
 from entrepot.projects.errors import (
     MemberExistsError,
     MemberNeededError,
@@ -85,6 +85,7 @@ class Members:
     def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
         self._metadata = metadata
         self._decisions = decisions
+        self._catalog = RoleCatalog(metadata.roles)
 
     async def roles(self) -> Mapping[int, ProjectRole]:
         """Return the roles that members can have, by their numbers in the API."""
@@ -203,12 +204,10 @@ class Members:
         await self._metadata.write(unit)
 
     async def _role(self, role_id: int) -> ProjectRole:
-        role = (await self.roles()).get(role_id)
-        if role is None:
+        role = await self._catalog.find(role_id)
+        if role is None or not role.assignable_in_project:
             raise RoleNotAssignableError(role_id)
-        if role_id >= FIRST_CUSTOM_ROLE_ID:
-            _watch(role)
-        return role
+        return ProjectRole(role.role_id, role.name, role.harbor_name, role.project)
 
     async def _standing(self, grant: ProjectGrant[ProjectAction]) -> ProjectStanding:
         standing = await self._decisions.on_project(grant.principal, grant.project_id)
@@ -229,16 +228,6 @@ def _role_of(row: MemberRow, roles: Mapping[str, ProjectRole]) -> ProjectRole:
 def _member(row: MemberRow, roles: Mapping[str, ProjectRole]) -> Member:
     subject = row.subject
     return Member(row.id, row.project_id, subject.kind, subject.id, subject.name, _role_of(row, roles))
-
-
-def _watch(role: ProjectRole) -> None:
-    """Have the unit look whether a custom role still permits what it was judged by (S9)."""
-
-    async def look(tx: Transaction) -> frozenset[str] | None:
-        held = await tx.roles.hold_by_name(role.name)
-        return None if held is None else known_permissions("project", held.permissions)
-
-    watch(("project role", role.name), look, role.permissions)
 
 
 def _require_held(standing: ProjectStanding, role: ProjectRole) -> None:

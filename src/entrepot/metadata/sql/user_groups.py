@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.group_store import GroupMember, GroupMemberPage, GroupPage, GroupRow
+from entrepot.metadata.sql.epochs import SqlEpochRows
 from entrepot.metadata.sql.patterns import containing, lowered, starting_with
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from entrepot.metadata.group_store import GroupQuery
     from entrepot.metadata.sql.statements import Executor, ReadExecutor
@@ -101,10 +102,6 @@ REMOVE: Final = Statement(
     "user_groups.remove_members",
     "DELETE FROM group_members WHERE group_id = :id AND user_id IN {integers:people} RETURNING user_id",
 )
-MOVE_EPOCHS_OF: Final = Statement(
-    "user_groups.move_epochs_of",
-    "UPDATE subjects SET epoch = epoch + 1, epoch_changed_at = {now} WHERE id IN {integers:people}",
-)
 MOVE_EPOCHS: Final = Statement(
     "user_groups.move_epochs",
     """
@@ -147,7 +144,6 @@ STATEMENTS: Final = (
     HOLD_PEOPLE,
     ADD,
     REMOVE,
-    MOVE_EPOCHS_OF,
     *_DELETION,
 )
 
@@ -253,10 +249,10 @@ class SqlGroupWriterRows:
     async def _change(self, statement: Statement, group_id: int, person_ids: Collection[int]) -> None:
         rows = await self._executor.fetch_rows(statement, id=group_id, people=_as_list(person_ids))
         if rows:
-            await self._executor.execute(MOVE_EPOCHS_OF, people=_as_list(row[0] for row in rows))
+            await SqlEpochRows(self._executor).move_subjects(sorted(row[0] for row in rows))
             await self._executor.execute(TOUCH, id=group_id)
 
 
-def _as_list(numbers: Iterable[int]) -> str:
+def _as_list(numbers: Collection[int]) -> str:
     """Return numbers as statements take a set of them, in the order in which rows are locked."""
     return json.dumps(sorted(numbers))

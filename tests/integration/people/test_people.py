@@ -19,7 +19,7 @@ from entrepot.auth.people.errors import (
     PasswordRejectedError,
     PersonUnknownError,
 )
-from entrepot.auth.people.new_people import NewPerson, Profile
+from entrepot.auth.people.new_people import NewPerson, Profile, ProfileChange
 from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy
 from entrepot.auth.people.people import People
 from entrepot.auth.permissions import SYSTEM_PERMISSIONS
@@ -76,12 +76,12 @@ async def test_a_person_is_made_with_a_record_and_no_role(office: Office) -> Non
 async def test_a_change_says_which_fields_it_changed_and_not_from_what_to_what(office: Office) -> None:
     """Addresses and names are personal, and a record that names another person by itself is not erased with them."""
     alice = await office.make("alice")
-    for profile in (
-        Profile("a@example.org", "Alice A.", "team"),
-        Profile("b@example.org", "Alice A.", ""),
-        Profile("b@example.org", "Alice A.", ""),
+    for change in (
+        ProfileChange("a@example.org", "Alice A.", "team"),
+        ProfileChange(email="b@example.org", comment=""),
+        ProfileChange(realname="Alice A."),
     ):
-        await office.people.update(office.grant(), alice.id, profile)
+        await office.people.update(office.grant(), alice.id, change)
 
     bodies = await office.database.fetch(
         "SELECT body FROM audit_records WHERE action = 'user.update' ORDER BY id"
@@ -95,6 +95,21 @@ async def test_a_change_says_which_fields_it_changed_and_not_from_what_to_what(o
     ]
     assert [after["comment"] for after in afters] == [True, False, False]
     assert not any(b"example.org" in bytes(body) for (body,) in bodies)
+
+
+async def test_changes_of_different_fields_at_once_are_all_made(office: Office) -> None:
+    """What a change leaves out stays as the others made it, not as it was when the change began."""
+    alice = await office.make("alice")
+    principal = await office.log_in("alice", ALICE_PASSWORD)
+
+    await asyncio.gather(
+        office.people.update(office.grant(), alice.id, ProfileChange(email="a@example.org")),
+        office.people.update(office.grant(), alice.id, ProfileChange(comment="team")),
+        office.people.update_self(own(principal), ProfileChange(realname="Alice A.")),
+    )
+
+    now = await office.people.get(office.grant(), alice.id)
+    assert (now.email, now.realname, now.comment) == ("a@example.org", "Alice A.", "team")
 
 
 async def test_a_name_is_given_once(office: Office) -> None:
@@ -112,7 +127,7 @@ async def test_what_has_no_acceptable_form_changes_nothing(office: Office) -> No
         with pytest.raises(kind):
             await office.make(name)
     with pytest.raises(InvalidPersonError):
-        await office.people.update(office.grant(), alice.id, Profile("no address"))
+        await office.people.update(office.grant(), alice.id, ProfileChange("no address"))
     assert await office.people.get(office.grant(), alice.id) == alice
 
 
@@ -347,12 +362,12 @@ async def test_once_erased_a_person_is_named_only_by_what_others_did_to_them_and
     office: Office,
 ) -> None:
     alice = await office.make("alice")
-    await office.people.update(office.grant(), alice.id, Profile(comment="team"))
+    await office.people.update(office.grant(), alice.id, ProfileChange(comment="team"))
     principal = await office.log_in("alice", ALICE_PASSWORD)
     with pytest.raises(InvalidCredentialsError):
         await office.changes.change_own(own_password(principal), "Not-the-1-password", _NEW)
     await office.changes.change_own(own_password(principal), ALICE_PASSWORD, _NEW)
-    await office.people.update_self(own(principal), Profile(comment="left"))
+    await office.people.update_self(own(principal), ProfileChange(comment="left"))
     await office.people.delete(office.grant(), alice.id)
 
     await AuditErasure(office.metadata).erase(office.grant(), alice.subject)

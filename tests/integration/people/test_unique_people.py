@@ -10,7 +10,7 @@ import pytest
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.people.errors import EmailTakenError, NameTakenError
 from entrepot.auth.people.identities import people_of_one_address, people_of_one_name
-from entrepot.auth.people.new_people import NewPerson, Profile
+from entrepot.auth.people.new_people import NewPerson, Profile, ProfileChange
 from tests.integration.people.conftest import ALICE_PASSWORD, Office, own
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ async def test_an_address_that_somebody_has_is_given_to_nobody_else(office: Offi
     before = await _state(office)
     attempts: list[Awaitable[object]] = [
         _make(office, "carol", email),
-        office.people.update(office.grant(), bob.id, Profile(email, "B.")),
-        office.people.update_self(own(principal), Profile(email, "B.")),
+        office.people.update(office.grant(), bob.id, ProfileChange(email, "B.")),
+        office.people.update_self(own(principal), ProfileChange(email, "B.")),
     ]
 
     refused: list[str] = []
@@ -110,7 +110,7 @@ async def test_who_has_an_address_keeps_it_and_may_change_its_case(office: Offic
     alice = await _make(office, "alice", _ALICE)
 
     for email in _SAME:
-        await office.people.update(office.grant(), alice.id, Profile(email, "Alice A."))
+        await office.people.update(office.grant(), alice.id, ProfileChange(email, "Alice A."))
 
     assert (await office.people.get(office.grant(), alice.id)).email == _SAME[-1]
 
@@ -132,20 +132,20 @@ async def test_duplicates_from_before_go_on_and_can_be_mended(office: Office) ->
         "Alice",
     ]
 
-    await office.people.update(office.grant(), second.id, Profile("ALICE@example.org", "The second"))
-    await office.people.update(office.grant(), first.id, Profile("alice@Example.org", "The first"))
+    await office.people.update(office.grant(), second.id, ProfileChange("ALICE@example.org", "The second"))
+    await office.people.update(office.grant(), first.id, ProfileChange("alice@Example.org", "The first"))
     with pytest.raises(EmailTakenError):
         await _make(office, "third", "alice@example.org")
     with pytest.raises(NameTakenError):
         await _make(office, "aLICE")
-    await office.people.update(office.grant(), second.id, Profile("second@example.org"))
+    await office.people.update(office.grant(), second.id, ProfileChange("second@example.org"))
     with pytest.raises(EmailTakenError):
-        await office.people.update(office.grant(), second.id, Profile("alice@example.org"))
+        await office.people.update(office.grant(), second.id, ProfileChange("alice@example.org"))
 
     people = [await office.people.get(office.grant(), one.id) for one in (first, second)]
     assert [(one.name, one.email, one.realname) for one in people] == [
         ("alice", "alice@Example.org", "The first"),
-        ("Alice", "second@example.org", ""),
+        ("Alice", "second@example.org", "The second"),
     ]
 
 
@@ -179,7 +179,7 @@ async def test_of_those_who_take_a_name_at_once_one_gets_it(office: Office) -> N
 async def test_of_those_who_take_an_address_at_once_one_gets_it(office: Office) -> None:
     """Some make an account with it, some change theirs."""
     people = [await _make(office, f"person{number}") for number in range(3)]
-    changed = Profile("Dave@example.org")
+    changed = ProfileChange("Dave@example.org")
 
     outcomes = await asyncio.gather(
         *(_make(office, f"new{number}", "dave@example.org") for number in range(3)),

@@ -8,7 +8,14 @@ from typing import Final
 
 from entrepot.auth.people.errors import InvalidPersonError, NameTakenError
 
-__all__ = ["NewPerson", "Profile", "require_group_name", "require_new_name", "require_profile"]
+__all__ = [
+    "NewPerson",
+    "Profile",
+    "ProfileChange",
+    "require_group_name",
+    "require_new_name",
+    "require_profile",
+]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}\Z")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\Z")
@@ -24,6 +31,23 @@ class Profile:
     email: str = ""
     realname: str = ""
     comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChange:
+    """What shall be known of a person from now on; what is None stays as it is then, not as the caller saw it."""
+
+    email: str | None = None
+    realname: str | None = None
+    comment: str | None = None
+
+    def of(self, former: Profile) -> Profile:
+        """Return what is known when this is changed of `former`."""
+        return Profile(
+            former.email if self.email is None else self.email,
+            former.realname if self.realname is None else self.realname,
+            former.comment if self.comment is None else self.comment,
+        )
 
 
 @dataclass(frozen=True, slots=True)

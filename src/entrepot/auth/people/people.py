@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrepot.auth.grants import OwnPasswordGrant, SelfGrant, SystemGrant
-    from entrepot.auth.people.new_people import NewPerson
+    from entrepot.auth.people.new_people import NewPerson, ProfileChange
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
     from entrepot.auth.principals import Principal
@@ -112,7 +112,7 @@ class People:
         del grant
         return await self._metadata.users.search(prefix, limit) if prefix else ()
 
-    async def update(self, grant: SystemGrant[UpdateUser], person_id: int, profile: Profile) -> None:
+    async def update(self, grant: SystemGrant[UpdateUser], person_id: int, change: ProfileChange) -> None:
         """Change what is known of a person.
 
         Raises:
@@ -120,28 +120,29 @@ class People:
             AccessDeniedError: the person holds what the principal does not (S9).
         """
         await self._rights.require_held(grant.principal, person_id)
-        await self._update(grant.principal, person_id, profile)
+        await self._update(grant.principal, person_id, change)
 
-    async def update_self(self, grant: SelfGrant, profile: Profile) -> None:
+    async def update_self(self, grant: SelfGrant, change: ProfileChange) -> None:
         """Change what is known of oneself.
 
         Raises:
             PersonUnknownError, InvalidPersonError, EmailTakenError: nothing was changed.
         """
-        await self._update(grant.principal, (await self.get_self(grant)).id, profile)
+        await self._update(grant.principal, (await self.get_self(grant)).id, change)
 
-    async def _update(self, principal: Principal, person_id: int, profile: Profile) -> None:
-        require_profile(profile)
+    async def _update(self, principal: Principal, person_id: int, change: ProfileChange) -> None:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
             await tx.users.hold_identities()
             person = await require_person(tx, person_id)
+            former = Profile(person.email, person.realname, person.comment)
+            profile = change.of(former)
+            require_profile(profile)
             await require_free_address(tx, person, profile.email)
             await tx.users.update_profile(
                 person_id, email=profile.email, realname=profile.realname, comment=profile.comment
             )
-            former = Profile(person.email, person.realname, person.comment)
             await tx.audit.append(
                 audit_record(
                     principal,

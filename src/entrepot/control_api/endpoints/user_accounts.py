@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.auth.errors import AccessDeniedError
-from entrepot.auth.people.new_people import Profile
+from entrepot.auth.people.new_people import ProfileChange
 from entrepot.auth.system_actions import DeleteUser, ReadUser, UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import OnSystem, OwnOr
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.demands import OwnGate
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
-    from entrepot.metadata.user_store import EndedCredentials, PersonRow
+    from entrepot.metadata.user_store import EndedCredentials
 
 __all__ = ["USER_ACCOUNT_ENDPOINTS", "StoppedRobots", "UserInputs"]
 
@@ -78,14 +78,11 @@ async def read_user(services: ControlServices, call: Call[OwnGate, UserInputs, N
 
 async def update_user(services: ControlServices, call: Call[OwnGate, UserInputs, UserProfile]) -> Reply:
     """Change what is known of a person."""
-    person_id, people = call.inputs.user_id, services.people
-    if await _is_own(services, call.grant, person_id):
-        own = await call.grant.own()
-        await people.update_self(own, _merged(await people.get_self(own), call.body))
-        return DONE
-    grant = await call.grant.system(UpdateUser)
-    seen = await people.get(await call.grant.system(ReadUser), person_id)
-    await people.update(grant, person_id, _merged(seen, call.body))
+    change = ProfileChange(call.body.email, call.body.realname, call.body.comment)
+    if await _is_own(services, call.grant, call.inputs.user_id):
+        await services.people.update_self(await call.grant.own(), change)
+    else:
+        await services.people.update(await call.grant.system(UpdateUser), call.inputs.user_id, change)
     return DONE
 
 
@@ -139,14 +136,6 @@ async def _is_own(services: ControlServices, gate: OwnGate, person_id: int) -> b
     return (await services.people.get_self(own)).id == person_id
 
 
-def _merged(person: PersonRow, body: UserProfile) -> Profile:
-    return Profile(
-        person.email if body.email is None else body.email,
-        person.realname if body.realname is None else body.realname,
-        person.comment if body.comment is None else body.comment,
-    )
-
-
 USER_ACCOUNT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
     Endpoint(
         method="GET",
@@ -168,7 +157,7 @@ USER_ACCOUNT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation_id="updateUserProfile",
         tag="user",
         summary="Change what is known of a person; what is left out stays.",
-        demand=OwnOr((UpdateUser, ReadUser)),
+        demand=OwnOr((UpdateUser,)),
         handler=update_user,
         inputs=UserInputs,
         body=UserProfile,

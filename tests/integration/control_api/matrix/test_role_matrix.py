@@ -257,7 +257,6 @@ _OTHER_NEEDS: Final = {
     ("api.audit-log.export", "audit-log:export"),
     ("api.project.read-deletable", "project:delete"),
     ("api.user.unlock", "user:update"),
-    ("api.user.update", "user:read"),
     ("api.group-member.add", "user-group:update"),
     ("api.group-member.remove", "user-group:update"),
     ("api.access-token.delete-of-person", "user:update"),

@@ -188,7 +188,11 @@ class UserReader(Protocol):
 
 
 class UserWriterRows(Protocol):
-    """People within a unit. Whatever changes rights moves the person's epoch."""
+    """People within a unit. Whatever changes rights moves the person's epoch.
+
+    A unit that gives a name or an e-mail address holds the order of changes (`EpochRows.hold_order`) before it looks
+    whether somebody has it.
+    """
 
     async def find(self, person_id: int) -> PersonRow | None:
         """Return a person by number; the row stays as it is until the unit ends."""
@@ -197,9 +201,6 @@ class UserWriterRows(Protocol):
     async def any_exist(self) -> bool:
         """Whether there is anybody at all."""
         ...
-
-    async def hold_identities(self) -> None:
-        """Keep all other units that give names or e-mail addresses waiting until this one ends, on any node."""
 
     async def name_is_taken(self, name: str) -> bool:
         """Whether a person has the name, in whichever case."""

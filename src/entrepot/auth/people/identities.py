@@ -28,7 +28,7 @@ async def require_free_identity(tx: Transaction, new: NewPerson) -> None:
         NameTakenError: somebody has the name, in whichever case.
         EmailTakenError: somebody has the e-mail address, in whichever case.
     """
-    await tx.users.hold_identities()
+    await tx.epochs.hold_order()
     if await tx.users.name_is_taken(new.name):
         raise NameTakenError("person", new.name)
     if new.profile.email and await tx.users.address_is_taken(new.profile.email):
@@ -38,7 +38,7 @@ async def require_free_identity(tx: Transaction, new: NewPerson) -> None:
 async def require_free_address(tx: Transaction, person: PersonRow, address: str) -> None:
     """Refuse to give a person an address that another one has; one that they have already may stay, or change its case.
 
-    The unit holds the identities.
+    The unit holds the order of changes.
 
     Raises:
         EmailTakenError: another person has it.

@@ -134,7 +134,7 @@ class People:
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
-            await tx.users.hold_identities()
+            await tx.epochs.hold_order()
             person = await require_person(tx, person_id)
             former = Profile(person.email, person.realname, person.comment)
             profile = change.of(former)

@@ -35,7 +35,7 @@ LOOK: Final = Statement(
 OF_SUBJECTS: Final = Statement(
     "epochs.of_subjects", "SELECT public_id, epoch FROM subjects WHERE public_id IN {texts:subjects}"
 )
-# Also held by whoever gives a name; who only reads the row waits for nobody.
+# The row is never written, and who only reads it waits for nobody.
 HOLD_ORDER: Final = Statement("epochs.hold_order", "SELECT id FROM instance WHERE id = 1 {for_update}")
 HOLD_SUBJECTS: Final = Statement(
     "epochs.hold_subjects",

@@ -2,7 +2,7 @@
 
 No unique index keeps them apart: databases may have duplicates from before there was a rule, and a program of the
 version before, which writes beside this one during an upgrade, knows of none. A unit that gives a name or an address
-holds a row that all such units hold, and looks.
+holds the order of changes (`epochs.hold_order`), and looks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from entrepot.metadata.user_store import PersonIdentity
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.metadata.sql.statements import Executor, ReadExecutor
+    from entrepot.metadata.sql.statements import ReadExecutor
 
-__all__ = ["STATEMENTS", "address_is_taken", "hold_identities", "name_is_taken", "read_identities"]
+__all__ = ["STATEMENTS", "address_is_taken", "name_is_taken", "read_identities"]
 
-# The row is never written, and who only reads it waits for nobody. Changes by the management API hold it, too.
-HOLD: Final = Statement("taken_identities.hold", "SELECT id FROM instance WHERE id = 1 {for_update}")
 NAMED: Final = Statement(
     "taken_identities.named",
     "SELECT s.id FROM subjects s WHERE s.kind = 'user' AND lower(s.name) = :lowered LIMIT 1",
@@ -44,12 +42,7 @@ IDENTITIES: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (HOLD, NAMED, ADDRESSES, IDENTITIES)
-
-
-async def hold_identities(executor: Executor) -> None:
-    """Keep all other units that give names or addresses waiting until this one ends."""
-    await executor.fetch_row(HOLD)
+STATEMENTS: Final = (NAMED, ADDRESSES, IDENTITIES)
 
 
 async def name_is_taken(executor: ReadExecutor, name: str) -> bool:

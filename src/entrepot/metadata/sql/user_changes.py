@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.sql.statements import Statement
-from entrepot.metadata.sql.taken_identities import address_is_taken, hold_identities, name_is_taken
+from entrepot.metadata.sql.taken_identities import address_is_taken, name_is_taken
 from entrepot.metadata.sql.users import ANY, FIND, person_from_row
 from entrepot.metadata.user_store import EndedCredentials
 
@@ -212,10 +212,6 @@ class SqlUserWriterRows:
     async def any_exist(self) -> bool:
         """See the protocol."""
         return await self._executor.fetch_row(ANY) is not None
-
-    async def hold_identities(self) -> None:
-        """See the protocol."""
-        await hold_identities(self._executor)
 
     async def name_is_taken(self, name: str) -> bool:
         """See the protocol."""

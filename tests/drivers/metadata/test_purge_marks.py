@@ -14,11 +14,10 @@ from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer
 from entrepot.audit.signed_end import SignedEnd
-from entrepot.auth.audit_actions import AuditAction
-from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.host import host_operator, host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME
+from tests.drivers.metadata.made_up_purges import cut_beginning, lie_about_a_purge
 from tests.running.audit_material import BOB, DAY, KeyInMemory, pull_record, sign_days_ago
 
 if TYPE_CHECKING:
@@ -41,26 +40,6 @@ async def _age_unsealed(database: RawDatabase, days: int) -> None:
     await database.fetch(f"UPDATE audit_records SET at = at - {days * DAY} WHERE sequence IS NULL")
 
 
-async def _cut(database: RawDatabase, last: int) -> None:
-    """Do as a purge does, by hand."""
-    await database.fetch(
-        f"UPDATE audit_chain SET purged_sequence = {last}, "
-        f"purged_hash = (SELECT chain_hash FROM audit_records WHERE sequence = {last})"
-    )
-    await database.fetch(f"DELETE FROM audit_records WHERE sequence <= {last}")
-
-
-async def _lie_about_a_purge(metadata: Metadata, first: int, kept_from: int) -> None:
-    record = audit_record(
-        host_operator(),
-        AuditAction.AUDIT_PURGE,
-        AuditObject("audit-log", ""),
-        before={"first": first},
-        after={"first": kept_from},
-    )
-    await metadata.write(lambda tx: tx.audit.append(record))
-
-
 async def _verdicts(
     metadata: Metadata, directory: Path, kept: list[CheckpointRow]
 ) -> tuple[AuditVerdict, AuditVerdict]:
@@ -79,9 +58,9 @@ async def test_a_young_beginning_that_is_cut_off_is_found_by_a_kept_checkpoint_8
     """Even with a made up record of a purge, and no checkpoint left in the database. The first one is named."""
     await _sealed(metadata, 8)
     kept = [await sign_days_ago(metadata, _KEY, sequence, 0) for sequence in (5, 2, 3)]
-    await _cut(database, 4)
+    await cut_beginning(database, 4)
     await database.fetch("DELETE FROM audit_checkpoints")
-    await _lie_about_a_purge(metadata, 1, 5)
+    await lie_about_a_purge(metadata, 1, 5)
 
     for verdict in await _verdicts(metadata, tmp_path, kept):
         assert [(fault.kind, fault.sequence) for fault in verdict.faults] == [(FaultKind.TRUNCATED, 2)]
@@ -94,8 +73,8 @@ async def test_a_young_beginning_that_is_cut_off_is_found_by_the_databases_own_c
     """Also where the column of the time, which nobody signed, says that they are old."""
     await _sealed(metadata, 5)
     await sign_days_ago(metadata, _KEY, 3, 179)
-    await _cut(database, 4)
-    await _lie_about_a_purge(metadata, 1, 5)
+    await cut_beginning(database, 4)
+    await lie_about_a_purge(metadata, 1, 5)
 
     young = await verify_database(metadata, [], [])
     await database.fetch(f"UPDATE audit_checkpoints SET at = at - {DAY * 2}")
@@ -111,8 +90,8 @@ async def test_a_cut_is_found_in_an_export_whose_time_somebody_moved_in_the_data
     """An export begins behind the last checkpoint, whose time has a column that nobody signed."""
     await _sealed(metadata, 8)
     kept = [await sign_days_ago(metadata, _KEY, sequence, 0) for sequence in (3, 6)]
-    await _cut(database, 4)
-    await _lie_about_a_purge(metadata, 1, 5)
+    await cut_beginning(database, 4)
+    await lie_about_a_purge(metadata, 1, 5)
     await database.fetch("DELETE FROM audit_checkpoints WHERE sequence = 3")
     await database.fetch(f"UPDATE audit_checkpoints SET at = at + {DAY * 200}")
 
@@ -126,8 +105,8 @@ async def test_a_beginning_that_no_record_of_a_purge_reaches_is_a_fault(
     metadata: Metadata, database: RawDatabase, tmp_path: Path, first: int, kept_from: int
 ) -> None:
     await _sealed(metadata, 6)
-    await _cut(database, 4)
-    await _lie_about_a_purge(metadata, first, kept_from)
+    await cut_beginning(database, 4)
+    await lie_about_a_purge(metadata, first, kept_from)
 
     for verdict in await _verdicts(metadata, tmp_path, []):
         assert [(fault.kind, fault.sequence) for fault in verdict.faults] == [(FaultKind.TRUNCATED, 4)]

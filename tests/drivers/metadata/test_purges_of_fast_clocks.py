@@ -14,11 +14,10 @@ from entrepot.audit.export_verification import verify_export
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer
 from entrepot.audit.signed_end import SignedEnd
-from entrepot.auth.audit_actions import AuditAction
-from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.host import host_operator, host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME, ChainState
+from tests.drivers.metadata.made_up_purges import cut_beginning, lie_about_a_purge
 from tests.drivers.metadata.verified_while import Passing
 from tests.running.audit_material import BOB, DAY, KeyInMemory, pull_record, sign_days_ago
 
@@ -57,19 +56,8 @@ async def _date_ahead(database: RawDatabase, days: int) -> None:
 
 async def _cut_with_a_record_dated_ahead(metadata: Metadata, database: RawDatabase, days: int) -> None:
     """Cut off three records as a purge does, by hand, and make up the record of one."""
-    record = audit_record(
-        host_operator(),
-        AuditAction.AUDIT_PURGE,
-        AuditObject("audit-log", ""),
-        before={"first": 1},
-        after={"first": 4},
-    )
-    await database.fetch(
-        "UPDATE audit_chain SET purged_sequence = 3, "
-        "purged_hash = (SELECT chain_hash FROM audit_records WHERE sequence = 3)"
-    )
-    await database.fetch("DELETE FROM audit_records WHERE sequence <= 3")
-    await metadata.write(lambda tx: tx.audit.append(record))
+    await cut_beginning(database, 3)
+    await lie_about_a_purge(metadata, 1, 4)
     await _date_ahead(database, days)
 
 

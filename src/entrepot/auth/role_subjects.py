@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.metadata.standing_store import HeldRole, ProjectFacts, SubjectFacts
 
-__all__ = ["NOBODY", "subject_in_project", "subject_on_system"]
+__all__ = ["NOBODY", "robot_reach", "subject_in_project", "subject_on_system"]
 
 _log: Any = structlog.get_logger()
 
@@ -75,6 +75,18 @@ def subject_on_system(principal: Principal, facts: SubjectFacts | None, level: L
         _custom_permissions(found, on_system=True) if level == "system" else NOTHING,
         system_roles=frozenset(role.name for role in found.roles),
     )
+
+
+def robot_reach(name: str, facts: SubjectFacts, permission: str) -> frozenset[str] | None:
+    """Return the names of the projects in which a robot was given a permission; `None` when that is every one."""
+    names = {
+        entry.namespace
+        for entry in _robot_entries(name, facts)
+        if entry.kind == "project" and permission in entry.access
+    }
+    if _EVERY_PROJECT in names and facts.robot_project_id is None:
+        return None
+    return frozenset(names - {_EVERY_PROJECT})
 
 
 def _present(principal: Principal, facts: SubjectFacts | None) -> SubjectFacts | None:

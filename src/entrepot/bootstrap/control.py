@@ -16,6 +16,7 @@ from entrepot.projects.labels import Labels
 from entrepot.projects.members import Members
 from entrepot.projects.project_metadata import ProjectMetadata
 from entrepot.projects.projects import Projects
+from entrepot.projects.visibility import Visibility
 
 if TYPE_CHECKING:
     from entrepot.bootstrap.identity import Identity
@@ -61,6 +62,7 @@ def control_services(
         administrators=accounts.administrators,
         groups=accounts.groups,
         projects=Projects(metadata, identity.configurations, identity.decisions),
+        visibility=Visibility(metadata, identity.decisions),
         project_metadata=ProjectMetadata(metadata, identity.decisions),
         members=Members(metadata, identity.decisions),
         labels=Labels(metadata),

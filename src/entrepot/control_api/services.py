@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from entrepot.projects.members import Members
     from entrepot.projects.project_metadata import ProjectMetadata
     from entrepot.projects.projects import Projects
+    from entrepot.projects.visibility import Visibility
     from entrepot.registry.repositories import ProjectRepositories
 
 __all__ = ["ControlServices", "SystemFacts", "SystemFactsSource"]
@@ -104,6 +105,7 @@ class ControlServices:
     administrators: Administrators
     groups: Groups
     projects: Projects
+    visibility: Visibility
     project_metadata: ProjectMetadata
     members: Members
     labels: Labels

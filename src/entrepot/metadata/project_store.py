@@ -32,18 +32,22 @@ ProjectSort = Literal[
 class Viewer:
     """Who looks at projects.
 
+    What is public they see in any case, but for the last one.
+
     Attributes:
-        subject: the public id, of nobody's for the anonymous.
-        everything: whether they see all projects, whoever they are.
-        system_roles: names of roles that let whoever holds one on the system see all projects.
-        own_projects: names of projects that they see beside those they are members of.
+        subject: the public id of the person whose roles are told with each project; empty for nobody.
+        member: the public id of the person whose memberships count: who looks, or who answers for the robot that does.
+        everything: whether that person sees all projects, member or not.
+        roles: names of the roles that let members see a project.
+        reach: names of the projects that a robot may see at all, `None` for any.
         only_projects: the names to which a credential is limited, `None` for no limit.
     """
 
-    subject: str
+    subject: str = ""
+    member: str = ""
     everything: bool = False
-    system_roles: Sequence[str] = ()
-    own_projects: Sequence[str] = ()
+    roles: Sequence[str] = ()
+    reach: Sequence[str] | None = None
     only_projects: Sequence[str] | None = None
 
 
@@ -155,10 +159,6 @@ class ProjectReader(Protocol):
 
     async def used_bytes(self, project_id: int) -> int:
         """Return the bytes of the live blobs that live repositories of the project link to, each counted once."""
-        ...
-
-    async def robot_permissions(self, subject: str) -> bytes | None:
-        """Return what a robot (public id) may do, as it is stored; `None` without one that somebody answers for."""
         ...
 
 

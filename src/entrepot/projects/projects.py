@@ -21,7 +21,6 @@ from entrepot.projects.metadata_values import check_metadata, split_metadata
 from entrepot.projects.names import require_project_name
 from entrepot.projects.openings import permissions_in, require_opened_held
 from entrepot.projects.robot_namespaces import without_project
-from entrepot.projects.visibility import find_viewer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.project_store import HeldProject, ListedProject, ProjectPage
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.projects.configurations import Configurations
-    from entrepot.projects.visibility import Onlooker
+    from entrepot.projects.visibility import Sight
 
 __all__ = ["ProjectSummary", "Projects", "access_of", "apply_metadata"]
 
@@ -114,14 +113,13 @@ class Projects:
                 "project_creation_restriction=everyone"
             )
 
-    async def list_visible(self, onlooker: Onlooker, query: ProjectQuery) -> ProjectPage:
+    async def list_visible(self, sight: Sight[ReadProject], query: ProjectQuery) -> ProjectPage:
         """Return a page of the projects that somebody sees."""
-        viewer = await find_viewer(self._metadata.projects, onlooker)
-        return await self._metadata.projects.list_page(viewer, query)
+        return await self._metadata.projects.list_page(sight.viewer, query)
 
-    async def exists(self, onlooker: Onlooker, name: str) -> bool:
+    async def exists(self, sight: Sight[ReadProject], name: str) -> bool:
         """Whether there is a project of this name that somebody sees; others do not exist for them (S19)."""
-        page = await self.list_visible(onlooker, ProjectQuery(limit=1, name=name))
+        page = await self.list_visible(sight, ProjectQuery(limit=1, name=name))
         return bool(name) and page.total > 0
 
     async def get(self, grant: ProjectGrant[ReadProject]) -> ListedProject:

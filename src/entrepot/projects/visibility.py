@@ -1,49 +1,116 @@
-"""Who sees which projects in a listing: everybody the public ones, members theirs, some roles all."""
+"""Who sees what in listings over all projects: what single requests would be allowed, found all at once.
+
+A listing shows of a project what whoever asks may see there one by one: projects to who may read them, repositories to
+who may list them. A robot is shown what it was given and whoever answers for it holds as well (S9, S19).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from entrepot.auth.grants import SystemGrant
-from entrepot.auth.principals import Principal
-from entrepot.auth.roles import BUILT_IN_ROLES
+import msgspec
+
+from entrepot.auth.project_actions import ProjectAction, ReadProject
+from entrepot.auth.robots.sponsored_decisions import person_asking
+from entrepot.auth.role_catalog import RoleCatalog
+from entrepot.auth.role_subjects import robot_reach
 from entrepot.auth.system_actions import ListProjects
 from entrepot.metadata.project_store import Viewer
-from entrepot.projects.robot_namespaces import sight_of
 
 if TYPE_CHECKING:
-    from entrepot.auth.principals import PrincipalKind
-    from entrepot.metadata.project_store import ProjectReader
+    from collections.abc import Sequence
 
-__all__ = ["Onlooker", "find_viewer"]
+    from entrepot.auth.decisions import Decisions
+    from entrepot.auth.principals import Principal
+    from entrepot.metadata.store import Metadata
 
-Onlooker: TypeAlias = SystemGrant[ListProjects] | Principal
-"""With the grant one sees every project; a principal as such sees those that are public, and their own."""
+__all__ = ["Sight", "Visibility"]
 
-_READ: Final = "project:read"
-_SYSTEM_ROLES: Final = tuple(sorted(role.name for role in BUILT_IN_ROLES.values() if _READ in role.project))
-_KNOWN: Final[frozenset[PrincipalKind]] = frozenset({"user", "robot"})
+P = TypeVar("P", bound=ProjectAction)
+P_co = TypeVar("P_co", bound=ProjectAction, covariant=True)
+
+_BLIND: Final = Viewer(only_projects=())
+"""Who may see nothing is shown nothing, not even what is public."""
 
 
-async def find_viewer(rows: ProjectReader, onlooker: Onlooker) -> Viewer:
-    """Return what the rows need to know of whoever looks; a credential shows no more than it is good for (S15)."""
-    if isinstance(onlooker, SystemGrant):
-        principal, everything = onlooker.principal, True
-    else:
-        principal, everything = onlooker, False
+@dataclass(frozen=True, slots=True)
+class Sight(Generic[P_co]):
+    """The proof that somebody may do an action in whichever projects the rows find for the viewer.
+
+    Only :class:`Visibility` makes one.
+    """
+
+    action: type[P_co]
+    viewer: Viewer
+
+
+class Visibility:
+    """Finds where somebody may see something. Asks the decisions that single requests are decided by."""
+
+    def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
+        self._standings = metadata.standings
+        self._roles = RoleCatalog(metadata.roles)
+        self._decisions = decisions
+
+    async def sight(self, principal: Principal, action: type[P]) -> Sight[P]:
+        """Return where a principal may do an action that shows something; a credential shows no more than its own.
+
+        Who may list projects on the system sees them all, also where they may read nothing else.
+        """
+        permission, limits = action.permission.name, principal.limits
+        only = None if limits is None or limits.projects is None else sorted(limits.projects)
+        asker = _anywhere(principal)
+        if action is ReadProject and await self._lists_all(asker):
+            return Sight(action, Viewer(_named(asker), everything=True, only_projects=only))
+        within = asker.limits is None or asker.limits.allow(permission, "")
+        if asker.must_change_password or not within:
+            return Sight(action, _BLIND)
+        viewer = await self._viewer(asker, permission)
+        return Sight(action, _BLIND if viewer is None else replace(viewer, only_projects=only))
+
+    async def _lists_all(self, asker: Principal) -> bool:
+        if asker.kind == "anonymous":
+            return False
+        return ListProjects.permission.name in await self._decisions.on_registry(asker)
+
+    async def _viewer(self, asker: Principal, permission: str) -> Viewer | None:
+        if asker.kind == "robot":
+            return await self._robot(asker, permission)
+        return await self._person(asker, permission) if asker.kind == "user" else Viewer()
+
+    async def _person(self, person: Principal, permission: str) -> Viewer | None:
+        """Return what a person may see; nothing when they are not there any more, or their password is due."""
+        facts = await self._standings.on_system(person.subject)
+        if facts is None or facts.must_change_password:
+            return None
+        everything = permission in await self._decisions.in_every_project(person)
+        roles = () if everything else await self._roles_with(permission)
+        return Viewer(person.subject, person.subject, everything=everything, roles=roles)
+
+    async def _robot(self, robot: Principal, permission: str) -> Viewer | None:
+        """Return what both the robot and whoever answers for it may see, and nothing where nobody does."""
+        facts, sponsor = await self._standings.on_system(robot.subject), robot.sponsor
+        if facts is None or sponsor is None:
+            return None
+        names = robot_reach(robot.name, facts, permission)
+        reach = None if names is None else sorted(names)
+        if sponsor.is_host:
+            return Viewer(everything=True, reach=reach)
+        seen = await self._person(person_asking(sponsor, robot), permission)
+        return None if seen is None else replace(seen, subject="", reach=reach)
+
+    async def _roles_with(self, permission: str) -> Sequence[str]:
+        return [role.name for role in await self._roles.list_all() if permission in role.project]
+
+
+def _anywhere(principal: Principal) -> Principal:
+    """Return the principal without the limit to some projects, which the rows apply."""
     limits = principal.limits
-    only = None if limits is None or limits.projects is None else sorted(limits.projects)
-    blind = limits is not None and limits.permissions is not None and _READ not in limits.permissions
-    if (
-        principal.must_change_password or blind
-    ):  # who may read nothing is shown nothing, not even what is public
-        return Viewer("", only_projects=[])
-    if everything or principal.kind not in _KNOWN:
-        return Viewer("", everything, only_projects=only)
-    if principal.kind == "user":
-        return Viewer(principal.subject, system_roles=_SYSTEM_ROLES, only_projects=only)
-    permissions = await rows.robot_permissions(principal.subject)
-    if permissions is None:  # whoever answers for it may read nothing at present, so neither may it (S9)
-        return Viewer("", only_projects=[])
-    sight = sight_of(permissions)
-    return Viewer(principal.subject, sight.everything, own_projects=sorted(sight.names), only_projects=only)
+    if limits is None or limits.projects is None:
+        return principal
+    return msgspec.structs.replace(principal, limits=msgspec.structs.replace(limits, projects=None))
+
+
+def _named(asker: Principal) -> str:
+    return asker.subject if asker.kind == "user" else ""

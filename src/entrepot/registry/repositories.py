@@ -17,7 +17,6 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.project_store import Viewer
 from entrepot.oci.names import DEFAULT_PROJECT, RepositoryName
-from entrepot.projects.visibility import find_viewer
 from entrepot.registry.errors import (
     RepositoryDescriptionError,
     RepositoryExistsError,
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
         RepositoryQuery,
     )
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.projects.visibility import Onlooker
+    from entrepot.projects.visibility import Sight
     from entrepot.registry.journal import Journal
 
 __all__ = ["ProjectRepositories"]
@@ -70,14 +69,15 @@ class ProjectRepositories:
         self, grant: ProjectGrant[ListRepository], query: RepositoryQuery
     ) -> ListedRepositoryPage:
         """Return a page of the project's repositories; the query's own project does not count."""
-        everything = Viewer(grant.principal.subject, everything=True)
+        everything = Viewer(everything=True)
         rows = self._metadata.project_repositories
         return await rows.list_page(everything, replace(query, project_id=grant.project_id))
 
-    async def list_visible(self, onlooker: Onlooker, query: RepositoryQuery) -> ListedRepositoryPage:
-        """Return a page of the repositories in all projects that somebody sees."""
-        viewer = await find_viewer(self._metadata.projects, onlooker)
-        return await self._metadata.project_repositories.list_page(viewer, query)
+    async def list_visible(
+        self, sight: Sight[ListRepository], query: RepositoryQuery
+    ) -> ListedRepositoryPage:
+        """Return a page of the repositories in all projects where somebody may list them."""
+        return await self._metadata.project_repositories.list_page(sight.viewer, query)
 
     async def get(self, grant: ProjectGrant[ReadRepository], name: str) -> ListedRepository:
         """Return a repository of the project.

@@ -50,6 +50,7 @@ from entrepot.projects.labels import Labels
 from entrepot.projects.members import Members
 from entrepot.projects.project_metadata import ProjectMetadata
 from entrepot.projects.projects import Projects
+from entrepot.projects.visibility import Visibility
 from entrepot.registry.journal import Journal
 from entrepot.registry.repositories import ProjectRepositories
 from tests.plumbing.identity_doubles import CountedFailures, QuickHasher
@@ -141,6 +142,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         administrators=Administrators(metadata, decisions),
         groups=Groups(metadata, rights),
         projects=Projects(metadata, configurations, decisions),
+        visibility=Visibility(metadata, decisions),
         project_metadata=ProjectMetadata(metadata, decisions),
         members=Members(metadata, decisions),
         labels=Labels(metadata),

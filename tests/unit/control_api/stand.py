@@ -189,6 +189,7 @@ class Stand:
             administrators=none,
             groups=none,
             projects=none,
+            visibility=none,
             project_metadata=none,
             members=none,
             labels=none,

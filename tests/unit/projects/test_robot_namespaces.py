@@ -1,28 +1,16 @@
-"""Which projects a robot's permissions name."""
+"""What is left of a robot's permissions when a project is gone."""
 
 from __future__ import annotations
 
 import json
 
-from entrepot.projects.robot_namespaces import RobotSight, sight_of, without_project
+from entrepot.projects.robot_namespaces import without_project
 
 
 def _stored(*entries: tuple[str, str, str]) -> bytes:
     return json.dumps(
         [{"kind": kind, "namespace": namespace, "access": [access]} for kind, namespace, access in entries]
     ).encode()
-
-
-def test_a_robot_sees_the_projects_that_it_may_read() -> None:
-    permissions = _stored(
-        ("project", "team", "project:read"),
-        ("project", "web", "repository:pull"),
-        ("system", "/", "project:read"),
-    )
-
-    assert sight_of(permissions) == RobotSight(frozenset({"team"}), everything=False)
-    assert sight_of(_stored(("project", "*", "project:read"))) == RobotSight(frozenset(), everything=True)
-    assert sight_of(b"[]") == RobotSight(frozenset(), everything=False)
 
 
 def test_a_project_that_is_gone_is_taken_out() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Sponsor
     from entrepot.oci.names import RepositoryName
 
-__all__ = ["SponsoredDecisions"]
+__all__ = ["SponsoredDecisions", "person_asking"]
 
 
 class SponsoredDecisions:
@@ -55,7 +55,7 @@ class SponsoredDecisions:
             return msgspec.structs.replace(own, permissions=NOTHING)
         if sponsor.is_host:
             return own
-        theirs = await self._inner.on_project(_asking(sponsor, principal), project)
+        theirs = await self._inner.on_project(person_asking(sponsor, principal), project)
         left = NOTHING if theirs is None else own.permissions & theirs.permissions
         return msgspec.structs.replace(own, permissions=left)
 
@@ -69,10 +69,10 @@ class SponsoredDecisions:
         sponsor = principal.sponsor
         if sponsor is None:
             return NOTHING
-        return own if sponsor.is_host else own & await ask(_asking(sponsor, principal))
+        return own if sponsor.is_host else own & await ask(person_asking(sponsor, principal))
 
 
-def _asking(sponsor: Sponsor, robot: Principal) -> Principal:
+def person_asking(sponsor: Sponsor, robot: Principal) -> Principal:
     """Return the person who answers for a robot, asking from where the robot asks."""
     return Principal(
         sponsor.person, robot.address, robot.forwarded, sponsor.person, "user", origin=robot.origin

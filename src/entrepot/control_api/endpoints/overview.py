@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from entrepot.auth.principals import Principal
+from entrepot.auth.project_actions import ListRepository, ReadProject
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import Anyone
 from entrepot.control_api.endpoints.projects import Project, shown_project
@@ -77,12 +78,14 @@ def _found(repository: ListedRepository) -> SearchRepository:
 
 async def get_statistics(services: ControlServices, call: Call[Caller, NoInputs, NoBody]) -> Reply:
     """Count what the one who asks sees."""
-    onlooker, of_repositories = call.grant.principal, RepositoryQuery(limit=1)
-    of_projects = ProjectQuery(limit=1, offset=0)
-    projects = (await services.projects.list_visible(onlooker, of_projects)).total
-    public = (await services.projects.list_visible(onlooker, replace(of_projects, public=True))).total
-    repositories = (await services.repositories.list_visible(onlooker, of_repositories)).total
-    open_to_all = (await services.repositories.list_visible(_NOBODY, of_repositories)).total
+    of_projects, of_repositories = ProjectQuery(limit=1, offset=0), RepositoryQuery(limit=1)
+    sight = await services.visibility.sight(call.grant.principal, ReadProject)
+    projects = (await services.projects.list_visible(sight, of_projects)).total
+    public = (await services.projects.list_visible(sight, replace(of_projects, public=True))).total
+    listed = await services.visibility.sight(call.grant.principal, ListRepository)
+    repositories = (await services.repositories.list_visible(listed, of_repositories)).total
+    everybodys = await services.visibility.sight(_NOBODY, ListRepository)
+    open_to_all = (await services.repositories.list_visible(everybodys, of_repositories)).total
     shown = Statistic(
         private_project_count=projects - public,
         private_repo_count=max(repositories - open_to_all, 0),
@@ -96,12 +99,14 @@ async def get_statistics(services: ControlServices, call: Call[Caller, NoInputs,
 
 async def search(services: ControlServices, call: Call[Caller, SearchInputs, NoBody]) -> Reply:
     """Find projects and repositories that the one who asks sees, up to a hundred of each, by name."""
-    onlooker, part = call.grant.principal, call.inputs.q
+    principal, part = call.grant.principal, call.inputs.q
     projects = await services.projects.list_visible(
-        onlooker, ProjectQuery(limit=_MOST_FOUND, offset=0, name_part=part)
+        await services.visibility.sight(principal, ReadProject),
+        ProjectQuery(limit=_MOST_FOUND, offset=0, name_part=part),
     )
     repositories = await services.repositories.list_visible(
-        onlooker, RepositoryQuery(limit=_MOST_FOUND, name_part=part)
+        await services.visibility.sight(principal, ListRepository),
+        RepositoryQuery(limit=_MOST_FOUND, name_part=part),
     )
     shown = Search(
         tuple(shown_project(project, project.roles) for project in projects.projects),

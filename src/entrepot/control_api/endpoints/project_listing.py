@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import msgspec
 
+from entrepot.auth.project_actions import ReadProject
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import Anyone
 from entrepot.control_api.endpoints.projects import Project, shown_project
@@ -75,14 +76,16 @@ def _query(inputs: ProjectListInputs) -> ProjectQuery:
 
 async def list_projects(services: ControlServices, call: Call[Caller, ProjectListInputs, NoBody]) -> Reply:
     """List the projects that the one who asks sees."""
-    page = await services.projects.list_visible(call.grant.principal, _query(call.inputs))
+    sight = await services.visibility.sight(call.grant.principal, ReadProject)
+    page = await services.projects.list_visible(sight, _query(call.inputs))
     shown = [shown_project(project, project.roles) for project in page.projects]
     return page_reply(shown, page.total, call.inputs, call.head)
 
 
 async def find_project(services: ControlServices, call: Call[Caller, ProjectNameInputs, NoBody]) -> Reply:
     """Answer whether a project of this name is there to see (S19)."""
-    if not await services.projects.exists(call.grant.principal, call.inputs.project_name):
+    sight = await services.visibility.sight(call.grant.principal, ReadProject)
+    if not await services.projects.exists(sight, call.inputs.project_name):
         raise ItemUnknownError("project")
     return DONE
 

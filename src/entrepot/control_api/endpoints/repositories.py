@@ -127,7 +127,8 @@ async def list_all_repositories(
 ) -> Reply:
     """List the repositories of all projects that the one who asks sees."""
     inputs = call.inputs
-    page = await services.repositories.list_visible(call.grant.principal, _query(inputs))
+    sight = await services.visibility.sight(call.grant.principal, ListRepository)
+    page = await services.repositories.list_visible(sight, _query(inputs))
     return page_reply([_shown(one) for one in page.repositories], page.total, inputs, call.head)
 
 

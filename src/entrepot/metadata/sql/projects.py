@@ -24,22 +24,22 @@ __all__ = [
     "viewer_values",
 ]
 
-# Whoever looks, their groups included, by number.
-_VIEWERS: Final = """(
-            SELECT v.id FROM subjects v WHERE v.public_id = :subject AND v.disabled_at IS NULL
+# Somebody and their groups, by number.
+_SUBJECTS: Final = """(
+            SELECT v.id FROM subjects v WHERE v.public_id = [who] AND v.disabled_at IS NULL
             UNION ALL
             SELECT g.group_id FROM subjects v
             JOIN group_members g ON g.user_id = v.id
             JOIN subjects c ON c.id = g.group_id AND c.disabled_at IS NULL
-            WHERE v.public_id = :subject AND v.disabled_at IS NULL)"""
-# CROSS JOIN keeps SQLite to its order of tables: a few viewers, and by index the roles of each.
+            WHERE v.public_id = [who] AND v.disabled_at IS NULL)"""
 VISIBLE_PROJECT: Final = """p.deleted_at IS NULL
         AND (:unlimited = 1 OR p.name IN {texts:only_projects})
-        AND (:everything = 1 OR p.is_public = 1
-            OR EXISTS (SELECT 1 FROM role_assignments a WHERE a.project_id = p.id AND a.subject_id IN [viewers])
-            OR EXISTS (SELECT 1 FROM [viewers] w CROSS JOIN role_assignments a
-                WHERE a.subject_id = w.id AND a.project_id IS NULL AND a.role IN {texts:system_roles})
-            OR p.name IN {texts:own_projects})""".replace("[viewers]", _VIEWERS)
+        AND (p.is_public = 1
+            OR (:anywhere = 1 OR p.name IN {texts:reach})
+            AND (:everything = 1 OR EXISTS (SELECT 1 FROM role_assignments a
+                WHERE a.project_id = p.id AND a.subject_id IN [members] AND a.role IN {texts:roles})))""".replace(
+    "[members]", _SUBJECTS.replace("[who]", ":member")
+)
 """The condition that a viewer sees the project `p`; its parameters are those of :func:`viewer_values`."""
 
 _FILTER: Final = """p.id > 0 AND [visible]
@@ -97,7 +97,7 @@ HELD_ROLES: Final = Statement(
     """
     SELECT DISTINCT a.project_id, a.role FROM role_assignments a
     WHERE a.subject_id IN [viewers] AND (a.project_id IS NULL OR a.project_id IN {integers:projects})
-    """.replace("[viewers]", _VIEWERS),
+    """.replace("[viewers]", _SUBJECTS.replace("[who]", ":subject")),
 )
 MEMBER_COUNTS: Final = Statement(
     "projects.member_counts",
@@ -112,16 +112,6 @@ USED_BYTES: Final = Statement(
         WHERE r.project_id = :project_id AND r.deleted_at IS NULL)
     """,
 )
-ROBOT_PERMISSIONS: Final = Statement(
-    "projects.robot_permissions",
-    """
-    SELECT b.permissions FROM subjects s JOIN robots b ON b.subject_id = s.id
-    LEFT JOIN subjects a ON a.public_id = b.creator AND a.kind = 'user' AND a.disabled_at IS NULL
-    LEFT JOIN users u ON u.subject_id = a.id
-    WHERE s.public_id = :subject AND (b.creator LIKE 'host:%' OR u.must_change_password = 0)
-    """,
-)
-
 POINT_READS: Final = (NUMBER_OF,)
 STATEMENTS: Final = (
     *POINT_READS,
@@ -132,18 +122,18 @@ STATEMENTS: Final = (
     HELD_ROLES,
     MEMBER_COUNTS,
     USED_BYTES,
-    ROBOT_PERMISSIONS,
 )
 
 
 def viewer_values(viewer: Viewer) -> dict[str, Value]:
     """Return the parameters of :data:`VISIBLE_PROJECT`."""
-    only = viewer.only_projects
+    only, reach = viewer.only_projects, viewer.reach
     return {
-        "subject": viewer.subject,
+        "member": viewer.member,
         "everything": int(viewer.everything),
-        "system_roles": json.dumps(list(viewer.system_roles)),
-        "own_projects": json.dumps(list(viewer.own_projects)),
+        "roles": json.dumps(list(viewer.roles)),
+        "anywhere": int(reach is None),
+        "reach": json.dumps(list(reach or ())),
         "unlimited": int(only is None),
         "only_projects": json.dumps(list(only or ())),
     }
@@ -211,11 +201,6 @@ class SqlProjectReader:
         """See the protocol."""
         rows = await self._executor.fetch_rows(USED_BYTES, project_id=project_id)
         return int(rows[0][0])
-
-    async def robot_permissions(self, subject: str) -> bytes | None:
-        """See the protocol."""
-        rows = await self._executor.fetch_rows(ROBOT_PERMISSIONS, subject=subject)
-        return bytes(rows[0][0]) if rows else None
 
 
 async def metadata_of(executor: ReadExecutor, projects: Sequence[int]) -> Mapping[int, Mapping[str, str]]:

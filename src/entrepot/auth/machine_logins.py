@@ -58,10 +58,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
         """The name as the database and a log can take it."""
         if self.kept_name:
             return self.kept_name
-        shown = "".join(
-            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in self.name
-        )
-        return shown[:_MOST_NAME_CHARACTERS]
+        kept = self.name[:_MOST_NAME_CHARACTERS]
+        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in kept)
 
     def unknown(self) -> Principal:
         """Return the principal of a failure: nobody, by the name that was presented."""

@@ -91,10 +91,9 @@ def place_of(account: str, address: str, *, forwarded: bool) -> Place:
 
 def legible(name: str) -> str:
     """Return a name that somebody typed as the database and a log can take it: nothing unseen, and not too long."""
-    shown = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name[:_LONGEST]
     )
-    return shown[:_LONGEST]
 
 
 def rule_of(limits: LockoutLimits) -> LockoutRule:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import secrets
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.generated_secrets import is_reserved
+from entrepot.auth.people.password_texts import MAX_LENGTH, composed
 from entrepot.auth.people.worst_passwords import WORST_WORDS
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_LENGTH", "PasswordLimits", "PasswordPolicy", "load_words"]
 
-MAX_LENGTH: Final = 128
-"""Characters; more would only give somebody a way to keep the threads busy."""
-
+_TOO_LONG: Final = f"it has more than {MAX_LENGTH} characters"
 _DAY_MILLISECONDS: Final = 86_400_000
 _RUN_LENGTH: Final = 4
 _LEAST_WORD: Final = 4
@@ -79,13 +77,15 @@ class PasswordPolicy:
         self._longest_word = max(map(len, self._words))
 
     def reasons_against(self, password: str, names: Iterable[str] = ()) -> tuple[str, ...]:
-        """Return why a password is not accepted, nothing when it is.
+        """Return why a password is not accepted, nothing when it is. Of what is much too long nothing else is told.
 
         Args:
             names: what the person is called: login name, e-mail address, real name.
         """
-        composed = unicodedata.normalize("NFC", password)
-        return (*self._faults_of_form(composed), *self._faults_of_content(composed, names))
+        text = composed(password)
+        if text is None:
+            return (_TOO_LONG,)
+        return (*self._faults_of_form(text), *self._faults_of_content(text, names))
 
     def is_too_old(self, age_milliseconds: int | None) -> bool:
         """Whether a password that was set so long ago must be changed."""
@@ -106,7 +106,7 @@ class PasswordPolicy:
         if len(password) < self.limits.min_length:
             yield f"it has fewer than {self.limits.min_length} characters"
         if len(password) > MAX_LENGTH:
-            yield f"it has more than {MAX_LENGTH} characters"
+            yield _TOO_LONG
         if not all(character.isprintable() for character in password):
             yield "it has characters that can't be seen"
         if is_reserved(password):
@@ -150,7 +150,7 @@ def load_words(path: Path) -> frozenset[str]:
         OSError, UnicodeDecodeError: it can't be read, or is not UTF-8.
     """
     lines = path.read_text("utf-8").splitlines()
-    words = {unicodedata.normalize("NFC", line.strip()).casefold() for line in lines}
+    words = {text.casefold() for line in lines if (text := composed(line.strip())) is not None}
     return frozenset(word for word in words if _LEAST_WORD <= len(word) <= MAX_LENGTH)
 
 

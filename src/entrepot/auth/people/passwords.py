@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from entrepot.auth.people.errors import PasswordsBusyError
+from entrepot.auth.people.password_texts import composed
 from entrepot.auth.people.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
@@ -88,18 +88,25 @@ class PasswordHashing:
 
         Raises:
             PasswordsBusyError: too many wait already.
+            ValueError: it is longer than any that the policy accepts.
         """
-        return await self._run(lambda: self._hasher.hash(_encoded(password)), place)
+        text = composed(password)
+        if text is None:
+            raise ValueError("too long for a password")
+        return await self._run(lambda: self._hasher.hash(_encoded(text)), place)
 
     async def verify(self, password_hash: str | None, password: str, *, place: str = "") -> bool:
         """Whether the password is the one that was hashed; without a hash it takes as long and is not (S19).
 
+        What is too long to be anybody's password is wrong as any other, and costs what a wrong one does.
+
         Raises:
             PasswordsBusyError: too many wait already.
         """
-        wanted = self._nobody if password_hash is None else password_hash
-        matches = await self._run(lambda: self._matches(wanted, password), place)
-        if not matches or password_hash is None:
+        text = composed(password)
+        wanted = self._nobody if password_hash is None or text is None else password_hash
+        matches = await self._run(lambda: self._matches(wanted, text or ""), place)
+        if not matches or password_hash is None or text is None:
             return False
         self._line.welcome(place)
         return True
@@ -128,9 +135,9 @@ class PasswordHashing:
             job.done.cancel()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _matches(self, password_hash: str, password: str) -> bool:
+    def _matches(self, password_hash: str, text: str) -> bool:
         try:
-            return self._hasher.verify(password_hash, _encoded(password))
+            return self._hasher.verify(password_hash, _encoded(text))
         except (VerificationError, InvalidHashError):
             return False
 
@@ -176,9 +183,9 @@ def _retrieve(future: asyncio.Future[object]) -> None:
         future.exception()
 
 
-def _encoded(password: str) -> bytes:
-    """Return the bytes that are hashed: the same for each way in which an input method composes a character."""
-    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
+def _encoded(text: str) -> bytes:
+    """Return the bytes that are hashed, of a composed password."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _unmatched_hash(cost: HashCost) -> str:

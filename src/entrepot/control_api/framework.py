@@ -50,6 +50,7 @@ from entrepot.control_api.json_bodies import (
     require_known_fields,
     require_shallow,
     require_types,
+    require_unique_names,
     too_deep,
     unreadable,
 )
@@ -95,7 +96,7 @@ class _ReadRequest(Request[Any, Any, Any]):
 
         Raises:
             InvalidInputError: it is of another type than the endpoint's.
-            MalformedRequestError: it is no JSON, or nested more deeply than any endpoint needs (S36).
+            MalformedRequestError: it is no JSON, nested more deeply than any endpoint needs (S36), or has a name twice.
         """
         try:
             document = await super().json()
@@ -103,10 +104,11 @@ class _ReadRequest(Request[Any, Any, Any]):
             raise too_deep() from error
         except (SerializationException, UnicodeDecodeError) as error:
             raise unreadable(await self.body(), str(error)) from error
-        require_shallow(document)
+        body = await self.body()
+        require_unique_names(body, require_shallow(document))
         endpoint: AnyEndpoint = self.route_handler.opt[_ENDPOINT]
         if names_its_fields(endpoint.body):
-            drop_nulls(document)
+            drop_nulls(document, body)
         if document is not None:
             require_types(document, endpoint.body)
         if endpoint.passed_over is not None:

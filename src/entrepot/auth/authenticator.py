@@ -12,7 +12,7 @@ from entrepot.auth.access_tokens.token_logins import TOKEN_PREFIX, TokenLogins, 
 from entrepot.auth.credential_memory import Verified
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.login_watch import LoginWatch
-from entrepot.auth.machine_logins import Attempt, LoginBook, is_storable_name
+from entrepot.auth.machine_logins import Attempt, LoginBook, in_seconds, is_storable_name
 from entrepot.auth.principals import CredentialLimits, Principal
 from entrepot.auth.robots.addresses import is_address_allowed
 from entrepot.auth.robots.robot_logins import ROBOT_PREFIX, RobotLogins
@@ -117,6 +117,7 @@ class CredentialAuthenticator:
             or (row.kind == "user" and self._is_too_old(row.password_age_milliseconds)),
             epoch=row.epoch,
             sponsor=None if row.sponsor is None else sponsor_of(row.sponsor),
+            ends_at=in_seconds(row.ends_at),
         )
         obstacle = _obstacle(row, credential, address, forwarded=forwarded)
         if obstacle:

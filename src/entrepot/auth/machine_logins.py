@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["Attempt", "LoginBook", "is_storable_name"]
+__all__ = ["Attempt", "LoginBook", "in_seconds", "is_storable_name"]
 
 _MOST_NAME_CHARACTERS: Final = 255
+_MILLISECONDS: Final = 1000
 _SUCCESS: Final = 200
 _FAILURE: Final = 401
 _LOCKED: Final = 429
@@ -176,3 +177,8 @@ def _failure(
 def is_storable_name(name: str) -> bool:
     """Whether anybody can have a name, so that it is worth looking up."""
     return 0 < len(name) <= _MOST_NAME_CHARACTERS and name.isprintable()
+
+
+def in_seconds(milliseconds: int | None) -> float | None:
+    """Return a time of the database in seconds; `None`, which is never, stays."""
+    return None if milliseconds is None else milliseconds / _MILLISECONDS

@@ -102,6 +102,8 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
         in_session: whether a browser's session vouches for the person, who showed the password when it began.
         epoch: of the subject's row when the credentials were checked; 0 for who has no row.
         sponsor: of a robot; `None` for everybody else, and for a robot that nobody answers for: it may do nothing.
+        ends_at: when the robot or the access token that was presented expires, or that behind a refresh token: seconds
+            since 1970 by the database's clock; `None` for never, and for who came with something else.
     """
 
     subject: str
@@ -116,6 +118,7 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     in_session: bool = False
     epoch: int = 0
     sponsor: Sponsor | None = None
+    ends_at: float | None = None
 
 
 THE_REGISTRY: Final = Principal("registry", "", forwarded=False, name="registry", kind="host")

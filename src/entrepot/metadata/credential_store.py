@@ -45,13 +45,15 @@ class StoredRobotCredential:
 
     Attributes:
         secret_hash: 64 hexadecimal digits of SHA-256, or an argon2id hash.
-        remaining_milliseconds: until it expires, by the database's clock; `None` for never.
+        expires_at: milliseconds since 1970 by the database's clock; `None` for never.
+        remaining_milliseconds: until then.
     """
 
     subject: str
     name: str
     epoch: int
     disabled: bool
+    expires_at: int | None
     remaining_milliseconds: int | None
     secret_hash: str = field(repr=False)
     allowed_addresses: bytes
@@ -60,7 +62,7 @@ class StoredRobotCredential:
 
 @dataclass(frozen=True, slots=True)
 class StoredTokenCredential:
-    """What tells whether an access token is good, and whose it is; the remaining time as for robots."""
+    """What tells whether an access token is good, and whose it is; its end and the remaining time as for robots."""
 
     subject: str
     name: str
@@ -70,6 +72,7 @@ class StoredTokenCredential:
     password_age_milliseconds: int | None
     credential: str
     scopes: bytes
+    expires_at: int | None
     remaining_milliseconds: int | None
     secret_hash: str = field(repr=False)
 
@@ -83,6 +86,7 @@ class StoredSubject:
         expired, sponsor: of a robot.
         credential: the token's public id; `None` without one.
         credential_expired: of the token.
+        ends_at: when the robot or the token expires, as for robots above.
     """
 
     kind: Literal["user", "robot"]
@@ -98,6 +102,7 @@ class StoredSubject:
     scopes: bytes
     credential_expired: bool
     sponsor: StoredSponsor | None
+    ends_at: int | None
 
 
 class CredentialReader(Protocol):

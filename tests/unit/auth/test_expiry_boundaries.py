@@ -20,6 +20,7 @@ def test_a_credential_is_good_while_time_remains(remaining: int | None, obstacle
         "robot$ci",
         0,
         disabled=False,
+        expires_at=remaining,
         remaining_milliseconds=remaining,
         secret_hash="",
         allowed_addresses=b"[]",
@@ -34,6 +35,7 @@ def test_a_credential_is_good_while_time_remains(remaining: int | None, obstacle
         password_age_milliseconds=None,
         credential="t1",
         scopes=b"{}",
+        expires_at=remaining,
         remaining_milliseconds=remaining,
         secret_hash="",
     )

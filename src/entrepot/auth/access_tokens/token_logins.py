@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.auth.access_tokens.scopes import limits_of
 from entrepot.auth.credential_memory import Verified
 from entrepot.auth.generated_secrets import has_form, hash_generated
+from entrepot.auth.machine_logins import in_seconds
 from entrepot.auth.principals import Principal
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ TOKEN_PREFIX: Final = "ept_"  # noqa: S105 - how secrets begin is no secret
 """How access tokens begin; what begins so is never tried as a password."""
 
 _KIND: Final = "user"
-_MILLISECONDS: Final = 1000
 _SHOWN_DIGITS: Final = 12
 
 
@@ -75,13 +75,13 @@ class TokenLogins:
             limits=limits_of(row.credential, row.scopes),
             must_change_password=row.must_change_password or self._is_too_old(row.password_age_milliseconds),
             epoch=row.epoch,
+            ends_at=in_seconds(row.expires_at),
         )
         obstacle = _obstacle(row, person)
         if obstacle:
             await self._book.refuse_uncounted(attempt, _KIND, obstacle, principal)
         await self._book.admit_uncounted(principal)
-        left = row.remaining_milliseconds
-        return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
+        return Verified(principal, row.epoch, in_seconds(row.remaining_milliseconds))
 
 
 def account_of_token(token: str) -> str:

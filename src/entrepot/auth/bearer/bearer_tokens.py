@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey
 
 from entrepot.auth.bearer.claims import Claims, Header, access_entries, epochs_of, principal_of
 from entrepot.auth.dead_tokens import EXPIRED, KEY_GONE
-from entrepot.auth.errors import InvalidTokenError
+from entrepot.auth.errors import InvalidCredentialsError, InvalidTokenError
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.kernel.ids import new_public_id
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["MIN_LIFETIME_SECONDS", "BearerTokens", "IssuedToken", "VerifiedToken"]
 
 MIN_LIFETIME_SECONDS: Final = 60
-"""Clients take less for this, so that a shorter one would seem good to them after its end (T8)."""
+"""Clients take less for this, so that a shorter one would seem good to them after its end (T8): none is set up so, and
+only one that ends with the credential it was issued for may be."""
 _LEEWAY_SECONDS: Final = 60
 """How far in the future a token may begin: nodes follow the database's clock, each a little behind or ahead."""
 _MOST_CHARACTERS: Final = 24 * 1024
@@ -98,7 +99,7 @@ class BearerTokens:
         access: Mapping[str, frozenset[str]],
         project_epochs: Mapping[str, int],
     ) -> IssuedToken:
-        """Return a token for what was decided.
+        """Return a token for what was decided, which ends with the robot or access token that it was issued for.
 
         Args:
             principal: whom it speaks for; its epoch goes into the token, and that of who answers for a robot.
@@ -106,15 +107,17 @@ class BearerTokens:
             project_epochs: of the projects of these repositories, by name.
 
         Raises:
+            InvalidCredentialsError: that one has ended meanwhile, or does within the second.
             MetadataUnavailableError: the keys are not known at present.
         """
         key = self._ring.signing_key()
         issued_at = int(self._ring.now())
+        ends_at = self._end_of(principal, issued_at)
         claims = Claims(
             iss=self._issuer,
             sub="" if principal.kind == "anonymous" else principal.subject,
             aud=self._service,
-            exp=issued_at + self._lifetime_seconds,
+            exp=ends_at,
             nbf=issued_at,
             iat=issued_at,
             jti=new_public_id(),
@@ -126,7 +129,7 @@ class BearerTokens:
         )
         header = {"typ": "JWT", "alg": "ES256", "kid": key.key_id}
         token = jws.serialize_compact(header, _encoder.encode(claims), self._signing(key), _ALGORITHMS)
-        return IssuedToken(token, claims.jti, self._lifetime_seconds, issued_at)
+        return IssuedToken(token, claims.jti, ends_at - issued_at, issued_at)
 
     def verify(self, token: str) -> VerifiedToken:
         """Return whom a token speaks for; whether an epoch has moved since is for the caller to ask.
@@ -151,6 +154,14 @@ class BearerTokens:
             del self._remembered[digest]
             raise InvalidTokenError(EXPIRED, whose=verified.principal)
         return verified
+
+    def _end_of(self, principal: Principal, issued_at: int) -> int:
+        """Return when a token ends that is issued now, in whole seconds: never after what it was issued for."""
+        lasting = issued_at + self._lifetime_seconds
+        ends_at = lasting if principal.ends_at is None else min(lasting, int(principal.ends_at))
+        if ends_at <= issued_at:
+            raise InvalidCredentialsError("expired", principal)
+        return ends_at
 
     def _verify_anew(self, token: str, now: float) -> VerifiedToken:
         header = _read_header(token)

@@ -8,7 +8,7 @@ from entrepot.auth.credential_memory import Verified
 from entrepot.auth.forwarding import place_of_address
 from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.login_watch import NOBODY
-from entrepot.auth.machine_logins import is_storable_name
+from entrepot.auth.machine_logins import in_seconds, is_storable_name
 from entrepot.auth.people.errors import PasswordsBusyError
 from entrepot.auth.principals import Principal
 from entrepot.auth.robots.addresses import is_address_allowed
@@ -28,7 +28,6 @@ ROBOT_PREFIX: Final = "robot$"
 """How the names of robots begin, and nobody else's."""
 
 _KIND: Final = "robot"
-_MILLISECONDS: Final = 1000
 
 
 class RobotLogins:
@@ -69,13 +68,13 @@ class RobotLogins:
             origin=attempt.origin,
             epoch=row.epoch,
             sponsor=sponsor_of(row.sponsor),
+            ends_at=in_seconds(row.expires_at),
         )
         obstacle = _obstacle(row, attempt)
         if obstacle:
             await self._refuse(attempt, obstacle, row.subject, principal)
         await self._book.admit(attempt, principal)
-        left = row.remaining_milliseconds
-        return Verified(principal, row.epoch, None if left is None else left / _MILLISECONDS)
+        return Verified(principal, row.epoch, in_seconds(row.remaining_milliseconds))
 
     async def _matches(self, row: StoredRobotCredential | None, attempt: Attempt) -> bool:
         place = place_of_address(attempt.address, forwarded=attempt.forwarded)

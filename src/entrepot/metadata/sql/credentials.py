@@ -28,7 +28,7 @@ FIND_PERSON: Final = Statement(
 FIND_ROBOT: Final = Statement(
     "credentials.find_robot",
     """
-    SELECT s.public_id, s.name, s.epoch, s.disabled_at, r.expires_at - {now},
+    SELECT s.public_id, s.name, s.epoch, s.disabled_at, r.expires_at, r.expires_at - {now},
            r.secret_hash, r.allowed_addresses, r.creator, c.epoch
     FROM subjects s
     JOIN robots r ON r.subject_id = s.id
@@ -40,7 +40,7 @@ FIND_TOKEN: Final = Statement(
     "credentials.find_token",
     """
     SELECT s.public_id, s.name, s.epoch, s.disabled_at, u.must_change_password,
-           {now} - u.password_changed_at, t.public_id, t.scopes, t.expires_at - {now}, t.secret_hash
+           {now} - u.password_changed_at, t.public_id, t.scopes, t.expires_at, t.expires_at - {now}, t.secret_hash
     FROM access_tokens t
     JOIN subjects s ON s.id = t.subject_id
     JOIN users u ON u.subject_id = t.subject_id
@@ -52,7 +52,7 @@ FIND_SUBJECT: Final = Statement(
     """
     SELECT s.kind, s.public_id, s.name, s.epoch, s.disabled_at, u.must_change_password,
            {now} - u.password_changed_at, r.expires_at - {now}, r.allowed_addresses,
-           t.public_id, t.scopes, t.expires_at - {now}, r.creator, c.epoch
+           t.public_id, t.scopes, t.expires_at - {now}, coalesce(r.expires_at, t.expires_at), r.creator, c.epoch
     FROM subjects s
     LEFT JOIN users u ON u.subject_id = s.id
     LEFT JOIN robots r ON r.subject_id = s.id
@@ -81,12 +81,14 @@ class SqlCredentialReader:
         row = await self._executor.fetch_row(FIND_ROBOT, name=name)
         if row is None:
             return None
-        subject, full_name, epoch, disabled_at, remaining, secret_hash, addresses, *sponsor = row
+        subject, full_name, epoch, disabled_at, expires_at, remaining, *rest = row
+        secret_hash, addresses, *sponsor = rest
         return StoredRobotCredential(
             subject,
             full_name,
             epoch,
             disabled_at is not None,
+            expires_at,
             remaining,
             secret_hash,
             bytes(addresses),
@@ -99,7 +101,7 @@ class SqlCredentialReader:
         if row is None:
             return None
         subject, name, epoch, disabled_at, must_change, age, credential, *rest = row
-        scopes, remaining, stored = rest
+        scopes, expires_at, remaining, stored = rest
         return StoredTokenCredential(
             subject,
             name,
@@ -109,6 +111,7 @@ class SqlCredentialReader:
             age,
             credential,
             bytes(scopes),
+            expires_at,
             remaining,
             stored,
         )
@@ -119,7 +122,7 @@ class SqlCredentialReader:
         if row is None:
             return None
         kind, public_id, name, epoch, disabled_at, must_change, age, remaining, *rest = row
-        addresses, token, scopes, left, *sponsor = rest
+        addresses, token, scopes, left, ends_at, *sponsor = rest
         return StoredSubject(
             kind,
             public_id,
@@ -134,4 +137,5 @@ class SqlCredentialReader:
             bytes(scopes or b""),
             left is not None and left <= 0,
             StoredSponsor(*sponsor) if kind == "robot" else None,
+            ends_at,
         )

@@ -282,6 +282,7 @@ def _demand(endpoint: AnyEndpoint) -> str:
         "own credential": "an account",
         "own password": "an account",
         "own or one of": "one's own, or ",
+        "person or": "to be a person, or ",
     }
     return f"{plain.get(demand.kind, '')}{names}"
 

@@ -145,7 +145,7 @@ def _require_sound_one(endpoint: AnyEndpoint) -> None:
     if parameter is not None and parameter not in in_path:
         raise DeclarationError(f"{where}: the project that is demanded is not in the path")
     if (
-        endpoint.demand.kind in ("system", "project", "one of", "own or one of")
+        endpoint.demand.kind in ("system", "project", "one of", "own or one of", "person or")
         and not endpoint.demand.actions
     ):
         raise DeclarationError(f"{where}: no permission is named")

@@ -43,6 +43,7 @@ __all__ = [
     "OneOf",
     "OwnGate",
     "OwnOr",
+    "PersonOr",
     "Public",
     "PublicDemand",
     "Question",
@@ -181,6 +182,29 @@ class OnSystem(Generic[S]):
 
     async def obtain(self, question: Question) -> SystemGrant[S]:
         """Return the grant."""
+        return await question.authorizer.authorize_system(question.principal, self.action)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonOr(Generic[S]):
+    """Every person may; it takes a permission on the system for who is none, as a robot.
+
+    For what people look up of each other. A robot is no colleague, and decided about as for any permission: by what it
+    was given, and by what who answers for it holds, so that one that nobody answers for learns nothing.
+    """
+
+    action: type[S]
+    kind: str = "person or"
+
+    @property
+    def actions(self) -> tuple[AnyAction, ...]:
+        """The permission of who is no person."""
+        return (self.action,)
+
+    async def obtain(self, question: Question) -> SelfGrant | SystemGrant[S]:
+        """Return the grant."""
+        if question.principal.kind == "user":
+            return await question.authorizer.authorize_self(question.principal)
         return await question.authorizer.authorize_system(question.principal, self.action)
 
 

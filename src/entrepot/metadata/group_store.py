@@ -92,8 +92,8 @@ class GroupReader(Protocol):
         """Return a page of groups."""
         ...
 
-    async def search(self, prefix: str, limit: int) -> Sequence[GroupRow]:
-        """Return groups whose name begins so, in either case, by name."""
+    async def search(self, prefix: str, limit: int, skip: int) -> GroupPage:
+        """Return a page of groups whose name begins so, in either case, by name."""
         ...
 
     async def member_ids(self, group_id: int) -> Sequence[int]:

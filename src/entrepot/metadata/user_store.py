@@ -166,8 +166,8 @@ class UserReader(Protocol):
         """Return a page of people."""
         ...
 
-    async def search(self, prefix: str, limit: int) -> Sequence[PersonRow]:
-        """Return people whose name begins so, in either case, by name."""
+    async def search(self, prefix: str, limit: int, skip: int) -> PersonPage:
+        """Return a page of people whose name begins so, in either case, by name."""
         ...
 
     async def identities(self) -> Sequence[PersonIdentity]:

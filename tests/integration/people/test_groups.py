@@ -122,10 +122,12 @@ async def test_groups_are_listed_and_searched(office: Office) -> None:
     page = await office.groups.list_page(office.grant(), GroupQuery(name_part="EAM", limit=1))
     exact = await office.groups.list_page(office.grant(), GroupQuery(name="crew"))
     found = await office.groups.search(own(office.admin), "tea", 10)
+    second = await office.groups.search(own(office.admin), "tea", 1, 1)
 
     assert ([group.name for group in page.groups], page.total) == (["Team a"], 2)
     assert [group.name for group in exact.groups] == ["crew"]
-    assert [group.name for group in found] == ["Team a", "team b"]
+    assert ([group.name for group in found.groups], found.total) == (["Team a", "team b"], 2)
+    assert ([group.name for group in second.groups], second.total) == (["team b"], 2)
 
 
 async def test_what_does_not_exist_can_not_be_changed(office: Office) -> None:

@@ -172,9 +172,14 @@ async def test_a_search_finds_names_that_begin_so(office: Office) -> None:
         await office.make(name)
     grant = own(office.admin)
 
-    assert [person.name for person in await office.people.search(grant, "al", 10)] == ["Albert", "alice"]
-    assert list(await office.people.search(grant, "", 10)) == []
-    assert list(await office.people.search(grant, "%", 10)) == []
+    found = await office.people.search(grant, "al", 10)
+    second = await office.people.search(grant, "al", 1, 1)
+
+    assert ([person.name for person in found.people], found.total) == (["Albert", "alice"], 2)
+    assert ([person.name for person in second.people], second.total) == (["alice"], 2)
+    for prefix in ("", "%"):
+        none = await office.people.search(grant, prefix, 10)
+        assert (list(none.people), none.total) == ([], 0)
 
 
 async def test_a_deleted_person_is_gone_with_everything_and_the_name_is_free_s14(office: Office) -> None:

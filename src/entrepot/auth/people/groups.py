@@ -11,6 +11,7 @@ from entrepot.auth.last_administrator import AdministratorsKept
 from entrepot.auth.people.errors import GroupUnknownError, NameTakenError, PersonUnknownError
 from entrepot.auth.people.new_people import require_group_name
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.group_store import GroupPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
         UpdateUserGroup,
     )
     from entrepot.metadata.audit_store import NewAuditRecord
-    from entrepot.metadata.group_store import GroupMemberPage, GroupPage, GroupQuery, GroupRow
+    from entrepot.metadata.group_store import GroupMemberPage, GroupQuery, GroupRow
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["LOCAL_GROUP", "Groups"]
@@ -88,10 +89,12 @@ class Groups:
         del grant
         return await self._metadata.user_groups.list_page(query)
 
-    async def search(self, grant: SelfGrant, prefix: str, limit: int) -> Sequence[GroupRow]:
-        """Return groups whose name begins so, for whoever wants to make one a member."""
+    async def search(
+        self, grant: SelfGrant | SystemGrant[ListUserGroup], prefix: str, limit: int, skip: int = 0
+    ) -> GroupPage:
+        """Return a page of groups whose name begins so, for whoever wants to make one a member."""
         del grant
-        return await self._metadata.user_groups.search(prefix, limit) if prefix else ()
+        return await self._metadata.user_groups.search(prefix, limit, skip) if prefix else GroupPage((), 0)
 
     async def members(self, grant: SystemGrant[ReadUserGroup], group_id: int) -> Sequence[int]:
         """Return the numbers of the people in a group.

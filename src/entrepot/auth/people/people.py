@@ -17,10 +17,9 @@ from entrepot.auth.people.errors import (
 from entrepot.auth.people.identities import require_free_address, require_free_identity
 from entrepot.auth.people.new_people import Profile, require_new_name, require_profile
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.user_store import PersonPage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from entrepot.auth.grants import OwnPasswordGrant, SelfGrant, SystemGrant
     from entrepot.auth.people.new_people import NewPerson, ProfileChange
     from entrepot.auth.people.password_policy import PasswordPolicy
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from entrepot.auth.rights_of_others import RightsOfOthers
     from entrepot.auth.system_actions import CreateUser, DeleteUser, ListUser, ReadUser, UpdateUser
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.metadata.user_store import PersonPage, PersonQuery, PersonRow
+    from entrepot.metadata.user_store import PersonQuery, PersonRow
 
 __all__ = ["People", "require_person"]
 
@@ -107,10 +106,12 @@ class People:
         del grant
         return await self._metadata.users.list_page(query)
 
-    async def search(self, grant: SelfGrant, prefix: str, limit: int) -> Sequence[PersonRow]:
-        """Return people whose login name begins so, for whoever wants to make somebody a member."""
+    async def search(
+        self, grant: SelfGrant | SystemGrant[ListUser], prefix: str, limit: int, skip: int = 0
+    ) -> PersonPage:
+        """Return a page of people whose login name begins so, for whoever wants to make somebody a member."""
         del grant
-        return await self._metadata.users.search(prefix, limit) if prefix else ()
+        return await self._metadata.users.search(prefix, limit, skip) if prefix else PersonPage((), 0)
 
     async def update(self, grant: SystemGrant[UpdateUser], person_id: int, change: ProfileChange) -> None:
         """Change what is known of a person.

@@ -15,7 +15,7 @@ from entrepot.auth.system_actions import (
     UpdateUserGroup,
 )
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import OnSelf, OnSystem
+from entrepot.control_api.demands import OnSystem, PersonOr
 from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.filters import FilterField
 from entrepot.control_api.names import location
@@ -108,12 +108,14 @@ async def list_groups(
     return page_reply([_shown(group) for group in page.groups], page.total, inputs, call.head)
 
 
-async def search_groups(services: ControlServices, call: Call[SelfGrant, GroupSearchInputs, NoBody]) -> Reply:
+async def search_groups(
+    services: ControlServices, call: Call[SelfGrant | SystemGrant[ListUserGroup], GroupSearchInputs, NoBody]
+) -> Reply:
     """Find groups whose names begin so."""
     inputs = call.inputs
-    found = await services.groups.search(call.grant, inputs.groupname, inputs.offset + inputs.page_size)
-    shown = [UserGroupSearchItem(group.id, group.name, group.group_type) for group in found[inputs.offset :]]
-    return page_reply(shown, len(found), inputs, call.head)
+    found = await services.groups.search(call.grant, inputs.groupname, inputs.page_size, inputs.offset)
+    shown = [UserGroupSearchItem(group.id, group.name, group.group_type) for group in found.groups]
+    return page_reply(shown, found.total, inputs, call.head)
 
 
 async def create_group(
@@ -188,7 +190,7 @@ USER_GROUP_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation_id="searchUserGroups",
         tag="usergroup",
         summary="Groups whose names begin so, for whoever wants to make one a member.",
-        demand=OnSelf(),
+        demand=PersonOr(ListUserGroup),
         handler=search_groups,
         inputs=GroupSearchInputs,
         body=NoBody,

@@ -9,7 +9,7 @@ import msgspec
 from entrepot.auth.people.new_people import NewPerson, Profile
 from entrepot.auth.system_actions import CreateUser, ListUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import OnOwnPassword, OnSelf, OnSystem
+from entrepot.control_api.demands import OnOwnPassword, OnSystem, PersonOr
 from entrepot.control_api.filters import FilterField
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
@@ -147,12 +147,14 @@ async def read_current_user(
     return json_reply(shown_user(await services.people.get_self(call.grant)))
 
 
-async def search_users(services: ControlServices, call: Call[SelfGrant, UserSearchInputs, NoBody]) -> Reply:
+async def search_users(
+    services: ControlServices, call: Call[SelfGrant | SystemGrant[ListUser], UserSearchInputs, NoBody]
+) -> Reply:
     """Find people whose names begin so."""
     inputs = call.inputs
-    found = await services.people.search(call.grant, inputs.username, inputs.offset + inputs.page_size)
-    shown = [UserSearchRespItem(person.id, person.name) for person in found[inputs.offset :]]
-    return page_reply(shown, len(found), inputs, call.head)
+    found = await services.people.search(call.grant, inputs.username, inputs.page_size, inputs.offset)
+    shown = [UserSearchRespItem(person.id, person.name) for person in found.people]
+    return page_reply(shown, found.total, inputs, call.head)
 
 
 USER_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
@@ -202,7 +204,7 @@ USER_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation_id="searchUsers",
         tag="user",
         summary="People whose names begin so, for whoever wants to make somebody a member.",
-        demand=OnSelf(),
+        demand=PersonOr(ListUser),
         handler=search_users,
         inputs=UserSearchInputs,
         body=NoBody,

@@ -173,12 +173,12 @@ class SqlGroupReader:
         ((total,),) = await self._executor.fetch_rows(COUNT, **filters)
         return GroupPage([GroupRow(*row) for row in rows], total)
 
-    async def search(self, prefix: str, limit: int) -> Sequence[GroupRow]:
+    async def search(self, prefix: str, limit: int, skip: int) -> GroupPage:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(
-            LIST, name="", name_pattern=starting_with(lowered(prefix)), sort="group_name", rows=limit, skip=0
-        )
-        return [GroupRow(*row) for row in rows]
+        filters = {"name": "", "name_pattern": starting_with(lowered(prefix))}
+        rows = await self._executor.fetch_rows(LIST, **filters, sort="group_name", rows=limit, skip=skip)
+        ((total,),) = await self._executor.fetch_rows(COUNT, **filters)
+        return GroupPage([GroupRow(*row) for row in rows], total)
 
     async def member_ids(self, group_id: int) -> Sequence[int]:
         """See the protocol."""

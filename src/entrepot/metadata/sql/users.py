@@ -119,8 +119,15 @@ SEARCH: Final = Statement(
     SELECT [columns]
     FROM subjects s CROSS JOIN users u
     WHERE s.kind = 'user' AND u.subject_id = s.id AND lower(s.name) LIKE :name_pattern ESCAPE '!'
-    ORDER BY s.name LIMIT :rows
+    ORDER BY s.name LIMIT :rows OFFSET :skip
     """.replace("[columns]", _COLUMNS),
+)
+COUNT_FOUND: Final = Statement(
+    "users.count_found",
+    """
+    SELECT count(*) FROM subjects s CROSS JOIN users u
+    WHERE s.kind = 'user' AND u.subject_id = s.id AND lower(s.name) LIKE :name_pattern ESCAPE '!'
+    """,
 )
 
 STATEMENTS: Final = (
@@ -135,6 +142,7 @@ STATEMENTS: Final = (
     LIST,
     COUNT,
     SEARCH,
+    COUNT_FOUND,
 )
 
 
@@ -199,12 +207,12 @@ class SqlUserReader:
         ((total,),) = await self._executor.fetch_rows(COUNT, **filters)
         return PersonPage([person_from_row(row) for row in rows], total)
 
-    async def search(self, prefix: str, limit: int) -> Sequence[PersonRow]:
+    async def search(self, prefix: str, limit: int, skip: int) -> PersonPage:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(
-            SEARCH, name_pattern=starting_with(lowered(prefix)), rows=limit
-        )
-        return [person_from_row(row) for row in rows]
+        pattern = starting_with(lowered(prefix))
+        rows = await self._executor.fetch_rows(SEARCH, name_pattern=pattern, rows=limit, skip=skip)
+        ((total,),) = await self._executor.fetch_rows(COUNT_FOUND, name_pattern=pattern)
+        return PersonPage([person_from_row(row) for row in rows], total)
 
     async def first_administrator(self) -> PersonRow | None:
         """See the protocol."""

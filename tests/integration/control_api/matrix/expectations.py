@@ -95,6 +95,7 @@ class Row:
         "people",
         "person at ease",
         "anybody at ease",
+        "person at ease, or whom roles allow",
         "whom roles allow",
     ] = "whom roles allow"
     is_gated: bool = False
@@ -108,13 +109,11 @@ def rows() -> tuple[Row, ...]:
 
 def is_allowed(row: Row, caller: Caller, *, is_public: bool) -> bool:
     """Return whether the caller is let through; whether what they ask for can be done is another question."""
-    if row.who == "everybody":
-        return True
-    if row.who == "everybody at ease":
-        return caller != "password-due"
-    if caller == "anonymous" and row.who != "whom roles allow":
+    if caller == "anonymous" and row.who not in {"everybody", "everybody at ease", "whom roles allow"}:
         return False
     match row.who:
+        case "everybody" | "everybody at ease":
+            return row.who == "everybody" or caller != "password-due"
         case "somebody":
             return True
         case "people":
@@ -123,7 +122,9 @@ def is_allowed(row: Row, caller: Caller, *, is_public: bool) -> bool:
             return caller not in {"robot", "password-due"}
         case "anybody at ease":
             return caller != "password-due"
-        case "whom roles allow":
+        case "person at ease, or whom roles allow" | "whom roles allow":
+            if row.who != "whom roles allow" and caller != "robot":
+                return caller != "password-due"
             held = _in_project(caller, is_public=is_public) if row.in_project else _on_system(caller)
             return held >= set(row.needs)
 
@@ -148,16 +149,16 @@ def _of_endpoint(endpoint: AnyEndpoint) -> list[Row]:
     on_system = tuple(one.permission.name for one in demand.actions if issubclass(one, SystemAction))
     in_project = tuple(one.permission.name for one in demand.actions if issubclass(one, ProjectAction))
     match demand.kind:
-        case "public" | "anyone at all":
-            return [Row(*head, who="everybody")]
-        case "anyone":
-            return [Row(*head, who="everybody at ease")]
+        case "public" | "anyone at all" | "anyone":
+            return [Row(*head, who="everybody at ease" if demand.kind == "anyone" else "everybody")]
         case "own password":
             return [Row(*head, who="somebody")]
         case "self" | "own credential":
             if endpoint.operation.startswith(_PASSWORD_ONLY):
                 return [Row(*head, who="person at ease")]
             return [Row(*head, who="anybody at ease")]
+        case "person or":
+            return [Row(*head, "", on_system, who="person at ease, or whom roles allow")]
         case "own or one of":
             return _of_own(endpoint.operation, head, on_system)
         case "project":

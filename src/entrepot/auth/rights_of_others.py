@@ -98,6 +98,7 @@ class RightsOfOthers:
         Raises:
             AccessDeniedError: the other one holds more, on the system or in any project.
         """
+        await self._watch_epochs(frozenset({subject_id}))
         missing = await self._lacking(
             principal, ("roles of", subject_id), lambda rows: rows.roles_of(subject_id)
         )
@@ -115,6 +116,7 @@ class RightsOfOthers:
         """
         if subject_ids:
             ids = frozenset(subject_ids)
+            await self._watch_epochs(ids)
             key = ("roles of all", ids)
             self._refuse(await self._lacking(principal, key, lambda rows: rows.roles_of_all(ids)))
 
@@ -126,6 +128,11 @@ class RightsOfOthers:
         """
         key = ("roles of holders", role)
         self._refuse(await self._lacking(principal, key, lambda rows: rows.roles_of_holders(role)))
+
+    async def _watch_epochs(self, subject_ids: frozenset[int]) -> None:
+        """Have units keep their rows as well: whoever gives them something at that moment comes before or after."""
+        epochs = await self._standings.epochs_of(subject_ids)
+        watch(("epochs of", subject_ids), lambda tx: tx.epochs.hold_numbered(subject_ids), epochs)
 
     async def _lacking(
         self,

@@ -106,7 +106,7 @@ class RoleAssignments:
         found = await self._metadata.role_assignments.find_system(assignment_id)
         if found is None:
             raise AssignmentUnknownError(assignment_id)
-        if found.role in await self._beyond(grant.principal):
+        if await self._is_beyond(grant.principal, found.role):
             raise AccessDeniedError(
                 f"nobody takes the role {found.role} who does not hold all of it everywhere"
             )
@@ -126,14 +126,14 @@ class RoleAssignments:
 
         await self._metadata.write(take)
 
-    async def _beyond(self, principal: Principal) -> frozenset[str]:
-        """Return the names of the roles that hold more, on the system, than a principal does."""
+    async def _is_beyond(self, principal: Principal, name: str) -> bool:
+        """Whether a role holds more, on the system, than a principal does; one that is gone holds nothing."""
+        role = await self._catalog.find_by_name(name)
+        if role is None or not role.assignable_on_system:
+            return False
         system = await self._decisions.on_registry(principal)
-        everywhere = await self._decisions.in_every_project(principal)
-        return frozenset(
-            role.name
-            for role in await self._catalog.list_all()
-            if role.assignable_on_system and not (role.system <= system and role.project <= everywhere)
+        return not (
+            role.system <= system and role.project <= await self._decisions.in_every_project(principal)
         )
 
 

@@ -35,27 +35,30 @@ class RoleCatalog:
         """Return a role by the number that APIs use."""
         if role_id < FIRST_CUSTOM_ROLE_ID:
             return ROLES_BY_ID.get(role_id)
-        return _found(await self._roles.find(row_number(role_id)))
+        stored = await self._roles.find(row_number(role_id))
+        if stored is None:
+            return None
+        _watch_role(stored.name, stored)
+        return custom_role(stored)
 
     async def find_by_name(self, name: str) -> Role | None:
         """Return a role by the name that is stored with those who have it."""
         built_in = BUILT_IN_ROLES.get(name)
         if built_in is not None:
             return built_in
-        return _found(await self._roles.find_by_name(name))
+        stored = await self._roles.find_by_name(name)
+        _watch_role(name, stored)
+        return None if stored is None else custom_role(stored)
 
 
-def _found(stored: StoredRole | None) -> Role | None:
-    if stored is None:
-        return None
-    name = stored.name
+def _watch_role(name: str, stored: StoredRole | None) -> None:
+    """Have units look whether a role permits what was found, or still is not there."""
 
     async def look(tx: Transaction) -> bytes | None:
         held = await tx.roles.hold_by_name(name)
         return None if held is None else held.permissions
 
-    watch(("role", name), look, stored.permissions)
-    return custom_role(stored)
+    watch(("role", name), look, None if stored is None else stored.permissions)
 
 
 def custom_role(stored: StoredRole) -> Role:

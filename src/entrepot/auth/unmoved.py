@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.metadata.store import Transaction
 
-__all__ = ["CHANGED", "epochs_of", "require_unmoved", "watch_project", "watch_subjects"]
+__all__ = ["CHANGED", "epochs_of", "require_unmoved", "watch_presented", "watch_project", "watch_subjects"]
 
 CHANGED: Final = "changed meanwhile"
 """The reason of what was refused for it."""
@@ -34,6 +34,21 @@ def watch_subjects(principal: Principal) -> None:
     """Have the units of this request look whether a principal, and who answers for it, are as they were (S14)."""
     epochs = epochs_of(principal)
     watch(("subjects", *epochs), lambda tx: tx.epochs.hold_subjects(epochs), epochs)
+
+
+def watch_presented(principal: Principal, session_id: str | None) -> None:
+    """Have them look whether what was presented still is good, where it can end without anybody's epoch moving.
+
+    That is a session, which is ended or is at its end, and whatever expires by itself.
+    """
+    if session_id is not None:
+        watch(("session", session_id), lambda tx: tx.web_sessions.hold_good(session_id), found=True)
+    if principal.limits is not None:
+        token = principal.limits.credential
+        watch(("access token", token), lambda tx: tx.access_tokens.hold_good(token), found=True)
+    if principal.kind == "robot":
+        robot = principal.subject
+        watch(("robot", robot), lambda tx: tx.robots.is_in_time(robot), found=True)
 
 
 def watch_project(project_id: int, epoch: int) -> None:

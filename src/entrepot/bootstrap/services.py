@@ -15,6 +15,7 @@ from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.observability.metrics import Metrics, build_metrics
+from entrepot.projects.configurations import DecidingSwitch
 from entrepot.registry.blob_publication import BlobPublication
 from entrepot.registry.blobs import Blobs
 from entrepot.registry.catalog import Catalog
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from entrepot.auth.grants import Authorizer
     from entrepot.bootstrap.identity import Identity
     from entrepot.bootstrap.stores import Stores
+    from entrepot.projects.configurations import Configurations
     from entrepot.registry.hashing import HashingPool
     from entrepot.registry.store_ownership import Discrepancy
     from entrepot.settings import Settings
@@ -104,7 +106,7 @@ async def build_services(
         uploads=Uploads(uploading),
         file_pushes=FilePushes(uploading),
         mounts=Mounts(metadata),
-        repositories=ProjectRepositories(metadata, journal, ModeGate(modes, switch)),
+        repositories=ProjectRepositories(metadata, journal, _changing_gate(modes, switch)),
         notes=notes or DirectNotes(metadata),
         project_numbers=ProjectNumbers(metadata),
         metrics=metrics,
@@ -165,6 +167,11 @@ def _modes(settings: Settings, mismatch: Discrepancy | None) -> Modes:
         allow_delete=settings.registry.allow_delete,
         obstacle="" if mismatch is None else _tell_clients(mismatch),
     )
+
+
+def _changing_gate(modes: Modes, configurations: Configurations | None) -> ModeGate:
+    """Return the gate of the management API, by which nothing is changed that is closed at that moment."""
+    return ModeGate(modes, None if configurations is None else DecidingSwitch(configurations))
 
 
 def _tell_clients(mismatch: Discrepancy) -> str:

@@ -88,6 +88,10 @@ class Admitter:
         Raises:
             EntrepotError: as `admit`; whoever has the request handled notes a refusal.
         """
+        caller = context.caller
+        if caller is not None and caller.principal.limits is not None:
+            # Its token may have expired, which moves no epoch; to look it up again costs no slow hash.
+            self._services.memory.forget(caller.principal.subject)
         await self._obtain(endpoint, context, path_values)
 
     async def noting_refusals(self, context: RequestContext, work: Awaitable[T]) -> T:

@@ -11,12 +11,16 @@ from weakref import WeakValueDictionary
 
 from entrepot.auth.errors import AccountChangingError
 from entrepot.auth.grants import ProjectGrant
-from entrepot.auth.unmoved import watch_project, watch_subjects
+from entrepot.auth.unmoved import watch_presented, watch_project, watch_subjects
+from entrepot.control_api.errors import ChangesAheadError
 from entrepot.control_api.request_head import UNSAFE_METHODS
+from entrepot.control_api.turns import LastingTurn, Turns
+from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.unit_guard import guarded_units
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from entrepot.control_api.request_context import RequestContext
     from entrepot.metadata.store import Transaction
@@ -34,12 +38,13 @@ class AsDecided:
     """Has requests handled as they were decided. Belongs to one event loop.
 
     What does not hold any more before anything was changed is decided anew, from who asks to what they ask for: one
-    request of somebody at a time, so that many at once do not overtake one another over and over. Nobody waits for
-    somebody else's.
+    request of somebody at a time, so that many at once do not overtake one another over and over. Where others still
+    overtake it, it is decided while it has this process's turn, so that only those of other nodes can.
     """
 
     def __init__(self) -> None:
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
+        self._deciding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def handle(
         self,
@@ -56,49 +61,83 @@ class AsDecided:
 
         Raises:
             AccountChangingError: others keep changing it, or a part of what was asked is done already.
+            ChangesAheadError: those before it take too long.
         """
         if not _changes_something(context):
             return await work()
-        decided = _Decided()
+        subject = _subject_of(context)
+        decided = _Decided(LastingTurn(self._turns, subject))
         try:
             return await _guarded(context, work, decided)
         except AccountChangingError:
             if decided.has_committed:
                 raise
-        turn = self._turn_of(context)
+        deciding = self._deciding.setdefault(subject, asyncio.Lock())
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await turn.acquire()
+                await deciding.acquire()
         except TimeoutError as error:
             raise AccountChangingError from error
         try:
-            return await _decided_anew(context, work, admit_again)
+            return await self._decide_anew(context, work, admit_again)
         finally:
-            turn.release()
+            deciding.release()
 
-    def _turn_of(self, context: RequestContext) -> asyncio.Lock:
-        subject = "" if context.caller is None else context.caller.principal.subject
-        return self._turns.setdefault(subject, asyncio.Lock())
+    async def _decide_anew(
+        self,
+        context: RequestContext,
+        work: Callable[[], Awaitable[T]],
+        admit_again: Callable[[], Awaitable[None]],
+    ) -> T:
+        until = time.monotonic() + _PATIENCE_SECONDS
+        turn: LastingTurn | None = None
+        while True:
+            await admit_again()  # which may check a password: not while others wait for the turn
+            in_turn = turn is not None
+            turn = LastingTurn(self._turns, _subject_of(context))
+            decided = _Decided(turn)
+            try:
+                if in_turn:
+                    return await _decided_in_turn(context, work, admit_again, decided)
+                return await _guarded(context, work, decided)
+            except AccountChangingError:
+                if decided.has_committed or time.monotonic() > until:
+                    raise
 
 
-async def _decided_anew(
-    context: RequestContext, work: Callable[[], Awaitable[T]], admit_again: Callable[[], Awaitable[None]]
+async def _decided_in_turn(
+    context: RequestContext,
+    work: Callable[[], Awaitable[T]],
+    admit_again: Callable[[], Awaitable[None]],
+    decided: _Decided,
 ) -> T:
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        await admit_again()
-        decided = _Decided()
-        try:
-            return await _guarded(context, work, decided)
-        except AccountChangingError:
-            if decided.has_committed or time.monotonic() > until:
-                raise
+    """Decide, and do what is asked, until what it was decided by holds or the turn is over."""
+    async with decided.lasting.held():
+        while True:
+            await admit_again()
+            decided.forget()
+            try:
+                return await _guarded(context, work, decided)
+            except AccountChangingError:
+                if decided.has_committed or not decided.lasting.is_held:
+                    raise
 
 
 async def _guarded(context: RequestContext, work: Callable[[], Awaitable[T]], decided: _Decided) -> T:
-    with guarded_units(decided):
-        _watch_admission(context)
-        return await work()
+    try:
+        with guarded_units(decided):
+            _watch_admission(context)
+            return await work()
+    except MetadataUnavailableError as error:
+        if (
+            decided.awaits_order
+        ):  # the database did answer: that others have the order, until it gave up on it
+            raise ChangesAheadError from error
+        raise
+
+
+def _subject_of(context: RequestContext) -> str:
+    return "" if context.caller is None else context.caller.principal.subject
 
 
 def _changes_something(context: RequestContext) -> bool:
@@ -108,9 +147,11 @@ def _changes_something(context: RequestContext) -> bool:
 
 
 def _watch_admission(context: RequestContext) -> None:
-    """Watch who asks, and the project that their grant is for; what is asked at a gate is watched when it is."""
-    if context.caller is not None and context.caller.principal.kind != "anonymous":
-        watch_subjects(context.caller.principal)
+    """Watch who asks and by what, and the project that their grant is for; what is asked at a gate is watched there."""
+    caller = context.caller
+    if caller is not None and caller.principal.kind != "anonymous":
+        watch_subjects(caller.principal)
+        watch_presented(caller.principal, None if caller.session is None else caller.session.session_id)
     grant = context.grant
     if isinstance(grant, ProjectGrant) and grant.epoch is not None:
         watch_project(grant.project_id, grant.epoch)
@@ -129,9 +170,19 @@ class _Decided:
     and what is found at its end is its own doing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lasting: LastingTurn) -> None:
         self._facts: dict[Hashable, _Fact] = {}
+        self.lasting = lasting
         self.has_committed = False
+        self.awaits_order = False
+
+    def forget(self) -> None:
+        """Watch nothing, for a request that is decided anew."""
+        self._facts.clear()
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """See the protocol."""
+        return self.lasting.unit()
 
     def watch(self, key: Hashable, look: Look, found: object) -> None:
         """See the protocol."""
@@ -143,7 +194,9 @@ class _Decided:
         Raises:
             AccountChangingError: something is not as it was.
         """
+        self.awaits_order = True
         await tx.epochs.hold_order()
+        self.awaits_order = False
         for fact in tuple(self._facts.values()):
             if await fact.look(tx) != fact.found:
                 raise AccountChangingError

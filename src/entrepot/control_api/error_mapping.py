@@ -61,6 +61,7 @@ from entrepot.auth.role_errors import (
 )
 from entrepot.blobstore.errors import BlobStoreError, StorageFullError, StorageUnavailableError
 from entrepot.control_api.errors import (
+    ChangesAheadError,
     ForeignRequestError,
     InputBudgetSpentError,
     InputInterruptedError,
@@ -150,6 +151,7 @@ _UNAVAILABLE_MESSAGES: Final[dict[type[BaseException], str]] = {
     ),
     PasswordsBusyError: str(PasswordsBusyError()),
     AccountChangingError: str(AccountChangingError()),
+    ChangesAheadError: str(ChangesAheadError()),
 }
 """What a 503 says: which part it is and what helps, and never why."""
 
@@ -177,6 +179,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     StorageFullError: (507, HarborCode.UNKNOWN),
     StorageUnavailableError: (503, HarborCode.UNAVAILABLE),
     TooManyRequestsError: (429, HarborCode.TOO_MANY_REQUEST),
+    ChangesAheadError: (503, HarborCode.UNAVAILABLE),
     ForeignRequestError: (403, HarborCode.FORBIDDEN),
     InputBudgetSpentError: (503, HarborCode.UNAVAILABLE),
     InputInterruptedError: (400, HarborCode.BAD_REQUEST),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from entrepot.kernel.errors import EntrepotError
 
 __all__ = [
+    "ChangesAheadError",
     "ForeignRequestError",
     "InputBudgetSpentError",
     "InputInterruptedError",
@@ -116,6 +117,16 @@ class InputBudgetSpentError(EntrepotError):
 
     def __init__(self) -> None:
         super().__init__("too many requests are being read; try again in a moment")
+
+
+class ChangesAheadError(EntrepotError):
+    """It was not this change's turn in time: changes come one after the other, and those before took too long."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "other changes are ahead of this one, and it was not its turn in time; try again in a second, and send "
+            "fewer changes at once if they are yours"
+        )
 
 
 class UndeclaredActionError(EntrepotError):

@@ -61,6 +61,10 @@ class AccessTokenWriterRows(Protocol):
         """
         ...
 
+    async def hold_good(self, public_id: str) -> bool:
+        """Tell whether a token is there and has not expired, and keep it there until the unit ends."""
+        ...
+
     async def count_good(self, subject: str) -> int:
         """Return how many tokens the person has that have not expired."""
         ...

@@ -50,6 +50,10 @@ class EpochRows(Protocol):
         """Return what `of_subjects` does, and keep it so until the unit ends, but for what the unit does itself."""
         ...
 
+    async def hold_numbered(self, subject_ids: Collection[int]) -> Mapping[int, int]:
+        """Do the same for subjects by number."""
+        ...
+
     async def hold_projects(self, projects: Collection[int]) -> Mapping[int, int]:
         """Return the epochs of those of these projects (by number) that exist, and keep them so."""
         ...

@@ -152,6 +152,10 @@ class RobotWriterRows(Protocol):
         """Return a robot and keep everybody from it until the unit ends."""
         ...
 
+    async def is_in_time(self, subject: str) -> bool:
+        """Tell whether a robot (public id) is there and has not expired."""
+        ...
+
     async def change(self, robot_id: int, fields: RobotFields) -> None:
         """Give a robot other fields."""
 

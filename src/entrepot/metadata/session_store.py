@@ -87,5 +87,9 @@ class SessionWriterRows(Protocol):
         """Return a session by public id, whether or not it was idle for long."""
         ...
 
+    async def hold_good(self, public_id: str) -> bool:
+        """Tell whether a session is there and in time, and keep it there until the unit ends."""
+        ...
+
     async def delete(self, session_id: int) -> None:
         """End a session."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["GivenRole", "HeldRole", "ProjectFacts", "StandingReader", "SubjectFacts"]
 
@@ -79,6 +79,10 @@ class StandingReader(Protocol):
 
     async def on_system(self, subject: str) -> SubjectFacts | None:
         """Return the standing of a subject on the system."""
+        ...
+
+    async def epochs_of(self, subject_ids: Collection[int]) -> Mapping[int, int]:
+        """Return the epochs of those of these subjects (by number) that exist."""
         ...
 
     async def roles_of(self, subject_id: int) -> Sequence[GivenRole]:

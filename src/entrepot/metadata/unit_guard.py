@@ -6,19 +6,20 @@ that no service can forget to look, its units begin with the look, in the same t
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from entrepot.metadata.store import Transaction
 
     Look: TypeAlias = Callable[[Transaction], Awaitable[object]]
     """Reads again, within a unit, what something was decided by."""
 
-__all__ = ["UnitGuard", "guarded_units", "is_guarded", "run_guarded", "watch"]
+__all__ = ["UnitGuard", "guarded_units", "in_order", "run_guarded", "watch"]
 
 T = TypeVar("T")
 
@@ -28,6 +29,10 @@ class UnitGuard(Protocol):
 
     def watch(self, key: Hashable, look: Look, found: object) -> None:
         """Have units look at one thing more; of two that are `found` under one key, the first was decided by."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Return what a unit is written within: it waits here, without a connection, for those of the same process."""
+        ...
 
     async def require(self, tx: Transaction) -> None:
         """Look; what this raises, the unit raises."""
@@ -62,11 +67,6 @@ def guarded_units(guard: UnitGuard) -> Iterator[None]:
         _present.reset(token)
 
 
-def is_guarded() -> bool:
-    """Whether units begin with a look here."""
-    return _present.get() is not None
-
-
 def watch(key: Hashable, look: Look, found: object) -> None:
     """Have the units that are written from here on find again what was just decided by; nothing without a guard."""
     guard = _present.get()
@@ -84,6 +84,41 @@ async def run_guarded(write: UnitWriter, unit: Callable[[Transaction], Awaitable
         await guard.require(tx)
         return await unit(tx), await guard.look(tx)
 
-    result, committed = await write(guarded)
+    async with guard.turn():
+        result, committed = await write(guarded)
     committed()
     return result
+
+
+@contextmanager
+def in_order() -> Iterator[None]:
+    """Have units come one after the other with those of requests, for who may do everything and nothing is watched.
+
+    What changes rights for nobody's request, as commands on the host do, would else come between the look of a unit and
+    its end.
+    """
+    with guarded_units(_InOrder()):
+        yield
+
+
+class _InOrder:
+    """Implements :class:`UnitGuard`: the order, and nothing else."""
+
+    def watch(self, key: Hashable, look: Look, found: object) -> None:
+        """See the protocol."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """See the protocol. Who writes so has no process in which many do."""
+        return nullcontext()
+
+    async def require(self, tx: Transaction) -> None:
+        """See the protocol."""
+        await tx.epochs.hold_order()
+
+    async def look(self, tx: Transaction) -> Callable[[], None]:  # noqa: ARG002  # nothing was decided by anything
+        """See the protocol."""
+        return _nothing
+
+
+def _nothing() -> None:
+    """Have nothing to keep when a unit is committed."""

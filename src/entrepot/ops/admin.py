@@ -27,6 +27,7 @@ from entrepot.auth.robots.robot_locks import unlock_robot
 from entrepot.auth.robots.robot_logins import ROBOT_PREFIX
 from entrepot.auth.system_actions import ListUser, UpdateSystemRobot, UpdateUser
 from entrepot.bootstrap.passwords import load_password_policy
+from entrepot.metadata.unit_guard import in_order
 from entrepot.metadata.user_store import PersonQuery
 from entrepot.ops.backup_options import run_to_its_end
 from entrepot.ops.command_stores import open_command_metadata
@@ -153,7 +154,7 @@ async def _reset(
     settings: Settings, policy: PasswordPolicy, name: str, chosen: str | None
 ) -> tuple[str, EndedCredentials]:
     """Return the password that the person has then, and what ended with the old one."""
-    async with open_command_metadata(settings) as metadata:
+    async with _open_for_changes(settings) as metadata:
         person = await _require(metadata, name)
         password = policy.generate(person.names) if chosen is None else chosen
         with contextlib.closing(PasswordHashing()) as hashing:
@@ -168,12 +169,12 @@ async def _reset(
 async def _unlock(settings: Settings, name: str) -> int:
     if name.startswith(ROBOT_PREFIX):
         return await _unlock_robot(settings, name)
-    async with open_command_metadata(settings) as metadata, _people(metadata, _policy(settings)) as people:
+    async with _open_for_changes(settings) as metadata, _people(metadata, _policy(settings)) as people:
         return await people.unlock(await _update_grant(), (await _require(metadata, name)).id)
 
 
 async def _unlock_robot(settings: Settings, name: str) -> int:
-    async with open_command_metadata(settings) as metadata:
+    async with _open_for_changes(settings) as metadata:
         grant = await HostAuthorizer().authorize_system(host_operator(), UpdateSystemRobot)
         addresses = await unlock_robot(metadata, grant, name)
     if addresses is None:
@@ -182,16 +183,24 @@ async def _unlock_robot(settings: Settings, name: str) -> int:
 
 
 async def _enable(settings: Settings, name: str) -> None:
-    async with open_command_metadata(settings) as metadata, _people(metadata, _policy(settings)) as people:
+    async with _open_for_changes(settings) as metadata, _people(metadata, _policy(settings)) as people:
         await people.enable(await _update_grant(), (await _require(metadata, name)).id)
 
 
 async def _grant(settings: Settings, name: str) -> None:
-    async with open_command_metadata(settings) as metadata:
+    async with _open_for_changes(settings) as metadata:
         person = await _require(metadata, name)
         await Administrators(metadata, HostDecisions(metadata.standings)).make(
             await _update_grant(), person.id
         )
+
+
+@contextlib.asynccontextmanager
+async def _open_for_changes(settings: Settings) -> AsyncIterator[Metadata]:
+    """Open the database; what is changed comes before or after each change by a request, on whichever node."""
+    async with open_command_metadata(settings) as metadata:
+        with in_order():
+            yield metadata
 
 
 @contextlib.asynccontextmanager

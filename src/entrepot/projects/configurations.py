@@ -13,6 +13,7 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.unit_guard import watch
 from entrepot.projects.errors import ConfigurationInvalidError
 from entrepot.projects.openings import require_creation_held
 
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigurationValue",
     "Configurations",
     "CurrentConfiguration",
+    "DecidingSwitch",
     "ProjectCreation",
 ]
 
@@ -83,7 +85,7 @@ _FIXED: Final[dict[str, ConfigurationValue]] = {
 
 
 class Configurations:
-    """Reads and changes the settings; implements :class:`entrepot.auth.modes.ReadOnlySwitch`."""
+    """Reads and changes the settings; implements :class:`entrepot.auth.modes.ReadOnlySwitch` for the data plane."""
 
     def __init__(
         self,
@@ -150,6 +152,30 @@ class Configurations:
         """
         return (await self.current()).project_creation_restriction == "everyone"
 
+    async def decide_creation(self) -> bool:
+        """Whether they do now: read for who makes one, and watched until it is made.
+
+        Raises:
+            MetadataUnavailableError: nobody can tell.
+        """
+        return await self._decide("project_creation_restriction") == "everyone"
+
+    async def decide_read_only(self) -> bool:
+        """Whether nothing may be pushed or deleted now, for a change by the management API; watched like that.
+
+        Raises:
+            MetadataUnavailableError: nobody can tell (I6).
+        """
+        return bool(await self._decide("read_only"))
+
+    async def _decide(self, name: str) -> ConfigurationValue:
+        async def look(tx: Transaction) -> ConfigurationValue:
+            return self._effective(await tx.configurations.values())[name]
+
+        value = self._effective(await self._metadata.configurations.values())[name]
+        watch(("configuration", name), look, value)
+        return value
+
     async def current(self) -> CurrentConfiguration:
         """Return what holds, as it was at most four seconds ago.
 
@@ -209,3 +235,14 @@ def _check_text(name: str, value: str, rule: _Rule) -> None:
         raise ConfigurationInvalidError(
             name, f"is a text of {rule.max_length} characters at most, without null characters"
         )
+
+
+class DecidingSwitch:
+    """Implements :class:`entrepot.auth.modes.ReadOnlySwitch` for the management API, which has no window."""
+
+    def __init__(self, configurations: Configurations) -> None:
+        self._configurations = configurations
+
+    async def is_read_only(self) -> bool:
+        """See the protocol."""
+        return await self._configurations.decide_read_only()

@@ -165,7 +165,6 @@ class Members:
         role = await self._role(role_id)
         standing = await self._standing(grant)
         _require_held(standing, role)
-        roles = _by_name(await self.roles())
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
@@ -173,7 +172,7 @@ class Members:
             row = await _require_member(tx, held, member_id)
             if row.role == role.name:
                 return
-            _require_held(standing, _role_of(row, roles))
+            _require_held(standing, await _present_role(tx, row))
             await _require_spared(tx, held, row, standing)
             await tx.members.set_role(held.id, row.id, role.name)
             await _record(tx, grant, AuditAction.MEMBER_UPDATE, row.subject, (row.role, role.name), record_id)
@@ -190,13 +189,12 @@ class Members:
             ProjectUnknownError: the project was deleted meanwhile.
         """
         standing = await self._standing(grant)
-        roles = _by_name(await self.roles())
         record_id = new_public_id()
 
         async def unit(tx: Transaction) -> None:
             held = await _hold(tx, grant, None)
             row = await _require_member(tx, held, member_id)
-            _require_held(standing, _role_of(row, roles))
+            _require_held(standing, await _present_role(tx, row))
             await _require_spared(tx, held, row, standing)
             await tx.members.remove(held.id, row.id)
             await _record(tx, grant, AuditAction.MEMBER_DELETE, row.subject, (row.role, ""), record_id)
@@ -223,6 +221,18 @@ def _by_name(roles: Mapping[int, ProjectRole]) -> Mapping[str, ProjectRole]:
 def _role_of(row: MemberRow, roles: Mapping[str, ProjectRole]) -> ProjectRole:
     """Return a member's role; one that is gone grants nothing and has the number 0."""
     return roles.get(row.role) or ProjectRole(0, row.role, row.role, frozenset())
+
+
+async def _present_role(tx: Transaction, row: MemberRow) -> ProjectRole:
+    """Return the role that a member has, with what it permits until the unit ends."""
+    built_in = BUILT_IN_ROLES.get(row.role)
+    if built_in is not None:
+        return ProjectRole(built_in.role_id, built_in.name, built_in.harbor_name, built_in.project)
+    stored = await tx.roles.hold_by_name(row.role)
+    if stored is None or stored.level != "project":
+        return _role_of(row, {})
+    permissions = known_permissions(stored.level, stored.permissions)
+    return ProjectRole(FIRST_CUSTOM_ROLE_ID + stored.id, stored.name, stored.name, permissions)
 
 
 def _member(row: MemberRow, roles: Mapping[str, ProjectRole]) -> Member:

@@ -106,7 +106,7 @@ class Projects:
         within = limits is None or (
             limits.projects is None and (limits.permissions is None or name in limits.permissions)
         )
-        everyone = await self._configurations.everybody_makes_projects()
+        everyone = await self._configurations.decide_creation()
         if not (everyone and within and principal.kind == "user" and not principal.must_change_password):
             raise AccessDeniedError(
                 "you may not create projects: ask an operations administrator for a project, or for the setting "

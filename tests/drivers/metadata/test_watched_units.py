@@ -14,8 +14,11 @@ from entrepot.auth.rights_of_others import RightsOfOthers
 from entrepot.auth.unmoved import watch_project
 from entrepot.control_api.credentials import Caller
 from entrepot.control_api.deciding import AsDecided
+from entrepot.control_api.errors import ChangesAheadError
 from entrepot.control_api.request_context import RequestContext
 from entrepot.control_api.request_head import RequestHead
+from entrepot.metadata.sql.opening import open_metadata
+from entrepot.metadata.unit_guard import in_order
 from tests.drivers.metadata.half_units import half_a_unit, started_and_waiting
 from tests.drivers.metadata.identity_rows import IdentityRows
 
@@ -179,3 +182,119 @@ async def test_a_request_waits_for_the_one_that_gives_a_role_and_is_judged_by_it
     with pytest.raises(AccountChangingError):
         await joining
     assert await world.metadata.user_groups.member_ids(group) == []
+
+
+async def test_a_command_on_the_host_waits_for_the_changes_before_it_s9(world: _World) -> None:
+    async def command() -> None:
+        with in_order():
+            await world.metadata.write(lambda tx: tx.epochs.move_subjects([world.ann]))
+
+    async with half_a_unit(world.database) as first:
+        await first.epochs.hold_order()
+        commanding = await started_and_waiting(command())
+        assert await world.database.value(f"SELECT epoch FROM subjects WHERE id = {world.ann}") == 0
+
+    await commanding
+    assert await world.database.value(f"SELECT epoch FROM subjects WHERE id = {world.ann}") == 1
+
+
+async def test_who_is_given_a_role_on_the_host_is_judged_by_it_though_that_waits_for_a_third_s9(
+    world: _World,
+) -> None:
+    """The request comes while the command is under way and has committed nothing."""
+    rights = RightsOfOthers(world.metadata.standings, HostDecisions(world.metadata.standings))
+
+    async def command() -> None:
+        async def give(tx: Transaction) -> None:
+            await tx.role_assignments.hold_assignee(world.ann)
+            await tx.role_assignments.add_system(world.ann, "operations-admin", "host:x")
+
+        with in_order():
+            await world.metadata.write(give)
+
+    async def reset() -> None:
+        await rights.require_held(_BOB, world.ann)
+        await world.metadata.write(lambda tx: tx.epochs.move_subjects([world.ann]))
+
+    async def again() -> None:
+        raise AccountChangingError
+
+    async with half_a_unit(world.database) as third:
+        await third.role_assignments.hold_assignee(world.ann)
+        giving = await started_and_waiting(command())
+        resetting = await started_and_waiting(AsDecided().handle(_context(), reset, again))
+
+    await giving
+    with pytest.raises(AccountChangingError):
+        await resetting
+    assert await world.database.value(f"SELECT epoch FROM subjects WHERE id = {world.ann}") == 0
+
+
+async def test_the_account_that_is_touched_is_kept_as_it_was_judged_until_the_unit_ends_s9(
+    world: _World,
+) -> None:
+    """Also from what is in no order: here somebody who is given something by hand."""
+    rights = RightsOfOthers(world.metadata.standings, HostDecisions(world.metadata.standings))
+
+    async def act() -> None:
+        await rights.require_held(_BOB, world.ann)
+
+        async def unit(tx: Transaction) -> None:
+            await tx.projects.hold(world.project)
+
+        await world.metadata.write(unit)
+
+    async def again() -> None:
+        raise AccountChangingError
+
+    async with half_a_unit(world.database) as third:
+        await third.projects.hold(world.project)
+        acting = await started_and_waiting(AsDecided().handle(_context(), act, again))
+        giving = await started_and_waiting(
+            world.database.fetch(f"UPDATE subjects SET epoch = epoch + 1 WHERE id = {world.ann}")
+        )
+
+    await acting
+    await giving
+
+
+async def test_a_robot_that_expires_while_its_unit_waits_has_changed_nothing_s14(world: _World) -> None:
+    """No epoch moves when something expires."""
+    robot = await IdentityRows(world.database).user("ci")
+    await world.database.fetch(
+        "INSERT INTO robots (subject_id, short_name, description, secret_hash, permissions, allowed_addresses, "
+        "duration_days, expires_at, creator, updated_at) "
+        f"VALUES ({robot}, 'ci', '', 'x', '[]', '[]', 1, 9999999999999, 'x', 1)"
+    )
+    subject = await world.database.value(f"SELECT public_id FROM subjects WHERE id = {robot}")
+    context = _context()
+    context.caller = Caller(Principal(subject, "127.0.0.1", forwarded=False, name="ci", kind="robot"))
+
+    async def change() -> None:
+        await world.metadata.write(lambda tx: tx.epochs.move_subjects([world.ann]))
+
+    async def again() -> None:
+        raise AccountChangingError
+
+    async with half_a_unit(world.database) as first:
+        await first.epochs.hold_order()
+        changing = await started_and_waiting(AsDecided().handle(context, change, again))
+        await world.database.fetch(f"UPDATE robots SET expires_at = 1 WHERE subject_id = {robot}")
+
+    with pytest.raises(AccountChangingError):
+        await changing
+    assert await world.database.value(f"SELECT epoch FROM subjects WHERE id = {world.ann}") == 0
+
+
+async def test_who_waits_too_long_for_the_changes_of_another_node_is_told_so(world: _World) -> None:
+    """The server ends the wait with its own limit; it is not that the database does not answer."""
+    hurried = await open_metadata(world.database.url, 2, 0.3)
+    try:
+        async with half_a_unit(world.database) as first:
+            await first.epochs.hold_order()
+            with pytest.raises(ChangesAheadError):
+                await _Request(hurried, world.bob, world.project).handled()
+    finally:
+        await hurried.aclose()
+
+    assert await world.epochs() == (0, 0)

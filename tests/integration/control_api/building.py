@@ -45,7 +45,7 @@ from entrepot.control_api.services import ControlServices, SystemFacts
 from entrepot.control_api.web_sessions import WebSessions
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.observability.metrics import build_metrics
-from entrepot.projects.configurations import Configurations
+from entrepot.projects.configurations import Configurations, DecidingSwitch
 from entrepot.projects.labels import Labels
 from entrepot.projects.members import Members
 from entrepot.projects.project_metadata import ProjectMetadata
@@ -111,13 +111,13 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
     epochs = EpochWatch(metadata.epochs, 300)
     await epochs.refresh()
     decisions = SponsoredDecisions(RoleDecisions(metadata.standings, PolicyEngine(), epochs))
-    authorizer = RoleAuthorizer(decisions)
-    rights = RightsOfOthers(metadata.standings, decisions)
+    authorizer, rights = RoleAuthorizer(decisions), RightsOfOthers(metadata.standings, decisions)
     names = TypedNames(metadata, b"a key of the tests")
     logins = NamedLogins(PasswordLogins(metadata, DirectNotes(metadata), hashing, policy, lockout), names)
     memory, hasher, notes = CredentialMemory(epochs), QuickHasher(), ListedNotes()
     configurations = Configurations(metadata, decisions)
     journal = Journal(blobs, await metadata.instance.incarnation())
+    gate = ModeGate(Modes(), DecidingSwitch(configurations))
     services = ControlServices(
         authorizer=authorizer,
         authenticator=CredentialAuthenticator(
@@ -147,7 +147,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         members=Members(metadata, decisions),
         labels=Labels(metadata),
         configurations=configurations,
-        repositories=ProjectRepositories(metadata, journal, ModeGate(Modes())),
+        repositories=ProjectRepositories(metadata, journal, gate),
         robots=Robots(metadata, decisions, hasher, memory, RobotLimits()),
         access_tokens=AccessTokens(metadata, memory, AccessTokenLimits(), rights, logins),
         roles=Roles(metadata, decisions),

@@ -328,3 +328,58 @@ async def test_a_role_that_is_made_to_permit_more_meanwhile_is_not_given_in_a_pr
     assert reply.status == 403, reply.body
     members = json.loads((await pair.here.api("GET", "projects/team/members")).body)
     assert sorted(member["entity_name"] for member in members) == ["admin", "mallory"]
+
+
+@pytest.mark.parametrize("act", ["remove", "change"])
+async def test_a_member_whose_role_is_made_to_permit_more_meanwhile_is_not_touched_by_who_holds_less_s9(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """Their old role is judged as it is when it is taken from them."""
+    light = {"name": "light", "level": "project", "permissions": ["repository:pull"]}
+    names = [
+        "repository:pull",
+        "member:create",
+        "member:update",
+        "member:delete",
+        "member:list",
+        "project:read",
+    ]
+    keeper = {"name": "keeper", "level": "project", "permissions": names}
+    least = {"name": "least", "level": "project", "permissions": ["project:read"]}
+    role_id, keeper_id, least_id = [await pair.made("POST", "roles", role) for role in (light, keeper, least)]
+    members = [
+        await pair.made("POST", "projects/team/members", {"role_id": role, "member_user": {"username": name}})
+        for name, role in (("mallory", keeper_id), ("alt", role_id))
+    ]
+    assert (await pair.there.api("GET", "projects/team/members", headers=_MALLORY)).status == 200
+    before: list[object] = []
+
+    async def widen() -> None:
+        more = {"permissions": ["repository:pull", "repository:push"], "description": ""}
+        await pair.do("PUT", f"roles/{role_id}", more)
+        before.extend(await pair.state())
+
+    _meanwhile(pair, monkeypatch, widen)
+    method, body = ("DELETE", None) if act == "remove" else ("PUT", {"role_id": least_id})
+    reply = await pair.there.api(method, f"projects/team/members/{members[1]}", body, _MALLORY)
+
+    assert reply.status == 403, reply.body
+    assert await pair.state() == before
+
+
+async def test_what_another_process_closed_a_moment_ago_is_closed_for_changes(pair: Pair) -> None:
+    """Settings are remembered for seconds, for what only reads and for the data plane."""
+    made = {"project_name": "first"}
+    await pair.do("PUT", "configurations", {"project_creation_restriction": "everyone"})
+    assert (await pair.there.api("POST", "projects", made, _MALLORY)).status == 201
+    repository = {"name": "app"}
+    assert (await pair.there.api("POST", "projects/first/repositories", repository, _MALLORY)).status == 201
+    await pair.do("PUT", "configurations", {"project_creation_restriction": "adminonly", "read_only": True})
+
+    project = await pair.there.api("POST", "projects", {"project_name": "second"}, _MALLORY)
+    more = await pair.there.api("POST", "projects/first/repositories", {"name": "more"}, _MALLORY)
+    less = await pair.there.api("DELETE", "projects/first/repositories/app", None, _MALLORY)
+
+    assert [project.status, more.status, less.status] == [403, 403, 403]
+    found = json.loads((await pair.here.api("GET", "projects/first/repositories")).body)
+    assert [each["name"] for each in found] == ["first/app"]

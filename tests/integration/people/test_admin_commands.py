@@ -27,6 +27,7 @@ from entrepot.auth.people.passwords import PasswordHashing
 from entrepot.auth.people.people import People
 from entrepot.auth.principals import NO_ORIGIN, Principal
 from entrepot.auth.system_actions import CreateUser, UpdateUser
+from entrepot.metadata.sql.epochs import SqlEpochRows
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.application import run_command_line
@@ -269,3 +270,21 @@ def test_without_a_database_nothing_is_made(tmp_path: Path, capsys: pytest.Captu
     assert code == 1
     assert "there is no database in" in capsys.readouterr().err
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("command", ["reset-password", "unlock", "enable", "grant-operations-admin"])
+def test_each_command_that_changes_an_account_takes_its_place_in_the_order_of_changes_s9(
+    host: Host, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it means to be there is shown on PostgreSQL, with the units of requests."""
+    held: list[str] = []
+    hold = SqlEpochRows.hold_order
+
+    async def noting(rows: SqlEpochRows) -> None:
+        held.append(command)
+        await hold(rows)
+
+    monkeypatch.setattr(SqlEpochRows, "hold_order", noting)
+
+    assert host.run(command, "alice") == 0
+    assert held

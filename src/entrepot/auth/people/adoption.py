@@ -13,6 +13,7 @@ import structlog
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.host import host_operator
+from entrepot.metadata.unit_guard import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,8 @@ async def _adopt(metadata: Metadata, person: PersonRow, projects: Sequence[Owner
                 adopted += 1
         return adopted
 
-    return await metadata.write(unit)
+    with in_order():
+        return await metadata.write(unit)
 
 
 def _record(host: Principal, person: PersonRow, project: OwnerlessProject) -> NewAuditRecord:

@@ -19,6 +19,7 @@ from entrepot.auth.people.errors import PasswordRejectedError
 from entrepot.auth.people.password_file import ADMIN_PASSWORD_FILE, keep_password, remove_password
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.unit_guard import in_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +106,8 @@ async def _insert(
         )
         return projects
 
-    return await metadata.write(unit)
+    with in_order():
+        return await metadata.write(unit)
 
 
 async def _give_way(metadata: Metadata, hashing: PasswordHashing, credentials: _Credentials) -> None:

@@ -70,6 +70,15 @@ FIND_PERSON: Final = Statement(
     WHERE u.subject_id = :person_id
     """,
 )
+# Its last use is noted beside this lock.
+HOLD_GOOD: Final = Statement(
+    "access_tokens.hold_good",
+    """
+    SELECT t.id FROM access_tokens t
+    WHERE t.public_id = :public_id AND (t.expires_at IS NULL OR t.expires_at > {now})
+    {for_key_share}
+    """,
+)
 COUNT_GOOD: Final = Statement(
     "access_tokens.count_good",
     """
@@ -111,6 +120,7 @@ STATEMENTS: Final = (
     HOLD_SUBJECT,
     FIND_DUE_PASSWORD,
     FIND_PERSON,
+    HOLD_GOOD,
     COUNT_GOOD,
     INSERT,
     DELETE,
@@ -151,6 +161,10 @@ class SqlAccessTokenWriterRows:
         if await self._executor.fetch_row(HOLD_SUBJECT, subject=subject) is None:
             return False
         return await self._executor.fetch_row(FIND_DUE_PASSWORD, subject=subject) is None
+
+    async def hold_good(self, public_id: str) -> bool:
+        """See the protocol."""
+        return await self._executor.fetch_row(HOLD_GOOD, public_id=public_id) is not None
 
     async def count_good(self, subject: str) -> int:
         """See the protocol."""

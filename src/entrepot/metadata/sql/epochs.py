@@ -41,6 +41,10 @@ HOLD_SUBJECTS: Final = Statement(
     "epochs.hold_subjects",
     "SELECT public_id, epoch FROM subjects WHERE public_id IN {texts:subjects} ORDER BY id {for_share}",
 )
+HOLD_NUMBERED: Final = Statement(
+    "epochs.hold_numbered",
+    "SELECT id, epoch FROM subjects WHERE id IN {integers:subjects} ORDER BY id {for_share}",
+)
 HOLD_PROJECTS: Final = Statement(
     "epochs.hold_projects",
     "SELECT id, epoch FROM projects WHERE id IN {integers:projects} AND deleted_at IS NULL ORDER BY id {for_share}",
@@ -78,6 +82,7 @@ STATEMENTS: Final = (
     OF_SUBJECTS,
     HOLD_ORDER,
     HOLD_SUBJECTS,
+    HOLD_NUMBERED,
     HOLD_PROJECTS,
     MOVE_SUBJECTS,
     MOVE_WITH_MEMBERS,
@@ -127,6 +132,11 @@ class SqlEpochRows:
         """See the protocol."""
         rows = await self._executor.fetch_rows(HOLD_SUBJECTS, subjects=json.dumps(sorted(subjects)))
         return {str(subject): int(epoch) for subject, epoch in rows}
+
+    async def hold_numbered(self, subject_ids: Collection[int]) -> Mapping[int, int]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(HOLD_NUMBERED, subjects=json.dumps(sorted(subject_ids)))
+        return {int(subject): int(epoch) for subject, epoch in rows}
 
     async def hold_projects(self, projects: Collection[int]) -> Mapping[int, int]:
         """See the protocol."""

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import asyncpg
 
-from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.catalogue import STATEMENTS
 from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, is_connection_loss, translate_error
 from entrepot.metadata.sql.postgres_units import PostgresUnits
 from entrepot.metadata.sql.statements import render_all
 from entrepot.metadata.sql.transaction import SqlReaders
-from entrepot.metadata.unit_guard import is_guarded, run_guarded
+from entrepot.metadata.unit_guard import run_guarded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -94,8 +93,6 @@ class PostgresMetadata(SqlReaders):
         statements = render_all(STATEMENTS, "postgresql")
         self._pool = pool
         self._units = PostgresUnits(pool, statements, statement_timeout_seconds, observer)
-        self._patience_seconds = statement_timeout_seconds
-        self._turn = asyncio.Lock()
         super().__init__(PostgresReader(pool, statements, statement_timeout_seconds, observer))
 
     @classmethod
@@ -133,22 +130,8 @@ class PostgresMetadata(SqlReaders):
         return cls(pool, statement_timeout_seconds, observer)
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
-        """See the protocol. Units that wait for one another take one connection of this process, not all of them.
-
-        Raises:
-            MetadataUnavailableError: also where those before it take too long.
-        """
-        if not is_guarded():
-            return await self._units.run(unit)
-        try:
-            async with asyncio.timeout(self._patience_seconds):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise MetadataUnavailableError("PostgreSQL: changes before this one take too long") from error
-        try:
-            return await run_guarded(self._units.run, unit)
-        finally:
-            self._turn.release()
+        """See the protocol."""
+        return await run_guarded(self._units.run, unit)
 
     async def maintain(self) -> None:
         """Do nothing: the server has its own autovacuum and checkpointer."""

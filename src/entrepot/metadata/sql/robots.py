@@ -73,6 +73,13 @@ COUNT_OF_CREATOR: Final = Statement(
     WHERE r.creator = :creator AND s.disabled_at IS NULL AND (r.expires_at IS NULL OR r.expires_at > {now})
     """,
 )
+IS_IN_TIME: Final = Statement(
+    "robots.is_in_time",
+    """
+    SELECT r.subject_id FROM subjects s JOIN robots r ON r.subject_id = s.id
+    WHERE s.public_id = :subject AND (r.expires_at IS NULL OR r.expires_at > {now})
+    """,
+)
 INSERT_SUBJECT: Final = Statement(
     "robots.insert_subject",
     """
@@ -150,6 +157,7 @@ STATEMENTS: Final = (
     COUNT_OF_SYSTEM,
     COUNT_OF_PROJECT,
     COUNT_OF_CREATOR,
+    IS_IN_TIME,
     INSERT_SUBJECT,
     INSERT,
     UPDATE,
@@ -224,6 +232,10 @@ class SqlRobotWriterRows:
         """See the protocol."""
         row = await self._executor.fetch_row(HOLD, robot_id=robot_id)
         return None if row is None else _robot(row)
+
+    async def is_in_time(self, subject: str) -> bool:
+        """See the protocol."""
+        return await self._executor.fetch_row(IS_IN_TIME, subject=subject) is not None
 
     async def change(self, robot_id: int, fields: RobotFields) -> None:
         """See the protocol."""

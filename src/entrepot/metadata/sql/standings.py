@@ -9,7 +9,7 @@ from entrepot.metadata.sql.statements import Statement
 from entrepot.metadata.standing_store import GivenRole, HeldRole, ProjectFacts, SubjectFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from entrepot.metadata.sql.statements import ReadExecutor
 
@@ -79,6 +79,10 @@ ON_SYSTEM: Final = Statement(
     .replace("[present]", _PRESENT),
 )
 
+EPOCHS_OF: Final = Statement(
+    "standings.epochs_of", "SELECT id, epoch FROM subjects WHERE id IN {integers:subjects}"
+)
+
 # Also of who is disabled: whoever is let in again, or given a password, has them all.
 ROLES_OF: Final = Statement(
     "standings.roles_of",
@@ -137,6 +141,7 @@ STATEMENTS: Final = (
     IN_PROJECT_BY_NAME,
     IN_PROJECT_BY_NUMBER,
     ON_SYSTEM,
+    EPOCHS_OF,
     ROLES_OF,
     ROLES_OF_ALL,
     ROLES_OF_HOLDERS,
@@ -163,6 +168,11 @@ class SqlStandingReader:
     async def on_system(self, subject: str) -> SubjectFacts | None:
         """See the protocol."""
         return _subject(await self._executor.fetch_rows(ON_SYSTEM, subject=subject))
+
+    async def epochs_of(self, subject_ids: Collection[int]) -> Mapping[int, int]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(EPOCHS_OF, subjects=json.dumps(sorted(subject_ids)))
+        return {int(subject): int(epoch) for subject, epoch in rows}
 
     async def roles_of(self, subject_id: int) -> Sequence[GivenRole]:
         """See the protocol."""

@@ -8,6 +8,7 @@ token                   meaning
 ``{now}``               milliseconds since 1970 by the database's clock (F27)
 ``{for_update}``        lock the rows that were read; nothing on SQLite, where writers are alone anyway
 ``{for_share}``         the same, but several may hold the lock at once
+``{for_key_share}``     the same, and the rows can be changed meanwhile, but for their keys; they are not deleted
 ``{texts:name}``        a set of texts, from a JSON array in the parameter ``name``
 ``{integers:name}``     a set of integers, from a JSON array in the parameter ``name``
 ``{email_not_ascii}``    whether the column ``email`` has more than ASCII, whose case lower() does not know
@@ -51,6 +52,7 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "now": NOW["sqlite"],
         "for_update": "",
         "for_share": "",
+        "for_key_share": "",
         "texts": "(SELECT value FROM json_each(:{name}))",
         "integers": "(SELECT value FROM json_each(:{name}))",
         "email_not_ascii": "length(email) <> length(CAST(email AS BLOB))",
@@ -62,6 +64,7 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "now": NOW["postgresql"],
         "for_update": "FOR UPDATE",
         "for_share": "FOR SHARE",
+        "for_key_share": "FOR KEY SHARE",
         "texts": "(SELECT json_array_elements_text(:{name}))",
         "integers": "(SELECT json_array_elements_text(:{name})::bigint)",
         "email_not_ascii": "char_length(email) <> octet_length(email)",

@@ -105,6 +105,11 @@ DELETE_OVER: Final = Statement(
         (SELECT w.id FROM web_sessions w WHERE w.expires_at <= {now} ORDER BY w.expires_at LIMIT :rows)
     """,
 )
+# That it is in use is noted beside this lock.
+HOLD_GOOD: Final = Statement(
+    "web_sessions.hold_good",
+    "SELECT id FROM web_sessions WHERE public_id = :public_id AND expires_at > {now} {for_key_share}",
+)
 TOUCH: Final = Statement("web_sessions.touch", "UPDATE web_sessions SET last_seen_at = {now} WHERE id = :id")
 DELETE: Final = Statement("web_sessions.delete", "DELETE FROM web_sessions WHERE id = :id")
 
@@ -117,6 +122,7 @@ STATEMENTS: Final = (
     INSERT,
     DELETE_OLDEST,
     DELETE_OVER,
+    HOLD_GOOD,
     TOUCH,
     DELETE,
 )
@@ -183,6 +189,10 @@ class SqlSessionWriterRows:
         """See the protocol."""
         row = await self._executor.fetch_row(FIND_PUBLIC, public_id=public_id)
         return None if row is None else _session_from_row(row)
+
+    async def hold_good(self, public_id: str) -> bool:
+        """See the protocol."""
+        return await self._executor.fetch_row(HOLD_GOOD, public_id=public_id) is not None
 
     async def delete(self, session_id: int) -> None:
         """See the protocol."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tests.integration.control_api.building import BuiltApi
     from tests.integration.control_api.matrix.expectations import Caller
 
-__all__ = ["CLOSED", "OPEN", "PASSWORD", "Stage", "set_stage"]
+__all__ = ["CLOSED", "OPEN", "PASSWORD", "Stage", "fill_stage", "set_stage"]
 
 API: Final = "/api/v2.0"
 OPEN: Final = "open"
@@ -101,16 +101,19 @@ async def set_stage(directory: Path) -> AsyncIterator[Stage]:
     ):
         database = RawDatabase(metadata_url(settings))
         stage = Stage(_every_edge(registry, api), database)
-        async with stage.administrator() as admin:
-            await _add_people(stage, admin)
-            await _add_shared_things(stage, admin)
-            for project in PROJECTS:
-                await _add_project(stage, admin, project)
-            await admin.put(
-                f"{API}/users/{stage.people['password-due']}/password", json={"new_password": _DUE}
-            )
-            stage.secrets["password-due"] = ("password-due", _DUE)
+        await fill_stage(stage)
         yield stage
+
+
+async def fill_stage(stage: Stage) -> None:
+    """Make everybody and everything, by the API alone."""
+    async with stage.administrator() as admin:
+        await _add_people(stage, admin)
+        await _add_shared_things(stage, admin)
+        for project in PROJECTS:
+            await _add_project(stage, admin, project)
+        await admin.put(f"{API}/users/{stage.people['password-due']}/password", json={"new_password": _DUE})
+        stage.secrets["password-due"] = ("password-due", _DUE)
 
 
 def _every_edge(registry: InProcessRegistry, api: BuiltApi) -> Application:

@@ -89,6 +89,7 @@ def _use(registry: RunningEntrepot, first: str) -> dict[str, str]:
             client.post("/c/login", data={"principal": _NEW_PASSWORD, "password": "x"}).status_code,
         ]
         client.put("/v2/team/app/manifests/bad", auth=("admin", _NEW_PASSWORD), content=b"{")
+    pasted = _paste(registry, [robot["secret"], issued["token"], issued["refresh_token"], _UNKNOWN_TOKEN])
     assert statuses == [200, 200, 401, 401, 401, 401, 400]
     assert in_place_of_names == [401] * 5
     return {
@@ -96,7 +97,35 @@ def _use(registry: RunningEntrepot, first: str) -> dict[str, str]:
         "token": issued["token"],
         "signature": issued["token"].rpartition(".")[2],
         "refresh token": issued["refresh_token"],
+        "pasted token": pasted,
     }
+
+
+def _paste(registry: RunningEntrepot, secrets: list[str]) -> str:
+    """Send secrets where ids and names belong, with logins that succeed; return the token that did so, too.
+
+    Its first use at each entrance is a login, whose record has the path.
+    """
+    admin = ControlClient(registry.host, Account("admin", _NEW_PASSWORD))
+    asked = {"name": "deploy", "expires_in_days": 30}
+    token: str = admin.call("POST", "/access-tokens", asked, status=201).document["secret"]
+    with httpx.Client(base_url=registry.url, timeout=30) as client:
+        for secret in (token, *secrets):
+            paths = (
+                f"/api/v2.0/access-tokens/{secret}",
+                f"/v2/{secret}/tags/list",
+                f"/service/token/{secret}",
+            )
+            paths += (f"/v2/team/app/manifests/{secret}", f"/v2/_catalog?n=1&last={secret}", f"/{secret}")
+            headers = {"User-Agent": f"{'x' * 230} {secret}", "X-Request-Id": secret[:128]}
+            for method in ("DELETE", "GET"):
+                for path in paths:
+                    client.request(method, path, auth=("admin", token), headers=headers)
+            typed = {"username": "admin", "password": _NEW_PASSWORD}
+            session = client.post("/api/v2.0/sessions", json=typed, headers=headers)
+            cookie = session.headers["set-cookie"].partition(";")[0]
+            client.get(f"/api/v2.0/projects/{cookie.partition('=')[2]}", headers={"Cookie": cookie})
+    return token
 
 
 def _robot() -> dict[str, object]:
@@ -149,7 +178,7 @@ def test_s27_no_secret_of_an_account_leaves_the_registry(spoken: _Spoken) -> Non
     }
 
     assert found == set()
-    assert len(spoken.secrets) == 18
+    assert len(spoken.secrets) == 20
 
 
 def test_s27_the_secrets_were_really_there(spoken: _Spoken) -> None:

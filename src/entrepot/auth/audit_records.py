@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
-from entrepot.auth.generated_secrets import without_secrets
 from entrepot.kernel.ids import new_ordered_id
+from entrepot.kernel.secret_forms import bytes_without_secrets, without_secrets
 from entrepot.metadata.audit_store import NewAuditRecord
 
 if TYPE_CHECKING:
     from entrepot.auth.audit_actions import AuditAction
-    from entrepot.auth.principals import Principal
+    from entrepot.auth.principals import Origin, Principal
 
 __all__ = [
     "BODY_VERSION",
@@ -45,6 +46,10 @@ _MOST_REFERENCE_CHARACTERS: Final = 256
 _MOST_PROGRAM_CHARACTERS: Final = 256
 _MOST_PATH_CHARACTERS: Final = 1024
 """Of what requests say of themselves, wherever they come in."""
+
+_SHARED_SECONDS: Final = 60.0
+
+_Change: TypeAlias = dict[str, Mapping[str, object] | None] | msgspec.UnsetType
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
@@ -96,7 +101,7 @@ class _Body(
     request_id: str
     about: AuditObject
     personal: msgspec.Raw
-    change: dict[str, Mapping[str, object] | None] | msgspec.UnsetType = msgspec.UNSET
+    change: _Change = msgspec.UNSET
 
 
 def audit_record(
@@ -114,20 +119,21 @@ def audit_record(
 ) -> NewAuditRecord:
     """Return the record of an act.
 
-    `before` and `after` are what was changed, without secrets. `status` is that of the HTTP reply, 0 where there is
-    none. `project_id` is for notes (:class:`NewAuditRecord`). A unit may be run twice and must add one record: make
-    the record before the unit, or, where it tells of what the unit found, make its `record_id` before.
+    Secrets that were typed or pasted, wherever, are left out. `before` and `after` are what was changed. `status` is that
+    of the HTTP reply, 0 where there is none. `project_id` is for notes (:class:`NewAuditRecord`). A unit may be run twice
+    and must add one record: make the record before it, or at least its `record_id`, where it tells of what it found.
     """
     origin = principal.origin
-    path, program = origin.path[:_MOST_PATH_CHARACTERS], origin.user_agent[:_MOST_PROGRAM_CHARACTERS]
+    if _holds_secrets(principal, about, reason):
+        origin, about, reason = _masked_origin(origin), _masked(about), without_secrets(reason)
     if outcome == "failure":
-        reason, path = without_secrets(reason)[:_MOST_REASON_CHARACTERS], without_secrets(path)
-        about = _bounded(about)
+        reason, about = reason[:_MOST_REASON_CHARACTERS], _bounded(about)
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
     status = status or (origin.success_status if outcome == "success" else 0)
-    personal, disclosure = _committed(principal.name, principal.address, program)
-    changed = before is not None or after is not None
+    user_name, personal, disclosure = _committed(
+        principal.subject, principal.name, principal.address, origin.user_agent, _period()
+    )
     body = _Body(
         v=BODY_VERSION,
         action=action.value,
@@ -138,27 +144,42 @@ def audit_record(
         credential=principal.limits.credential if principal.limits is not None else "",
         method=origin.method,
         status=status,
-        path=path,
+        path=origin.path[:_MOST_PATH_CHARACTERS],
         request_id=origin.request_id,
         about=about,
         personal=personal,
-        change={"before": before, "after": after} if changed else msgspec.UNSET,
+        change=_change(before, after),
     )
     return NewAuditRecord(
         record_id=record_id or new_ordered_id(),
         action=action.value,
         outcome=outcome,
         subject=principal.subject,
-        user_name=principal.name,
+        user_name=user_name,
         address=principal.address,
         project=about.project,
         object_kind=about.kind,
         object_name=about.name,
         request_id=origin.request_id,
-        body=_encoder.encode(body),
+        body=_encoded(body),
         disclosure=disclosure,
         project_id=project_id,
     )
+
+
+def _period() -> float:
+    """Return the number of the period within which salts are shared."""
+    return time.monotonic() // _SHARED_SECONDS
+
+
+def _change(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> _Change:
+    return msgspec.UNSET if before is None and after is None else {"before": before, "after": after}
+
+
+def _encoded(body: _Body) -> bytes:
+    """Return a body as it is hashed; its other texts hold no secrets, those of what was changed may."""
+    encoded = _encoder.encode(body)
+    return encoded if body.change is msgspec.UNSET else bytes_without_secrets(encoded)
 
 
 def reason_of(record: NewAuditRecord) -> str:
@@ -191,11 +212,30 @@ def repeated(
     return msgspec.structs.replace(record, record_id=new_ordered_id(), body=msgspec.json.encode(body))
 
 
+def _holds_secrets(principal: Principal, about: AuditObject, reason: str) -> bool:
+    """Whether any text of a record may hold one, but for what was changed; looked for in all of them at once."""
+    origin = principal.origin
+    texts = (
+        f"{origin.path} {origin.request_id} {about.name} {about.project} {about.tag} {about.digest} {reason}"
+    )
+    return without_secrets(texts) is not texts
+
+
+def _masked_origin(origin: Origin) -> Origin:
+    path, request_id = without_secrets(origin.path), without_secrets(origin.request_id)
+    return msgspec.structs.replace(origin, path=path, request_id=request_id)
+
+
+def _masked(about: AuditObject) -> AuditObject:
+    texts = (about.name, about.project, about.tag, about.digest)
+    return AuditObject(about.kind, *map(without_secrets, texts))
+
+
 def _bounded(about: AuditObject) -> AuditObject:
     """Return an object whose tag and digest may be anything that somebody typed, with no more of them than there is."""
     if len(about.tag) <= _MOST_REFERENCE_CHARACTERS >= len(about.digest):
         return about
-    tag, digest = (without_secrets(text)[:_MOST_REFERENCE_CHARACTERS] for text in (about.tag, about.digest))
+    tag, digest = (text[:_MOST_REFERENCE_CHARACTERS] for text in (about.tag, about.digest))
     return msgspec.structs.replace(about, tag=tag, digest=digest)
 
 
@@ -208,13 +248,23 @@ def name_of_another(principal: Principal, name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _committed(name: str, address: str, user_agent: str) -> tuple[msgspec.Raw, bytes]:
-    """Return the commitments and the disclosure of personal data, both as JSON.
+def _committed(
+    subject: str,  # noqa: ARG001  # part of the key
+    name: str,
+    address: str,
+    user_agent: str,
+    period: float,  # noqa: ARG001  # part of the key
+) -> tuple[str, msgspec.Raw, bytes]:
+    """Return the name as it is kept, and commitments and disclosure of personal data, both as JSON.
 
-    Records of one subject under one name, from one address and program, may share salts: who they are of is no secret,
-    and whoever is told the values of one of them knows those of the others. Most of the cost of a record is spared.
+    Records of one subject under one name, from one address and program, share salts within a period: who they are of is
+    no secret, and whoever is told the values of one of them knows those of the others. Most of the cost of a record is
+    spared. Those of another subject never share them, nor those of nobody, though their values be the same: they are
+    not erased together, and what stays would open what was erased. Nor do those of long after: a subject whose data
+    were erased may still act.
     """
-    values = dict(zip(PERSONAL_FIELDS, (name, address, user_agent), strict=True))
+    named, program = without_secrets(name), without_secrets(user_agent)[:_MOST_PROGRAM_CHARACTERS]
+    values = dict(zip(PERSONAL_FIELDS, (named, address, program), strict=True))
     salts = secrets.token_bytes(_SALT_BYTES * len(values)).hex()
     length = 2 * _SALT_BYTES
     disclosure = {
@@ -222,7 +272,7 @@ def _committed(name: str, address: str, user_agent: str) -> tuple[msgspec.Raw, b
         for place, (field, value) in enumerate(values.items())
     }
     commitments = {field: commitment(salt, value) for field, (salt, value) in disclosure.items()}
-    return msgspec.Raw(_encoder.encode(commitments)), _encoder.encode(disclosure)
+    return named, msgspec.Raw(_encoder.encode(commitments)), _encoder.encode(disclosure)
 
 
 def commitment(salt: str, value: str) -> str:

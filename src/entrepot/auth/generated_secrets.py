@@ -18,7 +18,6 @@ __all__ = [
     "is_reserved",
     "is_unguessable",
     "new_secret",
-    "without_secrets",
 ]
 
 SecretKind = Literal["ept_", "epr_", "ers_"]
@@ -26,7 +25,6 @@ SecretKind = Literal["ept_", "epr_", "ers_"]
 
 _RANDOM_BYTES: Final = 32
 _FORM: Final = re.compile(r"e(?:pt|pr|rs)_[A-Za-z0-9_-]{43}")
-_WITHIN: Final = re.compile(r"(e(?:pt|pr|rs|ss)_)[A-Za-z0-9_-]{43}")
 _RESERVED: Final = ("ept_", "epr_", "ers_")
 
 
@@ -51,11 +49,6 @@ def is_unguessable(secret: str) -> bool:
 def is_reserved(secret: str) -> bool:
     """Whether a secret begins like one that is made here, so that nobody may choose it."""
     return secret.startswith(_RESERVED)
-
-
-def without_secrets(text: str) -> str:
-    """Return text with every secret in it reduced to its prefix: people paste them where names belong (S27)."""
-    return _WITHIN.sub(r"\1…", text)
 
 
 def hash_generated(secret: str) -> str:

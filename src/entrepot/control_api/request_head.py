@@ -10,6 +10,7 @@ import msgspec
 from entrepot.auth.forwarding import seems_forwarded
 from entrepot.auth.principals import Origin
 from entrepot.control_api.errors import InputTooLargeError, MalformedRequestError
+from entrepot.kernel.secret_forms import without_secrets
 
 if TYPE_CHECKING:
     from entrepot.kernel.asgi import Scope
@@ -54,8 +55,9 @@ class RequestHead(msgspec.Struct, frozen=True):
         return self.headers.get(name, "")
 
     def origin(self) -> Origin:
-        """Return what an audit record tells of the request."""
-        return Origin(self.request_id, self.header("user-agent"), self.method, self.path, self.success_status)
+        """Return what an audit record, or a session, tells of the request."""
+        program = without_secrets(self.header("user-agent"))
+        return Origin(self.request_id, program, self.method, self.path, self.success_status)
 
 
 def read_head(scope: Scope, request_id: str) -> RequestHead:

@@ -26,8 +26,8 @@ _SUCCESS: Final = {
 }
 """Statuses with which acts are answered that a unit records; a POST that only begins a session differs."""
 
-_MOST_PROGRAM_BYTES: Final = 256
-"""As many as a record keeps; more would only fill the memory of what was read before."""
+_MOST_PROGRAM_BYTES: Final = 512
+"""More than a record keeps, which masks secrets before it cuts; all would only fill the memory of what was read."""
 
 
 def with_origin(peer: Principal, request: Request, operation: str) -> Principal:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 import msgspec
 
+from entrepot.kernel.secret_forms import without_secrets
 from entrepot.observability.log_lines import RenderLine, format_timestamp, render_json
 from entrepot.observability.request_ids import current_request_id
 
@@ -73,17 +74,17 @@ class RequestLogWriter:
         milliseconds: float,
         address: str,
     ) -> None:
-        """Write the line of an answered request."""
+        """Write the line of an answered request; people paste secrets where names belong (S27)."""
         entry = _Entry(
             format_timestamp(time.time()),  # noqa: TID251 - a log line bears the clock of its machine
             "info",
             event,
             self._role,
             self._pid,
-            current_request_id(),
+            without_secrets(current_request_id()),
             operation,
             method,
-            path,
+            without_secrets(path),
             status,
             milliseconds,
             address,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from entrepot.auth.basic_credentials import parse_basic
-from entrepot.auth.generated_secrets import is_unguessable, without_secrets
+from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.machine_logins import Attempt, is_storable_name
 from entrepot.auth.people.lockout import legible
 from entrepot.auth.people.new_people import Profile, require_group_name, require_new_name, require_profile
@@ -19,6 +19,7 @@ from entrepot.auth.scopes import parse_scopes
 from entrepot.control_api.json_bodies import unreadable
 from entrepot.control_api.names import project_reference
 from entrepot.kernel.errors import EntrepotError
+from entrepot.kernel.secret_forms import without_secrets
 from entrepot.oci.names import RepositoryName
 from entrepot.projects.names import require_project_name
 

@@ -75,3 +75,23 @@ async def test_a_higher_level_silences_it() -> None:
     await asyncio.sleep(0)
 
     assert stream.getvalue() == b""
+
+
+@pytest.mark.parametrize("line_format", ["json", "console"])
+async def test_no_secret_that_is_made_here_is_in_a_line_whichever_logger_writes_it_s27(
+    line_format: LogFormat,
+) -> None:
+    """Pasted in a path it is in the access log, and in the message of whatever failed by it."""
+    stream, secret = io.BytesIO(), "ept_" + "a-_9" * 10 + "xyz"
+    configure_logging("info", line_format, "http", stream)
+    token = bind_request_id(f"id.{secret}")
+
+    _log_request(get_logger(), f"/v2/{secret}/tags/list")
+    _log_request(get_request_logger(), f"/v2/{secret}/tags/list")
+    get_logger().error("request.failed", reason=f"there is no {secret}", exc_info=ValueError(secret))
+    logging.getLogger("library").warning("no %s", secret)
+    await asyncio.sleep(0)
+    unbind_request_id(token)
+
+    assert secret[4:] not in stream.getvalue().decode()
+    assert stream.getvalue().decode().count("/v2/ept_…/tags/list") == 2

@@ -49,8 +49,8 @@ _PATTERNS: Final = (
     ),
     (re.compile(r"\b(AWS4-HMAC-SHA256)\s+Credential=[^\"'\r\n]*", re.IGNORECASE), rf"\1 {MASK}"),
     (re.compile(r"\b(basic|bearer|negotiate)\s+[a-z0-9+/=_.~-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
-    # What the registry makes: access tokens, refresh tokens, secrets of robots.
-    (re.compile(r"(?<![\w-])e(?:pt|pr|rs)_[\w-]{8,}"), MASK),
+    # What the registry makes: access tokens, refresh tokens, secrets of robots and of sessions.
+    (re.compile(r"(?<![\w-])e(?:pt|pr|rs|ss)_[\w-]{8,}"), MASK),
     # JSON web tokens, wherever they stand.
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),
 )

@@ -150,6 +150,28 @@ def test_the_table_tells_the_hosts_users_from_people_and_why_something_was_refus
     assert (same_header.split(), alone.split()) == (header.split(), unlocked.split())
 
 
+def test_records_are_found_by_their_address_in_whichever_spelling(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peer = msgspec.structs.replace(ALICE, address="2001:db8::7")
+    asyncio.run(_write(host, [audit_record(peer, AuditAction.LOGIN, AuditObject("user", "eve"))]))
+
+    assert host.run("show", "--address", "2001:DB8:0::0:7") == 0
+
+    assert [line.split()[3] for line in capsys.readouterr().out.splitlines()[1:]] == ["2001:db8::7"]
+
+
+def test_a_draft_of_a_checkpoint_that_a_full_disk_left_is_no_checkpoint(
+    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (host.checkpoints / ".00000000000000000009.json").write_bytes(b'{"signed":')
+    assert host.run("verify", "--database", "--checkpoints", str(host.checkpoints)) == 0
+
+    (host.checkpoints / "00000000000000000009.json").write_bytes(b'{"signed":')
+    assert host.run("verify", "--database", "--checkpoints", str(host.checkpoints)) == 3
+    assert capsys.readouterr().err.endswith("is no checkpoint\n")
+
+
 async def _write(host: _Host, records: list[NewAuditRecord]) -> None:
     metadata = await open_metadata(host.database.url, 1, 5.0)
     await metadata.write(lambda tx: tx.audit.extend(records))

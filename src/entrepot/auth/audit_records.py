@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import msgspec
 
 from entrepot.kernel.ids import new_ordered_id
+from entrepot.kernel.plain_addresses import written_address
 from entrepot.kernel.secret_forms import bytes_without_secrets, without_secrets
 from entrepot.metadata.audit_store import NewAuditRecord
 
@@ -119,9 +120,9 @@ def audit_record(
 ) -> NewAuditRecord:
     """Return the record of an act.
 
-    Secrets that were typed or pasted, wherever, are left out. `before` and `after` are what was changed. `status` is that
-    of the HTTP reply, 0 where there is none. `project_id` is for notes (:class:`NewAuditRecord`). A unit may be run twice
-    and must add one record: make the record before it, or at least its `record_id`, where it tells of what it found.
+    Secrets that were typed or pasted are left out. `before` and `after` are what was changed. `status` is that of the
+    HTTP reply, 0 where there is none. `project_id` is for notes (:class:`NewAuditRecord`). A unit may be run twice and
+    must add one record: make that before it, or its `record_id` where it tells of what the unit found.
     """
     origin = principal.origin
     if _holds_secrets(principal, about, reason):
@@ -130,8 +131,7 @@ def audit_record(
         reason, about = reason[:_MOST_REASON_CHARACTERS], _bounded(about)
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
-    status = status or (origin.success_status if outcome == "success" else 0)
-    user_name, personal, disclosure = _committed(
+    user_name, address, personal, disclosure = _committed(
         principal.subject, principal.name, principal.address, origin.user_agent, _period()
     )
     body = _Body(
@@ -143,7 +143,7 @@ def audit_record(
         user_kind=principal.kind,
         credential=principal.limits.credential if principal.limits is not None else "",
         method=origin.method,
-        status=status,
+        status=status or (origin.success_status if outcome == "success" else 0),
         path=origin.path[:_MOST_PATH_CHARACTERS],
         request_id=origin.request_id,
         about=about,
@@ -156,7 +156,7 @@ def audit_record(
         outcome=outcome,
         subject=principal.subject,
         user_name=user_name,
-        address=principal.address,
+        address=address,
         project=about.project,
         object_kind=about.kind,
         object_name=about.name,
@@ -247,6 +247,14 @@ def name_of_another(principal: Principal, name: str) -> str:
     return "" if principal.kind == "user" and principal.name == name else name
 
 
+def _bare(address: str) -> str:
+    """Return an address as it is searched for: a listener of both families tells IPv4 ones in IPv6 clothes."""
+    try:
+        return written_address(address)
+    except ValueError:
+        return address
+
+
 @lru_cache(maxsize=1024)
 def _committed(
     subject: str,  # noqa: ARG001  # part of the key
@@ -254,8 +262,8 @@ def _committed(
     address: str,
     user_agent: str,
     period: float,  # noqa: ARG001  # part of the key
-) -> tuple[str, msgspec.Raw, bytes]:
-    """Return the name as it is kept, and commitments and disclosure of personal data, both as JSON.
+) -> tuple[str, str, msgspec.Raw, bytes]:
+    """Return name and address as they are kept, and commitments and disclosure of personal data, both as JSON.
 
     Records of one subject under one name, from one address and program, share salts within a period: who they are of is
     no secret, and whoever is told the values of one of them knows those of the others. Most of the cost of a record is
@@ -264,7 +272,8 @@ def _committed(
     were erased may still act.
     """
     named, program = without_secrets(name), without_secrets(user_agent)[:_MOST_PROGRAM_CHARACTERS]
-    values = dict(zip(PERSONAL_FIELDS, (named, address, program), strict=True))
+    peer = _bare(address)
+    values = dict(zip(PERSONAL_FIELDS, (named, peer, program), strict=True))
     salts = secrets.token_bytes(_SALT_BYTES * len(values)).hex()
     length = 2 * _SALT_BYTES
     disclosure = {
@@ -272,7 +281,7 @@ def _committed(
         for place, (field, value) in enumerate(values.items())
     }
     commitments = {field: commitment(salt, value) for field, (salt, value) in disclosure.items()}
-    return named, msgspec.Raw(_encoder.encode(commitments)), _encoder.encode(disclosure)
+    return named, peer, msgspec.Raw(_encoder.encode(commitments)), _encoder.encode(disclosure)
 
 
 def commitment(salt: str, value: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,6 +12,7 @@ from entrepot.control_api.audit_pages import AuditPageInputs
 from entrepot.control_api.errors import InvalidFilterError
 from entrepot.control_api.filters import AnyOf, Exact, FilterField, Span, parse_filters
 from entrepot.control_api.sorting import parse_sort
+from entrepot.kernel.plain_addresses import written_address
 from entrepot.metadata.audit_store import AuditFilter
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class AuditFilterInputs(AuditPageInputs, kw_only=True, frozen=True):
             description="Terms joined by commas, all of which hold: `username=` (`host:root` for root of the "
             "host), `operation=` (a name as "
             "`manifest.push`, one of Harbor's words, or `{a b}` for any of several), `resource=`, `project_name=`, "
-            "`address=`, `outcome=` (`success` or `failure`), and `op_time=[least~most]` of times like "
+            "`address=` (in any spelling of it), `outcome=` (`success` or `failure`), and `op_time=[least~most]` of "
+            "times like "
             "`2026-11-27 10:00:00` or `2026-11-27T10:00:00.250Z`, in UTC unless they have an offset; one of the two "
             "may be left out."
         ),
@@ -102,16 +103,20 @@ def wanted_records(text: str) -> AuditFilter:
     if wanted.outcome and wanted.outcome not in _OUTCOMES:
         raise InvalidFilterError("outcome is success or failure")
     if wanted.address:
-        _require_address(wanted.address)
+        wanted = replace(wanted, address=_address(wanted.address))
     if wanted.until <= wanted.since:
         raise InvalidFilterError("op_time ends before it begins")
     return wanted
 
 
-def _require_address(text: str) -> None:
-    """Refuse what no record can have come from: an empty list would look as if nothing had happened."""
+def _address(text: str) -> str:
+    """Return an address as records have it. What none can have come from would look as if nothing had happened.
+
+    Raises:
+        InvalidFilterError: it is none.
+    """
     try:
-        ipaddress.ip_address(text)
+        return written_address(text)
     except ValueError as error:
         raise InvalidFilterError(f"address is one IP address, as 192.0.2.7, and not {text[:100]}") from error
 

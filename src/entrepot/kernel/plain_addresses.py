@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
-__all__ = ["Address", "Network", "plain_address", "plain_network"]
+__all__ = ["Address", "Network", "plain_address", "plain_network", "written_address"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -26,3 +26,15 @@ def plain_network(network: Network) -> Network:
         inner = network.network_address.ipv4_mapped
         return ipaddress.ip_network(f"{inner}/{network.prefixlen - _MAPPED.prefixlen}")
     return network
+
+
+def written_address(text: str) -> str:
+    """Return an address, however it is written, as records have it: an IPv4 one bare, an IPv6 one with its zone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)

@@ -135,6 +135,8 @@ def _checkpoints_in(directory: Path) -> list[CheckpointRow]:
     found: list[CheckpointRow] = []
     try:
         for path in sorted(directory.glob("*.json")):
+            if path.name.startswith("."):  # a draft that a full disk or `kill -9` left
+                continue
             checkpoint = decode_checkpoint(path.read_bytes().strip())
             if checkpoint is None:
                 raise CommandError(EXIT_INCOMPLETE, f"entrepot: {path} is no checkpoint")

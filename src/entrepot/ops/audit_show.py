@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -13,6 +12,7 @@ from entrepot.audit.queries import MOST_ROWS, AuditLog
 from entrepot.auth.audit_actions import AuditAction, near_actions
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ListAuditLog
+from entrepot.kernel.plain_addresses import written_address
 from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
 from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
     FromOption,
@@ -73,9 +73,6 @@ def show_audit_log(  # the options are the interface
     if action and action not in set(AuditAction):
         message = f"entrepot: there is no action {action}; is one of these meant: {near_actions(action)}?"
         raise CommandError(EXIT_USAGE, message)
-    if address and not _is_address(address):
-        message = f"entrepot: --address is one IP address, as 192.0.2.7, and not {address}"
-        raise CommandError(EXIT_USAGE, message)
     if not 1 <= limit <= MOST_ROWS:
         message = f"entrepot: --limit is a number from 1 to {MOST_ROWS}; --before goes on where a page ended"
         raise CommandError(EXIT_USAGE, message)
@@ -84,7 +81,7 @@ def show_audit_log(  # the options are the interface
         user=user,
         action=action,
         project=project,
-        address=address,
+        address=_address(address),
         outcome=outcome or "",
         object_name=about,
         since=read_time(since, without=0),
@@ -107,12 +104,17 @@ async def _read(settings: Settings, query: AuditPageQuery) -> AuditPage:
         return await log.list(host_system_grant(ListAuditLog), query)
 
 
-def _is_address(text: str) -> bool:
+def _address(text: str) -> str:
+    """Return an address as records have it, and nothing for nothing.
+
+    Raises:
+        CommandError: it is none.
+    """
     try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        return text and written_address(text)
+    except ValueError as error:
+        message = f"entrepot: --address is one IP address, as 192.0.2.7, and not {text}"
+        raise CommandError(EXIT_USAGE, message) from error
 
 
 def _row(entry: AuditEntry) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from entrepot.auth.audit_actions import AuditAction
@@ -200,6 +202,26 @@ async def test_what_no_record_can_match_is_refused_in_the_words_of_the_request(
 
     assert status == 400
     assert str(said).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ("2001:db8::7", "2001:DB8::7"),
+        ("2001:db8::7", "2001:db8:0:0:0:0:0:7"),
+        ("192.0.2.9", "::ffff:192.0.2.9"),
+        ("192.0.2.9", "::FFFF:C000:209"),
+        ("::ffff:192.0.2.9", "192.0.2.9"),
+    ],
+)
+async def test_an_address_is_found_in_whichever_spelling(
+    registry: Registry, log: _GrowingLog, stored: str, asked: str
+) -> None:
+    await _append(log.metadata, pull_record(7, msgspec.structs.replace(BOB, address=stored)))
+
+    status, found = await _asked(registry, f"q=address={quote(asked)}")
+
+    assert (status, [entry["username"] for entry in found]) == (200, ["bob"])
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,19 @@ def test_no_part_of_a_secret_stays_where_a_long_text_is_cut_s27() -> None:
     )
 
     assert secret[4:8] not in repr(record)
+
+
+def test_an_address_is_recorded_as_it_is_searched_for() -> None:
+    """A listener of both families tells IPv4 addresses in IPv6 clothes."""
+    for told, kept in (
+        ("::ffff:192.0.2.9", "192.0.2.9"),
+        ("::FFFF:C000:209", "192.0.2.9"),
+        ("192.0.2.9", "192.0.2.9"),
+        ("2001:db8::7", "2001:db8::7"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("", ""),
+    ):
+        record = audit_record(
+            msgspec.structs.replace(ALICE, address=told), AuditAction.LOGIN, AuditObject("user", "")
+        )
+        assert (record.address, json.loads(record.disclosure or b"")["source.ip"][1]) == (kept, kept)

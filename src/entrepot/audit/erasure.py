@@ -10,7 +10,7 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import AsyncIterator, Container, Sequence
 
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.system_actions import DeleteUser
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditErasure", "is_erasable", "recorded_erasures"]
 
-_BATCH_IDS: Final = 5000
+_BATCH_ROWS: Final = 5000
+_BEFORE_ALL: Final = -(2**63)
+"""Less than any id: who owns the database may have given a record any."""
 _PUBLIC_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -72,12 +74,8 @@ class AuditErasure:
         """
         del grant
         audit = self._metadata.audit
-        last = await audit.last_id()
         return sum(
-            [
-                await audit.disclosed_count(subject, after, after + _BATCH_IDS)
-                for after in range(0, last, _BATCH_IDS)
-            ]
+            [await audit.disclosed_count(subject, after, upto) async for after, upto in self._batches()]
         )
 
     async def erase(self, grant: SystemGrant[DeleteUser], subject: str) -> int:
@@ -89,13 +87,20 @@ class AuditErasure:
             MetadataError: the database failed; repeat it.
         """
         record = audit_record(grant.principal, AuditAction.AUDIT_ERASE, AuditObject("user", subject))
-        last = await self._metadata.audit.last_id()
         erased = 0
         await self._metadata.write(lambda tx: tx.audit.append(record))
-        for after in range(0, last, _BATCH_IDS):
+        async for after, upto in self._batches():
 
-            async def unit(tx: Transaction, after: int = after) -> int:
-                return await tx.audit_chain.erase_disclosures(subject, after, after + _BATCH_IDS)
+            async def unit(tx: Transaction, after: int = after, upto: int = upto) -> int:
+                return await tx.audit_chain.erase_disclosures(subject, after, upto)
 
             erased += await self._metadata.write(unit)
         return erased
+
+    async def _batches(self) -> AsyncIterator[tuple[int, int]]:
+        """Yield spans of ids, of not too many records each, that hold all records there are now."""
+        audit = self._metadata.audit
+        last, after = await audit.last_id(), _BEFORE_ALL
+        while after < last and (upto := await audit.last_of_next(after, _BATCH_ROWS)) is not None:
+            yield after, upto
+            after = upto

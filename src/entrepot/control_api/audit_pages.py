@@ -27,7 +27,11 @@ __all__ = ["AuditPageInputs", "AuditWalk", "Direction", "read_walk"]
 
 Direction: TypeAlias = Literal["older", "newer"]
 
-_MARK: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
+_MARK: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,19})-([0-9]{1,18})(?:-([0-9]{1,19}))?", re.ASCII)
+_MOST_ID: Final = 2**63 - 1
+"""That a record can have, if somebody who owns the database gives it one."""
+_MOST_UPTO: Final = 10**18 - 1
+"""As any number of a request; of a greater one the mark tells."""
 _OPPOSITE: Final[dict[Direction, Direction]] = {"older": "newer", "newer": "older"}
 _START: Final[dict[Direction, int]] = {"older": END_OF_TIME, "newer": 0}
 
@@ -46,7 +50,7 @@ class AuditPageInputs(PageInputs, kw_only=True, frozen=True):
     mark: Annotated[
         str,
         msgspec.Meta(
-            max_length=64,
+            max_length=96,
             description="Where the page before ended, as `Link` says it; of no use in other requests.",
         ),
     ] = ""
@@ -54,11 +58,12 @@ class AuditPageInputs(PageInputs, kw_only=True, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """A record by its place in the walk, from 0, and its id; and how many records the walk has."""
+    """A record by its place in the walk, from 0, and its id; how many records the walk has; its newest, 0 as `upto`."""
 
     place: int
     record: int
     total: int
+    newest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,15 @@ class AuditWalk:
 
     def neighbours(self, shown: Sequence[AuditEntry], total: int) -> Neighbours:
         """Return what leads from this page to those beside it."""
-        upto = {"upto": str(self.wanted.newest)}
+        newest = self.wanted.newest
+        upto = {"upto": str(min(newest, _MOST_UPTO))}
+        whole = f"{total}-{newest}" if newest > _MOST_UPTO else str(total)
         if not shown:
             return Neighbours(upto, upto)
         first, last = self.inputs.offset, self.inputs.offset + len(shown) - 1
         return Neighbours(
-            {**upto, "mark": f"{first}-{shown[0].id}-{total}"},
-            {**upto, "mark": f"{last}-{shown[-1].id}-{total}"},
+            {**upto, "mark": f"{first}-{shown[0].id}-{whole}"},
+            {**upto, "mark": f"{last}-{shown[-1].id}-{whole}"},
         )
 
 
@@ -120,5 +127,7 @@ def read_walk(inputs: AuditPageInputs, wanted: AuditFilter, newest: int, directi
         found = _MARK.fullmatch(inputs.mark)
         if found is None or not inputs.upto:
             raise MalformedRequestError("mark is what Link says, together with upto; leave it out otherwise")
-        mark = _Mark(*map(int, found.groups()))
-    return AuditWalk(inputs, replace(wanted, newest=inputs.upto or newest), direction, mark)
+        place, record, total, last = map(int, found.groups(default="0"))
+        mark = _Mark(place, min(record, _MOST_ID), total, min(last, _MOST_ID))
+    upto = (mark.newest if mark is not None else 0) or inputs.upto or newest
+    return AuditWalk(inputs, replace(wanted, newest=upto), direction, mark)

@@ -243,6 +243,13 @@ class AuditReader(Protocol):
         """Return how many records of a subject with ids in `(after, upto]` have personal data."""
         ...
 
+    async def last_of_next(self, after: int, rows: int) -> int | None:
+        """Return the id of the last of the next `rows` records (or fewer) beyond an id; `None` if there are none.
+
+        Whoever goes through all of them steps by what there is: ids have gaps, and who owns the database may set any.
+        """
+        ...
+
     async def subjects_named(self, name: str) -> Sequence[str]:
         """Return the subjects of records under a name, sorted: a name may have been several people's in turn."""
         ...

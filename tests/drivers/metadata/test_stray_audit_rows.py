@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from entrepot.audit.chain import link_hash
 from entrepot.audit.database_verification import verify_database
+from entrepot.audit.erasure import AuditErasure
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer
+from entrepot.auth.grants import SystemGrant
 from entrepot.auth.host import host_operator
+from entrepot.auth.system_actions import DeleteUser
 from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
 from tests.drivers.metadata.forged_rows import FORGED, any_numbers, forge, literal
 from tests.running.audit_material import ALICE, BOB, DAY, KeyInMemory, pull_record, sign_days_ago
@@ -182,3 +186,26 @@ async def test_what_a_file_without_its_types_and_indexes_holds_is_named(
     await database.fetch(f"UPDATE audit_records SET sequence = {place}, chain_hash = '' WHERE id = 900")
 
     assert await _named(metadata) == [(*fault, FORGED)]
+
+
+async def test_an_erasure_steps_by_the_rows_there_are_whatever_their_numbers(
+    metadata: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stepping by numbers would take for ever, once who owns the database has set a great one."""
+    monkeypatch.setattr("entrepot.audit.erasure._BATCH_ROWS", 2)
+    await _sealed(metadata, 6)
+    await forge(database, pull_record(7, ALICE), key=2**61, sequence=None)
+    async with any_numbers(database):
+        for key, sequence in ((-5, 1), (2**60, 3)):
+            await database.fetch(f"UPDATE audit_records SET id = {key} WHERE sequence = {sequence}")
+    erasure, grant = AuditErasure(metadata), SystemGrant(DeleteUser, BOB)
+
+    async with asyncio.timeout(20):
+        counted = await erasure.count(grant, ALICE.subject)
+        erased = await erasure.erase(grant, ALICE.subject)
+
+    assert (counted, erased, await erasure.count(grant, ALICE.subject)) == (4, 4, 0)
+    left = await database.value(
+        f"SELECT count(*) FROM audit_records WHERE subject = '{BOB.subject}' AND disclosure IS NOT NULL"
+    )
+    assert left == 4

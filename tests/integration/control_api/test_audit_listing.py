@@ -122,6 +122,27 @@ async def test_a_walk_keeps_its_filter_and_meets_what_it_wants_once(
     assert [len(page.json()) for page in pages] == [5, 5, 5, 5, 3]
 
 
+async def test_what_link_says_is_answered_however_great_a_records_number_is(
+    registry: Registry, log: _GrowingLog
+) -> None:
+    """Who owns the database may have set one; numbers are not sealed."""
+    await registry.database.fetch(
+        f"UPDATE audit_records SET id = {2**61} + id WHERE id IN "
+        "(SELECT id FROM audit_records ORDER BY id DESC LIMIT 7)"
+    )
+    async with registry.plain() as client:
+        pages = [page async for page in log.walk(client, "/audit-logs?page_size=2")]
+        beyond = [
+            (await client.get(f"/audit-logs?upto=1&page=2&page_size=2&mark={mark}")).status_code
+            for mark in (f"1-{2**63 - 1}-9", f"1-{10**19 - 1}-9", f"1-5-9-{10**19 - 1}")
+        ]
+
+    assert [page.text for page in pages if page.status_code != 200] == []
+    met = [item["id"] for page in pages for item in page.json()]
+    assert len(met) == len(set(met)) > 7
+    assert beyond == [200, 200, 200]
+
+
 async def test_a_mark_that_no_link_says_is_refused(registry: Registry) -> None:
     async with registry.plain() as client:
         reply = await client.get("/audit-logs?mark=1-2-3")

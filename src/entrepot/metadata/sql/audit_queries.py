@@ -132,6 +132,10 @@ DISCLOSED_COUNT: Final = Statement(
     WHERE id > :after AND id <= :upto AND subject = :subject AND disclosure IS NOT NULL
     """,
 )
+LAST_OF_NEXT: Final = Statement(
+    "audit_records.last_of_next",
+    "SELECT max(id) FROM (SELECT id FROM audit_records WHERE id > :after ORDER BY id LIMIT :rows) AS next",
+)
 SUBJECTS_NAMED: Final = Statement(
     "audit_records.subjects_named", "SELECT DISTINCT subject FROM audit_records WHERE user_name = :user"
 )
@@ -173,6 +177,7 @@ STATEMENTS: Final = (
     WAITING,
     OUTSIDE,
     DISCLOSED_COUNT,
+    LAST_OF_NEXT,
     SUBJECTS_NAMED,
     LAST_ID,
     CHAIN,
@@ -258,6 +263,11 @@ class SqlAuditReader:
             DISCLOSED_COUNT, subject=subject, after=after, upto=upto
         )
         return int(number)
+
+    async def last_of_next(self, after: int, rows: int) -> int | None:
+        """See the protocol."""
+        ((last,),) = await self._executor.fetch_rows(LAST_OF_NEXT, after=after, rows=rows)
+        return None if last is None else int(last)
 
     async def subjects_named(self, name: str) -> Sequence[str]:
         """See the protocol."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.grants import Authorizer, RegistryGrant
     from entrepot.auth.principals import Principal
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.oci.names import RepositoryName
 
 _BLOB = b"layer" * 20_000
@@ -174,6 +175,42 @@ async def test_s6_what_may_not_be_pulled_is_not_mounted(registry: InProcessRegis
         (tuple(sorted(replies[0].headers)), "0-0", b"")
     }
     assert (await registry.client.request("HEAD", f"{_TARGET}/{_DIGEST}")).status == 404
+
+
+class _Noted:
+    """Keeps notes in memory."""
+
+    def __init__(self) -> None:
+        self.records: list[NewAuditRecord] = []
+
+    async def note(self, record: NewAuditRecord) -> None:
+        self.records.append(record)
+
+
+async def test_a_mount_from_where_one_may_not_pull_is_on_record_as_a_refused_pull_i11_s19(
+    registry: InProcessRegistry,
+) -> None:
+    """In the log of the source's project, which is not told of the target; answered with 202 as before."""
+    notes, guarded = _Noted(), NoPullFrom(registry.services.authorizer, {"base/closed"})
+    services = replace(registry.services, authorizer=guarded, notes=notes)  # type: ignore[arg-type]  # delegates
+    client = AsgiClient(build_distribution(registry.settings, services))
+
+    asked = (f"mount={_DIGEST}&from=base/closed", f"mount={_DIGEST}&from=team/source", f"mount={_ABSENT}")
+    statuses = [
+        (await _mount(client, query)).status for query in (*asked, f"mount={_ABSENT}&from=base/closed")
+    ]
+
+    assert statuses == [202, 201, 202, 202]
+    bodies = [json.loads(note.body) for note in notes.records]
+    assert [(note.action, note.outcome, note.project, note.object_name) for note in notes.records] == [
+        ("access.denied", "failure", "base", "base/closed")
+    ] * 2
+    assert [body["object"]["digest"] for body in bodies] == [str(_DIGEST), str(_ABSENT)]
+    assert {
+        (body["http.response.status_code"], body["url.path"], body["event.reason"]) for body in bodies
+    } == {(202, "", "nobody may pull from base/closed")}
+    assert all(body["http.request.id"] for body in bodies)
+    assert "target" not in repr(notes.records)
 
 
 async def test_s6_a_mount_without_a_source_uses_one_that_may_be_pulled(registry: InProcessRegistry) -> None:

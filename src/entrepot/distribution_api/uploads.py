@@ -17,6 +17,7 @@ from entrepot.distribution_api.responses import Header, Response
 from entrepot.oci.digest import ALGORITHMS, Digest
 from entrepot.oci.names import InvalidRepositoryNameError, RepositoryName
 from entrepot.oci.ranges import parse_content_range
+from entrepot.registry.audit import mount_refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -67,6 +68,8 @@ _NOT_THERE: Final = (
     ProjectMissingError,
 )
 """Why a blob can't be had from a repository, all the same to the caller."""
+_REFUSED: Final = (AccessDeniedError, InsufficientScopeError)
+"""Those of them that are refusals, and as such on record where the caller named the repository."""
 
 
 async def _mounted(services: Services, request: Request, grant: Grant[Push], digest: Digest) -> bool:
@@ -74,17 +77,31 @@ async def _mounted(services: Services, request: Request, grant: Grant[Push], dig
 
     Whatever stands in the way, no right to pull or no such blob or repository or a name that can't be one, the caller
     sees the same session (S6). Only a digest that is none is refused: the upload would be, too.
+
+    Raises:
+        AuditUnavailableError: a refusal can't be noted.
     """
     source = request.query("from")
     names = await services.mounts.sources(digest) if source is None else (source,)
     for name in dict.fromkeys((*names, grant.repository.text)):
         try:
             pull = await services.authorizer.authorize(grant.principal, Pull, RepositoryName.parse(name))
-        except _NOT_THERE:
+        except _NOT_THERE as error:
+            if name == source and isinstance(error, _REFUSED):
+                await _note_refused_source(services, grant, RepositoryName.parse(name), digest, str(error))
             continue
         if await services.mounts.mount(grant, pull, digest):
             return True
     return False
+
+
+async def _note_refused_source(
+    services: Services, grant: Grant[Push], source: RepositoryName, digest: Digest, reason: str
+) -> None:
+    """Note a refusal as one of a pull from there; for nobody the database is not asked, however often it comes."""
+    is_nobody = grant.principal.kind == "anonymous"
+    number = None if is_nobody else await services.project_numbers.find(source.project)
+    await services.notes.note(mount_refusal(grant, source, digest, reason, number))
 
 
 async def upload_status(

@@ -12,12 +12,14 @@ from entrepot.auth.audit_records import AuditObject, audit_record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entrepot.auth.grants import Action, Grant, Pull
+    from entrepot.auth.grants import Action, Grant, Pull, Push
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.oci.digest import Digest
+    from entrepot.oci.names import RepositoryName
 
-__all__ = ["blob_record", "creation_record", "departure_record", "manifest_record"]
+__all__ = ["blob_record", "creation_record", "departure_record", "manifest_record", "mount_refusal"]
 
+_ANSWERED_ALL_THE_SAME: Final = 202
 _DEPARTED: Final = "mounted into a repository of another project"
 
 
@@ -38,6 +40,27 @@ def departure_record(source: Grant[Pull], digest: Digest) -> NewAuditRecord:
     principal = msgspec.structs.replace(source.principal, origin=origin)
     about = _in_repository(source, digest=str(digest))
     return audit_record(principal, AuditAction.BLOB_PULL, about, reason=_DEPARTED)
+
+
+def mount_refusal(
+    target: Grant[Push], source: RepositoryName, digest: Digest, reason: str, project_id: int | None
+) -> NewAuditRecord:
+    """Return what the source's project is told of a mount that its asker has no right for: as of a pull.
+
+    For the same reason as in :func:`departure_record` it names no target. The status is that of the session by which
+    the request is answered all the same.
+    """
+    asker = target.principal
+    origin = msgspec.structs.replace(asker.origin, path="")
+    return audit_record(
+        msgspec.structs.replace(asker, origin=origin),
+        AuditAction.ACCESS_DENIED,
+        AuditObject("repository", source.text, source.project, digest=str(digest)),
+        outcome="failure",
+        reason=reason,
+        status=_ANSWERED_ALL_THE_SAME,
+        project_id=project_id,
+    )
 
 
 def manifest_record(

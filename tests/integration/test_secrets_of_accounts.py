@@ -111,12 +111,9 @@ def _paste(registry: RunningEntrepot, secrets: list[str]) -> str:
     token: str = admin.call("POST", "/access-tokens", asked, status=201).document["secret"]
     with httpx.Client(base_url=registry.url, timeout=30) as client:
         for secret in (token, *secrets):
-            paths = (
-                f"/api/v2.0/access-tokens/{secret}",
-                f"/v2/{secret}/tags/list",
-                f"/service/token/{secret}",
-            )
-            paths += (f"/v2/team/app/manifests/{secret}", f"/v2/_catalog?n=1&last={secret}", f"/{secret}")
+            paths = [f"/api/v2.0/access-tokens/{secret}", f"/v2/{secret}/tags/list"]
+            paths += [f"/service/token/{secret}", f"/v2/team/app/manifests/{secret}"]
+            paths += [f"/v2/_catalog?n=1&last={secret}", f"/{secret}"]
             headers = {"User-Agent": f"{'x' * 230} {secret}", "X-Request-Id": secret[:128]}
             for method in ("DELETE", "GET"):
                 for path in paths:

@@ -44,7 +44,8 @@ class AuditPageInputs(PageInputs, kw_only=True, frozen=True):
         msgspec.Meta(
             ge=0,
             description="No record with a greater id, so that pages stay what they are while records are added. "
-            "`Link` says it; 0 is the newest record there is.",
+            "`Link` says it; 0 is the newest record there is. On PostgreSQL a walk may miss a record that was being "
+            "committed when its first page was read; an export misses none.",
         ),
     ] = 0
     mark: Annotated[

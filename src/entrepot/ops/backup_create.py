@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject
 from entrepot.backup.creation import BackupCreation, CreationOptions
 from entrepot.metadata.sql.dumping import open_dump
 from entrepot.ops.backup_options import (
@@ -24,6 +26,7 @@ from entrepot.ops.backup_options import (
     run_to_its_end,
 )
 from entrepot.ops.backup_target import repository_to_write
+from entrepot.ops.command_records import record_act_on
 from entrepot.ops.command_stores import open_command_stores
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.progress import format_bytes
@@ -69,6 +72,8 @@ async def _create(choice: BackupChoice, options: CreationOptions) -> SnapshotMan
     dump = partial(open_dump, metadata_url(choice.settings))
     async with open_command_stores(choice.settings) as stores, repository_to_write(choice) as repository:
         creation = BackupCreation(stores.metadata, stores.blobs, repository, dump, options, observer)
+        about = AuditObject("backup", "")
+        await record_act_on(stores.metadata, AuditAction.BACKUP_CREATE, about, {"label": options.label})
         try:
             return await creation.run()
         finally:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject
 from entrepot.backup.pruning import Pruning
 from entrepot.ops.backup_options import (
     BackupChoice,
@@ -19,6 +21,7 @@ from entrepot.ops.backup_options import (
     run_to_its_end,
 )
 from entrepot.ops.backup_target import opened_repository
+from entrepot.ops.command_records import record_act
 from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.progress import format_bytes
 
@@ -73,6 +76,9 @@ def prune_backups(
 async def _prune(choice: BackupChoice, keep: int, *, discard_unfinished: bool, dry_run: bool) -> PruneReport:
     observer = ProgressObserver()
     async with opened_repository(choice) as repository:
+        if not dry_run:
+            after = {"keep": keep, "discard_unfinished": discard_unfinished}
+            await record_act(choice.settings, AuditAction.BACKUP_PRUNE, AuditObject("backup", ""), after)
         pruning = Pruning(repository, observer, keep=keep, discard_unfinished=discard_unfinished)
         try:
             return await (pruning.plan() if dry_run else pruning.run())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject
 from entrepot.auth.host import HostAuthorizer, host_operator
 from entrepot.auth.people.adoption import adopt_projects
 from entrepot.backup.errors import BackupError
@@ -18,6 +20,7 @@ from entrepot.backup.snapshots import find_snapshot
 from entrepot.bootstrap import build_services
 from entrepot.ops.backup_options import ProgressObserver, print_json
 from entrepot.ops.backup_target import opened_repository
+from entrepot.ops.command_records import record_act_on
 from entrepot.ops.command_stores import open_command_stores
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.progress import format_bytes
@@ -103,6 +106,9 @@ async def heal_blobs(choice: BackupChoice, order: RestoreOrder) -> int:
     """
     observer = ProgressObserver()
     async with opened_repository(choice) as repository, open_command_stores(choice.settings) as stores:
+        if not order.dry_run:
+            about = AuditObject("backup", "")
+            await record_act_on(stores.metadata, AuditAction.BACKUP_RESTORE, about, {"blobs_only": True})
         healing = BlobHealing(
             stores.metadata,
             stores.blobs,

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject
 from entrepot.auth.host import HostAuthorizer, host_operator
 from entrepot.kernel.errors import EntrepotError
 from entrepot.observability.logging import configure_logging
 from entrepot.oci.digest import InvalidDigestError
 from entrepot.oci.names import InvalidRepositoryNameError, InvalidTagNameError
+from entrepot.ops.command_records import record_act_on
 from entrepot.ops.command_stores import open_command_services
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
@@ -25,7 +28,7 @@ from entrepot.transfer.layout_directory import DirectoryLayout
 from entrepot.transfer.layout_tar import TarLayout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from entrepot.auth.grants import CatalogGrant
     from entrepot.oci.digest import Digest
@@ -116,7 +119,9 @@ def export_images(
     try:
         chosen = parse_chosen(images)
         destination = _Destination(to, tar, link, is_layout=chosen.single_repository is not None)
-        report = asyncio.run(_run(settings, chosen, destination, parallel, progress, referrers=referrers))
+        asked = {"images": list(images) or ["--all"], "to": str(to.absolute())}
+        work = _run(settings, chosen, destination, parallel, progress, asked, referrers=referrers)
+        report = asyncio.run(work)
     except (InvalidRepositoryNameError, InvalidTagNameError, InvalidDigestError) as error:
         raise CommandError(EXIT_USAGE, f"entrepot: {error.text!r}: {error}") from error
     except (EntrepotError, KeyboardInterrupt) as error:
@@ -134,10 +139,14 @@ async def _run(
     destination: _Destination,
     parallel: int,
     progress: Progress,
+    asked: Mapping[str, object],
     *,
     referrers: bool,
 ) -> ExportReport:
     async with open_command_services(settings) as (stores, services):
+        await record_act_on(
+            stores.metadata, AuditAction.IMAGE_EXPORT, AuditObject("registry", ""), dict(asked)
+        )
         reading = ExportServices(services.manifests, services.blobs, services.referrers, stores.blobs)
         exporter = Exporter(reading, parallel, progress.advance, referrers=referrers)
         async for repository in _repositories(services, chosen):

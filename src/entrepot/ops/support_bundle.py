@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import threading
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter, validators
 
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject
 from entrepot.kernel.errors import EntrepotError
+from entrepot.ops.command_records import record_act
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, ListenOption, load_with_flags, make_flags
 from entrepot.ops.support.archive import Archive
@@ -81,6 +85,8 @@ def support_bundle(
     secrets = known_secrets(os.environ, config)
     if loaded is not None:
         secrets |= secrets_in_directory(loaded.settings.data.directory)
+        about = AuditObject("registry", "")
+        asyncio.run(record_act(loaded.settings, AuditAction.SUPPORT_BUNDLE, about, {"to": str(path)}))
     archive = Archive(name, Redactor(secrets))
     outcomes = [_gather(part, archive) for part in list_parts(Wishes(loaded, problems, log, journal, lines))]
     archive.add_text("README.txt", _render_readme(outcomes, archive.sizes()))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from entrepot.auth.audit_actions import AuditAction
+from entrepot.auth.audit_records import AuditObject
 from entrepot.auth.host import host_operator
 from entrepot.bootstrap import open_recovery
 from entrepot.kernel.errors import EntrepotError
@@ -21,6 +23,7 @@ from entrepot.lifecycle.scrub.options import Mode, ScrubGround, ScrubOptions
 from entrepot.lifecycle.scrub.scrub import Scrub
 from entrepot.metadata.records import Missing
 from entrepot.observability.logging import configure_logging
+from entrepot.ops.command_records import record_act_on
 from entrepot.ops.command_stores import open_command_stores
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
@@ -205,6 +208,10 @@ async def _examine(request: _Request, stores: Stores, sources: tuple[BlobRecover
             if request.resume:
                 print("entrepot: there is nothing to go on with; beginning anew", file=sys.stderr)
             await ledger.begin(fast=request.options.fast, repositories=request.options.repositories)
+        if request.options.mode is Mode.REPAIR:
+            asked = {"repositories": list(ledger.progress.repositories), "fast": ledger.progress.fast}
+            about = AuditObject("registry", "")
+            await record_act_on(stores.metadata, AuditAction.REGISTRY_REPAIR, about, asked)
         await _run(request, stores, ledger, sources)
     except BaseException:
         with contextlib.suppress(EntrepotError):

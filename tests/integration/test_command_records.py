@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _configure_nothing(*_: object) -> None:
+    """Leave the logging of the tests as it is."""
+
+
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BackupCommands:
     """Commands for a registry that is there, with images."""
-    monkeypatch.setattr("entrepot.ops.export_images.configure_logging", lambda *_: None)
+    monkeypatch.setattr("entrepot.ops.export_images.configure_logging", _configure_nothing)
     monkeypatch.setattr("entrepot.ops.verify._keep_log_away", lambda: None)
     commands = BackupCommands(tmp_path / "data", str(tmp_path / "backup"))
     filled(commands)

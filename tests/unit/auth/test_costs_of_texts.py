@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHARACTERS: Final = 40_000
-_SECONDS: Final = 0.2
+_SECONDS: Final = 0.5
 """What is linear takes some thousandths; what is quadratic takes seconds."""
 _HOSTILE: Final = {
     "marks": "\u0315\u0300",

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _configure_nothing(*_: object) -> None:
-    """Leave the logging of the tests as it is."""
+def _leave_logging_alone(*_: object) -> None:
+    """Do nothing: the log is that of all tests of this process."""
 
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BackupCommands:
     """Commands for a registry that is there, with images."""
-    monkeypatch.setattr("entrepot.ops.export_images.configure_logging", _configure_nothing)
-    monkeypatch.setattr("entrepot.ops.verify._keep_log_away", lambda: None)
+    for name in ("export_images.configure_logging", "verify._keep_log_away"):
+        monkeypatch.setattr(f"entrepot.ops.{name}", _leave_logging_alone)
     commands = BackupCommands(tmp_path / "data", str(tmp_path / "backup"))
     filled(commands)
     return commands

@@ -27,7 +27,7 @@ __all__ = ["AuditPageInputs", "AuditWalk", "Direction", "read_walk"]
 
 Direction: TypeAlias = Literal["older", "newer"]
 
-_MARK: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,19})-([0-9]{1,18})(?:-([0-9]{1,19}))?", re.ASCII)
+_MARK: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,19})-([0-9]{1,18})(?:-([0-9]{19}))?", re.ASCII)
 _MOST_ID: Final = 2**63 - 1
 """That a record can have, if somebody who owns the database gives it one."""
 _MOST_UPTO: Final = 10**18 - 1

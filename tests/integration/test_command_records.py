@@ -75,6 +75,15 @@ def test_what_copies_out_removes_backups_or_repairs_is_on_record_i11(
     ]
 
 
+def test_a_file_whose_name_is_no_utf8_does_not_stop_what_is_recorded(
+    commands: BackupCommands, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "b\udcff.tar.gz"
+
+    assert _run(commands, "support-bundle", "--output", str(bundle)) == 0
+    assert _records(commands)[-1][3] == {"to": f"{tmp_path}/b\\udcff.tar.gz"}
+
+
 def test_what_only_looks_leaves_no_such_record(commands: BackupCommands) -> None:
     commands.run("create")
     before = _records(commands)

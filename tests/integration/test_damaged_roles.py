@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import structlog.testing
 
+from entrepot.auth.access_tokens.scopes import decode_scopes, limits_of
 from entrepot.auth.custom_roles import Roles
 from entrepot.auth.grants import SystemGrant
 from entrepot.auth.robots.permissions import decode_permissions
 from entrepot.auth.system_actions import DeleteRole, ListRole, ReadRole, UpdateRole
 from entrepot.oci.names import RepositoryName
+from entrepot.projects.robot_namespaces import without_project
 from tests.integration.identity import Identity, open_identity, principal
 
 if TYPE_CHECKING:
@@ -121,3 +123,21 @@ async def test_a_damaged_robot_permits_nothing_i6(identity: Identity, damage: by
 async def _project(identity: Identity) -> int:
     number: int = await identity.database.value("SELECT id FROM projects WHERE name = 'team'")
     return number
+
+
+@pytest.mark.parametrize("damage", _DAMAGE)
+def test_a_damaged_robot_keeps_no_project_from_being_deleted(damage: bytes) -> None:
+    """What it may nowhere it may not in the project either."""
+    assert without_project(damage, "team") is None
+
+
+@pytest.mark.parametrize("damage", _DAMAGE)
+def test_a_damaged_access_token_is_good_for_nothing_and_can_be_listed_i6(damage: bytes) -> None:
+    with structlog.testing.capture_logs() as lines:
+        limits = limits_of("token", damage)
+        shown = decode_scopes("token", damage)
+
+    assert not limits.allow("repository:pull", "team")
+    assert not limits.allow("project:list", "")
+    assert (shown.permissions, shown.projects) == ((), ())
+    assert {(line["event"], line["access_token"]) for line in lines} == {("permissions.unreadable", "token")}

@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
+from entrepot.auth.audit_masking import (
+    holds_secrets,
+    masked_name,
+    masked_origin,
+    masked_values,
+    name_of_actor,
+)
 from entrepot.kernel.ids import new_ordered_id
 from entrepot.kernel.plain_addresses import written_address
 from entrepot.kernel.secret_forms import bytes_without_secrets, without_secrets
@@ -120,19 +127,16 @@ def audit_record(
 ) -> NewAuditRecord:
     """Return the record of an act.
 
-    Secrets that were typed or pasted are left out. `before` and `after` are what was changed. `status` is that of the
+    Secrets that were typed or pasted are left out; names that exist are no such thing, and stay as they are. `before`
+    and `after` are what was changed. `status` is that of the
     HTTP reply, 0 where there is none. `project_id` is for notes (:class:`NewAuditRecord`). A unit may be run twice and
     must add one record: make that before it, or its `record_id` where it tells of what the unit found.
     """
-    origin = principal.origin
-    if _holds_secrets(principal, about, reason):
-        origin, about, reason = _masked_origin(origin), _masked(about), without_secrets(reason)
-    if outcome == "failure":
-        reason, about = reason[:_MOST_REASON_CHARACTERS], _bounded(about)
+    origin, about, reason = _told(principal.origin, about, reason, refused=outcome == "failure")
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
     user_name, address, personal, disclosure = _committed(
-        principal.subject, principal.name, principal.address, origin.user_agent, _period()
+        principal.subject, name_of_actor(principal), principal.address, origin.user_agent, _period()
     )
     body = _Body(
         v=BODY_VERSION,
@@ -179,7 +183,9 @@ def _change(before: Mapping[str, object] | None, after: Mapping[str, object] | N
 def _encoded(body: _Body) -> bytes:
     """Return a body as it is hashed; its other texts hold no secrets, those of what was changed may."""
     encoded = _encoder.encode(body)
-    return encoded if body.change is msgspec.UNSET else bytes_without_secrets(encoded)
+    if body.change is msgspec.UNSET or bytes_without_secrets(encoded) is encoded:
+        return encoded
+    return _encoder.encode(msgspec.structs.replace(body, change=masked_values(body.change)))
 
 
 def reason_of(record: NewAuditRecord) -> str:
@@ -212,23 +218,21 @@ def repeated(
     return msgspec.structs.replace(record, record_id=new_ordered_id(), body=msgspec.json.encode(body))
 
 
-def _holds_secrets(principal: Principal, about: AuditObject, reason: str) -> bool:
-    """Whether any text of a record may hold one, but for what was changed; looked for in all of them at once."""
-    origin = principal.origin
-    texts = (
-        f"{origin.path} {origin.request_id} {about.name} {about.project} {about.tag} {about.digest} {reason}"
-    )
-    return without_secrets(texts) is not texts
+def _told(
+    origin: Origin, about: AuditObject, reason: str, *, refused: bool
+) -> tuple[Origin, AuditObject, str]:
+    """Return what a record tells of the request, the object and the reason: without secrets, and not too long."""
+    if holds_secrets(origin, reason):
+        origin, reason = masked_origin(origin), without_secrets(reason)
+    about = _masked(about, refused=refused)
+    return (origin, _bounded(about), reason[:_MOST_REASON_CHARACTERS]) if refused else (origin, about, reason)
 
 
-def _masked_origin(origin: Origin) -> Origin:
-    path, request_id = without_secrets(origin.path), without_secrets(origin.request_id)
-    return msgspec.structs.replace(origin, path=path, request_id=request_id)
-
-
-def _masked(about: AuditObject) -> AuditObject:
-    texts = (about.name, about.project, about.tag, about.digest)
-    return AuditObject(about.kind, *map(without_secrets, texts))
+def _masked(about: AuditObject, *, refused: bool) -> AuditObject:
+    """Return an object with its texts masked; of what was refused they may be anything that somebody typed."""
+    mask = without_secrets if refused else masked_name
+    name, project, tag, digest = map(mask, (about.name, about.project, about.tag, about.digest))
+    return msgspec.structs.replace(about, name=name, project=project, tag=tag, digest=digest)
 
 
 def _bounded(about: AuditObject) -> AuditObject:
@@ -271,9 +275,8 @@ def _committed(
     not erased together, and what stays would open what was erased. Nor do those of long after: a subject whose data
     were erased may still act.
     """
-    named, program = without_secrets(name), without_secrets(user_agent)[:_MOST_PROGRAM_CHARACTERS]
-    peer = _bare(address)
-    values = dict(zip(PERSONAL_FIELDS, (named, peer, program), strict=True))
+    program, peer = without_secrets(user_agent)[:_MOST_PROGRAM_CHARACTERS], _bare(address)
+    values = dict(zip(PERSONAL_FIELDS, (name, peer, program), strict=True))
     salts = secrets.token_bytes(_SALT_BYTES * len(values)).hex()
     length = 2 * _SALT_BYTES
     disclosure = {
@@ -281,7 +284,7 @@ def _committed(
         for place, (field, value) in enumerate(values.items())
     }
     commitments = {field: commitment(salt, value) for field, (salt, value) in disclosure.items()}
-    return named, peer, msgspec.Raw(_encoder.encode(commitments)), _encoder.encode(disclosure)
+    return name, peer, msgspec.Raw(_encoder.encode(commitments)), _encoder.encode(disclosure)
 
 
 def commitment(salt: str, value: str) -> str:

@@ -15,7 +15,7 @@ from entrepot.auth.unmoved import watch_presented, watch_project, watch_subjects
 from entrepot.control_api.errors import ChangesAheadError
 from entrepot.control_api.request_head import UNSAFE_METHODS
 from entrepot.control_api.turns import LastingTurn, Turns
-from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.errors import MetadataTimeoutError
 from entrepot.metadata.unit_guard import guarded_units
 
 if TYPE_CHECKING:
@@ -128,16 +128,19 @@ async def _guarded(context: RequestContext, work: Callable[[], Awaitable[T]], de
         with guarded_units(decided):
             _watch_admission(context)
             return await work()
-    except MetadataUnavailableError as error:
-        if (
-            decided.awaits_order
-        ):  # the database did answer: that others have the order, until it gave up on it
+    except MetadataTimeoutError as error:
+        if decided.awaits_order:  # the database did answer, and gave up on the order, which others have
             raise ChangesAheadError from error
         raise
 
 
 def _subject_of(context: RequestContext) -> str:
-    return "" if context.caller is None else context.caller.principal.subject
+    """Return whose place in line it is: a person's own also for all robots that they answer for."""
+    if context.caller is None:
+        return ""
+    principal = context.caller.principal
+    sponsor = principal.sponsor
+    return principal.subject if sponsor is None or sponsor.is_host else sponsor.person
 
 
 def _changes_something(context: RequestContext) -> bool:

@@ -8,6 +8,7 @@ __all__ = [
     "HistoryDivergedError",
     "MetadataError",
     "MetadataFullError",
+    "MetadataTimeoutError",
     "MetadataUnavailableError",
     "RebuildUnfinishedError",
     "RestoreUnfinishedError",
@@ -30,6 +31,10 @@ class MetadataUnavailableError(MetadataError):
 
 class MetadataFullError(MetadataUnavailableError):
     """The database has no room for what was to be written; reads go on."""
+
+
+class MetadataTimeoutError(MetadataUnavailableError):
+    """The database is there, and did not do in time what it was asked for: mostly it waited for others."""
 
 
 class SchemaMismatchError(MetadataError):

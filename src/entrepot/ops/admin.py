@@ -27,11 +27,12 @@ from entrepot.auth.robots.robot_locks import unlock_robot
 from entrepot.auth.robots.robot_logins import ROBOT_PREFIX
 from entrepot.auth.system_actions import ListUser, UpdateSystemRobot, UpdateUser
 from entrepot.bootstrap.passwords import load_password_policy
+from entrepot.metadata.errors import MetadataTimeoutError
 from entrepot.metadata.unit_guard import in_order
 from entrepot.metadata.user_store import PersonQuery
 from entrepot.ops.backup_options import run_to_its_end
 from entrepot.ops.command_stores import open_command_metadata
-from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json, format_table
 
@@ -199,8 +200,16 @@ async def _grant(settings: Settings, name: str) -> None:
 async def _open_for_changes(settings: Settings) -> AsyncIterator[Metadata]:
     """Open the database; what is changed comes before or after each change by a request, on whichever node."""
     async with open_command_metadata(settings) as metadata:
-        with in_order():
-            yield metadata
+        try:
+            with in_order():
+                yield metadata
+        except MetadataTimeoutError as error:
+            raise CommandError(
+                EXIT_CHECK_FAILED,
+                "entrepot: other changes are ahead of this one, and it was not its turn in time; nothing was changed",
+                "entrepot: run the command again; if that does not help, look for what holds the row of the table "
+                "instance locked",
+            ) from error
 
 
 @contextlib.asynccontextmanager

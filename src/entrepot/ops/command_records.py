@@ -6,7 +6,9 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Final
 
-from entrepot.auth.audit_records import AuditObject, audit_record
+import msgspec
+
+from entrepot.auth.audit_records import audit_record
 from entrepot.auth.host import host_operator
 from entrepot.kernel.errors import EntrepotError
 from entrepot.ops.command_stores import open_command_metadata
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entrepot.auth.audit_actions import AuditAction
+    from entrepot.auth.audit_records import AuditObject
     from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
 
@@ -51,8 +54,17 @@ async def record_act_on(
 async def _append(
     metadata: Metadata, action: AuditAction, about: AuditObject, after: Mapping[str, object] | None
 ) -> None:
-    record = audit_record(host_operator(), action, about, after=after)
+    about = msgspec.structs.replace(about, name=_legible(about.name))
+    told = {
+        name: _legible(value) if isinstance(value, str) else value for name, value in (after or {}).items()
+    }
+    record = audit_record(host_operator(), action, about, after=told or None)
     await metadata.write(lambda tx: tx.audit.append(record))
+
+
+def _legible(text: str) -> str:
+    """Return text as UTF-8, which the name of a file need not be."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _complain(error: Exception) -> None:

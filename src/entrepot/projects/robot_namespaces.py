@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from entrepot.auth.stored_permissions import UNREADABLE
+
 __all__ = ["without_project"]
 
 
@@ -19,7 +21,13 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 def without_project(permissions: bytes, project: str) -> bytes | None:
-    """Return permissions without those in a project; `None` when there are none."""
-    entries = msgspec.json.decode(permissions, type=tuple[_Entry, ...])
+    """Return permissions without those in a project; `None` when there are none.
+
+    Those that can't be read permit nothing anywhere, and stay as they are.
+    """
+    try:
+        entries = msgspec.json.decode(permissions, type=tuple[_Entry, ...])
+    except UNREADABLE:
+        return None
     kept = tuple(entry for entry in entries if (entry.kind, entry.namespace) != ("project", project))
     return None if len(kept) == len(entries) else msgspec.json.encode(kept)

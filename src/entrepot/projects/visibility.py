@@ -44,6 +44,10 @@ class Sight(Generic[P_co]):
     action: type[P_co]
     viewer: Viewer
 
+    def of_public(self) -> Sight[P_co]:
+        """Return the same where everybody sees it."""
+        return Sight(self.action, Viewer(only_projects=self.viewer.only_projects))
+
 
 class Visibility:
     """Finds where somebody may see something. Asks the decisions that single requests are decided by."""

@@ -86,6 +86,12 @@ async def test_what_there_is_is_counted_and_found_as_far_as_one_sees_it_s19(regi
     assert counted["admin"] == (1, 1, 2, 1, 1, 2)
     assert counted["alice"] == (0, 1, 1, 0, 1, 1)
 
+    body = {"name": "narrow", "projects": ["closed"]}
+    async with registry.plain() as client:
+        token = (await client.post("/access-tokens", json=body)).json()["secret"]
+    narrow = await registry.client("admin", token).get_statistics()
+    assert (narrow.private_repo_count, narrow.public_repo_count, narrow.total_repo_count) == (1, 0, 1)
+
     found = await registry.client("alice", _PASSWORD).search("o")
     assert [project.name for project in found.project or ()] == ["open"]
     assert [one.repository_name for one in found.repository or ()] == ["open/app"]
@@ -118,7 +124,7 @@ async def test_whoever_has_an_account_sees_what_an_act_can_be(registry: Registry
         events = (await client.get("/auditlog-exts/events")).json()
     names = [event["event_type"] for event in events]
     assert {"manifest.push", "session.login", "user.create", "member.delete"} <= set(names)
-    assert len(set(names)) == len(names) == 60
+    assert len(set(names)) == len(names) == 65
     async with registry.plain() as client:
         for name in ("user.create", "access.denied"):
             listed = await client.get("/auditlog-exts", params={"q": f"operation={name}"})

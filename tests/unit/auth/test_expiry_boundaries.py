@@ -34,7 +34,7 @@ def test_a_credential_is_good_while_time_remains(remaining: int | None, obstacle
         must_change_password=False,
         password_age_milliseconds=None,
         credential="t1",
-        scopes=b"{}",
+        scopes=b'{"permissions":null,"projects":null}',
         expires_at=remaining,
         remaining_milliseconds=remaining,
         secret_hash="",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, commitment
 from entrepot.auth.generated_secrets import new_secret
-from entrepot.auth.principals import Origin
+from entrepot.auth.principals import Origin, Principal
+from entrepot.kernel.secret_forms import without_secrets
 from tests.running.audit_material import ALICE
 
 
@@ -50,36 +52,91 @@ def test_secrets_that_were_typed_where_names_belong_are_in_no_record_s27() -> No
         status=404,
     )
 
+    shown = without_secrets(secret)
     assert secret[4:] not in repr(record)
     body = json.loads(record.body)
     assert (body["event.reason"], body["url.path"]) == (
-        "there is no access token 'ept_…'",
-        "/api/v2.0/access-tokens/ept_…",
+        f"there is no access token '{shown}'",
+        f"/api/v2.0/access-tokens/{shown}",
     )
 
 
 def test_no_field_of_a_record_of_what_was_done_holds_a_secret_either_s27() -> None:
     secret = new_secret("ept_")
     origin = Origin(f"id.{secret}", f"curl {secret}", "PUT", f"/api/v2.0/x/{secret}", 200)
-    principal = msgspec.structs.replace(ALICE, name=f"x{secret}", origin=origin)
+    principal = msgspec.structs.replace(ALICE, origin=origin)
     about = AuditObject("label", secret, secret, f"{secret}", secret)
 
     record = audit_record(
         principal, AuditAction.LABEL_UPDATE, about, before={"tags": {secret: None}}, after={"name": secret}
     )
 
+    shown = without_secrets(secret)
     assert secret[4:] not in repr(record)
     body = json.loads(record.body)
     assert (body["url.path"], body["object"]["tag"], body["http.request.id"]) == (
-        "/api/v2.0/x/ept_…",
-        "ept_…",
-        "id.ept_…",
+        f"/api/v2.0/x/{shown}",
+        shown,
+        f"id.{shown}",
     )
-    assert (record.object_name, record.project, record.request_id) == ("ept_…", "ept_…", "id.ept_…")
+    assert (record.object_name, record.project, record.request_id) == (shown, shown, f"id.{shown}")
     disclosed = json.loads(record.disclosure or b"")
-    assert (disclosed["user_agent.original"][1], disclosed["user.name"][1]) == ("curl ept_…", "xept_…")
+    assert disclosed["user_agent.original"][1] == f"curl {shown}"
+    assert body["change"] == {"before": {"tags": {shown: None}}, "after": {"name": shown}}
     hashed = commitment(*disclosed["user_agent.original"])
     assert hashed == body["personal"]["user_agent.original"]
+
+
+_SOUND: Final = "customers_EU-west-production-payments-platform-images-2"
+"""Of the form of a secret behind some letters, as names of projects, tags and people may be."""
+
+
+def test_what_exists_is_recorded_under_its_name_whatever_that_looks_like_i11() -> None:
+    """Else neither who looks for it nor an erasure would find it."""
+    principal = msgspec.structs.replace(ALICE, name=_SOUND)
+    about = AuditObject("repository", f"{_SOUND}/app", _SOUND, _SOUND)
+
+    record = audit_record(principal, AuditAction.MANIFEST_PUSH, about, after={"tags": {_SOUND: "v1"}})
+
+    body = json.loads(record.body)
+    assert (record.user_name, record.object_name, record.project) == (_SOUND, f"{_SOUND}/app", _SOUND)
+    assert (body["object"]["tag"], body["change"]["after"]) == (_SOUND, {"tags": {_SOUND: "v1"}})
+
+
+def test_who_nobody_is_may_have_typed_a_secret_s27() -> None:
+    nobody = Principal("anonymous", "192.0.2.1", forwarded=False, name=new_secret("ept_"))
+
+    record = audit_record(nobody, AuditAction.LOGIN, AuditObject("user", ""), outcome="failure")
+
+    assert record.user_name == without_secrets(nobody.name) != nobody.name
+
+
+def test_two_things_that_are_named_as_secrets_are_told_apart_i11() -> None:
+    names = [new_secret("ept_"), new_secret("ept_")]
+
+    record = audit_record(
+        ALICE, AuditAction.MANIFEST_DELETE, AuditObject("repository", "a/b"), before=dict.fromkeys(names, 1)
+    )
+
+    assert len(json.loads(record.body)["change"]["before"]) == 2
+    assert not any(name[4:] in repr(record) for name in names)
+
+
+def test_a_secret_that_an_escape_hides_is_found_s27() -> None:
+    """A line break before it is an escape in JSON, which ends in a letter; in a path any of it may be escaped."""
+    token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLWEtdG9rZW4"
+    secret = new_secret("ept_")
+    for path in (f"/x%3D{token}", f"/ept%255F{secret[4:]}", f"/%2565pt_{secret[4:]}"):
+        principal = msgspec.structs.replace(ALICE, origin=Origin("1", f"cli?t%3D{token}", "GET", path))
+
+        record = audit_record(
+            principal,
+            AuditAction.ROBOT_CREATE,
+            AuditObject("robot", "ci"),
+            after={"description": f"\n{token}"},
+        )
+
+        assert not any(part in repr(record) for part in (token, secret[4:]))
 
 
 def test_no_part_of_a_secret_stays_where_a_long_text_is_cut_s27() -> None:

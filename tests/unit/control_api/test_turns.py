@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrepot.auth.principals import Principal
+from entrepot.auth.principals import Principal, Sponsor
 from entrepot.control_api.credentials import Caller
 from entrepot.control_api.deciding import AsDecided
 from entrepot.control_api.errors import ChangesAheadError
@@ -171,3 +171,34 @@ async def test_many_accounts_that_change_one_thing_at_once_do_not_overtake_one_a
 
     assert counter.value == count
     assert counter.tries <= 3 * count
+
+
+async def test_robots_have_the_place_of_who_answers_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else whoever makes a hundred of them has a hundred places."""
+    monkeypatch.setattr("entrepot.control_api.deciding._watch_admission", _watch_nothing)
+    deciding, order = AsDecided(), list[str]()
+
+    async def write(unit: Callable[[Any], Awaitable[Any]]) -> Any:
+        await asyncio.sleep(0.001)
+        return await unit(_Counter())
+
+    async def readmit() -> None:
+        raise NotImplementedError
+
+    async def request(name: str, sponsor: Sponsor | None = None) -> None:
+        async def note(tx: Any) -> None:
+            del tx
+            order.append(name)
+
+        who = Principal(f"id-{name}", "127.0.0.1", forwarded=False, name=name, kind="user", sponsor=sponsor)
+        head = RequestHead("PUT", "/", "/", "", {}, "", forwarded=False, encrypted=False, request_id="r")
+        await deciding.handle(
+            RequestContext(head, caller=Caller(who)), lambda: run_guarded(write, note), readmit
+        )
+
+    robots = [asyncio.ensure_future(request(f"robot{number}", Sponsor("id-eve", 0))) for number in range(50)]
+    await asyncio.sleep(0)
+    await request("admin")
+    await asyncio.gather(*robots)
+
+    assert order.index("admin") <= 2

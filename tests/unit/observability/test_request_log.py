@@ -82,7 +82,7 @@ async def test_no_secret_that_is_made_here_is_in_a_line_whichever_logger_writes_
     line_format: LogFormat,
 ) -> None:
     """Pasted in a path it is in the access log, and in the message of whatever failed by it."""
-    stream, secret = io.BytesIO(), "ept_" + "a-_9" * 10 + "xyz"
+    stream, secret = io.BytesIO(), "ept_" + "A-_9" * 10 + "xyz"
     configure_logging("info", line_format, "http", stream)
     token = bind_request_id(f"id.{secret}")
 
@@ -94,4 +94,4 @@ async def test_no_secret_that_is_made_here_is_in_a_line_whichever_logger_writes_
     unbind_request_id(token)
 
     assert secret[4:] not in stream.getvalue().decode()
-    assert stream.getvalue().decode().count("/v2/ept_…/tags/list") == 2
+    assert stream.getvalue().decode().count("/v2/ept_…") == 2

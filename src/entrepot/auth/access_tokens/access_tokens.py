@@ -282,7 +282,7 @@ def _token(row: StoredAccessToken) -> AccessToken:
     return AccessToken(
         row.public_id,
         row.name,
-        decode_scopes(row.scopes),
+        decode_scopes(row.public_id, row.scopes),
         row.created_at,
         row.expires_at,
         row.last_used_at,

@@ -6,18 +6,22 @@ A scope that is wider than its person gives nothing: decisions keep to both (S15
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import structlog
 
 from entrepot.auth.access_tokens.errors import InvalidAccessTokenError
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.principals import CredentialLimits
+from entrepot.auth.stored_permissions import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["AccessTokenScopes", "decode_scopes", "encode_scopes", "limits_of", "parse_scopes"]
+
+_log: Any = structlog.get_logger()
 
 _KNOWN: Final = frozenset(PROJECT_PERMISSIONS) | frozenset(SYSTEM_PERMISSIONS)
 _PROJECT_NAME: Final = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*", re.ASCII)
@@ -35,6 +39,16 @@ class AccessTokenScopes(msgspec.Struct, frozen=True):
 
     permissions: tuple[str, ...] | None = None
     projects: tuple[str, ...] | None = None
+
+
+class _StoredScopes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same as it is stored: a field that is not there is damage, and no limit that nobody set."""
+
+    permissions: tuple[str, ...] | None
+    projects: tuple[str, ...] | None
+
+
+_NOTHING: Final = AccessTokenScopes((), ())
 
 
 def parse_scopes(permissions: Sequence[str] | None, projects: Sequence[str] | None) -> AccessTokenScopes:
@@ -61,17 +75,25 @@ def parse_scopes(permissions: Sequence[str] | None, projects: Sequence[str] | No
 
 def encode_scopes(scopes: AccessTokenScopes) -> bytes:
     """Return scopes as they are stored."""
-    return msgspec.json.encode(scopes)
+    return msgspec.json.encode(_StoredScopes(scopes.permissions, scopes.projects))
 
 
-def decode_scopes(stored: bytes) -> AccessTokenScopes:
-    """Return what is stored."""
-    return msgspec.json.decode(stored, type=AccessTokenScopes)
+def decode_scopes(credential: str, stored: bytes) -> AccessTokenScopes:
+    """Return what is stored of a token, by its public id.
+
+    One whose scopes can't be read is good for nothing, and can be listed and deleted.
+    """
+    try:
+        scopes = msgspec.json.decode(stored, type=_StoredScopes)
+    except UNREADABLE:
+        _log.error("permissions.unreadable", access_token=credential)
+        return _NOTHING
+    return AccessTokenScopes(scopes.permissions, scopes.projects)
 
 
 def limits_of(credential: str, stored: bytes) -> CredentialLimits:
     """Return what the stored scopes of a token leave of its person's rights."""
-    scopes = decode_scopes(stored)
+    scopes = decode_scopes(credential, stored)
     return CredentialLimits(credential, _as_set(scopes.permissions), _as_set(scopes.projects))
 
 

@@ -10,6 +10,7 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.principals import Principal
+from entrepot.kernel.secret_forms import without_secrets
 from entrepot.metadata.refresh_token_store import NewRefreshToken
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class RefreshTokens:
             subject=principal.subject,
             credential=principal.limits.credential if principal.limits is not None else "",
             service=self._service,
-            client_id=client_id,
+            client_id=without_secrets(client_id),
             subject_epoch=principal.epoch,
         )
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
-from entrepot.auth.principals import Principal
 from entrepot.auth.project_actions import ListRepository, ReadProject
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import Anyone
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["OVERVIEW_ENDPOINTS", "Search", "Statistic"]
 
 _MOST_FOUND: Final = 100
-_NOBODY: Final = Principal("anonymous", "", forwarded=False)
-"""Sees what is public, which is how that is counted."""
 
 
 class Statistic(msgspec.Struct, frozen=True):
@@ -84,11 +81,10 @@ async def get_statistics(services: ControlServices, call: Call[Caller, NoInputs,
     public = (await services.projects.list_visible(sight, replace(of_projects, public=True))).total
     listed = await services.visibility.sight(call.grant.principal, ListRepository)
     repositories = (await services.repositories.list_visible(listed, of_repositories)).total
-    everybodys = await services.visibility.sight(_NOBODY, ListRepository)
-    open_to_all = (await services.repositories.list_visible(everybodys, of_repositories)).total
+    open_to_all = (await services.repositories.list_visible(listed.of_public(), of_repositories)).total
     shown = Statistic(
         private_project_count=projects - public,
-        private_repo_count=max(repositories - open_to_all, 0),
+        private_repo_count=max(repositories - open_to_all, 0),  # one may have come between
         public_project_count=public,
         public_repo_count=min(open_to_all, repositories),
         total_project_count=projects,

@@ -6,7 +6,12 @@ from typing import Final
 
 import asyncpg
 
-from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
+from entrepot.metadata.errors import (
+    MetadataError,
+    MetadataFullError,
+    MetadataTimeoutError,
+    MetadataUnavailableError,
+)
 
 __all__ = ["DRIVER_ERRORS", "is_conflict", "is_connection_loss", "translate_error"]
 
@@ -23,7 +28,8 @@ _CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
 _CONNECTION_CLASSES: Final = ("08", "57P")
 _UNAVAILABLE_CLASSES: Final = ("08", "25006", "28", "3D", "53", "55P03", "57", "58", "40", "XX")
 """Beginnings of SQLSTATE codes (PostgreSQL manual, appendix A) that say something of the server, not of a statement."""
-_DISK_FULL: Final = "53100"
+_KINDS: Final = {"53100": MetadataFullError, "57014": MetadataTimeoutError}
+"""Full disk, and a statement that was cancelled since it took too long."""
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -46,11 +52,11 @@ def translate_error(error: BaseException) -> MetadataError:
     if isinstance(error, asyncpg.PostgresError):
         state = error.sqlstate or ""
         if state.startswith(_UNAVAILABLE_CLASSES):
-            kind = MetadataFullError if state == _DISK_FULL else MetadataUnavailableError
+            kind = _KINDS.get(state, MetadataUnavailableError)
             return kind(f"PostgreSQL: {error.message} (SQLSTATE {state})")
         return MetadataError(f"PostgreSQL refused a statement: {error.message} (SQLSTATE {state})")
     if isinstance(error, TimeoutError):
-        return MetadataUnavailableError("PostgreSQL: no answer in time")
+        return MetadataTimeoutError("PostgreSQL: no answer in time")
     if isinstance(error, OSError):
         return MetadataUnavailableError(f"PostgreSQL can't be reached: {error.strerror or error}")
     return MetadataUnavailableError(f"PostgreSQL: {error}")

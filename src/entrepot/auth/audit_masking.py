@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from entrepot.kernel.secret_forms import is_secret, path_without_secrets, without_secrets
+from entrepot.kernel.secret_forms import is_secret, typed_without_secrets, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,12 +44,12 @@ def name_of_actor(principal: Principal) -> str:
 def holds_secrets(origin: Origin, reason: str) -> bool:
     """Whether a text that clients make up may hold one; looked for in all of them at once."""
     texts = f"{origin.path} {origin.request_id} {reason}"
-    return path_without_secrets(texts) is not texts
+    return typed_without_secrets(texts) is not texts
 
 
 def masked_origin(origin: Origin) -> Origin:
     """Return what a request says of itself, masked; its program is masked with who it is of."""
-    path, request_id = path_without_secrets(origin.path), without_secrets(origin.request_id)
+    path, request_id = typed_without_secrets(origin.path), typed_without_secrets(origin.request_id)
     return msgspec.structs.replace(origin, path=path, request_id=request_id)
 
 

@@ -24,7 +24,7 @@ from entrepot.auth.audit_masking import (
 )
 from entrepot.kernel.ids import new_ordered_id
 from entrepot.kernel.plain_addresses import written_address
-from entrepot.kernel.secret_forms import bytes_without_secrets, without_secrets
+from entrepot.kernel.secret_forms import bytes_without_secrets, typed_without_secrets, without_secrets
 from entrepot.metadata.audit_store import NewAuditRecord
 
 if TYPE_CHECKING:
@@ -223,14 +223,14 @@ def _told(
 ) -> tuple[Origin, AuditObject, str]:
     """Return what a record tells of the request, the object and the reason: without secrets, and not too long."""
     if holds_secrets(origin, reason):
-        origin, reason = masked_origin(origin), without_secrets(reason)
+        origin, reason = masked_origin(origin), typed_without_secrets(reason)
     about = _masked(about, refused=refused)
     return (origin, _bounded(about), reason[:_MOST_REASON_CHARACTERS]) if refused else (origin, about, reason)
 
 
 def _masked(about: AuditObject, *, refused: bool) -> AuditObject:
     """Return an object with its texts masked; of what was refused they may be anything that somebody typed."""
-    mask = without_secrets if refused else masked_name
+    mask = typed_without_secrets if refused else masked_name
     name, project, tag, digest = map(mask, (about.name, about.project, about.tag, about.digest))
     return msgspec.structs.replace(about, name=name, project=project, tag=tag, digest=digest)
 

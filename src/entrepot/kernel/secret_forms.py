@@ -12,7 +12,7 @@ import re
 from typing import Final
 from urllib.parse import quote, unquote
 
-__all__ = ["bytes_without_secrets", "is_secret", "path_without_secrets", "without_secrets"]
+__all__ = ["bytes_without_secrets", "is_secret", "typed_without_secrets", "without_secrets"]
 
 _PREFIXES: Final = ("ept_", "epr_", "ers_", "ess_", "eyJ")
 """Access token, refresh token, secret of a robot, session; and how the head of a signed token (JWT) begins."""
@@ -24,8 +24,9 @@ text of such beginnings would take quadratic time."""
 _WITHIN: Final = re.compile(rf"{_MADE}|{_SIGNED}")
 _WITHIN_BYTES: Final = re.compile(rf"{_MADE}|{_SIGNED}".encode())
 _SHOWN_DIGITS: Final = 8
+_KEPT_CHARACTERS: Final = "/:@ '\"(),;=?!&+$"
 _ENCODINGS: Final = 3
-"""How often a path is decoded to look into it; what is encoded more often still nobody pasted."""
+"""How often a text is decoded to look into it; what is encoded more often still nobody pasted."""
 
 
 def is_secret(text: str) -> bool:
@@ -46,9 +47,9 @@ def without_secrets(text: str) -> str:
     return text
 
 
-def path_without_secrets(path: str) -> str:
-    """Return the path of a request without secrets, also those that its escapes hide; the same when it holds none."""
-    masked = without_secrets(path)
+def typed_without_secrets(text: str) -> str:
+    """Return what a client sent without secrets, also those that escapes of a URL hide; the same when it holds none."""
+    masked = without_secrets(text)
     plain = masked
     for _ in range(_ENCODINGS):
         if "%" not in plain:
@@ -56,7 +57,7 @@ def path_without_secrets(path: str) -> str:
         plain = unquote(plain)
         shown = without_secrets(plain)
         if shown is not plain:
-            return quote(shown, safe="/:@…")
+            return quote(shown, safe=_KEPT_CHARACTERS).replace(quote("…"), "…")
     return masked
 
 

@@ -126,6 +126,14 @@ def test_a_secret_that_an_escape_hides_is_found_s27() -> None:
     """A line break before it is an escape in JSON, which ends in a letter; in a path any of it may be escaped."""
     token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLWEtdG9rZW4"
     secret = new_secret("ept_")
+    failed = audit_record(
+        ALICE,
+        AuditAction.ACCESS_TOKEN_DELETE,
+        AuditObject("access-token", f"ept%5F{secret[4:]}"),
+        outcome="failure",
+        reason=f"there is no access token ept%5F{secret[4:]}",
+    )
+    assert secret[4:] not in repr(failed)
     for path in (f"/x%3D{token}", f"/ept%255F{secret[4:]}", f"/%2565pt_{secret[4:]}"):
         principal = msgspec.structs.replace(ALICE, origin=Origin("1", f"cli?t%3D{token}", "GET", path))
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from entrepot.kernel.secret_forms import bytes_without_secrets, path_without_secrets, without_secrets
+from entrepot.kernel.secret_forms import bytes_without_secrets, typed_without_secrets, without_secrets
 
 _RANDOM = "aB3_-" * 8 + "xyz"
 _TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLWEtdG9rZW4"
@@ -33,9 +33,11 @@ def test_a_signed_token_is_masked_s27() -> None:
 
 
 @pytest.mark.parametrize("escaped", ["ept%5F", "ept%255F", "%65pt_", "%2565pt%255f"])
-def test_a_path_is_looked_into_as_it_will_be_decoded_s27(escaped: str) -> None:
-    assert _RANDOM not in path_without_secrets(f"/v2/{escaped}{_RANDOM}/tags/list")
-    assert path_without_secrets("/v2/a%2Fb/tags/list") == "/v2/a%2Fb/tags/list"
+def test_what_was_sent_is_looked_into_as_it_may_be_decoded_s27(escaped: str) -> None:
+    assert _RANDOM not in typed_without_secrets(f"/v2/{escaped}{_RANDOM}/tags/list")
+    told = typed_without_secrets(f"there is no 'token' ({escaped}{_RANDOM})")
+    assert told == f"there is no 'token' ({without_secrets('ept_' + _RANDOM)})"
+    assert typed_without_secrets("/v2/a%2Fb/tags/list") == "/v2/a%2Fb/tags/list"
 
 
 def test_what_is_no_secret_stays_the_object_that_it_is() -> None:

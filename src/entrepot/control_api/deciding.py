@@ -90,12 +90,10 @@ class AsDecided:
         admit_again: Callable[[], Awaitable[None]],
     ) -> T:
         until = time.monotonic() + _PATIENCE_SECONDS
-        turn: LastingTurn | None = None
+        in_turn = False
         while True:
             await admit_again()  # which may check a password: not while others wait for the turn
-            in_turn = turn is not None
-            turn = LastingTurn(self._turns, _subject_of(context))
-            decided = _Decided(turn)
+            decided = _Decided(LastingTurn(self._turns, _subject_of(context)))
             try:
                 if in_turn:
                     return await _decided_in_turn(context, work, admit_again, decided)
@@ -103,6 +101,7 @@ class AsDecided:
             except AccountChangingError:
                 if decided.has_committed or time.monotonic() > until:
                     raise
+            in_turn = True
 
 
 async def _decided_in_turn(

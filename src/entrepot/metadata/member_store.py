@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CustomRole", "MemberKind", "MemberPage", "MemberReader", "MemberRow", "MemberRows", "SubjectRow"]
+__all__ = ["MemberKind", "MemberPage", "MemberReader", "MemberRow", "MemberRows", "SubjectRow"]
 
 MemberKind = Literal["user", "group"]
 
@@ -40,15 +40,6 @@ class MemberPage:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class CustomRole:
-    """A role that is not built in; `permissions` is a JSON array of names."""
-
-    id: int
-    name: str
-    permissions: bytes
-
-
 class MemberReader(Protocol):
     """Members as the API shows them."""
 
@@ -58,10 +49,6 @@ class MemberReader(Protocol):
 
     async def find(self, project_id: int, member_id: int) -> MemberRow | None:
         """Return a member of this very project (S7)."""
-        ...
-
-    async def custom_roles(self) -> Sequence[CustomRole]:
-        """Return the roles of projects that are not built in."""
         ...
 
 

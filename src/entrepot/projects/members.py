@@ -14,9 +14,8 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.errors import ProjectUnknownError
-from entrepot.auth.role_catalog import RoleCatalog
-from entrepot.auth.roles import BUILT_IN_ROLES, FIRST_CUSTOM_ROLE_ID
-from entrepot.auth.stored_permissions import known_permissions
+from entrepot.auth.role_catalog import RoleCatalog, custom_role
+from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.kernel.ids import new_public_id
 from entrepot.projects.errors import (
     MemberExistsError,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
         ReadMember,
         UpdateMember,
     )
+    from entrepot.auth.roles import Role
     from entrepot.metadata.member_store import MemberKind, MemberRow, SubjectRow
     from entrepot.metadata.project_store import HeldProject
     from entrepot.metadata.store import Metadata, Transaction
@@ -89,21 +89,11 @@ class Members:
 
     async def roles(self) -> Mapping[int, ProjectRole]:
         """Return the roles that members can have, by their numbers in the API."""
-        built_in = (
-            ProjectRole(role.role_id, role.name, role.harbor_name, role.project)
-            for role in BUILT_IN_ROLES.values()
+        return {
+            role.role_id: _project_role(role)
+            for role in await self._catalog.list_all()
             if role.assignable_in_project
-        )
-        custom = (
-            ProjectRole(
-                FIRST_CUSTOM_ROLE_ID + row.id,
-                row.name,
-                row.name,
-                known_permissions("project", row.permissions),
-            )
-            for row in await self._metadata.members.custom_roles()
-        )
-        return {role.role_id: role for role in (*built_in, *custom)}
+        }
 
     async def list_page(
         self, grant: ProjectGrant[ListMember], name_part: str, limit: int, offset: int
@@ -205,7 +195,7 @@ class Members:
         role = await self._catalog.find(role_id)
         if role is None or not role.assignable_in_project:
             raise RoleNotAssignableError(role_id)
-        return ProjectRole(role.role_id, role.name, role.harbor_name, role.project)
+        return _project_role(role)
 
     async def _standing(self, grant: ProjectGrant[ProjectAction]) -> ProjectStanding:
         standing = await self._decisions.on_project(grant.principal, grant.project_id)
@@ -227,12 +217,15 @@ async def _present_role(tx: Transaction, row: MemberRow) -> ProjectRole:
     """Return the role that a member has, with what it permits until the unit ends."""
     built_in = BUILT_IN_ROLES.get(row.role)
     if built_in is not None:
-        return ProjectRole(built_in.role_id, built_in.name, built_in.harbor_name, built_in.project)
+        return _project_role(built_in)
     stored = await tx.roles.hold_by_name(row.role)
     if stored is None or stored.level != "project":
         return _role_of(row, {})
-    permissions = known_permissions(stored.level, stored.permissions)
-    return ProjectRole(FIRST_CUSTOM_ROLE_ID + stored.id, stored.name, stored.name, permissions)
+    return _project_role(custom_role(stored))
+
+
+def _project_role(role: Role) -> ProjectRole:
+    return ProjectRole(role.role_id, role.name, role.harbor_name, role.project)
 
 
 def _member(row: MemberRow, roles: Mapping[str, ProjectRole]) -> Member:

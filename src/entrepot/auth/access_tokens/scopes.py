@@ -29,20 +29,13 @@ _MOST_NAME_CHARACTERS: Final = 255
 _MOST_PROJECTS: Final = 100
 
 
-class AccessTokenScopes(msgspec.Struct, frozen=True):
-    """What a token is good for; `None` sets no limit.
+class AccessTokenScopes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a token is good for; `None` sets no limit. Stored as it is: a field that is not there is damage.
 
     Attributes:
         permissions: names in order, as `repository:pull`.
         projects: names in order.
     """
-
-    permissions: tuple[str, ...] | None = None
-    projects: tuple[str, ...] | None = None
-
-
-class _StoredScopes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The same as it is stored: a field that is not there is damage, and no limit that nobody set."""
 
     permissions: tuple[str, ...] | None
     projects: tuple[str, ...] | None
@@ -75,7 +68,7 @@ def parse_scopes(permissions: Sequence[str] | None, projects: Sequence[str] | No
 
 def encode_scopes(scopes: AccessTokenScopes) -> bytes:
     """Return scopes as they are stored."""
-    return msgspec.json.encode(_StoredScopes(scopes.permissions, scopes.projects))
+    return msgspec.json.encode(scopes)
 
 
 def decode_scopes(credential: str, stored: bytes) -> AccessTokenScopes:
@@ -84,11 +77,10 @@ def decode_scopes(credential: str, stored: bytes) -> AccessTokenScopes:
     One whose scopes can't be read is good for nothing, and can be listed and deleted.
     """
     try:
-        scopes = msgspec.json.decode(stored, type=_StoredScopes)
+        return msgspec.json.decode(stored, type=AccessTokenScopes)
     except UNREADABLE:
         _log.error("permissions.unreadable", access_token=credential)
         return _NOTHING
-    return AccessTokenScopes(scopes.permissions, scopes.projects)
 
 
 def limits_of(credential: str, stored: bytes) -> CredentialLimits:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.member_store import CustomRole, MemberPage, MemberRow, SubjectRow
+from entrepot.metadata.member_store import MemberPage, MemberRow, SubjectRow
 from entrepot.metadata.sql.patterns import filter_containing
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from entrepot.metadata.member_store import MemberKind
     from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row
 
@@ -39,10 +37,6 @@ FIND: Final = Statement(
     FROM role_assignments a JOIN subjects s ON s.id = a.subject_id
     WHERE a.id = :member_id AND a.project_id = :project_id
     """,
-)
-CUSTOM_ROLES: Final = Statement(
-    "members.custom_roles",
-    "SELECT id, name, permissions FROM roles WHERE id > 0 AND level = 'project' ORDER BY id",
 )
 CUSTOM_ROLE_EXISTS: Final = Statement(
     "members.custom_role_exists",
@@ -81,7 +75,6 @@ STATEMENTS: Final = (
     LIST,
     COUNT,
     FIND,
-    CUSTOM_ROLES,
     CUSTOM_ROLE_EXISTS,
     SUBJECT_BY_ID,
     SUBJECT_BY_NAME,
@@ -111,13 +104,6 @@ class SqlMemberReader:
         """See the protocol."""
         rows = await self._executor.fetch_rows(FIND, project_id=project_id, member_id=member_id)
         return _member(rows[0]) if rows else None
-
-    async def custom_roles(self) -> Sequence[CustomRole]:
-        """See the protocol."""
-        return [
-            CustomRole(number, name, bytes(permissions))
-            for number, name, permissions in await self._executor.fetch_rows(CUSTOM_ROLES)
-        ]
 
 
 class SqlMemberRows:

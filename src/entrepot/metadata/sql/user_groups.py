@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.group_store import GroupMember, GroupMemberPage, GroupPage, GroupRow
+from entrepot.metadata.group_store import GroupMember, GroupMemberPage, GroupPage, GroupQuery, GroupRow
 from entrepot.metadata.sql.epochs import SqlEpochRows
 from entrepot.metadata.sql.patterns import containing, lowered, starting_with
 from entrepot.metadata.sql.statements import Statement
@@ -13,7 +13,6 @@ from entrepot.metadata.sql.statements import Statement
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from entrepot.metadata.group_store import GroupQuery
     from entrepot.metadata.sql.statements import Executor, ReadExecutor
 
 __all__ = ["STATEMENTS", "SqlGroupReader", "SqlGroupWriterRows"]
@@ -166,17 +165,18 @@ class SqlGroupReader:
 
     async def list_page(self, query: GroupQuery) -> GroupPage:
         """See the protocol."""
-        filters = {"name": query.name, "name_pattern": containing(lowered(query.name_part))}
-        rows = await self._executor.fetch_rows(
-            LIST, **filters, sort=query.order, rows=query.limit, skip=query.skip
-        )
-        ((total,),) = await self._executor.fetch_rows(COUNT, **filters)
-        return GroupPage([GroupRow(*row) for row in rows], total)
+        return await self._page(query, containing(lowered(query.name_part)))
 
     async def search(self, prefix: str, limit: int, skip: int) -> GroupPage:
         """See the protocol."""
-        filters = {"name": "", "name_pattern": starting_with(lowered(prefix))}
-        rows = await self._executor.fetch_rows(LIST, **filters, sort="group_name", rows=limit, skip=skip)
+        query = GroupQuery(limit=limit, skip=skip)
+        return await self._page(query, starting_with(lowered(prefix)))
+
+    async def _page(self, query: GroupQuery, pattern: str) -> GroupPage:
+        filters = {"name": query.name, "name_pattern": pattern}
+        rows = await self._executor.fetch_rows(
+            LIST, **filters, sort=query.order, rows=query.limit, skip=query.skip
+        )
         ((total,),) = await self._executor.fetch_rows(COUNT, **filters)
         return GroupPage([GroupRow(*row) for row in rows], total)
 

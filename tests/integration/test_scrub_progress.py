@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace as replace_place
 
 from entrepot.lifecycle.errors import ScrubBusyError, ScrubLostError
 from entrepot.lifecycle.scrub import ledger as ledger_module
 from entrepot.lifecycle.scrub import walks
-from entrepot.lifecycle.scrub.findings import Kind, Outcome
+from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, ScrubJob, ScrubSchedule
 from entrepot.lifecycle.scrub.ledger import Ledger, read_findings, read_progress
 from entrepot.lifecycle.scrub.options import Mode, ScrubOptions
@@ -22,10 +23,12 @@ from tests.faults.image import one_layer_image
 from tests.integration.scrubbing import REPAIR, Quiet, Scrubbed, scrubbed_registry, verify_stores
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from entrepot.metadata.store import Transaction
+
+_FINDING = Finding(kind=Kind.MISSING, about="blob", name="sha256:" + "0" * 64)
 
 
 @pytest.fixture
@@ -112,6 +115,31 @@ async def test_f30_a_pass_that_lost_its_lease_stops(
     await scrubbed.ground.metadata.write(steal)
     with pytest.raises(ScrubLostError):
         await running
+
+
+async def test_a_pass_cancelled_as_its_record_commits_keeps_the_place_with_the_findings(
+    scrubbed: Scrubbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that has begun is seen through before its cancellation is raised: the place was kept, and stays."""
+    metadata = scrubbed.ground.metadata
+    ledger = await Ledger.take(metadata, "verify", patience_seconds=0)
+    await ledger.begin(fast=False, repositories=())
+    write = metadata.write
+
+    async def write_and_be_cancelled(unit: Callable[[Transaction], Awaitable[bool]]) -> bool:
+        await write(unit)
+        raise asyncio.CancelledError
+
+    place = replace_place(ledger.progress, cursor="7", findings=1)
+    with monkeypatch.context() as cancelled:
+        cancelled.setattr(metadata, "write", write_and_be_cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await ledger.record(place, (_FINDING,))
+    await ledger.release(0)
+
+    kept = await read_progress(metadata, "verify")
+    assert (kept.cursor, kept.findings, kept.running) == ("7", 1, True)
+    assert [finding async for finding in read_findings(metadata, "verify")] == [_FINDING]
 
 
 async def test_the_scheduled_pass_repairs_goes_on_after_a_restart_and_is_not_due_again(

@@ -187,7 +187,7 @@ class Ledger:
         self.progress = msgspec.structs.replace(
             self.progress, running=False, completed_at_milliseconds=state.now_milliseconds
         )
-        await self.release(pause_seconds)
+        await self._give_back(pause_seconds)
 
     async def copy_to(self, sweep: str, pause_seconds: int) -> bool:
         """Let a complete pass count as one of another sweep, too; `False` when that one is at work itself."""
@@ -204,7 +204,15 @@ class Ledger:
         return await self._metadata.write(unit)
 
     async def release(self, pause_seconds: int) -> None:
-        """Give the lease back; the place stays."""
+        """Give the lease back before the end of the pass; the place stays.
+
+        It is the place that the database has: a step whose record was cancelled may have been kept, with its findings.
+        """
+        state = await self._metadata.verification.sweep(self._claim.name)
+        self.progress = _decode(state.progress)
+        await self._give_back(pause_seconds)
+
+    async def _give_back(self, pause_seconds: int) -> None:
         claim = self._encoded()
         await self._metadata.write(lambda tx: tx.orphans.release(claim, pause_seconds))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 
+from entrepot.auth.generated_secrets import new_secret
 from tests.integration.test_commands import run
 from tests.integration.test_support_bundle import read_bundle
 from tests.processes.running import read_command_line
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _NEW_PASSWORD: Final = "cAnArY+Orchard+58"
 _WRONG_PASSWORD: Final = "cAnArY-wrong-77"
-_UNKNOWN_TOKEN: Final = "ept_cAnArY0123456789cAnArY0123456789cAnArY0123456"
+_UNKNOWN_TOKEN: Final = new_secret("ept_")
 
 
 @dataclass(frozen=True, slots=True)

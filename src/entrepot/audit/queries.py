@@ -12,6 +12,7 @@ from entrepot.audit.ecs import ecs_fields
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.grants import ProjectGrant
+from entrepot.kernel.secret_forms import without_secrets
 
 if TYPE_CHECKING:
     from entrepot.auth.audit_notes import AuditNotes
@@ -114,7 +115,12 @@ class AuditLog:
 
 
 def _within(grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter) -> AuditFilter:
-    """Return what is wanted of what the grant shows: records name projects, whose names are used again."""
+    """Return what is wanted of what the grant shows: records name projects, whose names are used again.
+
+    Names are looked for as records tell them, without secrets.
+    """
+    user, project, about = map(without_secrets, (wanted.user, wanted.project, wanted.object_name))
+    wanted = replace(wanted, user=user, project=project, object_name=about)
     if not isinstance(grant, ProjectGrant):
         return wanted
     return replace(wanted, project=grant.project, project_id=grant.project_id)

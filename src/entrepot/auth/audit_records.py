@@ -15,16 +15,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
-from entrepot.auth.audit_masking import (
-    holds_secrets,
-    masked_name,
-    masked_origin,
-    masked_values,
-    name_of_actor,
-)
+from entrepot.auth.audit_masking import masked_request, masked_values
 from entrepot.kernel.ids import new_ordered_id
 from entrepot.kernel.plain_addresses import written_address
-from entrepot.kernel.secret_forms import bytes_without_secrets, typed_without_secrets, without_secrets
+from entrepot.kernel.secret_forms import bytes_without_secrets, without_secrets
 from entrepot.metadata.audit_store import NewAuditRecord
 
 if TYPE_CHECKING:
@@ -52,7 +46,6 @@ _MOST_REASON_CHARACTERS: Final = 512
 _MOST_REFERENCE_CHARACTERS: Final = 256
 """Of what failed, since anybody may type anything: tags have 128 characters, digests fewer than 256."""
 _MOST_PROGRAM_CHARACTERS: Final = 256
-_MOST_PATH_CHARACTERS: Final = 1024
 """Of what requests say of themselves, wherever they come in."""
 
 _SHARED_SECONDS: Final = 60.0
@@ -127,8 +120,7 @@ def audit_record(
 ) -> NewAuditRecord:
     """Return the record of an act.
 
-    Secrets that were typed or pasted are left out; names that exist are no such thing, and stay as they are. `before`
-    and `after` are what was changed. `status` is that of the
+    Secrets that were typed or pasted are left out. `before` and `after` are what was changed. `status` is that of the
     HTTP reply, 0 where there is none. `project_id` is for notes (:class:`NewAuditRecord`). A unit may be run twice and
     must add one record: make that before it, or its `record_id` where it tells of what the unit found.
     """
@@ -136,7 +128,7 @@ def audit_record(
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
     user_name, address, personal, disclosure = _committed(
-        principal.subject, name_of_actor(principal), principal.address, origin.user_agent, _period()
+        principal.subject, principal.name, principal.address, origin.user_agent, _period()
     )
     body = _Body(
         v=BODY_VERSION,
@@ -148,7 +140,7 @@ def audit_record(
         credential=principal.limits.credential if principal.limits is not None else "",
         method=origin.method,
         status=status or (origin.success_status if outcome == "success" else 0),
-        path=origin.path[:_MOST_PATH_CHARACTERS],
+        path=origin.path,
         request_id=origin.request_id,
         about=about,
         personal=personal,
@@ -222,17 +214,10 @@ def _told(
     origin: Origin, about: AuditObject, reason: str, *, refused: bool
 ) -> tuple[Origin, AuditObject, str]:
     """Return what a record tells of the request, the object and the reason: without secrets, and not too long."""
-    if holds_secrets(origin, reason):
-        origin, reason = masked_origin(origin), typed_without_secrets(reason)
-    about = _masked(about, refused=refused)
+    origin, reason = masked_request(origin, reason)
+    name, project, tag, digest = map(without_secrets, (about.name, about.project, about.tag, about.digest))
+    about = msgspec.structs.replace(about, name=name, project=project, tag=tag, digest=digest)
     return (origin, _bounded(about), reason[:_MOST_REASON_CHARACTERS]) if refused else (origin, about, reason)
-
-
-def _masked(about: AuditObject, *, refused: bool) -> AuditObject:
-    """Return an object with its texts masked; of what was refused they may be anything that somebody typed."""
-    mask = typed_without_secrets if refused else masked_name
-    name, project, tag, digest = map(mask, (about.name, about.project, about.tag, about.digest))
-    return msgspec.structs.replace(about, name=name, project=project, tag=tag, digest=digest)
 
 
 def _bounded(about: AuditObject) -> AuditObject:
@@ -275,7 +260,8 @@ def _committed(
     not erased together, and what stays would open what was erased. Nor do those of long after: a subject whose data
     were erased may still act.
     """
-    program, peer = without_secrets(user_agent)[:_MOST_PROGRAM_CHARACTERS], _bare(address)
+    name, program = without_secrets(name), without_secrets(user_agent)[:_MOST_PROGRAM_CHARACTERS]
+    peer = _bare(address)
     values = dict(zip(PERSONAL_FIELDS, (name, peer, program), strict=True))
     salts = secrets.token_bytes(_SALT_BYTES * len(values)).hex()
     length = 2 * _SALT_BYTES

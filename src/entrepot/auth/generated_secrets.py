@@ -1,15 +1,17 @@
-"""Secrets that the registry makes: 256 random bits behind a prefix that tells what they are for.
+"""Secrets that the registry makes: random ones behind a prefix that tells what they are for.
 
-A random secret can't be guessed, so a plain SHA-256 of it is kept and costs nothing to check. The prefixes let
-scanners of leaked secrets find them, and let an authenticator tell by the form alone what it has before it.
+A random secret can't be guessed, so a plain SHA-256 of it is kept and costs nothing to check. Prefix and checksum
+(:mod:`entrepot.kernel.secret_forms`) let scanners of leaked secrets find them, and let an authenticator tell by the
+form alone what it has before it; it looks at no checksum, since earlier programs made secrets without.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from typing import Final, Literal
+
+from entrepot.kernel.secret_forms import new_secret_of
 
 __all__ = [
     "SecretKind",
@@ -23,14 +25,13 @@ __all__ = [
 SecretKind = Literal["ept_", "epr_", "ers_"]
 """Access token, refresh token, secret of a robot."""
 
-_RANDOM_BYTES: Final = 32
 _FORM: Final = re.compile(r"e(?:pt|pr|rs)_[A-Za-z0-9_-]{43}")
 _RESERVED: Final = ("ept_", "epr_", "ers_")
 
 
 def new_secret(kind: SecretKind) -> str:
-    """Return a secret: the prefix and 43 characters of base64url."""
-    return kind + secrets.token_urlsafe(_RANDOM_BYTES)
+    """Return a secret: the prefix and 43 characters of base64url, of which 37 are random."""
+    return new_secret_of(kind)
 
 
 def has_form(secret: str, kind: SecretKind) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 import msgspec
 
-from entrepot.kernel.secret_forms import typed_without_secrets
+from entrepot.kernel.secret_forms import without_secrets
 from entrepot.observability.log_lines import RenderLine, format_timestamp, render_json
 from entrepot.observability.request_ids import current_request_id
 
@@ -81,10 +81,10 @@ class RequestLogWriter:
             event,
             self._role,
             self._pid,
-            typed_without_secrets(current_request_id()),
+            without_secrets(current_request_id()),
             operation,
             method,
-            typed_without_secrets(path),
+            without_secrets(path),
             status,
             milliseconds,
             address,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from entrepot.kernel.secret_forms import without_secrets
 from entrepot.oci.names import InvalidRepositoryNameError, RepositoryName
 from entrepot.projects.errors import ProjectNameInvalidError
 
@@ -20,7 +21,7 @@ def require_project_name(text: str) -> str:
     Raises:
         ProjectNameInvalidError: it can't.
     """
-    if _PATTERN.match(text) is None:
+    if _PATTERN.match(text) is None or without_secrets(text) is not text:  # records would tell another name
         raise ProjectNameInvalidError(text)
     try:
         RepositoryName.parse(text + _SHORTEST_REPOSITORY)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+import pytest
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, commitment
@@ -13,6 +14,9 @@ from entrepot.auth.generated_secrets import new_secret
 from entrepot.auth.principals import Origin, Principal
 from entrepot.kernel.secret_forms import without_secrets
 from tests.running.audit_material import ALICE
+
+if TYPE_CHECKING:
+    from entrepot.auth.audit_records import AuditOutcome
 
 
 def test_i12_a_failed_act_is_a_small_record_whatever_was_typed() -> None:
@@ -91,16 +95,37 @@ _SOUND: Final = "customers_EU-west-production-payments-platform-images-2"
 """Of the form of a secret behind some letters, as names of projects, tags and people may be."""
 
 
-def test_what_exists_is_recorded_under_its_name_whatever_that_looks_like_i11() -> None:
+@pytest.mark.parametrize("outcome", ["success", "failure"])
+def test_what_exists_is_recorded_under_its_name_whatever_that_looks_like_i11(outcome: AuditOutcome) -> None:
     """Else neither who looks for it nor an erasure would find it."""
     principal = msgspec.structs.replace(ALICE, name=_SOUND)
     about = AuditObject("repository", f"{_SOUND}/app", _SOUND, _SOUND)
 
-    record = audit_record(principal, AuditAction.MANIFEST_PUSH, about, after={"tags": {_SOUND: "v1"}})
+    record = audit_record(
+        principal, AuditAction.MANIFEST_PUSH, about, outcome=outcome, after={"tags": {_SOUND: "v1"}}
+    )
 
     body = json.loads(record.body)
     assert (record.user_name, record.object_name, record.project) == (_SOUND, f"{_SOUND}/app", _SOUND)
     assert (body["object"]["tag"], body["change"]["after"]) == (_SOUND, {"tags": {_SOUND: "v1"}})
+
+
+@pytest.mark.parametrize("before", ["access_", "ci ", "v1-", "access_token_of_the_nightly_builds_in_ci__"])
+def test_a_word_before_a_secret_shields_it_in_no_field_s27(before: str) -> None:
+    token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLWEtdG9rZW4"
+    for secret in (new_secret("ept_"), token):
+        text = before + secret
+        principal = msgspec.structs.replace(ALICE, name=text, origin=Origin(text, text, "PUT", f"/x/{text}"))
+
+        record = audit_record(
+            principal,
+            AuditAction.LABEL_UPDATE,
+            AuditObject("label", text, "", text, text),
+            reason=text,
+            after={"description": text},
+        )
+
+        assert not any(secret[place : place + 8] in repr(record) for place in range(4, len(secret) - 8))
 
 
 def test_who_nobody_is_may_have_typed_a_secret_s27() -> None:

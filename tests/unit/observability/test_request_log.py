@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from entrepot.kernel.secret_forms import new_secret_of
 from entrepot.observability.logging import LogFormat, configure_logging, get_logger, get_request_logger
 from entrepot.observability.request_ids import bind_request_id, unbind_request_id
 
@@ -82,7 +83,7 @@ async def test_no_secret_that_is_made_here_is_in_a_line_whichever_logger_writes_
     line_format: LogFormat,
 ) -> None:
     """Pasted in a path it is in the access log, and in the message of whatever failed by it."""
-    stream, secret = io.BytesIO(), "ept_" + "A-_9" * 10 + "xyz"
+    stream, secret = io.BytesIO(), new_secret_of("ept_")
     configure_logging("info", line_format, "http", stream)
     token = bind_request_id(f"id.{secret}")
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +67,17 @@ def test_any_text_is_a_safe_name_or_refused(text: str) -> None:
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789._-")
     assert name[0].isalnum()
     assert name[-1].isalnum()
+
+
+def test_no_project_has_the_name_of_a_secret_i11() -> None:
+    """Records tell such a name masked, and would not be found by the project."""
+    heads = (f"ept_{number:020d}" for number in range(10_000))
+    named = next(head + tail for head in heads if re.fullmatch("[a-z0-9]{6}", tail := _checksum(head)))
+
+    with pytest.raises(ProjectNameInvalidError):
+        require_project_name(named)
+    assert require_project_name(named[:-1]) == named[:-1]
+
+
+def _checksum(head: str) -> str:
+    return base64.urlsafe_b64encode(zlib.crc32(head.encode()).to_bytes(4, "big"))[:6].decode()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.principals import Principal
-from entrepot.kernel.secret_forms import without_secrets
+from entrepot.kernel.secret_forms import new_secret_of, without_secrets
 from entrepot.metadata.refresh_token_store import NewRefreshToken
 
 if TYPE_CHECKING:
@@ -22,19 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["REFRESH_TOKEN_PREFIX", "RefreshTokens", "new_refresh_token", "refresh_token_hash"]
 
 REFRESH_TOKEN_PREFIX: Final = "epr_"  # noqa: S105  # what all of them begin with is no secret
-_RANDOM_BYTES: Final = 32
 _CHARACTERS: Final = len(REFRESH_TOKEN_PREFIX) + 43
 KEPT_PER_SUBJECT: Final = 50
 """Each `docker login` asks for one; a machine that has not used its own among so many logs in again."""
 
 
 def new_refresh_token() -> str:
-    """Return a new one: 256 random bits."""
-    return REFRESH_TOKEN_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+    """Return a new one."""
+    return new_secret_of(REFRESH_TOKEN_PREFIX)
 
 
 def refresh_token_hash(token: str) -> str:
-    """Return what is stored in its place: 256 random bits need no slow hash."""
+    """Return what is stored in its place: what is random needs no slow hash."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

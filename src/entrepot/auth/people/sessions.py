@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from entrepot.auth.people.errors import SessionUnknownError
 from entrepot.auth.people.lockout import legible
 from entrepot.auth.principals import Principal
 from entrepot.kernel.ids import new_public_id
+from entrepot.kernel.secret_forms import new_secret_of
 from entrepot.metadata.session_store import NewSession
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["BegunSession", "LiveSession", "SessionLimits", "Sessions", "forgery_secret_of"]
 
 _PREFIX: Final = "ess_"
-_SECRET_BYTES: Final = 32
 _TOUCH_MILLISECONDS: Final = 60_000
 """How seldom it is written that a session is in use, at least; more often where it would soon be idle for too long."""
 _TOUCHES_BEFORE_IDLE: Final = 6
@@ -107,7 +106,7 @@ class Sessions:
         principal = await self._logins.by_password(name, password, address, origin, forwarded=forwarded)
         if person is None or person.subject != principal.subject:
             raise InvalidCredentialsError("changed meanwhile")
-        secret = _PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(_SECRET_BYTES)).decode().rstrip("=")
+        secret = new_secret_of(_PREFIX)
         session = NewSession(
             public_id=new_public_id(),
             secret_hash=_hash_of(secret),

@@ -41,6 +41,8 @@ class PolicyEngine:
     def __init__(self, policies: str | None = None) -> None:
         """Take the policies in Cedar's own form; none for those of the built-in roles.
 
+        The latter are the same at each start, and tests hold them against the schema: 60 ms are spared.
+
         Raises:
             InvalidPoliciesError: as described there.
         """
@@ -48,9 +50,13 @@ class PolicyEngine:
         self._schema = cedarpy.Schema.from_str(render_schema())
         try:
             self._policies = cedarpy.PolicySet.from_str(text)
-            result: cedarpy.ValidationResult = _cedar.validate_policies(text, self._schema)
         except ValueError as error:
             raise InvalidPoliciesError(str(error)) from error
+        if policies is not None:
+            self._require_valid(policies)
+
+    def _require_valid(self, policies: str) -> None:
+        result: cedarpy.ValidationResult = _cedar.validate_policies(policies, self._schema)
         if not result.validation_passed:
             raise InvalidPoliciesError("; ".join(str(fault) for fault in result.errors))
 

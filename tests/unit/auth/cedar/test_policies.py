@@ -187,6 +187,11 @@ def test_i6_a_question_that_cedar_does_not_understand_is_denied() -> None:
     )
 
 
+def test_the_policies_of_the_built_in_roles_fit_the_schema() -> None:
+    """No start looks again."""
+    PolicyEngine(render_policies())
+
+
 @pytest.mark.parametrize(
     "text",
     [

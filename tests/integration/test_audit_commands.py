@@ -18,6 +18,7 @@ from entrepot.audit.sealer import Sealer
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.keys.master_key import open_master_keys
+from entrepot.kernel.secret_forms import new_secret_of, without_secrets
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops import audit_export, audit_purge
@@ -438,6 +439,20 @@ def test_an_erasure_says_first_how_many_records_it_concerns_and_the_chain_holds(
     told = asyncio.run(host.database.fetch("SELECT action, object_name FROM audit_records WHERE id = 7"))
     assert [tuple(row) for row in told] == [("audit.erase", alice)]
     assert asyncio.run(host.database.fetch("SELECT id FROM audit_records WHERE user_name = 'alice'")) == []
+
+
+def test_who_is_called_like_a_secret_is_found_by_their_name(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Records tell it masked."""
+    name = new_secret_of("ept_")
+    host.change(f"UPDATE audit_records SET user_name = '{without_secrets(name)}' WHERE user_name = 'alice'")
+
+    assert host.run("erase", "--user", name) == 0
+
+    assert "in 3 records would be erased" in capsys.readouterr().out
+    assert host.run("show", "--user", name) == 0
+    assert without_secrets(name) in capsys.readouterr().out
 
 
 def test_a_name_that_several_had_erases_nobody_and_names_their_ids(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.audit.acts_on_record import acts_on_record
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.kernel.secret_forms import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Sequence
@@ -63,7 +64,7 @@ class AuditErasure:
             MetadataError: the database can't be read.
         """
         del grant
-        found = await self._metadata.audit.subjects_named(name)
+        found = await self._metadata.audit.subjects_named(without_secrets(name))
         return [subject for subject in found if is_erasable(subject)]
 
     async def count(self, grant: SystemGrant[DeleteUser], subject: str) -> int:

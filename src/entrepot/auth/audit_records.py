@@ -124,9 +124,9 @@ def audit_record(
     HTTP reply, 0 where there is none. `project_id` is for notes (:class:`NewAuditRecord`). A unit may be run twice and
     must add one record: make that before it, or its `record_id` where it tells of what the unit found.
     """
-    origin, about, reason = _told(principal.origin, about, reason, refused=outcome == "failure")
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
+    origin, about, reason = _told(principal.origin, about, reason, refused=outcome == "failure")
     user_name, address, personal, disclosure = _committed(
         principal.subject, principal.name, principal.address, origin.user_agent, _period()
     )

@@ -33,14 +33,16 @@ _SUM_CHARACTERS: Final = 6
 _TAIL_CHARACTERS: Final = 17
 _MADE: Final = re.compile(r"e(?:pt|pr|rs|ss)_(?=[A-Za-z0-9_-]{26}([A-Za-z0-9_-]{0,17}))")
 """A prefix and, not consumed, what must follow: access token, refresh token, secret of a robot, session."""
-_SIGNED: Final = re.compile(r"\.eyJ[A-Za-z0-9_-]*+\.[A-Za-z0-9_-]{16,}+")
-"""The second and third part of a signed token. Its first is looked for backwards, so that no text takes long."""
+_SIGNED: Final = re.compile(r"\.eyJ[A-Za-z0-9_-]*+(?=\.([A-Za-z0-9_-]{16,}+))")
+"""The second part of a signed token and, not consumed, the third. The first is looked for backwards, as far as the part
+before, so that no text takes long; what looks like a second part may be a first one."""
 _SIGNED_BEGINNING: Final = "eyJ"
 _MARKS: Final = ("ept_", "epr_", "ers_", "ess_", ".eyJ")
 _ESCAPED: Final = re.compile(
     r"(?:%(?:25)*|(?<!\\)\\+u00)(2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa])"
 )
 """An escape of a letter, a digit, `-`, `.` or `_`, which needs none (RFC 3986 section 2.3), escaped again or not."""
+_SECOND_LETTERS: Final = frozenset("prsy%\\")
 _ESCAPED_AGAIN: Final = 3
 """How often escapes may be made of escapes otherwise, as `%35F`; what is hidden deeper nobody pasted."""
 _SHOWN_DIGITS: Final = 16
@@ -60,9 +62,12 @@ def without_secrets(text: str) -> str:
     Where it holds some, needless escapes are gone from the rest of it as well. Linear, but a hostile MiB takes
     0.2 s: cut long texts before.
     """
-    plain = _unescaped(text) if "%" in text or "\\" in text else text
+    told = _masked(text)
+    if "%" not in text and "\\" not in text:
+        return told
+    plain = _unescaped(told)
     masked = _masked(plain)
-    return text if masked is plain else masked
+    return told if masked is plain else masked
 
 
 def bytes_without_secrets(text: bytes) -> bytes:
@@ -84,7 +89,10 @@ def _unescaped(text: str) -> str:
 
 
 def _character_of(escape: re.Match[str]) -> str:
-    return chr(int(escape[1], 16))
+    character = chr(int(escape[1], 16))
+    # The last digit may as well be the first letter of a secret behind half an escape (`100%2ept_...`).
+    is_shared = escape[1].endswith("e") and escape.string[escape.end() : escape.end() + 1] in _SECOND_LETTERS
+    return f"{character}e" if is_shared else character
 
 
 def _masked(text: str) -> str:
@@ -107,9 +115,11 @@ def _shown(text: str) -> str:
 def _spans(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield where secrets stand, in order and apart from each other, and how each begins."""
     found = sorted((*_made_spans(text), *_signed_spans(text)))
-    for place, (start, end, beginning) in enumerate(found):
-        is_followed = place + 1 < len(found) and found[place + 1][0] < end
-        yield start, found[place + 1][0] if is_followed else end, beginning
+    starts = [start for start, _, _ in found[1:]]
+    covered = 0
+    for (start, end, beginning), following in zip(found, (*starts, len(text)), strict=False):
+        covered = max(covered, end)
+        yield start, min(covered, following), beginning
 
 
 def _made_spans(text: str) -> Iterator[tuple[int, int, str]]:
@@ -124,13 +134,13 @@ def _made_spans(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _signed_spans(text: str) -> Iterator[tuple[int, int, str]]:
-    end = 0
+    dot = 0
     for behind in _SIGNED.finditer(text):
-        before = text[end : behind.start()]
+        before = text[dot : behind.start()]
         head_at = before.find(_SIGNED_BEGINNING, len(before.rstrip(_ALPHABET)))
-        start, end = end + head_at, behind.end()
         if head_at >= 0:
-            yield start, end, _SIGNED_BEGINNING
+            yield dot + head_at, behind.end(1), _SIGNED_BEGINNING
+        dot = behind.start()
 
 
 def _sum_of(text: str) -> str:

@@ -129,8 +129,8 @@ def parse_manifest(body: bytes, content_type: str | None) -> ParsedManifest:
     if len(body) > MAX_MANIFEST_BYTES:
         raise ManifestTooLargeError(MAX_MANIFEST_BYTES)
     declared = _bare_media_type(content_type)
-    if declared is not None:
-        _refuse_unaccepted_type(declared)
+    if content_type is not None and declared is not None:
+        _refuse_unaccepted_type(declared, content_type)
     try:
         document = parse_strict_json(body)
     except InvalidJsonError as error:
@@ -153,12 +153,17 @@ def _bare_media_type(content_type: str | None) -> str | None:
     return content_type.partition(";")[0].strip(" \t").lower() or None
 
 
-def _refuse_unaccepted_type(media_type: str) -> None:
+def _refuse_unaccepted_type(media_type: str, sent: str) -> None:
+    """Refuse a type that manifests do not have, quoted as it was sent: nobody masks a secret in lower case (S27).
+
+    Raises:
+        UnsupportedManifestError: it is none.
+    """
     if media_type in SCHEMA1_TYPES:
         raise _schema1_error(media_type)
     if media_type not in ACCEPTED_MANIFEST_TYPES:
         accepted = ", ".join(sorted(ACCEPTED_MANIFEST_TYPES))
-        reason = f"{quote_untrusted(media_type)} is no media type of a manifest; accepted are {accepted}"
+        reason = f"{quote_untrusted(sent)} is no media type of a manifest; accepted are {accepted}"
         raise UnsupportedManifestError(reason, media_type)
 
 
@@ -187,7 +192,7 @@ def _agreed_media_type(declared: str | None, members: dict[str, object]) -> str:
 def _media_type_of_body(members: dict[str, object]) -> str:
     written = members.get("mediaType")
     if isinstance(written, str):
-        _refuse_unaccepted_type(written)
+        _refuse_unaccepted_type(written, written)
         return written
     if _is_schema1(members):
         raise _schema1_error(None)

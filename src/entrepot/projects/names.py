@@ -21,10 +21,12 @@ def require_project_name(text: str) -> str:
     Raises:
         ProjectNameInvalidError: it can't.
     """
-    if _PATTERN.match(text) is None or without_secrets(text) is not text:  # records would tell another name
+    if _PATTERN.match(text) is None:
         raise ProjectNameInvalidError(text)
     try:
         RepositoryName.parse(text + _SHORTEST_REPOSITORY)
     except InvalidRepositoryNameError as error:
         raise ProjectNameInvalidError(text) from error
+    if without_secrets(text) is not text:  # records would tell another name
+        raise ProjectNameInvalidError(text)
     return text

@@ -136,6 +136,15 @@ def test_who_nobody_is_may_have_typed_a_secret_s27() -> None:
     assert record.user_name == without_secrets(nobody.name) != nobody.name
 
 
+def test_an_act_on_oneself_names_nobody_who_is_called_like_a_secret_either_i11() -> None:
+    """The masked name would stay in the chain when the person is erased."""
+    principal = msgspec.structs.replace(ALICE, name=new_secret("ept_"))
+
+    record = audit_record(principal, AuditAction.USER_UPDATE, AuditObject("user", principal.name))
+
+    assert record.object_name == ""
+
+
 def test_two_things_that_are_named_as_secrets_are_told_apart_i11() -> None:
     names = [new_secret("ept_"), new_secret("ept_")]
 

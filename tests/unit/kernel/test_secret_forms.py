@@ -71,6 +71,10 @@ def test_a_signed_token_is_masked_s27() -> None:
     assert re.fullmatch(f"eyJ{_SHOWN}", shown)
     assert without_secrets(f"/v2/{_TOKEN}/manifests/1") == f"/v2/{shown}/manifests/1"
     assert without_secrets(f"a.b.{_TOKEN} eyJ.eyJ.x") == f"a.b.{shown} eyJ.eyJ.x"
+    for before in ("x.", " .", "token.", "Bearer.", "a/b.", "1.", "..", "-_.", "x.eyJ"):
+        assert without_secrets(before + _TOKEN) in {before + shown, "x." + without_secrets("eyJ" + _TOKEN)}
+    for several in (f"{_TOKEN}.{_TOKEN}", f"eyJa.{_TOKEN}", f"{_TOKEN}{_TOKEN}", f"{_TOKEN}.eyJ.{_TOKEN}"):
+        assert not any(part in without_secrets(several) for part in (*_TOKEN.split("."), _TOKEN[-12:]))
     assert json.loads(bytes_without_secrets(json.dumps({"a": f"\n{_TOKEN}"}).encode())) == {"a": f"\n{shown}"}
 
 
@@ -98,6 +102,18 @@ def test_escapes_hide_nothing_s27(escaped: str) -> None:
     assert re.fullmatch(f"ept_{_SHOWN} ers_{_SHOWN}", two)
     logged = json.dumps({"path": f"{escaped}{secret[4:]}"}).encode()
     assert json.loads(bytes_without_secrets(logged))["path"].endswith(shown)
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["x%2", "100%4", "%6", "\\u002", "\\u006", "%252", "%25252", "%", "%25", "\\", "\\\\u00", "%2%2"],
+)
+def test_half_an_escape_before_a_secret_hides_nothing_s27(before: str) -> None:
+    for secret in (new_secret_of("ept_"), _TOKEN):
+        masked = without_secrets(before + secret)
+        assert not any(secret[at : at + 8] in masked for at in range(4, len(secret) - 8))
+    secret = new_secret_of("ept_")
+    assert secret[4:12] not in without_secrets(f"{before}ept%5F{secret[4:]}")
 
 
 @given(st.text("eprs_tJy%\\u0525Ff.aA0-"))

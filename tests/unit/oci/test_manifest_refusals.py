@@ -278,6 +278,14 @@ def test_an_unsupported_content_type_is_refused_with_the_accepted_ones(content_t
     assert len(caught.value.reason) < 1500
 
 
+def test_an_unsupported_content_type_is_quoted_as_it_was_sent_s27() -> None:
+    """A secret whose capitals are lost is not known as one, and its checksum tells which they were."""
+    with pytest.raises(UnsupportedManifestError) as caught:
+        parse_manifest(encode(oci_image()), "application/ept_AbC")
+
+    assert "application/ept_AbC" in caught.value.reason
+
+
 def test_an_unsupported_type_of_the_body_is_refused_with_the_accepted_ones() -> None:
     with pytest.raises(UnsupportedManifestError) as caught:
         parse_manifest(encode(oci_image(mediaType="application/json")), None)

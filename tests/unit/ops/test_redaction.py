@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.kernel.secret_forms import new_secret_of
 from entrepot.ops.support.known_secrets import known_secrets, secrets_in_directory
 from entrepot.ops.support.redaction import Redactor
 from entrepot.settings import setting_fields
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 CANARY = "cAnArY/9+x=Zz"
 _SHA = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize("before", ["users_", "a-", "%2F", "access_ers_", "token_", "x."])
+def test_s27_nothing_before_a_secret_shields_it(before: str) -> None:
+    token = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLW9mLWEtdG9rZW4"
+    for secret in (new_secret_of("ept_"), token):
+        cleaned = Redactor([]).clean_text(f"there is no {before}{secret}")
+
+        assert not any(secret[at : at + 8] in cleaned for at in range(4, len(secret) - 8))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +44,7 @@ def test_s27_a_known_secret_is_found_in_every_form(text: str) -> None:
     cleaned = Redactor([CANARY]).clean_text(text)
 
     assert CANARY not in cleaned
-    assert "********" in cleaned
+    assert "********" in cleaned or "…" in cleaned
 
 
 @pytest.mark.parametrize(
@@ -67,7 +77,7 @@ def test_s27_what_looks_like_a_secret_is_masked(text: str) -> None:
     cleaned = Redactor([]).clean_text(text)
 
     assert "CANARY" not in cleaned
-    assert "********" in cleaned
+    assert "********" in cleaned or "…" in cleaned
 
 
 @pytest.mark.parametrize(

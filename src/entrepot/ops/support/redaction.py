@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
+from entrepot.kernel.secret_forms import without_secrets
 from entrepot.settings.secret import MASK
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _PATTERNS: Final = (
     ),
     (re.compile(r"\b(AWS4-HMAC-SHA256)\s+Credential=[^\"'\r\n]*", re.IGNORECASE), rf"\1 {MASK}"),
     (re.compile(r"\b(basic|bearer|negotiate)\s+[a-z0-9+/=_.~-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
-    # What the registry makes: access tokens, refresh tokens, secrets of robots and of sessions.
+    # What looks like a secret that the registry makes, also of earlier programs, which gave them no checksum.
     (re.compile(r"(?<![\w-])e(?:pt|pr|rs|ss)_[\w-]{8,}"), MASK),
     # JSON web tokens, wherever they stand.
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),
@@ -67,7 +68,7 @@ class Redactor:
 
     def clean_text(self, text: str) -> str:
         """Return the text without secrets."""
-        text = self.mask_known(text)
+        text = without_secrets(self.mask_known(text))
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return _mask_named(text)

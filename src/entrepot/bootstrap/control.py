@@ -12,6 +12,7 @@ from entrepot.control_api.application import LazyControlApplication, build_contr
 from entrepot.control_api.health_board import HealthBoard
 from entrepot.control_api.services import ControlServices, SystemFacts
 from entrepot.control_api.web_sessions import WebSessions
+from entrepot.projects.audit_targets import AuditTargets
 from entrepot.projects.labels import Labels
 from entrepot.projects.members import Members
 from entrepot.projects.project_metadata import ProjectMetadata
@@ -47,6 +48,7 @@ def control_services(
         authenticator=identity.authenticator,
         sessions=WebSessions(accounts.sessions),
         notes=services.notes,
+        targets=AuditTargets(metadata),
         system=_Facts(settings, stores, identity),
         health=HealthBoard(
             {

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from entrepot.auth.audit_actions import AuditAction
-from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.audit_records import audit_record
 from entrepot.auth.errors import (
     AccessDeniedError,
     AccountChangingError,
@@ -20,6 +20,7 @@ from entrepot.auth.errors import (
     PasswordChangeRequiredError,
 )
 from entrepot.auth.principals import Principal
+from entrepot.control_api.act_targets import endpoint_itself, known_caller, target_of
 from entrepot.control_api.credentials import Caller, find_caller, find_session
 from entrepot.control_api.deciding import AsDecided
 from entrepot.control_api.demands import PublicDemand, Question
@@ -75,7 +76,7 @@ class Admitter:
             AccessDeniedError, PasswordChangeRequiredError, ProjectUnknownError: what is demanded can't be had.
             AuditUnavailableError: a refusal could not be noted.
         """
-        context.operation = endpoint.operation
+        context.operation, context.path_values = endpoint.operation, path_values
         context.note_failure = partial(self._note_failure, context)
         context.head = msgspec.structs.replace(context.head, success_status=endpoint.status)
         await self.noting_refusals(context, self._obtain(endpoint, context, path_values))
@@ -152,7 +153,7 @@ class Admitter:
         return await find_caller(head, self._services)  # remembered, or changed while it was checked
 
     async def _note_failure(self, context: RequestContext, status: int) -> None:
-        record = failure_record(context, status)
+        record = await failure_record(context, status, self._services.targets)
         if record is not None:
             await self._services.notes.note(record)
 
@@ -163,14 +164,20 @@ class Admitter:
             if context.caller is not None
             else Principal("anonymous", head.address, head.forwarded, origin=head.origin())
         )
-        about = AuditObject("endpoint", context.operation)
+        known = known_caller(context)
+        target = (
+            endpoint_itself(context)
+            if known is None
+            else await target_of(context, known, self._services.targets)
+        )
         record = audit_record(
             principal,
             AuditAction.ACCESS_DENIED,
-            about,
+            target.about,
             outcome="failure",
             reason=str(error),
             status=error_reply(error).status,
+            project_id=target.project_id,
         )
         await self._services.notes.note(record)
 

@@ -7,7 +7,7 @@ takes, from which the matrix of roles and endpoints and the documents are made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from entrepot.auth.errors import AuthenticationRequiredError, PasswordChangeRequiredError
 from entrepot.auth.project_actions import ProjectAction
@@ -238,12 +238,16 @@ class Gate:
 
     For endpoints that learn from the body or from a row what they are about: robots and labels of a project or of the
     system under one path.
+
+    Attributes:
+        place: the project that was asked for last, or the grant there once it was given; `None` before.
     """
 
     def __init__(self, question: Question, declared: tuple[AnyAction, ...]) -> None:
         self._question = question
         self._declared = declared
         self._has_granted = False
+        self.place: ProjectGrant[Any] | str | int | None = None
 
     @property
     def principal(self) -> Principal:
@@ -279,8 +283,10 @@ class Gate:
             AuthenticationRequiredError, AccessDeniedError, ProjectUnknownError: the one who asks may not.
         """
         self._require_declared(action)
+        self.place = project
         principal = self._question.principal
         grant = await self._question.authorizer.authorize_project(principal, action, project)
+        self.place = grant
         self._has_granted = True
         return grant
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
-from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.grants import ProjectGrant
+from entrepot.auth.audit_records import audit_record
+from entrepot.control_api.act_targets import known_caller, target_of
 from entrepot.control_api.request_head import UNSAFE_METHODS
 from entrepot.projects.errors import SubjectUnknownError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.request_context import RequestContext
     from entrepot.kernel.errors import EntrepotError
     from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.projects.audit_targets import AuditTarget, AuditTargets
 
 __all__ = ["act_of", "failure_record"]
 
@@ -45,6 +46,9 @@ _ACTIONS: Final = {
     "api.user.set-password": AuditAction.USER_PASSWORD_CHANGE,
 }
 """Where an operation is not called as its act is."""
+_SETS_ADMINISTRATOR: Final = "api.user.set-administrator"
+_LETS_IN: Final = "api.user.set-password"
+"""Operations that are one act or another."""
 
 
 def act_of(operation: str) -> AuditAction:
@@ -53,40 +57,36 @@ def act_of(operation: str) -> AuditAction:
     return _ACTIONS.get(operation) or (AuditAction(name) if name in _NAMES else AuditAction.ACCESS_DENIED)
 
 
-def failure_record(context: RequestContext, status: int) -> NewAuditRecord | None:
+async def failure_record(
+    context: RequestContext, status: int, targets: AuditTargets
+) -> NewAuditRecord | None:
     """Return the record of a change that is about to be refused; `None` for whatever is none, or nobody's."""
-    principal = _known(context)
+    principal = known_caller(context)
     if principal is None or context.failure is None or status not in _FAILED:
         return None
     if context.head.method not in UNSAFE_METHODS:
         return None
-    project, number = _project_of(context.grant)
-    act = act_of(context.operation)
-    # Of all but projects only the endpoint is sure to be what it says.
-    kind, name = (
-        ("project", project) if project and act.startswith("project.") else ("endpoint", context.operation)
-    )
+    target = await target_of(context, principal, targets)
     return audit_record(
         principal,
-        act,
-        AuditObject(kind, name, project=project),
+        _act(context, principal, target),
+        target.about,
         outcome="failure",
         reason=_reason(context.failure),
         status=status,
-        project_id=number,
+        project_id=target.project_id,
     )
+
+
+def _act(context: RequestContext, principal: Principal, target: AuditTarget) -> AuditAction:
+    """Return what would have been done, also where that depends on what was sent, or on whose account it is."""
+    if context.operation == _SETS_ADMINISTRATOR and getattr(context.body, "sysadmin_flag", None) is False:
+        return AuditAction.ROLE_REVOKE
+    if context.operation == _LETS_IN and target.subject != principal.subject:
+        return AuditAction.USER_PASSWORD_RESET
+    return act_of(context.operation)
 
 
 def _reason(error: EntrepotError) -> str:
     """Return what was told, without the name that was typed for somebody: that of nobody may be a secret (S27)."""
     return f"there is no such {error.kind}" if isinstance(error, SubjectUnknownError) else str(error)
-
-
-def _project_of(grant: object) -> tuple[str, int | None]:
-    """Return the name and the number of the project that a grant is for."""
-    return (grant.project, grant.project_id) if isinstance(grant, ProjectGrant) else ("", None)
-
-
-def _known(context: RequestContext) -> Principal | None:
-    caller = context.caller
-    return None if caller is None or caller.principal.kind == "anonymous" else caller.principal

@@ -192,6 +192,7 @@ def _adapted(
         inputs = endpoint.inputs(
             **{name.removeprefix(_QUERY_PREFIX): value for name, value in values.items()}
         )
+        context.body = body
         require_storable(inputs, body)
 
         async def handle() -> Reply:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from entrepot.control_api.credentials import Caller
     from entrepot.control_api.request_head import RequestHead
@@ -26,7 +26,9 @@ class RequestContext:
     """One request; belongs to the task that handles it.
 
     Attributes:
+        path_values: what the path has for the parameters of its endpoint, as text.
         grant: what the demand of its endpoint gave; of the type that the endpoint's handler declares.
+        body: what its body was read into, `None` until it was.
         failure: what it is answered with, if that is an error.
         body_failure: what is wrong with the body, for whoever is let in to be told.
         note_failure: what is told the status of an error before it is answered, once an endpoint was found.
@@ -35,7 +37,9 @@ class RequestContext:
     head: RequestHead
     operation: str = UNROUTED
     caller: Caller | None = None
+    path_values: Mapping[str, str] = field(default_factory=dict[str, str])
     grant: Any = None
+    body: Any = None
     failure: EntrepotError | None = None
     body_failure: EntrepotError | None = None
     note_failure: Callable[[int], Awaitable[None]] | None = None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.browser_sessions import BrowserSessions
     from entrepot.control_api.health_board import HealthBoard
     from entrepot.observability.metrics import Metrics
+    from entrepot.projects.audit_targets import AuditTargets
     from entrepot.projects.configurations import Configurations
     from entrepot.projects.labels import Labels
     from entrepot.projects.members import Members
@@ -84,9 +85,10 @@ class WatchedEpochs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ControlServices:
-    """What endpoints may call. Every method of a service demands a grant.
+    """What endpoints may call. Every method of a service demands a grant, but of what only records are made of.
 
     Attributes:
+        targets: what refused requests were meant for, for their records.
         memory: told whose credentials were taken, so that none of them is taken from memory.
         epochs: looked at before a request may change something, and again when it has, before it is answered, so that
             this process decides by it at once: others learn of it within seconds.
@@ -96,6 +98,7 @@ class ControlServices:
     authenticator: Authenticator
     sessions: BrowserSessions
     notes: AuditNotes
+    targets: AuditTargets
     system: SystemFactsSource
     health: HealthBoard
     metrics: Metrics

@@ -45,6 +45,7 @@ from entrepot.control_api.services import ControlServices, SystemFacts
 from entrepot.control_api.web_sessions import WebSessions
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.observability.metrics import build_metrics
+from entrepot.projects.audit_targets import AuditTargets
 from entrepot.projects.configurations import Configurations, DecidingSwitch
 from entrepot.projects.labels import Labels
 from entrepot.projects.members import Members
@@ -133,6 +134,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         ),
         sessions=WebSessions(Sessions(metadata, logins, policy, SessionLimits(), rights)),
         notes=notes,
+        targets=AuditTargets(metadata),
         system=FixedFacts(),
         health=HealthBoard({"database": metadata.instance.ping}),
         metrics=build_metrics(CollectorRegistry()),
@@ -158,8 +160,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         epochs=epochs,
     )
     try:
-        yield BuiltApi(
-            build_control_api(services, "", "1.2.3", AddressBudget(100)), services, epochs, authorizer, notes
-        )
+        application = build_control_api(services, "", "1.2.3", AddressBudget(100))
+        yield BuiltApi(application, services, epochs, authorizer, notes)
     finally:
         hashing.close()

@@ -80,7 +80,7 @@ async def test_changes_that_a_rule_refuses_leave_one_record_each_i11(registry: R
     assert unnoted == [404, 201]
     bodies = [json.loads(note.body) for note in registry.notes.records[begun:]]
     assert [(body["event.action"], body["http.response.status_code"]) for body in bodies] == [
-        ("role.assign", 412),
+        ("role.revoke", 412),
         ("user.password.change", 400),
         ("user.create", 400),
         ("user.create", 409),

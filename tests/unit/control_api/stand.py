@@ -30,6 +30,7 @@ from entrepot.control_api.services import ControlServices, SystemFacts
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.observability.metrics import build_metrics
+from entrepot.projects.audit_targets import AuditTarget, AuditTargets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.declarations import AnyEndpoint
     from entrepot.kernel.asgi import Application
     from entrepot.metadata.audit_store import NewAuditRecord
+    from entrepot.projects.audit_targets import NumberedKind
 
 __all__ = ["Stand", "calling"]
 
@@ -180,6 +182,7 @@ class Stand:
             authenticator=self,
             sessions=self,
             notes=self,
+            targets=_Nothing(none),
             system=self,
             health=board,
             metrics=metrics,
@@ -220,6 +223,16 @@ class Stand:
             raise AuthenticationRequiredError
         if principal.name != "alice":
             raise AccessDeniedError("you may not do this")
+
+
+class _Nothing(AuditTargets):
+    """Finds nothing, and asks no database for it."""
+
+    async def project(self, project: str | int) -> AuditTarget | None:
+        return None
+
+    async def numbered(self, kind: NumberedKind, number: int) -> AuditTarget | None:
+        return None
 
 
 class _Relay:

@@ -113,7 +113,14 @@ class OnePassword:
         self.must_change_password = False
 
     async def by_password(
-        self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
+        self,
+        name: str,
+        password: str,
+        address: str,
+        origin: Origin,
+        *,
+        forwarded: bool,
+        session: str = "",
     ) -> Principal:
         """Count, suspend, and compare."""
         self.checks += 1

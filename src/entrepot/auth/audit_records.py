@@ -137,7 +137,7 @@ def audit_record(
         reason=reason,
         user_id=principal.subject,
         user_kind=principal.kind,
-        credential=principal.limits.credential if principal.limits is not None else "",
+        credential=principal.session if principal.limits is None else principal.limits.credential,
         method=origin.method,
         status=status or (origin.success_status if outcome == "success" else 0),
         path=origin.path,

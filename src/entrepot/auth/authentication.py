@@ -14,12 +14,23 @@ class PasswordLogin(Protocol):
     """People who present their password."""
 
     async def by_password(
-        self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
+        self,
+        name: str,
+        password: str,
+        address: str,
+        origin: Origin,
+        *,
+        forwarded: bool,
+        session: str = "",
     ) -> Principal:
         """Return the person; success and failure are each audited by the unit that counts them (I11).
 
         A person who must choose a new password first is returned with `must_change_password`. A name that nobody has
         costs as much time as a wrong password (S19).
+
+        Args:
+            session: the public id of the browser's session that begins if the password is right, which its record then
+                tells; empty for none.
 
         Raises:
             InvalidCredentialsError: unknown, wrong, disabled or without a password.

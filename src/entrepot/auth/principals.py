@@ -99,7 +99,8 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
             that were decided when it was issued and may still be done, and under `*` those on the registry (`catalog`);
             `None` for everybody else, who is decided about anew.
         must_change_password: whether the person may do nothing but choose a new password.
-        in_session: whether a browser's session vouches for the person, who showed the password when it began.
+        session: the public id of the browser's session that vouches for the person, who showed the password when it
+            began; empty for who came with something else.
         epoch: of the subject's row when the credentials were checked; 0 for who has no row.
         sponsor: of a robot; `None` for everybody else, and for a robot that nobody answers for: it may do nothing.
         ends_at: when the robot or the access token that was presented expires, or that behind a refresh token: seconds
@@ -115,7 +116,7 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     limits: CredentialLimits | None = None
     access: Mapping[str, frozenset[str]] | None = None
     must_change_password: bool = False
-    in_session: bool = False
+    session: str = ""
     epoch: int = 0
     sponsor: Sponsor | None = None
     ends_at: float | None = None

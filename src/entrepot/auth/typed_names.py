@@ -61,7 +61,14 @@ class NamedLogins:
         self._names = names
 
     async def by_password(
-        self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
+        self,
+        name: str,
+        password: str,
+        address: str,
+        origin: Origin,
+        *,
+        forwarded: bool,
+        session: str = "",
     ) -> Principal:
         """See the protocol.
 
@@ -69,4 +76,6 @@ class NamedLogins:
             InvalidCredentialsError, LockedOutError: as the protocol says.
         """
         kept = await self._names.kept(name)
-        return await self._inner.by_password(kept, password, address, origin, forwarded=forwarded)
+        return await self._inner.by_password(
+            kept, password, address, origin, forwarded=forwarded, session=session
+        )

@@ -129,7 +129,7 @@ class AccessTokens:
             LockedOutError, PasswordsBusyError: that password is not checked now.
         """
         _require_person_in_person(grant.principal)
-        if grant.principal.in_session:
+        if grant.principal.session:
             await self._require_password(grant.principal, asked.password)
         _require_name(asked.name)
         scopes = parse_scopes(asked.permissions, asked.projects)

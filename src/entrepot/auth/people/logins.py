@@ -47,7 +47,14 @@ class PasswordLogins:
         self._refusals = PasswordRefusals(metadata, notes, lockout, self._watch, AuditAction.LOGIN)
 
     async def by_password(
-        self, name: str, password: str, address: str, origin: Origin, *, forwarded: bool
+        self,
+        name: str,
+        password: str,
+        address: str,
+        origin: Origin,
+        *,
+        forwarded: bool,
+        session: str = "",
     ) -> Principal:
         """See the protocol. What has the form of a secret made here is nobody's password: not hashed, and not counted.
 
@@ -70,10 +77,10 @@ class PasswordLogins:
         if found is None or outcome != "success":
             subject = NOBODY if found is None else found.person.subject
             raise await self._refusals.count(unknown, place, outcome, subject)
-        return await self._admit(found, place, unknown, password)
+        return await self._admit(found, place, unknown, password, session)
 
     async def _admit(
-        self, found: CredentialsRow, place: Place, unknown: Principal, password: str
+        self, found: CredentialsRow, place: Place, unknown: Principal, password: str, session: str
     ) -> Principal:
         person, old_hash = found.person, found.password_hash or ""
         principal = Principal(
@@ -91,7 +98,13 @@ class PasswordLogins:
         if self._hashing.is_outdated(old_hash):
             async with self._refusals.noting_busy(unknown):
                 new_hash = await self._hashing.hash(password, place=place.address)
-        welcome = audit_record(principal, AuditAction.LOGIN, AuditObject("user", person.name), status=200)
+        welcome = audit_record(
+            principal,
+            AuditAction.LOGIN,
+            AuditObject("user", person.name),
+            status=200,
+            after={"session": session} if session else None,
+        )
         late = self._refusals.record(unknown, LOCKED)
         vanished = self._refusals.record(unknown, _CHANGED)
 

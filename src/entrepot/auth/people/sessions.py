@@ -103,12 +103,15 @@ class Sessions:
         """
         # The epoch from before the check: a password that is changed while it is checked leaves no session behind.
         person = await self._metadata.users.find_named(legible(name))
-        principal = await self._logins.by_password(name, password, address, origin, forwarded=forwarded)
+        public_id = new_public_id()
+        principal = await self._logins.by_password(
+            name, password, address, origin, forwarded=forwarded, session=public_id
+        )
         if person is None or person.subject != principal.subject:
             raise InvalidCredentialsError("changed meanwhile")
         secret = new_secret_of(_PREFIX)
         session = NewSession(
-            public_id=new_public_id(),
+            public_id=public_id,
             secret_hash=_hash_of(secret),
             person_id=person.id,
             epoch=person.epoch,
@@ -137,7 +140,7 @@ class Sessions:
             origin=origin,
             must_change_password=found.must_change_password
             or self._policy.is_too_old(found.password_age_milliseconds),
-            in_session=True,
+            session=found.public_id,
             epoch=found.epoch,
         )
         return LiveSession(found, principal)

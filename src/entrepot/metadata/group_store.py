@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = [
     "GROUP_ORDERS",
@@ -127,8 +127,8 @@ class GroupWriterRows(Protocol):
         """Return the numbers of the members, in order."""
         ...
 
-    async def present_people(self, person_ids: Collection[int]) -> frozenset[int]:
-        """Return which of these numbers are those of people, who are not deleted until the unit ends."""
+    async def hold_people(self, person_ids: Collection[int]) -> Mapping[int, str]:
+        """Return the names of those of these numbers that are people, who are not deleted until the unit ends."""
         ...
 
     async def add_members(self, group_id: int, person_ids: Collection[int]) -> None:

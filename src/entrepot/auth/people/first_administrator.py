@@ -100,7 +100,11 @@ async def _insert(
         await tx.users.make_administrator(person_id, host.subject)
         projects = await tx.users.take_over_projects(person_id, host.subject)
         about = AuditObject("user", FIRST_ADMINISTRATOR)
-        after = {"system_roles": ["operations-admin"], "projects_taken_over": projects}
+        after = {
+            "user_id": person_id,
+            "system_roles": ["operations-admin"],
+            "projects_taken_over": projects,
+        }
         await tx.audit.append(
             audit_record(host, AuditAction.USER_CREATE, about, after=after, record_id=record_id)
         )

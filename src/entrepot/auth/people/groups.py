@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
-from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.errors import AccountChangingError
 from entrepot.auth.last_administrator import AdministratorsKept
 from entrepot.auth.people.errors import GroupUnknownError, NameTakenError, PersonUnknownError
@@ -151,7 +151,9 @@ class Groups:
         async def unit(tx: Transaction) -> None:
             async with AdministratorsKept(tx):
                 group = await _require_group(tx, group_id)
-                before = {"members": list(await tx.user_groups.member_ids(group_id))}
+                members = await tx.user_groups.member_ids(group_id)
+                names = await tx.user_groups.hold_people(members)
+                before = {"members": list(members), "left": _named(grant.principal, members, names)}
                 await tx.user_groups.delete(group_id)
             about = AuditObject("group", group.name)
             await tx.audit.append(
@@ -227,20 +229,40 @@ class Groups:
                 wanted = choose(present)
                 if not wanted ^ present <= judged:
                     raise AccountChangingError
-                await _move(tx, group, wanted - present, present - wanted)
+                joining, leaving = wanted - present, present - wanted
+                names = await _move(tx, group, joining, leaving)
             if wanted != present:
-                before, after = {"members": sorted(present)}, {"members": sorted(wanted)}
+                before = {"members": sorted(present), "left": _named(principal, leaving, names)}
+                after = {"members": sorted(wanted), "joined": _named(principal, joining, names)}
                 await tx.audit.append(_update(principal, group, before, after, record_id))
 
         await self._metadata.write(unit)
 
 
-async def _move(tx: Transaction, group: GroupRow, joining: frozenset[int], leaving: frozenset[int]) -> None:
-    missing = joining - await tx.user_groups.present_people(joining)
+async def _move(
+    tx: Transaction, group: GroupRow, joining: frozenset[int], leaving: frozenset[int]
+) -> Mapping[int, str]:
+    """Have people join and leave a group; return their names."""
+    names = await tx.user_groups.hold_people(joining | leaving)
+    missing = joining - names.keys()
     if missing:
         raise PersonUnknownError(min(missing))
     await tx.user_groups.add_members(group.id, joining)
     await tx.user_groups.remove_members(group.id, leaving)
+    return names
+
+
+def _named(
+    principal: Principal, person_ids: Collection[int], names: Mapping[int, str]
+) -> Sequence[Mapping[str, object]]:
+    """Return people as a record tells of them: by name, since a group's roles are given to them, and by number.
+
+    As with members of projects the name is proven, and not erased with them; who acts is named as that only.
+    """
+    return [
+        {"user_id": number, "username": name_of_another(principal, names.get(number, ""))}
+        for number in sorted(person_ids)
+    ]
 
 
 async def _require_group(tx: Transaction, group_id: int) -> GroupRow:

@@ -62,10 +62,7 @@ class People:
         password_hash, subject = await self._hashing.hash(password, place=place), new_public_id()
         limits = self._policy.limits
         due = {"must_change_password": True} if limits.change_first else {}
-        after = {"username": new.name, **_profile_facts(new.profile), **due}
-        record = audit_record(
-            grant.principal, AuditAction.USER_CREATE, AuditObject("user", new.name), after=after
-        )
+        record_id = new_public_id()
 
         async def unit(tx: Transaction) -> PersonRow:
             await require_free_identity(tx, new)
@@ -78,7 +75,13 @@ class People:
             await tx.users.set_password(
                 person_id, password_hash, must_change=limits.change_first, kept=limits.history + 1
             )
-            await tx.audit.append(record)
+            after = {"user_id": person_id, "username": new.name, **_profile_facts(new.profile), **due}
+            about = AuditObject("user", new.name)
+            await tx.audit.append(
+                audit_record(
+                    grant.principal, AuditAction.USER_CREATE, about, after=after, record_id=record_id
+                )
+            )
             return await require_person(tx, person_id)
 
         return await self._metadata.write(unit)

@@ -11,7 +11,7 @@ from entrepot.metadata.sql.patterns import containing, lowered, starting_with
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from entrepot.metadata.sql.statements import Executor, ReadExecutor
 
@@ -87,7 +87,7 @@ TOUCH: Final = Statement(
 )
 HOLD_PEOPLE: Final = Statement(
     "user_groups.hold_people",
-    "SELECT id FROM subjects WHERE id IN {integers:people} AND kind = 'user' ORDER BY id {for_update}",
+    "SELECT id, name FROM subjects WHERE id IN {integers:people} AND kind = 'user' ORDER BY id {for_update}",
 )
 ADD: Final = Statement(
     "user_groups.add_members",
@@ -233,10 +233,10 @@ class SqlGroupWriterRows:
         """See the protocol."""
         return await SqlGroupReader(self._executor).member_ids(group_id)
 
-    async def present_people(self, person_ids: Collection[int]) -> frozenset[int]:
+    async def hold_people(self, person_ids: Collection[int]) -> Mapping[int, str]:
         """See the protocol."""
         rows = await self._executor.fetch_rows(HOLD_PEOPLE, people=_as_list(person_ids))
-        return frozenset(row[0] for row in rows)
+        return dict(rows)
 
     async def add_members(self, group_id: int, person_ids: Collection[int]) -> None:
         """See the protocol."""

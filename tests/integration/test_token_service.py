@@ -452,25 +452,6 @@ async def test_another_service_is_none_of_ours(server: Server) -> None:
     assert server.access(await server.get(asked + "harbor-registry", _BASIC)) == {"team/app": {"pull"}}
 
 
-async def test_each_issue_to_somebody_is_recorded_once_i11(server: Server) -> None:
-    await server.get("client_id=docker&scope=repository:team/base:pull,push", _BASIC)
-    await server.get("client_id=docker&offline_token=true", _BASIC)
-
-    first, second = await server.audit()
-    assert (first["event.action"], first["user.id"], first["event.outcome"]) == (
-        "token.issue",
-        "alice-id",
-        "success",
-    )
-    assert first["change"]["after"] == {
-        "client_id": "docker",
-        "expires_in": 300,
-        "refresh_token": "none",
-        "scope": "repository:team/base:pull",
-    }
-    assert second["change"]["after"]["refresh_token"] == "issued"
-
-
 async def test_no_secret_is_recorded_s27(server: Server) -> None:
     replies = [await server.get("offline_token=true", _BASIC)]
     refresh_token = json.loads(replies[0].body)["refresh_token"]

@@ -63,6 +63,11 @@ class ScopeRequest(msgspec.Struct, frozen=True):
     catalog: bool
     is_empty: bool
 
+    def text(self) -> str:
+        """Return the same as canonical scopes."""
+        asked = [repository_scope(name, actions) for name, actions in self.repositories.items()]
+        return " ".join([*asked, CATALOG_SCOPE] if self.catalog else asked)
+
 
 def parse_scopes(values: Iterable[str]) -> ScopeRequest:
     """Read scopes, each value holding any number of them, apart by spaces (T5); what is repeated is added up.

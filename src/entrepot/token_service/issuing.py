@@ -16,11 +16,12 @@ from entrepot.auth.errors import AccountChangingError, InvalidCredentialsError, 
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
 from entrepot.auth.unmoved import CHANGED, epochs_of, require_unmoved
+from entrepot.kernel.secret_forms import typed_without_secrets
 from entrepot.token_service.errors import TokenRequestError, TooManyTokensError
 from entrepot.token_service.requests import RefreshGrant
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.authentication import Authenticator
@@ -40,6 +41,8 @@ _REQUESTABLE: Final = frozenset({"pull", "push", "delete"})
 _WITH_PUSH: Final = frozenset({"create", "overwrite"})
 """Our own actions: no client knows to ask for them, so they come along with push."""
 _CATALOG_PERMISSION: Final = "catalog:read"
+_MOST_ASKED_CHARACTERS: Final = 1024
+"""Of what a record says was asked for, which is what anybody may type."""
 _HARBORS_SERVICE: Final = "harbor-registry"
 """What Harbor's registry is always called; scripts that fetch tokens by themselves have it written in."""
 
@@ -144,8 +147,9 @@ class TokenService:
             principal.kind == "anonymous"
         ):  # what is done with it leaves a record, its issue says nothing of anybody
             return GrantedToken(issued, "", access.scope())
-        refresh_token = await self._record(request, principal, issued, access.scope())
-        return GrantedToken(issued, refresh_token, access.scope())
+        scope = access.scope()
+        refresh_token = await self._record(request, principal, issued, scope)
+        return GrantedToken(issued, refresh_token, scope)
 
     async def _require_rate(self, principal: Principal) -> None:
         """Bound what one account costs from one address: each of its tokens is a commit, and a record for years.
@@ -240,6 +244,12 @@ class TokenService:
         return refresh_token or ""
 
 
+def _asked_beyond(scopes: ScopeRequest, granted: str) -> Mapping[str, str]:
+    """Return what was asked for, unless it is what was granted: who asks for more, and gets none, is looked for."""
+    asked = scopes.text()
+    return {} if asked == granted else {"asked": typed_without_secrets(asked)[:_MOST_ASKED_CHARACTERS]}
+
+
 def _issue_record(
     request: TokenRequest, principal: Principal, issued: IssuedToken, scope: str
 ) -> NewAuditRecord:
@@ -250,6 +260,7 @@ def _issue_record(
         status=200,
         after={
             "scope": scope,
+            **_asked_beyond(request.scopes, scope),
             "expires_in": issued.expires_in,
             "client_id": request.client_id,
             "refresh_token": "used"

@@ -46,6 +46,7 @@ from entrepot.control_api.errors import (
 )
 from entrepot.control_api.json_bodies import (
     drop_nulls,
+    missing_field,
     names_its_fields,
     require_known_fields,
     require_shallow,
@@ -292,7 +293,7 @@ def _problems(error: ValidationException) -> Iterator[str]:
         else:
             yield f"{key}: {message}" if key else message
     if not error.extra and (missing := _MISSING_FIELD.match(error.detail)):
-        yield f"{missing.group(1)}: is required"
+        yield missing_field(missing.group(1))
 
 
 def _allowed(methods: str) -> str:

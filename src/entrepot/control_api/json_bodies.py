@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_DEPTH",
     "drop_nulls",
+    "missing_field",
     "names_its_fields",
     "require_known_fields",
     "require_shallow",
@@ -42,6 +43,20 @@ _HALF_PAIR: Final = re.compile(
     re.IGNORECASE,
 )
 
+_MISSING: Final = re.compile(r"Object missing required field `([^`]+)`")
+_OF_KIND: Final = re.compile(r"got `([a-z]+)`$")
+_ANY_KEY: Final = "[...]"
+"""How the decoder says that it is about some value of an object whose keys are not known to it."""
+_KINDS: Final[dict[type, str]] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+"""How the decoder calls what stands in a body."""
 _MOST_SHOWN_NAMES: Final = 8
 _MOST_SHOWN_CHARACTERS: Final = 64
 _HOLDERS: Final = (dict, list)
@@ -125,8 +140,39 @@ def require_types(document: object, kind: object) -> None:
         msgspec.convert(document, type=kind, strict=True)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
-        field = place.removesuffix("`").removeprefix(".")
-        raise InvalidInputError((f"{field}: {message}" if field else message,)) from error
+        raise InvalidInputError((_problem(document, message, place.removesuffix("`")),)) from error
+
+
+def missing_field(field: str) -> str:
+    """Return what is said of a field that has to be there and is not."""
+    return f"{field}: is required"
+
+
+def _problem(document: object, message: str, place: str) -> str:
+    """Return what is wrong in the words of whoever wrote the body: which field, by its name."""
+    missing = _MISSING.fullmatch(message)
+    if missing is not None:
+        return missing_field(f"{place}.{missing.group(1)}".removeprefix("."))
+    if place.endswith(_ANY_KEY):
+        place = _with_key(document, message, place.removesuffix(_ANY_KEY))
+    field = place.removeprefix(".")
+    return f"{field}: {message}" if field else message
+
+
+def _with_key(document: object, message: str, place: str) -> str:
+    """Return the place of the value that is meant: of an object of such values, the first that is of that kind."""
+    kind = _OF_KIND.search(message)
+    holder = document
+    for name in place.removeprefix(".").split(".") if place else ():
+        holder = cast("dict[str, object]", holder).get(name) if isinstance(holder, dict) else None
+    if kind is None or not isinstance(holder, dict):
+        return place
+    members = cast("dict[str, object]", holder).items()
+    keys = (key for key, value in members if _KINDS.get(type(value)) == kind.group(1))
+    key = next(keys, None)
+    if key is None:
+        return place
+    return f"{place}[{quote_untrusted(key)}]" if place else quote_untrusted(key)
 
 
 def require_known_fields(document: object, kind: type[msgspec.Struct], passed_over: frozenset[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from harborapi.models import Robot
@@ -323,3 +323,26 @@ async def test_groups_of_what_is_not_there_are_refused(registry: Registry, kind:
     assert reply.status_code == 422
     assert "no LDAP (1) and no OIDC (3)" in reply.json()["errors"][0]["message"]
     assert groups.json() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "project_name: is required"),
+        ({"project_name": "", "public": True}, "project_name: is required"),
+        (
+            {"project_name": "team", "metadata": {"public": True}},
+            "metadata['public']: Expected `str | null`, got `bool`",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_a_new_project_is_called_by_its_name(
+    registry: Registry, body: dict[str, Any], said: str
+) -> None:
+    async with registry.plain() as client:
+        refused = await client.post("/projects", json=body)
+        listed = await client.get("/projects")
+
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [{"code": "UNPROCESSABLE_ENTITY", "message": said}]
+    assert listed.json() == []

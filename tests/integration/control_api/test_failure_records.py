@@ -41,9 +41,9 @@ async def test_own_passwords_that_do_not_change_are_recorded_with_their_status_i
             for number in range(7)
         ]
 
-    assert statuses == [401, 401, 401, 401, 401, 429, 429]
+    assert statuses == [403, 403, 403, 403, 403, 429, 429]
     assert await _failures(registry, "user.password.change") == [
-        *[("wrong password", 401)] * 5,
+        *[("wrong password", 403)] * 5,
         *[("locked out", 429)] * 2,
     ]
 

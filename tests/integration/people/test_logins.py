@@ -14,7 +14,7 @@ from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.generated_secrets import new_secret
 from entrepot.auth.login_watch import LoginWatch
-from entrepot.auth.people.errors import PasswordsBusyError
+from entrepot.auth.people.errors import OldPasswordWrongError, PasswordsBusyError
 from entrepot.auth.people.lockout import LockoutLimits
 from entrepot.auth.people.logins import PasswordLogins
 from entrepot.auth.people.password_changes import PasswordChanges
@@ -97,7 +97,7 @@ async def test_a_secret_made_here_is_no_guess_at_a_password_and_locks_nobody_out
             await office.sessions.log_in("alice", new_secret(kind), ADDRESS, ORIGIN, forwarded=False)
     principal = await office.log_in("alice", ALICE_PASSWORD)
     for _ in range(4):
-        with pytest.raises(InvalidCredentialsError):
+        with pytest.raises(OldPasswordWrongError):
             await office.changes.change_own(own_password(principal), new_secret(kind), "Rk4$pwYt-canary-2")
 
     assert await office.database.count("login_failures") == 0
@@ -286,7 +286,7 @@ async def test_a_lock_by_wrong_old_passwords_is_in_the_log_as_well(office: Offic
 
 async def _change_wrongly(office: Office, principal: Principal, times: int) -> None:
     for _ in range(times):
-        with pytest.raises(InvalidCredentialsError):
+        with pytest.raises(OldPasswordWrongError):
             await office.changes.change_own(own_password(principal), _WRONG, "Rk4$pwYt-canary-2")
 
 

@@ -15,6 +15,7 @@ from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.people.errors import (
     InvalidPersonError,
     NameTakenError,
+    OldPasswordWrongError,
     OwnAccountError,
     PasswordRejectedError,
     PersonUnknownError,
@@ -302,7 +303,7 @@ async def test_a_stolen_session_can_not_guess_the_old_password(office: Office) -
     await office.make("alice")
     alice = await office.log_in("alice", ALICE_PASSWORD)
     for _ in range(3):
-        with pytest.raises(InvalidCredentialsError):
+        with pytest.raises(OldPasswordWrongError, match="old_password is wrong"):
             await office.changes.change_own(own_password(alice), "Not-the-1-password", _NEW)
 
     with pytest.raises(LockedOutError):
@@ -369,7 +370,7 @@ async def test_once_erased_a_person_is_named_only_by_what_others_did_to_them_and
     alice = await office.make("alice")
     await office.people.update(office.grant(), alice.id, ProfileChange(comment="team"))
     principal = await office.log_in("alice", ALICE_PASSWORD)
-    with pytest.raises(InvalidCredentialsError):
+    with pytest.raises(OldPasswordWrongError):
         await office.changes.change_own(own_password(principal), "Not-the-1-password", _NEW)
     await office.changes.change_own(own_password(principal), ALICE_PASSWORD, _NEW)
     await office.people.update_self(own(principal), ProfileChange(comment="left"))

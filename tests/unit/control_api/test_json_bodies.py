@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from entrepot.control_api.errors import MalformedRequestError
-from entrepot.control_api.json_bodies import require_shallow, require_unique_names
+from entrepot.control_api.errors import InvalidInputError, MalformedRequestError
+from entrepot.control_api.json_bodies import require_shallow, require_types, require_unique_names
 
 _MOST_BYTES: Final = 1024 * 1024
 
@@ -60,3 +60,51 @@ def test_names_are_told_apart_at_less_than_what_reading_the_body_costs(item: byt
 
     members = require_shallow(document)
     assert min(seconds(members) for _ in range(3)) < min(seconds(None) for _ in range(3)) + 0.02
+
+
+class _Inner(msgspec.Struct):
+    name: str
+
+
+class _Body(msgspec.Struct):
+    title: str
+    inner: _Inner | None = None
+    items: list[_Inner] = []
+    metadata: dict[str, str | None] = {}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "title: is required"),
+        ({"title": "x", "inner": {}}, "inner.name: is required"),
+        ({"title": "x", "items": [{"name": "a"}, {}]}, "items[1].name: is required"),
+        (
+            {"title": "x", "metadata": {"severity": "low", "public": True}},
+            "metadata['public']: Expected `str | null`, got `bool`",
+        ),
+        ({"title": "x", "metadata": {"n": 1, "b": True}}, "metadata['n']: Expected `str | null`, got `int`"),
+        ({"title": "x", "metadata": {"l": []}}, "metadata['l']: Expected `str | null`, got `array`"),
+        ({"title": "x", "metadata": []}, "metadata: Expected `object`, got `array`"),
+    ],
+)
+def test_what_is_wrong_is_called_by_its_name(body: object, said: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        require_types(body, _Body)
+
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"on": True, "many": [1]}, "'many': Expected `bool | int | str | null`, got `array`"),
+        ({"k" * 300: {}}, "'" + "k" * 100 + "'…: Expected `bool | int | str | null`, got `object`"),
+        ({"\n\x1b": {}}, r"'\n\x1b': Expected `bool | int | str | null`, got `object`"),
+    ],
+)
+def test_a_name_that_the_body_chose_is_quoted_and_bounded(body: object, said: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        require_types(body, dict[str, bool | int | str | None])
+
+    assert str(refused.value) == said

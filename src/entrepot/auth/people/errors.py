@@ -9,6 +9,7 @@ __all__ = [
     "GroupUnknownError",
     "InvalidPersonError",
     "NameTakenError",
+    "OldPasswordWrongError",
     "OwnAccountError",
     "PasswordRejectedError",
     "PasswordsBusyError",
@@ -32,6 +33,18 @@ class PasswordRejectedError(PeopleError):
     def __init__(self, reasons: tuple[str, ...]) -> None:
         super().__init__(f"the password is not accepted: {'; '.join(reasons)}")
         self.reasons = reasons
+
+
+class OldPasswordWrongError(PeopleError):
+    """The old password, with which somebody wants to change their own, is not theirs.
+
+    Forbidden (403), not unauthorized (401): who asks is known by the credentials of the request, which stay good, and
+    401 says of those that they are not (RFC 9110, section 15.5.2). A browser's pages would take it for the end of the
+    session, and the command line would ask for a new login. Harbor answers 403 here as well.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("old_password is wrong: it is not the present password of this account")
 
 
 class InvalidPersonError(PeopleError):

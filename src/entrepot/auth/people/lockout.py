@@ -154,17 +154,20 @@ class PasswordRefusals:
         limits: LockoutLimits,
         watch: LoginWatch,
         action: AuditAction,
+        wrong_status: int = 401,
     ) -> None:
+        """Take with which status a wrong password is answered, for its record."""
         self._metadata = metadata
         self._notes = notes
         self._rule = rule_of(limits)
         self._watch = watch
         self._action = action
+        self._wrong_status = wrong_status
 
     def record(self, asker: Principal, reason: str) -> NewAuditRecord:
         """Return the record of a refusal."""
         about = AuditObject("user", legible(asker.name))
-        status = _STATUSES.get(reason, 401)
+        status = _STATUSES.get(reason, self._wrong_status)
         return audit_record(asker, self._action, about, outcome="failure", reason=reason, status=status)
 
     async def require_open(self, asker: Principal, place: Place) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
-from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.forwarding import place_of_address
 from entrepot.auth.generated_secrets import is_unguessable
 from entrepot.auth.login_watch import LoginWatch
-from entrepot.auth.people.errors import PasswordRejectedError, PersonUnknownError
+from entrepot.auth.people.errors import OldPasswordWrongError, PasswordRejectedError, PersonUnknownError
 from entrepot.auth.people.lockout import PasswordRefusals, place_of
 from entrepot.auth.people.people import require_person
 from entrepot.kernel.ids import new_public_id
@@ -33,6 +33,8 @@ __all__ = ["PasswordChanges", "PasswordReset"]
 _WRONG: Final = "wrong password"
 _CHANGED: Final = "changed meanwhile"
 _ANOTHER_KIND: Final = "a secret of another kind"
+_FORBIDDEN: Final = 403
+"""What a wrong old password is answered with: see :class:`OldPasswordWrongError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class PasswordChanges:
         self._hashing = hashing
         self._policy = policy
         self._refusals = PasswordRefusals(
-            metadata, notes, lockout, watch or LoginWatch(), AuditAction.USER_PASSWORD_CHANGE
+            metadata, notes, lockout, watch or LoginWatch(), AuditAction.USER_PASSWORD_CHANGE, _FORBIDDEN
         )
 
     async def change_own(self, grant: OwnPasswordGrant, old: str, new: str) -> EndedCredentials:
@@ -74,7 +76,8 @@ class PasswordChanges:
         Wrong old ones count as failed logins do, so no stolen session can guess; what was made here is no guess.
 
         Raises:
-            InvalidCredentialsError: the old one is wrong, or there is none to change.
+            OldPasswordWrongError: the old one is wrong, or is not the present one any more.
+            InvalidCredentialsError: there is none to change.
             LockedOutError: too many wrong ones came from this address.
             PasswordRejectedError: the new one is not accepted.
         """
@@ -83,13 +86,14 @@ class PasswordChanges:
         await self._refusals.require_open(principal, place)
         if is_unguessable(old):
             await self._refusals.note(principal, _ANOTHER_KIND)
-            raise InvalidCredentialsError(_ANOTHER_KIND)
+            raise OldPasswordWrongError
         found = await self._credentials_of(principal)
         old_hash = found.password_hash or ""
         async with self._refusals.noting_busy(principal):
             matches = await self._hashing.verify(found.password_hash, old, place=place.address)
         if not matches:
-            raise await self._refusals.count(principal, place, _WRONG, principal.subject)
+            refused = await self._refusals.count(principal, place, _WRONG, principal.subject)
+            raise refused if isinstance(refused, LockedOutError) else OldPasswordWrongError
         async with self._refusals.noting_busy(principal):
             await self._require_acceptable(found.person, new, place.address)
             new_hash = await self._hashing.hash(new, place=place.address)
@@ -109,7 +113,7 @@ class PasswordChanges:
 
         ended = await self._metadata.write(unit)
         if ended is None:
-            raise InvalidCredentialsError(_CHANGED)
+            raise OldPasswordWrongError
         return ended
 
     async def reset(self, grant: SystemGrant[UpdateUser], person_id: int, new: str) -> PasswordReset:

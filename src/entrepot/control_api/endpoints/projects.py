@@ -13,6 +13,7 @@ from entrepot.auth.system_actions import CreateProject
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import InProject, OwnOr
 from entrepot.control_api.errors import InvalidInputError
+from entrepot.control_api.json_bodies import missing_field
 from entrepot.control_api.names import format_time, location
 from entrepot.control_api.reply import DONE, created, json_reply
 from entrepot.projects.metadata_values import NO_PROXY, NO_QUOTA
@@ -112,13 +113,19 @@ def shown_project(project: ListedProject, held: frozenset[str]) -> Project:
 
 
 async def create_project(services: ControlServices, call: Call[OwnGate, NoInputs, ProjectReq]) -> Reply:
-    """Make a project: with the permission, or where a setting lets everybody."""
+    """Make a project: with the permission, or where a setting lets everybody.
+
+    Raises:
+        InvalidInputError: it has no name.
+    """
     name = call.body.project_name
     grant: SystemGrant[CreateProject] | SelfGrant
     try:
         grant = await call.grant.system(CreateProject)
     except AccessDeniedError:
         grant = await call.grant.own()
+    if not name:
+        raise InvalidInputError((missing_field("project_name"),))
     number = await services.projects.create(grant, name, call.body.written())
     return created(location(_PROJECTS, number, name, call.head.header("x-resource-name-in-location")))
 

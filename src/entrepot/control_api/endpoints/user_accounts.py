@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -12,6 +12,8 @@ from entrepot.auth.system_actions import DeleteUser, ReadUser, UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody
 from entrepot.control_api.demands import OnSystem, OwnOr
 from entrepot.control_api.endpoints.users import UserResp, shown_user
+from entrepot.control_api.errors import InvalidInputError
+from entrepot.control_api.json_bodies import missing_field
 from entrepot.control_api.reply import DONE, json_reply
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["USER_ACCOUNT_ENDPOINTS", "StoppedRobots", "UserInputs"]
 
 _ONE: Final = f"{API_PREFIX}/users/{{user_id}}"
+_WHEN_NEEDED: Final = (
+    "Needed for one's own password, and left out for somebody else's; a wrong one is 403, and counts."
+)
 
 
 class UserProfile(msgspec.Struct, frozen=True):
@@ -45,7 +50,7 @@ class PasswordReq(msgspec.Struct, frozen=True):
     """A new password; for one's own, with the old one."""
 
     new_password: str
-    old_password: str = ""
+    old_password: Annotated[str, msgspec.Meta(description=_WHEN_NEEDED)] = ""
 
 
 class PasswordResp(msgspec.Struct, frozen=True):
@@ -107,9 +112,15 @@ async def set_administrator(
 
 
 async def set_password(services: ControlServices, call: Call[OwnGate, UserInputs, PasswordReq]) -> Reply:
-    """Change one's own password, or give somebody one that they have to change."""
+    """Change one's own password, or give somebody one that they have to change.
+
+    Raises:
+        InvalidInputError: it is one's own, and the old one is not there; that is no guess, so it is not counted.
+    """
     if await _is_own(services, call.grant, call.inputs.user_id):
         own = await call.grant.own_password()
+        if not call.body.old_password:
+            raise InvalidInputError((missing_field("old_password"),))
         ended = await services.password_changes.change_own(
             own, call.body.old_password, call.body.new_password
         )

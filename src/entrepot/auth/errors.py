@@ -58,12 +58,19 @@ class AuthenticationRequiredError(EntrepotError):
 
 
 class InsufficientScopeError(EntrepotError):
-    """A valid bearer token was not issued for this; one that was might be obtained (T2, T16)."""
+    """A valid bearer token was not issued for this; one that was might be obtained (T2, T16).
 
-    def __init__(self, scope: str) -> None:
+    A bearer token does not carry the limits of the access token that it was got with, so whether they are in the way
+    is told as one of the things that may be.
+    """
+
+    def __init__(self, scope: str, *, of_access_token: bool = False) -> None:
+        limits = (
+            "the access token that you logged in with has limits that leave it out, or " * of_access_token
+        )
         super().__init__(
-            f"the token is not good for {scope}: it was not asked for, or there is no such project, or you have no "
-            "role there that permits it; ask who administers the project, or the registry"
+            f"the token is not good for {scope}: it was not asked for, or {limits}there is no such project, or you "
+            "have no role there that permits it; ask who administers the project, or the registry"
         )
         self.scope = scope
 

@@ -1,9 +1,10 @@
 """Makes grants of decisions: for the data plane from a token's list or anew, for the control plane always anew.
 
 Whether something exists shows in no refusal: a missing project, a missing repository and a forbidden one get the same
-text (S19). Only who may see or make any project is told that one is missing: docker and its like show nothing of a
-refusal, so they would be told that they may not do what they may. Where everybody makes projects, nothing is given away
-by that: who tries to make one is told that it is there.
+text (S19). Who came with an access token is told where only its limits are in the way. Only who may see or make any
+project is told that one is missing: docker and its like show nothing of a refusal, so they would be told that they may
+not do what they may. Where everybody makes projects, nothing is given away by that: who tries to make one is told that
+it is there.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ from entrepot.auth.grants import (
     RegistryGrant,
     SelfGrant,
     SystemGrant,
+)
+from entrepot.auth.limited_credentials import (
+    tell_limits_in_project,
+    tell_limits_on_repository,
+    tell_limits_on_system,
 )
 from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.system_actions import SystemAction
@@ -107,6 +113,8 @@ class RoleAuthorizer:
             allowed = await self._decisions.on_repository(principal, repository)
         if needed not in allowed:
             await self._require_project(principal, repository.project)
+            if access is None:
+                await tell_limits_on_repository(self._decisions, principal, needed, repository)
             _refuse(principal, f"repository:{repository.text}:{asked}", _DENIED_DATA)
         return Grant(
             action,
@@ -157,6 +165,8 @@ class RoleAuthorizer:
         else:
             may = _CATALOG_PERMISSION in await self._decisions.on_registry(principal)
         if not may:
+            if principal.access is None:
+                await tell_limits_on_system(self._decisions, principal, _CATALOG_PERMISSION)
             _refuse(principal, CATALOG_SCOPE, _DENIED_SYSTEM.format(permission=_CATALOG_PERMISSION))
         return CatalogGrant(principal)
 
@@ -173,6 +183,7 @@ class RoleAuthorizer:
             raise AuthenticationRequiredError
         if standing is None and _KNOWS_ALL_PROJECTS in await self._decisions.on_registry(principal):
             raise ProjectUnknownError(project)
+        await tell_limits_in_project(self._decisions, principal, action.permission.name, project)
         if standing is not None and _SEES_PROJECT in standing.permissions:
             name = action.permission.name
             raise AccessDeniedError(_DENIED_MEMBER.format(permission=name, project=standing.project))
@@ -183,6 +194,7 @@ class RoleAuthorizer:
         _require_somebody(principal)
         _require_own_password(principal)
         if action.permission.name not in await self._decisions.on_registry(principal):
+            await tell_limits_on_system(self._decisions, principal, action.permission.name)
             raise AccessDeniedError(_DENIED_SYSTEM.format(permission=action.permission.name))
         return SystemGrant(action, principal)
 
@@ -211,7 +223,7 @@ class RoleAuthorizer:
 def _refuse(principal: Principal, scope: str, reason: str) -> NoReturn:
     """T16: whoever could come back with more is told what to ask for; to all others it is forbidden."""
     if principal.access is not None:
-        raise InsufficientScopeError(scope)
+        raise InsufficientScopeError(scope, of_access_token=principal.limits is not None)
     if principal.kind == "anonymous":
         raise AuthenticationRequiredError(scope)
     raise AccessDeniedError(reason)

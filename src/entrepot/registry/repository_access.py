@@ -22,27 +22,33 @@ __all__ = [
     "require_overwrite",
 ]
 
+_MAY_BE_LIMITS: Final = (
+    "; if you may otherwise, it is the limits of the access token that you came with that leave it out"
+)
+"""A bearer token does not carry these, so it is not known."""
 _ACCOUNTS: Final[frozenset[PrincipalKind]] = frozenset({"user", "robot"})
 
 
 class RepositoryCreationDeniedError(AccessDeniedError):
     """A push to a repository that does not exist, by somebody who may push but not create repositories."""
 
-    def __init__(self, repository: str, project: str) -> None:
+    def __init__(self, repository: str, project: str, *, of_access_token: bool = False) -> None:
         super().__init__(
             f"repository {repository} does not exist, and you may push to the repositories of project {project} but "
             "not create one: ask an administrator of the project or of the registry to create it "
             f"(entrepot repository create {repository}), or to change who may create repositories by pushing "
             f"(entrepot project set {project} repository_creation=developers)"
+            f"{_MAY_BE_LIMITS * of_access_token}"
         )
 
 
 class TagOverwriteDeniedError(AccessDeniedError):
     """A push would move a tag, by somebody who may create tags but not move them (S11)."""
 
-    def __init__(self, tag: TagName | str) -> None:
+    def __init__(self, tag: TagName | str, *, of_access_token: bool = False) -> None:
         super().__init__(
             f"tag {tag} exists and points at something else, and you may create tags but not move them"
+            f"{_MAY_BE_LIMITS * of_access_token}"
         )
 
 
@@ -60,7 +66,8 @@ async def granted_repository(tx: Transaction, grant: Grant[Push]) -> RepositoryR
     if found is not None:
         return found
     if not grant.may_create:
-        raise RepositoryCreationDeniedError(name.text, name.project)
+        limited = grant.principal.limits is not None
+        raise RepositoryCreationDeniedError(name.text, name.project, of_access_token=limited)
     if grant.principal.kind in _ACCOUNTS and await tx.projects.share(name.project) is None:
         raise ProjectUnknownError(name.project)
     repository = await tx.repositories.ensure(name.text, name.project, grant.principal.subject)
@@ -76,4 +83,4 @@ def require_overwrite(grant: Grant[Push], tag: str, previous: Digest | None, dig
         TagOverwriteDeniedError: the tag pointed at something else, and the grant does not reach so far.
     """
     if previous is not None and previous != digest and not grant.may_overwrite:
-        raise TagOverwriteDeniedError(tag)
+        raise TagOverwriteDeniedError(tag, of_access_token=grant.principal.limits is not None)

@@ -195,6 +195,22 @@ async def test_a_refusal_for_want_of_scope_says_nothing_of_a_role_that_may_be_th
     )
 
 
+async def test_what_came_of_an_access_token_is_told_that_its_limits_may_be_in_the_way() -> None:
+    """A bearer token does not carry them, so nothing is told of what its subject may (S19)."""
+    token = msgspec.structs.replace(with_token({}), limits=CredentialLimits("token-1"))
+    decisions = TableDecisions({"team/app": _ALL})
+
+    with pytest.raises(InsufficientScopeError) as caught:
+        await RoleAuthorizer(decisions).authorize(token, Delete, _NAME)
+
+    assert str(caught.value) == (
+        "the token is not good for repository:team/app:delete: it was not asked for, or the access token that you "
+        "logged in with has limits that leave it out, or there is no such project, or you have no role there that "
+        "permits it; ask who administers the project, or the registry"
+    )
+    assert decisions.asked == 0
+
+
 async def test_whoever_is_known_may_talk_to_the_registry() -> None:
     authorizer = RoleAuthorizer(TableDecisions())
 

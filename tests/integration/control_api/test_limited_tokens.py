@@ -1,0 +1,99 @@
+"""Whoever is refused by nothing but the limits of their access token is told so; all others what anybody is (S19)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.drivers.metadata.machine_accounts import on_sqlite
+
+if TYPE_CHECKING:
+    from tests.integration.control_api.conftest import Registry
+
+pytestmark = on_sqlite
+
+_PASSWORD: Final = "Bq7#mxLp-canary-1"
+_ANYBODY: Final = "there is no such project, or you may not do this in it: ask who administers it for a role"
+
+
+def _limits(permission: str, where: str) -> str:
+    return (
+        f"this access token is not good for {permission} {where}, which you may: its limits leave that out; "
+        "present one that is, or the password"
+    )
+
+
+async def _message(registry: Registry, secret: str, method: str, path: str, body: Any = None) -> str:
+    """Return what somebody is told who is refused, which is what stands on record, too."""
+    async with registry.plain("ann", secret) as client:
+        refused = await client.request(method, path, json=body)
+    assert refused.status_code == 403, path
+    message = refused.json()["errors"][0]["message"]
+    assert json.loads(registry.notes.records[-1].body)["event.reason"] == message
+    return str(message)
+
+
+async def _begin(registry: Registry, **limits: list[str]) -> str:
+    """Make ann a developer in `team`, beside a project of others, and return the secret of a limited token."""
+    async with registry.plain() as admin:
+        for name in ("team", "other", "hidden"):
+            await admin.post("/projects", json={"project_name": name})
+        await admin.post("/users", json={"username": "ann", "password": _PASSWORD})
+        for name in ("team", "other"):
+            body = {"role_id": 2, "member_user": {"username": "ann"}}
+            made = await admin.post(f"/projects/{name}/members", json=body)
+            assert made.status_code == 201
+    async with registry.plain("ann", _PASSWORD) as ann:
+        token = await ann.post("/access-tokens", json={"name": "ci", **limits})
+    assert token.status_code == 201
+    return str(token.json()["secret"])
+
+
+async def test_limits_are_told_where_the_right_is_there(registry: Registry) -> None:
+    secret = await _begin(registry, permissions=["repository:pull"], projects=["team"])
+
+    read = await _message(registry, secret, "GET", "/projects/team")
+    elsewhere = await _message(registry, secret, "GET", "/projects/other")
+
+    assert read == _limits("project:read", "in project team")
+    assert elsewhere == _limits("project:read", "in project other")
+
+
+@pytest.mark.parametrize("project", ["hidden", "nope"])
+async def test_of_a_project_that_is_not_ones_own_nothing_is_told_s19(
+    registry: Registry, project: str
+) -> None:
+    """Whether it is there does not show, with the token or without."""
+    secret = await _begin(registry, permissions=["repository:pull"], projects=["team"])
+
+    by_token = await _message(registry, secret, "GET", f"/projects/{project}")
+    by_password = await _message(registry, _PASSWORD, "GET", f"/projects/{project}")
+
+    assert by_token == by_password == _ANYBODY
+
+
+async def test_a_right_that_the_person_lacks_as_well_is_told_as_to_anybody_s19(registry: Registry) -> None:
+    """Also where the limits would leave it out besides."""
+    secret = await _begin(registry, permissions=["project:read", "repository:pull"])
+    body = {"role_id": 2, "member_user": {"username": "admin"}}
+
+    by_token = await _message(registry, secret, "POST", "/projects/team/members", body)
+    by_password = await _message(registry, _PASSWORD, "POST", "/projects/team/members", body)
+
+    assert by_token == by_password
+    assert by_token.startswith("this takes member:create in project team: ask who administers it")
+
+
+async def test_limits_are_told_on_the_system_as_well(registry: Registry) -> None:
+    async with registry.plain() as admin:
+        made = await admin.post("/access-tokens", json={"name": "ci", "permissions": ["user:read"]})
+        secret = made.json()["secret"]
+    async with registry.plain("admin", secret) as limited:
+        refused = await limited.get("/users")
+        missing = await limited.get("/projects/nope")
+
+    assert refused.status_code == 403
+    assert refused.json()["errors"][0]["message"] == _limits("user:list", "on the system")
+    assert (missing.status_code, missing.json()["errors"][0]["message"]) == (403, _ANYBODY)

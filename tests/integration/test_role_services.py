@@ -85,7 +85,7 @@ async def test_a_role_is_made_changed_listed_and_deleted_and_each_is_recorded(
     assert (made.assignable_in_project, made.assignable_on_system) == (True, False)
     assert (changed.summary, sorted(changed.project)) == ("Lists.", ["repository:list"])
     assert [role.role_id for role in listed] == [1, 2, 3, 4, 5, 6, 7, made.role_id]
-    with pytest.raises(RoleUnknownError):
+    with pytest.raises(RoleUnknownError, match=f"^there is no role {made.role_id}$"):
         await roles.find(SystemGrant(ReadRole, _ROOT), made.role_id)
     old = {"level": "project", "description": "Pulls.", "permissions": ["repository:pull"]}
     new = {"level": "project", "description": "Lists.", "permissions": ["repository:list"]}
@@ -155,7 +155,7 @@ async def test_a_name_is_taken_by_built_in_roles_custom_ones_and_those_somebody_
 
 async def test_built_in_roles_can_be_neither_changed_nor_deleted(roles: Roles) -> None:
     for number in (1, 7, 999, 1000):
-        with pytest.raises(RoleUnknownError):
+        with pytest.raises(RoleUnknownError, match=r"that can be changed or deleted: built-in ones can't$"):
             await roles.update(SystemGrant(UpdateRole, _ROOT), number, ["repository:pull"], "")
         with pytest.raises(RoleUnknownError):
             await roles.delete(SystemGrant(DeleteRole, _ROOT), number)
@@ -258,8 +258,12 @@ async def test_what_can_not_be_given_is_refused(identity: Identity, assignments:
 
     with pytest.raises(AlreadyAssignedError):
         await assignments.give(grant, ann, "guest")
-    with pytest.raises(RoleUnknownError):
+    with pytest.raises(RoleUnknownError) as unknown:
         await assignments.give(grant, ann, "emperor")
+    assert str(unknown.value) == (
+        "there is no role emperor; there are project-admin, developer, guest, team-lead, limited-guest, auditor, "
+        "operations-admin, and those of your own: entrepot role list, or GET /api/v2.0/roles"
+    )
     with pytest.raises(InvalidRoleError):
         await assignments.give(grant, ann, "puller")
     for nobody in (robot, 10**6):

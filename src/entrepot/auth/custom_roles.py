@@ -41,6 +41,7 @@ __all__ = ["Roles"]
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z", re.ASCII)
 _MOST_NAME_CHARACTERS: Final = 64
 _MOST_DESCRIPTION_CHARACTERS: Final = 1024
+_THAT_CHANGES: Final = " that can be changed or deleted: built-in ones can't"
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -125,7 +126,7 @@ class Roles:
         """
         stored = await self._metadata.roles.find(row_number(role_id))
         if stored is None:
-            raise RoleUnknownError(role_id)
+            raise RoleUnknownError(role_id, _THAT_CHANGES)
         present = known_permissions(stored.level, stored.permissions)
         await self._require_held(grant.principal, stored.level, present)
         wanted = await self._check(grant.principal, stored.level, permissions, description)
@@ -136,7 +137,7 @@ class Roles:
         async def update(tx: Transaction) -> None:
             held = await tx.roles.hold(row_number(role_id))
             if held is None:
-                raise RoleUnknownError(role_id)
+                raise RoleUnknownError(role_id, _THAT_CHANGES)
             if held.permissions != stored.permissions:
                 raise AccountChangingError
             if held.permissions != wanted:
@@ -167,7 +168,7 @@ class Roles:
         async def delete(tx: Transaction) -> None:
             held = await tx.roles.hold(row_number(role_id))
             if held is None:
-                raise RoleUnknownError(role_id)
+                raise RoleUnknownError(role_id, _THAT_CHANGES)
             if await tx.roles.is_assigned(held.name):
                 raise RoleInUseError(held.name)
             await tx.roles.remove(held.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["RoleAssignments"]
+
+_GIVEN: Final = ", ".join(role.name for role in BUILT_IN_ROLES.values() if role.assignable_on_system)
+_THERE_ARE: Final = f"; there are {_GIVEN}, and those of your own: entrepot role list, or GET /api/v2.0/roles"
 
 
 class RoleAssignments:
@@ -71,7 +74,7 @@ class RoleAssignments:
         """
         found = await self._catalog.find_by_name(role)
         if found is None:
-            raise RoleUnknownError(role)
+            raise RoleUnknownError(role, _THERE_ARE)
         if not found.assignable_on_system:
             raise InvalidRoleError(f"the role {role} is given in projects, not on the system")
         await require_holding(self._decisions, grant.principal, found.project, found.system)
@@ -80,7 +83,7 @@ class RoleAssignments:
 
         async def give(tx: Transaction) -> int:
             if role not in BUILT_IN_ROLES and await tx.roles.hold_by_name(role) is None:
-                raise RoleUnknownError(role)
+                raise RoleUnknownError(role, _THERE_ARE)
             assignee = await tx.role_assignments.hold_assignee(subject_id)
             if assignee is None:
                 raise AssigneeUnknownError(subject_id)

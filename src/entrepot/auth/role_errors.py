@@ -30,12 +30,15 @@ class InvalidRoleError(RoleError):
 
 
 class RoleUnknownError(RoleError):
-    """There is no such role, or none that can be changed: the built-in ones can't."""
+    """There is no such role, or none that can be given there, or changed: the built-in ones can't.
 
-    def __init__(self, role: int | str) -> None:
-        super().__init__(
-            f"there is no role {role} that this can be done with; built-in ones can't be changed"
-        )
+    Attributes:
+        role: the name or number that was given.
+    """
+
+    def __init__(self, role: int | str, instead: str = "") -> None:
+        """Take what there is instead, as a clause that goes on after the name."""
+        super().__init__(f"there is no role {role}{instead}")
         self.role = role
 
 

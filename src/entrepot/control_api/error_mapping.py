@@ -34,6 +34,7 @@ from entrepot.auth.errors import (
 )
 from entrepot.auth.people.errors import (
     EmailTakenError,
+    GroupMemberUnknownError,
     GroupUnknownError,
     InvalidPersonError,
     NameTakenError,
@@ -213,6 +214,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     InvalidAccessTokenError: (400, HarborCode.BAD_REQUEST),
     TokenOwnerUnknownError: (404, HarborCode.NOT_FOUND),
     TooManyAccessTokensError: (409, HarborCode.CONFLICT),
+    GroupMemberUnknownError: (404, HarborCode.NOT_FOUND),
     GroupUnknownError: (404, HarborCode.NOT_FOUND),
     InvalidPersonError: (400, HarborCode.BAD_REQUEST),
     EmailTakenError: (409, HarborCode.CONFLICT),

@@ -6,6 +6,7 @@ from entrepot.kernel.errors import EntrepotError
 
 __all__ = [
     "EmailTakenError",
+    "GroupMemberUnknownError",
     "GroupUnknownError",
     "InvalidPersonError",
     "NameTakenError",
@@ -92,6 +93,18 @@ class GroupUnknownError(PeopleError):
     def __init__(self, group: str | int) -> None:
         super().__init__(f"there is no group {group}")
         self.group = group
+
+
+class GroupMemberUnknownError(PeopleError):
+    """The group has no such member, whoever else there is (S7).
+
+    By numbers alone: who manages groups need not know people by their names, and the text stays in the audit log.
+    """
+
+    def __init__(self, group_id: int, person_id: int) -> None:
+        super().__init__(f"group {group_id} has no member {person_id}")
+        self.group_id = group_id
+        self.person_id = person_id
 
 
 class SessionUnknownError(PeopleError):

@@ -8,7 +8,12 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record, name_of_another
 from entrepot.auth.errors import AccountChangingError
 from entrepot.auth.last_administrator import AdministratorsKept
-from entrepot.auth.people.errors import GroupUnknownError, NameTakenError, PersonUnknownError
+from entrepot.auth.people.errors import (
+    GroupMemberUnknownError,
+    GroupUnknownError,
+    NameTakenError,
+    PersonUnknownError,
+)
 from entrepot.auth.people.new_people import require_group_name
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.group_store import GroupPage
@@ -178,14 +183,14 @@ class Groups:
 
         Raises:
             GroupUnknownError: nothing was changed.
-            PersonUnknownError: the person is not in it (S7).
+            GroupMemberUnknownError: the person is not in it (S7).
             LastOperationsAdminError: nobody would administer the registry without them in it.
             AccessDeniedError: the group holds what the principal does not (S9).
         """
 
         def without(present: frozenset[int]) -> frozenset[int]:
             if person_id not in present:
-                raise PersonUnknownError(person_id)
+                raise GroupMemberUnknownError(group_id, person_id)
             return present - {person_id}
 
         await self._rewrite(grant.principal, group_id, without, {person_id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -9,9 +10,11 @@ from cyclopts import Parameter
 from entrepot.client.asking import require_consent
 from entrepot.client.choosing import open_api
 from entrepot.client.connection import segment
+from entrepot.client.errors import EXIT_NOT_FOUND, ClientError
 from entrepot.client.listing import list_items
 from entrepot.client.lookup import find_group, find_person
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
+from entrepot.client.refusals import RefusedError
 from entrepot.client.showing import Columns, say, show_items
 
 __all__ = [
@@ -101,7 +104,14 @@ def remove_from_group(
     require_consent(f"Remove {user} from {group}?", yes=yes)
     with open_api(target) as api:
         path = _members_path(find_group(api, group)["id"])
-        api.call("DELETE", f"{path}/{segment(find_person(api, user)['user_id'])}")
+        number = find_person(api, user)["user_id"]
+        try:
+            api.call("DELETE", f"{path}/{segment(number)}")
+        except RefusedError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            advice = f"Who is, shows: entrepot group members {group}"
+            raise ClientError(EXIT_NOT_FOUND, f"entrepot: {user} is not in {group}", advice) from error
     say(f"{user} is no longer in {group}.")
 
 

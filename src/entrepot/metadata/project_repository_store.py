@@ -50,7 +50,7 @@ class ListedRepository:
     Attributes:
         name: the full name, project included.
         artifact_count: how many live manifests it has.
-        pull_count: how many pulls were counted.
+        pull_count: 0: nothing counts pulls yet.
     """
 
     id: int

@@ -35,6 +35,9 @@ def _registry(client: Client, api: ScriptedApi) -> None:
     session = {"id": "s1", "username": "bob", "address": "::1", "user_agent": "Firefox"}
     times = {"creation_time": "2026-11-27T10:00:00Z", "last_use_time": "2026-11-27T10:05:00Z"}
     api.on("GET /sessions", [session | times])
+    counts = {"artifact_count": 2, "pull_count": 0}
+    repository = {"name": "team/app", "update_time": "2026-11-27T10:00:00Z", **counts}
+    api.on("GET /projects/team/repositories", [repository])
 
 
 @pytest.mark.parametrize(("command", "request_line", "document"), CHANGES)
@@ -97,6 +100,10 @@ def test_a_listing_asks_for_exactly_this(
         ),
         ("session list --all -o name", "s1\n"),
         (
+            "repository list team",
+            "NAME      ARTIFACTS  CHANGED\nteam/app  2          2026-11-27 10:00:00+00:00\n",
+        ),
+        (
             "session list",
             (
                 "ID  USER  ADDRESS  BEGAN                      LAST USED                  BROWSER\n"
@@ -131,6 +138,15 @@ def test_unlocking_says_whether_there_was_anything_to_unlock(
     api.on("POST /users/8/unlock", answer)
 
     assert client.run("user", "unlock", "bob").err == said
+
+
+def test_who_is_in_no_group_is_told_by_their_name(client: Client, api: ScriptedApi) -> None:
+    api.on("DELETE /usergroups/31/members/8", refusal(404, "group 31 has no member 8"))
+
+    result = client.run("group", "remove", "team", "bob", "--yes")
+
+    assert result.code == 4
+    assert result.err == "entrepot: bob is not in team\nWho is, shows: entrepot group members team\n"
 
 
 def test_acts_tell_the_hosts_users_from_people_and_why_something_was_refused(

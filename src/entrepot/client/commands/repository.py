@@ -23,7 +23,6 @@ _RepositoryArgument = Annotated[str, Parameter(help="The repository with its pro
 _COLUMNS: Columns = (
     ("NAME", "name"),
     ("ARTIFACTS", "artifact_count"),
-    ("PULLS", "pull_count"),
     ("CHANGED", "update_time"),
 )
 

@@ -11,6 +11,7 @@ from entrepot.auth.project_actions import ListRepository, ReadProject
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import Anyone
 from entrepot.control_api.endpoints.projects import Project, shown_project
+from entrepot.control_api.endpoints.repositories import UNCOUNTED
 from entrepot.control_api.reply import json_reply
 from entrepot.metadata.project_repository_store import RepositoryQuery
 from entrepot.metadata.project_store import ProjectQuery
@@ -45,7 +46,7 @@ class SearchRepository(msgspec.Struct, frozen=True):
     project_id: int
     project_name: str
     repository_name: str
-    pull_count: int
+    pull_count: Annotated[int, msgspec.Meta(description=UNCOUNTED)]
     artifact_count: int
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.services import ControlServices
     from entrepot.metadata.project_repository_store import ListedRepository
 
-__all__ = ["REPOSITORY_ENDPOINTS", "Repository"]
+__all__ = ["REPOSITORY_ENDPOINTS", "UNCOUNTED", "Repository"]
 
 _ALL: Final = f"{API_PREFIX}/projects/{{project_name}}/repositories"
 _ONE: Final = f"{_ALL}/{{repository_name}}"
@@ -45,6 +45,10 @@ _SORTS: Final = {
 _ORDERS: Final[tuple[RepositorySort, ...]] = get_args(RepositorySort)
 
 
+UNCOUNTED: Final = "Always 0: pulls are not counted yet, so it does not tell what is in use."
+"""Harbor's clients need the field."""
+
+
 class Repository(msgspec.Struct, frozen=True):
     """A repository; `name` is the full one, project included."""
 
@@ -53,7 +57,7 @@ class Repository(msgspec.Struct, frozen=True):
     name: str
     description: str
     artifact_count: int
-    pull_count: int
+    pull_count: Annotated[int, msgspec.Meta(description=UNCOUNTED)]
     creation_time: str
     update_time: str
 

@@ -29,6 +29,7 @@ _FILTERS: Final = {
     "projectname": FilterField("project", operators=_EXACT, label="project_name"),
     "address": FilterField("address", operators=_EXACT),
     "outcome": FilterField("outcome", operators=_EXACT),
+    "requestid": FilterField("request_id", operators=_EXACT, label="request_id"),
     "optime": FilterField("op_time", "time", frozenset({"range"})),
 }
 _SORTS: Final = {"id": "id", "optime": "op_time"}
@@ -60,8 +61,8 @@ class AuditFilterInputs(AuditPageInputs, kw_only=True, frozen=True):
             description="Terms joined by commas, all of which hold: `username=` (`host:root` for root of the "
             "host), `operation=` (a name as "
             "`manifest.push`, one of Harbor's words, or `{a b}` for any of several), `resource=`, `project_name=`, "
-            "`address=` (in any spelling of it), `outcome=` (`success` or `failure`), and `op_time=[least~most]` of "
-            "times like "
+            "`address=` (in any spelling of it), `request_id=` (of `X-Request-Id`), `outcome=` (`success` or "
+            "`failure`), and `op_time=[least~most]` of times like "
             "`2026-11-27 10:00:00` or `2026-11-27T10:00:00.250Z`, in UTC unless they have an offset; one of the two "
             "may be left out."
         ),

@@ -177,6 +177,7 @@ class AuditFilter:
     address: str = ""
     outcome: str = ""
     object_name: str = ""
+    request_id: str = ""
     since: int = 0
     until: int = END_OF_TIME
     actions: Sequence[str] = ()

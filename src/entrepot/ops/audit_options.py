@@ -42,11 +42,13 @@ EXIT_INCOMPLETE: Final = 3
 FromOption: TypeAlias = Annotated[
     str,
     Parameter(
-        name="--from",
+        name=["--from", "--since"],
         help="Only records of this time or later, as 2026-11-01 or 2026-11-01T08:00+08:00. Without an offset: UTC.",
     ),
 ]
-ToOption: TypeAlias = Annotated[str, Parameter(name="--to", help="Only records before this time.")]
+ToOption: TypeAlias = Annotated[
+    str, Parameter(name=["--to", "--until"], help="Only records before this time.")
+]
 CheckpointsOption: TypeAlias = Annotated[
     Path | None,
     Parameter(

@@ -40,7 +40,12 @@ _UserOption = Annotated[
     ),
 ]
 _ActionOption = Annotated[str, Parameter(name="--action", help="Only this action, as manifest.push.")]
-_ObjectOption = Annotated[str, Parameter(name="--object", help="Only what concerns this name.")]
+_ObjectOption = Annotated[
+    str, Parameter(name=["--object", "--resource"], help="Only what concerns this name.")
+]
+_RequestOption = Annotated[
+    str, Parameter(name="--request-id", help="Only what a request did: the id that a refusal told.")
+]
 _ProjectOption = Annotated[str, Parameter(name="--project", help="Only what concerns this project.")]
 _AddressOption = Annotated[str, Parameter(name="--address", help="Only what came from this address.")]
 _OutcomeOption = Annotated[
@@ -61,6 +66,7 @@ def show_audit_log(  # the options are the interface
     project: _ProjectOption = "",
     address: _AddressOption = "",
     outcome: _OutcomeOption = None,
+    request_id: _RequestOption = "",
     since: FromOption = "",
     until: ToOption = "",
     limit: _LimitOption = 50,
@@ -84,6 +90,7 @@ def show_audit_log(  # the options are the interface
         address=_address(address),
         outcome=outcome or "",
         object_name=about,
+        request_id=request_id,
         since=read_time(since, without=0),
         until=read_time(until),
     )

@@ -185,8 +185,8 @@ async def _asked(registry: Registry, query: str) -> tuple[int, Any]:
 
 _SORTS = "sort: this listing can be sorted by id, op_time only"
 _FIELDS = (
-    "q: this listing can be filtered by address, op_time, operation, outcome, project_name, resource, username"
-    " only"
+    "q: this listing can be filtered by address, op_time, operation, outcome, project_name, request_id, resource,"
+    " username only"
 )
 _TIME = "q: op_time is a time of the form 2020-04-09 02:36:00 or 2020-04-09T02:36:00.250Z"
 
@@ -271,6 +271,26 @@ async def test_acts_are_found_by_our_names_and_by_harbors_words(
     status, found = await _asked(registry, f"q=operation={words}")
 
     assert (status, [item["operation"] for item in found]) == (200, actions)
+
+
+async def test_what_a_request_did_is_found_by_the_id_that_it_was_told(registry: Registry) -> None:
+    """Also in the log of its project."""
+    async with registry.plain() as client:
+        made = await client.post("/projects", json={"project_name": "team"})
+        await client.post("/projects", json={"project_name": "other"})
+        refused = await client.delete("/projects/team/members/99")
+        request = made.headers["x-request-id"]
+        everywhere = await client.get(f"/audit-logs?q=request_id%3D{request}")
+        inside = await client.get(f"/projects/team/logs?q=request_id%3D{request}")
+        elsewhere = await client.get(f"/projects/other/logs?q=request_id%3D{request}")
+        unknown = await client.get("/audit-logs?q=request_id%3Dnone")
+
+    (failed,) = [note for note in registry.notes.records if note.action == "member.delete"]
+    assert failed.request_id == refused.headers["x-request-id"] != request
+    assert [item["operation"] for item in everywhere.json()] == ["project.create", "session.login"]
+    assert [item["operation"] for item in inside.json()] == ["project.create"]
+    assert [reply.headers["x-total-count"] for reply in (everywhere, inside)] == ["2", "1"]
+    assert (elsewhere.json(), unknown.json()) == ([], [])
 
 
 async def test_a_time_may_be_written_as_it_is_shown(registry: Registry, log: _GrowingLog) -> None:

@@ -24,7 +24,12 @@ _ProjectOption = Annotated[
 ]
 _UserOption = Annotated[str, Parameter(name="--user", help="Only acts of this user or robot.")]
 _ActionOption = Annotated[str, Parameter(name="--action", help="Only this act, as manifest.push.")]
-_ResourceOption = Annotated[str, Parameter(name="--resource", help="Only acts on what is called so.")]
+_ResourceOption = Annotated[
+    str, Parameter(name=["--resource", "--object"], help="Only acts on what is called so.")
+]
+_RequestOption = Annotated[
+    str, Parameter(name="--request-id", help="Only what a request did: the id that a refusal told.")
+]
 _AddressOption = Annotated[str, Parameter(name="--address", help="Only acts that came from this address.")]
 _OutcomeOption = Annotated[
     Literal["success", "failure"] | None,
@@ -32,9 +37,12 @@ _OutcomeOption = Annotated[
 ]
 _SinceOption = Annotated[
     str,
-    Parameter(name="--since", help="From this time on, as 2026-11-27 or 2026-11-27T10:00, here or +02:00."),
+    Parameter(
+        name=["--since", "--from"],
+        help="From this time on, as 2026-11-27 or 2026-11-27T10:00, here or +02:00.",
+    ),
 ]
-_UntilOption = Annotated[str, Parameter(name="--until", help="Up to this time.")]
+_UntilOption = Annotated[str, Parameter(name=["--until", "--to"], help="Up to this time.")]
 
 
 def _who(item: Item) -> str:
@@ -84,6 +92,7 @@ def list_acts(
     resource: _ResourceOption = "",
     address: _AddressOption = "",
     outcome: _OutcomeOption = None,
+    request_id: _RequestOption = "",
     since: _SinceOption = "",
     until: _UntilOption = "",
     limit: LimitOption = 50,
@@ -97,6 +106,7 @@ def list_acts(
         "resource": resource,
         "address": address,
         "outcome": outcome or "",
+        "request_id": request_id,
     }
     terms = [equals(field, value) for field, value in exact.items() if value]
     if since or until:

@@ -34,6 +34,7 @@ _OLDER: Final = """
         AND (:action = '' OR action = :action)
         AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
+        AND (:request_id = '' OR request_id = :request_id)
         AND (:any_action = 1 OR action IN {texts:actions})
         AND at >= :since AND at < :until AND id <= :newest
         AND <within>
@@ -46,6 +47,7 @@ _COUNT: Final = """
         AND (:action = '' OR action = :action)
         AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
         AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
+        AND (:request_id = '' OR request_id = :request_id)
         AND (:any_action = 1 OR action IN {texts:actions})
         AND at >= :since AND at < :until AND id <= :newest
         AND <within>
@@ -323,6 +325,7 @@ def _values(wanted: AuditFilter) -> dict[str, Value]:
         "address": wanted.address,
         "outcome": wanted.outcome,
         "object_name": wanted.object_name,
+        "request_id": wanted.request_id,
         "since": wanted.since,
         "until": wanted.until,
         "any_action": int(not wanted.actions),

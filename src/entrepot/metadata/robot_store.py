@@ -14,6 +14,7 @@ __all__ = [
     "ROBOT_ORDERS",
     "NewRobotRow",
     "RobotFields",
+    "RobotNameMatch",
     "RobotOrder",
     "RobotQuery",
     "RobotReader",
@@ -93,6 +94,7 @@ class StoredRobot:
     is_stranded: bool = False
 
 
+RobotNameMatch = Literal["whole", "part", "beginning"]
 RobotOrder = Literal["id", "name", "-name", "creation_time", "-creation_time"]
 ROBOT_ORDERS: Final[tuple[RobotOrder, ...]] = get_args(RobotOrder)
 """What a listing can be sorted by, as Harbor's API writes it; `-` for the greatest first."""
@@ -105,7 +107,7 @@ class RobotQuery:
     Attributes:
         order: by number unless something else is said; that of short names for `name`.
         project_id: `None` for those of the system.
-        name: a short name, whole or (`name_is_part`) a part of it; `None` for all.
+        name: a short name, or what it has or begins with (`match`); `None` for all.
         wanted: short names and times of making.
     """
 
@@ -113,7 +115,7 @@ class RobotQuery:
     limit: int
     offset: int = 0
     name: str | None = None
-    name_is_part: bool = False
+    match: RobotNameMatch = "whole"
     wanted: WantedRows = ANY_ROW
     order: RobotOrder = "id"
 

@@ -61,3 +61,64 @@ async def test_a_listing_takes_several_names_and_a_span_of_times(cast: Cast, pat
     async with cast.registry.plain() as admin:
         for refused in (f"{name}=(p1 p2)", f"{name}=[p1~p2]", "creation_time=soon", "creation_time={1 2}"):
             assert (await admin.get(path, params={"q": refused})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("name=robot$team+ci", ["ci"]),
+        ("name=team+ci", ["ci"]),
+        ("name=ci", ["ci"]),
+        ("name={robot$team+ci team+cd nobody}", ["cd", "ci"]),
+        ("name=~team", ["cd", "ci", "tester"]),
+        ("name=~robot$team+c", ["cd", "ci"]),
+        ("name=~am+c", ["cd", "ci"]),
+        ("name=~ot$te", ["cd", "ci", "tester"]),
+        ("name=~est", ["tester"]),
+        ("name=~+", ["cd", "ci", "tester"]),
+        ("name=~bot", []),
+        ("name=robot$ci", []),
+        ("name=robot$other+ci", []),
+        ("name=other+ci", []),
+        ("name=~other", []),
+        ("name=~robot$other", []),
+        ("name=~x+c", []),
+        ("name=~c_", []),
+    ],
+)
+async def test_robots_are_found_by_the_name_that_is_shown(cast: Cast, q: str, found: list[str]) -> None:
+    """In whole, in part, and with or without what stands before a robot's own name."""
+    entry = {"kind": "project", "namespace": "team", "access": [{"resource": "label", "action": "list"}]}
+    numbers = {name: await cast.made("/projects", {"project_name": name}) for name in ("team", "other")}
+    for project, names in (("team", ("ci", "cd", "tester")), ("other", ("ci",))):
+        for name in names:
+            body = _robot(name) | {"level": "project", "permissions": [entry | {"namespace": project}]}
+            await cast.made("/robots", body)
+
+    async with cast.registry.plain() as admin:
+        place = f"Level=project,ProjectID={numbers['team']}"
+        reply = await admin.get("/robots", params={"q": f"{place},{q}"})
+
+    assert reply.status_code == 200, reply.text
+    assert sorted(item["name"] for item in reply.json()) == [f"robot$team+{name}" for name in found]
+    assert reply.headers["x-total-count"] == str(len(found))
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("name=robot$ci", ["robot$ci"]),
+        ("name=~robot$c", ["robot$ci"]),
+        ("name=~robot$", ["robot$ci", "robot$own"]),
+        ("name=~c", ["robot$ci"]),
+        ("name=robot$team+ci", []),
+    ],
+)
+async def test_robots_of_the_system_are_found_so_as_well(cast: Cast, q: str, found: list[str]) -> None:
+    for name in ("ci", "own"):
+        await cast.made("/robots", _robot(name))
+
+    async with cast.registry.plain() as admin:
+        reply = await admin.get("/robots", params={"q": q})
+
+    assert sorted(item["name"] for item in reply.json()) == found

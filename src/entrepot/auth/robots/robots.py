@@ -29,6 +29,7 @@ from entrepot.auth.robots.rules import (
     require_duration,
 )
 from entrepot.auth.robots.secrets import RobotSecrets
+from entrepot.auth.robots.shown_names import meant_name, meant_part
 from entrepot.auth.system_actions import (
     CreateSystemRobot,
     DeleteSystemRobot,
@@ -155,17 +156,20 @@ class Robots:
         """Return a page of the robots of a place, 100 at most; unless told otherwise in the order they were made in.
 
         Args:
-            name: only the robot of this short name.
-            name_part: only those whose short names hold this.
-            wanted: only those of these short names and times.
+            name: only the robot of this name, as it is shown or its own.
+            name_part: only those whose shown names hold this.
+            wanted: only those of these names and times.
         """
+        project = _project(grant)
+        part = meant_part(name_part, project)
+        names = tuple(meant_name(one, project) for one in wanted.names)
         query = RobotQuery(
             project_id=_project_id(grant),
             limit=max(0, min(limit, _MOST_PER_PAGE)),
             offset=max(0, offset),
-            name=name or name_part or None,
-            name_is_part=not name,
-            wanted=wanted,
+            name=meant_name(name, project) or part.text or None,
+            match="whole" if name else "beginning" if part.begins else "part",
+            wanted=dataclasses.replace(wanted, names=names),
             order=order,
         )
         rows = await self._metadata.robots.list_page(query)

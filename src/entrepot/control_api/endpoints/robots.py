@@ -78,7 +78,10 @@ class RobotInputs(msgspec.Struct, frozen=True):
 
 
 class RobotListInputs(PageInputs, frozen=True):
-    """Which robots are meant: those of the system, unless `q` says `Level=project,ProjectID=n`."""
+    """Which robots are meant: those of the system, unless `q` says `Level=project,ProjectID=n`.
+
+    A name is the shown one (`robot$team+ci`), with or without what stands before the robot's own.
+    """
 
     q: str = ""
     sort: str = ""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.metadata.robot_store import StoredRobot
-from entrepot.metadata.sql.patterns import containing, literal
+from entrepot.metadata.sql.patterns import containing, literal, starting_with
 from entrepot.metadata.sql.statements import Statement
 from entrepot.metadata.sql.wanted_rows import wanted_condition, wanted_values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from entrepot.metadata.robot_store import NewRobotRow, RobotFields, RobotQuery
+    from entrepot.metadata.robot_store import NewRobotRow, RobotFields, RobotNameMatch, RobotQuery
     from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row, Value
 
 __all__ = ["STATEMENTS", "SqlRobotReader", "SqlRobotWriterRows"]
@@ -148,6 +148,11 @@ NOTE_USES: Final = Statement(
     """,
 )
 
+_PATTERNS: Final[dict[RobotNameMatch, Callable[[str], str]]] = {
+    "whole": literal,
+    "part": containing,
+    "beginning": starting_with,
+}
 STATEMENTS: Final = (
     FIND,
     FIND_BY_PUBLIC_ID,
@@ -280,7 +285,7 @@ def _filters(query: RobotQuery) -> dict[str, Value]:
 def _pattern(query: RobotQuery) -> str:
     if query.name is None:
         return containing("")
-    return containing(query.name) if query.name_is_part else literal(query.name)
+    return _PATTERNS[query.match](query.name)
 
 
 def _robot(row: Row) -> StoredRobot:

@@ -120,7 +120,8 @@ def _within(grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: Au
     Names are looked for as records tell them, without secrets.
     """
     user, project, about = map(without_secrets, (wanted.user, wanted.project, wanted.object_name))
-    wanted = replace(wanted, user=user, project=project, object_name=about)
+    request_id = without_secrets(wanted.request_id)
+    wanted = replace(wanted, user=user, project=project, object_name=about, request_id=request_id)
     if not isinstance(grant, ProjectGrant):
         return wanted
     return replace(wanted, project=grant.project, project_id=grant.project_id)

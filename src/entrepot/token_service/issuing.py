@@ -16,7 +16,7 @@ from entrepot.auth.errors import AccountChangingError, InvalidCredentialsError, 
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
 from entrepot.auth.unmoved import CHANGED, epochs_of, require_unmoved
-from entrepot.kernel.secret_forms import typed_without_secrets
+from entrepot.kernel.secret_forms import without_secrets
 from entrepot.token_service.errors import TokenRequestError, TooManyTokensError
 from entrepot.token_service.requests import RefreshGrant
 
@@ -247,7 +247,7 @@ class TokenService:
 def _asked_beyond(scopes: ScopeRequest, granted: str) -> Mapping[str, str]:
     """Return what was asked for, unless it is what was granted: who asks for more, and gets none, is looked for."""
     asked = scopes.text()
-    return {} if asked == granted else {"asked": typed_without_secrets(asked)[:_MOST_ASKED_CHARACTERS]}
+    return {} if asked == granted else {"asked": without_secrets(asked)[:_MOST_ASKED_CHARACTERS]}
 
 
 def _issue_record(

@@ -39,14 +39,15 @@ def repository_location(collection: str, name: str) -> str:
 
 
 def repository_of(project: str, text: str) -> RepositoryName:
-    """Return the repository that a path names by its project and the rest of its name.
+    """Return the repository that a path names by its project and its name within that.
 
-    The rest was encoded twice by the client, since it may hold slashes, and the server has decoded it once.
+    The name was encoded twice by the client, since it may hold slashes, and the server has decoded it once. Below
+    `library`, `_/app` is the repository `app`; no name means one of two.
 
     Raises:
         InvalidRepositoryNameError: no repository can be called so.
     """
-    return RepositoryName.parse(f"{project}/{repository_within(text)}")
+    return RepositoryName.within(project, repository_within(text))
 
 
 def location(collection: str, number: int, name: str = "", name_is_wanted: str = "") -> str:

@@ -21,6 +21,9 @@ __all__ = [
 DEFAULT_PROJECT: Final = "library"
 """Where a repository with a single-segment name lives."""
 
+_ALONE: Final = "_/"
+"""What goes before a name that has no project in it, where names are those within a project. No name begins so."""
+
 _MAX_NAME_LENGTH: Final = 255
 _NAME_PATTERN: Final = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*\Z", re.ASCII
@@ -63,11 +66,31 @@ class RepositoryName(msgspec.Struct, frozen=True, order=True, gc=False):
         """
         return _parse_repository_name(text)
 
+    @staticmethod
+    def within(project: str, name: str) -> RepositoryName:
+        """Read the name that a repository has within its project.
+
+        In `library`, `app` is `library/app`, always, and `_/app` is the repository `app`.
+
+        Raises:
+            InvalidRepositoryNameError: no repository can be called so.
+        """
+        alone = name.removeprefix(_ALONE)
+        if project == DEFAULT_PROJECT and alone != name and "/" not in alone:
+            return _parse_repository_name(alone)
+        return _parse_repository_name(f"{project}/{name}")
+
     @property
     def project(self) -> str:
         """The project that owns the repository."""
         head, slash, _ = self.text.partition("/")
         return head if slash else DEFAULT_PROJECT
+
+    @property
+    def name_within(self) -> str:
+        """The name within the project, as `within` reads it."""
+        _, slash, rest = self.text.partition("/")
+        return rest if slash else f"{_ALONE}{self.text}"
 
     def __str__(self) -> str:
         return self.text

@@ -39,11 +39,20 @@ class RegistryError(EntrepotError):
 
 
 class RepositoryUnknownError(RegistryError):
-    """There is no such repository."""
+    """There is no such repository.
 
-    def __init__(self, repository: RepositoryName) -> None:
-        super().__init__(f"repository {repository} does not exist")
+    Attributes:
+        namesake: one that is there and easily meant, for those who may know of it.
+    """
+
+    def __init__(self, repository: RepositoryName, namesake: RepositoryName | None = None) -> None:
+        message = f"repository {repository} does not exist"
+        if namesake is not None:
+            within = namesake.name_within
+            message += f", but {namesake} does: below project {namesake.project} its address is {within}"
+        super().__init__(message)
         self.repository = repository
+        self.namesake = namesake
 
 
 class RepositoryExistsError(RegistryError):

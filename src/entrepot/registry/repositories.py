@@ -7,7 +7,7 @@ store neither forgets a repository that waits for its first push nor revives one
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
@@ -25,7 +25,7 @@ from entrepot.registry.errors import (
 from entrepot.registry.facts import RecordedFact, journalled_project_fact
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable
 
     from entrepot.auth.grants import ProjectGrant
     from entrepot.auth.modes import ModeGate
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProjectRepositories"]
 
+T = TypeVar("T")
+
 _CREATED: Final = "repository.create"
 _DELETED: Final = "repository.delete"
 _MAX_DESCRIPTION: Final = 4096
@@ -56,8 +58,8 @@ _MAX_DESCRIPTION: Final = 4096
 class ProjectRepositories:
     """Reads and changes repositories as a whole; names are those within the project, which the grant holds.
 
-    A repository of the project `library` can have a full name of one segment: `ubuntu` means `library/ubuntu` where
-    there is one, else `ubuntu` itself.
+    A name means one repository, whatever else there is: in `library`, `ubuntu` is `library/ubuntu`, and `_/ubuntu` is
+    `ubuntu`. Else a deletion that is sent again, since its answer was lost, would meet the other one.
     """
 
     def __init__(self, metadata: Metadata, journal: Journal, gate: ModeGate) -> None:
@@ -86,12 +88,11 @@ class ProjectRepositories:
             InvalidRepositoryNameError: the name can't be one.
             RepositoryUnknownError: there is none (S7).
         """
-        candidates = _candidates(grant, name)
-        for candidate in candidates:
-            found = await self._metadata.project_repositories.find(grant.project_id, candidate.text)
-            if found is not None:
-                return found
-        raise RepositoryUnknownError(candidates[0])
+        full = RepositoryName.within(grant.project, name)
+        found = await self._metadata.project_repositories.find(grant.project_id, full.text)
+        if found is None:
+            raise await self._missing(grant, full)
+        return found
 
     async def create(self, grant: ProjectGrant[CreateRepository], name: str) -> RepositoryName:
         """Make an empty repository, so that people can push to it who may not create one.
@@ -103,7 +104,7 @@ class ProjectRepositories:
             ActionDisabledError: nobody may write at present.
         """
         await self._gate.require_enabled(Push)
-        full = _candidates(grant, name)[0]
+        full = RepositoryName.within(grant.project, name)
         subject = grant.principal.subject
         public_id = new_public_id()
         record = audit_record(grant.principal, AuditAction.REPOSITORY_CREATE, _about(grant, full))
@@ -120,10 +121,8 @@ class ProjectRepositories:
         await self._journal.write_entry(await self._metadata.write(unit))
         return full
 
-    async def describe(
-        self, grant: ProjectGrant[UpdateRepository], name: str, description: str
-    ) -> RepositoryName:
-        """Set a repository's description and return its full name.
+    async def describe(self, grant: ProjectGrant[UpdateRepository], name: str, description: str) -> None:
+        """Set a repository's description.
 
         Raises:
             InvalidRepositoryNameError: the name can't be one.
@@ -132,11 +131,11 @@ class ProjectRepositories:
         """
         if len(description) > _MAX_DESCRIPTION or "\0" in description:
             raise RepositoryDescriptionError(_MAX_DESCRIPTION)
-        candidates = _candidates(grant, name)
+        full = RepositoryName.within(grant.project, name)
         record_id = new_public_id()
 
-        async def unit(tx: Transaction) -> RepositoryName:
-            full, number, before = await _hold(tx, grant, candidates)
+        async def unit(tx: Transaction) -> None:
+            number, before = await _hold(tx, grant, full)
             await tx.project_repositories.describe(number, description)
             await tx.audit.append(
                 audit_record(
@@ -148,12 +147,11 @@ class ProjectRepositories:
                     record_id=record_id,
                 )
             )
-            return full
 
-        return await self._metadata.write(unit)
+        await self._change(grant, unit)
 
-    async def delete(self, grant: ProjectGrant[DeleteRepository], name: str) -> RepositoryName:
-        """Delete a repository with its tags and manifests and return its full name, which is free then.
+    async def delete(self, grant: ProjectGrant[DeleteRepository], name: str) -> None:
+        """Delete a repository with its tags and manifests; its name is free then.
 
         A push that is under way comes before or after: what it brought is deleted, or it makes a new repository.
 
@@ -163,11 +161,11 @@ class ProjectRepositories:
             ActionDisabledError: nobody may delete at present.
         """
         await self._gate.require_enabled(Delete)
-        candidates = _candidates(grant, name)
+        full = RepositoryName.within(grant.project, name)
         record_id = new_public_id()
 
-        async def unit(tx: Transaction) -> tuple[RepositoryName, RecordedFact]:
-            full, number, description = await _hold(tx, grant, candidates)
+        async def unit(tx: Transaction) -> RecordedFact:
+            number, description = await _hold(tx, grant, full)
             content = await tx.project_repositories.delete(number, grant.principal.subject)
             await tx.audit.append(
                 audit_record(
@@ -183,30 +181,48 @@ class ProjectRepositories:
                 )
             )
             fact = journalled_project_fact(grant, _DELETED, full.text, {})
-            return full, RecordedFact(await tx.outbox.append(fact), fact)
+            return RecordedFact(await tx.outbox.append(fact), fact)
 
-        full, deleted = await self._metadata.write(unit)
+        deleted = await self._change(grant, unit)
         reach(Failpoint.DELETE_COMMITTED)
         await self._journal.write_entry(deleted)
-        return full
+
+    async def _change(
+        self, grant: ProjectGrant[ProjectAction], unit: Callable[[Transaction], Awaitable[T]]
+    ) -> T:
+        """Do a unit; that its repository is unknown is told as for reads, which takes no lock on another one."""
+        try:
+            return await self._metadata.write(unit)
+        except RepositoryUnknownError as error:
+            raise await self._missing(grant, error.repository) from None
+
+    async def _missing(
+        self, grant: ProjectGrant[ProjectAction], full: RepositoryName
+    ) -> RepositoryUnknownError:
+        """Return the error that tells of the namesake, which lies in the grant's own project: what it says is no news.
+
+        Whoever has the grant may ask by it for the namesake itself (S19).
+        """
+        namesake = _namesake(full)
+        rows = self._metadata.project_repositories
+        if namesake is None or await rows.find(grant.project_id, namesake.text) is None:
+            return RepositoryUnknownError(full)
+        return RepositoryUnknownError(full, namesake)
 
 
-def _candidates(grant: ProjectGrant[ProjectAction], name: str) -> Sequence[RepositoryName]:
-    """Return the full names that a name within the project can mean, the likeliest first."""
-    full = RepositoryName.parse(f"{grant.project}/{name}")
-    if grant.project == DEFAULT_PROJECT and "/" not in name:
-        return full, RepositoryName.parse(name)
-    return (full,)
+def _namesake(name: RepositoryName) -> RepositoryName | None:
+    """Return the repository that is easily taken for this one: `library/app` for `app`, and the other way round."""
+    head, slash, rest = name.text.partition("/")
+    if not slash:
+        return RepositoryName(f"{DEFAULT_PROJECT}/{name}")
+    return RepositoryName(rest) if head == DEFAULT_PROJECT and "/" not in rest else None
 
 
-async def _hold(
-    tx: Transaction, grant: ProjectGrant[ProjectAction], candidates: Sequence[RepositoryName]
-) -> tuple[RepositoryName, int, str]:
-    for candidate in candidates:
-        found = await tx.project_repositories.hold(grant.project_id, candidate.text)
-        if found is not None:
-            return candidate, *found
-    raise RepositoryUnknownError(candidates[0])
+async def _hold(tx: Transaction, grant: ProjectGrant[ProjectAction], full: RepositoryName) -> tuple[int, str]:
+    found = await tx.project_repositories.hold(grant.project_id, full.text)
+    if found is None:
+        raise RepositoryUnknownError(full)
+    return found
 
 
 def _about(grant: ProjectGrant[ProjectAction], name: RepositoryName) -> AuditObject:

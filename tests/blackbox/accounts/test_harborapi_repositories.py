@@ -8,6 +8,8 @@ import pytest
 from harborapi.exceptions import Forbidden, NotFound
 from harborapi.models import Repository
 
+from tests.blackbox.http_client import RegistryClient
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.blackbox.accounts.conftest import Look, Team
     from tests.blackbox.clients.signed_in import SkopeoAs
+    from tests.blackbox.conftest import Material
     from tests.running.control_client import Account
 
 _REPOSITORY: Final = "SELECT id, description FROM repositories WHERE name = :name AND deleted_at IS NULL"
@@ -45,6 +48,29 @@ async def test_repositories_are_listed_described_and_deleted(
     assert not team.has(team.repository)
     with pytest.raises(NotFound):
         await harbor.get_repository(team.name, "app")
+
+
+async def test_a_deletion_that_is_sent_again_leaves_what_is_pulled_by_one_segment(
+    harbor: HarborAsyncClient, team: Team, material: Material
+) -> None:
+    """`library/hello` and `hello` are two repositories; the second is `_/hello` for harborapi."""
+    image = material.small[0]
+    team.control.create_project("library")
+    for name in ("library/hello", "hello"):
+        repository = RegistryClient(team.http.client, name)
+        repository.push_blobs(image)
+        assert repository.put_manifest("1", image.manifest).status_code == 201
+
+    await harbor.delete_repository("library", "hello")
+    with pytest.raises(NotFound):
+        await harbor.delete_repository("library", "hello")
+
+    assert (team.has("library/hello"), team.has("hello")) == (False, True)
+    pulled = RegistryClient(team.http.client, "hello").request("GET", "manifests/1")
+    assert (pulled.status_code, pulled.content) == (200, image.manifest)
+    await harbor.delete_repository("library", "_/hello")
+    assert not team.has("hello")
+    await harbor.delete_project("library")
 
 
 async def test_a_developer_pushes_to_a_repository_that_an_administrator_made(

@@ -35,6 +35,11 @@ def test_a_repository_is_decoded_a_second_time(text: str, name: str) -> None:
     assert repository_of("apps", text).text == name
 
 
+@pytest.mark.parametrize(("text", "name"), [("app", "library/app"), ("_%2Fapp", "app")])
+def test_below_library_there_is_an_address_for_each_of_two_namesakes(text: str, name: str) -> None:
+    assert repository_of("library", text).text == name
+
+
 @pytest.mark.parametrize("text", ["", "..%2Fsecret", "A", "a%00", "a+b", "a%252Fb", "%2F", "a%2F%2Fb"])
 def test_what_no_repository_is_called_is_refused(text: str) -> None:
     with pytest.raises(InvalidRepositoryNameError):

@@ -65,6 +65,49 @@ def test_s34_what_breaks_the_grammar_names_no_repository(text: str) -> None:
     assert caught.value.text == text
 
 
+@pytest.mark.parametrize(
+    ("project", "within", "text"),
+    [
+        ("library", "app", "library/app"),
+        ("library", "_/app", "app"),
+        ("library", "a/app", "library/a/app"),
+        ("library", "library/app", "library/library/app"),
+        ("library", "_/library", "library"),
+        ("library", "_/" + "a" * 255, "a" * 255),
+        ("team", "app", "team/app"),
+        ("team", "library/app", "team/library/app"),
+    ],
+)
+def test_a_name_within_a_project_means_one_repository_that_has_no_other(
+    project: str, within: str, text: str
+) -> None:
+    name = RepositoryName.within(project, within)
+
+    assert (name.text, name.project, name.name_within) == (text, project, within)
+
+
+@pytest.mark.parametrize(
+    ("project", "within"),
+    [
+        ("team", "_/app"),
+        ("library", "_/a/app"),
+        ("library", "_/_/app"),
+        ("library", "_/"),
+        ("library", "_"),
+        ("library", "_app"),
+        ("library", "a/_/app"),
+        ("library", "/app"),
+        ("library", "_/App"),
+        ("library", "_/" + "a" * 256),
+    ],
+)
+def test_what_stands_for_no_project_stands_before_one_segment_below_library(
+    project: str, within: str
+) -> None:
+    with pytest.raises(InvalidRepositoryNameError):
+        RepositoryName.within(project, within)
+
+
 @pytest.mark.parametrize("text", ["latest", "1.0", "_", "v1.2.3-rc.1_x86", "A", "a" * 128, "a.", "a-", "a.."])
 def test_a_tag_is_kept(text: str) -> None:
     assert str(TagName.parse(text)) == text

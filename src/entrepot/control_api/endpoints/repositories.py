@@ -35,6 +35,9 @@ __all__ = ["REPOSITORY_ENDPOINTS", "UNCOUNTED", "Repository"]
 
 _ALL: Final = f"{API_PREFIX}/projects/{{project_name}}/repositories"
 _ONE: Final = f"{_ALL}/{{repository_name}}"
+_LONGEST_NAME: Final = 257
+"""Of the longest name that has one segment, with `_/` before it."""
+
 _FILTERS: Final = {"name": FilterField("name")}
 _SORTS: Final = {
     "id": "id",
@@ -63,9 +66,9 @@ class Repository(msgspec.Struct, frozen=True):
 
 
 class RepositoryReq(msgspec.Struct, frozen=True):
-    """A repository to be made; `name` is the one within its project."""
+    """A repository to be made; `name` is the one within its project, in `library` with `_/` for one of one segment."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_NAME)]
 
 
 class RepositoryUpdate(msgspec.Struct, frozen=True):
@@ -152,7 +155,7 @@ async def create_repository(
     """Make an empty repository."""
     full = await services.repositories.create(call.grant, call.body.name)
     collection = _ALL.replace("{project_name}", call.grant.project)
-    return created(repository_location(collection, full.text.removeprefix(f"{call.grant.project}/")))
+    return created(repository_location(collection, full.name_within))
 
 
 async def read_repository(

@@ -178,15 +178,28 @@ async def test_the_journal_tells_before_the_call_returns_i5(world: World) -> Non
     ]
 
 
-async def test_a_name_of_one_segment_means_the_default_project_too(world: World) -> None:
+async def test_a_name_in_the_default_project_means_one_repository_whatever_else_is_there(
+    world: World,
+) -> None:
     project = await world.add_project("library")
-    await push_manifest(world.metadata, repository="library/nginx")
-    await world.metadata.write(lambda tx: tx.repositories.ensure("ubuntu", "library", "x"))
+    await push_manifest(world.metadata, repository="library/nginx", tag="v1")
     await world.metadata.write(lambda tx: tx.repositories.ensure("nginx", "library", "x"))
+    await push_manifest(world.metadata, repository="nginx", tag="v1")
     grant = world.on(project, ReadRepository, "library")
-
-    assert (await world.repositories.get(grant, "ubuntu")).name == "ubuntu"
     assert (await world.repositories.get(grant, "nginx")).name == "library/nginx"
+    assert (await world.repositories.get(grant, "_/nginx")).name == "nginx"
+
+    deletion = world.on(project, DeleteRepository, "library")
+    await world.repositories.delete(deletion, "nginx")
     with pytest.raises(RepositoryUnknownError) as caught:
-        await world.repositories.get(grant, "missing")
-    assert caught.value.repository.text == "library/missing"
+        await world.repositories.delete(deletion, "nginx")
+
+    assert (caught.value.repository.text, caught.value.namesake) == (
+        "library/nginx",
+        RepositoryName("nginx"),
+    )
+    assert (await world.repositories.get(grant, "_/nginx")).artifact_count == 1
+    entries = [json.loads(bytes(entry)) for _, entry in sorted(world.blobs.objects.items())]
+    assert [(entry["kind"], entry["repository"]) for entry in entries] == [
+        ("repository.delete", "library/nginx")
+    ]

@@ -168,6 +168,31 @@ def test_robots_tokens_repositories_roles_labels_settings_and_the_log(
     assert json.loads(admin.run("audit list --address 192.0.2.7 -o json")) == []
 
 
+def test_repositories_are_deleted_by_the_names_that_the_list_has(admin: ClientCommandLine) -> None:
+    """As `repository list library -o name | xargs` does it; each name is the one that is meant, once."""
+    admin.run("project create library")
+    for name in ("hello", "library/hello", "library/other", "_/hello"):
+        admin.run(f"repository create {name}", code=4 if name.startswith("_") else 0)
+    admin.run("repository delete library/hello --yes")
+    said = admin.say("repository delete library/hello --yes", code=4)
+    assert "repository library/hello does not exist, but hello does" in said
+    assert admin.run("repository list library -o name").split() == ["hello", "library/other"]
+    admin.run("repository create library/hello")
+
+    for name in admin.run("repository list library -o name").split():
+        admin.run(f"repository delete {name} --yes")
+
+    assert admin.run("repository list library -o name") == ""
+    admin.run("project delete library --yes")
+    acts = json.loads(admin.run("audit list --action repository.delete --outcome success --limit 4 -o json"))
+    assert [act["resource"] for act in acts] == [
+        "library/other",
+        "library/hello",
+        "hello",
+        "library/hello",
+    ]
+
+
 def test_an_action_that_there_is_not_is_refused(admin: ClientCommandLine) -> None:
     """An auditor who mistyped must not read that nothing happened."""
     assert admin.run("audit list --action manifest.pusch", code=1) == ""

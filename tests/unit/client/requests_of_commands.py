@@ -73,6 +73,10 @@ CHANGES: Final[list[tuple[str, str, Any]]] = [
     ("token delete ci --yes --password-stdin", "DELETE /access-tokens/t2", None),
     ("repository create team/a/b", "POST /projects/team/repositories", {"name": "a/b"}),
     ("repository delete team/a/b --yes", "DELETE /projects/team/repositories/a%252Fb", None),
+    ("repository create app", "POST /projects/library/repositories", {"name": "_/app"}),
+    ("repository create library/app", "POST /projects/library/repositories", {"name": "app"}),
+    ("repository delete app --yes", "DELETE /projects/library/repositories/_%252Fapp", None),
+    ("repository delete library/app --yes", "DELETE /projects/library/repositories/app", None),
     (
         "role create mover2 --allow log:list --allow repository:pull",
         "POST /roles",

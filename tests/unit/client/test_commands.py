@@ -73,6 +73,15 @@ def test_what_is_gone_for_good_needs_a_yes_where_nobody_can_be_asked(
     assert api.asked == []
 
 
+def test_a_forgotten_project_is_seen_in_what_the_command_says(client: Client, api: ScriptedApi) -> None:
+    api.on("DELETE /projects/library/repositories/_%252Fapp")
+    api.on("DELETE /projects/library/repositories/app")
+
+    said = [client.run("repository", "delete", name, "--yes").err for name in ("app", "library/app")]
+
+    assert said == ["Deleted repository app of project library.\n", "Deleted repository library/app.\n"]
+
+
 @pytest.mark.parametrize(("command", "request_line", "query"), READS)
 def test_a_listing_asks_for_exactly_this(
     client: Client, api: ScriptedApi, command: str, request_line: str, query: dict[str, str]
@@ -233,7 +242,9 @@ def test_what_is_not_there_ends_with_4(client: Client, command: str) -> None:
         "robot update ci --address 10.2.0.0/16 --any-address",
         "role update mover",
         "label change old",
-        "repository create app",
+        "repository create team/",
+        "repository create /app",
+        "repository delete / --yes",
         "audit list --since yesterday",
         "audit list --outcome maybe",
         "member add team bob --role keeper",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
@@ -18,7 +18,14 @@ from entrepot.client.showing import Columns, say, show_items
 __all__ = ["create_repository", "delete_repository", "list_repositories"]
 
 _ProjectArgument = Annotated[str, Parameter(help="Name of a project; else those of all projects.")]
-_RepositoryArgument = Annotated[str, Parameter(help="The repository with its project, as team/app.")]
+_RepositoryArgument = Annotated[
+    str,
+    Parameter(
+        help="The whole name, as it is listed and pulled: team/app; app alone lies in project library."
+    ),
+]
+
+_PROJECT_OF_SHORT_NAMES: Final = "library"
 
 _COLUMNS: Columns = (
     ("NAME", "name"),
@@ -47,7 +54,7 @@ def create_repository(repository: _RepositoryArgument, /, *, target: TargetOptio
     project, name = _parts(repository)
     with open_api(target) as api:
         api.call("POST", f"{project_path(project)}/repositories", {"name": name})
-    say(f"Created repository {repository}.")
+    say(f"Created repository {_told(repository)}.")
 
 
 def delete_repository(
@@ -55,14 +62,28 @@ def delete_repository(
 ) -> None:
     """Delete a repository with everything in it."""
     project, name = _parts(repository)
-    require_consent(f"Delete repository {repository} with everything in it?", yes=yes)
+    require_consent(f"Delete repository {_told(repository)} with everything in it?", yes=yes)
     with open_api(target) as api:
         api.call("DELETE", f"{project_path(project)}/repositories/{twice_encoded(name)}")
-    say(f"Deleted repository {repository}.")
+    say(f"Deleted repository {_told(repository)}.")
 
 
 def _parts(repository: str) -> tuple[str, str]:
+    """Return the project of a repository and what addresses call it there: `_/app` if `app` is its whole name.
+
+    Raises:
+        ClientError: one of both is empty.
+    """
     project, slash, name = repository.partition("/")
-    if not (project and slash and name):
-        raise ClientError(EXIT_USAGE, f"entrepot: {repository!r} lacks its project: write it as PROJECT/NAME")
+    if project and not slash:
+        return _PROJECT_OF_SHORT_NAMES, f"_/{repository}"
+    if not (project and name):
+        raise ClientError(
+            EXIT_USAGE, f"entrepot: {repository!r} names no repository: write it as PROJECT/NAME"
+        )
     return project, name
+
+
+def _told(repository: str) -> str:
+    """Return the name; of one segment with its project, since who forgot to write one should see it."""
+    return repository if "/" in repository else f"{repository} of project {_PROJECT_OF_SHORT_NAMES}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from cyclopts import Parameter
 from entrepot.audit.export import AuditExport
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
+from entrepot.client.new_files import is_taken, new_file
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
     FromOption,
@@ -61,8 +61,7 @@ def export_audit_log(
     first, end = read_time(since, without=0), read_time(until)
     if first >= end:
         raise CommandError(EXIT_USAGE, "entrepot: --to has to be later than --from")
-    if output is not None and output.exists():
-        raise CommandError(EXIT_USAGE, f"entrepot: {output} exists; it would be overwritten")
+    _refuse_taken(output)
     count, header = run_to_its_end(_export(settings, first, end, output))
     if output is not None:
         print(f"{count} lines written to {output}")
@@ -88,9 +87,17 @@ async def _export(
     return count, begun.header
 
 
-def _only_mine(path: str, flags: int) -> int:
-    """Open a file that only its owner can read: names and addresses of people lie in it."""
-    return os.open(path, flags, 0o600)
+def _refuse_taken(output: Path | None) -> None:
+    """Say so before the work; whoever takes the name during it is not overwritten either."""
+    try:
+        if output is not None and is_taken(output):
+            raise _exists(output)
+    except OSError as error:
+        raise CommandError(EXIT_USAGE, f"entrepot: {output} can't be written: {error.strerror}") from error
+
+
+def _exists(output: Path) -> CommandError:
+    return CommandError(EXIT_USAGE, f"entrepot: {output} exists; it would be overwritten")
 
 
 @contextlib.contextmanager
@@ -100,15 +107,10 @@ def _destination(output: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    draft = output.with_name(f"{output.name}.part")
     try:
-        with open(draft, "wb", opener=_only_mine) as file:  # a Path's own takes no opener
+        with new_file(output) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(output)
+    except FileExistsError as error:
+        raise _exists(output) from error
     except OSError as error:
         raise CommandError(EXIT_USAGE, f"entrepot: {output} can't be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ def test_times_are_asked_for_as_they_were_given(client: Client, api: ScriptedApi
     assert (result.code, result.out) == (0, f"{len(_WHOLE)} bytes written to {file}\n")
     assert api.asked[-1].query == {"since": "2026-11-01", "until": "2026-12-01T10:00+02:00"}
     assert file.read_bytes() == _WHOLE
-    assert not list(tmp_path.glob("*.part"))
+    assert [path for path in tmp_path.iterdir() if path.name.count("log.jsonl")] == [file]
 
 
 def test_of_an_export_that_broke_off_nothing_is_kept(
@@ -55,3 +55,25 @@ def test_where_no_file_can_be_is_said(client: Client, api: ScriptedApi, tmp_path
     for file in (tmp_path / "file" / "log.jsonl", tmp_path / ("x" * 300)):
         result = client.run("audit", "fetch", str(file))
         assert (result.code, "can't be written" in result.err) == (2, True)
+
+
+def test_nothing_that_lies_there_is_written_to_followed_or_removed(
+    client: Client, api: ScriptedApi, tmp_path: Path
+) -> None:
+    """What is beside the file belongs to somebody else, whatever its name."""
+    client.log_in(api)
+    api.on(_PATH, Answer(raw=_WHOLE))
+    file, beside, victim = tmp_path / "log.jsonl", tmp_path / "log.jsonl.part", tmp_path / "victim"
+    victim.write_bytes(b"dear")
+    beside.symlink_to(victim)
+    notes, part = tmp_path / "notes", tmp_path / "notes.part"
+    notes.write_bytes(b"mine")
+    part.write_bytes(b"mine, too")
+
+    assert client.run("audit", "fetch", str(file)).code == 0
+    refused = client.run("audit", "fetch", str(notes))
+
+    assert (refused.code, refused.err) == (2, f"entrepot: {notes} exists; it would be overwritten\n")
+    assert (notes.read_bytes(), part.read_bytes()) == (b"mine", b"mine, too")
+    assert (victim.read_bytes(), beside.is_symlink(), file.is_symlink()) == (b"dear", True, False)
+    assert file.read_bytes() == _WHOLE

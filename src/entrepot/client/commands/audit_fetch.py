@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,10 +10,12 @@ from cyclopts import Parameter
 
 from entrepot.client.choosing import open_api
 from entrepot.client.errors import EXIT_REFUSED, EXIT_USAGE, ClientError
+from entrepot.client.new_files import new_file
 from entrepot.client.options import ANYWHERE, TargetOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import BinaryIO
 
 __all__ = ["fetch_export"]
 
@@ -43,31 +43,23 @@ def fetch_export(
 ) -> None:
     """Fetch all records of some times, signed by the registry; prove them with `entrepot audit verify FILE`."""
     query = {name: text for name, text in (("since", since), ("until", until)) if text}
-    draft = file.with_name(f"{file.name}.part")
     try:
-        if file.exists():
-            raise ClientError(EXIT_USAGE, f"entrepot: {file} exists; it would be overwritten")
-        with open_api(target) as api:
-            count = _write(draft, api.stream("/audit-log-export", query))
-        draft.rename(file)
+        with new_file(file) as opened, open_api(target) as api:
+            count = _write(opened, api.stream("/audit-log-export", query))
+    except FileExistsError as error:
+        raise ClientError(EXIT_USAGE, f"entrepot: {file} exists; it would be overwritten") from error
     except OSError as error:
         raise ClientError(EXIT_USAGE, f"entrepot: {file} can't be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
     print(f"{count} bytes written to {file}")
 
 
-def _write(draft: Path, pieces: Iterable[bytes]) -> int:
-    """Write what comes to a file that only its owner can read: names and addresses of people lie in it."""
+def _write(opened: BinaryIO, pieces: Iterable[bytes]) -> int:
+    """Write what comes and return how many bytes it was, if it came to its end."""
     count, last = 0, b""
-    with open(draft, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as opened:
-        for piece in pieces:
-            opened.write(piece)
-            count += len(piece)
-            last = (last + piece)[-_END_BYTES:]
-        opened.flush()
-        os.fsync(opened.fileno())
+    for piece in pieces:
+        opened.write(piece)
+        count += len(piece)
+        last = (last + piece)[-_END_BYTES:]
     if not _is_whole(last):
         raise ClientError(
             EXIT_REFUSED,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 import time
 from typing import TYPE_CHECKING
 
-from entrepot.kernel.ids import new_public_id
+from entrepot.client.new_files import new_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,18 +50,8 @@ class Archive:
     def write(self, path: Path) -> int:
         """Write the file and return its size. Raises FileExistsError rather than replace one, else OSError."""
         content = self._pack()
-        draft = path.with_name(f".{path.name}.{new_public_id()}")
-        descriptor = os.open(
-            draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.link(draft, path)  # unlike a rename, fails where something is already
-        finally:
-            draft.unlink()
+        with new_file(path) as stream:
+            stream.write(content)
         return len(content)
 
     def _keep(self, name: str, text: str) -> None:

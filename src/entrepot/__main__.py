@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import select
 import sys
 from typing import Final
-
-from entrepot.ops.application import run_command_line
 
 __all__ = ["main"]
 
@@ -16,22 +13,35 @@ _EXIT_UNREAD: Final = 141
 """What a shell makes of a program that SIGPIPE ended."""
 
 
+_EXIT_INTERRUPTED: Final = 130
+"""As of one that SIGINT ended."""
+
+
 def main() -> None:
     """Run the command in the arguments of this process and exit with its code.
 
     Where the reader of the output has gone, as ``head`` does when it has enough, the command ends without a word.
+    So it does at Ctrl-C, even before it has begun.
     """
     try:
-        code = run_command_line(sys.argv[1:])
-        sys.stdout.flush()
+        code = _run()
+    except KeyboardInterrupt:
+        code = _EXIT_INTERRUPTED
+    sys.exit(code)
+
+
+def _run() -> int:
+    # Half of the time of a short command goes by with these imports, which Ctrl-C may meet, too.
+    from entrepot.ops.application import run_command_line  # noqa: PLC0415  # see above
+    from entrepot.ops.ending import silence_output  # noqa: PLC0415  # see above
+
+    try:
+        return run_command_line(sys.argv[1:])
     except BrokenPipeError:
         if not _is_unread(sys.stdout.fileno()):
             raise  # it was another pipe or connection, which is a fault to be seen
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # what is buffered is flushed at the end
-        code = _EXIT_UNREAD
-    sys.exit(code)
+        silence_output()
+        return _EXIT_UNREAD
 
 
 def _is_unread(descriptor: int) -> bool:

@@ -28,6 +28,7 @@ _ELSEWHERE: Final = {
     "SettingsError": "exit code 2 of every command",
     "StartRefusedError": "exit code of `entrepot serve`",
     "CommandError": "exit code of the command",
+    "RegistryUnusableError": "exit code 1 of the command, 3 of `entrepot verify` and `entrepot audit verify`",
     "InvalidMetadataAddressError": "exit code 1 of the command, 503 of the readiness check",
     "InvalidPoliciesError": "exit code 1 of `entrepot serve`",
     "NetworkFilesystemError": "exit code 1 of the command, 503 of the readiness check",

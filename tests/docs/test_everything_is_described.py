@@ -14,6 +14,7 @@ from entrepot.metadata.sql.catalogue import STATEMENTS
 from entrepot.observability.metric_definitions import METRIC_DEFINITIONS
 from entrepot.oci.error_codes import ErrorCode
 from entrepot.ops.application import COMMANDS
+from entrepot.ops.ending import EXIT_CODES, exit_codes_of
 from entrepot.processes.errors import ExitCode
 from entrepot.settings import setting_fields
 from tests.architecture.source_files import product_files
@@ -72,6 +73,15 @@ def test_every_error_is_seen_or_known_to_stay_inside() -> None:
         *("RegistryError", "ClientGoneError", "DocumentError", "InvalidJsonError"),
         *("LifespanError", "WorkerEndedError"),
     }
+
+
+def test_the_help_and_the_page_of_commands_tell_the_same_exit_codes() -> None:
+    page = " ".join(_text("docs/reference/commands.md").split())
+    common = EXIT_CODES.partition("; ")[0].removeprefix("Exit codes: ")
+    audit = exit_codes_of(("audit", "verify")).removeprefix("Exit codes: ")
+
+    assert f"on the host but `serve`: {common}." in page
+    assert f"`entrepot audit verify` has four: {audit}" in page
 
 
 @pytest.mark.parametrize("guide", ["docs/operations/guide.md", "docs/operations/guide.zh-CN.md"])

@@ -142,6 +142,7 @@ def test_all_repositories_are_merged_into_an_empty_registry(commands: BackupComm
     before = filled(commands)
     commands.run("create")
     other = BackupCommands(tmp_path / "other", commands.target)
+    assert run_command_line(("migrate", "--data", str(other.data))) == 0
 
     assert other.run("restore", "--all-repositories").code == 0
 

@@ -110,7 +110,7 @@ def test_without_a_database_the_command_says_that_there_is_no_record_and_goes_on
 
     said = capsys.readouterr().err
     assert (pruned, bundled) == (0, 0)
-    assert said.count("entrepot: the audit log has no record of this: there is no database in ") == 2
+    assert said.count("entrepot: the audit log has no record of this: there is no registry in ") == 2
     assert not (tmp_path / "nothing" / "metadata").exists()
 
 

@@ -29,7 +29,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "empty.toml").touch()
     monkeypatch.setenv("ENTREPOT_CONFIG", str(tmp_path / "empty.toml"))
     monkeypatch.setattr(keys_options, "configure_logging", _leave_logging_alone)
-    assert run_command_line(["keys", "list", "--data", str(tmp_path / "data")]) == 0
+    for command in (["migrate"], ["keys", "list"]):
+        assert run_command_line([*command, "--data", str(tmp_path / "data")]) == 0
     return tmp_path / "data"
 
 

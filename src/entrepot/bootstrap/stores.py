@@ -45,8 +45,12 @@ class Stores:
 
 
 @contextlib.asynccontextmanager
-async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
+async def open_stores(settings: Settings, *, make_new: bool = True) -> AsyncIterator[Stores]:
     """Open metadata and blob store, making the schema of a new database first, and close them at the end.
+
+    Args:
+        settings: name them.
+        make_new: whether a database that has no schema gets one; else it is refused, and so is one that is not there.
 
     Raises:
         MetadataError, BlobStoreError: one of them can't be used.
@@ -54,13 +58,14 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     async with contextlib.AsyncExitStack() as stack:
         blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.aclose)
+        if make_new:
+            await prepare_metadata(settings)
         metadata = await _open_metadata(settings)
         stack.push_async_callback(metadata.aclose)
         yield Stores(metadata, blobs)
 
 
 async def _open_metadata(settings: Settings) -> Metadata:
-    await prepare_metadata(settings)
     return await open_metadata(
         metadata_url(settings),
         settings.metadata.pool_size,

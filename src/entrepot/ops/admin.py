@@ -32,6 +32,7 @@ from entrepot.metadata.unit_guard import in_order
 from entrepot.metadata.user_store import PersonQuery
 from entrepot.ops.backup_options import run_to_its_end
 from entrepot.ops.command_stores import open_command_metadata
+from entrepot.ops.ending import has_output, silence_output
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json, format_table
@@ -91,12 +92,16 @@ def reset_password(
     settings = load_command_settings(config, make_flags(data)).settings
     policy = _policy(settings)
     chosen = None if password_file is None else _first_line(password_file)
+    if chosen is None and not has_output():
+        raise CommandError(
+            EXIT_USAGE, "entrepot: standard output is closed; the new password could not be shown"
+        )
     password, ended = run_to_its_end(_reset(settings, policy, name, chosen))
     print(f"The password of {name} was reset and must be changed at the next login.", file=sys.stderr)
     logins = f"{ended.sessions} sessions, {ended.refresh_tokens} refresh tokens"
     print(f"Deleted: {ended.access_tokens} access tokens, {logins}.", file=sys.stderr)
     if chosen is None:
-        print(password)
+        _show(password, name)
     return EXIT_OK
 
 
@@ -104,6 +109,9 @@ def unlock(name: _LockedArgument, /, *, config: ConfigOption = None, data: DataO
     """Remove the locks of a person or robot, from whichever addresses the wrong passwords came."""
     settings = load_command_settings(config, make_flags(data)).settings
     addresses = run_to_its_end(_unlock(settings, name))
+    if not addresses:
+        print(f"{name} was not locked out: no wrong passwords had come from anywhere.")
+        return EXIT_OK
     places = "1 address" if addresses == 1 else f"{addresses} addresses"
     print(f"{name} can log in; wrong passwords had come from {places}.")
     return EXIT_OK
@@ -125,6 +133,19 @@ def grant_operations_admin(
     run_to_its_end(_grant(settings, name))
     print(f"{name} is an operations administrator.")
     return EXIT_OK
+
+
+def _show(password: str, name: str) -> None:
+    """Print a password that nobody else knows, and say so where it is lost, also to a closed pipe."""
+    try:
+        print(password, flush=True)
+    except OSError as error:
+        silence_output()
+        raise CommandError(
+            EXIT_CHECK_FAILED,
+            f"entrepot: the password of {name} was changed, but the new one could not be shown: {error.strerror}. "
+            "Run this again for another one.",
+        ) from error
 
 
 async def _list(settings: Settings) -> list[PersonRow]:

@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Group
 from entrepot import __version__
 from entrepot.client.catalogue import CLIENT_COMMANDS, CLIENT_GROUPS
 from entrepot.client.errors import ClientError
+from entrepot.ops.ending import EXIT_CODES, exit_code_of, exit_codes_of
 from entrepot.ops.errors import EXIT_USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -184,23 +185,6 @@ _GROUPS = {
 _CLIENT_WORDS = frozenset(command.words[0] for command in CLIENT_COMMANDS)
 _OVER_THE_NETWORK = Group("Commands for whoever uses a registry, over its API", sort_key=2)
 _ON_THE_HOST = Group("Commands on the registry's own host", sort_key=1)
-_EPILOGUE = (
-    "Exit codes: 0 done, 1 refused or failed, or a check failed, 2 settings or usage can't be used; serve, verify and "
-    "audit verify have more, see their help. Commands over the API: 3 not logged in, 4 not found, 5 conflict, "
-    "6 unreachable."
-)
-_OWN_EXIT_CODES: dict[tuple[str, ...], str] = {
-    (
-        "serve",
-    ): "Exit codes: 0 stopped on request, 1 unforeseen, 2 settings or certificate, 3 data directory in use, "
-    "4 address in use, 5 data directory not writable, 6 the database has another schema, 7 a rebuild of it is not "
-    "finished.",
-    (
-        "verify",
-    ): "Exit codes: 0 sound, 1 damage found or left, 2 settings or usage can't be used, 3 not completed, "
-    "4 interrupted; --resume goes on.",
-    ("audit", "verify"): "Exit codes: 0 sound, 1 tampered with, 2 wrong usage, 3 the log can't be read.",
-}
 
 
 def build_application() -> App:
@@ -208,7 +192,7 @@ def build_application() -> App:
     application = App(
         name="entrepot",
         help="Entrepot, an enterprise registry for container images.",
-        help_epilogue=_EPILOGUE,
+        help_epilogue=EXIT_CODES,
         version=__version__,
         result_action="return_value",
     )
@@ -218,7 +202,7 @@ def build_application() -> App:
         application.command(group)
     for command in COMMANDS:
         *outer, name = command.words
-        codes = _OWN_EXIT_CODES.get(command.words, _EPILOGUE)
+        codes = exit_codes_of(command.words)
         if outer:
             groups[outer[0]].command(command.function, name=name, help=command.summary, help_epilogue=codes)
         else:
@@ -236,12 +220,15 @@ def _section(first_word: str) -> Group:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    return exit_code_of(lambda: _run(arguments), tuple(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int | None:
     application = build_application()
     try:
-        code = cast("int | None", application(arguments, exit_on_error=False, print_error=True))
+        return cast("int | None", application(arguments, exit_on_error=False, print_error=True))
     except CycloptsError:
         return EXIT_USAGE
     except (CommandError, ClientError) as error:
         print("\n".join(error.lines), file=sys.stderr)
         return error.exit_code
-    return code or 0

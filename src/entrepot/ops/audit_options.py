@@ -13,8 +13,9 @@ from entrepot.audit.signatures import PublicKeyUnreadableError, public_key_bytes
 from entrepot.kernel.times import milliseconds_of
 from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.ops.database_file import require_registry
 from entrepot.ops.errors import EXIT_USAGE, CommandError
-from entrepot.settings import audit_directory, metadata_path, metadata_url, uses_postgresql
+from entrepot.settings import audit_directory, metadata_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -153,14 +154,10 @@ async def opened_audit_database(settings: Settings) -> AsyncIterator[Metadata]:
     """Open the metadata database, without the blob store.
 
     Raises:
-        CommandError: there is none where the settings say.
+        RegistryUnusableError: there is none where the settings say, or this user may not open it.
         MetadataError: it can't be used.
     """
-    if not uses_postgresql(settings) and not metadata_path(settings).exists():
-        raise CommandError(
-            EXIT_INCOMPLETE,
-            f"entrepot: there is no registry in {settings.data.directory}; see --config and --data",
-        )
+    require_registry(settings)
     metadata = await open_metadata(metadata_url(settings), 2, settings.metadata.statement_timeout_seconds)
     try:
         yield metadata

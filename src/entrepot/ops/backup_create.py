@@ -28,9 +28,9 @@ from entrepot.ops.backup_options import (
 from entrepot.ops.backup_target import repository_to_write
 from entrepot.ops.command_records import record_act_on
 from entrepot.ops.command_stores import open_command_stores
-from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
 from entrepot.ops.progress import format_bytes
-from entrepot.settings import metadata_path, metadata_url, uses_postgresql
+from entrepot.settings import metadata_url
 
 if TYPE_CHECKING:
     from entrepot.backup.format import SnapshotManifest
@@ -63,11 +63,6 @@ def create_backup(
 
 
 async def _create(choice: BackupChoice, options: CreationOptions) -> SnapshotManifest:
-    path = metadata_path(choice.settings)
-    if not uses_postgresql(choice.settings) and not path.exists():
-        raise CommandError(
-            EXIT_USAGE, f"entrepot: there is no registry to back up: no database {path}; see --data"
-        )
     observer = ProgressObserver()
     dump = partial(open_dump, metadata_url(choice.settings))
     async with open_command_stores(choice.settings) as stores, repository_to_write(choice) as repository:

@@ -12,7 +12,7 @@ import msgspec
 from cyclopts import Parameter
 
 from entrepot.kernel.errors import EntrepotError
-from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_USAGE, CommandError
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json
 from entrepot.ops.progress import Progress
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "EXIT_INTERRUPTED",
     "BackupChoice",
     "ConfigOption",
     "DataOption",
@@ -42,8 +41,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-EXIT_INTERRUPTED = 130
 
 ToOption: TypeAlias = Annotated[
     str,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from entrepot.bootstrap import build_services, open_stores
-from entrepot.metadata.errors import SchemaMismatchError
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.ops.database_file import name_of_user, require_own_database, require_registry
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_USAGE, CommandError
 from entrepot.processes.data_directory import lock_data_directory, prepare_run_directory
 from entrepot.processes.errors import StartRefusedError
 from entrepot.registry.hashing import HashingPool
-from entrepot.settings import metadata_path, metadata_url, storage_root, uses_postgresql
+from entrepot.settings import metadata_url, storage_root
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alone_on_data_directory",
-    "name_of_user",
     "open_command_metadata",
     "open_command_services",
     "open_command_stores",
@@ -38,28 +36,33 @@ _HASHING_THREADS: Final = 4
 
 
 @contextlib.asynccontextmanager
-async def open_command_stores(settings: Settings) -> AsyncIterator[Stores]:
+async def open_command_stores(settings: Settings, *, make_new: bool = False) -> AsyncIterator[Stores]:
     """Open both stores; a registry may run on them at the same time.
 
+    Args:
+        settings: name them.
+        make_new: whether to make an empty registry where there is none.
+
     Raises:
-        CommandError: the schema is not that of this program; the message says what to run.
-        MetadataError, BlobStoreError: one of them can't be used.
+        RegistryUnusableError: there is no registry, or this user may not open it.
+        MetadataError, BlobStoreError: a store can't be used, or the schema is not that of this program.
     """
-    try:
-        async with open_stores(settings) as stores:
-            yield stores
-    except SchemaMismatchError as error:
-        raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {error}") from error
+    if not make_new:
+        require_registry(settings)
+    async with open_stores(settings, make_new=make_new) as stores:
+        yield stores
 
 
 @contextlib.asynccontextmanager
-async def open_command_services(settings: Settings) -> AsyncIterator[tuple[Stores, Services]]:
+async def open_command_services(
+    settings: Settings, *, make_new: bool = False
+) -> AsyncIterator[tuple[Stores, Services]]:
     """Open both stores and build the services of the registry on them, for a command that acts as a client would.
 
     Raises:
-        CommandError, MetadataError, BlobStoreError: as :func:`open_command_stores`.
+        RegistryUnusableError, MetadataError, BlobStoreError: as :func:`open_command_stores`.
     """
-    async with open_command_stores(settings) as stores:
+    async with open_command_stores(settings, make_new=make_new) as stores:
         with ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing") as executor:
             yield stores, await build_services(settings, stores, HashingPool(executor))
 
@@ -69,39 +72,18 @@ async def open_command_metadata(settings: Settings) -> AsyncIterator[Metadata]:
     """Open the database alone, which must be there; a registry may run on it, and the storage may be gone.
 
     Raises:
-        CommandError: there is no database, it is another user's, or its schema is not that of this program.
-        MetadataError: it can't be used.
+        RegistryUnusableError: there is no database, or this user may not open it.
+        CommandError: it is another user's.
+        MetadataError: it can't be used, or its schema is not that of this program.
     """
-    _require_own_database(settings)
-    try:
-        metadata = await open_metadata(
-            metadata_url(settings), settings.metadata.pool_size, settings.metadata.statement_timeout_seconds
-        )
-    except SchemaMismatchError as error:
-        raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {error}") from error
+    require_own_database(settings)
+    metadata = await open_metadata(
+        metadata_url(settings), settings.metadata.pool_size, settings.metadata.statement_timeout_seconds
+    )
     try:
         yield metadata
     finally:
         await metadata.aclose()
-
-
-def _require_own_database(settings: Settings) -> None:
-    if uses_postgresql(settings):
-        return
-    path = metadata_path(settings)
-    try:
-        owner = path.stat().st_uid
-    except OSError as error:
-        raise CommandError(
-            EXIT_CHECK_FAILED, f"entrepot: there is no database in {path}; see --data and --config"
-        ) from error
-    if owner != os.geteuid():
-        name = name_of_user(owner)
-        raise CommandError(
-            EXIT_USAGE,
-            f"entrepot: {path} belongs to {name}; files that another user makes beside it would stop the registry. "
-            f"Run this as {name}: sudo -u {name} entrepot ...",
-        )
 
 
 def require_owner_of_storage(settings: Settings) -> None:
@@ -123,14 +105,6 @@ def require_owner_of_storage(settings: Settings) -> None:
             f"entrepot: {storage_root(settings)} belongs to {name}; files of another user could not be read by the "
             f"registry. Run this as {name}: sudo -u {name} entrepot ...",
         )
-
-
-def name_of_user(user_id: int) -> str:
-    """Return the login name of a user, its number where it has none."""
-    try:
-        return pwd.getpwuid(user_id).pw_name
-    except KeyError:
-        return f"#{user_id}"
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from entrepot.audit.signed_end import NoEndSigner
 from entrepot.auth.keys.errors import MasterKeyError
 from entrepot.bootstrap.keys import build_signed_end
-from entrepot.ops.command_stores import name_of_user
+from entrepot.ops.database_file import name_of_user
 from entrepot.ops.master_keys import present_master_keys
 
 if TYPE_CHECKING:

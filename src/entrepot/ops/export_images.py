@@ -18,7 +18,7 @@ from entrepot.oci.digest import InvalidDigestError
 from entrepot.oci.names import InvalidRepositoryNameError, InvalidTagNameError
 from entrepot.ops.command_records import record_act_on
 from entrepot.ops.command_stores import open_command_services
-from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json
 from entrepot.ops.progress import Progress, format_bytes
@@ -124,10 +124,13 @@ def export_images(
         report = asyncio.run(work)
     except (InvalidRepositoryNameError, InvalidTagNameError, InvalidDigestError) as error:
         raise CommandError(EXIT_USAGE, f"entrepot: {error.text!r}: {error}") from error
+    except CommandError:
+        raise
     except (EntrepotError, KeyboardInterrupt) as error:
         progress.finish()
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else error
-        raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {reason}") from error
+        if isinstance(error, KeyboardInterrupt):
+            raise CommandError(EXIT_INTERRUPTED, "entrepot: interrupted") from error
+        raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {error}") from error
     progress.finish()
     print(format_json(_as_json(report)) if output == "json" else _render(report, to))
     return EXIT_OK if not report.problems and report.images else EXIT_CHECK_FAILED

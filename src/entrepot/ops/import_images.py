@@ -15,7 +15,7 @@ from entrepot.auth.people.adoption import adopt_projects
 from entrepot.kernel.errors import EntrepotError
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.command_stores import open_command_services, require_owner_of_storage
-from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.import_report import render_report, report_as_json
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json
@@ -180,12 +180,15 @@ def import_images(
         report = asyncio.run(_run(settings, source, selection, options, link, progress, dry_run=dry_run))
     except SourceUnusableError as error:
         raise CommandError(EXIT_USAGE, f"entrepot: {error}") from error
+    except CommandError:
+        raise
     except (EntrepotError, KeyboardInterrupt) as error:
         progress.finish()
-        lines = [f"entrepot: {'interrupted' if isinstance(error, KeyboardInterrupt) else error}"]
+        stopped = isinstance(error, KeyboardInterrupt)
+        lines = [f"entrepot: {'interrupted' if stopped else error}"]
         if not dry_run:
             lines.append("What was imported so far stays; run the same command again to go on.")
-        raise CommandError(EXIT_CHECK_FAILED, *lines) from error
+        raise CommandError(EXIT_INTERRUPTED if stopped else EXIT_CHECK_FAILED, *lines) from error
     if output == "json":
         print(format_json(report_as_json(report, rehearsal=dry_run)))
     else:
@@ -216,7 +219,7 @@ async def _run(
     require_owner_of_storage(settings)
     async with (
         _opened(place, options.parallel) as source,
-        open_command_services(settings) as (stores, services),
+        open_command_services(settings, make_new=True) as (stores, services),
     ):
         registry = RegistryTarget(_services(services), link, os.geteuid())
         target = RehearsedTarget(registry) if dry_run else registry

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from entrepot.kernel.errors import EntrepotError
 from entrepot.metadata.sql.migrate import migrate as migrate_metadata
 from entrepot.metadata.sql.migrate import schema_version
+from entrepot.ops.database_file import has_no_database
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.settings import Settings, metadata_path, metadata_url, uses_postgresql
@@ -46,7 +47,7 @@ def migrate(
 
 
 def _check(settings: Settings) -> int:
-    if _has_no_database(settings):
+    if has_no_database(settings):
         print("There is no database yet; the first start makes one.")
         return EXIT_CHECK_FAILED
     current, newest = asyncio.run(schema_version(metadata_url(settings)))
@@ -65,7 +66,7 @@ def _check(settings: Settings) -> int:
 
 def _apply(settings: Settings, backup: Path | None) -> int:
     directory = settings.data.directory / "backups" if backup is None else backup.absolute()
-    if _has_no_database(settings):
+    if has_no_database(settings):
         metadata_path(settings).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     backups = None if uses_postgresql(settings) else directory
     report = asyncio.run(migrate_metadata(metadata_url(settings), backups, _report))
@@ -80,7 +81,3 @@ def _apply(settings: Settings, backup: Path | None) -> int:
 
 def _report(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def _has_no_database(settings: Settings) -> bool:
-    return not uses_postgresql(settings) and not metadata_path(settings).exists()

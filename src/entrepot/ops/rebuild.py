@@ -21,7 +21,14 @@ from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.schema import require_current
 from entrepot.metadata.sql.work_file import SqliteWorkFile
 from entrepot.ops.command_stores import alone_on_data_directory, open_command_stores
-from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.database_file import has_no_database, require_registry
+from entrepot.ops.errors import (
+    EXIT_CHECK_FAILED,
+    EXIT_OK,
+    EXIT_USAGE,
+    CommandError,
+    RegistryUnusableError,
+)
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption  # noqa: TC001 - the command line reads the annotation
 from entrepot.ops.progress import Progress
@@ -106,6 +113,8 @@ def rebuild(
     try:
         if dry_run:
             return asyncio.run(_dry_run(settings, options, output))
+        if catch_up:
+            require_registry(settings)
         with alone_on_data_directory(settings):
             return asyncio.run(_rebuild(settings, options, output))
     except EntrepotError as error:
@@ -117,7 +126,8 @@ def rebuild(
 async def _rebuild(settings: Settings, options: RebuildOptions, output: str) -> int:
     path = settings.data.directory / _WORK_DIRECTORY / "work.db"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    await _make_schema(settings)
+    if not options.catch_up:
+        await _make_schema(settings)
     async with open_command_stores(settings) as stores, contextlib.AsyncExitStack() as stack:
         if not options.catch_up and await stores.metadata.replay.unfinished() is None:
             _forget_earlier_run(path)
@@ -236,9 +246,9 @@ async def _scratch_database(path: Path) -> AsyncIterator[Metadata]:
 
 async def _examine_database(settings: Settings, blobs: BlobStore) -> DryRun:
     """Look at the real database without making one; whether it can be read is part of the answer."""
-    if not uses_postgresql(settings) and not metadata_path(settings).exists():
-        return DryRun(None, 0)
     try:
+        if has_no_database(settings):
+            return DryRun(None, 0)
         version, newest = await schema_version(metadata_url(settings))
         if version == 0:
             return DryRun(None, 0)
@@ -248,6 +258,6 @@ async def _examine_database(settings: Settings, blobs: BlobStore) -> DryRun:
             position = await find_position(metadata, blobs)
         finally:
             await metadata.aclose()
-    except MetadataError as error:
+    except (MetadataError, RegistryUnusableError) as error:
         return DryRun(None, 0, str(error))
     return DryRun(position, await count_facts(blobs, position.incarnation, position.database_last))

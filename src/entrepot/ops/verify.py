@@ -42,7 +42,7 @@ from entrepot.ops.verify_options import (  # noqa: TC001  # read at run time
 )
 from entrepot.ops.verify_report import ProgressWatcher, VerifyReport, print_report
 from entrepot.registry.hashing import HashingPool
-from entrepot.settings import metadata_path, parse_store_address, uses_postgresql
+from entrepot.settings import parse_store_address
 from entrepot.settings.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -127,13 +127,12 @@ def verify(  # the options are the interface
     for source in sources:
         _require_address(source)
     request = _Request(settings, options, sources, resume, silent=output == "json")
-    _require_registry(settings)
     _keep_log_away()
     try:
         report = asyncio.run(_show_last(request) if last else _verify(request))
+    except CommandError:
+        raise
     except EntrepotError as error:
-        if isinstance(error, CommandError):
-            raise
         raise CommandError(EXIT_INCOMPLETE, f"entrepot: {error}") from error
     print_report(report, output)
     return _EXIT_CODES[report.result]
@@ -148,15 +147,6 @@ def _require_sense(*rules: tuple[bool, str]) -> None:
     for broken, sentence in rules:
         if broken:
             raise CommandError(EXIT_USAGE, f"entrepot: {sentence}")
-
-
-def _require_registry(settings: Settings) -> None:
-    """Refuse to make an empty registry where a path is mistyped, only to find it sound."""
-    if not uses_postgresql(settings) and not metadata_path(settings).exists():
-        raise CommandError(
-            EXIT_INCOMPLETE,
-            f"entrepot: there is no registry in {settings.data.directory}; see --config and --data",
-        )
 
 
 def _parse_rate(text: str) -> int:

@@ -9,6 +9,7 @@ import os
 import pwd
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -39,7 +40,6 @@ from tests.integration.people.conftest import ADDRESS, ADMIN_PASSWORD, ALICE_PAS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from pathlib import Path
     from typing import Any
 
     from entrepot.metadata.store import Metadata
@@ -126,6 +126,27 @@ def test_a_reset_password_is_printed_once_and_must_be_changed_s17_s27(
     assert password not in repr(asyncio.run(host.database.fetch("SELECT * FROM audit_records")))
 
 
+def test_a_password_that_could_not_be_shown_is_not_lost_in_silence(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is changed by then, and nobody knows it; where there is no output at all, nothing is changed."""
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", None)
+        assert host.run("reset-password", "alice") == 2
+    assert "the new password could not be shown" in capsys.readouterr().err
+    assert host.log_in("alice", ALICE_PASSWORD).must_change_password is False
+
+    with Path("/dev/full").open("w", encoding="utf-8") as full, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", full)
+        code = host.run("reset-password", "alice")
+
+    said = capsys.readouterr().err.splitlines()[-1]
+    lost = "but the new one could not be shown: No space left on device. Run this again for another one."
+    assert (code, said) == (1, f"entrepot: the password of alice was changed, {lost}")
+    with pytest.raises(InvalidCredentialsError):
+        host.log_in("alice", ALICE_PASSWORD)
+
+
 def test_a_generated_password_that_holds_a_name_of_its_owner_is_not_tried(
     host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +207,14 @@ def test_a_locked_out_administrator_is_unlocked(host: Host, capsys: pytest.Captu
     assert "from 1 address." in capsys.readouterr().out
     assert host.records()[-1] == ("user.unlock", _operator())
     assert host.log_in("admin", ADMIN_PASSWORD).name == "admin"
+
+
+def test_of_somebody_who_was_not_locked_out_that_is_said(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert host.run("unlock", "admin") == 0
+
+    assert capsys.readouterr().out == "admin was not locked out: no wrong passwords had come from anywhere.\n"
 
 
 def test_a_locked_out_robot_is_unlocked(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,7 +297,7 @@ def test_without_a_database_nothing_is_made(tmp_path: Path, capsys: pytest.Captu
     code = run_command_line(["admin", "list", "--data", str(tmp_path / "nowhere")])
 
     assert code == 1
-    assert "there is no database in" in capsys.readouterr().err
+    assert "there is no registry in" in capsys.readouterr().err
     assert not (tmp_path / "nowhere").exists()
 
 

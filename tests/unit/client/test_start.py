@@ -35,6 +35,6 @@ def test_a_command_loads_its_own_module_and_no_library_of_the_server(tmp_path: P
     commands = {name for name in of_product if name.startswith("entrepot.client.commands.")}
     heavy = {"aiobotocore", "aiohttp", "asyncpg", "httptools", "litestar", "msgspec", "structlog", "sqlite3"}
     assert code == "3"
-    assert others == {"entrepot.ops.application", "entrepot.ops.errors"}
+    assert others == {"entrepot.ops.application", "entrepot.ops.ending", "entrepot.ops.errors"}
     assert commands == {"entrepot.client.commands.whoami"}
     assert set(modules) & heavy == set()

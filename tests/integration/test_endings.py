@@ -1,0 +1,102 @@
+"""How a command ends that can't show its result, or is stopped before it has begun."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.integration.test_commands import ENTREPOT, clean_environment, run
+
+_FULL: Final = Path("/dev/full")
+"""Takes nothing, as a file on a full disk."""
+_STOPPED: Final = """
+import importlib.abc, os, signal, sys
+
+class Stopping(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+        return None
+
+sys.meta_path.insert(0, Stopping())
+sys.argv = ["entrepot", "version"]
+from entrepot.__main__ import main
+main()
+"""
+
+
+def _unheard(tmp_path: Path, *words: str, **environment: str) -> tuple[int, str]:
+    with _FULL.open("wb") as full:
+        done = subprocess.run(
+            [*ENTREPOT, *words],
+            env=clean_environment(tmp_path, **environment),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(("verify",), 3), (("audit", "verify", "--database"), 3), (("migrate", "--check"), 1)],
+    ids=lambda given: "-".join(given) if isinstance(given, tuple) else "",
+)
+def test_output_that_can_not_be_written_is_told_and_is_no_damage(
+    tmp_path: Path, words: tuple[str, ...], code: int
+) -> None:
+    data = str(tmp_path / "data")
+    assert run(tmp_path, "migrate", "--data", data).returncode == 0
+    assert run(tmp_path, *words, "--data", data).returncode == 0
+
+    ended, said = _unheard(tmp_path, *words, "--data", data)
+
+    assert ended == code
+    assert said.splitlines()[-1].startswith(
+        "entrepot: standard output can't be written: No space left on device."
+    )
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("words", [("version",), ("completion", "bash")], ids=["short", "long"])
+@pytest.mark.parametrize("environment", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+def test_so_it_is_where_the_output_goes_out_at_once(
+    tmp_path: Path, words: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    code, said = _unheard(tmp_path, *words, **environment)
+
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("entrepot: standard output can't be written: No space left on device.")
+
+
+def test_a_shell_that_closed_the_output_wants_none(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *ENTREPOT, "version"],
+        env=clean_environment(tmp_path),
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", ["entrepot.ops.application", "cyclopts", "entrepot.ops.version"])
+def test_ctrl_c_before_the_command_has_begun_ends_it_without_a_word(tmp_path: Path, name: str) -> None:
+    """Most of the time of a short command goes by with imports."""
+    done = subprocess.run(
+        [sys.executable, "-c", _STOPPED.format(name=name)],
+        env=clean_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

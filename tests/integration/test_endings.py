@@ -46,7 +46,7 @@ def _unheard(tmp_path: Path, *words: str, **environment: str) -> tuple[int, str]
 @pytest.mark.parametrize(
     ("words", "code"),
     [(("verify",), 3), (("audit", "verify", "--database"), 3), (("migrate", "--check"), 1)],
-    ids=lambda given: "-".join(given) if isinstance(given, tuple) else "",
+    ids=["verify", "audit-verify", "migrate-check"],
 )
 def test_output_that_can_not_be_written_is_told_and_is_no_damage(
     tmp_path: Path, words: tuple[str, ...], code: int

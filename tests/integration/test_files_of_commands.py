@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _leave_logging_alone(*_: object) -> None:
+    """Take the place of what is for a process of its own."""
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data directory with an empty database."""
@@ -60,7 +64,7 @@ def test_a_name_that_is_taken_while_the_export_is_written_is_not_taken_away(
         return run_to_its_end(work)
 
     monkeypatch.setenv("ENTREPOT_CONFIG", str(empty_config(tmp_path)))
-    monkeypatch.setattr(audit_export, "configure_logging", lambda *_: None)
+    monkeypatch.setattr(audit_export, "configure_logging", _leave_logging_alone)
     monkeypatch.setattr(audit_export, "run_to_its_end", meanwhile)
 
     code = run_command_line(("audit", "export", "--output", str(file), "--data", str(data)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -181,7 +182,12 @@ def test_s27_no_secret_of_an_account_leaves_the_registry(spoken: _Spoken) -> Non
 
 def test_s27_the_secrets_were_really_there(spoken: _Spoken) -> None:
     """The search can fail: the log that was handed to the bundle held them, and the bundle has them masked."""
-    assert spoken.outputs["bundle log.log"].count("another program wrote: ********\n") == 5
+    masked = re.findall(
+        r"^another program wrote: (?:\*{8}|(?:e[prs][rst]_|eyJ)…[0-9a-f]{16})$",
+        spoken.outputs["bundle log.log"],
+        re.MULTILINE,
+    )
+    assert len(masked) == 5
     assert [name for name in spoken.outputs if name.startswith("bundle ") and "secret" in name] == []
     assert '"event":"request.completed"' in spoken.outputs["log"]
     assert "user.password.change" in spoken.outputs["audit"]

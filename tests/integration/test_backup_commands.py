@@ -398,7 +398,8 @@ def test_backups_and_prunes_keep_out_of_each_others_way(commands: BackupCommands
 
 
 def test_options_that_make_no_sense_together_are_refused(commands: BackupCommands) -> None:
-    """Before anything is opened."""
+    """Before anything is opened, but what there is to back up."""
+    filled(commands)
     for arguments in (
         ("--database-only", "--blobs-only"),
         ("--blobs-only", "--repository", "a"),

@@ -31,13 +31,15 @@ _RANDOM_BYTES: Final = 28
 _HEAD_CHARACTERS: Final = 20
 _SUM_CHARACTERS: Final = 6
 _TAIL_CHARACTERS: Final = 17
-_MADE: Final = re.compile(r"e(?:pt|pr|rs|ss)_(?=[A-Za-z0-9_-]{26}([A-Za-z0-9_-]{0,17}))")
-"""A prefix and, not consumed, what must follow: access token, refresh token, secret of a robot, session."""
+_MADE: Final = re.compile(r"e?(pt|pr|rs|ss)_(?=[A-Za-z0-9_-]{26}([A-Za-z0-9_-]{0,17}))")
+"""A prefix and, not consumed, what must follow: access token, refresh token, secret of a robot, session. The first
+letter may be lost: half an escape before it (`100%2ept_...`) takes it along when a server decodes the path."""
 _SIGNED: Final = re.compile(r"\.eyJ[A-Za-z0-9_-]*+(?=\.([A-Za-z0-9_-]{16,}+))")
 """The second part of a signed token and, not consumed, the third. The first is looked for backwards, as far as the part
 before, so that no text takes long; what looks like a second part may be a first one."""
-_SIGNED_BEGINNING: Final = "eyJ"
-_MARKS: Final = ("ept_", "epr_", "ers_", "ess_", ".eyJ")
+_SIGNED_BEGINNING: Final = "yJ"
+"""Less its first letter, an `e`, for the same reason."""
+_MARKS: Final = ("pt_", "pr_", "rs_", "ss_", ".eyJ")
 _ESCAPED: Final = re.compile(
     r"(?:%(?:25)*|(?<!\\)\\+u00)(2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa])"
 )
@@ -53,7 +55,7 @@ def new_secret_of(prefix: str) -> str:
     """Return a new secret, in the form described above."""
     drawn = base64.urlsafe_b64encode(secrets.token_bytes(_RANDOM_BYTES)).decode()
     head, tail = drawn[:_HEAD_CHARACTERS], drawn[_HEAD_CHARACTERS : _HEAD_CHARACTERS + _TAIL_CHARACTERS]
-    return f"{prefix}{head}{_sum_of(prefix + head)}{tail}"
+    return f"{prefix}{head}{_sum_of((prefix + head).encode())}{tail}"
 
 
 def without_secrets(text: str) -> str:
@@ -125,12 +127,11 @@ def _spans(text: str) -> Iterator[tuple[int, int, str]]:
 def _made_spans(text: str) -> Iterator[tuple[int, int, str]]:
     places = text.encode("latin-1", "replace")  # one byte for each character
     for mark in _MADE.finditer(text):
-        start, sum_at = mark.start(), mark.end() + _HEAD_CHARACTERS
+        sum_at = mark.end() + _HEAD_CHARACTERS
+        summed = b"e" + places[mark.start(1) : sum_at]
         # The first character of the sum spares making the others of most.
-        if text[sum_at] == _ALPHABET[zlib.crc32(places[start:sum_at]) >> 26] and text.startswith(
-            _sum_of(text[start:sum_at]), sum_at
-        ):
-            yield start, mark.end(1), mark[0]
+        if text[sum_at] == _ALPHABET[zlib.crc32(summed) >> 26] and text.startswith(_sum_of(summed), sum_at):
+            yield mark.start(), mark.end(2), mark[0]
 
 
 def _signed_spans(text: str) -> Iterator[tuple[int, int, str]]:
@@ -139,13 +140,15 @@ def _signed_spans(text: str) -> Iterator[tuple[int, int, str]]:
         before = text[dot : behind.start()]
         head_at = before.find(_SIGNED_BEGINNING, len(before.rstrip(_ALPHABET)))
         if head_at >= 0:
-            yield dot + head_at, behind.end(1), _SIGNED_BEGINNING
+            start = dot + head_at - (before[head_at - 1 : head_at] == "e")
+            yield start, behind.end(1), text[start : dot + head_at + len(_SIGNED_BEGINNING)]
         dot = behind.start()
 
 
-def _sum_of(text: str) -> str:
-    return base64.urlsafe_b64encode(zlib.crc32(text.encode()).to_bytes(4, "big"))[:_SUM_CHARACTERS].decode()
+def _sum_of(head: bytes) -> str:
+    return base64.urlsafe_b64encode(zlib.crc32(head).to_bytes(4, "big"))[:_SUM_CHARACTERS].decode()
 
 
 def _told_apart(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:_SHOWN_DIGITS]
+    whole = f"e{secret.removeprefix('e')}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:_SHOWN_DIGITS]

@@ -47,8 +47,8 @@ async def test_a_push_that_only_the_limits_leave_out_says_so_s15(identity: Ident
 
     assert granted.principal is ann
     assert told == (
-        "this access token is not good for repository:push in project team, which you may: its limits leave that out; "
-        "present one that is, or the password"
+        "this access token is not good for repository:push in project team, though you have that right: its "
+        "limits leave it out; present one that is, or the password"
     )
 
 
@@ -80,7 +80,9 @@ async def test_a_refusal_without_limits_asks_no_more_than_before(identity: Ident
 async def test_the_catalog_is_told_alike(identity: Identity) -> None:
     await identity.rows.give(await identity.rows.user("root"), "operations-admin")
 
-    with pytest.raises(AccessDeniedError, match="not good for catalog:read on the system, which you may"):
+    with pytest.raises(
+        AccessDeniedError, match="not good for catalog:read on the system, though you have that right"
+    ):
         await identity.authorizer.authorize_catalog(principal("root", limits=_PULLS))
     with pytest.raises(AccessDeniedError, match="this takes catalog:read on the system: ask"):
         await identity.authorizer.authorize_catalog(principal("ann", limits=_PULLS))

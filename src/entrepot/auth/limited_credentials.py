@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["tell_limits_in_project", "tell_limits_on_repository", "tell_limits_on_system"]
 
 _TOLD: Final = (
-    "this access token is not good for {permission} {where}, which you may: its limits leave that out; present one "
-    "that is, or the password"
+    "this access token is not good for {permission} {where}, though you have that right: its limits leave it "
+    "out; present one that is, or the password"
 )
 
 

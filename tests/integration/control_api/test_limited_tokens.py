@@ -20,8 +20,8 @@ _ANYBODY: Final = "there is no such project, or you may not do this in it: ask w
 
 def _limits(permission: str, where: str) -> str:
     return (
-        f"this access token is not good for {permission} {where}, which you may: its limits leave that out; "
-        "present one that is, or the password"
+        f"this access token is not good for {permission} {where}, though you have that right: its "
+        "limits leave it out; present one that is, or the password"
     )
 
 

@@ -53,7 +53,7 @@ async def test_a_tree_goes_into_postgresql_and_s3_and_out_again(
     tree.add_blob("app", LARGE)
     tree.add_manifest("app", large, "large")
     tree.add_manifest("app", index(image(), large), "multi")
-    async with open_command_services(settings) as (stores, services):
+    async with open_command_services(settings, make_new=True) as (stores, services):
         first = await import_from(DistributionTree(tree.root), Opened(services), links="always")
         second = await import_from(DistributionTree(tree.root), Opened(services))
         reading = ExportServices(services.manifests, services.blobs, services.referrers, stores.blobs)

@@ -82,16 +82,11 @@ def test_options_that_make_no_sense_are_refused(
     assert sentence in capsys.readouterr().err
 
 
-def test_a_registry_that_is_not_there_is_not_sound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_registry_that_is_not_there_is_not_sound(tmp_path: Path) -> None:
     """A mistyped path makes no empty registry."""
-    monkeypatch.setenv("ENTREPOT_CONFIG", str(empty_config(tmp_path)))
+    done = run(tmp_path, "verify", "--data", str(tmp_path / "typo"))
 
-    assert run_command_line(["verify", "--data", str(tmp_path / "typo")]) == 3
-
-    output = capsys.readouterr()
-    assert (output.out, "there is no registry in" in output.err) == ("", True)
+    assert (done.returncode, done.stdout, "there is no registry in" in done.stderr) == (3, "", True)
     assert not (tmp_path / "typo").exists()
 
 

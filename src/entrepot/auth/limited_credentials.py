@@ -1,8 +1,9 @@
 """Tells whoever came with an access token that its limits are all that is in the way, where they are.
 
 Who presents it is its owner, or has it from them, and they may know what they may do: so it is told only where they
-hold the right themselves. In all other cases the refusal is the one that everybody gets (S19). It is asked only once
-something was refused, and costs nothing before.
+hold the right themselves, and in a project only where the token is good for something. In all other cases the refusal
+is the one that everybody gets, after the same time (S19): a token tells nobody of projects that its limits leave out.
+It is asked only once something was refused, and costs nothing before.
 """
 
 from __future__ import annotations

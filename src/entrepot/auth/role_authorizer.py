@@ -1,10 +1,10 @@
 """Makes grants of decisions: for the data plane from a token's list or anew, for the control plane always anew.
 
 Whether something exists shows in no refusal: a missing project, a missing repository and a forbidden one get the same
-text (S19). Who came with an access token is told where only its limits are in the way. Only who may see or make any
-project is told that one is missing: docker and its like show nothing of a refusal, so they would be told that they may
-not do what they may. Where everybody makes projects, nothing is given away by that: who tries to make one is told that
-it is there.
+text (S19). Who came with an access token that is good for something there is told where only its limits are in the way.
+Only who may see or make any project is told that one is missing: docker and its like show nothing of a refusal, so they
+would be told that they may not do what they may. Where everybody makes projects, nothing is given away by that: who
+tries to make one is told that it is there.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ class RoleAuthorizer:
             allowed = await self._decisions.on_repository(principal, repository)
         if needed not in allowed:
             await self._require_project(principal, repository.project)
-            if access is None:
+            if (
+                access is None and allowed
+            ):  # or it would be told, by time, that a project of others is there (S19)
                 await tell_limits_on_repository(self._decisions, principal, needed, repository)
             _refuse(principal, f"repository:{repository.text}:{asked}", _DENIED_DATA)
         return Grant(
@@ -183,7 +185,8 @@ class RoleAuthorizer:
             raise AuthenticationRequiredError
         if standing is None and _KNOWS_ALL_PROJECTS in await self._decisions.on_registry(principal):
             raise ProjectUnknownError(project)
-        await tell_limits_in_project(self._decisions, principal, action.permission.name, project)
+        if standing is not None and standing.permissions:  # or as above
+            await tell_limits_in_project(self._decisions, principal, action.permission.name, project)
         if standing is not None and _SEES_PROJECT in standing.permissions:
             name = action.permission.name
             raise AccessDeniedError(_DENIED_MEMBER.format(permission=name, project=standing.project))

@@ -33,7 +33,7 @@ _SUM_CHARACTERS: Final = 6
 _TAIL_CHARACTERS: Final = 17
 _MADE: Final = re.compile(r"e?(pt|pr|rs|ss)_(?=[A-Za-z0-9_-]{26}([A-Za-z0-9_-]{0,17}))")
 """A prefix and, not consumed, what must follow: access token, refresh token, secret of a robot, session. The first
-letter may be lost: half an escape before it (`100%2ept_...`) takes it along when a server decodes the path."""
+letter may be lost: half an escape before it (`100%2ept_...`) takes it along when a path is decoded, here or before."""
 _SIGNED: Final = re.compile(r"\.eyJ[A-Za-z0-9_-]*+(?=\.([A-Za-z0-9_-]{16,}+))")
 """The second part of a signed token and, not consumed, the third. The first is looked for backwards, as far as the part
 before, so that no text takes long; what looks like a second part may be a first one."""
@@ -44,7 +44,6 @@ _ESCAPED: Final = re.compile(
     r"(?:%(?:25)*|(?<!\\)\\+u00)(2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa])"
 )
 """An escape of a letter, a digit, `-`, `.` or `_`, which needs none (RFC 3986 section 2.3), escaped again or not."""
-_SECOND_LETTERS: Final = frozenset("prsy%\\")
 _ESCAPED_AGAIN: Final = 3
 """How often escapes may be made of escapes otherwise, as `%35F`; what is hidden deeper nobody pasted."""
 _SHOWN_DIGITS: Final = 16
@@ -91,10 +90,7 @@ def _unescaped(text: str) -> str:
 
 
 def _character_of(escape: re.Match[str]) -> str:
-    character = chr(int(escape[1], 16))
-    # The last digit may as well be the first letter of a secret behind half an escape (`100%2ept_...`).
-    is_shared = escape[1].endswith("e") and escape.string[escape.end() : escape.end() + 1] in _SECOND_LETTERS
-    return f"{character}e" if is_shared else character
+    return chr(int(escape[1], 16))
 
 
 def _masked(text: str) -> str:

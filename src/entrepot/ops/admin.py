@@ -97,11 +97,11 @@ def reset_password(
             EXIT_USAGE, "entrepot: standard output is closed; the new password could not be shown"
         )
     password, ended = run_to_its_end(_reset(settings, policy, name, chosen))
+    if chosen is None:
+        _show(password, name)  # first of all: nobody else knows it
     print(f"The password of {name} was reset and must be changed at the next login.", file=sys.stderr)
     logins = f"{ended.sessions} sessions, {ended.refresh_tokens} refresh tokens"
     print(f"Deleted: {ended.access_tokens} access tokens, {logins}.", file=sys.stderr)
-    if chosen is None:
-        _show(password, name)
     return EXIT_OK
 
 

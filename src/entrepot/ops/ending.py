@@ -81,23 +81,30 @@ def silence_output() -> None:
 
 def _reason(error: OSError) -> str:
     """Return a sentence for what no command foresees and a person can mend, empty for a fault to be seen."""
-    if _is_of_output(error):
-        return (
-            f"standard output can't be written: {error.strerror}. What the command did is done; "
-            "its result was not shown"
-        )
     if isinstance(error, PermissionError) and error.filename is not None:
         return f"this user may not use {error.filename}. Run this as the user that it belongs to"
+    if error.filename is not None or not has_output():
+        return ""
+    if _is_output_lost():
+        return (
+            f"standard output can't be written: {error.strerror}. The result was not shown; "
+            "what was to be changed may be changed"
+        )
+    if (
+        error.errno in _UNWRITABLE
+    ):  # a file that a command keeps no eye on, or standard output without a buffer
+        return (
+            f"something could not be written, a file or standard output: {error.strerror}. The command broke off; "
+            "see what it left before you run it again"
+        )
     return ""
 
 
-def _is_of_output(error: OSError) -> bool:
-    """Whether it is what was printed that can't be written, which is given up then."""
-    if error.filename is not None or not has_output():
-        return False
+def _is_output_lost() -> bool:
+    """Whether what was printed can't be written, which is given up then."""
     try:
         sys.stdout.flush()  # what a buffer holds stays there until it is written
     except OSError:
         silence_output()
         return True
-    return error.errno in _UNWRITABLE  # as it is without a buffer; commands tell themselves of their files
+    return False

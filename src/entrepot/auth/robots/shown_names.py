@@ -30,12 +30,13 @@ class WantedName(msgspec.Struct, frozen=True):
 def meant_name(name: str, project: str) -> str:
     """Return the own name of the robot of a project, or with an empty one of the system, that is called so.
 
-    A name that belongs elsewhere is returned as it is: no robot's own name has its `$` or `+`.
+    A name that belongs elsewhere, or ends where the own one should begin, is returned as it is: no robot's own name has
+    its `$` or `+`.
     """
     beginning = f"{project}+" if project else ""
     for before in (_MARK + beginning, beginning):
         if before and name.startswith(before):
-            return name.removeprefix(before)
+            return name.removeprefix(before) or name
     return name
 
 

@@ -189,7 +189,11 @@ def require_current(found: int, newest: int) -> None:
     if found > newest:
         raise _newer(found, newest)
     if found == 0:
-        raise SchemaMismatchError(found, newest, "the database is empty; run `entrepot migrate`")
+        remedy = (
+            "the database is empty; run `entrepot migrate` for a new registry, or `entrepot rebuild` or `entrepot "
+            "backup restore` for one whose database was lost"
+        )
+        raise SchemaMismatchError(found, newest, remedy)
     if found < newest:
         raise SchemaMismatchError(found, newest, "run `entrepot migrate`")
 

@@ -58,7 +58,7 @@ from entrepot.control_api.json_bodies import (
 from entrepot.control_api.openapi import complete_schema
 from entrepot.control_api.request_context import context_of
 from entrepot.control_api.request_head import UNSAFE_METHODS
-from entrepot.control_api.storable_values import require_storable
+from entrepot.control_api.storable_values import require_plain_numbers, require_storable
 from entrepot.kernel.errors import EntrepotError
 from entrepot.metadata.errors import MetadataError
 
@@ -189,6 +189,7 @@ def _adapted(
 
     async def run(request: Request[Any, Any, Any], **values: Any) -> Response[bytes] | Stream:  # noqa: ANN401  # any input
         context = context_of(request.scope)
+        require_plain_numbers(values, context.path_values)
         body = values.pop(_BODY, _NO_BODY)
         inputs = endpoint.inputs(
             **{name.removeprefix(_QUERY_PREFIX): value for name, value in values.items()}

@@ -9,9 +9,9 @@ import msgspec
 from entrepot.control_api.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["require_storable"]
+__all__ = ["require_plain_numbers", "require_storable"]
 
 _BEYOND: Final = 10**18
 """As in the query field `q` and in names of projects: 18 digits."""
@@ -29,6 +29,17 @@ def require_storable(*values: object) -> None:
                 raise InvalidInputError(("a number has at most 18 digits",))
             if isinstance(item, str) and "\0" in item:
                 raise InvalidInputError(("a text holds no U+0000",))
+
+
+def require_plain_numbers(values: Mapping[str, object], path_values: Mapping[str, str]) -> None:
+    """Look at how the numbers of a path are written: one thing has one address, also for the audit log.
+
+    Raises:
+        InvalidInputError: as `5.0` or `5e0`, which are read as numbers.
+    """
+    for name, sent in path_values.items():
+        if isinstance(values.get(name), int) and not sent.removeprefix("-").isdecimal():
+            raise InvalidInputError((f"{name}: a number is written in digits only",))
 
 
 def _scalars(value: object) -> Iterator[object]:

@@ -68,6 +68,10 @@ async def test_refused_acts_name_the_person_group_role_or_robot_i11(cast: Cast) 
         (record,) = cast.registry.notes.records[begun:]
         assert _about(record) == ("access.denied", *about), path
         assert json.loads(record.body)["object"]["name"] == about[1]
+    async with cast.registry.plain() as admin:
+        for path in (f"/robots/{robot}.0", f"/robots/{robot}e0", f"/users/{ADMIN}.0"):
+            refused = await admin.delete(path)
+            assert (refused.status_code, "digits only" in refused.text) == (422, True), path
 
 
 async def test_failed_acts_name_whom_they_were_meant_for_i11(cast: Cast) -> None:

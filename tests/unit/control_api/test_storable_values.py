@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from entrepot.control_api.errors import InvalidInputError
-from entrepot.control_api.storable_values import require_storable
+from entrepot.control_api.storable_values import require_plain_numbers, require_storable
 
 
 class _Inner(msgspec.Struct):
@@ -42,3 +42,11 @@ def test_a_text_that_postgresql_does_not_hold_is_refused_however_deep(values: ob
 @pytest.mark.parametrize("number", [0, -1, 10**18 - 1, 1 - 10**18])
 def test_other_numbers_and_long_texts_pass(number: int) -> None:
     require_storable(_Outer([_Inner(number)]), {"a": number, "b": "1" * 40, "c": 1e300, "d": None})
+
+
+@pytest.mark.parametrize("sent", ["5.0", "5e0", "+5", " 5", "5_0", "0x5", "--5", ""])
+def test_a_number_of_a_path_is_written_in_digits_i11(sent: str) -> None:
+    """Else the thing has an address by which no record names it."""
+    with pytest.raises(InvalidInputError):
+        require_plain_numbers({"robot_id": 5}, {"robot_id": sent})
+    require_plain_numbers({"robot_id": 5, "name": sent}, {"robot_id": "5", "name": sent})

@@ -173,10 +173,15 @@ class _Parts:
 
 def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Parts) -> Identity:
     lockout = _lockout(settings)
-    logins = PasswordLogins(metadata, notes, parts.hashing, parts.policy, lockout, parts.watch)
-    named = NamedLogins(logins, parts.names)
+    at_entrances, in_sessions = (
+        NamedLogins(
+            PasswordLogins(metadata, notes, parts.hashing, parts.policy, lockout, parts.watch, wrong_status),
+            parts.names,
+        )
+        for wrong_status in (401, 403)
+    )
     memory = CredentialMemory(parts.epochs)
-    authenticator = _authenticator(metadata, notes, parts, named, lockout, memory)
+    authenticator = _authenticator(metadata, notes, parts, at_entrances, lockout, memory)
     decisions = SponsoredDecisions(RoleDecisions(metadata.standings, PolicyEngine(), parts.epochs))
     rights = RightsOfOthers(metadata.standings, decisions)
     lifetime = settings.bearer_token.lifetime_seconds
@@ -215,9 +220,9 @@ def _build(settings: Settings, metadata: Metadata, notes: AuditNotes, parts: _Pa
             ),
             administrators=Administrators(metadata, decisions),
             groups=Groups(metadata, rights),
-            sessions=Sessions(metadata, named, parts.policy, _session_limits(settings), rights),
+            sessions=Sessions(metadata, at_entrances, parts.policy, _session_limits(settings), rights),
             robots=Robots(metadata, decisions, parts.hashing, memory, RobotLimits()),
-            access_tokens=AccessTokens(metadata, memory, AccessTokenLimits(), rights, named),
+            access_tokens=AccessTokens(metadata, memory, AccessTokenLimits(), rights, in_sessions),
             roles=Roles(metadata, decisions),
             role_assignments=RoleAssignments(metadata, decisions),
         ),

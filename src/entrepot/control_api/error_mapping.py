@@ -15,6 +15,7 @@ from entrepot.auth.access_tokens.errors import (
     AccessTokenNameTakenError,
     AccessTokenUnknownError,
     InvalidAccessTokenError,
+    PasswordNotConfirmedError,
     TokenOwnerUnknownError,
     TooManyAccessTokensError,
 )
@@ -212,6 +213,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     AccessTokenNameTakenError: (409, HarborCode.CONFLICT),
     AccessTokenUnknownError: (404, HarborCode.NOT_FOUND),
     InvalidAccessTokenError: (400, HarborCode.BAD_REQUEST),
+    PasswordNotConfirmedError: (403, HarborCode.FORBIDDEN),
     TokenOwnerUnknownError: (404, HarborCode.NOT_FOUND),
     TooManyAccessTokensError: (409, HarborCode.CONFLICT),
     GroupMemberUnknownError: (404, HarborCode.NOT_FOUND),

@@ -10,9 +10,9 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.basic_credentials import BasicCredentials
 from entrepot.auth.bearer.bearer_tokens import IssuedToken
-from entrepot.auth.bearer.refresh_tokens import new_refresh_token
 from entrepot.auth.condensed_refusals import TOO_FAST
 from entrepot.auth.errors import AccountChangingError, InvalidCredentialsError, PasswordChangeRequiredError
+from entrepot.auth.generated_secrets import new_secret
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
 from entrepot.auth.unmoved import CHANGED, epochs_of, require_unmoved
@@ -227,7 +227,7 @@ class TokenService:
         record = _issue_record(request, principal, issued, scope)
         refresh_token = row = None
         if not isinstance(request.presented, RefreshGrant) and request.wants_refresh_token:
-            refresh_token = new_refresh_token()
+            refresh_token = new_secret("epr_")
             row = self._refresh_tokens.prepare(refresh_token, principal, request.client_id)
 
         async def unit(tx: Transaction) -> None:

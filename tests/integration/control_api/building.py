@@ -114,7 +114,15 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
     decisions = SponsoredDecisions(RoleDecisions(metadata.standings, PolicyEngine(), epochs))
     authorizer, rights = RoleAuthorizer(decisions), RightsOfOthers(metadata.standings, decisions)
     names = TypedNames(metadata, b"a key of the tests")
-    logins = NamedLogins(PasswordLogins(metadata, DirectNotes(metadata), hashing, policy, lockout), names)
+    logins, in_sessions = (
+        NamedLogins(
+            PasswordLogins(
+                metadata, DirectNotes(metadata), hashing, policy, lockout, wrong_status=wrong_status
+            ),
+            names,
+        )
+        for wrong_status in (401, 403)
+    )
     memory, hasher, notes = CredentialMemory(epochs), QuickHasher(), ListedNotes()
     configurations = Configurations(metadata, decisions)
     journal = Journal(blobs, await metadata.instance.incarnation())
@@ -151,7 +159,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
         configurations=configurations,
         repositories=ProjectRepositories(metadata, journal, gate),
         robots=Robots(metadata, decisions, hasher, memory, RobotLimits()),
-        access_tokens=AccessTokens(metadata, memory, AccessTokenLimits(), rights, logins),
+        access_tokens=AccessTokens(metadata, memory, AccessTokenLimits(), rights, in_sessions),
         roles=Roles(metadata, decisions),
         role_assignments=RoleAssignments(metadata, decisions),
         audit_log=AuditLog(metadata, notes),

@@ -1,4 +1,4 @@
-"""What becomes of a change of one's own password whose old one is missing or wrong."""
+"""What becomes of one's own password that is missing or wrong where it has to be shown once more."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ _WRONG: Final = {"old_password": "Not-the-1-password", "new_password": _NEW}
 
 async def _counted(registry: Registry) -> list[Any]:
     return list(await registry.database.fetch("SELECT * FROM login_failures"))
+
+
+async def _begin_session(browser: httpx.AsyncClient) -> dict[str, str]:
+    """Log the administrator in as a browser does; return the header fields that its pages send."""
+    browser.auth = httpx.Auth()
+    begun = await browser.post("/sessions", json={"username": "admin", "password": ADMIN_PASSWORD})
+    browser.cookies.clear()
+    cookie = {"Cookie": begun.headers["set-cookie"].partition(";")[0]}
+    shown = await browser.get("/users/current", headers=cookie)
+    return cookie | {"X-Harbor-CSRF-Token": shown.headers["x-harbor-csrf-token"]}
 
 
 @pytest.mark.parametrize("old", [{}, {"old_password": ""}, {"old_password": None}])
@@ -61,15 +71,9 @@ async def test_a_reset_of_somebody_elses_takes_no_old_password(registry: Registr
 async def test_a_wrong_old_password_is_counted_and_does_not_end_the_session(registry: Registry) -> None:
     """Nothing in the answer has a browser or its pages think that the login is over, and it is not."""
     async with registry.plain() as browser:
-        browser.auth = httpx.Auth()
-        body = {"username": "admin", "password": ADMIN_PASSWORD}
-        begun = await browser.post("/sessions", json=body)
-        browser.cookies.clear()
-        cookie = {"Cookie": begun.headers["set-cookie"].partition(";")[0]}
-        shown = await browser.get("/users/current", headers=cookie)
-        token = {"X-Harbor-CSRF-Token": shown.headers["x-harbor-csrf-token"]}
-        refused = await browser.put("/users/1/password", json=_WRONG, headers=cookie | token)
-        after = await browser.get("/users/current", headers=cookie)
+        session = await _begin_session(browser)
+        refused = await browser.put("/users/1/password", json=_WRONG, headers=session)
+        after = await browser.get("/users/current", headers=session)
 
     assert refused.status_code == 403
     assert refused.json()["errors"] == [
@@ -95,3 +99,27 @@ async def test_a_secret_that_was_made_here_is_a_wrong_old_password_and_not_count
 
     assert refused.status_code == 403
     assert await _counted(registry) == []
+
+
+async def test_a_wrong_password_for_an_access_token_is_counted_and_does_not_end_the_session_s15(
+    registry: Registry,
+) -> None:
+    """It is on record as a failed login, with the status that was answered: the registry of these tests compares."""
+    async with registry.plain() as browser:
+        session = await _begin_session(browser)
+        body = {"name": "laptop", "password": "Not-the-1-password"}
+        refused = await browser.post("/access-tokens", json=body, headers=session)
+        after = await browser.get("/users/current", headers=session)
+
+    assert refused.status_code == 403
+    assert refused.json()["errors"] == [
+        {
+            "code": "FORBIDDEN",
+            "message": "password is wrong: it is not the present password of this account",
+        }
+    ]
+    assert not {"www-authenticate", "set-cookie"} & set(refused.headers)
+    assert after.status_code == 200
+    assert len(await _counted(registry)) == 1
+    assert await registry.database.count("access_tokens") == 0
+    assert (await registry.records())[-1] == "session.login"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entrepot.auth.access_tokens.access_tokens import AccessTokenLimits, AccessTokens, NewAccessToken
+from entrepot.auth.access_tokens.errors import PasswordNotConfirmedError
 from entrepot.auth.credential_memory import CredentialMemory
 from entrepot.auth.errors import AccessDeniedError, InvalidCredentialsError, LockedOutError
 from entrepot.auth.host import HostDecisions
@@ -254,11 +255,11 @@ async def test_a_session_begets_an_access_token_only_with_the_password_s15(offic
     with pytest.raises(AccessDeniedError, match="with the password only: send it once more"):
         await tokens.create(own(principal), NewAccessToken("laptop"))
     for _ in range(2):
-        with pytest.raises(InvalidCredentialsError):
+        with pytest.raises(PasswordNotConfirmedError):
             await tokens.create(own(principal), NewAccessToken("laptop", password="wrong"))
     issued = await tokens.create(own(principal), NewAccessToken("laptop", password=ALICE_PASSWORD))
     for _ in range(3):
-        with pytest.raises(InvalidCredentialsError):
+        with pytest.raises(PasswordNotConfirmedError):
             await tokens.create(own(principal), NewAccessToken("phone", password="wrong"))
     with pytest.raises(LockedOutError):
         await tokens.create(own(principal), NewAccessToken("phone", password=ALICE_PASSWORD))

@@ -11,6 +11,7 @@ from entrepot.auth.access_tokens.errors import (
     AccessTokenNameTakenError,
     AccessTokenUnknownError,
     InvalidAccessTokenError,
+    PasswordNotConfirmedError,
     TokenOwnerUnknownError,
     TooManyAccessTokensError,
 )
@@ -124,8 +125,8 @@ class AccessTokens:
             InvalidAccessTokenError: what is asked for is not possible.
             AccessTokenNameTakenError: the person has one of that name.
             TooManyAccessTokensError: the person has enough.
-            InvalidCredentialsError: the person is not there any more, or was given another password meanwhile; or
-                the password that a session takes is wrong.
+            InvalidCredentialsError: the person is not there any more, or was given another password meanwhile.
+            PasswordNotConfirmedError: the password that a session takes is wrong.
             LockedOutError, PasswordsBusyError: that password is not checked now.
         """
         _require_person_in_person(grant.principal)
@@ -203,9 +204,12 @@ class AccessTokens:
         """A token outlives the session, and a change of the password: a session that was stolen begets none (S15)."""
         if password is None:
             raise AccessDeniedError(_NOT_SHOWN)
-        shown = await self._passwords.by_password(
-            principal.name, password, principal.address, principal.origin, forwarded=principal.forwarded
-        )
+        try:
+            shown = await self._passwords.by_password(
+                principal.name, password, principal.address, principal.origin, forwarded=principal.forwarded
+            )
+        except InvalidCredentialsError as error:
+            raise PasswordNotConfirmedError from error
         if shown.subject != principal.subject:
             raise InvalidCredentialsError("changed meanwhile")
 

@@ -9,6 +9,7 @@ __all__ = [
     "AccessTokenNameTakenError",
     "AccessTokenUnknownError",
     "InvalidAccessTokenError",
+    "PasswordNotConfirmedError",
     "TokenOwnerUnknownError",
     "TooManyAccessTokensError",
 ]
@@ -37,6 +38,16 @@ class AccessTokenNameTakenError(AccessTokenError):
     def __init__(self, name: str) -> None:
         super().__init__(f"you have an access token called {name} already; delete it first")
         self.name = name
+
+
+class PasswordNotConfirmedError(AccessTokenError):
+    """The password, which somebody in a session has to show once more, is not theirs.
+
+    Forbidden (403), as :class:`entrepot.auth.people.errors.OldPasswordWrongError` is: the session stays good.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("password is wrong: it is not the present password of this account")
 
 
 class AccessTokenUnknownError(AccessTokenError):

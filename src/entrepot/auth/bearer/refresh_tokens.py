@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError
+from entrepot.auth.generated_secrets import has_form, hash_generated
 from entrepot.auth.principals import Principal
-from entrepot.kernel.secret_forms import new_secret_of, without_secrets
+from entrepot.kernel.secret_forms import without_secrets
 from entrepot.metadata.refresh_token_store import NewRefreshToken
 
 if TYPE_CHECKING:
@@ -18,22 +18,10 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Origin
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["REFRESH_TOKEN_PREFIX", "RefreshTokens", "new_refresh_token", "refresh_token_hash"]
+__all__ = ["RefreshTokens"]
 
-REFRESH_TOKEN_PREFIX: Final = "epr_"  # noqa: S105  # what all of them begin with is no secret
-_CHARACTERS: Final = len(REFRESH_TOKEN_PREFIX) + 43
 KEPT_PER_SUBJECT: Final = 50
 """Each `docker login` asks for one; a machine that has not used its own among so many logs in again."""
-
-
-def new_refresh_token() -> str:
-    """Return a new one."""
-    return new_secret_of(REFRESH_TOKEN_PREFIX)
-
-
-def refresh_token_hash(token: str) -> str:
-    """Return what is stored in its place: what is random needs no slow hash."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class RefreshTokens:
@@ -47,7 +35,7 @@ class RefreshTokens:
     def prepare(self, token: str, principal: Principal, client_id: str) -> NewRefreshToken:
         """Return the row of a new token, to be added by :meth:`add` in the unit that records it."""
         return NewRefreshToken(
-            secret_hash=refresh_token_hash(token),
+            secret_hash=hash_generated(token),
             subject=principal.subject,
             credential=principal.limits.credential if principal.limits is not None else "",
             service=self._service,
@@ -70,7 +58,7 @@ class RefreshTokens:
         Raises:
             InvalidCredentialsError: it was revoked meanwhile.
         """
-        if not await tx.refresh_tokens.touch(refresh_token_hash(token)):
+        if not await tx.refresh_tokens.touch(hash_generated(token)):
             raise InvalidCredentialsError("the refresh token was revoked just now")
 
     async def redeem(
@@ -82,9 +70,9 @@ class RefreshTokens:
             InvalidCredentialsError: there is no such token, it is for another service, or anything about its subject
                 has changed since (S14).
         """
-        if not token.startswith(REFRESH_TOKEN_PREFIX) or len(token) != _CHARACTERS:
+        if not has_form(token, "epr_"):
             raise InvalidCredentialsError("no refresh token")
-        row = await self._metadata.refresh_tokens.find(refresh_token_hash(token))
+        row = await self._metadata.refresh_tokens.find(hash_generated(token))
         if row is None or row.service != service or service != self._service:
             raise InvalidCredentialsError("unknown refresh token, or for another service")
         if row.subject_epoch != row.current_epoch:

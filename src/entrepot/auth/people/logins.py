@@ -39,12 +39,16 @@ class PasswordLogins:
         policy: PasswordPolicy,
         lockout: LockoutLimits,
         watch: LoginWatch | None = None,
+        wrong_status: int = 401,
     ) -> None:
+        """Take, with the parts, the status with which a wrong password is answered, for its record."""
         self._metadata = metadata
         self._hashing = hashing
         self._policy = policy
         self._watch = watch or LoginWatch()
-        self._refusals = PasswordRefusals(metadata, notes, lockout, self._watch, AuditAction.LOGIN)
+        self._refusals = PasswordRefusals(
+            metadata, notes, lockout, self._watch, AuditAction.LOGIN, wrong_status
+        )
 
     async def by_password(
         self,

@@ -59,7 +59,7 @@ class Admitter:
     """Asks, for each request, what its endpoint demands."""
 
     def __init__(self, services: ControlServices, external_url: str) -> None:
-        self._services = services
+        self.services: Final = services
         self._external_url = external_url
         self.as_decided: Final = AsDecided()
 
@@ -92,7 +92,7 @@ class Admitter:
         caller = context.caller
         if caller is not None and caller.principal.limits is not None:
             # Its token may have expired, which moves no epoch; to look it up again costs no slow hash.
-            self._services.memory.forget(caller.principal.subject)
+            self.services.memory.forget(caller.principal.subject)
         await self._obtain(endpoint, context, path_values)
 
     async def noting_refusals(self, context: RequestContext, work: Awaitable[T]) -> T:
@@ -114,7 +114,7 @@ class Admitter:
         try:
             require_own_site(head, self._external_url)
         except ForeignRequestError:
-            found = await find_session(head, self._services)  # whose browser was made to send it
+            found = await find_session(head, self.services)  # whose browser was made to send it
             context.caller = None if found is None else Caller(found.principal)
             raise
         demand = endpoint.demand
@@ -130,7 +130,7 @@ class Admitter:
         context.caller = caller
         _require_clear_request(endpoint, context)
         question = Question(
-            self._services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
+            self.services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
         )
         context.grant = await demand.obtain(question)
 
@@ -141,21 +141,21 @@ class Admitter:
             InvalidCredentialsError, LockedOutError: as :func:`find_caller`.
             MetadataUnavailableError: nobody can tell what holds now.
         """
-        caller = await find_caller(head, self._services)
+        caller = await find_caller(head, self.services)
         if head.method not in UNSAFE_METHODS or caller.principal.kind == "anonymous":
             return caller
-        epochs, principal = self._services.epochs, caller.principal
+        epochs, principal = self.services.epochs, caller.principal
         await epochs.refresh()
         answering = principal.sponsor
         is_current = epochs.is_current(principal.subject, principal.epoch, {})
         if is_current and (answering is None or epochs.is_current(answering.person, answering.epoch, {})):
             return caller
-        return await find_caller(head, self._services)  # remembered, or changed while it was checked
+        return await find_caller(head, self.services)  # remembered, or changed while it was checked
 
     async def _note_failure(self, context: RequestContext, status: int) -> None:
-        record = await failure_record(context, status, self._services.targets)
+        record = await failure_record(context, status, self.services.targets)
         if record is not None:
-            await self._services.notes.note(record)
+            await self.services.notes.note(record)
 
     async def _note(self, context: RequestContext, error: EntrepotError) -> None:
         head = context.head
@@ -168,7 +168,7 @@ class Admitter:
         target = (
             endpoint_itself(context)
             if known is None
-            else await target_of(context, known, self._services.targets)
+            else await target_of(context, known, self.services.targets)
         )
         record = audit_record(
             principal,
@@ -179,7 +179,7 @@ class Admitter:
             status=error_reply(error).status,
             project_id=target.project_id,
         )
-        await self._services.notes.note(record)
+        await self.services.notes.note(record)
 
 
 def _require_clear_request(endpoint: AnyEndpoint, context: RequestContext) -> None:

@@ -27,11 +27,12 @@ from entrepot.observability.request_ids import RequestIds, bind_request_id, unbi
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from entrepot.control_api.admission import Admitter
+    from entrepot.control_api.declarations import AnyEndpoint
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
     from entrepot.kernel.address_budget import AddressBudget
     from entrepot.kernel.asgi import Application, Message, Receive, Scope, Send
-    from entrepot.observability.metrics import Metrics
 
 __all__ = ["ControlApplication", "LazyControlApplication", "build_control_api"]
 
@@ -62,20 +63,22 @@ def build_control_api(
         DeclarationError: an endpoint is declared in a way that can't be right.
     """
     from entrepot.control_api.admission import Admitter  # noqa: PLC0415  # as the framework
+
+    endpoints, framework = _declared(version)
+    heads = frozenset(endpoint.path for endpoint in endpoints if endpoint.method == "HEAD")
+    never_refused = frozenset(endpoint.path for endpoint in endpoints if endpoint.operation in _NEVER_REFUSED)
+    return ControlApplication(framework, Admitter(services, external_url), heads, addresses, never_refused)
+
+
+@functools.cache
+def _declared(version: str) -> tuple[tuple[AnyEndpoint, ...], Application]:
+    """Return the endpoints and the framework's application of them: one for all registries in a process."""
     from entrepot.control_api.framework import build_framework, build_schema  # noqa: PLC0415  # dear to import
     from entrepot.control_api.routes import all_endpoints  # noqa: PLC0415  # as the framework
 
-    admitter = Admitter(services, external_url)
-
-    @functools.cache
-    def schema() -> bytes:
-        return build_schema(endpoints, services, admitter, version)
-
-    endpoints = all_endpoints(schema)
-    framework: Any = build_framework(endpoints, services, admitter)
-    heads = frozenset(endpoint.path for endpoint in endpoints if endpoint.method == "HEAD")
-    never_refused = frozenset(endpoint.path for endpoint in endpoints if endpoint.operation in _NEVER_REFUSED)
-    return ControlApplication(framework, heads, services.metrics, addresses, never_refused)
+    endpoints = all_endpoints(functools.cache(lambda: build_schema(endpoints, version)))
+    framework: Any = build_framework(endpoints)
+    return endpoints, framework
 
 
 class ControlApplication:
@@ -84,16 +87,22 @@ class ControlApplication:
     def __init__(
         self,
         framework: Application,
+        admitter: Admitter,
         heads: frozenset[str],
-        metrics: Metrics,
         addresses: AddressBudget,
         never_refused: frozenset[str] = frozenset(),
         bodies: BodyBudget | None = None,
     ) -> None:
-        """Take the framework's application, and which paths have HEAD of their own, and which no limit refuses."""
+        """Take the framework's application and what lets requests to its endpoints.
+
+        Args:
+            heads: which paths have HEAD of their own.
+            never_refused: which ones no limit refuses.
+        """
         self._framework = framework
+        self._admitter = admitter
         self._heads = heads
-        self._metrics = metrics
+        self._metrics = admitter.services.metrics
         self._addresses = addresses
         self._never_refused = never_refused
         self._bodies = bodies or BodyBudget()
@@ -154,7 +163,7 @@ class ControlApplication:
     async def _hand_on(
         self, scope: Scope, receive: Receive, context: RequestContext, answer: _Answer
     ) -> None:
-        carry_context(scope, context)
+        carry_context(scope, context, self._admitter)
         scope["method"] = self._method(scope)
         await self._framework(scope, receive, answer.send)
 

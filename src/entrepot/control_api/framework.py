@@ -3,6 +3,8 @@
 Litestar routes, reads and validates what types say, and makes the OpenAPI schema from the same types. A guard of the
 application obtains the proof that an endpoint demands before its inputs are looked at, so that nobody learns from a
 validation message what they may not even ask.
+
+The application depends on the declarations only; what it works on comes with each request.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ from entrepot.control_api.json_bodies import (
     unreadable,
 )
 from entrepot.control_api.openapi import complete_schema
-from entrepot.control_api.request_context import context_of
+from entrepot.control_api.request_context import admitter_of, context_of
 from entrepot.control_api.request_head import UNSAFE_METHODS
 from entrepot.control_api.storable_values import require_plain_numbers, require_storable
 from entrepot.kernel.errors import EntrepotError
@@ -68,10 +70,8 @@ if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
     from litestar.handlers import BaseRouteHandler
 
-    from entrepot.control_api.admission import Admitter
     from entrepot.control_api.declarations import AnyEndpoint
     from entrepot.control_api.reply import Reply
-    from entrepot.control_api.services import ControlServices
 
 __all__ = ["build_framework", "build_schema"]
 
@@ -117,18 +117,16 @@ class _ReadRequest(Request[Any, Any, Any]):
         return document
 
 
-def build_framework(
-    endpoints: tuple[AnyEndpoint, ...], services: ControlServices, admitter: Admitter
-) -> Litestar:
-    """Return the application.
+def build_framework(endpoints: tuple[AnyEndpoint, ...]) -> Litestar:
+    """Return the application, which takes requests that carry an admitter.
 
     Raises:
         DeclarationError: an endpoint is declared in a way that can't be right.
     """
     require_sound(endpoints)
     return Litestar(
-        [_route(endpoint, services, admitter) for endpoint in endpoints],
-        guards=[_guard_of(admitter)],
+        [_route(endpoint) for endpoint in endpoints],
+        guards=[_admit],
         request_class=_ReadRequest,
         exception_handlers={Exception: _answer_error},
         openapi_config=None,  # it would bring endpoints that nobody declared
@@ -138,35 +136,28 @@ def build_framework(
     )
 
 
-def build_schema(
-    endpoints: tuple[AnyEndpoint, ...], services: ControlServices, admitter: Admitter, version: str
-) -> bytes:
+def build_schema(endpoints: tuple[AnyEndpoint, ...], version: str) -> bytes:
     """Return the OpenAPI 3.1 document of the endpoints, as JSON; made of an application that serves nothing else."""
     described = Litestar(
-        [_route(endpoint, services, admitter) for endpoint in endpoints],
+        [_route(endpoint) for endpoint in endpoints],
         openapi_config=OpenAPIConfig(title="Entrepot", version=version),
         logging_config=None,
     )
     return msgspec.json.encode(complete_schema(described.openapi_schema.to_schema(), endpoints))
 
 
-def _guard_of(
-    admitter: Admitter,
-) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
-    """Return what lets nothing through that is not declared, and nobody who lacks what is demanded."""
-
-    async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        endpoint: AnyEndpoint | None = handler.opt.get(_ENDPOINT)
-        if endpoint is None and context_of(connection.scope).head.method == "OPTIONS":
-            return  # the framework's own answer, which only lists methods: no endpoint can declare this one
-        if endpoint is None:
-            raise PathUnknownError
-        await admitter.admit(endpoint, context_of(connection.scope), dict(connection.path_params))
-
-    return admit
+async def _admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Let nothing through that is not declared, and nobody who lacks what is demanded."""
+    endpoint: AnyEndpoint | None = handler.opt.get(_ENDPOINT)
+    context = context_of(connection.scope)
+    if endpoint is None and context.head.method == "OPTIONS":
+        return  # the framework's own answer, which only lists methods: no endpoint can declare this one
+    if endpoint is None:
+        raise PathUnknownError
+    await admitter_of(connection.scope).admit(endpoint, context, dict(connection.path_params))
 
 
-def _route(endpoint: AnyEndpoint, services: ControlServices, admitter: Admitter) -> HTTPRouteHandler:
+def _route(endpoint: AnyEndpoint) -> HTTPRouteHandler:
     path = endpoint.path
     for name in path_parameters(path):
         path = path.replace(f"{{{name}}}", f"{{{name}:str}}")
@@ -179,16 +170,14 @@ def _route(endpoint: AnyEndpoint, services: ControlServices, admitter: Admitter)
         tags=[endpoint.tag],
         name=endpoint.operation,
     )
-    return route(_adapted(endpoint, services, admitter))
+    return route(_adapted(endpoint))
 
 
-def _adapted(
-    endpoint: AnyEndpoint, services: ControlServices, admitter: Admitter
-) -> Callable[..., Awaitable[Response[bytes] | Stream]]:
+def _adapted(endpoint: AnyEndpoint) -> Callable[..., Awaitable[Response[bytes] | Stream]]:
     """Return a function of the shape that Litestar reads types from, which calls the handler."""
 
     async def run(request: Request[Any, Any, Any], **values: Any) -> Response[bytes] | Stream:  # noqa: ANN401  # any input
-        context = context_of(request.scope)
+        context, admitter = context_of(request.scope), admitter_of(request.scope)
         require_plain_numbers(values, context.path_values)
         body = values.pop(_BODY, _NO_BODY)
         inputs = endpoint.inputs(
@@ -198,7 +187,7 @@ def _adapted(
         require_storable(inputs, body)
 
         async def handle() -> Reply:
-            return await endpoint.handler(services, Call(context.grant, inputs, body, context.head))
+            return await endpoint.handler(admitter.services, Call(context.grant, inputs, body, context.head))
 
         again = partial(admitter.admit_again, endpoint, context, dict(request.path_params))
         reply = await admitter.noting_refusals(context, admitter.as_decided.handle(context, handle, again))
@@ -208,7 +197,7 @@ def _adapted(
             with contextlib.suppress(
                 MetadataError
             ):  # it is done; deciding by it a moment later is no failure of it
-                await services.epochs.refresh()
+                await admitter.services.epochs.refresh()
         return _response(reply)
 
     parameters = list(_parameters(endpoint))

@@ -212,11 +212,9 @@ class Stand:
         self, endpoints: tuple[AnyEndpoint, ...], addresses: AddressBudget | None = None
     ) -> ControlApplication:
         """Return the application of some endpoints; the framework's part of it is made once and serves all stands."""
-        relay, framework = _framework(endpoints, self.external_url)
-        relay.current = self.services()
+        admitter = Admitter(self.services(), self.external_url)
         heads = frozenset(endpoint.path for endpoint in endpoints if endpoint.method == "HEAD")
-        budget = addresses or AddressBudget(0)
-        return ControlApplication(framework, heads, relay.current.metrics, budget)
+        return ControlApplication(_framework(endpoints), admitter, heads, addresses or AddressBudget(0))
 
     def _require(self, principal: Principal) -> None:
         if principal.kind == "anonymous":
@@ -235,20 +233,9 @@ class _Nothing(AuditTargets):
         return None
 
 
-class _Relay:
-    """Stands for the services of whichever stand was asked for an application last."""
-
-    current: ControlServices
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.current, name)
-
-
 @functools.cache
-def _framework(endpoints: tuple[AnyEndpoint, ...], external_url: str) -> tuple[_Relay, Any]:
-    relay = _Relay()
-    services: Any = relay
-    return relay, build_framework(endpoints, services, Admitter(services, external_url))
+def _framework(endpoints: tuple[AnyEndpoint, ...]) -> Any:
+    return build_framework(endpoints)
 
 
 def _person(name: str, address: str, origin: Origin) -> Principal:

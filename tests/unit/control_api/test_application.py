@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
+from entrepot.control_api.admission import Admitter
 from entrepot.control_api.application import (
     ControlApplication,
     LazyControlApplication,
@@ -18,7 +18,6 @@ from entrepot.control_api.application import (
 )
 from entrepot.control_api.request_bodies import BodyBudget
 from entrepot.kernel.address_budget import AddressBudget
-from entrepot.observability.metrics import build_metrics
 from tests.unit.control_api.samples import SAMPLES
 from tests.unit.control_api.stand import SECRETS, Stand, calling
 
@@ -306,7 +305,7 @@ async def test_what_is_sent_for_long_keeps_no_place_that_bodies_need_f41() -> No
 
     bodies = BodyBudget(total_bytes=10)
     application = ControlApplication(
-        framework, frozenset(), build_metrics(CollectorRegistry()), AddressBudget(100), bodies=bodies
+        framework, Admitter(Stand().services(), ""), frozenset(), AddressBudget(100), bodies=bodies
     )
     waiting: list[Message] = [{"type": "http.request", "body": b"x" * 10, "more_body": False}]
 

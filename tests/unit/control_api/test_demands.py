@@ -135,10 +135,10 @@ async def test_a_route_that_was_smuggled_in_is_not_answered() -> None:
     def smuggled() -> str:
         return "a secret"
 
-    services = Stand().services()
-    framework: Any = build_framework(SAMPLES, services, Admitter(services, ""))
+    framework: Any = build_framework(SAMPLES)
     framework.register(smuggled)
-    application = ControlApplication(framework, frozenset(), services.metrics, AddressBudget(0))
+    admitter = Admitter(Stand().services(), "")
+    application = ControlApplication(framework, admitter, frozenset(), AddressBudget(0))
     async with calling(application, "alice") as client:
         response = await client.get("/api/v2.0/smuggled")
 
@@ -178,7 +178,7 @@ _UNSOUND = {
 @pytest.mark.parametrize("endpoints", _UNSOUND.values(), ids=_UNSOUND)
 def test_an_unsound_declaration_ends_the_start(endpoints: tuple[AnyEndpoint, ...]) -> None:
     with pytest.raises(DeclarationError):
-        build_framework(endpoints, Stand().services(), None)  # type: ignore[arg-type]  # never reached
+        build_framework(endpoints)
 
 
 def test_an_endpoint_without_a_demand_cannot_be_written_down() -> None:

@@ -113,6 +113,7 @@ class KnownRights:
     projects: dict[str, int] = field(default_factory=lambda: {"team": 5, "other": 9})
     registry: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     asked: list[tuple[Principal, str]] = field(default_factory=list["tuple[Principal, str]"])
+    looked_at: list[str | int] = field(default_factory=list["str | int"])
 
     async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
         """See the protocol."""
@@ -133,6 +134,7 @@ class KnownRights:
 
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """See the protocol."""
+        self.looked_at.append(project)
         epoch = self.projects.get(str(project))
         return None if epoch is None else ProjectStanding(1, str(project), epoch, NOTHING)
 

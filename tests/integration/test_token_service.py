@@ -479,3 +479,15 @@ async def test_the_key_set_holds_both_keys_t13(server: Server) -> None:
     assert [key["kid"] for key in keys] == [key.key_id for key in server.keys]
     assert {key["alg"] for key in keys} == {"ES256"}
     assert {name for key in keys for name in key} == {"kty", "crv", "x", "y", "use", "alg", "kid"}
+
+
+async def test_each_project_is_decided_on_once_however_many_repositories_are_asked_for_f41(
+    server: Server,
+) -> None:
+    """Also where there is no such project: as many questions, so that no time tells (S19)."""
+    projects = ("team", "missing")
+    asked = "&".join(f"scope=repository:{one}/r{place}:pull" for one in projects for place in range(40))
+
+    assert (await server.get(asked, {})).status == 200
+    assert server.rights.looked_at == list(projects)
+    assert len(server.rights.asked) == 80

@@ -146,11 +146,10 @@ class RoleAuthorizer:
             raise ProjectMissingError(project, may_create=may_create)
 
     async def _makes_projects_as_everybody(self, asker: Principal) -> bool:
-        """Whether somebody may make projects as all people may, after the limits of what they came with."""
-        if self._everybody_makes_projects is None or asker.kind != "user":
+        """Whether somebody may make projects as all people may, which takes the password or a token without limits."""
+        if self._everybody_makes_projects is None or asker.kind != "user" or _is_limited(asker):
             return False
-        within = asker.limits is None or asker.limits.allow(_MAKES_PROJECTS, "")
-        return within and await self._everybody_makes_projects()
+        return await self._everybody_makes_projects()
 
     async def authorize_registry(self, principal: Principal) -> RegistryGrant:
         """See the protocol; everybody who is known may, so that `docker login` tells right from wrong."""
@@ -183,8 +182,10 @@ class RoleAuthorizer:
             return ProjectGrant(action, standing.project_id, standing.project, principal, standing.epoch)
         if principal.kind == "anonymous":
             raise AuthenticationRequiredError
-        if standing is None and _KNOWS_ALL_PROJECTS in await self._decisions.on_registry(principal):
-            raise ProjectUnknownError(project)
+        if standing is None or not standing.permissions:  # asked of both: no time tells which it is (S19)
+            knows_all = _KNOWS_ALL_PROJECTS in await self._decisions.on_registry(principal)
+            if standing is None and knows_all:
+                raise ProjectUnknownError(project)
         if standing is not None and standing.permissions:  # or as above
             await tell_limits_in_project(self._decisions, principal, action.permission.name, project)
         if standing is not None and _SEES_PROJECT in standing.permissions:
@@ -251,6 +252,11 @@ def _require_somebody(principal: Principal) -> None:
 
 def _require_account(principal: Principal) -> None:
     _require_somebody(principal)
-    limits = principal.limits
-    if limits is not None and (limits.permissions is not None or limits.projects is not None):
+    if _is_limited(principal):
         raise AccessDeniedError(_DENIED_SELF)
+
+
+def _is_limited(principal: Principal) -> bool:
+    """Whether the credential that was presented is weaker than its subject."""
+    limits = principal.limits
+    return limits is not None and (limits.permissions is not None or limits.projects is not None)

@@ -81,8 +81,8 @@ class RoleDecisions:
         subject = subject_on_system(principal, await self._standings.on_system(principal.subject), "system")
         if subject is None:
             return NOTHING
-        allowed = self._engine.on_registry(subject, SYSTEM_PERMISSIONS)
-        return self._keep(key, _within_limits(principal, allowed, ""), moves)
+        allowed = self._engine.on_registry(subject, _within_limits(principal, SYSTEM_PERMISSIONS, ""))
+        return self._keep(key, allowed, moves)
 
     async def in_every_project(self, principal: Principal) -> frozenset[str]:
         """See the protocol."""
@@ -93,8 +93,8 @@ class RoleDecisions:
         subject = subject_on_system(principal, await self._standings.on_system(principal.subject), "project")
         if subject is None:
             return NOTHING
-        allowed = self._engine.in_project(subject, PROJECT_PERMISSIONS, "", is_public=False)
-        return self._keep(key, _within_limits(principal, allowed, ""), moves)
+        asked = _within_limits(principal, PROJECT_PERMISSIONS, "")
+        return self._keep(key, self._engine.in_project(subject, asked, "", is_public=False), moves)
 
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """See the protocol."""
@@ -120,11 +120,11 @@ class RoleDecisions:
         subject = subject_in_project(principal, facts)
         if subject is None:
             return NOTHING
+        asked = _within_limits(principal, REPOSITORY_ACTIONS.values(), facts.name)
         allowed = self._engine.in_repository(
-            subject, REPOSITORY_ACTIONS.values(), facts.name, repository.text, is_public=facts.is_public
+            subject, asked, facts.name, repository.text, is_public=facts.is_public
         )
-        left = _within_limits(principal, allowed, facts.name)
-        actions = {action for action, permission in REPOSITORY_ACTIONS.items() if permission in left}
+        actions = {action for action, permission in REPOSITORY_ACTIONS.items() if permission in allowed}
         needed = _MAY_CREATE_AS_WELL.get(facts.repository_creation)
         if needed is not None and needed <= actions:
             actions.add("create")
@@ -134,12 +134,12 @@ class RoleDecisions:
         subject = None if principal.must_change_password else subject_in_project(principal, facts)
         if subject is None:
             return ProjectStanding(facts.project_id, facts.name, facts.epoch, NOTHING)
-        allowed = self._engine.in_project(subject, PROJECT_PERMISSIONS, facts.name, is_public=facts.is_public)
+        asked = _within_limits(principal, PROJECT_PERMISSIONS, facts.name)
         return ProjectStanding(
             facts.project_id,
             facts.name,
             facts.epoch,
-            _within_limits(principal, allowed, facts.name),
+            self._engine.in_project(subject, asked, facts.name, is_public=facts.is_public),
             subject.project_roles | subject.system_roles,
         )
 
@@ -159,7 +159,10 @@ def _asker(principal: Principal) -> tuple[Hashable, ...]:
 
 
 def _within_limits(principal: Principal, permissions: Iterable[str], project: str) -> frozenset[str]:
-    """S15: what was decided for the subject, as far as the credential that it presented goes."""
+    """Return which permissions the credential that was presented may be good for (S15).
+
+    Only these are asked about: what its limits leave out takes no time by which to tell that it is there (S19).
+    """
     limits = principal.limits
     if limits is None:
         return frozenset(permissions)

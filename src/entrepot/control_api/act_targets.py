@@ -59,12 +59,12 @@ async def target_of(context: RequestContext, principal: Principal, targets: Audi
             found = None if number is None else await targets.numbered(kind, number)
             return found or endpoint_itself(context)
     project = await _project(context, targets)
-    if project is None:
-        return endpoint_itself(context)
-    if context.operation.startswith(_ON_PROJECTS):
+    if project is not None and context.operation.startswith(_ON_PROJECTS):
         return project
     member = _number(context.path_values.get(_MEMBER, ""))
     found = None if member is None else await targets.member(principal, project, member)
+    if project is None:
+        return endpoint_itself(context)
     about = AuditObject("endpoint", context.operation, project=project.about.project)
     return found or AuditTarget(about, project.project_id)
 

@@ -6,7 +6,7 @@ Refusals, and changes that fail for another reason, are noted for the audit log 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from entrepot.control_api.request_context import RequestContext
     from entrepot.control_api.request_head import RequestHead
     from entrepot.control_api.services import ControlServices
+    from entrepot.kernel.asgi import Scope
     from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["Admitter"]
+__all__ = ["Admitter", "admitter_of"]
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ _REFUSALS = (
 )
 """What is recorded as a refusal. Wrong credentials are recorded by whoever counts them; to be asked for any is none."""
 _MAX_QUERY_FIELDS = 128
+_KEY: Final = "entrepot_admitter"
 
 
 class Admitter:
@@ -62,6 +64,10 @@ class Admitter:
         self.services: Final = services
         self._external_url = external_url
         self.as_decided: Final = AsDecided()
+
+    def accompany(self, scope: Scope) -> None:
+        """Go with a request to where `admitter_of` finds it."""
+        scope[_KEY] = self
 
     async def admit(
         self, endpoint: AnyEndpoint, context: RequestContext, path_values: Mapping[str, str]
@@ -128,11 +134,11 @@ class Admitter:
             require_csrf_token(head, caller.session.csrf_token)
             await caller.session.keep()
         context.caller = caller
-        _require_clear_request(endpoint, context)
         question = Question(
             self.services.authorizer, context.caller, path_values, head.header("x-is-resource-name")
         )
         context.grant = await demand.obtain(question)
+        _require_clear_request(endpoint, context)
 
     async def _find_caller(self, head: RequestHead) -> Caller:
         """Return who asks. Whoever wants to change something is known, and decided about, by what holds now (S14).
@@ -182,8 +188,14 @@ class Admitter:
         await self.services.notes.note(record)
 
 
+def admitter_of(scope: Any) -> Admitter:  # noqa: ANN401  # a scope is of another type in each framework
+    """Return what lets a request to its endpoint."""
+    admitter: Admitter = scope[_KEY]
+    return admitter
+
+
 def _require_clear_request(endpoint: AnyEndpoint, context: RequestContext) -> None:
-    """Refuse what can't be read, once it is known who sent it: that is on record, too."""
+    """Refuse what can't be read, once it is known that its sender may send such; others are on record as refused."""
     if context.body_failure is not None:
         raise context.body_failure
     require_offered_fields(endpoint, _single_fields(context.head.query))

@@ -163,7 +163,8 @@ class ControlApplication:
     async def _hand_on(
         self, scope: Scope, receive: Receive, context: RequestContext, answer: _Answer
     ) -> None:
-        carry_context(scope, context, self._admitter)
+        carry_context(scope, context)
+        self._admitter.accompany(scope)
         scope["method"] = self._method(scope)
         await self._framework(scope, receive, answer.send)
 

@@ -240,13 +240,14 @@ class Gate:
     system under one path.
 
     Attributes:
+        has_granted: whether a grant was given.
         place: the project that was asked for last, or the grant there once it was given; `None` before.
     """
 
     def __init__(self, question: Question, declared: tuple[AnyAction, ...]) -> None:
         self._question = question
         self._declared = declared
-        self._has_granted = False
+        self.has_granted = False
         self.place: ProjectGrant[Any] | str | int | None = None
 
     @property
@@ -260,7 +261,7 @@ class Gate:
         Raises:
             UndeclaredActionError: it did not ask.
         """
-        if not self._has_granted:
+        if not self.has_granted:
             raise UndeclaredActionError("none")
 
     async def system(self, action: type[S]) -> SystemGrant[S]:
@@ -272,7 +273,7 @@ class Gate:
         """
         self._require_declared(action)
         grant = await self._question.authorizer.authorize_system(self._question.principal, action)
-        self._has_granted = True
+        self.has_granted = True
         return grant
 
     async def project(self, action: type[P], project: str | int) -> ProjectGrant[P]:
@@ -287,7 +288,7 @@ class Gate:
         principal = self._question.principal
         grant = await self._question.authorizer.authorize_project(principal, action, project)
         self.place = grant
-        self._has_granted = True
+        self.has_granted = True
         return grant
 
     def project_of(self, text: str) -> str | int:
@@ -310,7 +311,7 @@ class OwnGate(Gate):
             PasswordChangeRequiredError: a new password has to be chosen first.
         """
         grant = await self._question.authorizer.authorize_self(self._question.principal)
-        self._has_granted = True
+        self.has_granted = True
         return grant
 
     async def own_password(self) -> OwnPasswordGrant:
@@ -320,7 +321,7 @@ class OwnGate(Gate):
             AuthenticationRequiredError, AccessDeniedError: nobody asks, or with a credential of limits.
         """
         grant = await self._question.authorizer.authorize_own_password(self._question.principal)
-        self._has_granted = True
+        self.has_granted = True
         return grant
 
 

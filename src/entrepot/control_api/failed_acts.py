@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import audit_record
-from entrepot.control_api.act_targets import known_caller, target_of
+from entrepot.control_api.act_targets import endpoint_itself, known_caller, target_of
+from entrepot.control_api.demands import Gate
 from entrepot.control_api.request_head import UNSAFE_METHODS
 from entrepot.projects.errors import SubjectUnknownError
 
@@ -66,7 +67,9 @@ async def failure_record(
         return None
     if context.head.method not in UNSAFE_METHODS:
         return None
-    target = await target_of(context, principal, targets)
+    is_undecided = isinstance(context.grant, Gate) and not context.grant.has_granted
+    # Whoever was let to nothing yet leaves no act in the log of a project that they may have no part in.
+    target = endpoint_itself(context) if is_undecided else await target_of(context, principal, targets)
     return audit_record(
         principal,
         _act(context, principal, target),

@@ -32,6 +32,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.params import Body, PathParameter, QueryParameter
 from litestar.response import Stream
 
+from entrepot.control_api.admission import admitter_of
 from entrepot.control_api.declarations import (
     Call,
     NoBody,
@@ -58,7 +59,7 @@ from entrepot.control_api.json_bodies import (
     unreadable,
 )
 from entrepot.control_api.openapi import complete_schema
-from entrepot.control_api.request_context import admitter_of, context_of
+from entrepot.control_api.request_context import context_of
 from entrepot.control_api.request_head import UNSAFE_METHODS
 from entrepot.control_api.storable_values import require_plain_numbers, require_storable
 from entrepot.kernel.errors import EntrepotError

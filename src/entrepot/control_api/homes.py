@@ -7,7 +7,7 @@ a project where they may not as for what is missing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from entrepot.auth.errors import AccessDeniedError, ProjectUnknownError
 from entrepot.auth.project_actions import ProjectAction
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from entrepot.kernel.errors import EntrepotError
 
 __all__ = ["grant_at_home"]
+
+_NOWHERE: Final = 0
+"""The number of no project."""
 
 P = TypeVar("P", bound=ProjectAction)
 S = TypeVar("S", bound=SystemAction)
@@ -46,18 +49,19 @@ async def grant_at_home(
     """
     on_system, in_project = actions
     missing = unknown(number)
+    is_there, project = True, None
     try:
         project = await home(number)
     except type(missing):
-        await _on_system(gate, on_system)
-        raise
-    if project is None:
-        return await _on_system(gate, on_system)
+        is_there = False
     try:
-        return await gate.project(in_project, project)
+        # Asked of a project in any case: no time tells what has a number, and whether it is of one.
+        return await gate.project(in_project, _NOWHERE if project is None else project)
     except (AccessDeniedError, ProjectUnknownError):
-        await _on_system(gate, on_system)
-        raise missing from None
+        granted = await _on_system(gate, on_system)
+    if is_there and project is None:
+        return granted
+    raise missing
 
 
 async def _on_system(gate: Gate, action: type[S]) -> SystemGrant[S]:

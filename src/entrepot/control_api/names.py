@@ -22,9 +22,10 @@ _MAX_ID_DIGITS = 18
 def project_reference(text: str, is_resource_name: str) -> str | int:
     """Return the name or the number of a project.
 
-    Digits are a number unless the header `X-Is-Resource-Name` (here its value) says `true`; all else is a name.
+    Digits are a number, as it is written in one way only, unless the header `X-Is-Resource-Name` (here its value) says
+    `true`; all else is a name, so that `018` is what is called so and not the project of number 18.
     """
-    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_ID_DIGITS and str(int(text)) == text
     return int(text) if is_number and is_resource_name.strip().lower() != "true" else text
 
 

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from entrepot.control_api.admission import Admitter
     from entrepot.control_api.credentials import Caller
     from entrepot.control_api.request_head import RequestHead
     from entrepot.kernel.asgi import Scope
     from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["UNROUTED", "RequestContext", "admitter_of", "carry_context", "context_of"]
+__all__ = ["UNROUTED", "RequestContext", "carry_context", "context_of"]
 
 _KEY: Final = "entrepot_request"
-_ADMITTER: Final = "entrepot_admitter"
 
 UNROUTED: Final = "unknown"
 """The operation of requests that match no endpoint, in metrics and logs."""
@@ -47,18 +45,12 @@ class RequestContext:
     note_failure: Callable[[int], Awaitable[None]] | None = None
 
 
-def carry_context(scope: Scope, context: RequestContext, admitter: Admitter) -> None:
-    """Put the context, and who lets the request to its endpoint, where `context_of` and `admitter_of` find them."""
-    scope[_KEY], scope[_ADMITTER] = context, admitter
+def carry_context(scope: Scope, context: RequestContext) -> None:
+    """Put the context where `context_of` finds it."""
+    scope[_KEY] = context
 
 
 def context_of(scope: Any) -> RequestContext:  # noqa: ANN401  # a scope is of another type in each framework
     """Return the context of a request."""
     context: RequestContext = scope[_KEY]
     return context
-
-
-def admitter_of(scope: Any) -> Admitter:  # noqa: ANN401  # as `context_of`
-    """Return what lets a request to its endpoint."""
-    admitter: Admitter = scope[_ADMITTER]
-    return admitter

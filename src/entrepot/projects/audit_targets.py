@@ -27,6 +27,8 @@ T = TypeVar("T")
 NumberedKind = Literal["user", "group", "role", "role assignment", "robot", "label"]
 """What has a number that is no other project's, whatever path it stands in."""
 
+_NOWHERE: Final = 0
+"""The number of no project."""
 _PATIENCE_SECONDS: Final = 1.0
 
 
@@ -57,12 +59,16 @@ class AuditTargets:
         """Return a project by name or by number; a deleted one is none."""
         return await _in_time(self._project(project))
 
-    async def member(self, principal: Principal, project: AuditTarget, number: int) -> AuditTarget | None:
-        """Return a member of a project; that of one who acts on themselves has no name, as with people."""
-        if project.project_id is None:
-            return None
-        row = await _in_time(self._metadata.members.find(project.project_id, number))
-        if row is None:
+    async def member(
+        self, principal: Principal, project: AuditTarget | None, number: int
+    ) -> AuditTarget | None:
+        """Return a member of a project; that of one who acts on themselves has no name, as with people.
+
+        It is looked for also where there is no project: no time tells that there is none (S19).
+        """
+        home = None if project is None else project.project_id
+        row = await _in_time(self._metadata.members.find(_NOWHERE if home is None else home, number))
+        if row is None or project is None:
             return None
         name = row.subject.name
         shown = name_of_another(principal, name) if row.subject.kind == "user" else name
@@ -105,15 +111,25 @@ class AuditTargets:
 
     async def _robot(self, number: int) -> AuditTarget | None:
         robot = await self._metadata.robots.find(number)
-        return None if robot is None else await self._at_home("robot", robot.name, robot.project_id)
+        if robot is None:
+            await self._look_nowhere()
+            return None
+        return await self._at_home("robot", robot.name, robot.project_id)
 
     async def _label(self, number: int) -> AuditTarget | None:
         label = await self._metadata.labels.find(number)
-        return None if label is None else await self._at_home("label", label.text.name, label.project_id)
+        if label is None:
+            await self._look_nowhere()
+            return None
+        return await self._at_home("label", label.text.name, label.project_id)
+
+    async def _look_nowhere(self) -> None:
+        """Ask what is asked of something that exists: no time tells that there is none (S19)."""
+        await self._project(_NOWHERE)
 
     async def _at_home(self, kind: str, name: str, project_id: int | None) -> AuditTarget:
         """Return something of the system, as which counts what a deleted project left, or of a project."""
-        home = None if project_id is None else await self._project(project_id)
+        home = await self._project(_NOWHERE if project_id is None else project_id)
         if home is None:
             return AuditTarget(AuditObject(kind, name))
         return AuditTarget(AuditObject(kind, name, project=home.about.project), home.project_id)

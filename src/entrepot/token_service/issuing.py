@@ -16,7 +16,7 @@ from entrepot.auth.generated_secrets import new_secret
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
 from entrepot.auth.unmoved import CHANGED, epochs_of, require_unmoved
-from entrepot.kernel.secret_forms import without_secrets
+from entrepot.kernel.secret_forms import MOST_CHARACTERS, without_secrets
 from entrepot.token_service.errors import TokenRequestError, TooManyTokensError
 from entrepot.token_service.requests import RefreshGrant
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from entrepot.auth.authentication import Authenticator
     from entrepot.auth.bearer.bearer_tokens import BearerTokens
     from entrepot.auth.bearer.refresh_tokens import RefreshTokens
-    from entrepot.auth.decisions import Decisions
+    from entrepot.auth.decisions import Decisions, ProjectStanding
     from entrepot.auth.scopes import ScopeRequest
     from entrepot.kernel.rate_budget import RateBudget
     from entrepot.metadata.audit_store import NewAuditRecord
@@ -41,8 +41,6 @@ _REQUESTABLE: Final = frozenset({"pull", "push", "delete"})
 _WITH_PUSH: Final = frozenset({"create", "overwrite"})
 """Our own actions: no client knows to ask for them, so they come along with push."""
 _CATALOG_PERMISSION: Final = "catalog:read"
-_MOST_ASKED_CHARACTERS: Final = 1024
-"""Of what a record says was asked for, which is what anybody may type."""
 _HARBORS_SERVICE: Final = "harbor-registry"
 """What Harbor's registry is always called; scripts that fetch tokens by themselves have it written in."""
 
@@ -197,8 +195,14 @@ class TokenService:
     async def _decide(self, principal: Principal, scopes: ScopeRequest) -> _Access:
         """Cut down what is asked for. A project's epoch is read first: what changes after it is decided anew."""
         access = _Access({}, {})
+        standings: dict[str, ProjectStanding | None] = {}
         for repository, asked in scopes.repositories.items():
-            granted = await self._decide_repository(principal, repository, asked, access.project_epochs)
+            project = repository.project
+            if project not in standings:
+                standings[project] = await self._decisions.on_project(principal, project)
+            granted = await self._decide_repository(
+                principal, repository, asked, standings[project], access.project_epochs
+            )
             if granted:
                 access.actions[repository.text] = granted
         if scopes.catalog and _CATALOG_PERMISSION in await self._decisions.on_registry(principal):
@@ -206,15 +210,20 @@ class TokenService:
         return access
 
     async def _decide_repository(
-        self, principal: Principal, repository: RepositoryName, asked: frozenset[str], epochs: dict[str, int]
+        self,
+        principal: Principal,
+        repository: RepositoryName,
+        asked: frozenset[str],
+        standing: ProjectStanding | None,
+        epochs: dict[str, int],
     ) -> frozenset[str]:
         wanted = _REQUESTABLE if EVERY_ACTION in asked else asked & _REQUESTABLE
         if not wanted:
             return frozenset()
-        standing = await self._decisions.on_project(principal, repository.project)
+        # Asked also where there is no project: no time tells that there is none (S19).
+        allowed = await self._decisions.on_repository(principal, repository)
         if standing is None:
             return frozenset()
-        allowed = await self._decisions.on_repository(principal, repository)
         granted = wanted & allowed
         if granted:
             epochs[standing.project] = standing.epoch
@@ -247,7 +256,7 @@ class TokenService:
 def _asked_beyond(scopes: ScopeRequest, granted: str) -> Mapping[str, str]:
     """Return what was asked for, unless it is what was granted: who asks for more, and gets none, is looked for."""
     asked = scopes.text()
-    return {} if asked == granted else {"asked": without_secrets(asked)[:_MOST_ASKED_CHARACTERS]}
+    return {} if asked == granted else {"asked": without_secrets(asked[:MOST_CHARACTERS])}
 
 
 def _issue_record(

@@ -103,6 +103,20 @@ class BuiltApi:
     notes: ListedNotes
 
 
+def _logins(
+    metadata: Metadata,
+    hashing: PasswordHashing,
+    policy: PasswordPolicy,
+    lockout: LockoutLimits,
+    names: TypedNames,
+) -> tuple[NamedLogins, NamedLogins]:
+    """Return how people log in, and how they show their password once more in a session."""
+    notes = DirectNotes(metadata)
+    at_entrances = PasswordLogins(metadata, notes, hashing, policy, lockout)
+    in_sessions = PasswordLogins(metadata, notes, hashing, policy, lockout, wrong_status=403)
+    return NamedLogins(at_entrances, names), NamedLogins(in_sessions, names)
+
+
 @contextlib.asynccontextmanager
 async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> AsyncIterator[BuiltApi]:
     """Build the API with its first administrator, whose password need not be changed."""
@@ -114,15 +128,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
     decisions = SponsoredDecisions(RoleDecisions(metadata.standings, PolicyEngine(), epochs))
     authorizer, rights = RoleAuthorizer(decisions), RightsOfOthers(metadata.standings, decisions)
     names = TypedNames(metadata, b"a key of the tests")
-    logins, in_sessions = (
-        NamedLogins(
-            PasswordLogins(
-                metadata, DirectNotes(metadata), hashing, policy, lockout, wrong_status=wrong_status
-            ),
-            names,
-        )
-        for wrong_status in (401, 403)
-    )
+    logins, in_sessions = _logins(metadata, hashing, policy, lockout, names)
     memory, hasher, notes = CredentialMemory(epochs), QuickHasher(), ListedNotes()
     configurations = Configurations(metadata, decisions)
     journal = Journal(blobs, await metadata.instance.incarnation())

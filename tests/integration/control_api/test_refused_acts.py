@@ -165,3 +165,48 @@ async def test_who_is_not_known_has_nothing_looked_up(team: _Team, counts: Count
     assert statuses == [401, 401, 403]
     assert not {"standings.in_project", "users.find"} & set(counts.statements)
     assert [(one.object_kind, one.project) for one in team.notes[-1:]] == [("endpoint", "")]
+
+
+@on_sqlite
+async def test_whoever_was_let_to_nothing_leaves_no_act_in_a_projects_log_i11(cast: Cast) -> None:
+    """What can't be read of their request is a refusal, or a request that failed, and no act in a project of others."""
+    number = await cast.made("/projects", {"project_name": "team"})
+    label = await cast.made("/labels", {"name": "l", "scope": "p", "project_id": number})
+    await cast.person("bob")
+    begun = len(cast.registry.notes.records)
+    steps = [
+        ("DELETE", "/projects/team?a=1&a=2", None, 403),
+        ("PUT", "/projects/team/members/1?a=1&a=2", {"role_id": 1}, 403),
+        ("PUT", "/projects/team/metadatas/public", {"public": "x" * (1024 * 1024)}, 403),
+        ("PUT", f"/labels/{label}", {"name": 7}, 422),
+        ("DELETE", f"/labels/0{label}", None, 422),
+    ]
+
+    for method, path, body, status in steps:
+        assert (await cast.ask("bob", method, path, body)).status_code == status, path
+
+    told = [(note.action, note.object_kind, note.project_id) for note in cast.registry.notes.records[begun:]]
+    assert told == [
+        ("access.denied", "project", number),
+        ("access.denied", "endpoint", number),
+        ("access.denied", "project", number),
+        ("label.update", "endpoint", None),
+        ("label.delete", "endpoint", None),
+    ]
+
+
+@on_sqlite
+async def test_a_number_is_written_in_one_way_also_beside_a_project_called_so(cast: Cast) -> None:
+    number = await cast.made("/projects", {"project_name": "team"})
+    await cast.made("/projects", {"project_name": f"0{number}"})
+    async with cast.registry.plain() as admin:
+        by_name = await admin.get(f"/projects/0{number}")
+        missing = await admin.get(f"/projects/00{number}")
+        both = await admin.get(
+            f"/projects/{number}",
+            headers=[("x-is-resource-name", "false"), ("x-is-resource-name", "true")],
+        )
+
+    assert by_name.json()["name"] == f"0{number}"
+    assert missing.status_code == 404
+    assert both.status_code == 400

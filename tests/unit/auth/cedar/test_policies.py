@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from entrepot.auth.cedar.engine import InvalidPoliciesError, PolicyEngine
 from entrepot.auth.cedar.policies import render_policies
-from entrepot.auth.cedar.questions import Subject
+from entrepot.auth.cedar.questions import Asker, Subject
+from entrepot.auth.cedar.schema import NAMESPACE
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.roles import BUILT_IN_ROLES
 
@@ -203,3 +204,23 @@ def test_the_policies_of_the_built_in_roles_fit_the_schema() -> None:
 def test_policies_that_do_not_fit_the_schema_are_refused(text: str) -> None:
     with pytest.raises(InvalidPoliciesError):
         PolicyEngine(text)
+
+
+@pytest.mark.parametrize("kind", ["User", "Robot", "Anonymous"])
+def test_i6_whoever_is_refused_without_asking_would_be_refused_by_cedar(kind: Asker) -> None:
+    """Neither a role nor a permission, and nothing public: the policies in full permit nothing."""
+    nobody, asking = Subject(kind, "n"), PolicyEngine(render_policies())
+
+    for engine in (asking, _ENGINE):
+        assert not engine.in_project(nobody, _ALL_IN_PROJECT, "p", is_public=False)
+        assert not engine.in_repository(nobody, _ALL_IN_PROJECT, "p", "p/r", is_public=False)
+        assert not engine.on_registry(nobody, _ALL_ON_SYSTEM)
+        assert engine.in_project(nobody, _ALL_IN_PROJECT, "p", is_public=True)
+
+
+def test_free_policies_are_asked_about_whoever_holds_nothing() -> None:
+    """They may permit what no role does."""
+    policy = f'permit (principal, action == {NAMESPACE}::Action::"project:read", resource);'
+    engine = PolicyEngine(policy)
+
+    assert engine.in_project(_ANYBODY, _ALL_IN_PROJECT, "p", is_public=False) == {"project:read"}

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import msgspec
 
-from entrepot.kernel.secret_forms import without_secrets
+from entrepot.kernel.secret_forms import MOST_CHARACTERS, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from entrepot.auth.principals import Origin
 
-__all__ = ["MOST_PATH_CHARACTERS", "masked_request", "masked_values"]
+__all__ = ["masked_request", "masked_values"]
 
-MOST_PATH_CHARACTERS: Final = 1024
-"""Of a path, whatever comes in; and enough of what else requests say of themselves."""
-_MOST_LOOKED_THROUGH: Final = 4096
-"""What is longer is cut before, so that nobody's text takes long; what is left of a secret then is none."""
+_MOST_OF_A_REASON: Final = 4096
+"""Characters. What is longer is cut before it is looked through; what is left of a secret then is none."""
 
 T = TypeVar("T")
 
@@ -42,11 +40,11 @@ def masked_values(value: T) -> T:
 
 def masked_request(origin: Origin, reason: str) -> tuple[Origin, str]:
     """Return what a request says of itself, and why it ended so; its program is masked with who it is of."""
-    path, reason = origin.path[:_MOST_LOOKED_THROUGH], reason[:_MOST_LOOKED_THROUGH]
+    path, reason = origin.path[:MOST_CHARACTERS], reason[:_MOST_OF_A_REASON]
     texts = f"{path} {origin.request_id} {reason}"
     if without_secrets(texts) is not texts:
         path, request_id, reason = map(without_secrets, (path, origin.request_id, reason))
         origin = msgspec.structs.replace(origin, request_id=request_id)
-    if path is not origin.path or len(path) > MOST_PATH_CHARACTERS:
-        origin = msgspec.structs.replace(origin, path=path[:MOST_PATH_CHARACTERS])
+    if path is not origin.path:
+        origin = msgspec.structs.replace(origin, path=path)
     return origin, reason

@@ -260,7 +260,7 @@ def _committed(
     not erased together, and what stays would open what was erased. Nor do those of long after: a subject whose data
     were erased may still act.
     """
-    name, program = without_secrets(name), without_secrets(user_agent)[:_MOST_PROGRAM_CHARACTERS]
+    name, program = without_secrets(name), without_secrets(user_agent[:_MOST_PROGRAM_CHARACTERS])
     peer = _bare(address)
     values = dict(zip(PERSONAL_FIELDS, (name, peer, program), strict=True))
     salts = secrets.token_bytes(_SALT_BYTES * len(values)).hex()

@@ -10,7 +10,7 @@ import msgspec
 from entrepot.auth.forwarding import seems_forwarded
 from entrepot.auth.principals import Origin
 from entrepot.control_api.errors import InputTooLargeError, MalformedRequestError
-from entrepot.kernel.secret_forms import without_secrets
+from entrepot.kernel.secret_forms import MOST_CHARACTERS, without_secrets
 
 if TYPE_CHECKING:
     from entrepot.kernel.asgi import Scope
@@ -21,6 +21,13 @@ UNSAFE_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 """Those that may change something; all endpoints of other methods change nothing."""
 
 _MAX_HEAD_BYTES: Final = 32 * 1024
+_SINGLE: Final = {
+    b"authorization": "Authorization",
+    b"cookie": "Cookie",
+    b"host": "Host",
+    b"x-is-resource-name": "X-Is-Resource-Name",
+}
+"""Headers of which two would leave unclear who asks, where, or for what."""
 _NEEDLESS_ESCAPE: Final = re.compile(rb"%(?:2[DdEeFf]|3\d|[46][1-9A-Fa-f]|[57][0-9Aa]|5[Ff]|7[Ee])")
 """Escapes of letters, digits, `-`, `.`, `_`, `~` and the slash: nobody needs them in these paths."""
 
@@ -56,7 +63,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 
     def origin(self) -> Origin:
         """Return what an audit record, or a session, tells of the request."""
-        program = without_secrets(self.header("user-agent"))
+        program = without_secrets(self.header("user-agent")[:MOST_CHARACTERS])
         return Origin(self.request_id, program, self.method, self.path, self.success_status)
 
 
@@ -92,12 +99,10 @@ def require_clarity(scope: Scope, head: RequestHead) -> None:
     fields: list[tuple[bytes, bytes]] = scope["headers"]
     if sum(len(name) + len(value) for name, value in fields) > _MAX_HEAD_BYTES:
         raise InputTooLargeError(_MAX_HEAD_BYTES)
-    if sum(name == b"host" for name, _ in fields) > 1:
-        raise MalformedRequestError("the request names more than one host")
-    if sum(name == b"authorization" for name, _ in fields) > 1:
-        raise MalformedRequestError("the request has more than one Authorization header")
-    if sum(name == b"cookie" for name, _ in fields) > 1:
-        raise MalformedRequestError("the request has more than one Cookie header")
+    names = [name for name, _ in fields]
+    for name, shown in _SINGLE.items():
+        if names.count(name) > 1:
+            raise MalformedRequestError(f"the request has more than one {shown} header")
     if "\0" in head.path:
         raise MalformedRequestError("the path holds U+0000, which no name has")
     if _NEEDLESS_ESCAPE.search(head.raw_path.encode("latin-1")):

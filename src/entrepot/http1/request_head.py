@@ -11,7 +11,7 @@ from entrepot.http1.refusals import Refusal
 
 __all__ = ["MAX_FIELDS", "MAX_TARGET_BYTES", "RequestHead", "judge_head", "origin_form"]
 
-MAX_TARGET_BYTES: Final = 65_534
+MAX_TARGET_BYTES: Final = 8_192
 MAX_FIELDS: Final = 100
 _MAX_LENGTH_DIGITS: Final = 19
 """Of a Content-Length: the parser takes any number of zeros before it, and Python makes no number of too many."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 import msgspec
 
-from entrepot.kernel.secret_forms import without_secrets
+from entrepot.kernel.secret_forms import MOST_CHARACTERS, without_secrets
 from entrepot.observability.log_lines import RenderLine, format_timestamp, render_json
 from entrepot.observability.request_ids import current_request_id
 
@@ -84,7 +84,7 @@ class RequestLogWriter:
             without_secrets(current_request_id()),
             operation,
             method,
-            without_secrets(path),
+            without_secrets(path[:MOST_CHARACTERS]),
             status,
             milliseconds,
             address,

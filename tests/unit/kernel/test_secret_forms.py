@@ -136,9 +136,11 @@ def test_json_stays_json(text: str) -> None:
 
 def test_what_is_no_secret_stays_the_object_that_it_is_i11() -> None:
     """Names of what exists may look like secrets, and must be found and erased under what they are."""
-    made = new_secret_of("ept_")
     for text in (
         "ept_short",
+        "ers_emergency-response-system-frontend-for-the-v2-api",
+        "ept_2026-11-29-release-candidate-of-everything-v1",
+        "concept_a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4e5f6",
         "manifest sha256:" + "a" * 64,
         "kept_" + "a" * 60,
         "users_eyJ.a.b",
@@ -148,13 +150,33 @@ def test_what_is_no_secret_stays_the_object_that_it_is_i11() -> None:
         "v1.eyJ.aaaaaaaaaaaaaaaaaaaa",
         "/v2/a%2Fb/tags/list%5Fof",
         "ept_" + "A" * 43,
-        made[:10] + ("b" if made[10] == "a" else "a") + made[11:],
     ):
         assert without_secrets(text) is text
         encoded = text.encode()
         assert bytes_without_secrets(encoded) is encoded
     plain = b'{"path":"/v2/team/app/manifests/v1"}'
     assert bytes_without_secrets(plain) is plain
+
+
+@pytest.mark.parametrize("before", ["", "/v2/", "x ", "a-", "t=", "ept_"])
+def test_a_secret_that_was_mistyped_or_is_in_letters_of_one_case_is_masked_s27(before: str) -> None:
+    """The sum would help to mend it, and the other spelling of few hundreds to guess it."""
+    secrets = [new_secret_of(kind) for kind in _KINDS for _ in range(50)]
+    changes = re.compile(r"(?i)[a-z](?=\d)|\d(?=[a-z])")
+    secrets = [secret for secret in secrets if len(changes.findall(secret[4:])) > 7]  # 3 in 4
+    assert len(secrets) > 100
+    for secret in secrets:
+        broken = secret[:10] + ("b" if secret[10] == "a" else "a") + secret[11:]
+        for typed in (
+            secret.lower(),
+            secret.upper(),
+            broken,
+            secret[:7] + secret[8:],
+            f"{secret[:8]}x{secret[8:]}",
+        ):
+            assert re.fullmatch(
+                f"(?i){re.escape(before)}{typed[:4]}{_SHOWN}.?", without_secrets(before + typed)
+            )
 
 
 def test_a_secret_is_random_but_for_its_sum() -> None:

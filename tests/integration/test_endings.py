@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,10 @@ from typing import Final
 
 import pytest
 
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.settings import metadata_path, metadata_url
+from tests.asgi.services import scratch_settings
+from tests.drivers.metadata.raw_database import unheard
 from tests.integration.test_commands import ENTREPOT, clean_environment, run
 
 _FULL: Final = Path("/dev/full")
@@ -29,6 +35,32 @@ class Stopping(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Stopping())
 sys.argv = ["entrepot", "version"]
+from entrepot.__main__ import main
+main()
+"""
+
+_CLOSED: Final = """
+import os, sys
+from pathlib import Path
+from entrepot.client.streams import has_output, open_closed_streams
+open_closed_streams()
+database = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+print("a line of a log", file=sys.stderr, flush=True)
+print("a result", flush=True)
+kept = [os.get_inheritable(number) for number in range(3)]
+os.write(database, repr((database, has_output(), sys.stdin.read(), kept)).encode())
+"""
+_ENDED_BY: Final = """
+import os, signal, sys
+opened = os.open
+
+def opening(path, *rest, **more):
+    descriptor = opened(path, *rest, **more)
+    if os.path.basename(path).startswith(".log.jsonl."):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return descriptor
+
+os.open = opening
 from entrepot.__main__ import main
 main()
 """
@@ -103,3 +135,56 @@ def test_ctrl_c_before_the_command_has_begun_ends_it_without_a_word(tmp_path: Pa
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_descriptors_that_a_shell_closed_are_taken_by_nothing_that_is_opened(tmp_path: Path) -> None:
+    """A line of a log would be written into a database that got the number of standard error."""
+    database = tmp_path / "database"
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", _CLOSED, str(database)],
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, database.read_text()) == (0, repr((3, False, "", [True] * 3)))
+
+
+def test_a_command_without_standard_error_does_its_work(tmp_path: Path) -> None:
+    data = _made_registry(tmp_path)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *ENTREPOT, "keys", "list", "--data", data],
+        env=clean_environment(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["ID", "STATE"])
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does_and_leaves_no_draft(tmp_path: Path) -> None:
+    """It comes when the draft has been opened. A shell makes 143 of it."""
+    data, place = _made_registry(tmp_path), tmp_path / "out"
+    place.mkdir()
+    words = ("audit", "export", "--output", str(place / "log.jsonl"), "--data", data)
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDED_BY, *words],
+        env=clean_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "")
+    assert done.stderr.startswith("entrepot: interrupted")
+    assert list(place.iterdir()) == []
+
+
+def _made_registry(tmp_path: Path) -> str:
+    """Return a data directory with an empty database."""
+    settings = scratch_settings(tmp_path / "data")
+    metadata_path(settings).parent.mkdir(parents=True)
+    asyncio.run(initialise_if_empty(metadata_url(settings), unheard))
+    return str(settings.data.directory)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from entrepot.client.listing import Item
+    from entrepot.client.one_time import OneTimeSecret
     from entrepot.client.options import Output
 
 __all__ = ["Columns", "say", "show_created", "show_item", "show_items", "show_secret", "text_of", "time_of"]
@@ -61,12 +62,17 @@ def show_created(made: Mapping[str, str], sentence: str, output: Output) -> None
     show_item({first: name, **numbered}, ((first, first),), output)
 
 
-def show_secret(made: Mapping[str, Any], columns: Columns, output: Output) -> None:
-    """Print what was made with its secret; as a name, the secret and nothing else, to be taken by a script."""
-    if output == "name":
-        print(made["secret"])
-        return
-    show_item({**made}, columns, output)
+def show_secret(made: Mapping[str, Any], columns: Columns, output: Output, once: OneTimeSecret) -> None:
+    """Print what was made with its secret; as a name, the secret and nothing else, to be taken by a script.
+
+    Raises:
+        ClientError: it could not be printed; see :class:`OneTimeSecret`.
+    """
+    with once.showing():
+        if output == "name":
+            print(made["secret"])
+        else:
+            show_item({**made}, columns, output)
     if output == "table":
         say("The secret is shown this once.")
 

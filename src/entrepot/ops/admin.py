@@ -27,12 +27,12 @@ from entrepot.auth.robots.robot_locks import unlock_robot
 from entrepot.auth.robots.robot_logins import ROBOT_PREFIX
 from entrepot.auth.system_actions import ListUser, UpdateSystemRobot, UpdateUser
 from entrepot.bootstrap.passwords import load_password_policy
+from entrepot.client.one_time import OneTimeSecret
 from entrepot.metadata.errors import MetadataTimeoutError
 from entrepot.metadata.unit_guard import in_order
 from entrepot.metadata.user_store import PersonQuery
 from entrepot.ops.backup_options import run_to_its_end
 from entrepot.ops.command_stores import open_command_metadata
-from entrepot.ops.ending import has_output, silence_output
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json, format_table
@@ -92,13 +92,14 @@ def reset_password(
     settings = load_command_settings(config, make_flags(data)).settings
     policy = _policy(settings)
     chosen = None if password_file is None else _first_line(password_file)
-    if chosen is None and not has_output():
-        raise CommandError(
-            EXIT_USAGE, "entrepot: standard output is closed; the new password could not be shown"
-        )
-    password, ended = run_to_its_end(_reset(settings, policy, name, chosen))
-    if chosen is None:
-        _show(password, name)  # first of all: nobody else knows it
+    once = OneTimeSecret(
+        "the new password", f"the password of {name} was changed", "Run this again for another one."
+    )
+    with contextlib.nullcontext() if chosen is not None else once.until_shown():
+        password, ended = run_to_its_end(_reset(settings, policy, name, chosen))
+        if chosen is None:
+            with once.showing():
+                print(password)
     print(f"The password of {name} was reset and must be changed at the next login.", file=sys.stderr)
     logins = f"{ended.sessions} sessions, {ended.refresh_tokens} refresh tokens"
     print(f"Deleted: {ended.access_tokens} access tokens, {logins}.", file=sys.stderr)
@@ -133,19 +134,6 @@ def grant_operations_admin(
     run_to_its_end(_grant(settings, name))
     print(f"{name} is an operations administrator.")
     return EXIT_OK
-
-
-def _show(password: str, name: str) -> None:
-    """Print a password that nobody else knows, and say so where it is lost, also to a closed pipe."""
-    try:
-        print(password, flush=True)
-    except OSError as error:
-        silence_output()
-        raise CommandError(
-            EXIT_CHECK_FAILED,
-            f"entrepot: the password of {name} was changed, but the new one could not be shown: {error.strerror}. "
-            "Run this again for another one.",
-        ) from error
 
 
 async def _list(settings: Settings) -> list[PersonRow]:

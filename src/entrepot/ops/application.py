@@ -195,6 +195,7 @@ def build_application() -> App:
         help_epilogue=EXIT_CODES,
         version=__version__,
         result_action="return_value",
+        suppress_keyboard_interrupt=False,  # it would end the process here, whatever called this
     )
     texts = {**CLIENT_GROUPS, **_GROUPS}
     groups = {name: App(name=name, help=text, group=_section(name)) for name, text in texts.items()}

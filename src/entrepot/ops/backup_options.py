@@ -141,6 +141,7 @@ def run_to_its_end(work: Coroutine[Any, Any, T]) -> T:
     except EntrepotError as error:
         raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {error}") from error
     except KeyboardInterrupt as error:
+        work.close()  # it may not have begun
         raise CommandError(EXIT_INTERRUPTED, "entrepot: interrupted; the same command goes on") from error
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import sys
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
+from entrepot.client.streams import has_output, silence_output
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_INTERRUPTED, EXIT_OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["EXIT_CODES", "exit_code_of", "exit_codes_of", "has_output", "silence_output"]
+__all__ = ["EXIT_CODES", "exit_code_of", "exit_codes_of"]
 
 EXIT_CODES: Final = (
-    "Exit codes: 0 done, 1 refused or failed, or a check failed, 2 settings or usage can't be used, 130 interrupted; "
-    "serve, verify and audit verify have others, see their help. Commands over the API: 3 not logged in, 4 not found, "
-    "5 conflict, 6 unreachable."
+    "Exit codes: 0 done, 1 refused or failed, or a check failed, 2 settings or usage can't be used, 130 interrupted, "
+    "143 the same by SIGTERM; serve, verify and audit verify have others, see their help. Commands over the API: "
+    "3 not logged in, 4 not found, 5 conflict, 6 unreachable."
 )
 _OWN_EXIT_CODES: Final[dict[tuple[str, ...], str]] = {
     (
@@ -68,24 +68,13 @@ def exit_code_of(work: Callable[[], int | None], arguments: tuple[str, ...]) -> 
     return code
 
 
-def has_output() -> bool:
-    """Whether there is a standard output; it is missing where a shell closed it, as `>&-` does."""
-    return cast("object", sys.stdout) is not None
-
-
-def silence_output() -> None:
-    """Let what could not be written go nowhere: it is tried again when the process ends."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # a plain name
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
 def _reason(error: OSError) -> str:
     """Return a sentence for what no command foresees and a person can mend, empty for a fault to be seen."""
     if isinstance(error, PermissionError) and error.filename is not None:
         return f"this user may not use {error.filename}. Run this as the user that it belongs to"
-    if error.filename is not None or not has_output():
+    if error.filename is not None:
         return ""
-    if _is_output_lost():
+    if has_output() and _is_output_lost():
         return (
             f"standard output can't be written: {error.strerror}. The result was not shown; "
             "what was to be changed may be changed"

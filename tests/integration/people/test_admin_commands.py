@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pwd
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,9 @@ from entrepot.auth.system_actions import CreateUser, UpdateUser
 from entrepot.metadata.sql.epochs import SqlEpochRows
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.ops import admin
 from entrepot.ops.application import run_command_line
+from entrepot.ops.backup_options import run_to_its_end
 from entrepot.settings import metadata_url
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.identity_rows import IdentityRows
@@ -141,10 +144,25 @@ def test_a_password_that_could_not_be_shown_is_not_lost_in_silence(
         code = host.run("reset-password", "alice")
 
     said = capsys.readouterr().err.splitlines()[-1]
-    lost = "but the new one could not be shown: No space left on device. Run this again for another one."
+    lost = "but the new password could not be shown: No space left on device. Run this again for another one."
     assert (code, said) == (1, f"entrepot: the password of alice was changed, {lost}")
     with pytest.raises(InvalidCredentialsError):
         host.log_in("alice", ALICE_PASSWORD)
+
+
+def test_ctrl_c_after_the_change_does_not_lose_the_new_password(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_and_press(work: Coroutine[Any, Any, Any]) -> object:
+        done = run_to_its_end(work)
+        signal.raise_signal(signal.SIGINT)
+        return done
+
+    monkeypatch.setattr(admin, "run_to_its_end", run_and_press)
+
+    assert host.run("reset-password", "alice") == 0
+
+    assert host.log_in("alice", capsys.readouterr().out.strip()).must_change_password is True
 
 
 def test_a_generated_password_that_holds_a_name_of_its_owner_is_not_tried(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -14,8 +16,13 @@ from entrepot.client.connection import segment
 from entrepot.client.errors import EXIT_USAGE, ClientError
 from entrepot.client.listing import Item, list_items
 from entrepot.client.lookup import find_robot, robots_of
+from entrepot.client.one_time import OneTimeSecret
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
 from entrepot.client.showing import Columns, say, show_item, show_items, show_secret, time_of
+from entrepot.client.text import one_line
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ["create_robot", "delete_robot", "list_robots", "rotate_robot", "show_robot", "update_robot"]
 
@@ -170,11 +177,12 @@ def create_robot(
         "allowed_addresses": list(address) or None,
         "secret": chosen or None,
     }
-    with open_api(target) as api:
+    once = _once(f"the robot {one_line(robot)} was created", robot, project)
+    with _until_shown(once, chosen), open_api(target) as api:
         made: Item = api.call(
             "POST", "/robots", {name: value for name, value in body.items() if value is not None}
         ).document
-    _show_made(made, chosen, output)
+        _show_made(made, chosen, output, once)
 
 
 def update_robot(
@@ -221,12 +229,13 @@ def rotate_robot(
 ) -> None:
     """Give a robot another secret and show it, this once; the one before is worth nothing any more."""
     chosen = read_secret(secret_file, stdin=secret_stdin)
-    with open_api(target) as api:
+    once = _once(f"the secret of the robot {one_line(robot)} was replaced", robot, project)
+    with _until_shown(once, chosen), open_api(target) as api:
         item = find_robot(api, robot, project)
         reply = api.call("PATCH", f"/robots/{segment(item['id'])}", {"secret": chosen})
         answer: Item = reply.document if reply.body else {}
         made: Item = {**item, **answer}
-    _show_made(made, chosen, output)
+        _show_made(made, chosen, output, once)
     expires = int(item.get("expires_at") or -1)
     if 0 <= expires <= time.time():  # noqa: TID251  # it only adds a warning, and the end is a date
         say(
@@ -249,12 +258,23 @@ def delete_robot(
     say(f"Deleted robot {robot}.")
 
 
-def _show_made(made: Item, chosen: str, output: OutputOption) -> None:
+def _once(deed: str, robot: str, project: str) -> OneTimeSecret:
+    place = f" --project {quote(one_line(project))}" if project else ""
+    command = f"entrepot robot rotate {quote(one_line(robot))}{place}"
+    return OneTimeSecret("the new secret", deed, f"Have another made: {command}")
+
+
+def _until_shown(once: OneTimeSecret, chosen: str) -> AbstractContextManager[None]:
+    """Watch over a secret that the registry makes; one that the caller chose can't be lost."""
+    return nullcontext() if chosen else once.until_shown()
+
+
+def _show_made(made: Item, chosen: str, output: OutputOption, once: OneTimeSecret) -> None:
     """Show the secret, unless the caller chose it: then it is known, and need not stand on the screen."""
     if chosen or not made.get("secret"):
         show_item({**made, "secret": "as you chose it"}, _SECRET, output)
     else:
-        show_secret(made, _SECRET, output)
+        show_secret(made, _SECRET, output, once)
 
 
 def _permissions(allowed: tuple[str, ...], project: str) -> list[dict[str, object]]:

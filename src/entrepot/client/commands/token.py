@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import replace
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -20,6 +21,7 @@ from entrepot.client.connection import segment
 from entrepot.client.errors import EXIT_USAGE, ClientError
 from entrepot.client.listing import Item, list_items, not_found
 from entrepot.client.lookup import find_person
+from entrepot.client.one_time import OneTimeSecret
 from entrepot.client.options import (
     ANYWHERE,
     LimitOption,
@@ -30,6 +32,7 @@ from entrepot.client.options import (
     YesOption,
 )
 from entrepot.client.showing import Columns, say, show_items, show_secret, text_of, time_of
+from entrepot.client.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -124,11 +127,17 @@ def create_token(
         "projects": list(project) or None,
         "expires_in_days": days,
     }
-    with _in_person(target, password_file, stdin=password_stdin) as api:
+    once = OneTimeSecret(
+        "the token",
+        f"the access token {one_line(name)} was created",
+        f"Delete it, and create another: entrepot token delete {quote(one_line(name))}",
+    )
+    once.require_output()
+    with _in_person(target, password_file, stdin=password_stdin) as api, once.until_shown():
         made: Item = api.call(
             "POST", "/access-tokens", {key: value for key, value in body.items() if value is not None}
         ).document
-    show_secret(made, _SECRET, output)
+        show_secret(made, _SECRET, output, once)
 
 
 def delete_token(

@@ -190,8 +190,12 @@ def _write_all(file: FileIO, chunk: bytes) -> None:
 
 def _replace(path: Path, text: bytes) -> None:
     partial = path.with_name(f".{path.name}-{new_public_id()}")
-    with partial.open("xb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("xb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -81,7 +81,10 @@ class TarLayout:
 
     async def abandon(self) -> None:
         """Remove the file unless it has its name."""
-        self._file.close()
+        with contextlib.suppress(
+            OSError
+        ):  # on a full disk: what its buffer holds is tried once more, and it is closed
+            self._file.close()
         with contextlib.suppress(OSError):
             self._partial.unlink(missing_ok=True)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,6 @@ from entrepot.auth.host import host_operator
 from entrepot.ops.application import run_command_line
 from tests.integration.backed_up import filled
 from tests.running.backups import BackupCommands
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _leave_logging_alone(*_: object) -> None:
@@ -82,6 +80,28 @@ def test_a_file_whose_name_is_no_utf8_does_not_stop_what_is_recorded(
 
     assert _run(commands, "support-bundle", "--output", str(bundle)) == 0
     assert _records(commands)[-1][3] == {"to": f"{tmp_path}/b\\udcff.tar.gz"}
+
+
+def test_of_a_bundle_code_file_and_record_tell_the_same(
+    commands: BackupCommands,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is made where only its output can't be written; where the file can't, the record says that, too."""
+    bundle, impossible = tmp_path / "b.tar.gz", Path("/proc/b.tar.gz")
+    with Path("/dev/full").open("w", encoding="utf-8") as full, monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", full)
+        unheard = _run(commands, "support-bundle", "--output", str(bundle))
+
+    assert (unheard, bundle.stat().st_size > 0) == (0, True)
+    assert "standard output can't be written: No space left on device" in capsys.readouterr().err
+    assert _run(commands, "support-bundle", "--output", str(impossible)) == 1
+    assert [(one[1], one[3]) for one in _records(commands)] == [
+        ("success", {"to": str(bundle)}),
+        ("success", {"to": str(impossible)}),
+        ("failure", {"to": str(impossible)}),
+    ]
 
 
 def test_what_only_looks_leaves_no_such_record(commands: BackupCommands) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entrepot.auth.audit_actions import AuditAction
-    from entrepot.auth.audit_records import AuditObject
+    from entrepot.auth.audit_records import AuditObject, AuditOutcome
     from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
 
@@ -27,16 +27,22 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 async def record_act(
-    settings: Settings, action: AuditAction, about: AuditObject, after: Mapping[str, object] | None = None
+    settings: Settings,
+    action: AuditAction,
+    about: AuditObject,
+    after: Mapping[str, object] | None = None,
+    failure: str = "",
 ) -> None:
     """Record what the operator of the host is about to do; where that can't be, say so on standard error.
+
+    With `failure`, which is a reason, record that what was on record as such came to nothing.
 
     A command that helps with a broken registry must go on without its database, or with one that can't be written.
     Who runs it owns the host, and could as well do the same without the command.
     """
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS), open_command_metadata(settings) as metadata:
-            await _append(metadata, action, about, after)
+            await _append(metadata, action, about, after, failure)
     except (EntrepotError, OSError, TimeoutError) as error:
         _complain(error)
 
@@ -52,13 +58,21 @@ async def record_act_on(
 
 
 async def _append(
-    metadata: Metadata, action: AuditAction, about: AuditObject, after: Mapping[str, object] | None
+    metadata: Metadata,
+    action: AuditAction,
+    about: AuditObject,
+    after: Mapping[str, object] | None,
+    failure: str = "",
 ) -> None:
     about = msgspec.structs.replace(about, name=_legible(about.name))
     told = {
         name: _legible(value) if isinstance(value, str) else value for name, value in (after or {}).items()
     }
-    record = audit_record(host_operator(), action, about, after=told or None)
+    outcome: AuditOutcome = "failure" if failure else "success"
+    operator = host_operator()
+    record = audit_record(
+        operator, action, about, outcome=outcome, reason=failure, status=0, after=told or None
+    )
     await metadata.write(lambda tx: tx.audit.append(record))
 
 

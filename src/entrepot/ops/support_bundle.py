@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from cyclopts import Parameter, validators
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject
+from entrepot.client.streams import silence_output
 from entrepot.kernel.errors import EntrepotError
 from entrepot.ops.command_records import record_act
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, CommandError
@@ -27,6 +30,8 @@ from entrepot.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from entrepot.settings import LoadedSettings
 
 __all__ = ["support_bundle"]
 
@@ -85,21 +90,21 @@ def support_bundle(
     secrets = known_secrets(os.environ, config)
     if loaded is not None:
         secrets |= secrets_in_directory(loaded.settings.data.directory)
-        about = AuditObject("registry", "")
-        asyncio.run(record_act(loaded.settings, AuditAction.SUPPORT_BUNDLE, about, {"to": str(path)}))
     archive = Archive(name, Redactor(secrets))
-    outcomes = [_gather(part, archive) for part in list_parts(Wishes(loaded, problems, log, journal, lines))]
-    archive.add_text("README.txt", _render_readme(outcomes, archive.sizes()))
+    _record(loaded, path)
     try:
-        size = archive.write(path)
+        size = _fill(archive, Wishes(loaded, problems, log, journal, lines)).write(path)
     except OSError as error:
+        _record(loaded, path, f"the file could not be written: {error.strerror}")
         raise CommandError(
             EXIT_CHECK_FAILED, f"entrepot: {path} can't be written: {error.strerror}"
         ) from error
-    print(
-        f"\n{path}: {size / 1024:.0f} KiB, {len(archive.sizes())} files. Secrets are masked; names of repositories,"
-    )
-    print("hosts and addresses are not. Look through it before you hand it on.")
+    except KeyboardInterrupt:
+        _record(loaded, path, "the command was interrupted")
+        raise
+    count = len(archive.sizes())
+    _tell(f"\n{path}: {size / 1024:.0f} KiB, {count} files. Secrets are masked; names of repositories,")
+    _tell("hosts and addresses are not. Look through it before you hand it on.")
     return EXIT_OK
 
 
@@ -120,6 +125,33 @@ def _refuse_bad_target(path: Path) -> None:
         raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {path.parent} is no directory")
 
 
+def _record(loaded: LoadedSettings | None, path: Path, failure: str = "") -> None:
+    """Leave a record where there is a registry; with `failure` of why there is no file after all."""
+    if loaded is not None:
+        about, after = AuditObject("registry", ""), {"to": str(path)}
+        asyncio.run(record_act(loaded.settings, AuditAction.SUPPORT_BUNDLE, about, after, failure))
+
+
+def _tell(line: str) -> None:
+    """Print what is only said. What the command is for is the file, which is made whether or not this is heard."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        silence_output()
+        with contextlib.suppress(OSError):
+            print(
+                f"entrepot: standard output can't be written: {error.strerror}; going on without it",
+                file=sys.stderr,
+            )
+
+
+def _fill(archive: Archive, wishes: Wishes) -> Archive:
+    """Add whatever can be had, and what is to be read first."""
+    outcomes = [_gather(part, archive) for part in list_parts(wishes)]
+    archive.add_text("README.txt", _render_readme(outcomes, archive.sizes()))
+    return archive
+
+
 def _gather(part: Part, archive: Archive) -> _Outcome:
     """Run a part on a thread that can be left behind, and add what it brings."""
     outcome = _Outcome(part)
@@ -133,7 +165,7 @@ def _gather(part: Part, archive: Archive) -> _Outcome:
         else:
             archive.add_json(name, content)
     failure = archive.clean(failure)
-    print(f"  {part.name:<13} {'FAILED: ' + failure if failure else part.contents}", flush=True)
+    _tell(f"  {part.name:<13} {'FAILED: ' + failure if failure else part.contents}")
     return _Outcome(part, members, failure)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from entrepot.oci.digest import Digest
 from entrepot.transfer.importing import Importer, ImportOptions
+from entrepot.transfer.rehearsal import RehearsedTarget
 from entrepot.transfer.selection import Selection
-from entrepot.transfer.target import RegistryServices, RegistryTarget, RehearsedTarget
+from entrepot.transfer.target import RegistryServices, RegistryTarget
 from tests.asgi.small_images import CONFIG, LAYER, image
 
 if TYPE_CHECKING:

@@ -120,6 +120,7 @@ async def test_a_storage_without_a_journal_is_refused(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """An empty storage, or the wrong one, is told from a registry without content."""
+    storage_root(settings).mkdir(parents=True)
     code, report = await rebuild(settings)
 
     assert (code, report) == (1, {})

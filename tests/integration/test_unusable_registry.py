@@ -106,14 +106,23 @@ def test_where_there_is_no_registry_only_some_commands_make_one(place: Path, los
 
 
 def test_a_database_without_a_schema_gets_none_from_a_mistyped_address(place: Path) -> None:
-    """As an empty database of PostgreSQL is, which nobody can tell from a file that is missing."""
+    """As an empty database of PostgreSQL is, which nobody can tell from a file that is missing; no more is made."""
+    (place / "data").rename(place / "registry")
     database = place / "data" / "metadata" / "entrepot.db"
-    database.write_bytes(b"")
+    database.parent.mkdir(parents=True)
+    database.touch()
+    before = _everything(place)
 
-    ended = _run(place, ["keys list", "export --all --to {place}/exported", "verify", "rebuild --catch-up"])
+    ended = _run(place, list(_COMMANDS))
 
-    assert [code for code, _ in ended] == [1, 1, 3, 1]
-    assert all("the database is empty" in said for _, said in ended), ended
+    assert {name: code for name, (code, _) in zip(_COMMANDS, ended, strict=True)} == _COMMANDS
+    others = {
+        name: said
+        for name, (_, said) in zip(_COMMANDS, ended, strict=True)
+        if "the database is empty" not in said and name != "migrate --check"
+    }
+    assert others == {}
+    assert _everything(place) == before
     assert database.read_bytes() == b""
 
 

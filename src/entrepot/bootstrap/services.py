@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.loopback import EveryoneAuthorizer, LoopbackAuthorizer
 from entrepot.auth.modes import ModeGate, Modes, with_modes
+from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataUnavailableError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from entrepot.auth.grants import Authorizer
     from entrepot.bootstrap.identity import Identity
     from entrepot.bootstrap.stores import Stores
+    from entrepot.metadata.store import Metadata
     from entrepot.projects.configurations import Configurations
     from entrepot.registry.hashing import HashingPool
     from entrepot.registry.store_ownership import Discrepancy
@@ -60,6 +62,7 @@ async def build_services(
     metrics: Metrics | None = None,
     notes: AuditNotes | None = None,
     identity: Identity | None = None,
+    look_only: bool = False,
 ) -> Services:
     """Build the services of the data plane and give back the leases that dead predecessors held.
 
@@ -70,6 +73,7 @@ async def build_services(
         metrics: those of the process; own ones for a command that nobody scrapes.
         notes: where pulls and refusals are noted; for a command on the host the database itself.
         identity: who there is and what they may; without it nobody has an account.
+        look_only: whether no more than looking is meant: then the node gets no name that it lacks, and leases stay.
 
     Raises:
         RebuildUnfinishedError: the database is a half-filled one.
@@ -80,10 +84,7 @@ async def build_services(
     metrics.database_mismatch.set(0 if mismatch is None else 1)
     if mismatch is not None:
         _log.error("database.mismatch", reason=mismatch.reason, remedy=mismatch.remedy)
-    node = await asyncio.to_thread(read_or_create_node_id, settings.data.directory)
-    owner = ProcessIdentity.of_this_process(node)
-    leases = SessionLeases(metadata, owner, int(settings.uploads.lease_seconds))
-    await _give_back_leases(leases)
+    leases = await _leases(settings, metadata, look_only=look_only)
     journal = Journal(blobs, await metadata.instance.incarnation())
     uploading = _uploading(settings, stores, hashing, leases, metrics)
     redirect = settings.storage.driver == "s3" and settings.storage.s3.redirect_downloads
@@ -123,12 +124,21 @@ async def find_mismatch(stores: Stores) -> Discrepancy | None:
     return await find_discrepancy(stores.metadata, stores.blobs)
 
 
-async def _give_back_leases(leases: SessionLeases) -> None:
-    """Spare clients the wait for leases of dead processes; not being able to write is no reason not to serve pulls."""
+async def _leases(settings: Settings, metadata: Metadata, *, look_only: bool) -> SessionLeases:
+    """Return the leases of this process, and spare clients the wait for those of dead ones.
+
+    Not being able to write is no reason not to serve pulls.
+    """
+    seconds = int(settings.uploads.lease_seconds)
+    if look_only:
+        return SessionLeases(metadata, ProcessIdentity.of_this_process(new_public_id()), seconds)
+    node = await asyncio.to_thread(read_or_create_node_id, settings.data.directory)
+    leases = SessionLeases(metadata, ProcessIdentity.of_this_process(node), seconds)
     try:
         await leases.release_dead()
     except MetadataUnavailableError as error:
         _log.warning("leases.kept", reason=str(error))
+    return leases
 
 
 def _advised_chunk_bytes(settings: Settings) -> int:

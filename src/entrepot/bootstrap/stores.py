@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from entrepot.blobstore.s3.options import S3Options
     from entrepot.metadata.store import Metadata
 
-__all__ = ["Stores", "open_blob_store", "open_blobs", "open_stores", "prepare_metadata", "s3_options"]
+__all__ = [
+    "Stores",
+    "open_blob_store",
+    "open_blobs",
+    "open_existing_stores",
+    "open_stores",
+    "prepare_metadata",
+    "s3_options",
+]
 
 _log: Any = structlog.get_logger()
 
@@ -45,12 +53,8 @@ class Stores:
 
 
 @contextlib.asynccontextmanager
-async def open_stores(settings: Settings, *, make_new: bool = True) -> AsyncIterator[Stores]:
+async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     """Open metadata and blob store, making the schema of a new database first, and close them at the end.
-
-    Args:
-        settings: name them.
-        make_new: whether a database that has no schema gets one; else it is refused, and so is one that is not there.
 
     Raises:
         MetadataError, BlobStoreError: one of them can't be used.
@@ -58,10 +62,29 @@ async def open_stores(settings: Settings, *, make_new: bool = True) -> AsyncIter
     async with contextlib.AsyncExitStack() as stack:
         blobs = await open_blobs(settings)
         stack.push_async_callback(blobs.aclose)
-        if make_new:
-            await prepare_metadata(settings)
+        await prepare_metadata(settings)
         metadata = await _open_metadata(settings)
         stack.push_async_callback(metadata.aclose)
+        yield Stores(metadata, blobs)
+
+
+@contextlib.asynccontextmanager
+async def open_existing_stores(settings: Settings, *, look_only: bool = False) -> AsyncIterator[Stores]:
+    """Open the stores of a registry that is there, the database first: where it is refused, nothing is made.
+
+    Args:
+        settings: name them.
+        look_only: whether directories of the blob store that are missing stay so.
+
+    Raises:
+        MetadataError: the database can't be used, or its schema is not that of this program.
+        BlobStoreError: the blob store can't be used.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        metadata = await _open_metadata(settings)
+        stack.push_async_callback(metadata.aclose)
+        blobs = await open_blobs(settings, look_only=look_only)
+        stack.push_async_callback(blobs.aclose)
         yield Stores(metadata, blobs)
 
 
@@ -99,21 +122,25 @@ def _log_migration(step: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_blob_store(settings: Settings) -> AsyncIterator[BlobStore]:
+async def open_blob_store(settings: Settings, *, look_only: bool = False) -> AsyncIterator[BlobStore]:
     """Open the blob store alone, as work that comes before there is a database needs it, and close it.
 
     Raises:
         BlobStoreError: it can't be used.
     """
-    blobs = await open_blobs(settings)
+    blobs = await open_blobs(settings, look_only=look_only)
     try:
         yield blobs
     finally:
         await blobs.aclose()
 
 
-async def open_blobs(settings: Settings) -> BlobStore:
+async def open_blobs(settings: Settings, *, look_only: bool = False) -> BlobStore:
     """Open the blob store alone; whoever does so closes it.
+
+    Args:
+        settings: name it.
+        look_only: whether directories that are missing stay so, as who only looks wants it.
 
     Raises:
         BlobStoreError: it can't be used.
@@ -125,7 +152,8 @@ async def open_blobs(settings: Settings) -> BlobStore:
         min_free_bytes=settings.storage.min_free_bytes,
         suspicion_marker=suspicion_marker(settings),
     )
-    await store.prepare()
+    if not look_only:
+        await store.prepare()
     return store
 
 

@@ -62,7 +62,10 @@ async def restore_repositories(
     """
     observer = ProgressObserver()
     options = MergeOptions(new_name, overwrite, order.dry_run, order.parallel, order.rate)
-    async with opened_repository(choice) as repository, open_command_stores(choice.settings) as stores:
+    async with (
+        opened_repository(choice) as repository,
+        open_command_stores(choice.settings, look_only=order.dry_run) as stores,
+    ):
         manifest = await find_snapshot(repository, order.snapshot)
         chosen = await select_repositories(repository, manifest, patterns)
         if not chosen:
@@ -70,7 +73,7 @@ async def restore_repositories(
         if new_name and len(chosen) > 1:
             raise CommandError(EXIT_USAGE, f"entrepot: --as names one repository, {len(chosen)} were chosen")
         with ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing") as executor:
-            parts = await _parts(choice.settings, stores, HashingPool(executor))
+            parts = await _parts(choice.settings, stores, HashingPool(executor), look_only=order.dry_run)
             try:
                 report = await RepositoryMerge(parts, repository, manifest, options, observer).run(chosen)
             finally:
@@ -84,10 +87,11 @@ async def restore_repositories(
     return EXIT_CHECK_FAILED if report.failed else EXIT_OK
 
 
-async def _parts(settings: Settings, stores: Stores, hashing: HashingPool) -> MergeParts:
+async def _parts(settings: Settings, stores: Stores, hashing: HashingPool, *, look_only: bool) -> MergeParts:
     """Build the services of pushes. What the registry once took in must come back, so sparse indexes are accepted."""
     registry = msgspec.structs.replace(settings.registry, sparse_indexes="accept")
-    services = await build_services(msgspec.structs.replace(settings, registry=registry), stores, hashing)
+    settings = msgspec.structs.replace(settings, registry=registry)
+    services = await build_services(settings, stores, hashing, look_only=look_only)
     return MergeParts(
         stores.metadata,
         services.uploads,
@@ -105,7 +109,10 @@ async def heal_blobs(choice: BackupChoice, order: RestoreOrder) -> int:
         EntrepotError: a store or the repository can't be used.
     """
     observer = ProgressObserver()
-    async with opened_repository(choice) as repository, open_command_stores(choice.settings) as stores:
+    async with (
+        opened_repository(choice) as repository,
+        open_command_stores(choice.settings, look_only=order.dry_run) as stores,
+    ):
         if not order.dry_run:
             about = AuditObject("backup", "")
             await record_act_on(stores.metadata, AuditAction.BACKUP_RESTORE, about, {"blobs_only": True})

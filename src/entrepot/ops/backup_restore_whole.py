@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,7 +26,13 @@ from entrepot.metadata.sql.dumping import is_reserved, open_load, require_known_
 from entrepot.metadata.sql.migrate import migrate
 from entrepot.ops.backup_options import ProgressObserver, print_json
 from entrepot.ops.backup_target import opened_repository
-from entrepot.ops.command_stores import alone_on_data_directory, open_command_metadata
+from entrepot.ops.command_stores import (
+    alone_on_data_directory,
+    is_lockable,
+    is_without_registry,
+    open_command_metadata,
+)
+from entrepot.ops.database_file import say_rehearsed_on_nothing
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
 from entrepot.ops.master_keys import present_master_keys
 from entrepot.ops.progress import format_bytes
@@ -55,14 +62,13 @@ async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_o
     async with opened_repository(choice) as repository:
         manifest = await find_snapshot(repository, order.snapshot)
         require_known_schema(manifest.schema_version)
+        if order.dry_run:
+            return await _rehearse(settings, manifest, database_only=database_only)
         with alone_on_data_directory(settings):
             async with open_blob_store(settings) as store:
                 resumed = await is_reserved(metadata_url(settings))
                 if not database_only:
                     await require_empty_store(store, resumed=resumed)
-                if order.dry_run:
-                    print(_describe(manifest, database_only=database_only))
-                    return EXIT_OK
                 report = await _restore(
                     settings, repository, manifest, store, order, database_only=database_only
                 )
@@ -70,6 +76,24 @@ async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_o
             await _record_late(settings, _record_of(manifest, report, database_only=database_only))
     missing = await _missing_master_keys(settings)
     return _report(manifest, report, order, missing, database_only=database_only)
+
+
+async def _rehearse(settings: Settings, manifest: SnapshotManifest, *, database_only: bool) -> int:
+    """Say what would be restored; neither the lock of the data directory nor anything else is made for that.
+
+    Raises:
+        CommandError: a registry runs on the data directory.
+        EntrepotError: the store is not empty, or can't be used.
+    """
+    with alone_on_data_directory(settings) if is_lockable(settings) else contextlib.nullcontext():
+        async with open_blob_store(settings, look_only=True) as store:
+            resumed = await is_reserved(metadata_url(settings))
+            if not database_only:
+                await require_empty_store(store, resumed=resumed)
+    if not resumed and await is_without_registry(settings):
+        say_rehearsed_on_nothing(settings)
+    print(_describe(manifest, database_only=database_only))
+    return EXIT_OK
 
 
 async def _restore(

@@ -7,11 +7,23 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from entrepot.bootstrap import build_services, open_stores
+from entrepot.bootstrap import build_services, open_existing_stores, open_stores
+from entrepot.metadata.sql.migrate import schema_version
 from entrepot.metadata.sql.opening import open_metadata
-from entrepot.ops.database_file import name_of_user, require_own_database, require_registry
+from entrepot.metadata.sql.schema import require_current
+from entrepot.ops.database_file import (
+    has_no_database,
+    name_of_user,
+    require_own_database,
+    require_registry,
+)
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_USAGE, CommandError
-from entrepot.processes.data_directory import lock_data_directory, prepare_run_directory
+from entrepot.processes.data_directory import (
+    LOCK_FILE,
+    RUN_DIRECTORY,
+    lock_data_directory,
+    prepare_run_directory,
+)
 from entrepot.processes.errors import StartRefusedError
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import metadata_url, storage_root
@@ -26,45 +38,74 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alone_on_data_directory",
+    "is_lockable",
+    "is_without_registry",
     "open_command_metadata",
     "open_command_services",
     "open_command_stores",
     "require_owner_of_storage",
+    "require_usable_schema",
 ]
 
 _HASHING_THREADS: Final = 4
 
 
 @contextlib.asynccontextmanager
-async def open_command_stores(settings: Settings, *, make_new: bool = False) -> AsyncIterator[Stores]:
-    """Open both stores; a registry may run on them at the same time.
+async def open_command_stores(
+    settings: Settings, *, make_new: bool = False, look_only: bool = False
+) -> AsyncIterator[Stores]:
+    """Open both stores; a registry may run on them at the same time. Where that is refused, nothing is made.
 
     Args:
         settings: name them.
         make_new: whether to make an empty registry where there is none.
+        look_only: whether what the storage lacks of directories stays missing.
 
     Raises:
         RegistryUnusableError: there is no registry, or this user may not open it.
         MetadataError, BlobStoreError: a store can't be used, or the schema is not that of this program.
     """
-    if not make_new:
-        require_registry(settings)
-    async with open_stores(settings, make_new=make_new) as stores:
+    if make_new and await is_without_registry(settings):
+        async with open_stores(settings) as stores:
+            yield stores
+        return
+    require_registry(settings)
+    async with open_existing_stores(settings, look_only=look_only) as stores:
         yield stores
+
+
+async def is_without_registry(settings: Settings) -> bool:
+    """Whether there is no database, or an empty one; nothing is made.
+
+    Raises:
+        RegistryUnusableError: this user may not look there.
+        MetadataError: the database can't be read.
+    """
+    return has_no_database(settings) or not (await schema_version(metadata_url(settings)))[0]
+
+
+async def require_usable_schema(settings: Settings) -> None:
+    """Refuse what :func:`open_command_stores` refuses of a database, before anything is made beside it.
+
+    Raises:
+        RegistryUnusableError, MetadataError: as there.
+    """
+    require_registry(settings)
+    require_current(*await schema_version(metadata_url(settings)))
 
 
 @contextlib.asynccontextmanager
 async def open_command_services(
-    settings: Settings, *, make_new: bool = False
+    settings: Settings, *, make_new: bool = False, look_only: bool = False
 ) -> AsyncIterator[tuple[Stores, Services]]:
     """Open both stores and build the services of the registry on them, for a command that acts as a client would.
 
     Raises:
         RegistryUnusableError, MetadataError, BlobStoreError: as :func:`open_command_stores`.
     """
-    async with open_command_stores(settings, make_new=make_new) as stores:
+    async with open_command_stores(settings, make_new=make_new, look_only=look_only) as stores:
         with ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing") as executor:
-            yield stores, await build_services(settings, stores, HashingPool(executor))
+            yield stores, await build_services(settings, stores, HashingPool(executor), look_only=look_only)
 
 
 @contextlib.asynccontextmanager
@@ -105,6 +146,11 @@ def require_owner_of_storage(settings: Settings) -> None:
             f"entrepot: {storage_root(settings)} belongs to {name}; files of another user could not be read by the "
             f"registry. Run this as {name}: sudo -u {name} entrepot ...",
         )
+
+
+def is_lockable(settings: Settings) -> bool:
+    """Whether a registry or command ever ran on the data directory, so that its lock can be held without making one."""
+    return (settings.data.directory / RUN_DIRECTORY / LOCK_FILE).exists()
 
 
 @contextlib.contextmanager

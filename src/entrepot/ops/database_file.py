@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 from typing import TYPE_CHECKING
 
 from entrepot.ops.errors import EXIT_USAGE, CommandError, RegistryUnusableError
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
     from entrepot.settings import Settings
 
-__all__ = ["has_no_database", "name_of_user", "require_own_database", "require_registry"]
+__all__ = [
+    "has_no_database",
+    "name_of_user",
+    "require_own_database",
+    "require_registry",
+    "say_rehearsed_on_nothing",
+]
 
 
 def has_no_database(settings: Settings) -> bool:
@@ -35,11 +42,28 @@ def require_registry(settings: Settings) -> None:
     path = metadata_path(settings)
     if has_no_database(settings):
         raise RegistryUnusableError(
-            f"there is no registry in {settings.data.directory}: no database {path}; see --config and --data. One that "
-            "is lost comes back with entrepot rebuild or entrepot backup restore"
+            f"{_where_none_is(settings)}; see --config and --data. One that is lost comes back with entrepot "
+            "rebuild or entrepot backup restore"
         )
     if not uses_postgresql(settings) and not os.access(path, os.R_OK):
         raise _closed(path)
+
+
+def say_rehearsed_on_nothing(settings: Settings) -> None:
+    """Say on standard error that a dry run met no registry, since the path may be mistyped."""
+    print(
+        f"entrepot: {_where_none_is(settings)}; without --dry-run a new one is made there",
+        file=sys.stderr,
+    )
+
+
+def _where_none_is(settings: Settings) -> str:
+    """Return a sentence about a database that is missing, or empty."""
+    if uses_postgresql(settings):
+        return "there is no registry: the database is empty"
+    path = metadata_path(settings)
+    state = f"the database {path} is empty" if path.exists() else f"no database {path}"
+    return f"there is no registry in {settings.data.directory}: {state}"
 
 
 def require_own_database(settings: Settings) -> None:

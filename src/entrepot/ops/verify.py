@@ -166,14 +166,18 @@ def _require_address(text: str) -> None:
 
 
 async def _show_last(request: _Request) -> VerifyReport:
-    async with open_command_stores(request.settings) as stores:
+    async with open_command_stores(request.settings, look_only=True) as stores:
         progress = await read_progress(stores.metadata, SCRUB_SWEEP)
         findings = [finding async for finding in read_findings(stores.metadata, SCRUB_SWEEP)]
         return VerifyReport(progress, tuple(findings), resumed=False, interrupted=False)
 
 
 async def _verify(request: _Request) -> VerifyReport:
-    async with open_command_stores(request.settings) as stores, _sources(request) as sources:
+    look_only = request.options.mode is not Mode.REPAIR
+    async with (
+        open_command_stores(request.settings, look_only=look_only) as stores,
+        _sources(request) as sources,
+    ):
         with _stopping() as stopped:
             try:
                 resumed = await _examine(request, stores, sources)

@@ -11,6 +11,7 @@ from entrepot.kernel.durable_directories import create_directory
 from entrepot.processes.errors import ExitCode, StartRefusedError
 
 __all__ = [
+    "LOCK_FILE",
     "RUN_DIRECTORY",
     "forget_suspicion",
     "lock_data_directory",
@@ -18,7 +19,7 @@ __all__ = [
 ]
 
 RUN_DIRECTORY = "run"
-_LOCK_FILE = "lock"
+LOCK_FILE = "lock"
 _WRITE_CHECK_FILE = "write-check"
 _ORPHANS_GONE_SECONDS = 3.0
 """How long to wait for children of a parent that was killed; they get their death signal at once."""
@@ -51,7 +52,7 @@ def lock_data_directory(run_directory: Path) -> int:
         StartRefusedError: DATA_DIRECTORY_IN_USE naming holder and directory.
     """
     descriptor = os.open(
-        run_directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        run_directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
     )
     try:
         _acquire(descriptor, run_directory.parent)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from entrepot.auth.grants import Pull, Push
 from entrepot.auth.host import HostAuthorizer, host_operator
-from entrepot.metadata.records import StoredManifest
 from entrepot.oci.names import RepositoryName
 from entrepot.registry.errors import BlobUnknownError, ManifestUnknownError, RepositoryUnknownError
 from entrepot.registry.file_pushes import PushableFile
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.blobstore.driver import Sharing
+    from entrepot.metadata.records import StoredManifest
     from entrepot.oci.descriptor import Descriptor
     from entrepot.oci.digest import Digest
     from entrepot.oci.manifest import ParsedManifest
@@ -38,7 +38,6 @@ __all__ = [
     "LinkPolicy",
     "RegistryServices",
     "RegistryTarget",
-    "RehearsedTarget",
 ]
 
 LinkPolicy: TypeAlias = Literal["auto", "always", "never"]
@@ -205,64 +204,6 @@ class RegistryTarget:
             return path.lstat().st_uid == self._user_id
         except OSError:
             return False  # reading it will say why
-
-
-class RehearsedTarget:
-    """This registry, seen but not changed: what would be stored is remembered and then found, as if it were there."""
-
-    def __init__(self, registry: RegistryTarget) -> None:
-        self._registry = registry
-        self._blobs: set[tuple[str, Digest]] = set()
-        self._anywhere: set[Digest] = set()
-        self._manifests: dict[tuple[str, Digest], StoredManifest] = {}
-        self._tags: dict[tuple[str, str], Digest] = {}
-
-    async def find_tag(self, repository: RepositoryName, tag: TagName) -> Digest | None:
-        """Return what the tag would point at."""
-        rehearsed = self._tags.get((repository.text, tag.text))
-        return rehearsed or await self._registry.find_tag(repository, tag)
-
-    async def find_manifest(self, repository: RepositoryName, digest: Digest) -> StoredManifest | None:
-        """Return what would be there."""
-        rehearsed = self._manifests.get((repository.text, digest))
-        return rehearsed or await self._registry.find_manifest(repository, digest)
-
-    async def has_blob(self, repository: RepositoryName, digest: Digest) -> bool:
-        """Whether it would be there."""
-        return (repository.text, digest) in self._blobs or await self._registry.has_blob(repository, digest)
-
-    async def mount_blob(self, repository: RepositoryName, digest: Digest) -> bool:
-        """Whether it could be mounted."""
-        if digest not in self._anywhere and not await self._registry.is_anywhere(digest):
-            return False
-        self._blobs.add((repository.text, digest))
-        return True
-
-    async def store_blob(
-        self, repository: RepositoryName, blob: Descriptor, origin: BlobOrigin, count: Callable[[int], None]
-    ) -> BlobTransfer:
-        """Remember it; its bytes are not read."""
-        if not isinstance(origin, LocalFile):
-            await origin.chunks.aclose()
-        count(blob.size)
-        self._blobs.add((repository.text, blob.digest))
-        self._anywhere.add(blob.digest)
-        return "copied" if isinstance(origin, LocalFile) else "received"
-
-    async def store_manifest(
-        self,
-        repository: RepositoryName,
-        manifest: ParsedManifest,
-        body: bytes,
-        digest: Digest,
-        tag: TagName | None,
-        condition: TagCondition,
-    ) -> None:
-        """Remember it. Tags do not move in between, so their condition holds."""
-        found = StoredManifest(digest, manifest.media_type, len(body), body)
-        self._manifests[repository.text, digest] = found
-        if tag is not None:
-            self._tags[repository.text, tag.text] = digest
 
 
 async def _counted(chunks: AsyncGenerator[bytes], count: Callable[[int], None]) -> AsyncGenerator[bytes]:

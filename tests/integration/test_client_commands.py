@@ -163,6 +163,10 @@ def test_robots_tokens_repositories_roles_labels_settings_and_the_log(
     admin.run("project delete ship --yes")
     acts = json.loads(admin.run("audit list --user admin --since 2026-01-01 --limit 5 -o json"))
     assert [act["operation"] for act in acts][:2] == ["project.delete", "repository.delete"]
+    at = acts[0]["op_time"]
+    deleted = "audit list --action project.delete --resource ship"
+    assert admin.run(f"{deleted} --from {at}").split()[10] == at
+    assert json.loads(admin.run(f"{deleted} --to {at} -o json")) == []
     query = "audit list --address 127.0.0.1 --action project.delete --resource ship -o json"
     assert [act["resource"] for act in json.loads(admin.run(query))] == ["ship"]
     assert json.loads(admin.run("audit list --address 192.0.2.7 -o json")) == []

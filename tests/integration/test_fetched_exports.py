@@ -13,6 +13,7 @@ from entrepot.audit.export_format import decode_record, encode_record
 from entrepot.audit.export_verification import verify_export
 from entrepot.ops.application import run_command_line
 from tests.integration.client_command_line import ClientCommandLine
+from tests.running.control_client import Account
 from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
 
 if TYPE_CHECKING:
@@ -108,8 +109,11 @@ def test_who_does_not_audit_fetches_nothing(
     file = tmp_path / "log.jsonl"
 
     guest.run(f"audit fetch {file}", code=1)
-    auditor.run(f"audit fetch {file} --since 2026-01-02 --until 2026-01-01", code=1)
-    auditor.run(f"audit fetch {file} --since yesterday", code=1)
+    auditor.run(f"audit fetch {file} --since 2026-01-02 --until 2026-01-01", code=2)
+    auditor.run(f"audit fetch {file} --since yesterday", code=2)
+    ada = registry.control(Account("ada", PASSWORD))
+    for query in ("since=2026-01-02&until=2026-01-01", "since=yesterday"):
+        assert ada.request("GET", f"/audit-log-export?{query}").status == 422
     assert sorted(path.name for path in tmp_path.iterdir()) == ["guest"]
     auditor.run(f"audit fetch {file} --until 2020-01-01")
     with file.open("rb") as lines:

@@ -14,14 +14,9 @@ from entrepot.audit.export import AuditExport
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
 from entrepot.client.new_files import is_taken, new_file
+from entrepot.client.times import FromOption, ToOption  # noqa: TC001  # read at run time
 from entrepot.observability.logging import configure_logging
-from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
-    FromOption,
-    ToOption,
-    opened_audit_database,
-    read_time,
-    span_of_records,
-)
+from entrepot.ops.audit_options import opened_audit_database, read_times, span_of_records
 from entrepot.ops.backup_options import run_to_its_end
 from entrepot.ops.end_signer import end_signer
 from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
@@ -58,9 +53,7 @@ def export_audit_log(
     """
     configure_logging("warning", "console", "audit")
     settings = load_command_settings(config, make_flags(data)).settings
-    first, end = read_time(since, without=0), read_time(until)
-    if first >= end:
-        raise CommandError(EXIT_USAGE, "entrepot: --to has to be later than --from")
+    first, end = read_times(since, until)
     _refuse_taken(output)
     count, header = run_to_its_end(_export(settings, first, end, output))
     if output is not None:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from entrepot.audit.checkpoints import decode_checkpoint
 from entrepot.audit.signatures import PublicKeyUnreadableError, public_key_bytes
-from entrepot.kernel.times import milliseconds_of
+from entrepot.client.times import read_span
 from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.database_file import require_registry
@@ -27,29 +27,17 @@ if TYPE_CHECKING:
 __all__ = [
     "EXIT_INCOMPLETE",
     "CheckpointsOption",
-    "FromOption",
     "PublicKeyOption",
-    "ToOption",
     "consulted_checkpoints",
     "opened_audit_database",
     "read_checkpoints",
     "read_keys",
-    "read_time",
+    "read_times",
 ]
 
 EXIT_INCOMPLETE: Final = 3
 """Neither sound nor found to be tampered with: the log could not be read."""
 
-FromOption: TypeAlias = Annotated[
-    str,
-    Parameter(
-        name=["--from", "--since"],
-        help="Only records of this time or later, as 2026-11-01 or 2026-11-01T08:00+08:00. Without an offset: UTC.",
-    ),
-]
-ToOption: TypeAlias = Annotated[
-    str, Parameter(name=["--to", "--until"], help="Only records before this time.")
-]
 CheckpointsOption: TypeAlias = Annotated[
     Path | None,
     Parameter(
@@ -67,18 +55,14 @@ PublicKeyOption: TypeAlias = Annotated[
 ]
 
 
-def read_time(text: str, *, without: int = END_OF_TIME) -> int:
-    """Return a time in milliseconds since 1970, UTC unless it says otherwise; `without` for an empty text.
+def read_times(since: str, until: str) -> tuple[int, int]:
+    """Return what `--from` and `--to` mean, in milliseconds since 1970; all times without them.
 
     Raises:
-        CommandError: it is no time.
+        ClientError: one of them is no time, or the span would end before it begins.
     """
-    if not text:
-        return without
-    try:
-        return milliseconds_of(text)
-    except ValueError as error:
-        raise CommandError(EXIT_USAGE, f"entrepot: {text} is no time as 2026-11-01T08:00Z") from error
+    first, end = read_span(since, until)
+    return first or 0, END_OF_TIME if end is None else end
 
 
 def span_of_records(first: int, last: int) -> str:

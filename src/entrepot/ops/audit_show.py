@@ -12,14 +12,10 @@ from entrepot.audit.queries import MOST_ROWS, AuditLog
 from entrepot.auth.audit_actions import AuditAction, near_actions
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ListAuditLog
+from entrepot.client.times import FromOption, ToOption  # noqa: TC001  # read at run time
 from entrepot.kernel.plain_addresses import written_address
 from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
-from entrepot.ops.audit_options import (  # FromOption and ToOption are read at run time
-    FromOption,
-    ToOption,
-    opened_audit_database,
-    read_time,
-)
+from entrepot.ops.audit_options import opened_audit_database, read_times
 from entrepot.ops.backup_options import run_to_its_end
 from entrepot.ops.errors import EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
@@ -83,6 +79,7 @@ def show_audit_log(  # the options are the interface
         message = f"entrepot: --limit is a number from 1 to {MOST_ROWS}; --before goes on where a page ended"
         raise CommandError(EXIT_USAGE, message)
     settings = load_command_settings(config, make_flags(data)).settings
+    first, end = read_times(since, until)
     wanted = AuditFilter(
         user=user,
         action=action,
@@ -91,8 +88,8 @@ def show_audit_log(  # the options are the interface
         outcome=outcome or "",
         object_name=about,
         request_id=request_id,
-        since=read_time(since, without=0),
-        until=read_time(until),
+        since=first,
+        until=end,
     )
     page = run_to_its_end(_read(settings, AuditPageQuery(wanted, limit, before)))
     if output == "json":

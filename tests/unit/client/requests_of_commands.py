@@ -131,12 +131,12 @@ READS: Final[list[tuple[str, str, dict[str, str]]]] = [
     (
         "audit list --user a,b --action manifest.push --since 2026-11-27T10:00+02:00",
         "GET /audit-logs",
-        {"q": "username=a%2Cb,operation=manifest.push,op_time=[2026-11-27 08:00:00~]"},
+        {"q": "username=a%2Cb,operation=manifest.push,op_time=[2026-11-27T08:00:00.000Z~]"},
     ),
     (
         "audit list --object team/app --from 2026-11-27T10:00+02:00 --to 2026-11-28T10:00+02:00",
         "GET /audit-logs",
-        {"q": "resource=team%2Fapp,op_time=[2026-11-27 08:00:00~2026-11-28 08:00:00]"},
+        {"q": "resource=team%2Fapp,op_time=[2026-11-27T08:00:00.000Z~2026-11-28T07:59:59.999Z]"},
     ),
     ("audit list --request-id 7-a.B_c", "GET /audit-logs", {"q": "request_id=7-a.B_c"}),
     ("audit list --address 2001:db8::7", "GET /audit-logs", {"q": "address=2001%3Adb8%3A%3A7"}),

@@ -16,17 +16,25 @@ _PATH = "GET /audit-log-export"
 _WHOLE = b'{"type":"header"}\n{"last":1,"records":1,"type":"end"}\n'
 
 
-def test_times_are_asked_for_as_they_were_given(client: Client, api: ScriptedApi, tmp_path: Path) -> None:
+def test_times_mean_what_they_mean_to_every_audit_command(
+    client: Client, api: ScriptedApi, tmp_path: Path
+) -> None:
+    """In the words of all of them; what is no time is refused before anything is asked or written."""
     client.log_in(api)
     api.on(_PATH, Answer(raw=_WHOLE))
     file = tmp_path / "log.jsonl"
 
+    refused = client.run("audit", "fetch", str(file), "--from", "yesterday")
+    assert (refused.code, api.asked) == (2, [])
     result = client.run(
-        "audit", "fetch", str(file), "--since", "2026-11-01", "--until", "2026-12-01T10:00+02:00"
+        "audit", "fetch", str(file), "--from", "2026-11-01", "--until", "2026-12-01T10:00+02:00"
     )
 
     assert (result.code, result.out) == (0, f"{len(_WHOLE)} bytes written to {file}\n")
-    assert api.asked[-1].query == {"since": "2026-11-01", "until": "2026-12-01T10:00+02:00"}
+    assert api.asked[-1].query == {
+        "since": "2026-11-01T00:00:00.000Z",
+        "until": "2026-12-01T08:00:00.000Z",
+    }
     assert file.read_bytes() == _WHOLE
     assert [path for path in tmp_path.iterdir() if path.name.count("log.jsonl")] == [file]
 

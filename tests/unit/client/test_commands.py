@@ -246,6 +246,8 @@ def test_what_is_not_there_ends_with_4(client: Client, command: str) -> None:
         "repository create /app",
         "repository delete / --yes",
         "audit list --since yesterday",
+        "audit list --from 2026-11-02 --to 2026-11-02",
+        "audit fetch never.jsonl --to 0001-01-01T00:00+08:00",
         "audit list --outcome maybe",
         "member add team bob --role keeper",
         "config set read_only",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
 from entrepot.client.choosing import open_api
-from entrepot.client.errors import EXIT_USAGE, ClientError
 from entrepot.client.listing import equals, list_items
 from entrepot.client.lookup import project_path
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption
 from entrepot.client.showing import Columns, show_items
+from entrepot.client.times import FromOption, ToOption, read_span, time_in_utc
 
 if TYPE_CHECKING:
     from entrepot.client.listing import Item
@@ -35,20 +34,17 @@ _OutcomeOption = Annotated[
     Literal["success", "failure"] | None,
     Parameter(name="--outcome", help="Only what was done, or only refusals."),
 ]
-_SinceOption = Annotated[
-    str,
-    Parameter(
-        name=["--since", "--from"],
-        help="From this time on, as 2026-11-27 or 2026-11-27T10:00, here or +02:00.",
-    ),
-]
-_UntilOption = Annotated[str, Parameter(name=["--until", "--to"], help="Up to this time.")]
 
 
 def _who(item: Item) -> str:
     """Return the name; of users of the host, as `host:root`, since a person or robot may be called the same."""
     fields = _fields(item)
     return str(fields["user.id"] if fields.get("entrepot.user.kind") == "host" else item["username"])
+
+
+def _time(item: Item) -> str:
+    """Return the time as records and exports have it, so that it can be given to any audit command as it is."""
+    return str(item.get("op_time", ""))
 
 
 def _address(item: Item) -> str:
@@ -73,7 +69,7 @@ def _fields(item: Item) -> dict[str, object]:
 
 _COLUMNS: Columns = (
     ("ID", "id"),
-    ("TIME", "op_time"),
+    ("TIME", _time),
     ("USER", _who),
     ("ADDRESS", _address),
     ("ACTION", "operation"),
@@ -93,13 +89,13 @@ def list_acts(
     address: _AddressOption = "",
     outcome: _OutcomeOption = None,
     request_id: _RequestOption = "",
-    since: _SinceOption = "",
-    until: _UntilOption = "",
+    since: FromOption = "",
+    until: ToOption = "",
     limit: LimitOption = 50,
     target: TargetOption = ANYWHERE,
     output: OutputOption = "table",
 ) -> None:
-    """List who did what, the newest first."""
+    """List who did what, the newest first; times are in UTC."""
     exact = {
         "username": user,
         "operation": action,
@@ -110,21 +106,16 @@ def list_acts(
     }
     terms = [equals(field, value) for field, value in exact.items() if value]
     if since or until:
-        terms.append(f"op_time=[{_utc(since, '--since')}~{_utc(until, '--until')}]")
+        terms.append(f"op_time=[{_within(since, until)}]")
     path = f"{project_path(project)}/logs" if project else "/audit-logs"
     with open_api(target) as api:
         items = list_items(api, path, {"q": ",".join(terms)} if terms else {}, limit)
     show_items(items, _COLUMNS, output)
 
 
-def _utc(text: str, option: str) -> str:
-    """Return a time as the API compares it; without an offset it is meant here."""
-    if not text:
-        return ""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ClientError(
-            EXIT_USAGE, f"entrepot: {option} {text}: is no time, as 2026-11-27T10:00"
-        ) from error
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+def _within(since: str, until: str) -> str:
+    """Return a range of the API, both bounds of which belong to it; the time of `--to` does not."""
+    first, end = read_span(since, until)
+    least = "" if first is None else time_in_utc(first)
+    most = "" if end is None else time_in_utc(end - 1)
+    return f"{least}~{most}"

@@ -12,6 +12,7 @@ from entrepot.client.choosing import open_api
 from entrepot.client.errors import EXIT_REFUSED, EXIT_USAGE, ClientError
 from entrepot.client.new_files import new_file
 from entrepot.client.options import ANYWHERE, TargetOption
+from entrepot.client.times import FromOption, ToOption, read_span, time_in_utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch_export"]
 
-_SinceOption = Annotated[
-    str,
-    Parameter(name="--since", help="From this time on, as 2026-11-27 or 2026-11-27T10:00+02:00; else UTC."),
-]
-_UntilOption = Annotated[str, Parameter(name="--until", help="Before this time.")]
 _FileArgument = Annotated[Path, Parameter(help="File to write, which must not exist yet.")]
 _END_BYTES: Final = 8192
 """The last lines are shorter: what was written, and who signed that."""
@@ -37,12 +33,13 @@ def fetch_export(
     file: _FileArgument,
     /,
     *,
-    since: _SinceOption = "",
-    until: _UntilOption = "",
+    since: FromOption = "",
+    until: ToOption = "",
     target: TargetOption = ANYWHERE,
 ) -> None:
     """Fetch all records of some times, signed by the registry; prove them with `entrepot audit verify FILE`."""
-    query = {name: text for name, text in (("since", since), ("until", until)) if text}
+    bounds = zip(("since", "until"), read_span(since, until), strict=True)
+    query = {name: time_in_utc(bound) for name, bound in bounds if bound is not None}
     try:
         with new_file(file) as opened, open_api(target) as api:
             count = _write(opened, api.stream("/audit-log-export", query))

@@ -94,7 +94,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("admin", "list"),
-        "entrepot.ops.admin:list_administrators",
+        "entrepot.ops.admin_list:list_administrators",
         "List the operations administrators.",
     ),
     Command(

@@ -222,9 +222,27 @@ def test_a_locked_out_administrator_is_unlocked(host: Host, capsys: pytest.Captu
 
     assert host.run("unlock", "admin") == 0
 
-    assert "from 1 address." in capsys.readouterr().out
+    told = "admin is not locked out any more; wrong passwords had come from 1 address.\n"
+    assert capsys.readouterr().out.endswith(f"\n{told}")  # after a line of the log
     assert host.records()[-1] == ("user.unlock", _operator())
     assert host.log_in("admin", ADMIN_PASSWORD).name == "admin"
+
+
+def test_whom_something_else_keeps_out_is_not_said_to_be_let_in(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither after a new password, which a disabled person has in vain, nor once the locks are gone."""
+    assert host.run("reset-password", "alice") == 0
+    assert "disabled" not in capsys.readouterr().err
+    assert host.run("unlock", "alice") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "alice must change the password at the next login, and may do nothing else before."
+    ]
+    asyncio.run(host.database.fetch("UPDATE subjects SET disabled_at = 1"))
+    assert host.run("reset-password", "alice") == 0
+    assert capsys.readouterr().err.splitlines()[2:] == [
+        "alice is disabled and can't log in: entrepot admin enable alice"
+    ]
 
 
 def test_of_somebody_who_was_not_locked_out_that_is_said(
@@ -256,6 +274,12 @@ def test_a_locked_out_robot_is_unlocked(host: Host, capsys: pytest.CaptureFixtur
     assert "entrepot robot list" in said.err
     assert host.records()[-1] == ("user.unlock", _operator())
     assert asyncio.run(host.database.fetch("SELECT account FROM login_failures")) == [("other",)]
+    asyncio.run(host.database.fetch("UPDATE robots SET expires_at = 1"))
+    assert host.run("unlock", "robot$team+ci") == 0
+    assert "robot$team+ci has expired and can't log in" in capsys.readouterr().out
+    asyncio.run(host.database.fetch("UPDATE subjects SET disabled_at = 1 WHERE kind = 'robot'"))
+    assert host.run("unlock", "robot$team+ci") == 0
+    assert "robot$team+ci is disabled and can't log in" in capsys.readouterr().out
 
 
 def test_a_disabled_person_is_enabled_and_made_an_administrator(
@@ -271,6 +295,10 @@ def test_a_disabled_person_is_enabled_and_made_an_administrator(
 
     host.within(disable)
 
+    assert host.run("unlock", "alice") == 0
+    told = "alice was not locked out: no wrong passwords had come from anywhere.\n"
+    way_back = "alice is disabled and can't log in: entrepot admin enable alice\n"
+    assert capsys.readouterr().out == told + way_back
     assert host.run("enable", "alice") == 0
     assert host.run("grant-operations-admin", "alice") == 0
     capsys.readouterr()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from entrepot.kernel.secret_forms import new_secret_of
+from entrepot.ops import support_bundle
 from entrepot.ops.support.known_secrets import known_secrets, secrets_in_directory
 from entrepot.ops.support.redaction import Redactor
 from entrepot.settings import setting_fields
+from entrepot.settings.secret import MASK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,3 +186,13 @@ def test_s27_what_lies_in_the_directory_of_secrets_is_known(tmp_path: Path) -> N
 
     assert secrets_in_directory(tmp_path) == {"first-canary", "key-canary="}
     assert secrets_in_directory(tmp_path / "absent") == frozenset()
+
+
+def test_the_readme_of_a_bundle_tells_how_secrets_look_in_it() -> None:
+    """Whoever looks for the mask to see what was taken out must not miss those that are masked otherwise."""
+    readme = support_bundle._render_readme((), {})
+    shown = Redactor(()).clean_text(new_secret_of("ept_"))
+
+    assert f"masked as {MASK}" in readme
+    assert re.fullmatch("ept_…[0-9a-f]{16}", shown)
+    assert re.search("with 16 digits .*: ept_…[0-9a-f]{16}", readme, re.DOTALL)

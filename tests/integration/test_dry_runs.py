@@ -24,6 +24,10 @@ _WOULD_BE_MADE: Final = f"{_MISSING}; without --dry-run a new one is made there"
 _DONE, _FAILED = 0, 1
 
 
+def _keep_the_log_of_this_process(*_: object) -> None:
+    pass
+
+
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A place with a registry in `data` that holds an image, a backup of it, and a tree with another image."""
@@ -32,7 +36,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         TreeWriter(place / name).add_image(f"team/{name}", "v1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENTREPOT_CONFIG", os.devnull)
-        patch.setattr(import_images, "configure_logging", lambda *_: None)
+        patch.setattr(import_images, "configure_logging", _keep_the_log_of_this_process)
         for words in (f"import --from-distribution {place}/first", f"backup create --to {place}/backup"):
             assert run_command_line([*words.split(), "--data", str(place / "data")]) == 0
         yield place
@@ -87,6 +91,23 @@ def test_on_a_mistyped_path_a_dry_run_makes_nothing(place: Path, capsys: pytest.
         capsys,
     )
     _make_nothing(place, [(_REBUILD, _FAILED, "there is no storage to rebuild")], capsys, "--verify")
+
+
+def test_a_dry_run_of_a_restore_refuses_what_the_restore_refuses(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the restore itself makes no lock and no directory before it knows."""
+    for made in ("storage", "node-id", "run"):
+        path = place / "data" / made
+        if path.exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    restores = [
+        (_RESTORE, _FAILED, "the database is not empty"),
+        (f"{_RESTORE} --database-only", _FAILED, "the database is not empty"),
+    ]
+
+    _make_nothing(place, restores, capsys)
+    _make_nothing(place, restores, capsys, "--parallel=2")
 
 
 def test_a_dry_run_makes_no_storage_that_is_lost(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

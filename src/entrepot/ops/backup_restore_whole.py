@@ -22,7 +22,13 @@ from entrepot.backup.restoration import (
 from entrepot.backup.snapshots import find_snapshot
 from entrepot.bootstrap import open_blob_store
 from entrepot.kernel.failpoints import Failpoint, reach
-from entrepot.metadata.sql.dumping import is_reserved, open_load, require_known_schema, reserve_for_load
+from entrepot.metadata.sql.dumping import (
+    is_reserved,
+    open_load,
+    require_known_schema,
+    require_loadable,
+    reserve_for_load,
+)
 from entrepot.metadata.sql.migrate import migrate
 from entrepot.ops.backup_options import ProgressObserver, print_json
 from entrepot.ops.backup_target import opened_repository
@@ -62,11 +68,13 @@ async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_o
     async with opened_repository(choice) as repository:
         manifest = await find_snapshot(repository, order.snapshot)
         require_known_schema(manifest.schema_version)
+        with alone_on_data_directory(settings) if is_lockable(settings) else contextlib.nullcontext():
+            resumed = await _require_empty_place(settings, database_only=database_only)
         if order.dry_run:
-            return await _rehearse(settings, manifest, database_only=database_only)
+            return await _rehearse(settings, manifest, resumed=resumed, database_only=database_only)
         with alone_on_data_directory(settings):
             async with open_blob_store(settings) as store:
-                resumed = await is_reserved(metadata_url(settings))
+                resumed = await is_reserved(metadata_url(settings))  # again: only now nobody else begins
                 if not database_only:
                     await require_empty_store(store, resumed=resumed)
                 report = await _restore(
@@ -78,18 +86,22 @@ async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_o
     return _report(manifest, report, order, missing, database_only=database_only)
 
 
-async def _rehearse(settings: Settings, manifest: SnapshotManifest, *, database_only: bool) -> int:
-    """Say what would be restored; neither the lock of the data directory nor anything else is made for that.
+async def _require_empty_place(settings: Settings, *, database_only: bool) -> bool:
+    """Return whether a restore was begun there; nothing is made, be it the lock of the data directory.
 
     Raises:
-        CommandError: a registry runs on the data directory.
-        EntrepotError: the store is not empty, or can't be used.
+        EntrepotError: database or store are not empty, or can't be used.
     """
-    with alone_on_data_directory(settings) if is_lockable(settings) else contextlib.nullcontext():
+    url = metadata_url(settings)
+    if not database_only:
         async with open_blob_store(settings, look_only=True) as store:
-            resumed = await is_reserved(metadata_url(settings))
-            if not database_only:
-                await require_empty_store(store, resumed=resumed)
+            await require_empty_store(store, resumed=await is_reserved(url))
+    return await require_loadable(url)
+
+
+async def _rehearse(
+    settings: Settings, manifest: SnapshotManifest, *, resumed: bool, database_only: bool
+) -> int:
     if not resumed and await is_without_registry(settings):
         say_rehearsed_on_nothing(settings)
     print(_describe(manifest, database_only=database_only))

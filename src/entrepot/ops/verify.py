@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject
 from entrepot.auth.host import host_operator
-from entrepot.bootstrap import open_recovery
 from entrepot.kernel.errors import EntrepotError
 from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, VERIFY_SWEEP
 from entrepot.lifecycle.scrub.ledger import Ledger, read_findings, read_progress
@@ -41,13 +40,12 @@ from entrepot.ops.verify_options import (  # noqa: TC001  # read at run time
     ResumeOption,
 )
 from entrepot.ops.verify_report import ProgressWatcher, VerifyReport, print_report
+from entrepot.ops.verify_sources import opened_sources, require_source_address
 from entrepot.registry.hashing import HashingPool
-from entrepot.settings import parse_store_address
 from entrepot.settings.sizes import parse_size
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Iterator
 
     from entrepot.bootstrap import Stores
     from entrepot.lifecycle.recovery import BlobRecovery
@@ -58,8 +56,6 @@ __all__ = ["EXIT_INCOMPLETE", "EXIT_INTERRUPTED", "verify"]
 
 EXIT_INCOMPLETE: Final = 3
 EXIT_INTERRUPTED: Final = 4
-_BACKUP: Final = "backup"
-"""Begins the address of a backup among the sources; a blob store's begins with `file:` or `s3:`."""
 
 _EXIT_CODES: Final = {
     "sound": EXIT_OK,
@@ -125,7 +121,7 @@ def verify(  # the options are the interface
     )
     sources = heal_from or ((settings.verify.heal_from,) if settings.verify.heal_from else ())
     for source in sources:
-        _require_address(source)
+        require_source_address(source)
     request = _Request(settings, options, sources, resume, silent=output == "json")
     _keep_log_away()
     try:
@@ -156,15 +152,6 @@ def _parse_rate(text: str) -> int:
         raise CommandError(EXIT_USAGE, f"entrepot: --rate: {error}") from error
 
 
-def _require_address(text: str) -> None:
-    if _is_backup(text):
-        return
-    try:
-        parse_store_address(text)
-    except ValueError as error:
-        raise CommandError(EXIT_USAGE, f"entrepot: --heal-from: {error}") from error
-
-
 async def _show_last(request: _Request) -> VerifyReport:
     async with open_command_stores(request.settings, look_only=True) as stores:
         progress = await read_progress(stores.metadata, SCRUB_SWEEP)
@@ -176,7 +163,7 @@ async def _verify(request: _Request) -> VerifyReport:
     look_only = request.options.mode is not Mode.REPAIR
     async with (
         open_command_stores(request.settings, look_only=look_only) as stores,
-        _sources(request) as sources,
+        opened_sources(request.settings, request.heal_from) as sources,
     ):
         with _stopping() as stopped:
             try:
@@ -259,29 +246,3 @@ def _stopping() -> Iterator[list[int]]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-@contextlib.asynccontextmanager
-async def _sources(request: _Request) -> AsyncIterator[tuple[BlobRecovery, ...]]:
-    async with contextlib.AsyncExitStack() as stack:
-        opening = [_open_source(request.settings, one) for one in request.heal_from]
-        yield tuple([await stack.enter_async_context(one) for one in opening])
-
-
-def _open_source(settings: Settings, address: str) -> AbstractAsyncContextManager[BlobRecovery]:
-    if not _is_backup(address):
-        return open_recovery(settings, address)
-    # Only who heals from a backup pays for what unseals it.
-    from entrepot.ops.backup_options import BackupChoice  # noqa: PLC0415  # see above
-    from entrepot.ops.backup_target import opened_recovery  # noqa: PLC0415  # see above
-
-    target = address.removeprefix(_BACKUP).removeprefix(":") or settings.backup.target
-    if not target:
-        raise CommandError(
-            EXIT_USAGE, "entrepot: --heal-from backup: backup.target is not set; write backup:PATH"
-        )
-    return opened_recovery(BackupChoice(settings, target, settings.backup.passphrase.reveal()))
-
-
-def _is_backup(address: str) -> bool:
-    return address.partition(":")[0] == _BACKUP

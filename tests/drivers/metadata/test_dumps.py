@@ -10,7 +10,13 @@ import pytest
 from entrepot.metadata.dumps import DUMPED_TABLES, LEFT_OUT_TABLES, DatabaseNotEmptyError
 from entrepot.metadata.errors import MetadataError, RestoreUnfinishedError, SchemaMismatchError
 from entrepot.metadata.sql.dump_statements import OUR_TABLES
-from entrepot.metadata.sql.dumping import is_reserved, open_dump, open_load, reserve_for_load
+from entrepot.metadata.sql.dumping import (
+    is_reserved,
+    open_dump,
+    open_load,
+    require_loadable,
+    reserve_for_load,
+)
 from entrepot.metadata.sql.migrate import migrate, schema_version
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.schema import load_migrations
@@ -170,8 +176,9 @@ async def test_a_database_with_rows_is_not_restored_into(metadata: Metadata, dat
     await fill(metadata)
     before = await dumped(database.url)
 
-    with pytest.raises(DatabaseNotEmptyError, match="not empty"):
-        await reserve_for_load(database.url, "snapshot")
+    for refusing in (require_loadable(database.url), reserve_for_load(database.url, "snapshot")):
+        with pytest.raises(DatabaseNotEmptyError, match="not empty"):
+            await refusing
 
     assert await dumped(database.url) == before
 
@@ -180,8 +187,11 @@ async def test_a_database_that_was_only_started_on_is_empty(empty_url: str) -> N
     """Its schema is dropped: a registry that was started once, by habit, is no obstacle."""
     await migrate(empty_url, None, unheard)
 
+    assert not await require_loadable(empty_url)
+    assert not await is_reserved(empty_url)
     assert not await reserve_for_load(empty_url, "snapshot")
     assert await is_reserved(empty_url)
+    assert await require_loadable(empty_url)
 
 
 async def test_rows_that_refer_to_nothing_are_not_loaded(other: RawDatabase) -> None:

@@ -10,14 +10,21 @@ from entrepot.metadata.sql.addresses import PostgresAddress, parse_address, requ
 from entrepot.metadata.sql.migrate import schema_version
 from entrepot.metadata.sql.schema import load_migrations
 from entrepot.metadata.sql.sqlite_dump import dumping_sqlite
-from entrepot.metadata.sql.sqlite_load import loading_sqlite, reserve_sqlite
+from entrepot.metadata.sql.sqlite_load import loading_sqlite, require_loadable_sqlite, reserve_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from entrepot.metadata.dumps import DumpSource, DumpTarget
 
-__all__ = ["is_reserved", "open_dump", "open_load", "require_known_schema", "reserve_for_load"]
+__all__ = [
+    "is_reserved",
+    "open_dump",
+    "open_load",
+    "require_known_schema",
+    "require_loadable",
+    "reserve_for_load",
+]
 
 
 @asynccontextmanager
@@ -62,6 +69,21 @@ async def is_reserved(url: str) -> bool:
     except RestoreUnfinishedError:
         return True
     return False
+
+
+async def require_loadable(url: str) -> bool:
+    """Refuse what :func:`reserve_for_load` refuses, and return what it would, without marking or making anything.
+
+    Raises:
+        DatabaseNotEmptyError: it holds rows.
+        MetadataError: it can't be used.
+    """
+    address = parse_address(url)
+    if isinstance(address, PostgresAddress):
+        from entrepot.metadata.sql.postgres_load import require_loadable_postgres  # noqa: PLC0415  # decision 0016
+
+        return await require_loadable_postgres(address.url)
+    return await require_loadable_sqlite(address.path)
 
 
 async def reserve_for_load(url: str, snapshot: str) -> bool:

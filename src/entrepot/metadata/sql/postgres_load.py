@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.sql.schema import Migration
     from entrepot.metadata.sql.statements import Value
 
-__all__ = ["loading_postgres", "reserve_postgres"]
+__all__ = ["loading_postgres", "require_loadable_postgres", "reserve_postgres"]
 
 
 class PostgresLoad:
@@ -68,6 +68,23 @@ class PostgresLoad:
             await self._connection.execute(append.sql, *append.arguments(record_values(record)))
         except DRIVER_ERRORS as error:
             raise translate_error(error) from error
+
+
+async def require_loadable_postgres(url: str) -> bool:
+    """Tell whether a database is marked as one that is being restored.
+
+    Raises:
+        DatabaseNotEmptyError: it holds rows.
+    """
+    async with bulk_connection(url) as connection:
+        try:
+            tables = await _tables(connection)
+            if await _is_marked(connection, tables):
+                return True
+            await _require_empty(connection, tables)
+        except DRIVER_ERRORS as error:
+            raise translate_error(error) from error
+    return False
 
 
 async def reserve_postgres(url: str, snapshot: str) -> bool:

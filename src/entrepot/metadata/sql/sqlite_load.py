@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.sql.schema import Migration
     from entrepot.metadata.sql.statements import Value
 
-__all__ = ["loading_sqlite", "reserve_sqlite"]
+__all__ = ["loading_sqlite", "require_loadable_sqlite", "reserve_sqlite"]
 
 _BUSY_SECONDS: Final = 30.0
 
@@ -79,6 +79,15 @@ class SqliteLoad:
             raise translate_error(error, self._path) from error
 
 
+async def require_loadable_sqlite(path: Path) -> bool:
+    """Tell whether a file is marked as one that is being restored; there need be none.
+
+    Raises:
+        DatabaseNotEmptyError: it holds rows.
+    """
+    return await asyncio.to_thread(_require_loadable, path)
+
+
 async def reserve_sqlite(path: Path, snapshot: str) -> bool:
     """Mark an empty or new file as one that is being restored; tell whether it was marked already.
 
@@ -102,6 +111,20 @@ async def loading_sqlite(path: Path, migrations: Sequence[Migration]) -> AsyncGe
     finally:
         # What was not committed is undone by closing.
         await asyncio.to_thread(connection.close)
+
+
+def _require_loadable(path: Path) -> bool:
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    try:
+        with closing(connect_for_writing(path, _BUSY_SECONDS)) as connection:
+            tables = _tables(connection)
+            if _is_marked(connection, tables):
+                return True
+            _require_empty(connection, tables)
+    except sqlite3.Error as error:
+        raise translate_error(error, path) from error
+    return False
 
 
 def _reserve(path: Path, snapshot: str) -> bool:

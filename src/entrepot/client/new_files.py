@@ -73,4 +73,8 @@ def _give_name(draft: Path, path: Path) -> None:
         if error.errno not in _WITHOUT_LINKS:
             raise
         os.close(os.open(path, _FLAGS, _MODE))
-        draft.rename(path)  # over the empty file that is ours
+        try:
+            draft.rename(path)  # over the empty file that is ours
+        except OSError:
+            path.unlink()
+            raise

@@ -107,3 +107,18 @@ def test_where_no_file_has_two_names_nothing_is_overwritten_either(
 
     assert (file.read_bytes(), _names(tmp_path)) == (b"other", ["log.jsonl"])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_where_no_file_has_two_names_a_rename_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
+
+    with pytest.raises(PermissionError), new_file(tmp_path / "log.jsonl") as opened:
+        opened.write(b"whole")
+
+    assert _names(tmp_path) == []

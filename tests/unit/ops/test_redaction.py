@@ -69,6 +69,12 @@ def test_s27_a_known_secret_is_found_in_every_form(text: str) -> None:
         "token: CANARY",
         '"identityToken":"CANARY"',
         r"{\"password\": \"CANARY\"}",
+        '{"username":"bob","password":"correct CANARY battery"}',
+        "password='pa CANARY,CANARY'",
+        'password="abc;def&CANARY"',
+        r"{\"password\": \"pa \'CANARY\' CANARY\"}",
+        r'password="a \"CANARY\" CANARY"',
+        'password="CANARY and no end CANARY',
         "denied: ept_0123456789CANARY and ers_CANARY_0123456789, then epr_-CANARY-0123",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJDQU5BUlkifQ.CANARY-signature",
         "-----BEGIN EC PRIVATE KEY-----\nCANARY\nCANARY\n-----END EC PRIVATE KEY-----\n",
@@ -134,7 +140,18 @@ def test_a_secret_that_begins_like_another_is_masked_whole() -> None:
 
 @pytest.mark.usefixtures("without_collections")
 @pytest.mark.parametrize(
-    "text", ["token" * 4000, "a-" * 8000, "password=" * 2000, "eyJ-" * 4000, "https://" * 2000, "a" * 16000]
+    "text",
+    [
+        "token" * 4000,
+        "a-" * 8000,
+        "password=" * 2000,
+        "token=" * 8000,
+        'token="' * 8000,
+        "postgres://" * 8000,
+        "eyJ-" * 4000,
+        "https://" * 2000,
+        "a" * 16000,
+    ],
 )
 def test_a_line_made_to_be_slow_is_not(text: str) -> None:
     """Paths and headers in a log are chosen by clients; none may hold up the operator."""

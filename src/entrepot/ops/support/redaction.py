@@ -37,7 +37,7 @@ _PATTERNS: Final = (
         MASK,
     ),
     # The user's part of a URL. That of a database goes to the last @, since a password may hold an unescaped slash.
-    (re.compile(r"(postgres(?:ql)?://)[^\s\"'<>]*@", re.IGNORECASE), rf"\1{MASK}@"),
+    (re.compile(r"(postgres(?:ql)?://)[^\s\"'<>]{0,500}@", re.IGNORECASE), rf"\1{MASK}@"),
     (re.compile(r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*+://)[^\s\"'<>@/]*+@", re.IGNORECASE), rf"\1{MASK}@"),
     # Headers, in a request, a dict or a list of pairs: all that follows on the line or between the quotes.
     (
@@ -55,9 +55,16 @@ _PATTERNS: Final = (
     # JSON web tokens, wherever they stand.
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),
 )
-_NAMED: Final = re.compile(r"(?<![\w.-])([\w.-]++)\\?[\"']?\s*[=:]\s*\\?[\"']?")
+_NAMED: Final = re.compile(r"(?<![\w.-])([\w.-]++)\\?[\"']?\s*[=:]\s*(\\?[\"'])?")
 """A name and what stands between it and its value: queries (X-Amz-Signature=…), connection strings, settings files."""
 _VALUE: Final = re.compile(r"(?!(?:true|false|null)\b)[^&\s\"'<>;,\\]+")
+_QUOTED_VALUES: Final = {
+    '"': re.compile(r'(?:\\.|[^"\\])++', re.DOTALL),
+    "'": re.compile(r"(?:\\.|[^'\\])++", re.DOTALL),
+    '\\"': re.compile(r'(?:(?!\\").)++', re.DOTALL),
+    "\\'": re.compile(r"(?:(?!\\').)++", re.DOTALL),
+}
+"""By the quotes before them: all up to the next ones, blanks as well, or to the end where there are none."""
 
 
 class Redactor:
@@ -123,8 +130,10 @@ def _mask_named(text: str) -> str:
     pieces: list[str] = []
     start = 0
     for named in _NAMED.finditer(text):
-        value = _VALUE.match(text, named.end()) if _SENSITIVE_NAME.search(named[1]) else None
-        if value is not None and named.end() >= start:
+        if named.end() < start or not _SENSITIVE_NAME.search(named[1]):
+            continue  # each character is looked at once, though a value may hold further names
+        value = _QUOTED_VALUES.get(named[2], _VALUE).match(text, named.end())
+        if value is not None:
             pieces += [text[start : named.end()], MASK]
             start = value.end()
     return "".join((*pieces, text[start:]))

@@ -43,9 +43,9 @@ class CommandServer(ForkServer):
 def main() -> None:
     """Carry out orders until standard input ends."""
     for module in ("create", "list", "verify", "restore", "prune"):
-        importlib.import_module(f"entrepot.ops.backup_{module}")
+        importlib.import_module(f"entrepot.ops.backup.{module}")
     for module in ("change", "rewrap", "renew"):
-        importlib.import_module(f"entrepot.ops.keys_{module}")
+        importlib.import_module(f"entrepot.ops.keys.{module}")
     passphrase.SCRYPT_COST = 1 << 10  # type: ignore[misc]  # half a second per try would add up
     serve_orders(CommandOrder, _carry_out)
 

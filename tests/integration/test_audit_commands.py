@@ -21,9 +21,9 @@ from entrepot.auth.keys.master_key import open_master_keys
 from entrepot.kernel.secret_forms import new_secret_of, without_secrets
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
-from entrepot.ops import audit_export, audit_purge
 from entrepot.ops.application import run_command_line
-from entrepot.ops.end_signer import end_signer
+from entrepot.ops.audit import export, purge
+from entrepot.ops.audit.end_signer import end_signer
 from entrepot.settings import metadata_path, metadata_url
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
@@ -89,7 +89,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
     """A host; nothing of this machine is read."""
     (tmp_path / "empty.toml").touch()
     monkeypatch.setenv("ENTREPOT_CONFIG", str(tmp_path / "empty.toml"))
-    for command in (audit_export, audit_purge):
+    for command in (export, purge):
         monkeypatch.setattr(command, "configure_logging", _leave_logging_alone)
     return _Host(tmp_path)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from entrepot.ops import import_images
 from entrepot.ops.application import run_command_line
+from entrepot.ops.images import import_images
 from tests.integration.importing import TreeWriter
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from entrepot.metadata.sql.migrate import initialise_if_empty
-from entrepot.ops import audit_export
 from entrepot.ops.application import run_command_line
-from entrepot.ops.backup_options import run_to_its_end
+from entrepot.ops.audit import export as audit_export
+from entrepot.ops.running import run_to_its_end
 from entrepot.settings import metadata_path, metadata_url
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.raw_database import unheard

@@ -51,8 +51,8 @@ def test_what_can_not_be_meant_ends_with_2(
 ) -> None:
     """With what to write instead, and before there is a database."""
     from entrepot.observability import logging
-    from entrepot.ops import export_images, import_images
     from entrepot.ops.application import run_command_line
+    from entrepot.ops.images import export_images, import_images
 
     def keep_the_log_of_this_process(*_: object) -> None:
         assert callable(logging.configure_logging)

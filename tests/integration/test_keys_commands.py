@@ -12,8 +12,9 @@ import pytest
 
 from entrepot.audit.signatures import public_key_bytes
 from entrepot.auth.keys.master_key import begin_replacement, finish_replacement
-from entrepot.ops import keys_options, keys_rewrap
 from entrepot.ops.application import run_command_line
+from entrepot.ops.keys import options as keys_options
+from entrepot.ops.keys import rewrap as keys_rewrap
 
 if TYPE_CHECKING:
     from pathlib import Path

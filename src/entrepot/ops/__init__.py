@@ -1,1 +1,1 @@
-"""The commands of an administrator on the host: serve, settings show, migrate, doctor, support-bundle, version."""
+"""The commands of an administrator on the host, each imported only when it is called."""

@@ -43,7 +43,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("rebuild",),
-        "entrepot.ops.rebuild:rebuild",
+        "entrepot.ops.rebuild.rebuild:rebuild",
         "Make the metadata database again from the storage, or bring an older copy of it up to date.",
     ),
     Command(
@@ -58,109 +58,111 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("verify",),
-        "entrepot.ops.verify:verify",
+        "entrepot.ops.verify.verify:verify",
         "Prove that everything stored is what was pushed; set aside or heal what is not.",
     ),
     Command(
         ("import",),
-        "entrepot.ops.import_images:import_images",
+        "entrepot.ops.images.import_images:import_images",
         "Bring images in from a storage tree, a layout, an archive or a running registry.",
     ),
     Command(
         ("export",),
-        "entrepot.ops.export_images:export_images",
+        "entrepot.ops.images.export_images:export_images",
         "Write images out as OCI layouts.",
     ),
     Command(
         ("backup", "create"),
-        "entrepot.ops.backup_create:create_backup",
+        "entrepot.ops.backup.create:create_backup",
         "Take a snapshot of the registry, which may run, to a directory or a bucket.",
     ),
-    Command(("backup", "list"), "entrepot.ops.backup_list:list_backups", "List the snapshots of a backup."),
+    Command(("backup", "list"), "entrepot.ops.backup.list:list_backups", "List the snapshots of a backup."),
     Command(
         ("backup", "verify"),
-        "entrepot.ops.backup_verify:verify_backup",
+        "entrepot.ops.backup.verify:verify_backup",
         "Check that a snapshot can be restored.",
     ),
     Command(
         ("backup", "restore"),
-        "entrepot.ops.backup_restore:restore_backup",
+        "entrepot.ops.backup.restore:restore_backup",
         "Restore a registry whole, its database, lost blobs, or single repositories.",
     ),
     Command(
         ("backup", "prune"),
-        "entrepot.ops.backup_prune:prune_backups",
+        "entrepot.ops.backup.prune:prune_backups",
         "Remove old snapshots and what only they needed.",
     ),
     Command(
         ("admin", "list"),
-        "entrepot.ops.admin_list:list_administrators",
+        "entrepot.ops.admin.listing:list_administrators",
         "List the operations administrators.",
     ),
     Command(
         ("admin", "reset-password"),
-        "entrepot.ops.admin:reset_password",
+        "entrepot.ops.admin.break_glass:reset_password",
         "Give a person a new password, to be changed at the next login; their tokens end.",
     ),
     Command(
         ("admin", "unlock"),
-        "entrepot.ops.admin:unlock",
+        "entrepot.ops.admin.break_glass:unlock",
         "Let a person or robot who was locked out after wrong passwords try again.",
     ),
-    Command(("admin", "enable"), "entrepot.ops.admin:enable", "Enable a person who was disabled."),
+    Command(
+        ("admin", "enable"), "entrepot.ops.admin.break_glass:enable", "Enable a person who was disabled."
+    ),
     Command(
         ("admin", "grant-operations-admin"),
-        "entrepot.ops.admin:grant_operations_admin",
+        "entrepot.ops.admin.break_glass:grant_operations_admin",
         "Make a person an operations administrator.",
     ),
     Command(
         ("keys", "list"),
-        "entrepot.ops.keys_list:list_keys",
+        "entrepot.ops.keys.list:list_keys",
         "List the keys that sign tokens and the audit log.",
     ),
     Command(
         ("keys", "rotate"),
-        "entrepot.ops.keys_change:rotate_keys",
+        "entrepot.ops.keys.change:rotate_keys",
         "Let the next signing key take over; what the old one signed stays good until it ends.",
     ),
     Command(
         ("keys", "revoke"),
-        "entrepot.ops.keys_change:revoke_key",
+        "entrepot.ops.keys.change:revoke_key",
         "End a signing key that others may know, and every token that it signed.",
     ),
     Command(
         ("keys", "rewrap"),
-        "entrepot.ops.keys_rewrap:rewrap_keys",
+        "entrepot.ops.keys.rewrap:rewrap_keys",
         "Seal what is secret in the database anew, under another master key.",
     ),
     Command(
         ("keys", "renew"),
-        "entrepot.ops.keys_renew:renew_keys",
+        "entrepot.ops.keys.renew:renew_keys",
         "Make new signing keys when the master key that seals the old ones is lost.",
     ),
     Command(
         ("audit", "show"),
-        "entrepot.ops.audit_show:show_audit_log",
+        "entrepot.ops.audit.show:show_audit_log",
         "Show who did what, the newest first.",
     ),
     Command(
         ("audit", "export"),
-        "entrepot.ops.audit_export:export_audit_log",
+        "entrepot.ops.audit.export:export_audit_log",
         "Write a part of the audit log in a form that proves itself.",
     ),
     Command(
         ("audit", "verify"),
-        "entrepot.ops.audit_verify:verify_audit_log",
+        "entrepot.ops.audit.verify:verify_audit_log",
         "Prove that an export, or the database, holds the audit log as it was sealed.",
     ),
     Command(
         ("audit", "purge"),
-        "entrepot.ops.audit_purge:purge_audit_log",
+        "entrepot.ops.audit.purge:purge_audit_log",
         "Remove records older than 180 days or more; the rest can still be proven.",
     ),
     Command(
         ("audit", "erase"),
-        "entrepot.ops.audit_erase:erase_personal_data",
+        "entrepot.ops.audit.erase:erase_personal_data",
         "Erase the personal data of somebody who is gone; the log can still be proven.",
     ),
     Command(

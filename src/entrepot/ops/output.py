@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
+import msgspec
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["OutputOption", "format_json", "format_table", "one_line"]
+__all__ = ["OutputOption", "format_json", "format_table", "one_line", "print_json"]
 
 OutputOption: TypeAlias = Annotated[
     Literal["text", "json"], Parameter(name=["--output", "-o"], help="text for people, json for programs.")
@@ -38,3 +39,8 @@ def one_line(text: str) -> str:
 def format_json(value: object) -> str:
     """Return indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def print_json(value: object) -> None:
+    """Print a report of dataclasses and structs as JSON."""
+    print(format_json(msgspec.to_builtins(value)))

@@ -32,9 +32,9 @@ from entrepot.auth.system_actions import CreateUser, UpdateUser
 from entrepot.metadata.sql.epochs import SqlEpochRows
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
-from entrepot.ops import admin
+from entrepot.ops.admin import break_glass
 from entrepot.ops.application import run_command_line
-from entrepot.ops.backup_options import run_to_its_end
+from entrepot.ops.running import run_to_its_end
 from entrepot.settings import metadata_url
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.identity_rows import IdentityRows
@@ -158,7 +158,7 @@ def test_ctrl_c_after_the_change_does_not_lose_the_new_password(
         signal.raise_signal(signal.SIGINT)
         return done
 
-    monkeypatch.setattr(admin, "run_to_its_end", run_and_press)
+    monkeypatch.setattr(break_glass, "run_to_its_end", run_and_press)
 
     assert host.run("reset-password", "alice") == 0
 

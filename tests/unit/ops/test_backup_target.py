@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.ops.backup_options import BackupChoice, rate_of
-from entrepot.ops.backup_target import _path_of, _require_apart, _require_other_keys
+from entrepot.ops.backup.options import BackupChoice, rate_of
+from entrepot.ops.backup.target import _path_of, _require_apart, _require_other_keys
 from entrepot.ops.errors import CommandError
 from entrepot.settings import Settings, load_settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from entrepot.oci.digest import Digest
-from entrepot.ops.import_report import render_report, report_as_json
+from entrepot.ops.images.import_report import render_report, report_as_json
 from entrepot.transfer.report import Difference, ImportReport, KeptTag, Problem
 
 HERE, THERE = Digest.of_bytes(b"here"), Digest.of_bytes(b"there")

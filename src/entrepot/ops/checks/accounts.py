@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.auth.keys.sealed_rows import sealing_master_keys
 from entrepot.auth.people.identities import people_of_one_address, people_of_one_name
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
-from entrepot.ops.master_keys import master_key_file, present_master_keys
+from entrepot.ops.keys.master_keys import master_key_file, present_master_keys
 from entrepot.settings import first_password_file, metadata_path, metadata_url, uses_postgresql
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The way back in when nobody can log in."""

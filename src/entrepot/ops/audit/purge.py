@@ -1,0 +1,72 @@
+"""``entrepot audit purge``: removes old records; without --yes it only says which."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from entrepot.audit.purge import AuditPurge
+from entrepot.auth.host import host_operator
+from entrepot.kernel.errors import EntrepotError
+from entrepot.observability.logging import configure_logging
+from entrepot.ops.audit.end_signer import end_signer
+from entrepot.ops.audit.options import opened_audit_database
+from entrepot.ops.errors import EXIT_OK
+from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
+from entrepot.ops.running import run_to_its_end
+
+if TYPE_CHECKING:
+    from entrepot.audit.purge import PurgePlan
+    from entrepot.metadata.store import Metadata
+    from entrepot.settings import Settings
+
+__all__ = ["purge_audit_log"]
+
+_DaysOption = Annotated[
+    int,
+    Parameter(
+        name="--older-than", help="Days; not fewer than 180, nor than the setting audit_log.retention_days."
+    ),
+]
+_YesOption = Annotated[
+    bool, Parameter(name="--yes", negative="", help="Remove them; without this nothing is changed.")
+]
+
+
+def purge_audit_log(
+    *, older_than: _DaysOption, yes: _YesOption = False, config: ConfigOption = None, data: DataOption = None
+) -> int:
+    """Remove records older than so many days; export them before. The rest of the log can still be proven.
+
+    The record of the purge is sealed and signed at once: so when it was stays proven, also when the clock is set back.
+    Where that can't be, this is said on standard error; the exit code stays 0.
+    """
+    configure_logging("warning", "console", "audit")
+    settings = load_command_settings(config, make_flags(data)).settings
+    plan, unsigned_because = run_to_its_end(_purge(settings, older_than, change=yes))
+    verb = "removed" if yes else "would be removed; nothing was changed (--yes)"
+    print(f"{plan.records} records up to number {plan.last} {verb}")
+    if unsigned_because:
+        print(f"the record of the purge is not signed yet: {unsigned_because}", file=sys.stderr)
+    return EXIT_OK
+
+
+async def _purge(settings: Settings, days: int, *, change: bool) -> tuple[PurgePlan, str]:
+    """Return what was or would be removed, and why the record of that could not be signed."""
+    async with opened_audit_database(settings) as metadata:
+        purge = AuditPurge(metadata, settings.audit_log.retention_days)
+        if not change:
+            return await purge.plan(days), ""
+        plan = await purge.run(host_operator(), days)
+        return plan, await _sign(settings, metadata) if plan.records else ""
+
+
+async def _sign(settings: Settings, metadata: Metadata) -> str:
+    """Seal and sign the end of the log; return why that can't be: what was removed is gone all the same."""
+    try:
+        return await (await asyncio.to_thread(end_signer, settings, metadata)).sign()
+    except EntrepotError as error:
+        return str(error)

@@ -1,0 +1,167 @@
+"""``entrepot audit verify``: proves that an export, or the database, holds the audit log as it was sealed."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+from cyclopts import Parameter
+
+from entrepot.audit.database_verification import verify_database
+from entrepot.audit.export_verification import verify_export
+from entrepot.audit.proof import FaultKind
+from entrepot.kernel.errors import EntrepotError
+from entrepot.metadata.audit_store import END_OF_TIME
+from entrepot.ops.audit.options import (
+    EXIT_INCOMPLETE,
+    CheckpointsOption,
+    PublicKeyOption,
+    consulted_checkpoints,
+    opened_audit_database,
+    read_checkpoints,
+    read_keys,
+    span_of_records,
+)
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
+from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
+from entrepot.ops.output import OutputOption, format_json, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from entrepot.audit.verdict import AuditVerdict
+    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.settings import Settings
+
+__all__ = ["verify_audit_log"]
+
+_LONGEST_LINE: Final = 64 * 1024 * 1024
+"""Bytes that are read as one line, some ten times those of the longest record: what is longer is none."""
+_BOUNDS: Final = {0: "the beginning", END_OF_TIME: "the end"}
+"""What stands for no bound in an export's times."""
+
+_FileArgument = Annotated[Path | None, Parameter(help="An export; needs neither settings nor registry.")]
+_UnsignedOption = Annotated[
+    bool,
+    Parameter(
+        name="--accept-unsigned",
+        negative="",
+        help="Exit with 0 though nobody signed the export: its end may have been cut off.",
+    ),
+]
+_DatabaseOption = Annotated[
+    bool, Parameter(name="--database", negative="", help="Verify the database instead of an export.")
+]
+
+
+def verify_audit_log(
+    file: _FileArgument = None,
+    /,
+    *,
+    database: _DatabaseOption = False,
+    checkpoints: CheckpointsOption = None,
+    public_key: PublicKeyOption = (),
+    accept_unsigned: _UnsignedOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    output: OutputOption = "text",
+) -> int:
+    """Prove that nothing of the audit log was changed, dropped, cut off or replaced; name the first bad record.
+
+    With --database, the checkpoints that this node keeps in its data directory are compared as well.
+
+    Checkpoints that were kept elsewhere prove more than those that lie with the log, and a public key that was kept
+    elsewhere more than the one that comes with them.
+
+    Exit codes: 0 sound, 1 tampered with, 2 usage, 3 the log can't be read.
+    """
+    if database == (file is not None):
+        raise CommandError(EXIT_USAGE, "entrepot: name an export, or give --database")
+    trusted = read_keys(public_key)
+    consulted: tuple[Path, ...] | None = None
+    try:
+        if file is not None:
+            verdict = _verify_file(file, read_checkpoints(checkpoints), trusted)
+        else:
+            settings = load_command_settings(config, make_flags(data)).settings
+            kept, consulted = consulted_checkpoints(settings, checkpoints)
+            verdict = asyncio.run(_verify_database(settings, kept, trusted))
+    except CommandError:
+        raise
+    except (EntrepotError, OSError) as error:
+        raise CommandError(EXIT_INCOMPLETE, f"entrepot: {error}") from error
+    if output == "json":
+        shown: dict[str, Any] = msgspec.to_builtins(verdict)
+        if consulted is not None:
+            shown["checkpoint_directories"] = [str(directory) for directory in consulted]
+        print(format_json(shown))
+    else:
+        _print(verdict, pinned=bool(trusted))
+        if consulted is not None:
+            print(_consulted(consulted))
+    is_accepted = accept_unsigned and all(fault.kind is FaultKind.UNSIGNED for fault in verdict.faults)
+    return EXIT_OK if verdict.is_sound or is_accepted else EXIT_CHECK_FAILED
+
+
+def _verify_file(file: Path, kept: Sequence[CheckpointRow], trusted: Sequence[bytes]) -> AuditVerdict:
+    with file.open("rb") as opened:
+        return verify_export(iter(lambda: opened.readline(_LONGEST_LINE), b""), kept, trusted)
+
+
+async def _verify_database(
+    settings: Settings, kept: Sequence[CheckpointRow], trusted: Sequence[bytes]
+) -> AuditVerdict:
+    async with opened_audit_database(settings) as metadata:
+        return await verify_database(metadata, kept, trusted)
+
+
+def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
+    for fault in verdict.faults:
+        name = f" ({fault.record_id})" if fault.record_id else ""
+        print(one_line(f"{fault.kind.upper()} at record {fault.sequence}{name}: {fault.message}"))
+    if verdict.records:
+        print(f"{verdict.records} records follow one another soundly, from {verdict.first} to {verdict.last}")
+    else:
+        print("there are no records" if verdict.is_sound else "no record is proven to be as it was")
+    if verdict.signed:
+        whose = "a key that was given" if pinned else "the key that comes with the log"
+        print(f"records up to {verdict.signed} are signed, with {whose}")
+    if verdict.uncovered is not None:
+        print(f"{span_of_records(*verdict.uncovered)} not covered by a signature yet")
+    if verdict.since is not None and verdict.until is not None and verdict.made_at is not None:
+        since, until, made_at = map(_time, (verdict.since, verdict.until, verdict.made_at))
+        print(f"asked for: from {since} to {until}, at {made_at}")
+    if verdict.erased:
+        print(f"{verdict.erased} records have no personal data any more")
+    if verdict.unaccounted:
+        print(f"{verdict.unaccounted} of them are not accounted for by a record of an erasure")
+    if verdict.unsealed:
+        print(one_line(f"{verdict.unsealed} records wait to be sealed{_long_wait(verdict)}"))
+
+
+def _long_wait(verdict: AuditVerdict) -> str:
+    """Return what is odd about a record that no registry has sealed yet, empty without one."""
+    if verdict.waiting_since is None:
+        return ""
+    oldest = f"the oldest ({verdict.waiting_record}) since {_time(verdict.waiting_since)}"
+    return f", {oldest}: no registry has run since, or somebody put it there"
+
+
+def _consulted(directories: Sequence[Path]) -> str:
+    """Return the line that says whose checkpoints the database was compared with beside its own."""
+    if not directories:
+        return "compared with no checkpoints but those in the database: a cut of its end may have taken them along"
+    return one_line(f"compared with the checkpoints in {' and '.join(map(str, directories))}")
+
+
+def _time(milliseconds: int) -> str:
+    """Return a time for people, and the number where the calendar has none for it."""
+    if milliseconds in _BOUNDS:
+        return _BOUNDS[milliseconds]
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return str(milliseconds)

@@ -1,0 +1,119 @@
+"""``entrepot backup list``: the snapshots of a backup repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from entrepot.backup.errors import BackupDamagedError
+from entrepot.backup.snapshots import is_finished, list_ids, read_manifest
+from entrepot.ops.backup.options import (
+    BackupChoice,
+    ConfigOption,
+    DataOption,
+    FromOption,
+    PassphraseOption,
+)
+from entrepot.ops.backup.target import opened_repository
+from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
+from entrepot.ops.output import OutputOption, format_table, print_json
+from entrepot.ops.progress import format_bytes
+from entrepot.ops.running import run_to_its_end
+
+__all__ = ["ListedSnapshot", "list_backups"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSnapshot:
+    """A line of the list; of a snapshot that is not finished only its id is known.
+
+    Attributes:
+        state: complete, incomplete (some blobs were lost already), unfinished or damaged (its manifest).
+        created_at: by the clock of the registry's database, ISO 8601.
+    """
+
+    id: str
+    state: str
+    created_at: str = ""
+    label: str = ""
+    repositories: int = 0
+    manifests: int = 0
+    tags: int = 0
+    blobs: int = 0
+    blob_bytes: int = 0
+    new_blob_bytes: int = 0
+    schema_version: int = 0
+    encrypted: bool = False
+
+
+def list_backups(
+    *,
+    source: FromOption = "",
+    passphrase_file: PassphraseOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    output: OutputOption = "text",
+) -> int:
+    """List all snapshots, oldest first; exit 1 if the newest one that is finished is not complete."""
+    rows = run_to_its_end(_list(BackupChoice.of(config, data, source, passphrase_file)))
+    if output == "json":
+        print_json(rows)
+    else:
+        print(_render(rows))
+    finished = [row for row in rows if row.state != "unfinished"]
+    return EXIT_OK if finished and finished[-1].state == "complete" else EXIT_CHECK_FAILED
+
+
+async def _list(choice: BackupChoice) -> list[ListedSnapshot]:
+    rows: list[ListedSnapshot] = []
+    async with opened_repository(choice) as repository:
+        for snapshot in await list_ids(repository.store):
+            if not await is_finished(repository.store, snapshot):
+                rows.append(ListedSnapshot(snapshot, "unfinished", encrypted=repository.encrypted))
+                continue
+            try:
+                manifest = await read_manifest(repository, snapshot)
+            except BackupDamagedError:
+                rows.append(ListedSnapshot(snapshot, "damaged", encrypted=repository.encrypted))
+                continue
+            rows.append(
+                ListedSnapshot(
+                    snapshot,
+                    "complete" if manifest.complete else "incomplete",
+                    datetime.fromtimestamp(manifest.created_at // 1000, UTC).isoformat(),
+                    manifest.label,
+                    manifest.counts.get("repositories", 0),
+                    manifest.counts.get("manifests", 0),
+                    manifest.counts.get("tags", 0),
+                    manifest.blobs,
+                    manifest.blob_bytes,
+                    manifest.new_blob_bytes,
+                    manifest.schema_version,
+                    repository.encrypted,
+                )
+            )
+    return rows
+
+
+def _render(rows: list[ListedSnapshot]) -> str:
+    if not rows:
+        return "There is no snapshot."
+    header = ("ID", "TAKEN", "STATE", "REPOSITORIES", "TAGS", "BLOBS", "SIZE", "NEW", "SEALED", "LABEL")
+    return format_table(
+        header,
+        [
+            (
+                row.id,
+                row.created_at,
+                row.state,
+                str(row.repositories),
+                str(row.tags),
+                str(row.blobs),
+                format_bytes(row.blob_bytes),
+                format_bytes(row.new_blob_bytes),
+                "yes" if row.encrypted else "no",
+                row.label,
+            )
+            for row in rows
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Images in from other registries and archives, and out to them."""

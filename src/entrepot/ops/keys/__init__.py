@@ -1,0 +1,1 @@
+"""The keys of this registry: listed, renewed, changed, wrapped anew."""

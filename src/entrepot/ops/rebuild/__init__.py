@@ -1,0 +1,1 @@
+"""The metadata database, made again from what is stored."""

@@ -1,0 +1,1 @@
+"""What is stored, held against what the database says."""

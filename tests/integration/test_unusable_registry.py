@@ -141,3 +141,27 @@ def test_who_may_not_open_the_database_is_told_whose_it_is(place: Path) -> None:
     wanted = f"entrepot: this user may not read {closed}/entrepot.db: {closed} belongs to "
     assert [said for _, said in ended if not said.startswith(wanted)] == []
     assert all("Run this as the user that the registry runs as: sudo -u" in said for _, said in ended)
+
+
+def test_a_rebuild_of_a_storage_without_journals_makes_no_registry(place: Path) -> None:
+    """An empty directory is what a disk leaves that is not mounted."""
+    (place / "data").rename(place / "registry")
+    (place / "data" / "storage").mkdir(parents=True)
+    before = _everything(place)
+
+    ended = _run(place, ["rebuild", "rebuild --incarnation nobodys"])
+
+    assert [code for code, _ in ended] == [1, 1]
+    assert all("the storage holds no journal" in said for _, said in ended)
+    assert _everything(place) == before
+
+
+def test_a_file_where_a_directory_belongs_is_named(place: Path) -> None:
+    metadata = place / "data" / "metadata"
+    metadata.rename(place / "registry")
+    metadata.touch()
+
+    ended = _run(place, ["backup restore --from {place}/backup"])
+
+    told = f"entrepot: {metadata} is not of the kind that it should be: File exists. Move it out of the way"
+    assert ended == [(1, told)]

@@ -159,7 +159,7 @@ class Admitter:
         return await find_caller(head, self.services)  # remembered, or changed while it was checked
 
     async def _note_failure(self, context: RequestContext, status: int) -> None:
-        record = await failure_record(context, status, self.services.targets)
+        record = await failure_record(context, status, self.services.targets, self.services.decisions)
         if record is not None:
             await self.services.notes.note(record)
 

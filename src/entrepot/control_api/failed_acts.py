@@ -13,12 +13,13 @@ from entrepot.auth.audit_records import audit_record
 from entrepot.control_api.act_targets import endpoint_itself, known_caller, target_of
 from entrepot.control_api.demands import Gate
 from entrepot.control_api.request_head import UNSAFE_METHODS
+from entrepot.kernel.errors import EntrepotError
 from entrepot.projects.errors import SubjectUnknownError
 
 if TYPE_CHECKING:
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.principals import Principal
     from entrepot.control_api.request_context import RequestContext
-    from entrepot.kernel.errors import EntrepotError
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.projects.audit_targets import AuditTarget, AuditTargets
 
@@ -59,7 +60,7 @@ def act_of(operation: str) -> AuditAction:
 
 
 async def failure_record(
-    context: RequestContext, status: int, targets: AuditTargets
+    context: RequestContext, status: int, targets: AuditTargets, decisions: Decisions
 ) -> NewAuditRecord | None:
     """Return the record of a change that is about to be refused; `None` for whatever is none, or nobody's."""
     principal = known_caller(context)
@@ -67,9 +68,9 @@ async def failure_record(
         return None
     if context.head.method not in UNSAFE_METHODS:
         return None
-    is_undecided = isinstance(context.grant, Gate) and not context.grant.has_granted
-    # Whoever was let to nothing yet leaves no act in the log of a project that they may have no part in.
-    target = endpoint_itself(context) if is_undecided else await target_of(context, principal, targets)
+    target = await target_of(context, principal, targets)
+    if await _is_none_of_theirs(context, principal, target, decisions):
+        target = endpoint_itself(context)
     return audit_record(
         principal,
         _act(context, principal, target),
@@ -79,6 +80,23 @@ async def failure_record(
         status=status,
         project_id=target.project_id,
     )
+
+
+async def _is_none_of_theirs(
+    context: RequestContext, principal: Principal, target: AuditTarget, decisions: Decisions
+) -> bool:
+    """Whether nobody decided yet whether they may, and it is in a project where they hold nothing.
+
+    It is no act there, and stands in no log of it; what is refused to them does.
+    """
+    is_undecided = isinstance(context.grant, Gate) and not context.grant.has_granted
+    if target.project_id is None or not is_undecided:
+        return False
+    try:
+        standing = await decisions.on_project(principal, target.project_id)
+    except EntrepotError:
+        return True
+    return standing is None or not standing.permissions
 
 
 def _act(context: RequestContext, principal: Principal, target: AuditTarget) -> AuditAction:

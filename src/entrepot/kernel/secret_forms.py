@@ -40,14 +40,20 @@ _TAIL_CHARACTERS: Final = 17
 _MADE: Final = re.compile(r"e?(pt|pr|rs|ss)_(?=[A-Za-z0-9_-]{26}([A-Za-z0-9_-]{0,17}))")
 """A prefix and, not consumed, what must follow: access token, refresh token, secret of a robot, session. The first
 letter may be lost: half an escape before it (`100%2ept_...`) takes it along when a path is decoded, here or before."""
+_AT_WORD: Final = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2})|(?<=%25[0-9A-Fa-f]{2})|(?<=\\[bfnrt]))"
+"""The beginning of a word, also behind an escape that ends like a word: `%2F`, the same escaped again, `\\n`."""
 _LIKELY: Final = re.compile(
-    r"(?<![A-Za-z0-9])(?:e(?:pt|pr|rs|ss)|E(?:PT|PR|RS|SS))_(?=[A-Za-z_-]{0,39}[0-9])(?=([A-Za-z0-9_-]{40,44}))"
+    _AT_WORD + r"(?:e(?:pt|pr|rs|ss)|E(?:PT|PR|RS|SS))_"
+    r"(?=[A-Za-z_-]{0,39}[0-9])(?=([A-Za-z0-9_-]{40,44})(?![A-Za-z0-9_-]))"
 )
 """A prefix at the beginning of a word and, not consumed, as many characters as a secret has, give or take a few."""
 _CHANGE: Final = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
 _FEWEST_CHANGES: Final = 4
 """Between letters and digits. Of 100 secrets 99 have more, on average 11; `v2` in a name is one."""
 _BEGINNING: Final = re.compile(r"(?<![A-Za-z0-9])e(?:pt|pr|rs|ss)_", re.IGNORECASE)
+_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f_-]+")
+_MOST_SEPARATORS: Final = 5
+"""In 40 characters of a secret; of 300 secrets one has more. A name of as many digits has them between its words."""
 _SIGNED: Final = re.compile(r"\.eyJ[A-Za-z0-9_-]*+(?=\.([A-Za-z0-9_-]{16,}+))")
 """The second part of a signed token and, not consumed, the third. The first is looked for backwards, as far as the part
 before, so that no text takes long; what looks like a second part may be a first one."""
@@ -146,9 +152,19 @@ def _made_spans(text: str) -> Iterator[tuple[int, int, str]]:
             yield mark.start(), mark.end(2), mark[0]
 
 
+def _is_name(text: str) -> bool:
+    """Whether what stands behind a prefix is a digest, a UUID, many words, or holds another prefix."""
+    separators = text.count("-") + text.count("_")
+    return (
+        separators > _MOST_SEPARATORS
+        or _HEXADECIMAL.fullmatch(text) is not None
+        or _BEGINNING.search(text) is not None
+    )
+
+
 def _likely_spans(text: str) -> Iterator[tuple[int, int, str]]:
     for mark in _LIKELY.finditer(text):
-        if _BEGINNING.search(mark[1]) is None and len(_CHANGE.findall(mark[1])) >= _FEWEST_CHANGES:
+        if len(_CHANGE.findall(mark[1])) >= _FEWEST_CHANGES and not _is_name(mark[1]):
             yield mark.start(), mark.end(1), mark[0]
 
 

@@ -72,6 +72,13 @@ def _reason(error: OSError) -> str:
     """Return a sentence for what no command foresees and a person can mend, empty for a fault to be seen."""
     if isinstance(error, PermissionError) and error.filename is not None:
         return f"this user may not use {error.filename}. Run this as the user that it belongs to"
+    if (
+        isinstance(error, (FileExistsError, NotADirectoryError, IsADirectoryError))
+        and error.filename is not None
+    ):
+        return (
+            f"{error.filename} is not of the kind that it should be: {error.strerror}. Move it out of the way"
+        )
     if error.filename is not None:
         return ""
     if has_output() and _is_output_lost():

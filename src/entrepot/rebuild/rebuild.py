@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.registry.hashing import HashingPool
 
-__all__ = ["Rebuild", "RebuildOptions", "RebuildProgress"]
+__all__ = ["Rebuild", "RebuildOptions", "RebuildProgress", "choose_journals"]
 
 _REBUILT: Final = "database.rebuilt"
 _OVERLAP: Final = 10_000
@@ -144,24 +144,7 @@ class Rebuild:
                 "use --catch-up if it is an older copy of the storage's own; "
                 "to make it anew, move it away (SQLite) or name an empty one (PostgreSQL)",
             )
-        return _Mark(await self._chosen())
-
-    async def _chosen(self) -> tuple[str, ...]:
-        found = await find_incarnations(self._blobs)
-        if not found:
-            raise RebuildRefusedError(
-                "the storage holds no journal", "check storage.root, or bucket and prefix, in the settings"
-            )
-        unknown = [one for one in self._options.incarnations if one not in found]
-        if unknown:
-            raise RebuildRefusedError(
-                f"the storage holds no journal of {', '.join(unknown)}", f"it holds {', '.join(found)}"
-            )
-        if self._options.incarnations:
-            return self._options.incarnations
-        if len(found) > 1:
-            raise ChoiceNeededError(found)
-        return tuple(found)
+        return _Mark(await choose_journals(self._blobs, wanted))
 
     async def _is_empty(self) -> bool:
         """Whether nobody has pushed anything into the database yet; one that was merely started is as good as new."""
@@ -241,6 +224,30 @@ class Rebuild:
             lost_tags=sum(1 for _ in self._work.lost_tags()),
             spots=sum(1 for _ in self._work.spots()),
         )
+
+
+async def choose_journals(blobs: BlobStore, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the incarnations of whose journals a database is made: those that are wanted, or the only one there is.
+
+    Raises:
+        RebuildRefusedError: there is none, or not every one that is wanted.
+        ChoiceNeededError: there are several, and none is wanted.
+    """
+    found = await find_incarnations(blobs)
+    if not found:
+        raise RebuildRefusedError(
+            "the storage holds no journal", "check storage.root, or bucket and prefix, in the settings"
+        )
+    unknown = [one for one in wanted if one not in found]
+    if unknown:
+        raise RebuildRefusedError(
+            f"the storage holds no journal of {', '.join(unknown)}", f"it holds {', '.join(found)}"
+        )
+    if wanted:
+        return wanted
+    if len(found) > 1:
+        raise ChoiceNeededError(found)
+    return tuple(found)
 
 
 def _marker(incarnations: tuple[str, ...], index: int) -> Callable[[int], str]:

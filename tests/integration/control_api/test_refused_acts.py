@@ -196,6 +196,32 @@ async def test_whoever_was_let_to_nothing_leaves_no_act_in_a_projects_log_i11(ca
 
 
 @on_sqlite
+async def test_what_cannot_be_read_is_on_record_with_its_target_for_whoever_has_a_part_in_it_i11(
+    cast: Cast,
+) -> None:
+    """Of people always, and one's own act under its own name; in a project for those who hold something there."""
+    number = await cast.made("/projects", {"project_name": "team"})
+    label = await cast.made("/labels", {"name": "l", "scope": "p", "project_id": number})
+    bob = await cast.person("bob")
+    await cast.member("team", _DEVELOPER, member_user={"username": "bob"})
+    begun = len(cast.registry.notes.records)
+
+    await cast.ask("bob", "PUT", f"/users/{ADMIN}/password", {"new_password": 5})
+    await cast.ask("bob", "PUT", f"/users/{bob}/password", {"new_password": 5})
+    await cast.ask("bob", "PUT", f"/labels/{label}", {"name": 7})
+    async with cast.registry.plain() as admin:
+        await admin.delete(f"/labels/{label}?a=1&a=2")
+
+    notes = cast.registry.notes.records[begun:]
+    assert [(note.action, note.object_kind, note.object_name, note.project_id) for note in notes] == [
+        ("user.password.reset", "user", "admin", None),
+        ("user.password.change", "user", "", None),
+        ("label.update", "label", "l", number),
+        ("label.delete", "label", "l", number),
+    ]
+
+
+@on_sqlite
 async def test_a_number_is_written_in_one_way_also_beside_a_project_called_so(cast: Cast) -> None:
     number = await cast.made("/projects", {"project_name": "team"})
     await cast.made("/projects", {"project_name": f"0{number}"})

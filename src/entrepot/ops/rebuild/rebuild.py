@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from entrepot.bootstrap import open_blob_store
 from entrepot.kernel.errors import EntrepotError
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.work_file import SqliteWorkFile
@@ -24,7 +25,7 @@ from entrepot.ops.rebuild.output import keep_result, print_result
 from entrepot.ops.rebuild.rehearsal import rehearse_rebuild
 from entrepot.ops.rebuild.run import leave_untold, offer_choice, require_storage, run_rebuild
 from entrepot.rebuild.errors import ChoiceNeededError
-from entrepot.rebuild.rebuild import RebuildOptions
+from entrepot.rebuild.rebuild import RebuildOptions, choose_journals
 from entrepot.registry.store_hold import StoreHold
 from entrepot.settings import Settings, metadata_path, metadata_url, uses_postgresql
 
@@ -105,8 +106,11 @@ async def _require_what_it_needs(settings: Settings, options: RebuildOptions) ->
     """Refuse what can't come to anything before a lock or a directory is made."""
     if options.catch_up:
         await require_usable_schema(settings)
-    else:
-        require_storage(settings)
+        return
+    require_storage(settings)
+    async with open_blob_store(settings, look_only=True) as blobs:
+        with contextlib.suppress(ChoiceNeededError):  # a rebuild that was interrupted has chosen
+            await choose_journals(blobs, options.incarnations)
 
 
 async def _rebuild(settings: Settings, options: RebuildOptions, output: str) -> int:

@@ -52,7 +52,7 @@ _BOUNDS: Final = (
     Bound("background.descriptors", 1, 60),
     Bound("ops.descriptors", 1, 100),
     Bound("parent.descriptors", 0, 60),
-    Bound("wal_bytes", 4 * _MIB, 96 * _MIB),
+    Bound("wal_bytes", 32 * _MIB, 96 * _MIB),  # never shortened: it keeps the length of its worst moment
     Bound("registry_orphans", 1, 20),
     Bound("registry_journal_backlog", 60, 2000),
 )

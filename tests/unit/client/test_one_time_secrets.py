@@ -13,6 +13,8 @@ import pytest
 from tests.unit.client.scripted_api import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.unit.client.conftest import Client
     from tests.unit.client.scripted_api import Asked, ScriptedApi
 
@@ -75,6 +77,15 @@ def test_a_secret_that_can_not_be_shown_is_refused_or_told(
     assert unheard.err == f"entrepot: {lost} could not be shown: No space left on device. {remedy}\n"
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """Heed Ctrl-C, which who runs in the background is born to ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding")
 @pytest.mark.parametrize(("presses", "code"), [(1, 0), (2, 130)], ids=["once", "twice"])
 def test_ctrl_c_waits_for_a_secret_that_is_on_its_way_unless_it_comes_again(
     client: Client, api: ScriptedApi, presses: int, code: int

@@ -229,6 +229,11 @@ class _Nothing(AuditTargets):
     async def project(self, project: str | int) -> AuditTarget | None:
         return None
 
+    async def member(
+        self, principal: Principal, project: AuditTarget | None, number: int
+    ) -> AuditTarget | None:
+        return None
+
     async def numbered(self, kind: NumberedKind, number: int) -> AuditTarget | None:
         return None
 

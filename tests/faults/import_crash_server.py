@@ -27,7 +27,7 @@ class ImportOrder(msgspec.Struct, frozen=True):
 def main() -> None:
     """Carry out orders until standard input ends."""
     for module in ("import_images", "export_images"):
-        importlib.import_module(f"entrepot.ops.{module}")
+        importlib.import_module(f"entrepot.ops.images.{module}")
     serve_orders(ImportOrder, _carry_out)
 
 

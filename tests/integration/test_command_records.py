@@ -23,7 +23,7 @@ def _leave_logging_alone(*_: object) -> None:
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BackupCommands:
     """Commands for a registry that is there, with images."""
-    for name in ("export_images.configure_logging", "verify._keep_log_away"):
+    for name in ("images.export_images.configure_logging", "verify.verify._keep_log_away"):
         monkeypatch.setattr(f"entrepot.ops.{name}", _leave_logging_alone)
     commands = BackupCommands(tmp_path / "data", str(tmp_path / "backup"))
     filled(commands)

@@ -10,6 +10,7 @@ import pytest
 
 from entrepot.ops.application import run_command_line
 from entrepot.ops.images import import_images
+from entrepot.ops.verify import verify
 from tests.integration.importing import TreeWriter
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENTREPOT_CONFIG", os.devnull)
         patch.setattr(import_images, "configure_logging", _keep_the_log_of_this_process)
+        patch.setattr(verify, "_keep_log_away", _keep_the_log_of_this_process)
         for words in (f"import --from-distribution {place}/first", f"backup create --to {place}/backup"):
             assert run_command_line([*words.split(), "--data", str(place / "data")]) == 0
         yield place

@@ -29,8 +29,7 @@ _TOLD: Final = (
 
 def _owner_of(principal: Principal) -> Principal | None:
     """Return who came with an access token as they are without its limits; `None` where there are none."""
-    limits = principal.limits
-    if limits is None or (limits.permissions is None and limits.projects is None):
+    if principal.limits is None or not principal.limits.leave_out_anything:
         return None
     return msgspec.structs.replace(principal, limits=None)
 

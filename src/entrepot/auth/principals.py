@@ -57,6 +57,11 @@ class CredentialLimits(msgspec.Struct, frozen=True, gc=False):
     permissions: frozenset[str] | None = None
     projects: frozenset[str] | None = None
 
+    @property
+    def leave_out_anything(self) -> bool:
+        """Whether the credential is weaker than its subject."""
+        return self.permissions is not None or self.projects is not None
+
     def allow(self, permission: str, project: str) -> bool:
         """Whether the limits leave a permission; `project` is empty for what concerns the system as a whole."""
         if self.permissions is not None and permission not in self.permissions:

@@ -258,5 +258,4 @@ def _require_account(principal: Principal) -> None:
 
 def _is_limited(principal: Principal) -> bool:
     """Whether the credential that was presented is weaker than its subject."""
-    limits = principal.limits
-    return limits is not None and (limits.permissions is not None or limits.projects is not None)
+    return principal.limits is not None and principal.limits.leave_out_anything

@@ -7,11 +7,12 @@ a project where they may not as for what is missing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from entrepot.auth.errors import AccessDeniedError, ProjectUnknownError
 from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.system_actions import SystemAction
+from entrepot.projects.names import NO_PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["grant_at_home"]
 
-_NOWHERE: Final = 0
-"""The number of no project."""
 
 P = TypeVar("P", bound=ProjectAction)
 S = TypeVar("S", bound=SystemAction)
@@ -56,7 +55,7 @@ async def grant_at_home(
         is_there = False
     try:
         # Asked of a project in any case: no time tells what has a number, and whether it is of one.
-        return await gate.project(in_project, _NOWHERE if project is None else project)
+        return await gate.project(in_project, NO_PROJECT if project is None else project)
     except (AccessDeniedError, ProjectUnknownError):
         granted = await _on_system(gate, on_system)
     if is_there and project is None:

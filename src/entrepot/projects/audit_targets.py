@@ -13,6 +13,7 @@ from entrepot.auth.audit_records import AuditObject, name_of_another
 from entrepot.auth.role_catalog import row_number
 from entrepot.auth.roles import FIRST_CUSTOM_ROLE_ID, ROLES_BY_ID
 from entrepot.metadata.errors import MetadataError
+from entrepot.projects.names import NO_PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -27,8 +28,6 @@ T = TypeVar("T")
 NumberedKind = Literal["user", "group", "role", "role assignment", "robot", "label"]
 """What has a number that is no other project's, whatever path it stands in."""
 
-_NOWHERE: Final = 0
-"""The number of no project."""
 _PATIENCE_SECONDS: Final = 1.0
 
 
@@ -67,7 +66,7 @@ class AuditTargets:
         It is looked for also where there is no project: no time tells that there is none (S19).
         """
         home = None if project is None else project.project_id
-        row = await _in_time(self._metadata.members.find(_NOWHERE if home is None else home, number))
+        row = await _in_time(self._metadata.members.find(NO_PROJECT if home is None else home, number))
         if row is None or project is None:
             return None
         name = row.subject.name
@@ -125,11 +124,11 @@ class AuditTargets:
 
     async def _look_nowhere(self) -> None:
         """Ask what is asked of something that exists: no time tells that there is none (S19)."""
-        await self._project(_NOWHERE)
+        await self._project(NO_PROJECT)
 
     async def _at_home(self, kind: str, name: str, project_id: int | None) -> AuditTarget:
         """Return something of the system, as which counts what a deleted project left, or of a project."""
-        home = await self._project(_NOWHERE if project_id is None else project_id)
+        home = await self._project(NO_PROJECT if project_id is None else project_id)
         if home is None:
             return AuditTarget(AuditObject(kind, name))
         return AuditTarget(AuditObject(kind, name, project=home.about.project), home.project_id)

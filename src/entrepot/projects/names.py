@@ -9,7 +9,10 @@ from entrepot.kernel.secret_forms import without_secrets
 from entrepot.oci.names import InvalidRepositoryNameError, RepositoryName
 from entrepot.projects.errors import ProjectNameInvalidError
 
-__all__ = ["require_project_name"]
+__all__ = ["NO_PROJECT", "require_project_name"]
+
+NO_PROJECT: Final = 0
+"""The number of none. It is looked for where a thing is missing, so that no time tells that it is (S19)."""
 
 _PATTERN: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z", re.ASCII)
 _SHORTEST_REPOSITORY: Final = "/a"

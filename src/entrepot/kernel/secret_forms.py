@@ -83,9 +83,9 @@ def without_secrets(text: str) -> str:
     Where it holds some, needless escapes are gone from the rest of it as well. Linear, but a hostile MiB takes more
     than a second: cut to `MOST_CHARACTERS` before what comes with each request.
     """
-    told = _masked(text)
     if "%" not in text and "\\" not in text:
-        return told
+        return _masked(text) if "_" in text or ".eyJ" in text else text  # as most
+    told = _masked(text)
     plain = _unescaped(told)
     masked = _masked(plain)
     return told if masked is plain else masked
@@ -114,8 +114,6 @@ def _character_of(escape: re.Match[str]) -> str:
 
 
 def _masked(text: str) -> str:
-    if "_" not in text and ".eyJ" not in text:  # as most
-        return text
     for mark in _MARKS:
         if mark in text:
             return _shown(text)

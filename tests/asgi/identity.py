@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from entrepot.auth.decisions import NOTHING, ProjectStanding
+from entrepot.auth.decisions import NO_STANDING, NOTHING, ProjectStanding, RepositoryStanding
 from entrepot.auth.errors import (
     AccessDeniedError,
     AuthenticationRequiredError,
@@ -112,17 +112,24 @@ class KnownRights:
     )
     projects: dict[str, int] = field(default_factory=lambda: {"team": 5, "other": 9})
     registry: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    epochs_by_repository: dict[str, int] = field(default_factory=dict[str, int])
     asked: list[tuple[Principal, str]] = field(default_factory=list["tuple[Principal, str]"])
     looked_at: list[str | int] = field(default_factory=list["str | int"])
 
-    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
         """See the protocol."""
         self.asked.append((principal, repository.text))
+        epoch = self.projects.get(repository.project)
+        if epoch is None:
+            return NO_STANDING
         allowed = self.actions.get((principal.subject, repository.text), NOTHING)
-        limits = principal.limits
-        if limits is None:
-            return allowed
-        return frozenset(one for one in allowed if limits.allow(f"repository:{one}", repository.project))
+        if (limits := principal.limits) is not None:
+            allowed = frozenset(
+                one for one in allowed if limits.allow(f"repository:{one}", repository.project)
+            )
+        return RepositoryStanding(
+            repository.project, self.epochs_by_repository.get(repository.text, epoch), allowed
+        )
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """See the protocol."""
@@ -189,7 +196,7 @@ class AccessAuthorizer:
         if principal.access is not None:
             allowed = principal.access.get(repository.text, NOTHING)
         else:
-            allowed = await self.rights.on_repository(principal, repository)
+            allowed = (await self.rights.on_repository(principal, repository)).actions
         if needed in allowed:
             return Grant(action, repository, principal, "create" in allowed, "overwrite" in allowed)
         if principal.access is not None:

@@ -10,6 +10,7 @@ import structlog.testing
 
 from entrepot.auth.access_tokens.scopes import decode_scopes, limits_of
 from entrepot.auth.custom_roles import Roles
+from entrepot.auth.decisions import NO_STANDING
 from entrepot.auth.grants import SystemGrant
 from entrepot.auth.robots.permissions import decode_permissions
 from entrepot.auth.system_actions import DeleteRole, ListRole, ReadRole, UpdateRole
@@ -63,7 +64,7 @@ async def test_a_damaged_role_permits_nothing_and_the_others_of_its_holder_hold_
     await _damage(identity, "roles", damage)
 
     with structlog.testing.capture_logs() as lines:
-        assert await identity.decisions.on_repository(principal("ann"), _APP) == {"pull"}
+        assert (await identity.decisions.on_repository(principal("ann"), _APP)).actions == {"pull"}
         assert await identity.decisions.on_registry(principal("ann")) == {"catalog:read"}
 
     assert {"role": "broken", "event": "permissions.unreadable", "log_level": "error"} in lines
@@ -78,7 +79,7 @@ async def test_a_holder_of_nothing_but_a_damaged_role_may_nothing_i6(
     await identity.rows.give(ann, "broken", team)
     await _damage(identity, "roles", damage)
 
-    assert await identity.decisions.on_repository(principal("ann"), _APP) == frozenset()
+    assert await identity.decisions.on_repository(principal("ann"), _APP) == NO_STANDING
     standing = await identity.decisions.on_project(principal("ann"), "team")
     assert standing is not None
     assert standing.permissions == frozenset()
@@ -114,7 +115,7 @@ async def test_a_damaged_robot_permits_nothing_i6(identity: Identity, damage: by
     await identity.database.fetch(f"UPDATE robots SET permissions = X'{damage.hex()}'")
 
     with structlog.testing.capture_logs() as lines:
-        assert await identity.decisions.on_repository(principal("broken", "robot"), _APP) == frozenset()
+        assert await identity.decisions.on_repository(principal("broken", "robot"), _APP) == NO_STANDING
 
     assert [line["event"] for line in lines] == ["permissions.unreadable"]
     assert decode_permissions(damage) == ()

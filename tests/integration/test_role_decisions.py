@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from entrepot.auth.cedar.engine import PolicyEngine
+from entrepot.auth.cedar.policies import render_policies
+from entrepot.auth.decisions import NO_STANDING
 from entrepot.auth.principals import CredentialLimits
 from entrepot.auth.role_decisions import RoleDecisions
 from entrepot.metadata.errors import MetadataError
@@ -60,7 +62,7 @@ async def identity(tmp_path: Path) -> AsyncIterator[Identity]:
 async def _cells(identity: Identity, who: Principal) -> tuple[str, ...]:
     found: list[str] = []
     for repository in (_APP, _OTHER, _OPEN):
-        allowed = await identity.decisions.on_repository(who, repository)
+        allowed = (await identity.decisions.on_repository(who, repository)).actions
         found.append("".join(letter if action in allowed else "." for action, letter in _LETTERS))
     return tuple(found)
 
@@ -118,9 +120,8 @@ async def test_s11_a_setting_says_who_creates_by_pushing(
     found: set[str] = set()
     for role in ("guest", "developer", "team-lead", "project-admin", "auditor"):
         await identity.rows.give(await identity.rows.user(role), role, project)
-        if "create" in await identity.decisions.on_repository(
-            principal(role), RepositoryName.parse("made/app")
-        ):
+        made = RepositoryName.parse("made/app")
+        if "create" in (await identity.decisions.on_repository(principal(role), made)).actions:
             found.add(role)
 
     assert found == creators
@@ -130,7 +131,8 @@ async def test_a_project_that_does_not_exist_has_nothing_for_anybody(identity: I
     await identity.rows.give(await identity.rows.user("root"), "operations-admin")
 
     for who in (principal("root"), ANYBODY):
-        assert await identity.decisions.on_repository(who, RepositoryName.parse("nowhere/app")) == set()
+        nowhere = RepositoryName.parse("nowhere/app")
+        assert await identity.decisions.on_repository(who, nowhere) == NO_STANDING
         assert await identity.decisions.on_project(who, "nowhere") is None
 
 
@@ -256,7 +258,7 @@ async def test_s15_limits_hold_for_the_setting_that_lets_pushers_create(identity
         principal("lead", limits=limits), RepositoryName.parse("made/app")
     )
 
-    assert allowed == {"pull", "push"}
+    assert allowed.actions == {"pull", "push"}
 
 
 async def test_s15_limits_to_projects_leave_nothing_on_the_system(identity: Identity) -> None:
@@ -311,6 +313,21 @@ async def test_one_statement_decides_and_a_remembered_decision_needs_none(identi
     for _ in range(3):
         await identity.decisions.on_project(principal("ann"), "team")
     assert identity.counts.statements == {"standings.in_project_by_name": 1}
+
+
+@pytest.mark.parametrize("policies", [None, render_policies()])
+async def test_one_decision_is_good_for_all_of_a_project_unless_policies_are_free_f41(
+    identity: Identity, policies: str | None
+) -> None:
+    """Whoever asks for a token of a hundred repositories must not have Cedar asked about each."""
+    await identity.rows.give(await identity.rows.user("ann"), "developer", await _project(identity))
+    decisions = RoleDecisions(identity.metadata.standings, PolicyEngine(policies), HandEpochs())
+    identity.counts.reset()
+
+    for name in ("team/app", "team/lib", "team/app", "open/app"):
+        assert "pull" in (await decisions.on_repository(principal("ann"), RepositoryName.parse(name))).actions
+
+    assert identity.counts.statements == {"standings.in_project_by_name": 2 if policies is None else 3}
 
 
 async def test_s14_a_role_that_was_taken_is_gone_with_the_next_look_at_the_epochs(identity: Identity) -> None:

@@ -8,7 +8,7 @@ import hmac
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from entrepot.auth.decisions import NOTHING, ProjectStanding
+from entrepot.auth.decisions import NOTHING, ProjectStanding, RepositoryStanding
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.principals import Principal
 from entrepot.metadata.errors import MetadataUnavailableError
@@ -146,10 +146,11 @@ class TableOfDecisions:
         self.table = dict(table)
         self.projects = dict(projects)
 
-    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
         """Return the actions of the permissions on repositories."""
         held = self._held(principal, repository.project)
-        return frozenset(name.partition(":")[2] for name in held if name.startswith("repository:"))
+        actions = frozenset(name.partition(":")[2] for name in held if name.startswith("repository:"))
+        return RepositoryStanding(repository.project, 0, actions)
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """Return what the table says for the system."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -10,10 +10,28 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.oci.names import RepositoryName
 
-__all__ = ["NOTHING", "Decisions", "ProjectStanding"]
+__all__ = ["NOTHING", "NO_STANDING", "Decisions", "ProjectStanding", "RepositoryStanding"]
 
 NOTHING: frozenset[str] = frozenset()
 """The answer to everybody who may do nothing, whether or not the thing exists."""
+
+
+class RepositoryStanding(msgspec.Struct, frozen=True):
+    """What a principal may do with one repository, which need not exist.
+
+    Attributes:
+        project: the name of its project, empty where there is none.
+        epoch: of the project's row, by which it was decided; see :class:`ProjectStanding`.
+        actions: which of `pull`, `push`, `delete`, `create` and `overwrite`, after the limits of the credential.
+    """
+
+    project: str
+    epoch: int
+    actions: frozenset[str]
+
+
+NO_STANDING: Final = RepositoryStanding("", 0, NOTHING)
+"""The one to everybody in a project that does not exist, and to whoever may do nothing in one that does."""
 
 
 class ProjectStanding(msgspec.Struct, frozen=True):
@@ -36,12 +54,11 @@ class ProjectStanding(msgspec.Struct, frozen=True):
 class Decisions(Protocol):
     """Decides by Cedar, and remembers for at most 30 s and as long as no epoch moved. Fails closed (I6)."""
 
-    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
-        """Return which of `pull`, `push`, `delete`, `create` and `overwrite` the principal may.
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
+        """Return what the principal may do with a repository; `NO_STANDING` where that is nothing.
 
         `create` is whether a push may bring a new repository into being: the permission `repository:create`, or
-        `repository:push` where the project's setting `repository_creation` reaches so far. `NOTHING` where the project
-        does not exist.
+        `repository:push` where the project's setting `repository_creation` reaches so far.
         """
         ...
 

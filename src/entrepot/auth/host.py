@@ -10,7 +10,7 @@ import os
 import pwd
 from typing import TYPE_CHECKING, TypeVar
 
-from entrepot.auth.decisions import ProjectStanding
+from entrepot.auth.decisions import NO_STANDING, ProjectStanding, RepositoryStanding
 from entrepot.auth.errors import ProjectUnknownError
 from entrepot.auth.grants import (
     Action,
@@ -27,6 +27,7 @@ from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.principals import Principal
 from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.rights_of_others import RightsOfOthers
+from entrepot.auth.role_decisions import REPOSITORY_ACTIONS
 from entrepot.auth.system_actions import SystemAction
 
 if TYPE_CHECKING:
@@ -101,13 +102,12 @@ class HostDecisions:
     def __init__(self, standings: StandingReader) -> None:
         self._standings = standings
 
-    async def on_repository(
-        self,
-        principal: Principal,  # noqa: ARG002  # all may
-        repository: RepositoryName,  # noqa: ARG002  # everywhere
-    ) -> frozenset[str]:
-        """Return all actions."""
-        return frozenset({"pull", "push", "delete", "create", "overwrite"})
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
+        """Return all actions in a project that exists."""
+        facts = await self._standings.in_project(principal.subject, repository.project)
+        if facts is None:
+            return NO_STANDING
+        return RepositoryStanding(facts.name, facts.epoch, frozenset(REPOSITORY_ACTIONS))
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:  # noqa: ARG002  # all may
         """Return all permissions."""

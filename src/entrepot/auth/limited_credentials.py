@@ -52,7 +52,7 @@ async def tell_limits_on_repository(
         AccessDeniedError: they would have it, and only the limits of their access token leave it out.
     """
     owner = _owner_of(principal)
-    if owner is not None and action in await decisions.on_repository(owner, repository):
+    if owner is not None and action in (await decisions.on_repository(owner, repository)).actions:
         raise _told(f"repository:{action}", repository.project)
 
 

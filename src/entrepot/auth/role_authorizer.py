@@ -110,7 +110,7 @@ class RoleAuthorizer:
         if access is not None:
             allowed = access.get(repository.text, NOTHING)
         else:
-            allowed = await self._decisions.on_repository(principal, repository)
+            allowed = (await self._decisions.on_repository(principal, repository)).actions
         if needed not in allowed:
             await self._require_project(principal, repository.project)
             if (

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.decision_memory import DecisionMemory
-from entrepot.auth.decisions import NOTHING, ProjectStanding
+from entrepot.auth.decisions import NO_STANDING, NOTHING, ProjectStanding, RepositoryStanding
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.role_subjects import subject_in_project, subject_on_system
 from entrepot.auth.unmoved import watch_project
@@ -58,19 +58,27 @@ class RoleDecisions:
         self._standings = standings
         self._engine = engine
         self._epochs = epochs
+        self._repositories: DecisionMemory[RepositoryStanding] = DecisionMemory(epochs, clock=clock)
         self._sets: DecisionMemory[frozenset[str]] = DecisionMemory(epochs, clock=clock)
         self._projects: DecisionMemory[ProjectStanding] = DecisionMemory(epochs, clock=clock)
 
-    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
         """See the protocol."""
-        key = (*_asker(principal), "repository", repository.text)
-        if (remembered := self._recall(principal, key)) is not None:
+        self._epochs.require_fresh()
+        if principal.must_change_password:
+            return NO_STANDING
+        place = repository.text if self._engine.tells_repositories_apart else repository.project
+        key = (*_asker(principal), place)
+        if (remembered := self._repositories.find(key)) is not None:
             return remembered
-        moves = self._sets.moves()
+        moves = self._repositories.moves()
         facts = await self._standings.in_project(principal.subject, repository.project)
-        if facts is None:
-            return NOTHING
-        return self._keep(key, self._decide_repository(principal, facts, repository), moves)
+        actions = NOTHING if facts is None else self._decide_repository(principal, facts, repository)
+        if facts is None or not actions:
+            return NO_STANDING
+        standing = RepositoryStanding(facts.name, facts.epoch, actions)
+        self._repositories.keep(key, standing, moves)
+        return standing
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """See the protocol."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from entrepot.auth.authentication import Authenticator
     from entrepot.auth.bearer.bearer_tokens import BearerTokens
     from entrepot.auth.bearer.refresh_tokens import RefreshTokens
-    from entrepot.auth.decisions import Decisions, ProjectStanding
+    from entrepot.auth.decisions import Decisions
     from entrepot.auth.scopes import ScopeRequest
     from entrepot.kernel.rate_budget import RateBudget
     from entrepot.metadata.audit_store import NewAuditRecord
@@ -193,16 +193,10 @@ class TokenService:
         )
 
     async def _decide(self, principal: Principal, scopes: ScopeRequest) -> _Access:
-        """Cut down what is asked for. A project's epoch is read first: what changes after it is decided anew."""
+        """Cut down what is asked for, and tell by which epochs: what changes after them is decided anew."""
         access = _Access({}, {})
-        standings: dict[str, ProjectStanding | None] = {}
         for repository, asked in scopes.repositories.items():
-            project = repository.project
-            if project not in standings:
-                standings[project] = await self._decisions.on_project(principal, project)
-            granted = await self._decide_repository(
-                principal, repository, asked, standings[project], access.project_epochs
-            )
+            granted = await self._decide_repository(principal, repository, asked, access.project_epochs)
             if granted:
                 access.actions[repository.text] = granted
         if scopes.catalog and _CATALOG_PERMISSION in await self._decisions.on_registry(principal):
@@ -214,20 +208,16 @@ class TokenService:
         principal: Principal,
         repository: RepositoryName,
         asked: frozenset[str],
-        standing: ProjectStanding | None,
         epochs: dict[str, int],
     ) -> frozenset[str]:
         wanted = _REQUESTABLE if EVERY_ACTION in asked else asked & _REQUESTABLE
         if not wanted:
             return frozenset()
-        # Asked also where there is no project: no time tells that there is none (S19).
-        allowed = await self._decisions.on_repository(principal, repository)
-        if standing is None:
-            return frozenset()
-        granted = wanted & allowed
-        if granted:
-            epochs[standing.project] = standing.epoch
-        return granted | (allowed & _WITH_PUSH) if "push" in granted else granted
+        standing = await self._decisions.on_repository(principal, repository)
+        granted = wanted & standing.actions
+        if granted:  # of two decisions in one project the older one counts
+            epochs[standing.project] = min(standing.epoch, epochs.get(standing.project, standing.epoch))
+        return granted | (standing.actions & _WITH_PUSH) if "push" in granted else granted
 
     async def _record(
         self, request: TokenRequest, principal: Principal, issued: IssuedToken, scope: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from entrepot.auth.decisions import ProjectStanding
+from entrepot.auth.decisions import ProjectStanding, RepositoryStanding
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.metadata.errors import MetadataUnavailableError
 
@@ -70,10 +70,10 @@ class TableDecisions:
     projects: dict[str | int, ProjectStanding] = field(default_factory=dict[str | int, ProjectStanding])
     asked: int = 0
 
-    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
         """See the protocol."""
         self.asked += 1
-        return self.repositories.get(repository.text, frozenset())
+        return RepositoryStanding(repository.project, 0, self.repositories.get(repository.text, frozenset()))
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """See the protocol."""

@@ -18,6 +18,7 @@ from tests.asgi.identity import ALICE, Clock, KnownPeople, KnownRights, Settable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entrepot.auth.decisions import RepositoryStanding
     from entrepot.oci.names import RepositoryName
 
 _PUSH = frozenset({"pull", "push", "create", "overwrite"})
@@ -213,7 +214,7 @@ async def test_what_moves_while_it_is_decided_is_not_remembered_s14(scene: Scene
     scene.epochs.projects["team"] = 6
 
     class Moving(KnownRights):
-        async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+        async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
             answer = await scene.rights.on_repository(principal, repository)
             scene.epochs.projects["team"] = 7
             return answer
@@ -229,7 +230,7 @@ async def test_a_database_that_does_not_answer_allows_nothing_i6(scene: Scene) -
     scene.epochs.projects["team"] = 6
 
     class Away(KnownRights):
-        async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+        async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
             raise MetadataUnavailableError("away")
 
     with pytest.raises(MetadataUnavailableError):

@@ -128,7 +128,7 @@ async def test_wrong_credentials_are_not_taken_for_none_t15(edge: Edge) -> None:
             await edge.identify(header)
 
 
-async def test_a_lock_out_holds_on_this_entrance_too_t15_s14(edge: Edge) -> None:
+async def test_a_lock_out_holds_on_this_entrance_too_t15_s14_s21(edge: Edge) -> None:
     edge.people.locked.add("alice")
 
     with pytest.raises(LockedOutError):

@@ -127,5 +127,6 @@ class PresentAccess:
                 continue
             repository = RepositoryName.parse(name)
             if repository.project in moved:
-                present[name] = actions & await self._decisions.on_repository(asker, repository)
+                standing = await self._decisions.on_repository(asker, repository)
+                present[name] = actions & standing.actions
         return present

@@ -66,6 +66,11 @@ class PolicyEngine:
         if not result.validation_passed:
             raise InvalidPoliciesError("; ".join(str(fault) for fault in result.errors))
 
+    @property
+    def tells_repositories_apart(self) -> bool:
+        """Whether policies may tell repositories of one project apart; the built-in ones never do."""
+        return not self._only_built_in
+
     def in_project(
         self, subject: Subject, permissions: Iterable[str], project: str, *, is_public: bool
     ) -> frozenset[str]:

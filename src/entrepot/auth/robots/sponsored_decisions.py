@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from entrepot.auth.decisions import NOTHING
+from entrepot.auth.decisions import NO_STANDING, NOTHING
 from entrepot.auth.principals import Principal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from entrepot.auth.decisions import Decisions, ProjectStanding
+    from entrepot.auth.decisions import Decisions, ProjectStanding, RepositoryStanding
     from entrepot.auth.principals import Sponsor
     from entrepot.oci.names import RepositoryName
 
@@ -33,9 +33,19 @@ class SponsoredDecisions:
     def __init__(self, inner: Decisions) -> None:
         self._inner = inner
 
-    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
-        """Return what the principal may, and for a robot only what its sponsor may too."""
-        return await self._shared(principal, lambda asker: self._inner.on_repository(asker, repository))
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
+        """Return the standing, and for a robot only with the actions that its sponsor may do too."""
+        own = await self._inner.on_repository(principal, repository)
+        if principal.kind != "robot" or not own.actions:
+            return own
+        sponsor = principal.sponsor
+        if sponsor is None:
+            return NO_STANDING
+        if sponsor.is_host:
+            return own
+        theirs = await self._inner.on_repository(person_asking(sponsor, principal), repository)
+        left = own.actions & theirs.actions
+        return msgspec.structs.replace(own, actions=left) if left else NO_STANDING
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """Return the system permissions, and for a robot only those that its sponsor holds too."""

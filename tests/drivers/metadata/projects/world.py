@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from entrepot.auth.cedar.engine import PolicyEngine
-from entrepot.auth.decisions import ProjectStanding
+from entrepot.auth.decisions import ProjectStanding, RepositoryStanding
 from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
 from entrepot.auth.modes import ModeGate, Modes
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
@@ -89,7 +89,7 @@ class FixedDecisions:
         """Nobody here asks."""
         raise NotImplementedError
 
-    async def on_repository(self, principal: Principal, repository: RepositoryName) -> frozenset[str]:
+    async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
         """Nobody here asks."""
         raise NotImplementedError
 

@@ -218,6 +218,26 @@ def test_i6_whoever_is_refused_without_asking_would_be_refused_by_cedar(kind: As
         assert engine.in_project(nobody, _ALL_IN_PROJECT, "p", is_public=True)
 
 
+@given(
+    st.sampled_from(["", *_BY_ROLE]),
+    st.sampled_from(["", *BUILT_IN_ROLES]),
+    st.frozensets(st.sampled_from(sorted(PROJECT_PERMISSIONS)), max_size=3),
+    st.booleans(),
+    st.sampled_from(["p/r", "p/a/very/deep/one", "p", "q/r", "Entrepot::Repository"]),
+)
+def test_the_built_in_policies_tell_no_repositories_of_a_project_apart(
+    project_role: str, system_role: str, permissions: frozenset[str], is_public: bool, name: str
+) -> None:
+    """So one decision is good for all of them."""
+    who = _user(project_role=project_role, system_role=system_role, permissions=permissions)
+    usual, other = (
+        _ENGINE.in_repository(who, _DATA_PLANE, "p", one, is_public=is_public) for one in ("p/usual", name)
+    )
+
+    assert usual == other
+    assert not _ENGINE.tells_repositories_apart
+
+
 def test_free_policies_are_asked_about_whoever_holds_nothing() -> None:
     """They may permit what no role does."""
     policy = f'permit (principal, action == {NAMESPACE}::Action::"project:read", resource);'

@@ -37,7 +37,7 @@ async def _all(table: TableOfDecisions, sponsor: Sponsor | None) -> tuple[set[st
     standing = await decisions.on_project(robot, "team")
     assert standing is not None
     return (
-        set(await decisions.on_repository(robot, _APP)),
+        set((await decisions.on_repository(robot, _APP)).actions),
         set(await decisions.on_registry(robot)),
         set(standing.permissions),
     )
@@ -80,7 +80,7 @@ async def test_people_are_decided_about_as_themselves() -> None:
     decisions = SponsoredDecisions(_table())
     alice = Principal("alice", "192.0.2.1", forwarded=False, name="alice", kind="user")
 
-    assert await decisions.on_repository(alice, _APP) == {"pull", "push", "delete"}
+    assert (await decisions.on_repository(alice, _APP)).actions == {"pull", "push", "delete"}
     assert await decisions.on_registry(alice) == {"catalog:read", "user:list", "user:create"}
     assert await decisions.on_project(alice, 7) is not None
 
@@ -89,7 +89,7 @@ async def test_a_sponsor_makes_nobody_but_a_robot_more_s9() -> None:
     """Whoever is no robot has nobody behind them, whatever the principal says."""
     bob = msgspec.structs.replace(_robot(BY_THE_HOST), subject="bob", kind="user")
 
-    assert await SponsoredDecisions(_table()).on_repository(bob, _APP) == set()
+    assert (await SponsoredDecisions(_table()).on_repository(bob, _APP)).actions == set()
 
 
 async def test_a_project_that_does_not_exist_stays_so_for_robots() -> None:

@@ -59,10 +59,14 @@ class RefreshTokenRows(Protocol):
     """Refresh tokens within a unit."""
 
     async def add(self, token: NewRefreshToken, kept_per_subject: int) -> bool:
-        """Add a token and remove the subject's oldest ones beyond that number.
+        """Add a token and remove those of the subject beyond that number that were unused for longest.
 
         False when there is no such subject.
         """
+        ...
+
+    async def carry_over(self, subject_id: int) -> None:
+        """Let the tokens that were good until the subject's epoch moved within this unit go on to be good."""
         ...
 
     async def touch(self, secret_hash: str) -> bool:

@@ -55,14 +55,36 @@ async def test_nobody_gets_a_token_who_is_not_there(metadata: Metadata) -> None:
     assert await metadata.write(lambda tx: tx.refresh_tokens.add(_token("aa", "nobody"), 10)) is False
 
 
-async def test_only_the_newest_tokens_of_a_subject_are_kept(
+async def test_tokens_that_were_unused_for_longest_go_and_one_in_use_stays(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    """A machine's login outlives those of any number of jobs, which use theirs once."""
+    await _add_subject(database)
+    await metadata.write(partial(_add, token=_token("machine")))
+    for name in ("aa", "bb", "cc"):
+        await database.fetch("UPDATE refresh_tokens SET created_at = 1 WHERE secret_hash <> 'machine'")
+        await metadata.write(lambda tx: tx.refresh_tokens.touch("machine"))
+        await metadata.write(partial(_add, token=_token(name)))
+
+    left = await database.fetch("SELECT secret_hash FROM refresh_tokens ORDER BY id")
+    assert left == [("machine",), ("cc",)]
+
+
+async def test_what_was_good_is_carried_over_to_the_next_epoch_and_what_was_not_is_not(
     metadata: Metadata, database: RawDatabase
 ) -> None:
     await _add_subject(database)
-    for name in ("aa", "bb", "cc", "dd"):
-        await metadata.write(partial(_add, token=_token(name)))
+    await metadata.write(lambda tx: tx.refresh_tokens.add(_token("old"), 10))
+    await database.fetch("UPDATE subjects SET epoch = 5")
+    good = NewRefreshToken("good", "alice-id", "", "entrepot", "docker", 5)
+    await metadata.write(lambda tx: tx.refresh_tokens.add(good, 10))
+    number = await database.value("SELECT id FROM subjects WHERE public_id = 'alice-id'")
+    await database.fetch("UPDATE subjects SET epoch = 6")
 
-    assert await database.fetch("SELECT secret_hash FROM refresh_tokens ORDER BY id") == [("cc",), ("dd",)]
+    await metadata.write(lambda tx: tx.refresh_tokens.carry_over(number))
+
+    epochs = await database.fetch("SELECT secret_hash, subject_epoch FROM refresh_tokens ORDER BY id")
+    assert epochs == [("old", 3), ("good", 6)]
 
 
 async def test_use_is_noted_and_everything_can_be_revoked_t10(

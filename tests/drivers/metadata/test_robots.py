@@ -27,6 +27,7 @@ from entrepot.auth.system_actions import (
     ReadSystemRobot,
     UpdateSystemRobot,
 )
+from entrepot.metadata.refresh_token_store import NewRefreshToken
 from tests.drivers.metadata.machine_accounts import (
     ALICE,
     BOB,
@@ -283,6 +284,38 @@ async def test_a_change_that_gives_something_moves_the_epoch_and_the_responsibil
     assert await epoch() == 3
     moved_at = await database.value(f"SELECT epoch_changed_at FROM subjects WHERE id = {made.id}")
     assert moved_at >= made.created_at
+
+
+async def test_logins_with_a_secret_that_stays_go_on_unless_the_robot_is_stopped_s14(
+    accounts: Accounts, database: RawDatabase
+) -> None:
+    """To give a robot more time must not end what it does every night."""
+    made = (await accounts.robots.create(project_grant(), asked_robot())).robot
+    grant = project_grant(UpdateRobot, BOB)
+    login = NewRefreshToken("aa", made.public_id, "", "entrepot", "docker", 0)
+    await accounts.metadata.write(lambda tx: tx.refresh_tokens.add(login, 10))
+
+    async def is_good() -> bool:
+        row = await accounts.metadata.refresh_tokens.find("aa")
+        return row is not None and row.subject_epoch == row.current_epoch
+
+    for changes in (RobotChanges(duration_days=90), RobotChanges(allowed_addresses=["10.0.0.1"])):
+        await accounts.robots.update(grant, made.id, changes)
+        assert await is_good()
+    await accounts.robots.update(grant, made.id, RobotChanges(disabled=True, duration_days=30))
+    await accounts.robots.update(grant, made.id, RobotChanges(disabled=False))
+    assert not await is_good()
+
+
+async def test_a_new_secret_ends_the_logins_with_the_former_one_s14(accounts: Accounts) -> None:
+    made = (await accounts.robots.create(project_grant(), asked_robot())).robot
+    login = NewRefreshToken("aa", made.public_id, "", "entrepot", "docker", 0)
+    await accounts.metadata.write(lambda tx: tx.refresh_tokens.add(login, 10))
+
+    await accounts.robots.replace_secret(project_grant(UpdateRobot), made.id)
+
+    row = await accounts.metadata.refresh_tokens.find("aa")
+    assert row is None or row.subject_epoch != row.current_epoch
 
 
 @on_sqlite

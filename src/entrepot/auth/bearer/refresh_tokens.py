@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RefreshTokens"]
 
-KEPT_PER_SUBJECT: Final = 50
-"""Each `docker login` asks for one; a machine that has not used its own among so many logs in again."""
+KEPT_PER_SUBJECT: Final = 1000
+"""Each `docker login` asks for one. It is many, and those that were unused for longest go first: hundreds of jobs a day
+must not end the login of a machine that pulls once a day."""
 
 
 class RefreshTokens:

@@ -226,6 +226,10 @@ class Robots:
             await tx.robots.change(robot_id, fields)
             if gives or fields.disabled != seen.disabled:
                 await tx.robots.move_epoch(robot_id)
+            if gives and not (seen.disabled or fields.disabled):
+                await tx.refresh_tokens.carry_over(
+                    robot_id
+                )  # its secret stays as good, and so do logins with it
             after = _require_here(grant, await tx.robots.hold(robot_id), robot_id)
             record = audit_record(
                 grant.principal,

@@ -30,17 +30,25 @@ ADD: Final = Statement(
     FROM subjects WHERE public_id = :subject
     """,
 )
-# Clients ask for a new one at each login and never give one back.
-DELETE_OLDEST: Final = Statement(
-    "refresh_tokens.delete_oldest",
+# Clients ask for a new one at each login and never give one back. One that is in use must not go for those of jobs that
+# logged in once.
+DELETE_IDLEST: Final = Statement(
+    "refresh_tokens.delete_idlest",
     """
     DELETE FROM refresh_tokens
-    WHERE subject_id = (SELECT id FROM subjects WHERE public_id = :subject)
-      AND id <= (
+    WHERE id IN (
         SELECT id FROM refresh_tokens
         WHERE subject_id = (SELECT id FROM subjects WHERE public_id = :subject)
-        ORDER BY id DESC LIMIT 1 OFFSET :kept
-      )
+        ORDER BY coalesce(last_used_at, created_at) DESC, id DESC LIMIT 1000 OFFSET :kept
+    )
+    """,
+)
+CARRY_OVER: Final = Statement(
+    "refresh_tokens.carry_over",
+    """
+    UPDATE refresh_tokens SET subject_epoch = subject_epoch + 1
+    WHERE subject_id = :subject_id
+      AND subject_epoch + 1 = (SELECT epoch FROM subjects WHERE id = :subject_id)
     """,
 )
 TOUCH: Final = Statement(
@@ -53,7 +61,7 @@ DELETE_ALL: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (FIND, ADD, DELETE_OLDEST, TOUCH, DELETE_ALL)
+STATEMENTS: Final = (FIND, ADD, DELETE_IDLEST, CARRY_OVER, TOUCH, DELETE_ALL)
 
 
 class SqlRefreshTokenReader:
@@ -85,8 +93,12 @@ class SqlRefreshTokenRows:
             subject_epoch=token.subject_epoch,
             subject=token.subject,
         )
-        await self._executor.execute(DELETE_OLDEST, subject=token.subject, kept=kept_per_subject)
+        await self._executor.execute(DELETE_IDLEST, subject=token.subject, kept=kept_per_subject)
         return added == 1
+
+    async def carry_over(self, subject_id: int) -> None:
+        """See the protocol."""
+        await self._executor.execute(CARRY_OVER, subject_id=subject_id)
 
     async def touch(self, secret_hash: str) -> bool:
         """See the protocol."""

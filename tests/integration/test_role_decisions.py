@@ -315,6 +315,20 @@ async def test_one_statement_decides_and_a_remembered_decision_needs_none(identi
     assert identity.counts.statements == {"standings.in_project_by_name": 1}
 
 
+async def test_a_remembered_decision_tells_the_epoch_that_it_was_made_by_s14(identity: Identity) -> None:
+    """So no token that is issued by it is taken for one that was decided on after a change made elsewhere."""
+    await identity.rows.give(await identity.rows.user("ann"), "developer", await _project(identity))
+    first = await identity.decisions.on_repository(principal("ann"), _APP)
+    await identity.database.fetch("UPDATE projects SET epoch = epoch + 7 WHERE name = 'team'")
+
+    for name in ("team/app", "team/lib"):
+        again = await identity.decisions.on_repository(principal("ann"), RepositoryName.parse(name))
+        assert again.epoch == first.epoch
+
+    later = RoleDecisions(identity.metadata.standings, PolicyEngine(), HandEpochs())
+    assert (await later.on_repository(principal("ann"), _APP)).epoch == first.epoch + 7
+
+
 @pytest.mark.parametrize("policies", [None, render_policies()])
 async def test_one_decision_is_good_for_all_of_a_project_unless_policies_are_free_f41(
     identity: Identity, policies: str | None

@@ -145,12 +145,13 @@ class TableOfDecisions:
     def __init__(self, table: Mapping[tuple[str, str], set[str]], projects: Mapping[int, str]) -> None:
         self.table = dict(table)
         self.projects = dict(projects)
+        self.epochs: dict[str, int] = {}
 
     async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
         """Return the actions of the permissions on repositories."""
         held = self._held(principal, repository.project)
         actions = frozenset(name.partition(":")[2] for name in held if name.startswith("repository:"))
-        return RepositoryStanding(repository.project, 0, actions)
+        return RepositoryStanding(repository.project, self.epochs.get(principal.subject, 0), actions)
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """Return what the table says for the system."""
@@ -166,7 +167,9 @@ class TableOfDecisions:
         name = self.projects.get(project) if isinstance(project, int) else project
         if name is None or name not in numbers:
             return None
-        return ProjectStanding(numbers[name], name, 0, self._held(principal, name))
+        return ProjectStanding(
+            numbers[name], name, self.epochs.get(principal.subject, 0), self._held(principal, name)
+        )
 
     def _held(self, principal: Principal, place: str) -> frozenset[str]:
         held = frozenset(self.table.get((principal.subject, place), NOTHING))

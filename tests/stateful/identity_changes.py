@@ -252,8 +252,15 @@ class IdentityChanges(IdentityQuestions):
         self._world.change("PUT", f"robots/{robot.number}", {"permissions": permissions})
         if robot.allowed != frozenset(allowed) or robot.sponsor is not self._administrator:
             robot.version += 1
+            self._carry_logins_over(robot)
         robot.allowed, robot.sponsor = frozenset(allowed), self._administrator
         self._touch(robot)
+
+    def _carry_logins_over(self, robot: RobotModel) -> None:
+        """Logins with a secret that stays go on, unless the robot is stopped."""
+        for refresh in self._refresh_tokens:
+            if refresh.owner is robot and refresh.version == robot.version - 1 and not robot.disabled:
+                refresh.version += 1
 
     @rule(slot=of_robot)
     def rotate_robot(self, slot: int) -> None:

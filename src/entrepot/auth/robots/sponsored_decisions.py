@@ -27,7 +27,8 @@ class SponsoredDecisions:
     """Implements :class:`entrepot.auth.decisions.Decisions` over another one, which decides and remembers.
 
     Costs people nothing, and a robot a second decision. Who answers for it came with its credentials, which are good
-    for no longer than that person's epoch stays where it was.
+    for no longer than that person's epoch stays where it was. Of the two decisions either may be remembered from before
+    a change that this process did not hear of yet: the older epoch of the project is what both were decided by.
     """
 
     def __init__(self, inner: Decisions) -> None:
@@ -45,7 +46,9 @@ class SponsoredDecisions:
             return own
         theirs = await self._inner.on_repository(person_asking(sponsor, principal), repository)
         left = own.actions & theirs.actions
-        return msgspec.structs.replace(own, actions=left) if left else NO_STANDING
+        if not left:
+            return NO_STANDING
+        return msgspec.structs.replace(own, actions=left, epoch=min(own.epoch, theirs.epoch))
 
     async def on_registry(self, principal: Principal) -> frozenset[str]:
         """Return the system permissions, and for a robot only those that its sponsor holds too."""
@@ -66,8 +69,10 @@ class SponsoredDecisions:
         if sponsor.is_host:
             return own
         theirs = await self._inner.on_project(person_asking(sponsor, principal), project)
-        left = NOTHING if theirs is None else own.permissions & theirs.permissions
-        return msgspec.structs.replace(own, permissions=left)
+        if theirs is None:
+            return msgspec.structs.replace(own, permissions=NOTHING)
+        left, epoch = own.permissions & theirs.permissions, min(own.epoch, theirs.epoch)
+        return msgspec.structs.replace(own, permissions=left, epoch=epoch)
 
     async def _shared(
         self, principal: Principal, ask: Callable[[Principal], Awaitable[frozenset[str]]]
@@ -85,5 +90,11 @@ class SponsoredDecisions:
 def person_asking(sponsor: Sponsor, robot: Principal) -> Principal:
     """Return the person who answers for a robot, asking from where the robot asks."""
     return Principal(
-        sponsor.person, robot.address, robot.forwarded, sponsor.person, "user", origin=robot.origin
+        sponsor.person,
+        robot.address,
+        robot.forwarded,
+        sponsor.person,
+        "user",
+        origin=robot.origin,
+        epoch=sponsor.epoch,
     )

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from entrepot.auth.principals import BY_THE_HOST, Principal, Sponsor
-from entrepot.auth.robots.sponsored_decisions import SponsoredDecisions
+from entrepot.auth.robots.sponsored_decisions import SponsoredDecisions, person_asking
 from entrepot.auth.robots.sponsors import sponsor_of
 from entrepot.metadata.credential_store import StoredSponsor
 from entrepot.oci.names import RepositoryName
@@ -90,6 +90,25 @@ async def test_a_sponsor_makes_nobody_but_a_robot_more_s9() -> None:
     bob = msgspec.structs.replace(_robot(BY_THE_HOST), subject="bob", kind="user")
 
     assert (await SponsoredDecisions(_table()).on_repository(bob, _APP)).actions == set()
+
+
+@pytest.mark.parametrize("epochs", [{"r1": 5, "alice": 4}, {"r1": 4, "alice": 5}])
+async def test_what_both_were_decided_by_is_the_older_epoch_s9_s14(epochs: dict[str, int]) -> None:
+    """One of two decisions may be remembered from before a change that this process did not hear of yet."""
+    table = _table()
+    table.epochs = epochs
+    decisions, robot = SponsoredDecisions(table), _robot(_ALICE)
+
+    standing = await decisions.on_project(robot, "team")
+    assert standing is not None
+    assert (standing.epoch, (await decisions.on_repository(robot, _APP)).epoch) == (4, 4)
+
+
+async def test_who_answers_is_asked_about_as_they_were_when_the_robot_was_looked_up_s14() -> None:
+    """Else a decision from before their roles were changed would do for a robot that logs in after it."""
+    person = person_asking(_ALICE, _robot(_ALICE))
+
+    assert (person.subject, person.epoch) == ("alice", _ALICE.epoch)
 
 
 async def test_a_project_that_does_not_exist_stays_so_for_robots() -> None:

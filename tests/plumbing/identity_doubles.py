@@ -16,6 +16,7 @@ from entrepot.metadata.errors import MetadataUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entrepot.auth.authentication import BeginningSession
     from entrepot.auth.principals import Origin
     from entrepot.metadata.store import Transaction
     from entrepot.oci.names import RepositoryName
@@ -120,7 +121,7 @@ class OnePassword:
         origin: Origin,
         *,
         forwarded: bool,
-        session: str = "",
+        session: BeginningSession | None = None,
     ) -> Principal:
         """Count, suspend, and compare."""
         self.checks += 1

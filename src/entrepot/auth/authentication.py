@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from entrepot.auth.principals import Origin, Principal
+    from collections.abc import Awaitable, Callable
 
-__all__ = ["Authenticator", "PasswordLogin"]
+    from entrepot.auth.principals import Origin, Principal
+    from entrepot.metadata.store import Transaction
+
+__all__ = ["Authenticator", "BeginningSession", "PasswordLogin"]
+
+
+@dataclass(frozen=True, slots=True)
+class BeginningSession:
+    """A browser's session that begins if the password is right.
+
+    Attributes:
+        public_id: what the record of the login calls it.
+        begin: adds it within the unit that records the login, given the person's number, and their epoch from before
+            the password was checked. May be called again when a unit is run again.
+    """
+
+    public_id: str
+    begin: Callable[[Transaction, int, int], Awaitable[None]]
 
 
 class PasswordLogin(Protocol):
@@ -21,7 +39,7 @@ class PasswordLogin(Protocol):
         origin: Origin,
         *,
         forwarded: bool,
-        session: str = "",
+        session: BeginningSession | None = None,
     ) -> Principal:
         """Return the person; success and failure are each audited by the unit that counts them (I11).
 
@@ -29,8 +47,7 @@ class PasswordLogin(Protocol):
         costs as much time as a wrong password (S19).
 
         Args:
-            session: the public id of the browser's session that begins if the password is right, which its record then
-                tells; empty for none.
+            session: what begins if the password is right, in the unit of the record, which then tells its public id.
 
         Raises:
             InvalidCredentialsError: unknown, wrong, disabled or without a password.

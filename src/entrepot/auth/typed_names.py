@@ -16,7 +16,7 @@ from entrepot.auth.machine_logins import is_storable_name
 from entrepot.auth.robots.robot_logins import ROBOT_PREFIX
 
 if TYPE_CHECKING:
-    from entrepot.auth.authentication import PasswordLogin
+    from entrepot.auth.authentication import BeginningSession, PasswordLogin
     from entrepot.auth.principals import Origin, Principal
     from entrepot.metadata.store import Metadata
 
@@ -68,7 +68,7 @@ class NamedLogins:
         origin: Origin,
         *,
         forwarded: bool,
-        session: str = "",
+        session: BeginningSession | None = None,
     ) -> Principal:
         """See the protocol.
 

@@ -20,6 +20,7 @@ from entrepot.auth.people.sessions import (
 )
 from entrepot.auth.principals import Origin
 from entrepot.auth.rights_of_others import RightsOfOthers
+from entrepot.metadata.errors import MetadataError
 from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, Office, own
 from tests.unit.auth.identity_fakes import HandEpochs
 
@@ -47,6 +48,19 @@ async def test_a_session_is_found_by_its_secret_as_whoever_began_it(office: Offi
     assert (live.session.public_id, live.session.address) == (begun.public_id, ADDRESS)
     assert begun.secret.startswith("ess_")
     assert len(begun.secret) == 47
+
+
+async def test_a_login_is_on_record_with_its_session_or_not_at_all_i11(office: Office) -> None:
+    await office.make("alice")
+    await office.database.fetch("ALTER TABLE web_sessions RENAME TO away")
+    before = await office.database.count("audit_records")
+
+    try:
+        with pytest.raises(MetadataError):
+            await _begin(office)
+        assert await office.database.count("audit_records") == before
+    finally:
+        await office.database.fetch("ALTER TABLE away RENAME TO web_sessions")
 
 
 async def test_a_session_keeps_neither_secret_s27(office: Office) -> None:

@@ -14,6 +14,7 @@ from entrepot.auth.principals import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
     from entrepot.auth.audit_notes import AuditNotes
+    from entrepot.auth.authentication import BeginningSession
     from entrepot.auth.people.lockout import LockoutLimits, Place
     from entrepot.auth.people.password_policy import PasswordPolicy
     from entrepot.auth.people.passwords import PasswordHashing
@@ -58,7 +59,7 @@ class PasswordLogins:
         origin: Origin,
         *,
         forwarded: bool,
-        session: str = "",
+        session: BeginningSession | None = None,
     ) -> Principal:
         """See the protocol. What has the form of a secret made here is nobody's password: not hashed, and not counted.
 
@@ -84,7 +85,12 @@ class PasswordLogins:
         return await self._admit(found, place, unknown, password, session)
 
     async def _admit(
-        self, found: CredentialsRow, place: Place, unknown: Principal, password: str, session: str
+        self,
+        found: CredentialsRow,
+        place: Place,
+        unknown: Principal,
+        password: str,
+        session: BeginningSession | None,
     ) -> Principal:
         person, old_hash = found.person, found.password_hash or ""
         principal = Principal(
@@ -107,7 +113,7 @@ class PasswordLogins:
             AuditAction.LOGIN,
             AuditObject("user", person.name),
             status=200,
-            after={"session": session} if session else None,
+            after=None if session is None else {"session": session.public_id},
         )
         late = self._refusals.record(unknown, LOCKED)
         vanished = self._refusals.record(unknown, _CHANGED)
@@ -125,6 +131,8 @@ class PasswordLogins:
                 return None
             if new_hash != old_hash:
                 await tx.users.renew_hash(person.id, old_hash, new_hash)
+            if session is not None:
+                await session.begin(tx, person.id, person.epoch)
             await tx.audit.append(welcome)
             return 0
 

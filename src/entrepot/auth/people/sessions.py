@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.auth.authentication import BeginningSession
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.people.errors import SessionUnknownError
 from entrepot.auth.people.lockout import legible
@@ -101,26 +102,24 @@ class Sessions:
         Raises:
             InvalidCredentialsError, LockedOutError, PasswordsBusyError: as :class:`PasswordLogin` says.
         """
-        # The epoch from before the check: a password that is changed while it is checked leaves no session behind.
-        person = await self._metadata.users.find_named(legible(name))
-        public_id = new_public_id()
+        secret, public_id = new_secret_of(_PREFIX), new_public_id()
+
+        async def begin(tx: Transaction, person: int, epoch: int) -> None:
+            session = NewSession(
+                public_id=public_id,
+                secret_hash=_hash_of(secret),
+                person_id=person,
+                epoch=epoch,  # from before the check: a password that is changed meanwhile leaves no session behind
+                address=address,
+                user_agent=legible(origin.user_agent),
+                lifetime_milliseconds=self._limits.absolute_seconds * 1000,
+            )
+            await tx.web_sessions.insert(session, self._limits.concurrent)
+
         principal = await self._logins.by_password(
-            name, password, address, origin, forwarded=forwarded, session=public_id
+            name, password, address, origin, forwarded=forwarded, session=BeginningSession(public_id, begin)
         )
-        if person is None or person.subject != principal.subject:
-            raise InvalidCredentialsError("changed meanwhile")
-        secret = new_secret_of(_PREFIX)
-        session = NewSession(
-            public_id=public_id,
-            secret_hash=_hash_of(secret),
-            person_id=person.id,
-            epoch=person.epoch,
-            address=address,
-            user_agent=legible(origin.user_agent),
-            lifetime_milliseconds=self._limits.absolute_seconds * 1000,
-        )
-        await self._metadata.write(lambda tx: tx.web_sessions.insert(session, self._limits.concurrent))
-        return BegunSession(secret, forgery_secret_of(secret), session.public_id, principal)
+        return BegunSession(secret, forgery_secret_of(secret), public_id, principal)
 
     async def find(self, secret: str, address: str, origin: Origin, *, forwarded: bool) -> LiveSession:
         """Return the session that a cookie's secret belongs to; :meth:`keep` has it last.

@@ -143,10 +143,10 @@ def test_the_table_tells_the_hosts_users_from_people_and_why_something_was_refus
         assert host.run("show", "--user", user, "--object", "eve") == 0
 
     header, unlocked, refused, same_header, alone = capsys.readouterr().out.splitlines()
-    assert header.split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "REASON", "OBJECT"]
+    assert header.split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT", "REASON"]
     assert unlocked.split()[2:] == ["host:root", "192.0.2.1", "user.unlock", "success", "user", "eve"]
     assert refused.split()[2:] == [
-        *("root", "192.0.2.1", "session.login", "failure", "locked", "out", "user", "eve"),
+        *("root", "192.0.2.1", "session.login", "failure", "user", "eve", "locked", "out"),
     ]
     assert (same_header.split(), alone.split()) == (header.split(), unlocked.split())
 
@@ -410,7 +410,7 @@ def test_the_newest_records_are_shown_first_and_reading_is_recorded(
     reads = json.loads(capsys.readouterr().out)
     assert host.run("show", "--from", "yesterday") == 2
 
-    assert lines[0].split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "REASON", "OBJECT"]
+    assert lines[0].split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT", "REASON"]
     assert [line.split()[0] for line in lines[1:]] == ["6", "4", "more:"]
     assert lines[1].split()[2:] == ["bob", "192.0.2.2", "manifest.pull", "success", "repository", "team/app"]
     assert len(reads) == 2

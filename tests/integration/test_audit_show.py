@@ -22,6 +22,8 @@ from tests.running.audit_material import ALICE, pull_record
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from entrepot.metadata.audit_store import NewAuditRecord
+
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -36,10 +38,14 @@ async def _fill(data: Path) -> None:
     settings = scratch_settings(data)
     metadata_path(settings).parent.mkdir(parents=True)
     await initialise_if_empty(metadata_url(settings), unheard)
-    metadata = await open_metadata(metadata_url(settings), 1, 5.0)
     asked = msgspec.structs.replace(ALICE, origin=Origin(request_id="7-a.B_c"))
     login = audit_record(asked, AuditAction.LOGIN, AuditObject("user", "eve"))
-    await metadata.write(lambda tx: tx.audit.extend([pull_record(1), pull_record(2), login]))
+    await _write(data, [pull_record(1), pull_record(2), login])
+
+
+async def _write(data: Path, records: list[NewAuditRecord]) -> None:
+    metadata = await open_metadata(metadata_url(scratch_settings(data)), 1, 5.0)
+    await metadata.write(lambda tx: tx.audit.extend(records))
     await metadata.aclose()
 
 
@@ -61,3 +67,20 @@ def test_records_are_found_by_their_request_and_in_the_words_of_the_other_comman
 
     lines = [line for line in capsys.readouterr().out.splitlines()[1:] if not line.startswith("more:")]
     assert [line.split()[4] for line in lines] == found
+
+
+def test_what_one_record_tells_at_length_widens_no_other_row(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = "and that at length " * 15
+    refused = audit_record(
+        ALICE, AuditAction.LOGIN, AuditObject("user", "eve"), outcome="failure", reason=reason
+    )
+    asyncio.run(_write(data, [refused]))
+
+    assert run_command_line(("audit", "show", "--data", str(data))) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    longest = max(lines, key=len)
+    assert longest.endswith(reason.strip())
+    assert [line for line in lines if len(line) >= 120] == [longest]

@@ -71,7 +71,7 @@ def test_people_groups_members_and_projects(admin: ClientCommandLine, tmp_path: 
     admin.run("user enable eve")
     admin.run("user unlock eve")
     admin.run("user admin eve")
-    admin.run("user admin eve --revoke")
+    admin.run("user admin eve --revoke --yes")
     admin.run("user delete eve --yes")
     admin.run("user show eve", code=4)
     admin.run("group delete rowers --yes")

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def make_certificate(directory: Path, name: str) -> tuple[Path, Path]:
-    """Create a self-signed certificate for localhost; return the paths of certificate and key."""
+def make_certificate(directory: Path, name: str, span: tuple[str, str] | None = None) -> tuple[Path, Path]:
+    """Create a self-signed certificate for localhost; return the paths of certificate and key.
+
+    `span`: the days (YYYYMMDD) from and until which it is valid; else two from now.
+    """
+    valid = ["-days", "2"]
+    if span is not None:
+        valid = ["-not_before", f"{span[0]}000000Z", "-not_after", f"{span[1]}000000Z"]
     certificate, key = directory / f"{name}.crt", directory / f"{name}.key"
     subprocess.run(
         [
@@ -27,8 +33,7 @@ def make_certificate(directory: Path, name: str) -> tuple[Path, Path]:
             "-pkeyopt",
             "ec_paramgen_curve:P-256",
             "-nodes",
-            "-days",
-            "2",
+            *valid,
             "-subj",
             f"/CN={name}",
             "-addext",

@@ -35,11 +35,14 @@ class ServerAddress:
         return f"{self.scheme}://{self.authority}"
 
 
-def parse_address(text: str, *, plain_http: bool = False) -> ServerAddress:
+def parse_address(text: str, *, plain_http: bool = False, tls: bool = False) -> ServerAddress:
     """Return the address that somebody wrote: a URL, or a host with or without a port.
 
     Without a scheme it is https, and http on this machine's own loopback address. Elsewhere http has to be asked for,
     since whoever is on the way would read the password.
+
+    Args:
+        tls: the file of an authority was named, so that without a scheme it is https on any address.
 
     Raises:
         ClientError: it is no address, or http that nobody asked for.
@@ -58,7 +61,7 @@ def parse_address(text: str, *, plain_http: bool = False) -> ServerAddress:
     if not whole or not _HOST.fullmatch(host) or (scheme and scheme.lower() not in _PORTS) or port == 0:
         raise _unreadable(text)
     loopback = _is_loopback(host)
-    scheme = scheme.lower() or ("http" if loopback or plain_http else "https")
+    scheme = scheme.lower() or ("http" if (loopback or plain_http) and not tls else "https")
     if scheme == "http" and not (loopback or plain_http):
         raise ClientError(
             EXIT_USAGE,

@@ -71,7 +71,7 @@ def chosen_login(target: Target, environment: Mapping[str, str], file: LoginFile
         url = _url_for(server, target, file)
         return Login(url, user, "token" if secret.startswith("ept_") else "password", secret)
     logins = file.load()
-    found = find_login(logins, server) if server else logins.by_url.get(logins.current)
+    found = find_login(logins, server) if server else logins.in_use
     if found is None:
         raise _not_logged_in(server, logins)
     return found
@@ -111,13 +111,13 @@ def _spellings(server: str) -> set[str]:
 
 def _url_for(server: str, target: Target, file: LoginFile) -> str:
     if server:
-        return parse_address(server, plain_http=target.plain_http).url
-    current = file.load().current
-    if not current:
+        return parse_address(server, plain_http=target.plain_http, tls=target.ca_file is not None).url
+    current = file.load().in_use
+    if current is None:
         raise ClientError(
             EXIT_USAGE, f"entrepot: no registry is named: give --server or set {SERVER_VARIABLE}"
         )
-    return current
+    return current.url
 
 
 def _not_logged_in(server: str, logins: Logins) -> ClientError:
@@ -125,6 +125,10 @@ def _not_logged_in(server: str, logins: Logins) -> ClientError:
         return ClientError(
             EXIT_NOT_LOGGED_IN, f"entrepot: not logged in to {server}", f"Run: entrepot login {server}"
         )
+    if logins.current:
+        ways = [f"Log in again: entrepot login {logins.current}"]
+        ways += [f"Or choose another one: entrepot server use {url}" for url in sorted(logins.by_url)]
+        return ClientError(EXIT_NOT_LOGGED_IN, f"entrepot: logged out of {logins.current}", *ways)
     if logins.by_url:
         return ClientError(
             EXIT_NOT_LOGGED_IN,

@@ -29,6 +29,10 @@ _TIMEOUT_SECONDS: Final = 60
 _IDLE_SECONDS: Final = 2.0
 _MOST_BODY_BYTES: Final = 64 * 1024 * 1024
 _PIECE_BYTES: Final = 1024 * 1024
+_OTHER_NAME: Final = frozenset({62, 64})
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL: no authority helps against these."""
+_OTHER_TIME: Final = frozenset({9, 10})
+"""X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,7 @@ class Api:
             yield
         except ssl.SSLCertVerificationError as error:
             raise self._unreachable(
-                f"its certificate is not trusted: {error.verify_message}",
-                "Name the authority that signed it with --ca-file.",
+                f"its certificate is not trusted: {error.verify_message}", self._remedy(error.verify_code)
             ) from error
         except ssl.SSLError as error:
             raise self._unreachable(
@@ -168,6 +171,16 @@ class Api:
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise self._unreachable(reason, "Check the address, the network, and that it runs.") from error
+
+    def _remedy(self, verify_code: int) -> str:
+        """Return what helps against a certificate that is not trusted."""
+        if verify_code in _OTHER_NAME:
+            return "Name the registry as its certificate does, or have that name added to the certificate."
+        if verify_code in _OTHER_TIME:
+            return "Have the certificate renewed, or set the clock of this machine right."
+        if self._ca_file:
+            return f"{self._ca_file} does not hold the authority that signed it."
+        return "Name the authority that signed it with --ca-file."
 
     def _open(self) -> http.client.HTTPConnection:
         host, port = self._address.host, self._address.port

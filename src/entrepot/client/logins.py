@@ -50,22 +50,27 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Logins:
-    """All logins by URL, and the URL of the current one, empty when there is none."""
+    """All logins by URL, and the URL of the registry that commands ask when none is named.
+
+    That one stays the same when one logs out of it: else the next command would act on another registry, unasked.
+    It is empty as long as there was no login.
+    """
 
     current: str = ""
     by_url: Mapping[str, Login] = field(default_factory=dict[str, Login])
+
+    @property
+    def in_use(self) -> Login | None:
+        """The login of the current registry; `None` when one is logged out of it."""
+        return self.by_url.get(self.current)
 
     def with_login(self, login: Login) -> Logins:
         """Return these with another one, which is the current one from now on."""
         return Logins(login.url, {**self.by_url, login.url: login})
 
     def without(self, url: str) -> Logins:
-        """Return these without one; when it was the current one, the only one left is."""
-        left = {key: login for key, login in self.by_url.items() if key != url}
-        current = "" if self.current == url else self.current
-        if not current and len(left) == 1:
-            (current,) = left
-        return Logins(current, left)
+        """Return these without one."""
+        return replace(self, by_url={key: login for key, login in self.by_url.items() if key != url})
 
     def using(self, url: str) -> Logins:
         """Return these with another current one."""
@@ -169,4 +174,6 @@ def _decode(document: Any) -> Logins:  # noqa: ANN401  # whatever stands in the 
     for login in logins.values():
         if login.kind not in _KINDS or not all(isinstance(value, str) for value in asdict(login).values()):
             raise ValueError(login.kind)
-    return Logins(document["current"] if document["current"] in logins else "", logins)
+    if not isinstance(document["current"], str):
+        raise TypeError(document["current"])
+    return Logins(document["current"], logins)

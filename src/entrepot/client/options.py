@@ -64,7 +64,7 @@ class Target:
         str,
         Parameter(
             name="--server",
-            help="The registry; else what REGISTRY_CLIENT_SERVER names, else the one logged in to last.",
+            help="The registry; else what REGISTRY_CLIENT_SERVER names, else the current one: `entrepot server list`.",
         ),
     ] = ""
     ca_file: CaFileOption = None

@@ -95,7 +95,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("admin", "list"),
         "entrepot.ops.admin.listing:list_administrators",
-        "List the operations administrators.",
+        "List the operations administrators, or everybody.",
     ),
     Command(
         ("admin", "reset-password"),

@@ -14,5 +14,5 @@ _ShellArgument = Annotated[Literal["bash", "zsh", "fish"], Parameter(help="The s
 
 
 def show_completion(shell: _ShellArgument, /) -> None:
-    """Print the script; for bash: entrepot completion bash > ~/.local/share/bash-completion/completions/entrepot."""
+    """Print the script; bash looks for it at ~/.local/share/bash-completion/completions/entrepot."""
     print(build_application().generate_completion(shell=shell))

@@ -332,11 +332,29 @@ def test_the_list_has_those_who_administer_by_a_group(host: Host, capsys: pytest
     assert capsys.readouterr().out == "NAME   STATE   LAST LOGIN\nalice  active  never\n"
 
 
+def test_the_list_has_everybody_when_that_is_asked_for(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The login name that somebody mistyped is looked for on the host, where nobody can log in."""
+    rows = IdentityRows(host.database)
+    asyncio.run(rows.user("zoe"))
+
+    assert host.run("list", "--all") == 0
+    everybody = capsys.readouterr().out
+    assert host.run("list") == 0
+    administrators = capsys.readouterr().out
+
+    assert "zoe  " in everybody
+    assert set(administrators.split()) <= set(everybody.split())
+    assert "zoe" not in administrators
+
+
 @pytest.mark.parametrize("command", ["reset-password", "unlock", "enable", "grant-operations-admin"])
 def test_a_name_that_nobody_has_is_told(host: Host, capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert host.run(command, "nobody") == 2
 
-    assert capsys.readouterr().err.startswith("entrepot: there is no person nobody")
+    told = capsys.readouterr().err
+    assert told == "entrepot: there is no person nobody; see: entrepot admin list --all\n"
 
 
 def test_without_a_database_nothing_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

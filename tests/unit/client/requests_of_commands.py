@@ -47,7 +47,7 @@ CHANGES: Final[list[tuple[str, str, Any]]] = [
     ),
     ("user reset-password bob --password-stdin", "PUT /users/8/password", {"new_password": "line one"}),
     ("user admin bob", "PUT /users/8/sysadmin", {"sysadmin_flag": True}),
-    ("user admin bob --revoke", "PUT /users/8/sysadmin", {"sysadmin_flag": False}),
+    ("user admin bob --revoke --yes", "PUT /users/8/sysadmin", {"sysadmin_flag": False}),
     ("user unlock bob", "POST /users/8/unlock", None),
     ("user disable bob", "PUT /users/8/disabled", {"disabled": True}),
     ("user enable bob", "PUT /users/8/disabled", {"disabled": False}),

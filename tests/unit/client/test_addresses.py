@@ -32,6 +32,12 @@ def test_it_is_https_but_for_this_machine(text: str, url: str) -> None:
     assert parse_address(text).url == url
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_where_an_authority_is_named_it_is_https_on_this_machine_too(plain: bool) -> None:
+    assert parse_address("localhost:5000", plain_http=plain, tls=True).url == "https://localhost:5000"
+    assert parse_address("http://localhost:5000", tls=True).url == "http://localhost:5000"
+
+
 @pytest.mark.parametrize("text", ["http://registry.example", "http://10.0.0.7", "http://localhost.example"])
 def test_s27_http_beyond_this_machine_has_to_be_asked_for(text: str) -> None:
     with pytest.raises(ClientError) as caught:

@@ -271,6 +271,59 @@ def test_tls_needs_a_certificate_of_an_authority_that_is_named(
     assert client.stored()["servers"][server]["ca_file"] == str(certificate)
 
 
+def test_with_the_file_of_an_authority_it_is_https_without_being_said(client: Client, tmp_path: Path) -> None:
+    """Whoever names an authority means TLS, also on this machine; nothing is sent in the clear."""
+    certificate, key = make_certificate(tmp_path, "own")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with scripted_api(context) as api:
+        api.on("GET /users/current", {"user_id": 1, "username": "alice"})
+        api.on("POST /access-tokens", {"id": "t", "secret": "ept_1"}, status=201)
+        login = (f"localhost:{api.port}", "-u", "alice", "--password-stdin", "--ca-file", str(certificate))
+
+        result = client.run("login", *login, stdin="p\n")
+
+        assert result.code == 0, result.err
+        assert list(client.stored()["servers"]) == [f"https://localhost:{api.port}"]
+        assert client.run("whoami", "--server", f"localhost:{api.port}", "-o", "name").out == "alice\n"
+        api.on("PUT /users/1/password")
+        named = ("--server", f"localhost:{api.port}", "--user", "alice", "--ca-file", str(certificate))
+        assert client.run("user", "password", *named, "--password-stdin", stdin="p\nq\n").code == 0
+
+
+def test_what_helps_against_a_certificate_is_not_what_was_given(client: Client, tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path, "own")
+    other, _ = make_certificate(tmp_path, "other")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with scripted_api(context) as api:
+        login = ("login", "-u", "alice", "--password-stdin", "--ca-file")
+
+        misnamed = client.run(*login, str(certificate), f"https://127.0.0.1:{api.port}", stdin="p\n")
+        mistaken = client.run(*login, str(other), f"https://localhost:{api.port}", stdin="p\n")
+
+    assert (misnamed.code, mistaken.code, api.asked) == (6, 6, [])
+    assert misnamed.err.splitlines()[-1].startswith("Name the registry as its certificate does")
+    assert mistaken.err.splitlines()[-1] == f"{other} does not hold the authority that signed it."
+    assert "--ca-file" not in misnamed.err + mistaken.err
+
+
+@pytest.mark.parametrize("span", [("20200101", "20210101"), ("20980101", "20990101")])
+def test_no_authority_helps_against_a_certificate_out_of_its_time(
+    client: Client, tmp_path: Path, span: tuple[str, str]
+) -> None:
+    certificate, key = make_certificate(tmp_path, "own", span)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with scripted_api(context) as api:
+        login = ("login", f"localhost:{api.port}", "-u", "alice", "--password-stdin")
+
+        result = client.run(*login, "--ca-file", str(certificate), stdin="p\n")
+
+    assert (result.code, api.asked) == (6, [])
+    assert result.err.splitlines()[-1].startswith("Have the certificate renewed, or set the clock")
+
+
 def test_a_file_that_holds_no_authority_is_usage(client: Client, tmp_path: Path) -> None:
     empty = tmp_path / "empty.pem"
     empty.touch()

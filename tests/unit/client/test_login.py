@@ -206,7 +206,11 @@ def test_logout_removes_the_token_with_itself(client: Client, api: ScriptedApi) 
 
     assert (result.code, result.err) == (0, f"Logged out of {api.url}.\n")
     assert (api.asked[-1].method, api.asked[-1].credentials) == ("DELETE", "alice:ept_new")
-    assert client.stored() == {"format": 1, "current": "", "servers": {}}
+    assert client.stored() == {"format": 1, "current": api.url, "servers": {}}
+    assert client.run("project", "list").err.splitlines() == [
+        f"entrepot: logged out of {api.url}",
+        f"Log in again: entrepot login {api.url}",
+    ]
 
 
 def test_logout_forgets_the_login_even_when_the_token_can_not_be_removed(
@@ -260,6 +264,68 @@ def test_several_registries_have_one_that_is_meant(client: Client, api: Scripted
     assert client.run("server", "use", "nowhere.example").code == 3
 
 
+def _logged_in_elsewhere_too(client: Client, api: ScriptedApi) -> str:
+    """Log in to the registry, beside one where somebody is logged in already; return that one's URL."""
+    client.log_in(api)
+    document = client.stored()
+    other = f"http://localhost:{api.port}"
+    document["servers"][other] = {"user": "bob", "kind": "password", "secret": "b"}
+    client.file.write_text(json.dumps(document))
+    return other
+
+
+def test_after_a_logout_no_other_registry_takes_the_place_of_the_current_one(
+    client: Client, api: ScriptedApi
+) -> None:
+    """The next line of a script would delete something there."""
+    other = _logged_in_elsewhere_too(client, api)
+
+    left = client.run("logout")
+    deleted = client.run("project", "delete", "team", "--yes")
+    password = client.run("user", "password", "--user", "eve", "--password-stdin", stdin="a\nb\n")
+
+    assert left.err.splitlines() == [
+        f"Logged out of {api.url}.",
+        "No other registry takes its place: choose one with entrepot server use, or log in again.",
+    ]
+    assert deleted.code == 3
+    assert deleted.err.splitlines() == [
+        f"entrepot: logged out of {api.url}",
+        f"Log in again: entrepot login {api.url}",
+        f"Or choose another one: entrepot server use {other}",
+    ]
+    assert password.code == 2
+    assert api.asked == []
+    api.on("GET /projects", [])
+    assert client.run("project", "list", "--server", other).code == 0
+    client.run("server", "use", other)
+    assert client.run("project", "list").code == 0
+    assert [one.credentials for one in api.asked] == ["bob:b", "bob:b"]
+
+
+def test_a_logout_of_another_registry_leaves_the_current_one(client: Client, api: ScriptedApi) -> None:
+    other = _logged_in_elsewhere_too(client, api)
+    api.on("GET /projects", [])
+
+    assert client.run("logout", other).err == f"Logged out of {other}.\n"
+    assert client.run("project", "list").code == 0
+
+
+def test_a_login_that_fails_changes_no_current_registry_and_says_so(client: Client, api: ScriptedApi) -> None:
+    other = _logged_in_elsewhere_too(client, api)
+    before = client.stored()
+    api.on("GET /users/current", refusal(401, "wrong name or password"))
+    told = f"The current registry is still {api.url}."
+
+    elsewhere = client.run("login", other, "-u", "eve", "--password-stdin", stdin="p\n")
+    there = client.run("login", api.url, "-u", "eve", "--password-stdin", stdin="p\n")
+
+    assert (elsewhere.code, there.code) == (3, 3)
+    assert elsewhere.err.splitlines()[-1] == told
+    assert told not in there.err
+    assert client.stored() == before
+
+
 def test_the_environment_is_enough_and_goes_before_the_file(
     client: Client, api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,7 +348,14 @@ def test_nobody_logged_in_ends_with_3(client: Client) -> None:
     assert result.err.splitlines()[0] == "entrepot: not logged in"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "current": "", "servers": {}}', "\x00"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", "{}", "\x00"),
+        '{"format": 2, "current": "", "servers": {}}',
+        '{"format": 1, "current": 7, "servers": {}}',
+    ],
+)
 def test_a_file_of_another_form_is_told_and_left_alone(client: Client, content: str) -> None:
     client.file.parent.mkdir()
     client.file.touch(mode=0o600)

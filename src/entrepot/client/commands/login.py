@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 from dataclasses import replace
@@ -27,8 +28,11 @@ from entrepot.client.refusals import RefusedError
 from entrepot.client.showing import say, time_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from entrepot.client.connection import Api
     from entrepot.client.listing import Item
+    from entrepot.client.logins import Logins
 
 __all__ = ["login"]
 
@@ -65,7 +69,7 @@ def login(
     plain_http: PlainHttpOption = False,
 ) -> None:
     """Log in to a registry, which then is the current one; what is kept is an access token of 30 days."""
-    address = parse_address(server, plain_http=plain_http)
+    address = parse_address(server, plain_http=plain_http, tls=ca_file is not None)
     name = user or ask_line("Name: ", "Name yourself with --user.")
     given = read_secret(password_file, stdin=password_stdin)
     secret = given or ask_secret(
@@ -74,14 +78,26 @@ def login(
     trusted = "" if ca_file is None else str(Path(ca_file).absolute())
     typed = Login(address.url, name, "password", secret, ca_file=trusted)
     file = login_file()
-    before = file.load().by_url.get(address.url)
-    with open_with(typed, ANYWHERE) as api:
+    stored = file.load()
+    before = stored.by_url.get(address.url)
+    with _telling_where_commands_go(stored, address.url), open_with(typed, ANYWHERE) as api:
         person = _current_person(api, typed)
         kept = _kept(typed, api, person, store_password=store_password)
     file.change(lambda logins: logins.with_login(kept))
     _remove_previous(before, typed, kept)
     ends = f"; the login ends {time_of(kept.expires_at)}" if kept.expires_at else ""
     say(f"Logged in to {kept.url} as {kept.user}{ends}.")
+
+
+@contextlib.contextmanager
+def _telling_where_commands_go(stored: Logins, url: str) -> Iterator[None]:
+    """Add to a failure that commands go on asking another registry: the next line of a script may not mean it."""
+    try:
+        yield
+    except ClientError as error:
+        if stored.in_use is not None and stored.current != url:
+            error.lines = (*error.lines, f"The current registry is still {stored.current}.")
+        raise
 
 
 def _current_person(api: Api, typed: Login) -> Item | None:

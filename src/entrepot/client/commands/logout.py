@@ -26,7 +26,7 @@ def logout(server: _ServerArgument = "", /, *, all_: _AllOption = False) -> None
     """Log out: remove the token at the registry, and the login here even when the registry can't be reached."""
     file = login_file()
     logins = file.load()
-    one = find_login(logins, server) if server else logins.by_url.get(logins.current)
+    one = find_login(logins, server) if server else logins.in_use
     chosen = list(logins.by_url.values()) if all_ else [one] if one is not None else []
     if not chosen:
         raise ClientError(EXIT_NOT_LOGGED_IN, "entrepot: not logged in there")
@@ -38,6 +38,9 @@ def logout(server: _ServerArgument = "", /, *, all_: _AllOption = False) -> None
         if problem is not None:
             until = f" until {time_of(login.expires_at)}" if login.expires_at else ""
             left += [*problem.lines[:1], f"Its token is still good{until}: entrepot token list"]
+    stored = file.load()
+    if stored.in_use is None and stored.by_url:
+        say("No other registry takes its place: choose one with entrepot server use, or log in again.")
     if left:
         raise ClientError(EXIT_UNREACHABLE, *left)
 

@@ -70,7 +70,15 @@ _SecretStdinOption = Annotated[
 
 def _expiry(item: Item) -> str:
     at = item.get("expires_at", -1)
-    return "never" if at in {-1, None} else time_of(at)
+    if at in {-1, None}:
+        return "never"
+    return f"{time_of(at)} (expired)" if _has_expired(item) else time_of(at)
+
+
+def _has_expired(item: Item) -> bool:
+    """Tell by the clock of this machine; what counts is the registry's, which may be some seconds off."""
+    expires = int(item.get("expires_at") or -1)
+    return 0 <= expires <= time.time()  # noqa: TID251  # it is only shown, and the end is a date
 
 
 def _access(item: Item) -> str:
@@ -236,8 +244,7 @@ def rotate_robot(
         answer: Item = reply.document if reply.body else {}
         made: Item = {**item, **answer}
         _show_made(made, chosen, output, once)
-    expires = int(item.get("expires_at") or -1)
-    if 0 <= expires <= time.time():  # noqa: TID251  # it only adds a warning, and the end is a date
+    if _has_expired(item):
         say(
             f"Robot {item['name']} has expired, so the secret opens nothing: entrepot robot update {robot} --days N."
         )

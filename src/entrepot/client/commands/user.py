@@ -191,9 +191,16 @@ def _ended(reply: Reply) -> str:
 
 
 def set_administrator(
-    user: _UserArgument, /, *, revoke: _RevokeOption = False, target: TargetOption = ANYWHERE
+    user: _UserArgument,
+    /,
+    *,
+    revoke: _RevokeOption = False,
+    yes: YesOption = False,
+    target: TargetOption = ANYWHERE,
 ) -> None:
     """Make a user an operations administrator, who may everything everywhere."""
+    if revoke:
+        require_consent(f"Take operations-admin from {user}?", yes=yes)
     with open_api(target) as api:
         number = find_person(api, user)["user_id"]
         api.call("PUT", f"/users/{segment(number)}/sysadmin", {"sysadmin_flag": not revoke})

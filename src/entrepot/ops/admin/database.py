@@ -63,7 +63,7 @@ async def require_person(metadata: Metadata, name: str) -> PersonRow:
     """
     person = await metadata.users.find_named(name)
     if person is None:
-        raise CommandError(EXIT_USAGE, f"entrepot: there is no person {name}; see: entrepot admin list")
+        raise CommandError(EXIT_USAGE, f"entrepot: there is no person {name}; see: entrepot admin list --all")
     return person
 
 

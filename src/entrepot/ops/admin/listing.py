@@ -1,10 +1,12 @@
-"""``entrepot admin list``: who administers, and whether they can log in."""
+"""``entrepot admin list``: who administers, or who there is at all, and whether they can log in."""
 
 from __future__ import annotations
 
 import datetime as dt
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
 
 from entrepot.auth.host import HostAuthorizer, host_operator
 from entrepot.auth.last_administrator import OPERATIONS_ADMIN
@@ -26,14 +28,21 @@ if TYPE_CHECKING:
 __all__ = ["list_administrators"]
 
 _PAGE: Final = 500
+_AllOption = Annotated[
+    bool, Parameter(name="--all", negative="", help="Everybody who has an account, not only administrators.")
+]
 
 
 def list_administrators(
-    *, config: ConfigOption = None, data: DataOption = None, output: OutputOption = "text"
+    *,
+    all_: _AllOption = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    output: OutputOption = "text",
 ) -> int:
-    """List the operations administrators, by name or by a group, and whether they can log in."""
+    """List the operations administrators, by name or by a group, and whether they can log in; with --all everybody."""
     settings = load_command_settings(config, make_flags(data)).settings
-    people = run_to_its_end(_list(settings))
+    people = run_to_its_end(_list(settings, everybody=all_))
     if output == "json":
         print(format_json([_facts(person) for person in people]))
         return EXIT_OK
@@ -42,7 +51,7 @@ def list_administrators(
     return EXIT_OK
 
 
-async def _list(settings: Settings) -> list[PersonRow]:
+async def _list(settings: Settings, *, everybody: bool) -> list[PersonRow]:
     async with (
         open_command_metadata(settings) as metadata,
         opened_people(metadata, policy_of(settings)) as people,
@@ -54,7 +63,8 @@ async def _list(settings: Settings) -> list[PersonRow]:
             page = await people.list_page(grant, PersonQuery(order="user_id", skip=len(found), limit=_PAGE))
             found += page.people
             if len(found) >= page.total or not page.people:
-                return [each for each in found if each.is_administrator or each.id in by_group]
+                break
+        return [each for each in found if everybody or each.is_administrator or each.id in by_group]
 
 
 async def _members_of_administrators(metadata: Metadata) -> frozenset[int]:

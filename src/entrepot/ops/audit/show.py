@@ -95,7 +95,7 @@ def show_audit_log(  # the options are the interface
     if output == "json":
         print(format_json(msgspec.to_builtins(page.entries)))
         return EXIT_OK
-    header = ("ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "REASON", "OBJECT")
+    header = ("ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT", "REASON")
     print(format_table(header, [_row(entry) for entry in page.entries]))
     if page.more:
         print(f"more: --before {page.entries[-1].id}")
@@ -130,8 +130,8 @@ def _row(entry: AuditEntry) -> tuple[str, ...]:
         str(fields.get("source.ip", "")),
         entry.action,
         entry.outcome,
-        _reason(fields),
         " ".join(part for part in (entry.object_kind, entry.object_name) if part),
+        _reason(fields),  # the last column, which pads no other: it may be long
     )
 
 

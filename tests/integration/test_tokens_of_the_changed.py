@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from entrepot.auth.principals import Sponsor
-from tests.asgi.identity import ALICE
+from tests.asgi.identity import ALICE, KnownPeople
 
 # Fixtures are found by their names in the module of a test.
 from tests.integration.test_token_service import server
 
 if TYPE_CHECKING:
+    from entrepot.auth.principals import Principal
     from tests.integration.test_token_service import Server
 
 __all__ = ["server"]
@@ -97,6 +98,27 @@ async def test_a_refresh_token_of_who_is_changed_at_each_look_stays_good(server:
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     server.people.subjects["alice-id", ""] = ALICE
     assert (await server.post(grant_type="refresh_token", refresh_token=given)).status == 200
+
+
+async def test_a_refresh_token_of_who_is_changed_between_two_reads_is_refused_s14(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a robot gets a new secret: what is issued for the old one would live for as long as any token."""
+    given = json.loads((await server.get("offline_token=true", _BASIC)).body)["refresh_token"]
+    look_up = KnownPeople.by_subject
+
+    async def changed_first(people: KnownPeople, *what: str, **more: bool) -> Principal:
+        await server.database.fetch("UPDATE subjects SET epoch = 4 WHERE public_id = 'alice-id'")
+        people.subjects["alice-id", ""] = msgspec.structs.replace(ALICE, epoch=4)
+        found: Principal = await look_up(people, *what, **more)  # type: ignore[arg-type]  # handed on as they came
+        return found
+
+    monkeypatch.setattr(KnownPeople, "by_subject", changed_first)
+    reply = await server.post(grant_type="refresh_token", refresh_token=given)
+
+    assert reply.status == 401
+    (noted,) = server.notes.records
+    assert (noted.action, noted.subject, noted.outcome) == ("token.issue", "alice-id", "failure")
 
 
 async def test_who_is_known_anew_after_a_look_gets_a_token_at_once(server: Server) -> None:

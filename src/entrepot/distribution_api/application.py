@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -133,6 +134,9 @@ class DistributionApplication:
                 response = await route.run(self._services, request, principal, target)
                 await self._audit.note_reply(operation, request, principal, target, response)
             else:
+                request.identified_at = time.monotonic()
+                if self._identification is not None:
+                    request.identify_anew = partial(self._identification.identify, request, peer)
                 async with self._admission.reading_body(peer.address):
                     with self._services.metrics.bodies_in_progress.track_inprogress():
                         response = await route.run(self._services, request, principal, target)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
+from entrepot.auth.grants import Push
 from entrepot.distribution_api.caching import IMMUTABLE, REVALIDATED
 from entrepot.distribution_api.conditions import entity_tag, is_known_to_client
 from entrepot.distribution_api.errors import RequestError
@@ -16,13 +18,15 @@ from entrepot.oci.names import TagName
 from entrepot.registry.manifest_pushes import ManifestPush
 
 if TYPE_CHECKING:
-    from entrepot.auth.grants import Grant, Pull, Push
+    from entrepot.auth.grants import Grant, Pull
     from entrepot.distribution_api.requests import Request
     from entrepot.services import Services
 
 __all__ = ["parse_reference", "pull_manifest", "push_manifest"]
 
 _PARSED_INLINE_BYTES: Final = 32 * 1024
+_LONG_SECONDS: Final = 1.0
+"""Until a manifest's body is there. It may come slowly, for an hour, and rights that are taken end within seconds."""
 _MAX_TAGS: Final = 100
 """The distribution-spec asks for ten; all are locked by one unit."""
 
@@ -52,6 +56,8 @@ async def push_manifest(services: Services, request: Request, grant: Grant[Push]
     parsed_reference = parse_reference(reference)
     asked_for = _parse_tags(request.query_values("tag"))
     body = await request.read_body(MAX_MANIFEST_BYTES)
+    if time.monotonic() - request.identified_at > _LONG_SECONDS:
+        grant = await _granted_now(services, request, grant)
     parsed = await _parse(body, request.text_header(b"content-type"))
     claimed = parsed_reference if isinstance(parsed_reference, Digest) else None
     named = () if isinstance(parsed_reference, Digest) else (parsed_reference,)
@@ -67,6 +73,17 @@ async def push_manifest(services: Services, request: Request, grant: Grant[Push]
     if pushed.subject is not None:
         headers.append((b"oci-subject", str(pushed.subject).encode("ascii")))
     return Response(201, tuple(headers))
+
+
+async def _granted_now(services: Services, request: Request, grant: Grant[Push]) -> Grant[Push]:
+    """Ask once more for a grant whose use had to wait for the client.
+
+    Raises:
+        InvalidTokenError, InvalidCredentialsError: what was presented has ended meanwhile.
+        AccessDeniedError, InsufficientScopeError, ActionDisabledError: it is not granted any more.
+    """
+    principal = grant.principal if request.identify_anew is None else await request.identify_anew()
+    return await services.authorizer.authorize(principal, Push, grant.repository)
 
 
 async def _parse(body: bytes, content_type: str | None) -> ParsedManifest:

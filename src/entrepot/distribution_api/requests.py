@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,8 @@ from entrepot.distribution_api.errors import BodyTooLargeError, HeadTooLargeErro
 from entrepot.kernel.asgi import BODY_ON_THREAD
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from entrepot.distribution_api.body_pace import PaceLimits
     from entrepot.kernel.asgi import BodyOnThread, Receive, Scope
 
@@ -26,7 +29,12 @@ _MAX_QUERY_FIELDS: Final = 128
 
 
 class Request:
-    """One HTTP request; belongs to the task that handles it."""
+    """One HTTP request; belongs to the task that handles it.
+
+    Attributes:
+        identified_at: when it was asked who sent it, by the process's clock, where there is a body to wait for.
+        identify_anew: how to ask once more who sent it, when its body took long; `None` where nobody is told apart.
+    """
 
     __slots__ = (
         "_body",
@@ -35,6 +43,8 @@ class Request:
         "_query",
         "_receive",
         "_scope",
+        "identified_at",
+        "identify_anew",
         "method",
         "path",
     )
@@ -47,6 +57,8 @@ class Request:
         self._headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self._query: dict[str, list[str]] | None = None
         self._body: BodyStream | None = None
+        self.identified_at = math.inf
+        self.identify_anew: Callable[[], Awaitable[Principal]] | None = None
         self.method: str = scope["method"]
         self.path: str = scope["path"]
 

@@ -58,8 +58,8 @@ class RefreshTokenReader(Protocol):
 class RefreshTokenRows(Protocol):
     """Refresh tokens within a unit."""
 
-    async def add(self, token: NewRefreshToken, kept_per_subject: int) -> bool:
-        """Add a token and remove those of the subject beyond that number that were unused for longest.
+    async def add(self, token: NewRefreshToken, kept: int) -> bool:
+        """Add a token and remove those of its subject and credential beyond `kept` that were unused for longest.
 
         False when there is no such subject.
         """

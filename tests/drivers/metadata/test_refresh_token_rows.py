@@ -70,6 +70,20 @@ async def test_tokens_that_were_unused_for_longest_go_and_one_in_use_stays(
     assert left == [("machine",), ("cc",)]
 
 
+async def test_logins_by_an_access_token_end_none_by_the_password(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    """Whoever has the weakest credential of a person must not end what the others opened."""
+    await _add_subject(database)
+    by_password = NewRefreshToken("password", "alice-id", "", "entrepot", "docker", 3)
+    await metadata.write(partial(_add, token=by_password))
+    for name in ("aa", "bb", "cc"):
+        await metadata.write(partial(_add, token=_token(name)))
+
+    left = await database.fetch("SELECT secret_hash FROM refresh_tokens ORDER BY id")
+    assert left == [("password",), ("bb",), ("cc",)]
+
+
 async def test_what_was_good_is_carried_over_to_the_next_epoch_and_what_was_not_is_not(
     metadata: Metadata, database: RawDatabase
 ) -> None:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RefreshTokens"]
 
-KEPT_PER_SUBJECT: Final = 1000
-"""Each `docker login` asks for one. It is many, and those that were unused for longest go first: hundreds of jobs a day
-must not end the login of a machine that pulls once a day."""
+KEPT: Final = 1000
+"""Of an account, and of each of its access tokens, since each `docker login` asks for one. Hundreds of jobs a day must
+not end the login of a machine that pulls once a day: it is many, and those that were unused for longest go first."""
 
 
 class RefreshTokens:
@@ -50,7 +50,7 @@ class RefreshTokens:
         Raises:
             InvalidCredentialsError: the subject was deleted meanwhile.
         """
-        if not await tx.refresh_tokens.add(row, KEPT_PER_SUBJECT):
+        if not await tx.refresh_tokens.add(row, KEPT):
             raise InvalidCredentialsError("the subject is gone")
 
     async def use(self, tx: Transaction, token: str) -> None:
@@ -76,14 +76,20 @@ class RefreshTokens:
         row = await self._metadata.refresh_tokens.find(hash_generated(token))
         if row is None or row.service != service or service != self._service:
             raise InvalidCredentialsError("unknown refresh token, or for another service")
+        changed = InvalidCredentialsError(
+            "the subject has changed since the refresh token was issued",
+            Principal(row.subject, address, forwarded, row.name, row.kind, origin=origin),
+        )
         if row.subject_epoch != row.current_epoch:
-            raise InvalidCredentialsError(
-                "the subject has changed since the refresh token was issued",
-                Principal(row.subject, address, forwarded, row.name, row.kind, origin=origin),
-            )
-        return await self._authenticator.by_subject(
+            raise changed
+        principal = await self._authenticator.by_subject(
             row.subject, row.credential, address, origin, forwarded=forwarded
         )
+        if (
+            principal.epoch > row.subject_epoch
+        ):  # since the row was read: else the token would be issued for what is new
+            raise changed
+        return principal
 
     async def revoke_all(self, grant: SelfGrant) -> int:
         """Revoke every refresh token of the one who asks; return how many there were."""

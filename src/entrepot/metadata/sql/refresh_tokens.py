@@ -31,14 +31,14 @@ ADD: Final = Statement(
     """,
 )
 # Clients ask for a new one at each login and never give one back. One that is in use must not go for those of jobs that
-# logged in once.
+# logged in once, nor those of the person for those of an access token with limits.
 DELETE_IDLEST: Final = Statement(
     "refresh_tokens.delete_idlest",
     """
     DELETE FROM refresh_tokens
     WHERE id IN (
         SELECT id FROM refresh_tokens
-        WHERE subject_id = (SELECT id FROM subjects WHERE public_id = :subject)
+        WHERE subject_id = (SELECT id FROM subjects WHERE public_id = :subject) AND credential = :credential
         ORDER BY coalesce(last_used_at, created_at) DESC, id DESC LIMIT 1000 OFFSET :kept
     )
     """,
@@ -82,7 +82,7 @@ class SqlRefreshTokenRows:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    async def add(self, token: NewRefreshToken, kept_per_subject: int) -> bool:
+    async def add(self, token: NewRefreshToken, kept: int) -> bool:
         """See the protocol."""
         added = await self._executor.execute(
             ADD,
@@ -93,7 +93,9 @@ class SqlRefreshTokenRows:
             subject_epoch=token.subject_epoch,
             subject=token.subject,
         )
-        await self._executor.execute(DELETE_IDLEST, subject=token.subject, kept=kept_per_subject)
+        await self._executor.execute(
+            DELETE_IDLEST, subject=token.subject, credential=token.credential, kept=kept
+        )
         return added == 1
 
     async def carry_over(self, subject_id: int) -> None:

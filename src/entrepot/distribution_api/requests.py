@@ -190,6 +190,7 @@ class Request:
         frames that hold this, until the garbage collector comes by.
         """
         self._receive = nothing_more
+        self.identify_anew = None  # which holds this request
         self._take_extension()
         if self._body is not None:
             self._body.end()

@@ -85,9 +85,7 @@ class RefreshTokens:
         principal = await self._authenticator.by_subject(
             row.subject, row.credential, address, origin, forwarded=forwarded
         )
-        if (
-            principal.epoch > row.subject_epoch
-        ):  # since the row was read: else the token would be issued for what is new
+        if principal.epoch > row.subject_epoch:  # it moved since the row was read
             raise changed
         return principal
 

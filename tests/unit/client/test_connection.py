@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -17,6 +18,7 @@ from tests.processes.certificates import make_certificate
 from tests.unit.client.scripted_api import Answer, Asked, refusal, scripted_api
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.unit.client.conftest import Client
@@ -247,13 +249,22 @@ def test_json_is_what_the_api_said_and_nothing_hidden_stands_in_it(client: Clien
     assert "\x9b" not in out
 
 
-def test_tls_needs_a_certificate_of_an_authority_that_is_named(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    certificate, key = make_certificate(tmp_path, "own")
+@contextlib.contextmanager
+def _encrypted_api(
+    directory: Path, span: tuple[str, str] | None = None
+) -> Iterator[tuple[ScriptedApi, Path]]:
+    """Yield an API over TLS, and the file with its certificate, valid for the span of :func:`make_certificate`."""
+    certificate, key = make_certificate(directory, "own", span)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with scripted_api(context) as api:
+        yield api, certificate
+
+
+def test_tls_needs_a_certificate_of_an_authority_that_is_named(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _encrypted_api(tmp_path) as (api, certificate):
         api.on("GET /users/current", {"user_id": 1, "username": "alice"})
         api.on("POST /access-tokens", {"id": "t", "secret": "ept_1"}, status=201)
         server = f"https://localhost:{api.port}"
@@ -273,10 +284,7 @@ def test_tls_needs_a_certificate_of_an_authority_that_is_named(
 
 def test_with_the_file_of_an_authority_it_is_https_without_being_said(client: Client, tmp_path: Path) -> None:
     """Whoever names an authority means TLS, also on this machine; nothing is sent in the clear."""
-    certificate, key = make_certificate(tmp_path, "own")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    with scripted_api(context) as api:
+    with _encrypted_api(tmp_path) as (api, certificate):
         api.on("GET /users/current", {"user_id": 1, "username": "alice"})
         api.on("POST /access-tokens", {"id": "t", "secret": "ept_1"}, status=201)
         login = (f"localhost:{api.port}", "-u", "alice", "--password-stdin", "--ca-file", str(certificate))
@@ -292,11 +300,8 @@ def test_with_the_file_of_an_authority_it_is_https_without_being_said(client: Cl
 
 
 def test_what_helps_against_a_certificate_is_not_what_was_given(client: Client, tmp_path: Path) -> None:
-    certificate, key = make_certificate(tmp_path, "own")
     other, _ = make_certificate(tmp_path, "other")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    with scripted_api(context) as api:
+    with _encrypted_api(tmp_path) as (api, certificate):
         login = ("login", "-u", "alice", "--password-stdin", "--ca-file")
 
         misnamed = client.run(*login, str(certificate), f"https://127.0.0.1:{api.port}", stdin="p\n")
@@ -312,10 +317,7 @@ def test_what_helps_against_a_certificate_is_not_what_was_given(client: Client, 
 def test_no_authority_helps_against_a_certificate_out_of_its_time(
     client: Client, tmp_path: Path, span: tuple[str, str]
 ) -> None:
-    certificate, key = make_certificate(tmp_path, "own", span)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    with scripted_api(context) as api:
+    with _encrypted_api(tmp_path, span) as (api, certificate):
         login = ("login", f"localhost:{api.port}", "-u", "alice", "--password-stdin")
 
         result = client.run(*login, "--ca-file", str(certificate), stdin="p\n")

@@ -6,7 +6,7 @@ until somebody takes them over by giving them a new secret or their permissions 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from entrepot.oci.names import RepositoryName
 
 __all__ = ["SponsoredDecisions", "person_asking"]
+
+T = TypeVar("T")
 
 
 class SponsoredDecisions:
@@ -39,12 +41,11 @@ class SponsoredDecisions:
         own = await self._inner.on_repository(principal, repository)
         if principal.kind != "robot" or not own.actions:
             return own
-        sponsor = principal.sponsor
-        if sponsor is None:
-            return NO_STANDING
-        if sponsor.is_host:
+        theirs = await _of_sponsor(
+            principal, lambda asker: self._inner.on_repository(asker, repository), NO_STANDING
+        )
+        if theirs is None:
             return own
-        theirs = await self._inner.on_repository(person_asking(sponsor, principal), repository)
         left = own.actions & theirs.actions
         if not left:
             return NO_STANDING
@@ -63,14 +64,14 @@ class SponsoredDecisions:
         own = await self._inner.on_project(principal, project)
         if principal.kind != "robot" or own is None or not own.permissions:
             return own
-        sponsor = principal.sponsor
-        if sponsor is None:
-            return msgspec.structs.replace(own, permissions=NOTHING)
-        if sponsor.is_host:
-            return own
-        theirs = await self._inner.on_project(person_asking(sponsor, principal), project)
+        nothing = msgspec.structs.replace(own, permissions=NOTHING)
+
+        async def ask(asker: Principal) -> ProjectStanding:
+            return await self._inner.on_project(asker, project) or nothing
+
+        theirs = await _of_sponsor(principal, ask, nothing)
         if theirs is None:
-            return msgspec.structs.replace(own, permissions=NOTHING)
+            return own
         left, epoch = own.permissions & theirs.permissions, min(own.epoch, theirs.epoch)
         return msgspec.structs.replace(own, permissions=left, epoch=epoch)
 
@@ -81,10 +82,16 @@ class SponsoredDecisions:
         own = await ask(principal)
         if principal.kind != "robot" or not own:
             return own
-        sponsor = principal.sponsor
-        if sponsor is None:
-            return NOTHING
-        return own if sponsor.is_host else own & await ask(person_asking(sponsor, principal))
+        theirs = await _of_sponsor(principal, ask, NOTHING)
+        return own if theirs is None else own & theirs
+
+
+async def _of_sponsor(robot: Principal, ask: Callable[[Principal], Awaitable[T]], nothing: T) -> T | None:
+    """Return what whoever answers for a robot may: `nothing` where nobody does, `None` where the host does."""
+    sponsor = robot.sponsor
+    if sponsor is None:
+        return nothing
+    return None if sponsor.is_host else await ask(person_asking(sponsor, robot))
 
 
 def person_asking(sponsor: Sponsor, robot: Principal) -> Principal:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.keys.sealed_rows import sealing_master_keys
 from entrepot.auth.people.identities import people_of_one_address, people_of_one_name
+from entrepot.ops.checks.asked_database import asked_database
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.keys.master_keys import master_key_file, present_master_keys
-from entrepot.settings import first_password_file, metadata_path, metadata_url, uses_postgresql
+from entrepot.settings import first_password_file, metadata_path, uses_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,22 +93,14 @@ def examine_accounts(settings: Settings) -> Iterator[Finding]:
 
 
 async def _ask(settings: Settings) -> _Answers | None:
-    from entrepot.metadata.sql.migrate import schema_version  # noqa: PLC0415 - loads drivers; only when asked
-    from entrepot.metadata.sql.opening import open_metadata  # noqa: PLC0415 - as above
-
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        current, newest = await schema_version(metadata_url(settings))
-        if current != newest:
+    async with asked_database(settings, _PATIENCE_SECONDS) as metadata:
+        if metadata is None:
             return None
-        metadata = await open_metadata(metadata_url(settings), 1, _PATIENCE_SECONDS)
-        try:
-            sealed_with = await sealing_master_keys(metadata)
-            person = await metadata.users.find_named(_FIRST_ADMINISTRATOR)
-            people = await metadata.users.identities()
-            robots = await metadata.diagnosis.stopped_robots(_MOST_SHOWN + 1)
-            values = await metadata.configurations.values()
-        finally:
-            await metadata.aclose()
+        sealed_with = await sealing_master_keys(metadata)
+        person = await metadata.users.find_named(_FIRST_ADMINISTRATOR)
+        people = await metadata.users.identities()
+        robots = await metadata.diagnosis.stopped_robots(_MOST_SHOWN + 1)
+        values = await metadata.configurations.values()
     must_change = person is not None and person.must_change_password
     return _Answers(sealed_with, must_change, people, robots, values.get("read_only") == "true")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.process_identity import ProcessIdentity
+from entrepot.ops.checks.asked_database import asked_database
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.checks.forecast import GROWTH_SECONDS, judge_forecast
 from entrepot.ops.checks.network import is_node_running
@@ -81,29 +82,21 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
 
 
 async def _ask(settings: Settings, node: str) -> _Answers | None:
-    from entrepot.metadata.sql.migrate import schema_version  # noqa: PLC0415 - loads drivers; only when asked
-    from entrepot.metadata.sql.opening import open_metadata  # noqa: PLC0415 - as above
-
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        current, newest = await schema_version(metadata_url(settings))
-        if current != newest:
+    async with asked_database(settings, _PATIENCE_SECONDS) as metadata:
+        if metadata is None:
             return None
-        metadata = await open_metadata(metadata_url(settings), 1, _PATIENCE_SECONDS)
-        try:
-            before = time.time()  # noqa: TID251 - this machine's own clock is what is being judged
-            clock = await metadata.diagnosis.clock_milliseconds()
-            after = time.time()  # noqa: TID251 - as above
-            late = await metadata.outbox.unjournalled(_LATE_SECONDS * 1000, 1)
-            return _Answers(
-                clock=clock,
-                clock_here=int((before + after) / 2 * 1000),
-                waiting=await metadata.outbox.unjournalled_count(),
-                oldest_late=late[0].at_milliseconds if late else None,
-                growth=await metadata.diagnosis.recent_growth(GROWTH_SECONDS, _YOUNGEST_BLOBS),
-                lease_owners=await metadata.upload_sessions.lease_owners(f"{node}/") if node else (),
-            )
-        finally:
-            await metadata.aclose()
+        before = time.time()  # noqa: TID251 - this machine's own clock is what is being judged
+        clock = await metadata.diagnosis.clock_milliseconds()
+        after = time.time()  # noqa: TID251 - as above
+        late = await metadata.outbox.unjournalled(_LATE_SECONDS * 1000, 1)
+        return _Answers(
+            clock=clock,
+            clock_here=int((before + after) / 2 * 1000),
+            waiting=await metadata.outbox.unjournalled_count(),
+            oldest_late=late[0].at_milliseconds if late else None,
+            growth=await metadata.diagnosis.recent_growth(GROWTH_SECONDS, _YOUNGEST_BLOBS),
+            lease_owners=await metadata.upload_sessions.lease_owners(f"{node}/") if node else (),
+        )
 
 
 async def _read_engine(settings: Settings) -> EngineFacts:

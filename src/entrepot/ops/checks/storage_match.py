@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.keys import JOURNAL
 from entrepot.kernel.errors import EntrepotError
+from entrepot.ops.checks.asked_database import asked_database
 from entrepot.ops.checks.finding import Finding, failed, passed
-from entrepot.settings import metadata_path, metadata_url, storage_root, uses_postgresql
+from entrepot.settings import metadata_path, storage_root, uses_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,20 +62,13 @@ def _holds_journal(root: Path) -> bool:
 
 
 async def _compare(settings: Settings) -> str | None:
-    from entrepot.metadata.sql.migrate import schema_version  # noqa: PLC0415 - loads drivers; only when asked
-    from entrepot.metadata.sql.opening import open_metadata  # noqa: PLC0415 - as above
-    from entrepot.registry.store_ownership import find_foreign_facts  # noqa: PLC0415 - as above
+    from entrepot.registry.store_ownership import find_foreign_facts  # noqa: PLC0415 - loads drivers; only when asked
 
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        current, newest = await schema_version(metadata_url(settings))
-        if current != newest:
+    async with asked_database(settings, _PATIENCE_SECONDS) as metadata:
+        if metadata is None:
             return None
-        metadata = await open_metadata(metadata_url(settings), 1, _PATIENCE_SECONDS)
-        try:
-            async with _opened_blobs(settings) as blobs:
-                return await find_foreign_facts(metadata, blobs)
-        finally:
-            await metadata.aclose()
+        async with _opened_blobs(settings) as blobs:
+            return await find_foreign_facts(metadata, blobs)
 
 
 @contextlib.asynccontextmanager

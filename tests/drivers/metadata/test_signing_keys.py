@@ -286,10 +286,25 @@ async def test_a_node_with_the_former_master_key_goes_on_signing_but_makes_no_ke
     await rewrap_signing_keys(metadata, Sealing(NEW, OLD), host_operator())
 
     await keys.refresh(ring)
-    with pytest.raises(KeyRotationError, match="rewrap"):
+    with pytest.raises(KeyRotationError, match="give this node the master key of the others"):
         await keys.rotate(host_operator())
 
     assert ring.signing_key().sign(b"data")
+    assert await _states(database) == ["active", "next"]
+
+
+async def test_where_a_change_of_the_master_key_was_not_finished_no_key_is_made_f46(
+    metadata: Metadata, keys: SigningKeys, database: RawDatabase
+) -> None:
+    await keys.ensure()
+    await database.fetch(TWO_MINUTES_AGO)
+    await database.fetch(
+        f"UPDATE signing_keys SET master_key_id = '{NEW.key_id}' WHERE state = 'next' AND purpose = 'token'"
+    )
+
+    with pytest.raises(KeyRotationError, match="finish `entrepot keys rewrap`"):
+        await keys.rotate(host_operator())
+
     assert await _states(database) == ["active", "next"]
 
 

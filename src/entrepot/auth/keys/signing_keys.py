@@ -190,14 +190,18 @@ class SigningKeys:
         return await self._metadata.write(unit)
 
     def _require_same_master_key(self, table: SigningKeyTable) -> None:
-        """Add no key under a master key that is being replaced: nobody could open it afterwards."""
-        for row in table.rows:
-            if row.master_key_id != self._sealing.key_id:
-                message = (
-                    f"signing keys are sealed with the master key {row.master_key_id}, this process has "
-                    f"{self._sealing.key_id}: finish `entrepot keys rewrap`, then start the registry anew"
-                )
-                raise KeyRotationError(message)
+        """Add no key under a master key that is, or was, replaced: nobody could open it afterwards."""
+        own = self._sealing.key_id
+        others = sorted({row.master_key_id for row in table.rows} - {own})
+        if not others:
+            return
+        facts = f"signing keys are sealed with the master key {', '.join(others)}, this process has {own}"
+        if any(row.master_key_id == own for row in table.rows):
+            raise KeyRotationError(f"{facts}: finish `entrepot keys rewrap`, then start the registry anew")
+        raise KeyRotationError(
+            f"{facts}: give this node the master key of the others (secrets/master.key, or secrets.master_key), "
+            "then start it anew"
+        )
 
     async def _open_all(
         self, rows: Sequence[SigningKeyRow]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "AnswerError"]
 
 _STATUS_LINES: Final = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode("ascii") for status in HTTPStatus
 }
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -148,17 +149,19 @@ class Answer:
         if self._begun is None:
             raise AnswerError("an answer begins with its status")
         status, fields = self._begun
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status]
         for name, value in fields:
-            if name.lower() in _FRAMING:
+            beginning = _beginning_of_line(name)
+            if beginning is None:
                 self._take_framing(name.lower(), value)
             else:
-                lines.append(b"%b: %b\r\n" % (name, value))
+                lines.append(beginning + value)
         if self._peer.is_closing:
             self._keeps_alive = False
         lines += self._framing_lines(status, whole_bytes)
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+        lines.append(b"")
+        head = b"\r\n".join(lines)
+        if len(head.splitlines()) >= len(lines):
             raise AnswerError("a header has a line end in it")
         return head + self._peer.end_of_head()
 
@@ -184,13 +187,13 @@ class Answer:
                 self._keeps_alive = False
             elif whole_bytes is None:
                 self._is_chunked = True
-                lines.append(b"transfer-encoding: chunked\r\n")
+                lines.append(b"transfer-encoding: chunked")
         if self._left_bytes is not None and status != 204:
-            lines.append(b"content-length: %d\r\n" % self._left_bytes)
+            lines.append(b"content-length: %d" % self._left_bytes)
         if not self._keeps_alive:
-            lines.append(b"connection: close\r\n")
+            lines.append(b"connection: close")
         elif self._is_old:
-            lines.append(b"connection: keep-alive\r\n")
+            lines.append(b"connection: keep-alive")
         return lines
 
     def _frame(self, body: bytes, *, is_last: bool) -> bytes:
@@ -219,3 +222,9 @@ class Answer:
             if self._has_body:
                 await self._channel.send_file(file)
         self._end()
+
+
+@lru_cache(maxsize=256)
+def _beginning_of_line(name: bytes) -> bytes | None:
+    """Return what stands before a field's value, `None` for a field of the framing. Applications use few names."""
+    return None if name.lower() in _FRAMING else name + b": "

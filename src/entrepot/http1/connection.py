@@ -77,6 +77,10 @@ class Server(Protocol):
         """Run the application for a request."""
         ...
 
+    def end_exchange(self, exchange: Exchange) -> None:
+        """Note that a request has been answered, or that its answer broke."""
+        ...
+
     def end_of_head(self) -> bytes:
         """Return the line with the date, and the empty line that ends a head."""
         ...
@@ -205,7 +209,10 @@ class Connection(asyncio.BufferedProtocol):
     def end_exchange(self) -> None:
         """Go on to the next request, or end with this one."""
         exchange, self._running = self._running, None
-        if self.channel.is_lost or exchange is None:
+        if exchange is None:
+            return
+        self._server.end_exchange(exchange)
+        if self.channel.is_lost:
             return
         if not exchange.answer.has_ended:
             self.channel.break_off(by_reset=not exchange.answer.says_its_end)

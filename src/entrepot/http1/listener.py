@@ -80,7 +80,7 @@ class Listener:
         self._tls = None if options.tls is None else options.tls.build_context()
         self._open_count = 0
         self._admissions: set[asyncio.Task[None]] = set()
-        self._exchanges: set[asyncio.Task[None]] = set()
+        self._exchanges: dict[Exchange, asyncio.Task[None]] = {}
         self._all_gone = asyncio.Event()
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._date = (0, b"")
@@ -111,7 +111,9 @@ class Listener:
         self._end_idle()
         while self._exchanges or self._open_count:
             if self._exchanges:
-                await asyncio.wait(self._exchanges, timeout=_SECONDS_BETWEEN_ENDS)
+                await asyncio.wait(self._exchanges.values(), timeout=_SECONDS_BETWEEN_ENDS)
+                for exchange in [one for one, task in self._exchanges.items() if task.done()]:
+                    self.end_exchange(exchange)  # which was cancelled before it began, and can't say so
                 self._end_idle()
             else:
                 await self._all_gone.wait()
@@ -129,9 +131,12 @@ class Listener:
 
     def begin_exchange(self, exchange: Exchange) -> None:
         """Run the application for a request."""
-        task = self.loop.create_task(exchange.run(self._application))
-        self._exchanges.add(task)
-        task.add_done_callback(self._exchanges.discard)
+        # Not by a callback of the task is it taken out again: that would be another turn for each request.
+        self._exchanges[exchange] = self.loop.create_task(exchange.run(self._application))
+
+    def end_exchange(self, exchange: Exchange) -> None:
+        """Note that a request has been answered."""
+        self._exchanges.pop(exchange, None)
 
     def remember(self, connection: Connection) -> None:
         """Note that a connection stands."""

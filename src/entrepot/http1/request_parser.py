@@ -90,6 +90,8 @@ class RequestParser:
         Raises:
             Exception: nothing that the client did. Of what was read something may be lost, so nothing more is taken.
         """
+        if not data and not self._unparsed:
+            return
         try:
             self._feed(data)
         except BaseException:

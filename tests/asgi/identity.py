@@ -19,10 +19,11 @@ from entrepot.auth.grants import Action, CatalogGrant, Delete, Grant, Pull, Push
 from entrepot.auth.keys.key_pairs import SigningKey
 from entrepot.auth.keys.key_ring import KeyRing
 from entrepot.auth.principals import Principal
+from entrepot.metadata.epoch_store import EpochsNamed
 from entrepot.metadata.errors import MetadataUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from entrepot.auth.principals import Origin
     from entrepot.metadata.audit_store import NewAuditRecord
@@ -163,7 +164,11 @@ class SettableEpochs:
 
     subjects: dict[str, int] = field(default_factory=dict[str, int])
     projects: dict[str, int] = field(default_factory=dict[str, int])
+    forgotten: dict[str, int] = field(default_factory=dict[str, int])
+    """What moved so long ago that only the database tells."""
+    gone: set[str] = field(default_factory=set[str])
     is_fresh: bool = True
+    asked: int = 0
 
     def require_fresh(self) -> None:
         """See the protocol."""
@@ -175,6 +180,16 @@ class SettableEpochs:
         if self.subjects.get(subject, subject_epoch) > subject_epoch:
             return False
         return all(self.projects.get(name, epoch) <= epoch for name, epoch in projects.items())
+
+    async def ask(self, subjects: Collection[str], projects: Collection[str]) -> EpochsNamed:
+        """See the protocol."""
+        self.asked += 1
+        epochs = dict.fromkeys((*subjects, *projects), 0) | self.subjects | self.projects | self.forgotten
+        return EpochsNamed(
+            {name: epochs[name] for name in subjects if name not in self.gone},
+            {name: epochs[name] for name in projects},
+            frozenset(self.forgotten),
+        )
 
     def moves(self) -> int:
         """See the protocol."""

@@ -180,8 +180,8 @@ async def test_the_pull_that_is_counted_is_recorded_i11(guarded: Guarded, tmp_pa
     assert sum(path.stat().st_size for path in spool.iterdir()) > before
 
 
-async def test_a_token_seen_for_the_first_time_costs_no_statement_either(guarded: Guarded) -> None:
-    """What it says was decided when it was issued: only its signature is verified."""
+async def test_a_token_seen_for_the_first_time_costs_one_statement_more_f27(guarded: Guarded) -> None:
+    """What it says was decided when it was issued, and whether that was before a change is asked once."""
     replies = [
         await guarded.client.request("GET", _TOKEN, guarded.headers["robot by Basic"])
         for _ in range(_ATTEMPTS)
@@ -191,7 +191,8 @@ async def test_a_token_seen_for_the_first_time_costs_no_statement_either(guarded
 
     cost = await guarded.cost_of(lambda: guarded.client.request("GET", _MANIFEST, next(fresh)))
 
-    assert (len(cost.statements), *cost[:3]) == (1, 0, 0, 0)
+    assert (len(cost.statements), *cost[:3]) == (2, 0, 0, 0)
+    assert cost.statements[0] == "epochs.named"
 
 
 @pytest.mark.parametrize("repositories", [1, 5])

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from entrepot.auth.decisions import NOTHING, ProjectStanding, RepositoryStanding
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
 from entrepot.auth.principals import Principal
+from entrepot.metadata.epoch_store import EpochsNamed
 from entrepot.metadata.errors import MetadataUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from entrepot.auth.authentication import BeginningSession
     from entrepot.auth.principals import Origin
@@ -60,6 +61,13 @@ class ScriptedEpochs:
         """Whether nothing was seen that is newer."""
         expected = {subject: subject_epoch, **projects}
         return all(self.seen.get(name, 0) <= epoch for name, epoch in expected.items())
+
+    async def ask(self, subjects: Collection[str], projects: Collection[str]) -> EpochsNamed:
+        """Return what was seen, and a first epoch for the rest."""
+        return EpochsNamed(self._now(subjects), self._now(projects), frozenset())
+
+    def _now(self, names: Collection[str]) -> dict[str, int]:
+        return {name: self.seen.get(name, 0) for name in names}
 
     def moves(self) -> int:
         """Return what the test says."""

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from entrepot.auth.principals import ANONYMOUS
+from entrepot.auth.epochs import WITHOUT_EPOCH
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-    from entrepot.metadata.epoch_store import EpochReader, EpochsFound
+    from entrepot.metadata.epoch_store import EpochReader, EpochsFound, EpochsNamed
 
 __all__ = ["EpochWatch"]
 
 _log: Any = structlog.get_logger()
 
-_WITHOUT_EPOCH: Final = frozenset({"", ANONYMOUS})
+_LEEWAY_SECONDS: Final = 60.0
+"""How far in the future a token may begin."""
 _MOST_NAMES: Final = 10_000
 """How many names are looked up at once; those of more wait for the next look."""
 
@@ -47,7 +48,9 @@ class EpochWatch:
     ) -> None:
         """Take how long anything lives that carries epochs; older moves concern nothing any more."""
         self._reader = reader
-        self._window_seconds = longest_lifetime_seconds + 2 * refresh_seconds
+        self._longest_seconds = longest_lifetime_seconds + _LEEWAY_SECONDS
+        # What had not settled when a token was met is known as long as the token is.
+        self._window_seconds = 2 * self._longest_seconds + 2 * refresh_seconds
         self._refresh_seconds = refresh_seconds
         self._patience_seconds = patience_seconds
         self._clock = clock
@@ -99,7 +102,7 @@ class EpochWatch:
 
     def is_current(self, subject: str, subject_epoch: int, projects: Mapping[str, int]) -> bool:
         """See the protocol."""
-        if subject not in _WITHOUT_EPOCH:
+        if subject not in WITHOUT_EPOCH:
             if len(self._asked_subjects) < _MOST_NAMES:
                 self._asked_subjects.add(subject)
             if self._subjects.get(subject, 0) > subject_epoch or ("subject", subject) in self._gone:
@@ -110,6 +113,10 @@ class EpochWatch:
             if self._projects.get(project, 0) > epoch or ("project", project) in self._gone:
                 return False
         return True
+
+    async def ask(self, subjects: Collection[str], projects: Collection[str]) -> EpochsNamed:
+        """See the protocol."""
+        return await self._reader.named(int(self._longest_seconds * 1000), subjects, projects)
 
     def moves(self) -> int:
         """See the protocol."""

@@ -7,12 +7,19 @@ anybody's rights, only has all that was decided about the project decided anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from entrepot.auth.principals import ANONYMOUS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-__all__ = ["Epochs"]
+    from entrepot.metadata.epoch_store import EpochsNamed
+
+__all__ = ["WITHOUT_EPOCH", "Epochs"]
+
+WITHOUT_EPOCH: Final = frozenset({"", ANONYMOUS})
+"""Subjects that have none: operators of the host, and nobody."""
 
 
 class Epochs(Protocol):
@@ -27,6 +34,16 @@ class Epochs(Protocol):
 
     def is_current(self, subject: str, subject_epoch: int, projects: Mapping[str, int]) -> bool:
         """Whether neither the subject (public id) nor any of the projects (by name) has moved beyond its epoch."""
+        ...
+
+    async def ask(self, subjects: Collection[str], projects: Collection[str]) -> EpochsNamed:
+        """Ask the database for the epochs of these subjects (public ids) and projects (names), whatever is known.
+
+        A project has settled when it moved so long ago that no token is older, unless its time was none (F27).
+
+        Raises:
+            MetadataError: the database did not answer.
+        """
         ...
 
     def moves(self) -> int:

@@ -26,6 +26,19 @@ class EpochsFound:
     named_projects: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class EpochsNamed:
+    """The epochs of what was asked for by name, as far as it exists.
+
+    Attributes:
+        settled_projects: those that did not move within the window.
+    """
+
+    subjects: Mapping[str, int]
+    projects: Mapping[str, int]
+    settled_projects: frozenset[str]
+
+
 class EpochReader(Protocol):
     """Epochs as the watch of each process asks for them."""
 
@@ -33,6 +46,12 @@ class EpochReader(Protocol):
         self, window_milliseconds: int, subjects: Collection[str], projects: Collection[str]
     ) -> EpochsFound:
         """Return what moved within the window (by the database's clock), and those that are named. One statement."""
+        ...
+
+    async def named(
+        self, window_milliseconds: int, subjects: Collection[str], projects: Collection[str]
+    ) -> EpochsNamed:
+        """Return those that are named. One statement by keys, for each token that a process meets."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.drivers.metadata.identity_rows import IdentityRows
 
 if TYPE_CHECKING:
-    from entrepot.metadata.store import Metadata
+    from entrepot.metadata.store import Metadata, Transaction
     from tests.drivers.metadata.counting import CountingObserver
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -63,3 +64,33 @@ async def test_a_look_finds_what_moved_of_late_and_what_is_named(
     assert counts.statements == {"epochs.look": 1}
     assert (found.moved_subjects, found.moved_projects) == ({"id-ann": 1}, {"team": 1})
     assert (found.named_subjects, found.named_projects) == ({"id-still": 0}, {"quiet": 0})
+
+
+async def test_epochs_are_asked_for_by_name_and_projects_say_whether_they_have_settled_f27(
+    metadata: Metadata, rows: IdentityRows, database: RawDatabase, counts: CountingObserver
+) -> None:
+    """One that moved while the clock was ahead has not settled."""
+    ann = await rows.user("ann")
+    await rows.user("bob")
+    projects = [await rows.project(name) for name in ("quiet", "late", "long-ago", "ahead", "other")]
+    await metadata.write(lambda tx: tx.epochs.move_subjects([ann]))
+    for project in projects[1:]:
+        await metadata.write(partial(_move_project, project))
+    for project, hours in zip(projects[2:4], (-2, 5), strict=True):
+        await database.fetch(
+            f"UPDATE projects SET epoch_changed_at = epoch_changed_at + {hours * _HOUR} WHERE id = {project}"
+        )
+    counts.reset()
+
+    found = await metadata.epochs.named(
+        _HOUR, ["id-ann", "id-nobody"], ["quiet", "late", "long-ago", "ahead", "gone"]
+    )
+
+    assert counts.statements == {"epochs.named": 1}
+    assert found.subjects == {"id-ann": 1}
+    assert found.projects == {"quiet": 0, "late": 1, "long-ago": 1, "ahead": 1}
+    assert found.settled_projects == {"quiet", "long-ago"}
+
+
+async def _move_project(project: int, tx: Transaction) -> None:
+    await tx.epochs.move_project(project)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from entrepot.auth.decisions import ProjectStanding, RepositoryStanding
 from entrepot.auth.principals import ANONYMOUS, Principal
+from entrepot.metadata.epoch_store import EpochsNamed
 from entrepot.metadata.errors import MetadataUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from entrepot.oci.names import RepositoryName
 
@@ -55,6 +56,10 @@ class HandEpochs:
     def is_current(self, subject: str, subject_epoch: int, projects: Mapping[str, int]) -> bool:
         """See the protocol."""
         return True
+
+    async def ask(self, subjects: Collection[str], projects: Collection[str]) -> EpochsNamed:
+        """See the protocol."""
+        return EpochsNamed(dict.fromkeys(subjects, 0), dict.fromkeys(projects, 0), frozenset())
 
     def moves(self) -> int:
         """See the protocol."""

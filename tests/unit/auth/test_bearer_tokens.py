@@ -417,3 +417,35 @@ def test_nothing_is_vouched_for_when_the_keys_are_not_known_i6(tokens: BearerTok
 
     with pytest.raises(MetadataUnavailableError):
         tokens.verify(token)
+
+
+def test_a_clock_that_is_set_back_has_remembered_tokens_looked_at_anew_f27(
+    tokens: BearerTokens, ring: KeyRing, clock: Clock, key: SigningKey
+) -> None:
+    """One was issued while it was ahead: it begins in the future now, and is another object when that has come."""
+    token = tokens.issue(ALICE, ACCESS, EPOCHS).token
+    first = tokens.verify(token)
+    assert tokens.verify(token) is first
+    keys = {key.key_id: key.public}
+
+    ring.install(key, keys, clock.seconds - 3 * 3600)
+    with pytest.raises(InvalidTokenError) as refusal:
+        tokens.verify(token)
+    assert refusal.value.cause == "it begins in the future"
+    assert len(tokens._remembered) == 0
+
+    clock.seconds += 3 * 3600
+    ring.install(key, keys, clock.seconds - 3 * 3600)
+    second = tokens.verify(token)
+    assert (second, second is first) == (first, False)
+
+
+def test_a_clock_that_is_put_forward_lets_tokens_be_remembered_f27(
+    tokens: BearerTokens, ring: KeyRing, clock: Clock, key: SigningKey
+) -> None:
+    token = tokens.issue(ALICE, ACCESS, EPOCHS).token
+    first = tokens.verify(token)
+
+    ring.install(key, {key.key_id: key.public}, clock.seconds + 200)
+
+    assert tokens.verify(token) is first

@@ -41,6 +41,17 @@ def test_the_time_is_that_of_the_database_f27() -> None:
     assert ring.now() == 5002.5
 
 
+def test_a_clock_that_is_set_back_is_counted_also_when_it_goes_in_small_steps_f27() -> None:
+    ring = KeyRing(Clock(100.0))
+
+    counts = list[int]()
+    for database_time in (5000.0, 5003.0, 5001.0, 4998.5, 4997.9, 4997.0, 6000.0, 4996.0):
+        ring.install(None, {}, database_time)
+        counts.append(ring.set_backs)
+
+    assert counts == [0, 0, 0, 0, 1, 1, 1, 2]
+
+
 def test_a_ring_without_an_active_key_signs_nothing() -> None:
     ring = KeyRing(Clock())
     ring.install(None, {}, 5000.0)

@@ -235,3 +235,55 @@ async def test_a_database_that_does_not_answer_allows_nothing_i6(scene: Scene) -
 
     with pytest.raises(MetadataUnavailableError):
         await PresentAccess(scene.people, Away(), scene.epochs).of(_token(), _PEER)
+
+
+async def test_a_token_that_was_not_seen_before_is_compared_with_the_database_once_f27(scene: Scene) -> None:
+    token = _token()
+
+    assert await scene.of(token) == _ISSUED
+    assert await scene.of(token) == _ISSUED
+    assert scene.epochs.asked == 1
+
+    assert await scene.of(_token()) == _ISSUED  # verified anew, since it had been forgotten
+    assert scene.epochs.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch", "cause"),
+    [
+        ("alice-id", 4, "whom it speaks for has changed"),
+        ("bob-id", 8, "the person who answers for this robot"),
+        ("team", 6, "the rights in its project changed long before"),
+    ],
+)
+async def test_a_token_of_a_time_that_has_yet_to_come_does_not_outlive_what_changed_f27(
+    scene: Scene, name: str, epoch: int, cause: str
+) -> None:
+    """It was issued while the clock was ahead; by when it begins, who watches the epochs knows of no move any more."""
+    scene.epochs.forgotten[name] = epoch
+    token = _token(msgspec.structs.replace(ALICE, sponsor=Sponsor("bob-id", 7)))
+
+    for _ in range(2):
+        with pytest.raises(InvalidTokenError) as refusal:
+            await scene.of(token)
+        assert cause in refusal.value.cause
+
+    scene.epochs.forgotten[name] = epoch - 1
+    assert await scene.of(token) == _ISSUED
+
+
+async def test_nor_does_it_outlive_its_subject_f27(scene: Scene) -> None:
+    scene.epochs.gone.add("alice-id")
+
+    with pytest.raises(InvalidTokenError) as refusal:
+        await scene.of()
+
+    assert refusal.value.cause == "whom it speaks for has changed"
+
+
+async def test_nobody_and_operators_of_the_host_are_not_asked_about_f27(scene: Scene) -> None:
+    scene.epochs.gone |= {"", ANONYMOUS}
+    anyone = Principal(ANONYMOUS, "", forwarded=False)
+
+    assert await scene.of(_token(anyone)) == _ISSUED
+    assert await scene.of(_token(msgspec.structs.replace(ALICE, sponsor=Sponsor("", 0)))) == _ISSUED

@@ -73,7 +73,8 @@ class BearerTokens:
     """Tokens of one issuer for one service; belongs to one event loop.
 
     A token that was verified is remembered until it ends: from then on it costs a hash, a dictionary and a look at the
-    clock. What is remembered ends with the key that signed it.
+    clock. What is remembered ends with the key that signed it, and when the clock was set back: then a token may begin
+    in the future that did not (F27).
     """
 
     def __init__(self, ring: KeyRing, issuer: str, service: str, lifetime_seconds: int) -> None:
@@ -90,6 +91,7 @@ class BearerTokens:
         self._service = service
         self._lifetime_seconds = max(lifetime_seconds, MIN_LIFETIME_SECONDS)
         self._remembered: dict[bytes, VerifiedToken] = {}
+        self._set_backs = ring.set_backs
         self._signer: tuple[str, ECKey] | None = None
         self._verifiers: dict[str, ECKey] = {}
 
@@ -134,6 +136,8 @@ class BearerTokens:
     def verify(self, token: str) -> VerifiedToken:
         """Return whom a token speaks for; whether an epoch has moved since is for the caller to ask.
 
+        It is the same object as long as the token is remembered.
+
         Raises:
             InvalidTokenError: it is not ours, is altered, has ended or has not begun.
             MetadataUnavailableError: the keys are not known at present.
@@ -142,6 +146,9 @@ class BearerTokens:
             raise InvalidTokenError("the token is too long")
         now = self._ring.now()
         keys = self._ring.verification_keys()
+        if self._set_backs != self._ring.set_backs:
+            self._set_backs = self._ring.set_backs
+            self._remembered.clear()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         verified = self._remembered.get(digest)
         if verified is None:

@@ -6,13 +6,15 @@ that, one person who becomes a member would end everybody's running pushes. So t
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.auth.dead_tokens import LIMITS_GONE, SPONSOR_CHANGED, SUBJECT_CHANGED
+from entrepot.auth.dead_tokens import LIMITS_GONE, PROJECT_CHANGED, SPONSOR_CHANGED, SUBJECT_CHANGED
 from entrepot.auth.decision_memory import DecisionMemory
+from entrepot.auth.epochs import WITHOUT_EPOCH
 from entrepot.auth.errors import InvalidCredentialsError, InvalidTokenError
 from entrepot.auth.scopes import EVERY_ACTION
 from entrepot.oci.names import RepositoryName
@@ -35,6 +37,10 @@ _MOST_REMEMBERED: Final = 4096
 class PresentAccess:
     """Tells what a token is good for now. Belongs to one event loop.
 
+    A token that this process meets for the first time is compared with the epochs in the database. What moved later is
+    seen by who watches them, for longer than the token lives; what moved before would not be, of a token from a time at
+    which the clock was ahead (F27).
+
     As long as no epoch of its projects moved, that is what it says. Afterwards it costs one decision for each of its
     repositories in those projects, and then a look at a dictionary, until any epoch moves again or 30 s have passed.
     """
@@ -52,6 +58,7 @@ class PresentAccess:
         self._remembered: DecisionMemory[Mapping[str, frozenset[str]]] = DecisionMemory(
             epochs, capacity=_MOST_REMEMBERED, clock=clock
         )
+        self._met: dict[str, VerifiedToken] = {}
 
     async def of(self, verified: VerifiedToken, peer: Principal) -> Mapping[str, frozenset[str]]:
         """Return the actions by repository, and `catalog` under `*`: never more than the token says.
@@ -66,6 +73,8 @@ class PresentAccess:
             InvalidTokenError: its subject, the person who answers for it, or its access token has changed (S14).
             MetadataError: what may be done now is not known (I6).
         """
+        if self._met.get(verified.token_id) is not verified:
+            await self._meet(verified)
         principal = verified.principal
         issued = principal.access or {}
         unmoved = self._epochs.is_current(principal.subject, principal.epoch, verified.project_epochs)
@@ -84,6 +93,24 @@ class PresentAccess:
         present = await self._decide(issued, self._moved(verified), await self._asker(verified, peer))
         self._remembered.keep(verified.token_id, present, moves)
         return present
+
+    async def _meet(self, verified: VerifiedToken) -> None:
+        """Refuse a token that was issued before something moved so long ago that the token should have ended since."""
+        principal, sponsor = verified.principal, verified.principal.sponsor
+        people = [(principal.subject, principal.epoch, SUBJECT_CHANGED)]
+        if sponsor is not None:
+            people.append((sponsor.person, sponsor.epoch, SPONSOR_CHANGED))
+        people = [person for person in people if person[0] not in WITHOUT_EPOCH]
+        now = await self._epochs.ask([subject for subject, _, _ in people], verified.project_epochs.keys())
+        for subject, epoch, cause in people:
+            if now.subjects.get(subject, math.inf) > epoch:
+                raise InvalidTokenError(cause, whose=principal)
+        for project, epoch in verified.project_epochs.items():
+            if project in now.settled_projects and now.projects[project] > epoch:
+                raise InvalidTokenError(PROJECT_CHANGED, whose=principal)
+        while len(self._met) >= _MOST_REMEMBERED:
+            del self._met[next(iter(self._met))]
+        self._met[verified.token_id] = verified
 
     def _moved(self, verified: VerifiedToken) -> frozenset[str]:
         principal = verified.principal

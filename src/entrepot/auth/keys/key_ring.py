@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["KeyRing"]
 
 _TRUSTED_SECONDS: Final = 60.0
+_SET_BACK_SECONDS: Final = 5.0
+"""More than what is between two clocks that are right; less, added up, counts as well."""
 _NO_KEY: Final = "there is no active signing key; `entrepot keys list` shows what there is"
 
 
@@ -31,6 +33,8 @@ class KeyRing:
         self._monotonic = monotonic
         self._looked_at = float("-inf")
         self._time_offset = 0.0
+        self._furthest_offset = float("-inf")
+        self._set_backs = 0
         self._signing: SigningKey | None = None
         self._verifying: Mapping[str, VerificationKey] = MappingProxyType({})
         self._why_none = _NO_KEY
@@ -49,12 +53,21 @@ class KeyRing:
         self._why_none = why_none
         self._looked_at = self._monotonic()
         self._time_offset = database_time - self._looked_at
+        if self._time_offset < self._furthest_offset - _SET_BACK_SECONDS:
+            self._set_backs += 1
+            self._furthest_offset = self._time_offset
+        self._furthest_offset = max(self._furthest_offset, self._time_offset)
         self._signing = signing
         self._verifying = MappingProxyType(dict(verifying))
 
     def now(self) -> float:
         """Return the time of the database's clock, in seconds since 1970."""
         return self._monotonic() + self._time_offset
+
+    @property
+    def set_backs(self) -> int:
+        """How often the database's clock was seen to be set back, by so much that it matters to what is remembered."""
+        return self._set_backs
 
     def signing_key(self) -> SigningKey:
         """Return the key to sign with.

@@ -62,7 +62,7 @@ POINT_READS: Final = (
 )
 """The statements that SQLite may run on the event loop: each reads a handful of rows through indexes."""
 
-SHORT_LISTINGS: Final = (*referrers.STATEMENTS,)
+SHORT_LISTINGS: Final = (*referrers.STATEMENTS, epochs.NAMED)
 """Listings that are short as a rule: SQLite begins them on the event loop and leaves those that turn out long."""
 
 STATEMENTS: Final = (

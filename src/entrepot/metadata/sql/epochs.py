@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.epoch_store import EpochsFound
+from entrepot.metadata.epoch_store import EpochsFound, EpochsNamed
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ LOOK: Final = Statement(
     WHERE epoch_changed_at IS NOT NULL AND epoch_changed_at > {now} - :window
     UNION ALL
     SELECT 3, name, epoch FROM projects WHERE name IN {texts:projects}
+    """,
+)
+# What moved while the clock was ahead has not settled.
+NAMED: Final = Statement(
+    "epochs.named",
+    """
+    SELECT 0, public_id, epoch, 0 FROM subjects WHERE public_id IN {texts:subjects}
+    UNION ALL
+    SELECT 1, name, epoch, CASE WHEN epoch_changed_at > {now} - :window THEN 0 ELSE 1 END
+    FROM projects WHERE name IN {texts:projects}
     """,
 )
 OF_SUBJECTS: Final = Statement(
@@ -79,6 +89,7 @@ MOVE_PROJECT: Final = Statement(
 
 STATEMENTS: Final = (
     LOOK,
+    NAMED,
     OF_SUBJECTS,
     HOLD_ORDER,
     HOLD_SUBJECTS,
@@ -111,6 +122,22 @@ class SqlEpochReader:
         for place, name, epoch in rows:
             found[place][name] = epoch
         return EpochsFound(*found)
+
+    async def named(
+        self, window_milliseconds: int, subjects: Collection[str], projects: Collection[str]
+    ) -> EpochsNamed:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(
+            NAMED,
+            window=window_milliseconds,
+            subjects=json.dumps(sorted(subjects)),
+            projects=json.dumps(sorted(projects)),
+        )
+        return EpochsNamed(
+            {name: epoch for place, name, epoch, _ in rows if place == 0},
+            {name: epoch for place, name, epoch, _ in rows if place == 1},
+            frozenset(name for _, name, _, settled in rows if settled),
+        )
 
 
 class SqlEpochRows:

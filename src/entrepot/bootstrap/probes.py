@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from entrepot.blobstore.errors import ObjectNotFoundError
+from entrepot.blobstore.keys import UPLOADS
 from entrepot.bootstrap.services import find_mismatch
 from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.errors import EntrepotError
+from entrepot.observability.metrics import gathered_gauge
 
 if TYPE_CHECKING:
     from entrepot.auth.keys.signing_keys import SigningKeys
+    from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Transaction
     from entrepot.settings import Settings
 
 __all__ = ["ProbeResult", "StoreProbes", "build_health_probes"]
+
+
+_NOTHING: Final = f"{UPLOADS}readiness"
+_UNRECORDED: Final = (
+    "pulls are refused, since they can't be put on record: the audit log's files can't be written, and no more records "
+    "fit into memory; make room in the data directory, or look at what the log says of audit.spool"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +49,17 @@ class StoreProbes:
         self._keys: SigningKeys | None = None
 
     async def read_ready(self) -> ProbeResult:
-        """Whether a row can be read and the blob store answers."""
+        """Whether a row can be read, the blob store answers, and pulls can be put on record (F28, F45)."""
         try:
             stores = await self._opened()
             await stores.metadata.instance.ping()
+            await _ask(stores.blobs)
         except EntrepotError as error:
             return ProbeResult(ok=False, detail=str(error))
-        return ProbeResult(ok=True, detail="metadata can be read")
+        room = self._settings.audit_log.buffer_records
+        if room and await asyncio.to_thread(gathered_gauge, "registry_audit_buffer_records") >= room:
+            return ProbeResult(ok=False, detail=_UNRECORDED)
+        return ProbeResult(ok=True, detail="metadata and blob store can be read")
 
     async def tokens_ready(self) -> ProbeResult:
         """Whether the active signing key can be opened; one that was opened once is remembered."""
@@ -91,6 +107,13 @@ class StoreProbes:
         if self._stores is None:
             self._stores = await self._stack.enter_async_context(open_stores(self._settings))
         return self._stores
+
+
+async def _ask(blobs: BlobStore) -> None:
+    """Ask for an object that is not there, which takes an answer, and neither room nor a right to write."""
+    with contextlib.suppress(ObjectNotFoundError):
+        async for _ in blobs.read(_NOTHING):
+            pass
 
 
 def build_health_probes(settings: Settings) -> StoreProbes:

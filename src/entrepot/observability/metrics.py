@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final, cast, final
+from itertools import chain
+from typing import TYPE_CHECKING, Final, cast, final
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -23,7 +24,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from entrepot.observability.buffered_metrics import BufferedDurations, BufferedRequestCounts
 from entrepot.observability.metric_definitions import METRIC_DEFINITIONS, MetricDefinition
 
-__all__ = ["Metrics", "build_metrics", "render_metrics"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client import Metric
+
+__all__ = ["Metrics", "build_metrics", "gathered_gauge", "render_metrics"]
 
 _BUCKETS: Final = {definition.name: definition.buckets for definition in METRIC_DEFINITIONS}
 
@@ -158,6 +164,19 @@ def _make(definition: MetricDefinition, registry: CollectorRegistry) -> Counter 
     if definition.gauge_mode == "livesum":
         return Gauge(name, text, labels, registry=registry, multiprocess_mode="livesum")
     return Gauge(name, text, labels, registry=registry, multiprocess_mode="mostrecent")
+
+
+def gathered_gauge(name: str) -> float:
+    """Return what the processes that share a directory say of a gauge without labels, together; 0 without one.
+
+    Reads files, so call it off the event loop.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return 0.0
+    collector = MultiProcessCollector(CollectorRegistry())  # type: ignore[no-untyped-call]  # the library leaves it so
+    metrics = cast("Iterable[Metric]", collector.collect())  # type: ignore[no-untyped-call]  # as above
+    samples = chain.from_iterable(one.samples for one in metrics if one.name == name)
+    return sum(sample.value for sample in samples)
 
 
 def render_metrics(registry: CollectorRegistry) -> tuple[bytes, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -94,6 +95,19 @@ async def test_gauges_tell_the_truth(registry: InProcessRegistry) -> None:
     assert total is not None
     assert 0 < used <= total
     assert prometheus.get_sample_value("registry_journal_backlog") == 3
+
+
+async def test_the_gauge_of_clocks_tells_how_far_the_database_is_ahead_f25_f27(
+    registry: InProcessRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prometheus = CollectorRegistry()
+    duty = upkeep.gauge_duty(registry.stores.metadata, registry.stores.blobs, build_metrics(prometheus))
+
+    this_machine = time.time  # noqa: TID251 - the clock that is measured
+    for behind in (0.0, 180.0, -90.0):
+        monkeypatch.setattr(time, "time", lambda behind=behind: this_machine() - behind)
+        await duty.run()
+        assert prometheus.get_sample_value("registry_clock_skew_seconds") == pytest.approx(behind, abs=1.0)
 
 
 async def test_the_checkpoint_empties_the_log_into_the_database(

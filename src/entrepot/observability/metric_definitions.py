@@ -293,6 +293,12 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         gauge_mode="livesum",
     ),
     MetricDefinition(
+        "registry_clock_skew_seconds",
+        "gauge",
+        "How far the database's clock is ahead of this node's; below 0: behind. An alarm beyond 2 s either way.",
+        gauge_mode="mostrecent",
+    ),
+    MetricDefinition(
         "registry_audit_unsigned_seconds",
         "gauge",
         "For how long the oldest record of the chain that no checkpoint covers has waited for one; 0: none waits. An "

@@ -86,6 +86,7 @@ class Metrics:
     audit_spool_damaged_bytes: Counter
     audit_checkpoint: Gauge
     signing_keys_locked: Gauge
+    clock_skew: Gauge
     audit_unsigned_seconds: Gauge
     audit_checkpoint_failures: Counter
 
@@ -150,6 +151,7 @@ def build_metrics(registry: CollectorRegistry) -> Metrics:
         audit_spool_damaged_bytes=cast("Counter", made["registry_audit_spool_damaged_bytes_total"]),
         audit_checkpoint=cast("Gauge", made["registry_audit_checkpoint_timestamp_seconds"]),
         signing_keys_locked=cast("Gauge", made["registry_signing_keys_locked"]),
+        clock_skew=cast("Gauge", made["registry_clock_skew_seconds"]),
         audit_unsigned_seconds=cast("Gauge", made["registry_audit_unsigned_seconds"]),
         audit_checkpoint_failures=cast("Counter", made["registry_audit_checkpoint_failures_total"]),
     )

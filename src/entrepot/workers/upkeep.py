@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import SuspectableDisk
@@ -33,7 +34,7 @@ def checkpoint_duty(metadata: Metadata, metrics: Metrics) -> Duty:
 
 
 def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics) -> Duty:
-    """Return the duty that measures how full the store is and how long the journal's backlog, every ten seconds."""
+    """Return the duty that measures how full the store is, the journal's backlog and the clocks, every ten seconds."""
 
     async def run() -> None:
         capacity = await blobs.capacity()
@@ -43,8 +44,17 @@ def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics) -> Duty:
         if isinstance(blobs, SuspectableDisk):
             metrics.storage_suspect.set(bool(await blobs.suspicion()))
         metrics.journal_backlog.set(await metadata.outbox.unjournalled_count())
+        metrics.clock_skew.set(await _clock_skew_seconds(metadata))
 
     return Duty("gauges", 10.0, run)
+
+
+async def _clock_skew_seconds(metadata: Metadata) -> float:
+    """Return how far the database's clock is ahead of this node's."""
+    before = time.time()  # noqa: TID251 - this machine's own clock is what is being measured
+    clock = await metadata.diagnosis.clock_milliseconds()
+    after = time.time()  # noqa: TID251 - as above
+    return clock / 1000 - (before + after) / 2
 
 
 def journal_duty(metadata: Metadata, journal: Journal) -> Duty:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
+import structlog.testing
 
 from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_segment_key, manifest_key
@@ -18,6 +19,7 @@ from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.oci.digest import Digest
 from entrepot.registry.orphans import OrphanSweep, SweepOptions, SweepReport
+from entrepot.settings import metadata_url
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.drivers.blobstore.opening import StoreAddress, open_store
 from tests.drivers.blobstore.staging import MIB, continued, data_of, keys_of, new_upload, push, stage
@@ -277,3 +279,27 @@ async def _pulled(registry: InProcessRegistry, path: str, repository: str) -> by
     reply = await registry.client.request("GET", f"/v2/{repository}/{path}")
     assert reply.status == 200
     return reply.body
+
+
+async def test_a_clock_that_was_ahead_keeps_neither_sweep_nor_orphan_f27(tmp_path: Path) -> None:
+    """The turn comes at once, and an orphan seen in years to come has one grace period from then on, not years."""
+    options = SweepOptions(grace_seconds=3600, period_seconds=60, page_pause_seconds=0)
+    async with in_process_registry(scratch_settings(tmp_path / "data")) as registry:
+        store, database = registry.stores.blobs, RawDatabase(metadata_url(registry.settings))
+        await store.put("uploads/nobodys", b"bytes")
+        sweep = OrphanSweep(registry.stores.metadata, store, options)
+        assert (await sweep.run()).found == 1
+        await database.fetch("UPDATE orphans SET seen_at = seen_at + 441504000000")
+        await database.fetch("UPDATE sweeps SET due_at = due_at + 441504000000")
+
+        with structlog.testing.capture_logs() as told:
+            report = await sweep.run()
+
+        assert (report.finished, report.found, report.removed) == (True, 0, 0)
+        assert [line["what"] for line in told] == ["next turn of orphans", "1 orphans"]
+        assert not (await sweep.run()).finished
+        await database.fetch("UPDATE sweeps SET due_at = 0")
+        assert (await sweep.run()).removed == 0
+        await database.fetch("UPDATE sweeps SET due_at = 0")
+        await database.fetch("UPDATE orphans SET seen_at = seen_at - 3600000")
+        assert (await sweep.run()).removed == 1

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
-from entrepot.lifecycle.scrub.job import ScrubJob, ScrubSchedule
+from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, ScrubJob, ScrubSchedule
+from entrepot.lifecycle.scrub.ledger import Ledger, Progress
 from entrepot.lifecycle.scrub.options import ScrubOptions
 from entrepot.observability.metrics import build_metrics
 from entrepot.workers.scrubbing import ScrubMeter, scrub_duty
@@ -15,6 +17,9 @@ from tests.integration.scrubbing import scrubbed_registry
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_COMPLETED = "registry_scrub_last_completed_timestamp_seconds"
+_YEAR = 366 * 86_400_000
 
 
 async def test_the_metrics_tell_of_a_pass_and_of_what_it_found(tmp_path: Path) -> None:
@@ -50,3 +55,30 @@ async def test_the_metrics_tell_of_a_pass_and_of_what_it_found(tmp_path: Path) -
         await duty.run()
         assert values.get_sample_value("registry_scrub_damaged", {"kind": "missing"}) == 1
         await job.aclose()
+
+
+async def test_a_pass_of_years_to_come_stops_neither_the_next_nor_the_alarm_f27(tmp_path: Path) -> None:
+    """The gauge says that it was long ago until a pass ends by the right clock, and that pass is due at once."""
+    values = CollectorRegistry()
+    metrics = build_metrics(values)
+    async with scrubbed_registry(tmp_path) as scrubbed:
+        ground = scrubbed.ground
+        job = ScrubJob(ground, ScrubSchedule(3600, ScrubOptions()), ScrubMeter(metrics))
+        duty = scrub_duty(job, ground.metadata, metrics)
+        ledger = await Ledger.take(ground.metadata, SCRUB_SWEEP, patience_seconds=0)
+        await ledger.complete(3600)
+        now = await ground.metadata.diagnosis.clock_milliseconds()
+        progress = msgspec.json.encode(Progress(completed_at_milliseconds=now + _YEAR)).decode()
+        await scrubbed.database.fetch(f"UPDATE sweeps SET due_at = due_at + {_YEAR}, progress = '{progress}'")
+
+        await duty.run()
+        assert values.get_sample_value(_COMPLETED) == 1
+        assert values.get_sample_value("registry_scrub_running") == 1
+        while job.is_running:
+            await asyncio.sleep(0.02)
+            await duty.run()
+
+        assert now / 1000 <= (values.get_sample_value(_COMPLETED) or 0) < (now + _YEAR) / 1000 - 60
+        job._ask_at = 0
+        await duty.run()
+        assert values.get_sample_value("registry_scrub_running") == 0

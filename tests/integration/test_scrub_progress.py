@@ -171,9 +171,9 @@ async def test_the_scheduled_pass_repairs_goes_on_after_a_restart_and_is_not_due
     assert (done.running, done.damaged, done.counts["blobs"]) == (False, {"corrupt": 1}, 6)
     assert done.completed_at_milliseconds > 0
     assert watcher.phases[-1] == "objects"
-    assert await Ledger.take_if_due(metadata, SCRUB_SWEEP) is None
+    assert await Ledger.take_if_due(metadata, SCRUB_SWEEP, 3600) is None
     await scrubbed.database.fetch("UPDATE sweeps SET due_at = 0 WHERE name = 'scrub'")
-    again = await Ledger.take_if_due(metadata, SCRUB_SWEEP)
+    again = await Ledger.take_if_due(metadata, SCRUB_SWEEP, 3600)
     assert again is not None
     await again.begin(fast=False, repositories=())
     assert again.progress.damaged_before == {"corrupt": 1}

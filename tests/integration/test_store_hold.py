@@ -11,7 +11,9 @@ from entrepot.registry import store_hold
 from entrepot.registry.errors import StoreHeldError
 from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.registry.store_hold import StoreHold
+from entrepot.settings import metadata_url
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+from tests.drivers.metadata.raw_database import RawDatabase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,3 +85,47 @@ async def test_a_holder_that_lost_the_lease_is_stopped(
 
     with pytest.raises(StoreHeldError, match="was lost"):
         await work()
+
+
+async def test_a_hold_left_by_a_clock_that_was_ahead_ends_within_the_patience_f27(
+    registry: InProcessRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup killed in 2040 keeps the next one waiting for one length of a lease, not until 2040."""
+    monkeypatch.setattr(store_hold, "_POLL_SECONDS", 0.01)
+    database = RawDatabase(metadata_url(registry.settings))
+    metadata = registry.stores.metadata
+    await metadata.write(lambda tx: tx.orphans.hold("orphans", 300))
+    await database.fetch("UPDATE sweeps SET lease_until = lease_until + 441504000000")
+    waiting = asyncio.Event()
+
+    async def back_up() -> None:
+        async with StoreHold(metadata).held(waiting.set):
+            pass
+
+    backup = asyncio.create_task(back_up())
+    await waiting.wait()
+    await asyncio.sleep(0.05)
+    assert not backup.done()
+    await database.fetch("UPDATE sweeps SET lease_until = lease_until - 300000")
+    await asyncio.wait_for(backup, 10)
+
+
+async def test_a_living_hold_outlasts_a_clock_that_steps_back_f27(
+    registry: InProcessRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others shorten what the former clock wrote; the renewal comes before that ends, and nobody gets in between."""
+    monkeypatch.setattr(store_hold, "_RENEWAL_SECONDS", 0.02)
+    monkeypatch.setattr(store_hold, "_POLL_SECONDS", 0.01)
+    database = RawDatabase(metadata_url(registry.settings))
+    metadata = registry.stores.metadata
+    hold = StoreHold(metadata)
+
+    async with hold.held(_quietly):
+        assert hold.claim is not None
+        fence = hold.claim.fence
+        for _ in range(3):
+            await database.fetch("UPDATE sweeps SET lease_until = lease_until + 3600000")
+            with pytest.raises(StoreHeldError, match="under way"):
+                async with StoreHold(metadata, patience_seconds=0.1).held(_quietly):
+                    pytest.fail("two held the store at once")
+        assert await database.value("SELECT fence FROM sweeps WHERE name = 'orphans'") == fence

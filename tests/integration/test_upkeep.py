@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import structlog.testing
 from prometheus_client import CollectorRegistry
 
 from entrepot.observability.metrics import build_metrics
+from entrepot.rebuild.position import find_position
 from entrepot.registry.journal import Journal
-from entrepot.settings import metadata_path, storage_root
+from entrepot.settings import metadata_path, metadata_url, storage_root
 from entrepot.workers import upkeep
 from entrepot.workers.backup_age import backup_age_duty
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+from tests.drivers.metadata.material import fact
+from tests.drivers.metadata.raw_database import RawDatabase
 from tests.faults.image import one_layer_image
 from tests.faults.pushing import AcknowledgementLog, push_image
 
@@ -142,4 +146,67 @@ async def test_the_age_of_the_last_backup_is_shown(registry: InProcessRegistry) 
     shown = gathered.get_sample_value("registry_backup_last_completed_timestamp_seconds")
     completed = await registry.stores.metadata.backups.last_completed()
     assert completed is not None
-    assert shown == completed / 1000
+    assert shown == completed.at_milliseconds / 1000
+
+
+async def test_a_backup_of_years_to_come_keeps_no_alarm_silent_f27(registry: InProcessRegistry) -> None:
+    """Nobody knows how old it is, so it is as old as can be, until another is completed."""
+    gathered = CollectorRegistry()
+    metadata = registry.stores.metadata
+    duty = backup_age_duty(metadata, build_metrics(gathered))
+    await metadata.write(lambda tx: tx.backups.record_completed("snapshot"))
+    await _database(registry).fetch("UPDATE sweeps SET due_at = due_at + 86400000 WHERE name = 'backup'")
+
+    await duty.run()
+    assert gathered.get_sample_value("registry_backup_last_completed_timestamp_seconds") == 1
+
+    await metadata.write(lambda tx: tx.backups.record_completed("another"))
+    await duty.run()
+    assert (gathered.get_sample_value("registry_backup_last_completed_timestamp_seconds") or 0) > 1.7e9
+
+
+async def test_facts_of_years_to_come_reach_the_journal_in_time_and_in_order_f27(
+    registry: InProcessRegistry,
+) -> None:
+    """Not before their requests had time to write their entries; then all of them, in one segment."""
+    metadata, database = registry.stores.metadata, _database(registry)
+    duty = upkeep.journal_duty(metadata, await _journal(registry))
+    (first,) = await database.fetch("SELECT min(id) FROM outbox")
+    await database.fetch(f"UPDATE outbox SET at = at + 441504000000 WHERE id = {first[0]}")
+
+    with structlog.testing.capture_logs() as told:
+        await duty.run()
+        await duty.run()
+
+    assert [(line["event"], line["what"]) for line in told] == [("time.ahead", "1 facts for the journal")]
+    assert _journal_files(registry)["segments"] == []
+    assert len(_journal_files(registry)["entries"]) == 1
+    position = await find_position(metadata, registry.stores.blobs)
+    assert (position.storage_is_behind, position.database_is_behind, position.waiting) == (False, False, 3)
+
+    await database.fetch("UPDATE outbox SET at = at - 5000")
+    await duty.run()
+
+    (segment,) = _journal_files(registry)["segments"]
+    lines = [msgspec.json.decode(line) for line in segment.read_bytes().splitlines()]
+    assert [line["kind"] for line in lines] == ["blob.linked", "blob.linked", "manifest.put"]
+    now = await metadata.diagnosis.clock_milliseconds()
+    assert all(line["at_milliseconds"] <= now for line in lines)
+    assert (await find_position(metadata, registry.stores.blobs)).waiting == 0
+
+
+async def test_facts_that_wait_ahead_make_no_storage_older_f27(registry: InProcessRegistry) -> None:
+    """What has no segment yet is not missing from the journal, whatever its time says."""
+    metadata = registry.stores.metadata
+    last = await metadata.write(lambda tx: tx.outbox.append(fact("blob.linked")))
+    await _database(registry).fetch("UPDATE outbox SET at = at + 441504000000")
+
+    position = await find_position(metadata, registry.stores.blobs)
+
+    assert position.journal_last < position.database_last == last
+    assert not position.storage_is_behind
+    assert position.waiting == 4
+
+
+def _database(registry: InProcessRegistry) -> RawDatabase:
+    return RawDatabase(metadata_url(registry.settings))

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 import pytest
+import structlog.testing
 from prometheus_client import CollectorRegistry
 
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.bootstrap import build_background_worker
 from entrepot.observability.metrics import build_metrics
+from entrepot.registry.leases import LONGEST_LEASE_SECONDS
 from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.upload_expiry import UploadExpiry
 from entrepot.settings import metadata_path, storage_root
-from entrepot.settings.tree import RegistrySettings
+from entrepot.settings.section import Setting
+from entrepot.settings.tree import RegistrySettings, UploadSettings
 from entrepot.workers.housekeeping import expiry_duty, orphan_duty
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 
@@ -43,7 +46,7 @@ async def registry(tmp_path: Path) -> AsyncIterator[InProcessRegistry]:
 
 def _expiry(registry: InProcessRegistry) -> UploadExpiry:
     stores = registry.stores
-    return UploadExpiry(stores.metadata, StagedUploads(stores.metadata, stores.blobs))
+    return UploadExpiry(stores.metadata, StagedUploads(stores.metadata, stores.blobs), 3600)
 
 
 def _query(registry: InProcessRegistry, sql: str) -> list[Any]:
@@ -182,3 +185,33 @@ async def test_a_read_only_registry_clears_nothing_away(registry: InProcessRegis
 
     assert len(_staged(registry)) == 1
     assert _query(registry, "SELECT * FROM sweeps WHERE name = 'orphans'") == []
+
+
+async def test_uploads_of_years_to_come_end_when_others_do_f27(registry: InProcessRegistry) -> None:
+    """One that goes on lives on; one that nobody goes on with is removed when its life is over."""
+    await _begin(registry, b"left behind")
+    _query(registry, "UPDATE upload_sessions SET expires_at = expires_at + 441504000000, lease_owner = 'n/1'")
+    _query(registry, "UPDATE upload_sessions SET lease_until = expires_at")
+    expiry = _expiry(registry)
+
+    with structlog.testing.capture_logs() as told:
+        assert await expiry.run() == 0
+        assert await expiry.run() == 0
+
+    assert [(line["event"], line["what"]) for line in told if line["event"] == "time.ahead"] == [
+        ("time.ahead", "lease of an upload"),
+        ("time.ahead", "end of an unfinished upload"),
+    ]
+    _query(registry, f"UPDATE upload_sessions SET expires_at = expires_at - {7 * 86_400_000}")
+    assert await expiry.run() == 0
+    _query(registry, "UPDATE upload_sessions SET lease_until = lease_until - 3600000")
+    assert await expiry.run() == 1
+    assert _staged(registry) == []
+
+
+def test_no_setting_makes_a_lease_longer_than_the_longest_f27() -> None:
+    """Or a holder that lives could lose it before its renewal."""
+    hint = get_type_hints(UploadSettings, include_extras=True)["lease_seconds"]
+    (setting,) = [one for one in hint.__metadata__ if isinstance(one, Setting)]
+
+    assert setting.maximum == LONGEST_LEASE_SECONDS

@@ -112,8 +112,9 @@ def _clearing_duties(settings: Settings, stores: Stores, metrics: Metrics) -> tu
     metadata, blobs = stores.metadata, stores.blobs
     chosen = settings.housekeeping
     options = SweepOptions(chosen.orphan_grace_seconds, chosen.orphan_sweep_period_seconds)
+    expiry = UploadExpiry(metadata, StagedUploads(metadata, blobs), settings.uploads.session_ttl_seconds)
     return (
-        expiry_duty(UploadExpiry(metadata, StagedUploads(metadata, blobs)), metrics),
+        expiry_duty(expiry, metrics),
         orphan_duty(OrphanSweep(metadata, blobs, options), metadata, metrics),
     )
 

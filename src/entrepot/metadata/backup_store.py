@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from entrepot.oci.digest import Digest
 
-__all__ = ["BackupReader", "BackupRows"]
+__all__ = ["BackupReader", "BackupRows", "Completion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """When something was completed, and the time now: by the database's clock, in milliseconds since 1970."""
+
+    at_milliseconds: int
+    now_milliseconds: int
 
 
 class BackupReader(Protocol):
     """What is known of backups."""
 
-    async def last_completed(self) -> int | None:
-        """Return when the last backup was completed (milliseconds since 1970), `None` when none ever was."""
+    async def last_completed(self) -> Completion | None:
+        """Return when the last backup was completed, `None` when none ever was."""
         ...
 
 

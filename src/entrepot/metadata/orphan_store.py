@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from entrepot.metadata.records import Candidate, Owners, SweepClaim
+    from entrepot.metadata.records import Candidate, Owners, SweepClaim, TimesAhead
 
 __all__ = ["OrphanReader", "OrphanRows"]
 
@@ -38,8 +38,20 @@ class OrphanRows(Protocol):
     async def remember(self, sizes: Mapping[str, int]) -> None:
         """Note keys with their sizes in bytes as seen now; those noted before keep their time."""
 
+    async def redate(self, keys: Sequence[str]) -> None:
+        """Note candidates as seen now that were noted at a time which lies ahead (F27)."""
+
     async def forget(self, keys: Sequence[str]) -> None:
         """Remove candidates that are gone, or that a row mentions after all."""
+
+    async def put_right(self, name: str, lease_seconds: int, period_seconds: int | None) -> TimesAhead:
+        """Shorten what a clock that was ahead left of a sweep, and return how far ahead it lay (F27).
+
+        A lease that ends later than one that begins now would end with that one: its holder, if it lives, renews it
+        before, and loses nothing. A sweep that is due later than one that ended now would be is due now;
+        without a period nobody asks for that.
+        """
+        ...
 
     async def claim(self, name: str, lease_seconds: int) -> SweepClaim | None:
         """Take the sweep's lease; `None` when it is not due yet or somebody else is at it."""

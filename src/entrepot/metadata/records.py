@@ -306,11 +306,13 @@ class Candidate:
 
     Attributes:
         due: whether that was longer ago than the grace period, by the database's clock.
+        ahead_milliseconds: how far that lies ahead of the database's clock, 0 if it does not, as it should be (F27).
     """
 
     storage_key: str
     size_bytes: int
     due: bool
+    ahead_milliseconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,3 +322,16 @@ class SweepClaim:
     name: str
     fence: int
     progress: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimesAhead:
+    """How far times lay ahead of the database's clock that were put right, in milliseconds; 0 where none was (F27).
+
+    Attributes:
+        lease: the end of a lease.
+        end: when a sweep falls due, or the life of an upload session ends.
+    """
+
+    lease: int = 0
+    end: int = 0

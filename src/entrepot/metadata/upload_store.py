@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         ExpiredUpload,
         Missing,
         NewUploadSession,
+        TimesAhead,
         UploadLease,
         UploadProgress,
         UploadSession,
@@ -28,6 +29,10 @@ class UploadSessionReader(Protocol):
 
     async def lease_owners(self, prefix: str) -> Sequence[str]:
         """Return who holds leases now, run out or not, of those whose names begin with `prefix`."""
+        ...
+
+    async def furthest(self) -> TimesAhead:
+        """Return how far ahead of the database's clock the last lease and the last session end, 0 if none does."""
         ...
 
 
@@ -61,6 +66,13 @@ class UploadSessionWriterRows(Protocol):
     async def remove_expired(self, limit: int) -> Sequence[ExpiredUpload]:
         """Delete up to `limit` sessions whose time is over and which nobody holds, and return them."""
         ...
+
+    async def shorten(self, lease_seconds: int, life_seconds: int) -> None:
+        """Let leases and sessions that end later end after so long from now (F27).
+
+        A holder that lives renews its lease before; a session that goes on gets its time anew. Of very many sessions
+        the next call shortens the rest.
+        """
 
     async def release_owner(self, owner: str) -> int:
         """Give back every lease of a process that is known to be dead; return how many."""

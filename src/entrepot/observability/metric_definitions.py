@@ -198,8 +198,8 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
     MetricDefinition(
         "registry_scrub_last_completed_timestamp_seconds",
         "gauge",
-        "When a scheduled verification last came to its end, in seconds since 1970; 0: never. Older than two periods "
-        "is an alarm.",
+        "When a scheduled verification last came to its end, in seconds since 1970; 0: never; 1: while the database's "
+        "clock was ahead, so nobody knows when. Older than two periods, which 1 is, is an alarm.",
         gauge_mode="mostrecent",
     ),
     MetricDefinition(
@@ -223,8 +223,9 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
     MetricDefinition(
         "registry_backup_last_completed_timestamp_seconds",
         "gauge",
-        "When the last complete backup of this registry ended, in seconds since 1970; 0 when none ever did. Alarm when "
-        "it is older than two of your periods.",
+        "When the last complete backup of this registry ended, in seconds since 1970; 0: none ever did; 1: one did "
+        "while the database's clock was ahead, so nobody knows when. Alarm when it is older than two of your "
+        "periods, as 0 and 1 are.",
         gauge_mode="mostrecent",
     ),
     MetricDefinition(

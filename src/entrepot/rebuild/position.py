@@ -23,12 +23,14 @@ class Position:
         database_last: the youngest fact that it recorded, 0 without one.
         surely_written: up to which it knows that the journal was written.
         journal_last: the greatest number in the journal of its name.
+        waiting: how many facts it has that no segment of the journal has yet; some may have an entry.
     """
 
     incarnation: str
     database_last: int
     surely_written: int
     journal_last: int
+    waiting: int
 
     @property
     def database_is_behind(self) -> bool:
@@ -48,11 +50,12 @@ async def find_position(metadata: Metadata, blobs: BlobStore) -> Position:
         MetadataError, BlobStoreError: it can't be told.
     """
     incarnation = await metadata.instance.incarnation()
-    waiting = await metadata.outbox.unjournalled(0, 1)
+    waiting = await metadata.outbox.unjournalled_count()
+    first_waiting = await metadata.outbox.first_unjournalled()
     database_last = await metadata.orphans.last_fact()
     journal_last = await find_last_number(blobs, incarnation)
-    written = waiting[0].sequence - 1 if waiting else database_last
-    return Position(incarnation, database_last, written, journal_last)
+    written = database_last if first_waiting is None else first_waiting - 1
+    return Position(incarnation, database_last, written, journal_last, waiting)
 
 
 async def find_last_number(blobs: BlobStore, incarnation: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.process_identity import ProcessIdentity
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Algorithm
 
-__all__ = ["SessionLeases"]
+__all__ = ["LONGEST_LEASE_SECONDS", "SessionLeases"]
+
+LONGEST_LEASE_SECONDS: Final = 3600
+"""No upload is held for longer without a renewal, whatever `uploads.lease_seconds` is on a node."""
 
 _RENEWALS_PER_LEASE = 3
 

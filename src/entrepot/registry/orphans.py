@@ -21,6 +21,8 @@ from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.errors import BlobStoreError
 from entrepot.blobstore.keys import AFTER_ALL_KEYS, BLOBS, INDEX, MANIFESTS, UPLOADS, stored_key_of, upload_of
 from entrepot.registry.store_ownership import find_foreign_facts
+from entrepot.registry.sweep_turns import take_turn
+from entrepot.registry.times_ahead import tell_ahead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.records import Candidate, SweepClaim
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["SWEEP_NAME", "OrphanSweep", "SweepOptions", "SweepReport"]
+__all__ = ["LONGEST_TURN_SECONDS", "SWEEP_NAME", "OrphanSweep", "SweepOptions", "SweepReport"]
 
 _log: Any = structlog.get_logger()
 
@@ -41,7 +43,8 @@ _MULTIPARTS: Final = "multiparts/"
 """Begins the names under which unfinished multipart uploads are remembered; no object's key begins like this."""
 
 _MOST_MULTIPARTS: Final = 10_000
-_LEASE_SECONDS: Final = 300
+LONGEST_TURN_SECONDS: Final = 300
+"""No lease of any sweep is longer, whoever takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,9 @@ class OrphanSweep:
             MetadataError, BlobStoreError: it broke off; the next run goes on where progress was last recorded.
         """
         report = SweepReport()
-        claim = await self._metadata.write(lambda tx: tx.orphans.claim(SWEEP_NAME, _LEASE_SECONDS))
+        claim = await take_turn(
+            self._metadata, SWEEP_NAME, LONGEST_TURN_SECONDS, self._options.period_seconds
+        )
         if claim is None:
             return report
         report.refused = await find_foreign_facts(self._metadata, self._blobs)
@@ -185,14 +190,21 @@ class OrphanSweep:
         report.found += len(found)
         report.removed += len(removed)
         report.removed_bytes += sum(orphans[key] for key in removed)
-        if not found and not gone:
+        ahead = {
+            key: known[key].ahead_milliseconds
+            for key in orphans
+            if key in known and known[key].ahead_milliseconds
+        }
+        if not found and not gone and not ahead:
             return
 
         async def unit(tx: Transaction) -> None:
             await tx.orphans.remember(found)
+            await tx.orphans.redate(list(ahead))
             await tx.orphans.forget(gone)
 
         await self._metadata.write(unit)
+        tell_ahead(f"{len(ahead)} orphans", max(ahead.values(), default=0))
 
     async def _remove(self, due: Sequence[Candidate]) -> list[str]:
         removed: list[str] = []
@@ -214,7 +226,7 @@ class OrphanSweep:
             await self._blobs.delete(key)
 
     async def _kept(self, claim: SweepClaim) -> bool:
-        return await self._metadata.write(lambda tx: tx.orphans.save(claim, _LEASE_SECONDS))
+        return await self._metadata.write(lambda tx: tx.orphans.save(claim, LONGEST_TURN_SECONDS))
 
     async def _release(self, claim: SweepClaim, pause_seconds: int) -> None:
         await self._metadata.write(lambda tx: tx.orphans.release(claim, pause_seconds))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import MetadataError
 from entrepot.registry.errors import StoreHeldError
-from entrepot.registry.orphans import SWEEP_NAME
+from entrepot.registry.orphans import LONGEST_TURN_SECONDS, SWEEP_NAME
+from entrepot.registry.sweep_turns import take_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StoreHold"]
 
-_LEASE_SECONDS: Final = 300
+_LEASE_SECONDS: Final = LONGEST_TURN_SECONDS
 _RENEWAL_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 2.0
 
@@ -85,7 +86,7 @@ class StoreHold:
         give_up_at = loop.time() + self._patience_seconds
         waiting = False
         while True:
-            claim = await self._metadata.write(lambda tx: tx.orphans.hold(SWEEP_NAME, _LEASE_SECONDS))
+            claim = await take_turn(self._metadata, SWEEP_NAME, _LEASE_SECONDS)
             if claim is not None:
                 return claim
             if loop.time() >= give_up_at:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from entrepot.blobstore.driver import UploadReference
+from entrepot.registry.leases import LONGEST_LEASE_SECONDS
+from entrepot.registry.times_ahead import tell_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +17,15 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.registry.staged_uploads import StagedUploads
 
-__all__ = ["UploadExpiry"]
+__all__ = ["HEALING_SESSION_SECONDS", "UploadExpiry"]
 
 _log: Any = structlog.get_logger()
 
+HEALING_SESSION_SECONDS: Final = 7 * 86400
+"""The life of the session that a verification makes for bytes which it brings back, whatever the settings say."""
+
 _BATCH: Final = 200
+_MILLISECONDS: Final = 1000
 
 
 class UploadExpiry:
@@ -29,12 +35,15 @@ class UploadExpiry:
     crash between the two steps leaves, or a store that fails, is found by the sweep of orphans.
     """
 
-    def __init__(self, metadata: Metadata, staged: StagedUploads) -> None:
+    def __init__(self, metadata: Metadata, staged: StagedUploads, session_ttl_seconds: int) -> None:
+        """Take the life that a session has after its last bytes, in seconds."""
         self._metadata = metadata
         self._staged = staged
+        self._longest_life_seconds = max(session_ttl_seconds, HEALING_SESSION_SECONDS)
 
     async def run(self) -> int:
         """Remove what is past its time now; return how many sessions that were."""
+        await self._put_right()
         total = 0
         while expired := await self._remove_rows():
             for upload in expired:
@@ -46,6 +55,25 @@ class UploadExpiry:
             if len(expired) < _BATCH:
                 break
         return total
+
+    async def _put_right(self) -> None:
+        """Shorten leases and lives that a clock which was ahead has left for years (F27).
+
+        This is done here, and not where a request finds a session held: that would cost the request a statement.
+        """
+        found = await self._metadata.upload_sessions.furthest()
+        lease = found.lease if found.lease > LONGEST_LEASE_SECONDS * _MILLISECONDS else 0
+        end = found.end if found.end > self._longest_life_seconds * _MILLISECONDS else 0
+        if not lease and not end:
+            return
+        longest = self._longest_life_seconds
+
+        async def unit(tx: Transaction) -> None:
+            await tx.upload_sessions.shorten(LONGEST_LEASE_SECONDS, longest)
+
+        await self._metadata.write(unit)
+        tell_ahead("lease of an upload", lease)
+        tell_ahead("end of an unfinished upload", end)
 
     async def _remove_rows(self) -> Sequence[ExpiredUpload]:
         async def unit(tx: Transaction) -> Sequence[ExpiredUpload]:

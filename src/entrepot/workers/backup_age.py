@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entrepot.workers.completion_times import shown_completion
 from entrepot.workers.worker import Duty
 
 if TYPE_CHECKING:
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
 __all__ = ["backup_age_duty"]
 
 _PERIOD_SECONDS: Final = 60.0
-_MILLISECONDS: Final = 1000
 
 
 def backup_age_duty(metadata: Metadata, metrics: Metrics) -> Duty:
     """Return the duty that sets the gauge, every minute."""
 
     async def run() -> None:
-        completed = await metadata.backups.last_completed()
-        metrics.backup_last_completed.set(0 if completed is None else completed / _MILLISECONDS)
+        last = await metadata.backups.last_completed()
+        shown = 0 if last is None else shown_completion(last.at_milliseconds, last.now_milliseconds)
+        metrics.backup_last_completed.set(shown)
 
     return Duty("backup age", _PERIOD_SECONDS, run)

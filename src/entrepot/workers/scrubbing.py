@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.lifecycle.scrub.findings import NOTES, Kind
 from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, ScrubJob, ScrubSchedule
-from entrepot.lifecycle.scrub.ledger import read_progress
+from entrepot.lifecycle.scrub.ledger import read_dated_progress
 from entrepot.lifecycle.scrub.options import Mode, ScrubGround, ScrubOptions
 from entrepot.registry.hashing import HashingPool
+from entrepot.workers.completion_times import shown_completion
 from entrepot.workers.worker import Duty
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ScrubMeter", "ScrubPlan", "open_scrub_duty", "scrub_duty"]
 
 _PERIOD_SECONDS: Final = 5.0
-_MILLISECONDS: Final = 1000
 
 
 class ScrubMeter:
@@ -100,8 +100,8 @@ def scrub_duty(job: ScrubJob, metadata: Metadata, metrics: Metrics) -> Duty:
             await job.attend()
         finally:
             metrics.scrub_running.set(int(job.is_running))
-        progress = await read_progress(metadata, SCRUB_SWEEP)
-        metrics.scrub_last_completed.set(progress.completed_at_milliseconds / _MILLISECONDS)
+        progress, now = await read_dated_progress(metadata, SCRUB_SWEEP)
+        metrics.scrub_last_completed.set(shown_completion(progress.completed_at_milliseconds, now))
         for kind in Kind:
             if kind not in NOTES:
                 before = progress.damaged_before.get(kind, 0) if progress.running else 0

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import SuspectableDisk
+from entrepot.registry.times_ahead import tell_ahead
 from entrepot.workers.worker import Duty
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ __all__ = ["checkpoint_duty", "gauge_duty", "journal_duty"]
 _SEGMENT_FACTS: Final = 1000
 _ENTRY_GRACE_MILLISECONDS: Final = 5000
 """Facts younger than this may still get their entry from the request that made them."""
+_AHEAD_MILLISECONDS: Final = 1000
+"""A clock that is corrected by less delays a segment by less."""
 
 
 def checkpoint_duty(metadata: Metadata, metrics: Metrics) -> Duty:
@@ -62,9 +65,16 @@ def journal_duty(metadata: Metadata, journal: Journal) -> Duty:
 
     Order: segment durable → facts marked → single entries deleted. A crash in between writes a fact twice,
     which whoever reads the journal must expect: its sequence number tells.
+
+    A fact that lies ahead of the database's clock was recorded before that was set back, perhaps only a moment ago: it
+    is dated now, so that its request has the whole of its time from here on (F27). Facts after it wait for it.
     """
 
     async def run() -> None:
+        ahead = await metadata.outbox.ahead(_AHEAD_MILLISECONDS, _SEGMENT_FACTS)
+        if ahead.count:
+            await metadata.write(lambda tx: tx.journal.redate(_AHEAD_MILLISECONDS, _SEGMENT_FACTS))
+            tell_ahead(f"{ahead.count} facts for the journal", ahead.furthest_milliseconds)
         while facts := await metadata.outbox.unjournalled(_ENTRY_GRACE_MILLISECONDS, _SEGMENT_FACTS):
             await journal.write_segment(facts)
             sequences = [fact.sequence for fact in facts]

@@ -31,6 +31,10 @@ _SCANS_ALLOWED: Final = {
     # These walk a partial index that holds nothing but their own rows.
     "outbox.unjournalled": "outbox_unjournalled",
     "outbox.unjournalled_count": "outbox_unjournalled",
+    "outbox.first_unjournalled": "outbox_unjournalled",
+    "outbox.ahead": "outbox_unjournalled",
+    "outbox.backlog": "outbox_unjournalled",
+    "outbox.redate": "outbox_unjournalled",
     # The roles of one subject, found through indexes, set beside its other facts.
     "standings.in_project_by_name": "SCAN h",
     "standings.in_project_by_number": "SCAN h",

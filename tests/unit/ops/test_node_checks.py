@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +14,7 @@ import pytest
 
 from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.diagnosis import RecentGrowth
+from entrepot.metadata.outbox_store import Backlog
 from entrepot.metadata.sql.engine_facts import EngineFacts
 from entrepot.ops.checks import database as database_checks
 from entrepot.ops.checks.database import (
@@ -28,8 +31,17 @@ from entrepot.ops.checks.ownership import check_ownership
 from entrepot.ops.checks.storage_match import check_storage_match
 from entrepot.ops.checks.suspicion import check_suspicion
 from entrepot.ops.checks.sync_speed import check_sync_speed, judge_sync_speed, measure_syncs
+from entrepot.ops.checks.times_ahead import TimeAhead, judge_times_ahead
 from entrepot.ops.doctor import examine_node
-from entrepot.settings import DataSettings, MetadataSettings, Secret, Settings, StorageSettings, load_settings
+from entrepot.settings import (
+    DataSettings,
+    MetadataSettings,
+    Secret,
+    Settings,
+    StorageSettings,
+    load_settings,
+    metadata_path,
+)
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.drivers.metadata.material import fact
 
@@ -169,13 +181,36 @@ def test_f27_a_clock_that_is_not_the_database_s_warns(seconds: float, status: st
 
 
 @pytest.mark.parametrize(
-    ("waiting", "late", "running", "status"),
-    [(0, None, True, "ok"), (3, None, True, "ok"), (3, 600.0, False, "ok"), (3, 600.0, True, "warn")],
+    ("backlog", "running", "status"),
+    [
+        (Backlog(0, 0, 0), True, "ok"),
+        (Backlog(3, 119_000, 0), True, "ok"),
+        (Backlog(3, 600_000, 0), False, "ok"),
+        (Backlog(3, 600_000, 0), True, "warn"),
+    ],
 )
 def test_a_journal_that_falls_behind_warns_only_while_somebody_should_write_it(
-    waiting: int, late: float | None, running: bool, status: str
+    backlog: Backlog, running: bool, status: str
 ) -> None:
-    assert judge_journal(waiting, late, running=running).status == status
+    assert judge_journal(backlog, running=running).status == status
+
+
+def test_facts_dated_ahead_are_not_called_fresh_f27() -> None:
+    """How long they have waited is not known, and the finding says so."""
+    finding = judge_journal(Backlog(3, 0, 60_000), running=True)
+
+    assert finding.status == "warn"
+    assert "nobody knows since when" in finding.message
+    assert judge_journal(Backlog(3, 0, 60_000), running=False).status == "ok"
+
+
+def test_times_ahead_are_named_f27() -> None:
+    """With what they date and how far ahead they lie."""
+    finding = judge_times_ahead([TimeAhead("an orphan", 90.0), TimeAhead("the lease of an upload", 5e6)])
+
+    assert finding.status == "warn"
+    assert "an orphan by 90 s; the lease of an upload by 57.9 days" in finding.message
+    assert judge_times_ahead([]).status == "ok"
 
 
 def test_another_machine_under_our_id_is_noticed() -> None:
@@ -268,7 +303,7 @@ def test_a_sound_database_is_examined_and_left_alone(tmp_path: Path) -> None:
 
     findings = {finding.check: finding for finding in examine_database(settings)}
 
-    assert sorted(findings) == ["forecast", "journal", "node-id", "wal"]
+    assert sorted(findings) == ["forecast", "journal", "node-id", "times-ahead", "wal"]
     assert {finding.status for finding in findings.values()} == {"ok"}
     assert "1 changes are not in the journal yet" in findings["journal"].message
     assert check_storage_match(settings).status == "ok"
@@ -323,3 +358,38 @@ def test_a_database_that_fails_is_asked_once(tmp_path: Path) -> None:
     assert checks["metadata"] == "fail"
     assert checks["blobs"] == "ok"
     assert not {"database", "journal", "storage-match"} & set(checks)
+
+
+def test_what_a_clock_that_was_ahead_left_is_named_f27(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every kind of time, as long as it lies ahead; the examination itself changes none of them."""
+    monkeypatch.setattr(database_checks, "is_node_running", _always)
+    settings = _used(tmp_path)
+    ahead = 'CAST((julianday("now") - 2440587.5) * 86400000 AS INTEGER) + 441504000000'.replace('"', "'")
+    with closing(sqlite3.connect(metadata_path(settings), isolation_level=None)) as connection:
+        for name in ("orphans", "scrub", "backup"):
+            connection.execute(
+                f"INSERT INTO sweeps VALUES (?, ?, 1, {ahead}, {ahead})",
+                (name, '{"completed_at_milliseconds": 9000000000000}'),
+            )
+        connection.execute(f"INSERT INTO orphans VALUES ('uploads/a', 1, {ahead})")
+        connection.execute(f"UPDATE outbox SET at = {ahead}")
+
+    findings = {finding.check: finding for finding in examine_database(settings)}
+
+    told = findings["times-ahead"]
+    assert told.status == "warn"
+    assert [part.rpartition(" by ")[0] for part in told.message.partition(": ")[2].split("; ")] == [
+        "the lease of the sweep backup",
+        "the end of the last backup",
+        "the lease of the sweep orphans",
+        "the next turn of the sweep orphans",
+        "the lease of the sweep scrub",
+        "the next turn of the sweep scrub",
+        "the end of the last scheduled verification",
+        "an orphan",
+        "a fact that waits for the journal",
+    ]
+    assert "nobody knows since when" in findings["journal"].message
+    assert {finding.check: finding for finding in examine_database(settings)}["times-ahead"].status == "warn"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -22,6 +22,8 @@ from entrepot.lifecycle.recovery import ManifestRecovery
 from entrepot.metadata.records import NewUploadSession, UploadLease
 from entrepot.oci.digest import Digest
 from entrepot.registry.hashing import RunningDigest
+from entrepot.registry.leases import LONGEST_LEASE_SECONDS
+from entrepot.registry.upload_expiry import HEALING_SESSION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Healing"]
 
 _log: Any = structlog.get_logger()
-
-_SESSION_SECONDS: Final = 7 * 86400
-_LEASE_SECONDS: Final = 3600
 
 
 class Healing:
@@ -126,10 +125,12 @@ class Healing:
             if row is None:
                 return None
             await tx.upload_sessions.create(
-                NewUploadSession(session, row.id, self._operator, blob.digest.algorithm, _SESSION_SECONDS)
+                NewUploadSession(
+                    session, row.id, self._operator, blob.digest.algorithm, HEALING_SESSION_SECONDS
+                )
             )
             lease = await tx.upload_sessions.lease(
-                repository, session, self._operator, f"verify/{session}", _LEASE_SECONDS
+                repository, session, self._operator, f"verify/{session}", LONGEST_LEASE_SECONDS
             )
             return lease if isinstance(lease, UploadLease) else None
 

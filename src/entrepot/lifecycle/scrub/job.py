@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from entrepot.lifecycle.scrub.ledger import Progress
     from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions, Watcher
 
-__all__ = ["SCRUB_SWEEP", "VERIFY_SWEEP", "ScrubJob", "ScrubSchedule"]
+__all__ = ["SCRUB_SWEEP", "VERIFY_SWEEP", "ScrubJob", "ScrubSchedule", "longest_pause"]
 
 _log: Any = structlog.get_logger()
 
@@ -71,7 +71,8 @@ class ScrubJob:
         if now < self._ask_at:
             return
         self._ask_at = now + _ASK_SECONDS
-        ledger = await Ledger.take_if_due(self._ground.metadata, SCRUB_SWEEP)
+        longest = longest_pause(self._schedule.period_seconds)
+        ledger = await Ledger.take_if_due(self._ground.metadata, SCRUB_SWEEP, longest)
         if ledger is not None:
             self._task = asyncio.create_task(self._go_on(ledger), name="scrub")
 
@@ -103,6 +104,11 @@ class ScrubJob:
             _log.error("scrub.repair.stopped", reason=str(error))  # the sentence says it all
         # What is left is examined all the same, so that the report is whole.
         return await Scrub(self._ground, replace(options, mode=Mode.REPORT), self._watcher).run(ledger)
+
+
+def longest_pause(period_seconds: int) -> int:
+    """Return how far ahead the next turn of the scheduled verification can lie, in seconds."""
+    return max(period_seconds, _RETRY_SECONDS)
 
 
 def log_end(progress: Progress) -> None:

@@ -17,14 +17,15 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.lifecycle.errors import ScrubBusyError, ScrubLostError
 from entrepot.lifecycle.scrub.findings import Finding, as_row, from_row
 from entrepot.metadata.errors import MetadataError
+from entrepot.registry.sweep_turns import take_turn, tell_sweep_ahead
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-    from entrepot.metadata.records import SweepClaim
+    from entrepot.metadata.records import SweepClaim, TimesAhead
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["Ledger", "Progress", "read_findings", "read_progress"]
+__all__ = ["Ledger", "Progress", "read_dated_progress", "read_findings", "read_progress"]
 
 _LEASE_SECONDS: Final = 60
 """How long a killed one keeps others out."""
@@ -67,7 +68,13 @@ class Progress(msgspec.Struct, frozen=True):
 
 async def read_progress(metadata: Metadata, sweep: str) -> Progress:
     """Return what a sweep recorded last."""
-    return _decode((await metadata.verification.sweep(sweep)).progress)
+    return (await read_dated_progress(metadata, sweep))[0]
+
+
+async def read_dated_progress(metadata: Metadata, sweep: str) -> tuple[Progress, int]:
+    """Return the same, and the database's time, in milliseconds since 1970."""
+    state = await metadata.verification.sweep(sweep)
+    return _decode(state.progress), state.now_milliseconds
 
 
 async def read_findings(metadata: Metadata, sweep: str) -> AsyncGenerator[Finding, None]:
@@ -98,7 +105,7 @@ class Ledger:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + patience_seconds
         while True:
-            claim = await metadata.write(lambda tx: tx.orphans.hold(sweep, _LEASE_SECONDS))
+            claim = await take_turn(metadata, sweep, _LEASE_SECONDS)
             if claim is not None:
                 return cls(metadata, claim)
             if loop.time() >= give_up_at:
@@ -106,9 +113,12 @@ class Ledger:
             await asyncio.sleep(_POLL_SECONDS)
 
     @classmethod
-    async def take_if_due(cls, metadata: Metadata, sweep: str) -> Ledger | None:
-        """Take the sweep's lease; `None` when it is not due, or somebody else is at it."""
-        claim = await metadata.write(lambda tx: tx.orphans.claim(sweep, _LEASE_SECONDS))
+    async def take_if_due(cls, metadata: Metadata, sweep: str, longest_pause_seconds: int) -> Ledger | None:
+        """Take the sweep's lease; `None` when it is not due, or somebody else is at it.
+
+        One that is due later than after `longest_pause_seconds` is due now (F27).
+        """
+        claim = await take_turn(metadata, sweep, _LEASE_SECONDS, longest_pause_seconds)
         return None if claim is None else cls(metadata, claim)
 
     @contextlib.asynccontextmanager
@@ -193,15 +203,18 @@ class Ledger:
         """Let a complete pass count as one of another sweep, too; `False` when that one is at work itself."""
         name, progress = self._claim.name, msgspec.json.encode(self.progress).decode()
 
-        async def unit(tx: Transaction) -> bool:
+        async def unit(tx: Transaction) -> tuple[bool, TimesAhead]:
+            ahead = await tx.orphans.put_right(sweep, _LEASE_SECONDS, None)
             claim = await tx.orphans.hold(sweep, _LEASE_SECONDS)
             if claim is None:
-                return False
+                return False, ahead
             await tx.quarantine.copy_findings(name, sweep)
             await tx.orphans.release(replace(claim, progress=progress), pause_seconds)
-            return True
+            return True, ahead
 
-        return await self._metadata.write(unit)
+        copied, ahead = await self._metadata.write(unit)
+        tell_sweep_ahead(sweep, ahead)
+        return copied
 
     async def release(self, pause_seconds: int) -> None:
         """Give the lease back before the end of the pass; the place stays.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from entrepot.metadata.backup_store import Completion
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STATEMENTS", "SqlBackupReader", "SqlBackupRows"]
 
-LAST_COMPLETED: Final = Statement("backups.last_completed", "SELECT due_at FROM sweeps WHERE name = 'backup'")
+LAST_COMPLETED: Final = Statement(
+    "backups.last_completed", "SELECT due_at, {now} FROM sweeps WHERE name = 'backup'"
+)
 # A row of its own table would hold this one value; where the work of this node on its stores is noted, it has a place.
 RECORD_COMPLETED: Final = Statement(
     "backups.record_completed",
@@ -35,10 +38,10 @@ class SqlBackupReader:
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
 
-    async def last_completed(self) -> int | None:
+    async def last_completed(self) -> Completion | None:
         """See the protocol."""
         rows = await self._executor.fetch_rows(LAST_COMPLETED)
-        return int(rows[0][0]) if rows else None
+        return Completion(*map(int, rows[0])) if rows else None
 
 
 class SqlBackupRows:

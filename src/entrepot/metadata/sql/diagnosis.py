@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.diagnosis import RecentGrowth, StoppedRobot
+from entrepot.metadata.diagnosis import RecentGrowth, StoppedRobot, SweepTimes
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -41,7 +41,17 @@ STOPPED_ROBOTS: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (CLOCK, RECENT_GROWTH, STOPPED_ROBOTS)
+# The condition holds for every row, and lets the engines walk along the primary key, here and below.
+SWEEP_TIMES: Final = Statement(
+    "diagnosis.sweep_times",
+    "SELECT name, lease_until - {now}, due_at - {now} FROM sweeps WHERE name > '' ORDER BY name",
+)
+YOUNGEST_ORPHAN: Final = Statement(
+    "diagnosis.youngest_orphan",
+    "SELECT coalesce(max(seen_at - {now}), 0) FROM orphans WHERE storage_key > ''",
+)
+
+STATEMENTS: Final = (CLOCK, RECENT_GROWTH, STOPPED_ROBOTS, SWEEP_TIMES, YOUNGEST_ORPHAN)
 
 
 class SqlDiagnosisReader:
@@ -59,6 +69,15 @@ class SqlDiagnosisReader:
         """See the protocol."""
         rows = await self._executor.fetch_rows(STOPPED_ROBOTS, rows=most)
         return [StoppedRobot(name, sponsor) for name, sponsor in rows]
+
+    async def sweep_times(self) -> list[SweepTimes]:
+        """See the protocol."""
+        return [SweepTimes(*row) for row in await self._executor.fetch_rows(SWEEP_TIMES)]
+
+    async def youngest_orphan(self) -> int:
+        """See the protocol."""
+        ((ahead,),) = await self._executor.fetch_rows(YOUNGEST_ORPHAN)
+        return max(int(ahead), 0)
 
     async def recent_growth(self, seconds: int, most_blobs: int) -> RecentGrowth:
         """See the protocol."""

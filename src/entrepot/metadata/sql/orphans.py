@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.records import Candidate, Owners, SweepClaim
+from entrepot.metadata.records import Candidate, Owners, SweepClaim, TimesAhead
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ OWNERS: Final = Statement(
 CANDIDATES: Final = Statement(
     "orphans.candidates",
     """
-    SELECT storage_key, size_bytes, CASE WHEN seen_at <= {now} - :grace THEN 1 ELSE 0 END
+    SELECT storage_key, size_bytes, CASE WHEN seen_at <= {now} - :grace THEN 1 ELSE 0 END,
+        CASE WHEN seen_at > {now} THEN seen_at - {now} ELSE 0 END
     FROM orphans WHERE storage_key > :after AND storage_key <= :last
     ORDER BY storage_key
     """,
@@ -49,10 +50,25 @@ REMEMBER: Final = Statement(
     ON CONFLICT (storage_key) DO NOTHING
     """,
 )
+REDATE: Final = Statement(
+    "orphans.redate",
+    "UPDATE orphans SET seen_at = {now} WHERE storage_key IN {texts:keys} AND seen_at > {now}",
+)
 FORGET: Final = Statement("orphans.forget", "DELETE FROM orphans WHERE storage_key IN {texts:keys}")
 PREPARE: Final = Statement(
     "sweeps.prepare",
     "INSERT INTO sweeps (name, progress, fence, due_at) VALUES (:name, '', 0, 0) ON CONFLICT (name) DO NOTHING",
+)
+TIMES: Final = Statement(
+    "sweeps.times",
+    "SELECT lease_until - {now}, due_at - {now} FROM sweeps WHERE name = :name {for_update}",
+)
+SHORTEN: Final = Statement(
+    "sweeps.shorten",
+    "UPDATE sweeps SET lease_until = {now} + :lease_time WHERE name = :name AND lease_until > {now} + :lease_time",
+)
+FALL_DUE: Final = Statement(
+    "sweeps.fall_due", "UPDATE sweeps SET due_at = {now} WHERE name = :name AND due_at > {now} + :period"
 )
 CLAIM: Final = Statement(
     "sweeps.claim",
@@ -90,8 +106,12 @@ STATEMENTS: Final = (
     COUNT,
     LAST_FACT,
     REMEMBER,
+    REDATE,
     FORGET,
     PREPARE,
+    TIMES,
+    SHORTEN,
+    FALL_DUE,
     CLAIM,
     HOLD,
     SAVE,
@@ -120,7 +140,7 @@ class SqlOrphanReader:
         rows = await self._executor.fetch_rows(
             CANDIDATES, after=after, last=last, grace=grace_seconds * _MILLISECONDS
         )
-        return [Candidate(key, size, due == 1) for key, size, due in rows]
+        return [Candidate(key, size, due == 1, int(ahead)) for key, size, due, ahead in rows]
 
     async def count(self) -> tuple[int, int]:
         """See the protocol."""
@@ -145,9 +165,31 @@ class SqlOrphanRows:
             REMEMBER, [{"storage_key": key, "size_bytes": size} for key, size in sizes.items()]
         )
 
+    async def redate(self, keys: Sequence[str]) -> None:
+        """See the protocol."""
+        if keys:
+            await self._executor.execute(REDATE, keys=json.dumps(list(keys)))
+
     async def forget(self, keys: Sequence[str]) -> None:
         """See the protocol."""
         await self._executor.execute(FORGET, keys=json.dumps(list(keys)))
+
+    async def put_right(self, name: str, lease_seconds: int, period_seconds: int | None) -> TimesAhead:
+        """See the protocol."""
+        row = await self._executor.fetch_row(TIMES, name=name)
+        if row is None:
+            return TimesAhead()
+        lease_ahead, due_ahead = int(row[0] or 0), int(row[1])
+        lease_time = lease_seconds * _MILLISECONDS
+        if lease_ahead > lease_time:
+            await self._executor.execute(SHORTEN, name=name, lease_time=lease_time)
+        else:
+            lease_ahead = 0
+        if period_seconds is not None and due_ahead > period_seconds * _MILLISECONDS:
+            await self._executor.execute(FALL_DUE, name=name, period=period_seconds * _MILLISECONDS)
+        else:
+            due_ahead = 0
+        return TimesAhead(lease_ahead, due_ahead)
 
     async def claim(self, name: str, lease_seconds: int) -> SweepClaim | None:
         """See the protocol."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
+from entrepot.metadata.outbox_store import Backlog, FactsAhead
 from entrepot.metadata.records import JournalFact
 from entrepot.metadata.sql.statements import Statement
 
@@ -27,9 +29,39 @@ APPEND: Final = Statement(
 UNJOURNALLED: Final = Statement(
     "outbox.unjournalled",
     """
-    SELECT id, at, kind, repository, actor, payload FROM outbox
-    WHERE journalled = 1 AND journalled_at IS NULL AND at <= {now} - :older_than
+    SELECT CASE WHEN at <= {now} - :older_than THEN 1 ELSE 0 END, id, at, kind, repository, actor, payload
+    FROM outbox
+    WHERE journalled = 1 AND journalled_at IS NULL
     ORDER BY id LIMIT :rows
+    """,
+)
+FIRST_UNJOURNALLED: Final = Statement(
+    "outbox.first_unjournalled",
+    "SELECT id FROM outbox WHERE journalled = 1 AND journalled_at IS NULL ORDER BY id LIMIT 1",
+)
+# Those that wait longest only: the next segment is made of them, however many more there are.
+AHEAD: Final = Statement(
+    "outbox.ahead",
+    """
+    SELECT count(*), coalesce(max(at - {now}), 0) FROM (
+        SELECT at FROM outbox WHERE journalled = 1 AND journalled_at IS NULL ORDER BY id LIMIT :rows) AS page
+    WHERE at > {now} + :further
+    """,
+)
+BACKLOG: Final = Statement(
+    "outbox.backlog",
+    """
+    SELECT count(*), coalesce(max({now} - at), 0), coalesce(max(at - {now}), 0) FROM outbox
+    WHERE journalled = 1 AND journalled_at IS NULL
+    """,
+)
+REDATE: Final = Statement(
+    "outbox.redate",
+    """
+    UPDATE outbox SET at = {now}
+    WHERE id IN (
+        SELECT o.id FROM outbox o WHERE o.journalled = 1 AND o.journalled_at IS NULL ORDER BY o.id LIMIT :rows
+    ) AND journalled_at IS NULL AND at > {now} + :further
     """,
 )
 UNJOURNALLED_COUNT: Final = Statement(
@@ -41,7 +73,16 @@ MARK_JOURNALLED: Final = Statement(
     "UPDATE outbox SET journalled_at = {now} WHERE id IN {integers:sequences} AND journalled_at IS NULL",
 )
 
-STATEMENTS: Final = (APPEND, UNJOURNALLED, UNJOURNALLED_COUNT, MARK_JOURNALLED)
+STATEMENTS: Final = (
+    APPEND,
+    UNJOURNALLED,
+    FIRST_UNJOURNALLED,
+    AHEAD,
+    BACKLOG,
+    REDATE,
+    UNJOURNALLED_COUNT,
+    MARK_JOURNALLED,
+)
 
 
 class SqlOutboxReader:
@@ -53,7 +94,24 @@ class SqlOutboxReader:
     async def unjournalled(self, older_than_milliseconds: int, limit: int) -> Sequence[JournalFact]:
         """See the protocol."""
         rows = await self._executor.fetch_rows(UNJOURNALLED, older_than=older_than_milliseconds, rows=limit)
-        return [JournalFact(*row) for row in rows]
+        return [JournalFact(*row) for _, *row in takewhile(lambda row: row[0] == 1, rows)]
+
+    async def first_unjournalled(self) -> int | None:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(FIRST_UNJOURNALLED)
+        return int(rows[0][0]) if rows else None
+
+    async def ahead(self, further_milliseconds: int, limit: int) -> FactsAhead:
+        """See the protocol."""
+        ((count, furthest),) = await self._executor.fetch_rows(
+            AHEAD, further=further_milliseconds, rows=limit
+        )
+        return FactsAhead(int(count), int(furthest))
+
+    async def backlog(self) -> Backlog:
+        """See the protocol."""
+        ((count, oldest, furthest),) = await self._executor.fetch_rows(BACKLOG)
+        return Backlog(int(count), max(int(oldest), 0), max(int(furthest), 0))
 
     async def unjournalled_count(self) -> int:
         """See the protocol."""
@@ -85,6 +143,10 @@ class SqlJournalRows:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+
+    async def redate(self, further_milliseconds: int, limit: int) -> None:
+        """See the protocol."""
+        await self._executor.execute(REDATE, further=further_milliseconds, rows=limit)
 
     async def mark_journalled(self, sequences: Sequence[int]) -> None:
         """See the protocol."""

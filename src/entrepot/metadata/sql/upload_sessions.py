@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.metadata.records import ExpiredUpload, Missing, UploadLease, UploadSession
+from entrepot.metadata.records import ExpiredUpload, Missing, TimesAhead, UploadLease, UploadSession
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["POINT_READS", "STATEMENTS", "SqlUploadSessionReader", "SqlUploadSessionWriterRows"]
 
 _MILLISECONDS: Final = 1000
+_SHORTENED_AT_ONCE: Final = 1000
 
 FIND: Final = Statement(
     "upload_sessions.find",
@@ -95,6 +96,32 @@ REMOVE_EXPIRED: Final = Statement(
     RETURNING public_id, fence, byte_offset, state
     """,
 )
+# Each side is one step along an index; the comparisons hold for every row that counts, and lead the engines there.
+TIMES: Final = Statement(
+    "upload_sessions.times",
+    """
+    SELECT coalesce((SELECT max(lease_until) FROM upload_sessions WHERE lease_owner > ''), 0) - {now},
+        coalesce((SELECT max(expires_at) FROM upload_sessions WHERE expires_at > 0), 0) - {now}
+    FROM instance WHERE id = 1
+    """,
+)
+SHORTEN_LEASES: Final = Statement(
+    "upload_sessions.shorten_leases",
+    """
+    UPDATE upload_sessions SET lease_until = {now} + :lease_time
+    WHERE lease_owner > '' AND lease_until > {now} + :lease_time
+    """,
+)
+# The last ones along their index: PostgreSQL searches none for a time that moves on while it searches.
+SHORTEN_LIVES: Final = Statement(
+    "upload_sessions.shorten_lives",
+    """
+    UPDATE upload_sessions SET expires_at = {now} + :time_to_live
+    WHERE public_id IN (
+        SELECT s.public_id FROM upload_sessions s WHERE s.expires_at > 0 ORDER BY s.expires_at DESC LIMIT :rows
+    ) AND expires_at > {now} + :time_to_live
+    """,
+)
 RELEASE_OWNER: Final = Statement(
     "upload_sessions.release_owner",
     "UPDATE upload_sessions SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = :owner",
@@ -111,6 +138,9 @@ STATEMENTS: Final = (
     RELEASE,
     REMOVE,
     REMOVE_EXPIRED,
+    TIMES,
+    SHORTEN_LEASES,
+    SHORTEN_LIVES,
     RELEASE_OWNER,
 )
 
@@ -128,6 +158,11 @@ class SqlUploadSessionReader:
     async def lease_owners(self, prefix: str) -> list[str]:
         """See the protocol."""
         return [str(row[0]) for row in await self._executor.fetch_rows(LEASE_OWNERS, prefix=prefix)]
+
+    async def furthest(self) -> TimesAhead:
+        """See the protocol."""
+        ((lease, end),) = await self._executor.fetch_rows(TIMES)
+        return TimesAhead(max(int(lease), 0), max(int(end), 0))
 
 
 class SqlUploadSessionWriterRows:
@@ -198,6 +233,13 @@ class SqlUploadSessionWriterRows:
     async def remove_expired(self, limit: int) -> list[ExpiredUpload]:
         """See the protocol."""
         return [ExpiredUpload(*row) for row in await self._executor.fetch_rows(REMOVE_EXPIRED, rows=limit)]
+
+    async def shorten(self, lease_seconds: int, life_seconds: int) -> None:
+        """See the protocol."""
+        await self._executor.execute(SHORTEN_LEASES, lease_time=lease_seconds * _MILLISECONDS)
+        await self._executor.execute(
+            SHORTEN_LIVES, time_to_live=life_seconds * _MILLISECONDS, rows=_SHORTENED_AT_ONCE
+        )
 
     async def release_owner(self, owner: str) -> int:
         """See the protocol."""

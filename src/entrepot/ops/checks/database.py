@@ -13,6 +13,7 @@ from entrepot.ops.checks.asked_database import asked_database
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.checks.forecast import GROWTH_SECONDS, judge_forecast
 from entrepot.ops.checks.network import is_node_running
+from entrepot.ops.checks.times_ahead import TimeAhead, find_times_ahead, judge_times_ahead
 from entrepot.settings import metadata_path, metadata_url, storage_root, uses_postgresql
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.metadata.diagnosis import RecentGrowth
+    from entrepot.metadata.outbox_store import Backlog
     from entrepot.metadata.sql.engine_facts import EngineFacts
     from entrepot.settings import Settings
 
@@ -36,6 +38,7 @@ _PATIENCE_SECONDS: Final = 10.0
 _SKEW_SECONDS: Final = 2.0
 _LATE_SECONDS: Final = 120
 """The background worker writes segments every five seconds."""
+_AHEAD_MILLISECONDS: Final = 1000
 _YOUNGEST_BLOBS: Final = 10_000
 _LARGE_LOG_BYTES: Final = 1024**3
 _MIB: Final = 1024**2
@@ -47,10 +50,10 @@ class _Answers:
 
     clock: int
     clock_here: int
-    waiting: int
-    oldest_late: int | None
+    backlog: Backlog
     growth: RecentGrowth
     lease_owners: Sequence[str]
+    times_ahead: Sequence[TimeAhead]
 
 
 def examine_database(settings: Settings) -> Iterator[Finding]:
@@ -66,8 +69,8 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
     if answers is None:
         return
     running = is_node_running(settings)
-    late = None if answers.oldest_late is None else (answers.clock - answers.oldest_late) / 1000
-    yield judge_journal(answers.waiting, late, running=running)
+    yield judge_journal(answers.backlog, running=running)
+    yield judge_times_ahead(answers.times_ahead)
     yield judge_lease_owners(node, answers.lease_owners, running=running)
     if uses_postgresql(settings):
         yield judge_clock_skew((answers.clock - answers.clock_here) / 1000)
@@ -88,14 +91,14 @@ async def _ask(settings: Settings, node: str) -> _Answers | None:
         before = time.time()  # noqa: TID251 - this machine's own clock is what is being judged
         clock = await metadata.diagnosis.clock_milliseconds()
         after = time.time()  # noqa: TID251 - as above
-        late = await metadata.outbox.unjournalled(_LATE_SECONDS * 1000, 1)
+        backlog = await metadata.outbox.backlog()
         return _Answers(
             clock=clock,
             clock_here=int((before + after) / 2 * 1000),
-            waiting=await metadata.outbox.unjournalled_count(),
-            oldest_late=late[0].at_milliseconds if late else None,
+            backlog=backlog,
             growth=await metadata.diagnosis.recent_growth(GROWTH_SECONDS, _YOUNGEST_BLOBS),
             lease_owners=await metadata.upload_sessions.lease_owners(f"{node}/") if node else (),
+            times_ahead=await find_times_ahead(metadata, settings, backlog),
         )
 
 
@@ -126,14 +129,25 @@ def judge_clock_skew(seconds: float) -> Finding:
     return passed("clock-skew", message)
 
 
-def judge_journal(waiting: int, oldest_late_seconds: float | None, *, running: bool) -> Finding:
-    """Judge the changes that the blob store does not know of yet; `oldest_late_seconds` is None when none is late."""
+def judge_journal(backlog: Backlog, *, running: bool) -> Finding:
+    """Judge the changes that the blob store does not know of yet."""
+    waiting, oldest_seconds = backlog.count, backlog.oldest_milliseconds / 1000
     if waiting == 0:
         return passed("journal", "the journal in the blob store has every change")
-    if not running or oldest_late_seconds is None:
-        when = "the background worker is at it" if running else "the next start writes them"
-        return passed("journal", f"{waiting} changes are not in the journal yet; {when}")
-    message = f"{waiting} changes are not in the journal, the oldest for {oldest_late_seconds / 60:.0f} min"
+    if not running:
+        return passed("journal", f"{waiting} changes are not in the journal yet; the next start writes them")
+    if oldest_seconds < _LATE_SECONDS:
+        if backlog.furthest_milliseconds > _AHEAD_MILLISECONDS:
+            message = f"{waiting} changes are not in the journal; nobody knows since when, as times of them lie ahead"
+            remedy = (
+                "The database's clock was ahead. The background worker dates them now, and writes them 5 s later: if "
+                "this stays, see duty.failed in the log."
+            )
+            return warned("journal", message, remedy)
+        return passed(
+            "journal", f"{waiting} changes are not in the journal yet; the background worker is at it"
+        )
+    message = f"{waiting} changes are not in the journal, the oldest for {oldest_seconds / 60:.0f} min"
     remedy = (
         "The background worker can't write to the blob store: see duty.failed and journal.entry.postponed in the log. "
         "Until it can, only the database knows of these changes."

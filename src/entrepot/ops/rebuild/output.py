@@ -163,5 +163,11 @@ def _comparison(dry_run: DryRun) -> Iterator[str]:
         )
     elif position.database_last == 0:
         yield "The database is empty: entrepot rebuild fills it."
+    elif position.waiting:
+        yield (
+            f"The database knows everything that the journal tells, and {position.waiting:,} facts that are not in a "
+            "segment of it yet: there is nothing to rebuild. A running registry writes them within seconds; until then "
+            "a rebuild may lack some."
+        )
     else:
         yield "The database knows everything that the journal tells: there is nothing to rebuild."

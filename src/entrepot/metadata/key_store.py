@@ -62,6 +62,14 @@ class SigningKeyTable:
     now: int
     rows: Sequence[SigningKeyRow]
 
+    @property
+    def ahead_milliseconds(self) -> int:
+        """How far ahead of the database's clock the latest time of a key is; 0 where none is."""
+        times = [
+            time for row in self.rows for time in (row.created_at, row.activated_at, row.retired_at) if time
+        ]
+        return max((time - self.now for time in times if time > self.now), default=0)
+
     def in_state(self, state: KeyState) -> SigningKeyRow | None:
         """Return the last key that is in a state; of `next` and `active` there is never more than one."""
         return next((row for row in reversed(self.rows) if row.state == state), None)
@@ -91,6 +99,10 @@ class SigningKeyRows(Protocol):
 
     async def rewrap(self, key_id: str, private_key_sealed: bytes, master_key_id: str) -> None:
         """Replace what a private key is sealed with."""
+
+    async def clamp(self, purpose: KeyPurpose) -> int:
+        """Let times of keys that are later than now be now; return how many keys have some."""
+        ...
 
     async def delete_retired(self, purpose: KeyPurpose, kept_milliseconds: int) -> int:
         """Remove the keys that were retired longer ago than that; return how many."""

@@ -12,6 +12,7 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.keys.errors import KeyRotationError, KeyUnknownError, MasterKeyError
 from entrepot.auth.keys.key_pairs import ALGORITHM, SigningKey, VerificationKey
+from entrepot.auth.keys.key_times import read_keys, require_published
 from entrepot.metadata.key_store import NewSigningKey
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ __all__ = ["REFRESH_SECONDS", "SEALED_PURPOSE", "SigningKeys"]
 REFRESH_SECONDS: Final = 5.0
 """How often each process reads the keys: within this time a revoked one is dead everywhere."""
 SEALED_PURPOSE: Final = "signing-key"
-_PUBLISHED_MILLISECONDS: Final = 60_000
-"""How long a key is published at least before it signs: a node that did not read it by then trusts no key at all."""
 _KEPT_MILLISECONDS: Final = 2 * 3600 * 1000
 """How long a retired key verifies: twice the longest life of a token that can be set."""
 
@@ -81,7 +80,7 @@ class SigningKeys:
             MetadataError: they can't be read; the ring stays as it was.
             MasterKeyError: the active one can't be unsealed; the ring verifies by what was read, and signs nothing.
         """
-        table = await self._metadata.signing_keys.read(self._purpose)
+        table = await read_keys(self._metadata, self._purpose)
         verifying = {
             row.key_id: VerificationKey(row.public_key)
             for row in table.rows
@@ -126,11 +125,11 @@ class SigningKeys:
 
         Keys that are retired for long enough are dropped.
         """
+        table = await read_keys(self._metadata, self._purpose)
         if self._purpose == "token":
             await self._metadata.write(
                 lambda tx: tx.signing_keys.delete_retired(self._purpose, _KEPT_MILLISECONDS)
             )
-        table = await self._metadata.signing_keys.read(self._purpose)
         active = table.in_state("active")
         if active is None or table.now - (active.activated_at or active.created_at) <= max_age_seconds * 1000:
             return False
@@ -166,7 +165,7 @@ class SigningKeys:
     async def _move_on(self, principal: Principal, expected: str | None, reason: str) -> str:
         """Rotate; do nothing when another node was first, and the active key is not the `expected` one any more."""
         spare = self._new_key()
-        table = await self._metadata.signing_keys.read(self._purpose)
+        table = await read_keys(self._metadata, self._purpose)
         following = table.in_state("next")
         name = following.key_id if following is not None else ""
         about = AuditObject("signing-key", name)
@@ -180,7 +179,7 @@ class SigningKeys:
             if active is None or next_key is None or next_key.key_id != name:
                 raise KeyRotationError("another node is moving the keys on just now; look at them again")
             self._require_same_master_key(held)
-            _require_published(next_key, held.now)
+            require_published(next_key, held.now)
             await tx.signing_keys.set_state(active.key_id, "retired")
             await tx.signing_keys.set_state(next_key.key_id, "active")
             await tx.signing_keys.add(spare, "next")
@@ -243,13 +242,3 @@ class SigningKeys:
         return NewSigningKey(
             key.key_id, self._purpose, ALGORITHM, key.public.encoded, sealed, self._sealing.key_id
         )
-
-
-def _require_published(row: SigningKeyRow, now: int) -> None:
-    waiting = row.created_at + _PUBLISHED_MILLISECONDS - now
-    if waiting > 0:
-        seconds = waiting // 1000 + 1
-        message = (
-            f"the next key was published too recently for every node to know it; try again in {seconds} s"
-        )
-        raise KeyRotationError(message)

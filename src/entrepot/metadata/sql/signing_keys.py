@@ -56,6 +56,16 @@ REWRAP: Final = Statement(
     WHERE key_id = :key_id
     """,
 )
+CLAMP: Final = Statement(
+    "signing_keys.clamp",
+    """
+    UPDATE signing_keys SET
+        created_at = CASE WHEN created_at > {now} THEN {now} ELSE created_at END,
+        activated_at = CASE WHEN activated_at > {now} THEN {now} ELSE activated_at END,
+        retired_at = CASE WHEN retired_at > {now} THEN {now} ELSE retired_at END
+    WHERE purpose = :purpose AND (created_at > {now} OR activated_at > {now} OR retired_at > {now})
+    """,
+)
 DELETE_RETIRED: Final = Statement(
     "signing_keys.delete_retired",
     """
@@ -64,7 +74,7 @@ DELETE_RETIRED: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (READ, HOLD, ADD, ACTIVATE, END, REWRAP, DELETE_RETIRED)
+STATEMENTS: Final = (READ, HOLD, ADD, ACTIVATE, END, REWRAP, CLAMP, DELETE_RETIRED)
 
 
 class SqlSigningKeyReader:
@@ -115,6 +125,10 @@ class SqlSigningKeyRows:
         await self._executor.execute(
             REWRAP, key_id=key_id, private_key_sealed=private_key_sealed, master_key_id=master_key_id
         )
+
+    async def clamp(self, purpose: KeyPurpose) -> int:
+        """See the protocol."""
+        return await self._executor.execute(CLAMP, purpose=purpose)
 
     async def delete_retired(self, purpose: KeyPurpose, kept_milliseconds: int) -> int:
         """See the protocol."""

@@ -61,6 +61,7 @@ class RefreshTokenRows(Protocol):
     async def add(self, token: NewRefreshToken, kept: int) -> bool:
         """Add a token and remove those of its subject and credential beyond `kept` that were unused for longest.
 
+        Those that were used later than now, by a clock that was ahead, count as used now from then on (F27).
         False when there is no such subject.
         """
         ...

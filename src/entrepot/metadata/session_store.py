@@ -1,14 +1,21 @@
-"""The protocols of logins in a browser. A session lives as long as its person's epoch stays where it was (S14)."""
+"""The protocols of logins in a browser. A session lives as long as its person's epoch stays where it was (S14).
+
+One that was begun or used later than now was so under a clock that has been put back (F27), and how long ago, nobody
+knows any more. It is over: whoever meets it removes it, before the clock comes to where it would be good again.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NewSession", "SessionReader", "SessionRow", "SessionWriterRows"]
+__all__ = ["LEEWAY_MILLISECONDS", "NewSession", "SessionReader", "SessionRow", "SessionWriterRows"]
+
+LEEWAY_MILLISECONDS: Final = 60_000
+"""How far a clock is put back without a login ending for it: that of tokens (decision 34)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session that is good at present.
+    """A session that is in time and in use.
 
     Attributes:
         idle_milliseconds: since the last request that was noted.
@@ -49,12 +56,19 @@ class SessionRow:
     password_age_milliseconds: int | None
     epoch: int
 
+    @property
+    def ahead_milliseconds(self) -> int:
+        """How far ahead of the database's clock it was begun or used last; 0 where that is possible."""
+        now = self.last_seen_at + self.idle_milliseconds
+        ahead = max(self.created_at, self.last_seen_at) - now
+        return ahead if ahead > LEEWAY_MILLISECONDS else 0
+
 
 class SessionReader(Protocol):
     """Sessions that are good: in time, in use, and of a person who is not disabled and whose epoch did not move."""
 
     async def find(self, secret_hash: str, idle_milliseconds: int) -> SessionRow | None:
-        """Return the session with a secret, unless it was idle for longer than that."""
+        """Return the session with a secret, unless it was idle for longer than that; also one that is dated ahead."""
         ...
 
     async def find_public(self, public_id: str) -> SessionRow | None:
@@ -78,7 +92,10 @@ class SessionWriterRows(Protocol):
     """Sessions within a unit."""
 
     async def insert(self, session: NewSession, kept: int) -> None:
-        """Add a session and end the person's oldest beyond the newest `kept`; some that are over are removed, too."""
+        """Add a session and end the person's oldest beyond the newest `kept`, and those of them that are dated ahead.
+
+        Some of anybody's that are over, or dated ahead, are removed, too.
+        """
 
     async def touch(self, session_id: int) -> None:
         """Note that the session was used just now."""
@@ -88,7 +105,7 @@ class SessionWriterRows(Protocol):
         ...
 
     async def hold_good(self, public_id: str) -> bool:
-        """Tell whether a session is there and in time, and keep it there until the unit ends."""
+        """Tell whether a session is there, in time and not dated ahead, and keep it there until the unit ends."""
         ...
 
     async def delete(self, session_id: int) -> None:

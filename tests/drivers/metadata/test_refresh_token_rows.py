@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from entrepot.metadata.refresh_token_store import NewRefreshToken, RefreshTokenRow
 
 if TYPE_CHECKING:
@@ -18,6 +20,10 @@ def _token(secret_hash: str, subject: str = "alice-id") -> NewRefreshToken:
 
 async def _add(tx: Transaction, token: NewRefreshToken) -> bool:
     return await tx.refresh_tokens.add(token, 2)
+
+
+async def _left(database: RawDatabase) -> list[str]:
+    return [name for (name,) in await database.fetch("SELECT secret_hash FROM refresh_tokens ORDER BY id")]
 
 
 async def _add_subject(database: RawDatabase) -> None:
@@ -68,6 +74,49 @@ async def test_tokens_that_were_unused_for_longest_go_and_one_in_use_stays(
 
     left = await database.fetch("SELECT secret_hash FROM refresh_tokens ORDER BY id")
     assert left == [("machine",), ("cc",)]
+
+
+@pytest.mark.parametrize("column", ["created_at", "last_used_at"])
+async def test_tokens_of_a_clock_that_was_ahead_keep_no_place_from_others_f27(
+    metadata: Metadata, database: RawDatabase, column: str
+) -> None:
+    """None ends for it; but neither is a new login at its end as it begins, nor do they stay for years unused."""
+    await _add_subject(database)
+    for name in ("aa", "bb"):
+        await metadata.write(partial(_add, token=_token(name)))
+    ahead = "(SELECT max(created_at) FROM refresh_tokens) + 410000000000"
+    await database.fetch(f"UPDATE refresh_tokens SET {column} = {ahead}")
+
+    await metadata.write(partial(_add, token=_token("cc")))
+    assert await _left(database) == ["bb", "cc"]
+    await database.fetch(
+        "UPDATE refresh_tokens SET created_at = created_at - 1000, last_used_at = last_used_at - 1000"
+    )
+    await metadata.write(lambda tx: tx.refresh_tokens.touch("bb"))
+    await metadata.write(partial(_add, token=_token("dd")))
+    assert await _left(database) == ["bb", "dd"]
+    await database.fetch(
+        "UPDATE refresh_tokens SET created_at = created_at - 1000, last_used_at = last_used_at - 1000"
+    )
+    await metadata.write(lambda tx: tx.refresh_tokens.touch("dd"))
+    await metadata.write(partial(_add, token=_token("ee")))
+    assert await _left(database) == ["dd", "ee"]
+
+
+async def test_a_clock_that_was_ahead_dates_no_token_of_another_credential_anew_f27(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    await _add_subject(database)
+    other = NewRefreshToken("other", "alice-id", "", "entrepot", "docker", 3)
+    await metadata.write(partial(_add, token=other))
+    await database.fetch("UPDATE refresh_tokens SET last_used_at = 4102444800000")
+
+    await metadata.write(partial(_add, token=_token("aa")))
+
+    assert await database.fetch("SELECT secret_hash, last_used_at FROM refresh_tokens ORDER BY id") == [
+        ("other", 4102444800000),
+        ("aa", None),
+    ]
 
 
 async def test_logins_by_an_access_token_end_none_by_the_password(

@@ -7,10 +7,13 @@ its secret, so it needs no place of its own and can't be another session's.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
@@ -21,6 +24,7 @@ from entrepot.auth.people.lockout import legible
 from entrepot.auth.principals import Principal
 from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.secret_forms import new_secret_of
+from entrepot.metadata.errors import MetadataError
 from entrepot.metadata.session_store import NewSession
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
 
 __all__ = ["BegunSession", "LiveSession", "SessionLimits", "Sessions", "forgery_secret_of"]
+
+_log: Any = structlog.get_logger()
 
 _PREFIX: Final = "ess_"
 _TOUCH_MILLISECONDS: Final = 60_000
@@ -130,6 +136,9 @@ class Sessions:
         found = await self._metadata.web_sessions.find(_hash_of(secret), self._idle)
         if found is None:
             raise InvalidCredentialsError("no such session")
+        if found.ahead_milliseconds:
+            await self._end_dated_ahead(found)
+            raise InvalidCredentialsError("the session was used under a clock that has been put back")
         principal = Principal(
             found.subject,
             address,
@@ -148,6 +157,13 @@ class Sessions:
         """Note that a session is in use, once a minute; not for a request that is refused."""
         if live.session.idle_milliseconds >= self._touch:
             await self._metadata.write(lambda tx: tx.web_sessions.touch(live.session.id))
+
+    async def _end_dated_ahead(self, session: SessionRow) -> None:
+        """End a session of a clock that was ahead (F27): it would be good again when the clock comes to its time."""
+        with contextlib.suppress(MetadataError):  # it is refused all the same
+            await self._metadata.write(lambda tx: tx.web_sessions.delete(session.id))
+        seconds = session.ahead_milliseconds // 1000
+        _log.warning("session.dated_ahead", session=session.public_id, seconds=seconds)
 
     async def log_out(self, live: LiveSession) -> None:
         """End a session on behalf of whoever uses it."""

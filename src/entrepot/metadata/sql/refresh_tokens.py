@@ -30,6 +30,16 @@ ADD: Final = Statement(
     FROM subjects WHERE public_id = :subject
     """,
 )
+# A clock that was ahead (F27) ends none, since none has an end that it could have moved. But those it dated would all
+# outlast a new one: they count as used now, before it is added.
+CLAMP: Final = Statement(
+    "refresh_tokens.clamp",
+    """
+    UPDATE refresh_tokens SET last_used_at = {now}
+    WHERE subject_id = (SELECT id FROM subjects WHERE public_id = :subject) AND credential = :credential
+      AND coalesce(last_used_at, created_at) > {now}
+    """,
+)
 # Clients ask for a new one at each login and never give one back. One that is in use must not go for those of jobs that
 # logged in once, nor those of the person for those of an access token with limits.
 DELETE_IDLEST: Final = Statement(
@@ -61,7 +71,7 @@ DELETE_ALL: Final = Statement(
     """,
 )
 
-STATEMENTS: Final = (FIND, ADD, DELETE_IDLEST, CARRY_OVER, TOUCH, DELETE_ALL)
+STATEMENTS: Final = (FIND, ADD, CLAMP, DELETE_IDLEST, CARRY_OVER, TOUCH, DELETE_ALL)
 
 
 class SqlRefreshTokenReader:
@@ -84,6 +94,7 @@ class SqlRefreshTokenRows:
 
     async def add(self, token: NewRefreshToken, kept: int) -> bool:
         """See the protocol."""
+        await self._executor.execute(CLAMP, subject=token.subject, credential=token.credential)
         added = await self._executor.execute(
             ADD,
             secret_hash=token.secret_hash,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entrepot.metadata.session_store import SessionRow
+from entrepot.metadata.session_store import LEEWAY_MILLISECONDS, SessionRow
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -20,11 +20,16 @@ _REMOVED_AT_ONCE: Final = 20
 _COLUMNS: Final = """w.id, w.public_id, s.id, s.public_id, s.name, w.address, w.user_agent, w.created_at,
            w.last_seen_at, w.expires_at, {now} - w.last_seen_at, u.must_change_password,
            {now} - u.password_changed_at, w.subject_epoch"""
-# What makes a session good: its person is there and has not changed since, and it is in time and in use.
+# What makes a session good: its person is there and has not changed since, and it is in time and in use. Whether a
+# clock that was ahead dated it is told apart by whoever finds it, who ends it then (F27).
 _OWNER: Final = (
     "JOIN subjects s ON s.id = w.subject_id AND s.epoch = w.subject_epoch AND s.disabled_at IS NULL"
 )
-_GOOD: Final = "w.expires_at > {now} AND w.last_seen_at > {now} - :idle"
+_LASTS: Final = "w.expires_at > {now} AND w.last_seen_at > {now} - :idle"
+_POSSIBLE: Final = "w.created_at <= {now} + [leeway] AND w.last_seen_at <= {now} + [leeway]".replace(
+    "[leeway]", str(LEEWAY_MILLISECONDS)
+)
+_GOOD: Final = f"{_LASTS} AND {_POSSIBLE}"
 
 FIND: Final = Statement(
     "web_sessions.find",
@@ -33,10 +38,10 @@ FIND: Final = Statement(
     FROM web_sessions w
     [owner]
     JOIN users u ON u.subject_id = s.id
-    WHERE w.secret_hash = :secret_hash AND [good]
+    WHERE w.secret_hash = :secret_hash AND [lasts]
     """.replace("[columns]", _COLUMNS)
     .replace("[owner]", _OWNER)
-    .replace("[good]", _GOOD),
+    .replace("[lasts]", _LASTS),
 )
 LIST_OF: Final = Statement(
     "web_sessions.list_of",
@@ -95,8 +100,8 @@ DELETE_OLDEST: Final = Statement(
     "web_sessions.delete_oldest",
     """
     DELETE FROM web_sessions WHERE subject_id = :person AND id NOT IN
-        (SELECT w.id FROM web_sessions w WHERE w.subject_id = :person ORDER BY w.id DESC LIMIT :kept)
-    """,
+        (SELECT w.id FROM web_sessions w WHERE w.subject_id = :person AND [possible] ORDER BY w.id DESC LIMIT :kept)
+    """.replace("[possible]", _POSSIBLE),
 )
 DELETE_OVER: Final = Statement(
     "web_sessions.delete_over",
@@ -105,10 +110,22 @@ DELETE_OVER: Final = Statement(
         (SELECT w.id FROM web_sessions w WHERE w.expires_at <= {now} ORDER BY w.expires_at LIMIT :rows)
     """,
 )
+# What ends later than one that begins now does; where its beginning is possible, it began when more time was set.
+DELETE_DATED_AHEAD: Final = Statement(
+    "web_sessions.delete_dated_ahead",
+    """
+    DELETE FROM web_sessions WHERE id IN
+        (SELECT w.id FROM web_sessions w WHERE w.expires_at > {now} + :lifetime AND NOT ([possible])
+         ORDER BY w.expires_at DESC LIMIT :rows)
+    """.replace("[possible]", _POSSIBLE),
+)
 # That it is in use is noted beside this lock.
 HOLD_GOOD: Final = Statement(
     "web_sessions.hold_good",
-    "SELECT id FROM web_sessions WHERE public_id = :public_id AND expires_at > {now} {for_key_share}",
+    """
+    SELECT w.id FROM web_sessions w
+    WHERE w.public_id = :public_id AND w.expires_at > {now} AND [possible] {for_key_share}
+    """.replace("[possible]", _POSSIBLE),
 )
 TOUCH: Final = Statement("web_sessions.touch", "UPDATE web_sessions SET last_seen_at = {now} WHERE id = :id")
 DELETE: Final = Statement("web_sessions.delete", "DELETE FROM web_sessions WHERE id = :id")
@@ -122,6 +139,7 @@ STATEMENTS: Final = (
     INSERT,
     DELETE_OLDEST,
     DELETE_OVER,
+    DELETE_DATED_AHEAD,
     HOLD_GOOD,
     TOUCH,
     DELETE,
@@ -168,7 +186,9 @@ class SqlSessionWriterRows:
 
     async def insert(self, session: NewSession, kept: int) -> None:
         """See the protocol."""
+        lifetime = session.lifetime_milliseconds
         await self._executor.execute(DELETE_OVER, rows=_REMOVED_AT_ONCE)
+        await self._executor.execute(DELETE_DATED_AHEAD, lifetime=lifetime, rows=_REMOVED_AT_ONCE)
         await self._executor.execute(
             INSERT,
             public_id=session.public_id,
@@ -177,7 +197,7 @@ class SqlSessionWriterRows:
             epoch=session.epoch,
             address=session.address,
             user_agent=session.user_agent,
-            lifetime=session.lifetime_milliseconds,
+            lifetime=lifetime,
         )
         await self._executor.execute(DELETE_OLDEST, person=session.person_id, kept=kept)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +18,7 @@ import msgspec
 from entrepot import __version__
 from entrepot.backup.blob_index import index_blobs
 from entrepot.backup.blob_transfer import copy_into_repository
+from entrepot.backup.dates import stamp_of
 from entrepot.backup.errors import (
     BackupDamagedError,
     BackupError,
@@ -29,7 +29,7 @@ from entrepot.backup.errors import (
 from entrepot.backup.format import BegunSnapshot, DamagedBlob, ListedBlob, SnapshotManifest
 from entrepot.backup.rows import read_list
 from entrepot.backup.rows_dump import RowsDump
-from entrepot.backup.snapshots import is_finished, list_ids, remove_snapshot
+from entrepot.backup.snapshots import finished_by_date, is_finished, list_ids, remove_snapshot
 from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import BACKUP_PRUNING, snapshot_begun_key, snapshot_manifest_key
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BackupCreation", "CreationOptions"]
 
-_MILLISECONDS: Final = 1000
 _MOST_UNREADABLE: Final = 20
 
 
@@ -136,11 +135,9 @@ class BackupCreation:
         return await self._finish(manifest)
 
     async def _previous(self) -> str | None:
-        """Return the newest finished snapshot."""
-        for snapshot in reversed(await list_ids(self._repository.store)):
-            if await is_finished(self._repository.store, snapshot):
-                return snapshot
-        return None
+        """Return the newest finished snapshot that is not dated ahead."""
+        past = (await finished_by_date(self._repository.store)).past
+        return past[-1] if past else None
 
     async def _begin(self, snapshot: str, facts: DumpFacts) -> None:
         """Announce the snapshot, then look for a prune: whoever comes second sees the other."""
@@ -210,5 +207,4 @@ class BackupCreation:
 
 def _new_id(taken_at: int) -> str:
     """Return an id that sorts by time."""
-    moment = datetime.fromtimestamp(taken_at / _MILLISECONDS, UTC)
-    return f"{moment:%Y%m%dT%H%M%S}{taken_at % _MILLISECONDS:03d}Z-{secrets.token_hex(4)}"
+    return f"{stamp_of(taken_at)}-{secrets.token_hex(4)}"

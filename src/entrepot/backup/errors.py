@@ -54,6 +54,15 @@ class SnapshotMissingError(BackupError):
         self.snapshot = snapshot
 
 
+class SnapshotsDatedAheadError(BackupError):
+    """Every snapshot that could be meant is dated ahead of this host's clock: one of the clocks is, or was, wrong."""
+
+    def __init__(self, explanation: str, advice: str) -> None:
+        super().__init__(
+            f"{explanation}; there is no other to go by. Is this host's clock right? If not, set it. {advice}"
+        )
+
+
 class BackupDamagedError(BackupError):
     """An object of the repository is not what was written."""
 

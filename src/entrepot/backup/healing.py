@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.backup.blob_index import index_blobs
 from entrepot.backup.blob_transfer import copy_into_store, read_from_repository
-from entrepot.backup.errors import BackupDamagedError
+from entrepot.backup.errors import BackupDamagedError, SnapshotMissingError
 from entrepot.backup.rows import read_table
-from entrepot.backup.snapshots import find_snapshot
+from entrepot.backup.snapshots import finished_by_date, newest_complete
 from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -177,12 +177,17 @@ class BackupBlobRecovery:
     async def read_manifest(self, digest: Digest) -> bytes | None:
         """Return the bytes of a manifest that the newest complete snapshot holds, `None` when it has none.
 
-        Reads rows until it is found, so it is for a few.
+        Where all are dated ahead of this host's clock, one of those will do: the bytes are hashed. Reads rows until it
+        is found, so it is for a few.
 
         Raises:
             BackupError: there is no snapshot, or its rows can't be read.
         """
-        manifest = await find_snapshot(self._repository, "")
+        dated = await finished_by_date(self._repository.store)
+        manifest = await newest_complete(self._repository, dated.past)
+        manifest = manifest or await newest_complete(self._repository, dated.ahead)
+        if manifest is None:
+            raise SnapshotMissingError("")
         bodies = read_table(self._repository, manifest, "manifest_bodies")
         async with aclosing(bodies):
             async for batch in bodies:

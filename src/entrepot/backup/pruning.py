@@ -3,6 +3,9 @@
 Snapshots go first, each with its manifest first, so a prune that is killed leaves only what nobody needs. A new backup
 counts on blobs that are there, so the two keep out of each other's way: each announces itself, then looks for the
 other.
+
+Snapshots that are dated ahead of this host's clock (F27) take nobody's place: the newest are counted without them, and
+they stay until somebody names them.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entrepot.backup.blob_index import index_blobs
-from entrepot.backup.errors import BackupError
+from entrepot.backup.dates import part_by_date
+from entrepot.backup.errors import BackupError, SnapshotMissingError, SnapshotsDatedAheadError
 from entrepot.backup.rows import read_list
 from entrepot.backup.snapshots import is_finished, list_ids, read_manifest, remove_snapshot
 from entrepot.blobstore.driver import MultipartUploads
@@ -21,59 +25,97 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.oci.digest import Digest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from entrepot.backup.observer import BackupObserver
     from entrepot.backup.repository import BackupRepository
 
-__all__ = ["PruneReport", "Pruning"]
+__all__ = ["PruneChoice", "PruneReport", "Pruning"]
 
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """What was removed, or would be."""
+    """What was removed, or would be.
+
+    Attributes:
+        kept: what stays, but for those of `ahead`.
+        ahead: what stays since it is dated ahead of this host's clock.
+    """
 
     kept: tuple[str, ...]
     removed: tuple[str, ...]
     unfinished: tuple[str, ...]
     blobs: int
     blob_bytes: int
+    ahead: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PruneChoice:
+    """What goes.
+
+    Attributes:
+        keep: how many of the newest finished snapshots stay, where none is named.
+        snapshots: ids of those that go, whatever else there is.
+        discard_unfinished: whether unfinished ones go; only when nobody works on them.
+    """
+
+    keep: int = 1
+    snapshots: tuple[str, ...] = ()
+    discard_unfinished: bool = False
 
 
 class Pruning:
     """One run."""
 
-    def __init__(
-        self, repository: BackupRepository, observer: BackupObserver, *, keep: int, discard_unfinished: bool
-    ) -> None:
-        """Keep the newest `keep` finished snapshots; unfinished ones are only removed when nobody works on them."""
+    def __init__(self, repository: BackupRepository, observer: BackupObserver, choice: PruneChoice) -> None:
         self._repository = repository
         self._observer = observer
-        self._keep = keep
-        self._discard_unfinished = discard_unfinished
+        self._choice = choice
 
     async def plan(self) -> PruneReport:
         """Return what :meth:`run` would do.
 
         Raises:
-            BackupError: an unfinished snapshot may belong to a backup that runs.
+            BackupError: an unfinished snapshot may belong to a backup that runs, or none would be left.
+            SnapshotMissingError: a named one is not there.
+            SnapshotsDatedAheadError: there is none but such, so how old they are, nobody can tell.
         """
         store = self._repository.store
         ids = await list_ids(store)
         finished = [snapshot for snapshot in ids if await is_finished(store, snapshot)]
         unfinished = tuple(snapshot for snapshot in ids if snapshot not in set(finished))
-        if unfinished and not self._discard_unfinished:
+        if unfinished and not self._choice.discard_unfinished:
             raise BackupError(
                 f"snapshot {unfinished[0]} is not finished: wait until its backup has ended, or, if that was killed, "
                 "say --discard-unfinished; nothing was removed"
             )
-        kept = tuple(finished[-self._keep :])
-        superfluous = await self._superfluous(kept)
+        removed = self._named(finished) if self._choice.snapshots else self._too_old(finished)
+        left = part_by_date(snapshot for snapshot in finished if snapshot not in set(removed))
+        superfluous = await self._superfluous((*left.past, *left.ahead))
         return PruneReport(
-            kept,
-            tuple(finished[: -self._keep]),
-            unfinished,
-            len(superfluous),
-            sum(superfluous.values()),
+            left.past, removed, unfinished, len(superfluous), sum(superfluous.values()), left.ahead
         )
+
+    def _named(self, finished: Sequence[str]) -> tuple[str, ...]:
+        named = tuple(dict.fromkeys(self._choice.snapshots))
+        for snapshot in named:
+            if snapshot not in set(finished):
+                raise SnapshotMissingError(snapshot)
+        if len(named) == len(finished):
+            raise BackupError(
+                "no finished snapshot would be left; make another backup first, or, to end the repository, delete its "
+                "place; nothing was removed"
+            )
+        return named
+
+    def _too_old(self, finished: Sequence[str]) -> tuple[str, ...]:
+        dated = part_by_date(finished)
+        if dated.ahead and not dated.past:
+            raise SnapshotsDatedAheadError(
+                dated.explain(), "Or name what is to go: --snapshot ID. Nothing was removed."
+            )
+        return dated.past[: -self._choice.keep]
 
     async def run(self) -> PruneReport:
         """Remove.
@@ -95,7 +137,7 @@ class Pruning:
             self._observer.say(f"removed snapshot {snapshot}")
             reach(Failpoint.PRUNE_SNAPSHOT_REMOVED)
         self._observer.begin("blobs removed", plan.blob_bytes)
-        for key, size in (await self._superfluous(plan.kept)).items():
+        for key, size in (await self._superfluous((*plan.kept, *plan.ahead))).items():
             await store.delete(key)
             self._observer.advance(size)
         await self._clear_uploads()

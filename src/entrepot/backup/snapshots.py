@@ -5,18 +5,28 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from entrepot.backup.errors import SnapshotMissingError
+from entrepot.backup.dates import part_by_date
+from entrepot.backup.errors import SnapshotMissingError, SnapshotsDatedAheadError
 from entrepot.backup.format import SnapshotManifest
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import AFTER_ALL_KEYS, SNAPSHOTS, snapshot_manifest_key, snapshot_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from entrepot.backup.dates import DatedSnapshots
     from entrepot.backup.repository import BackupRepository
     from entrepot.blobstore.driver import BlobStore
 
-__all__ = ["find_snapshot", "is_finished", "list_ids", "read_manifest", "remove_snapshot"]
+__all__ = [
+    "find_snapshot",
+    "finished_by_date",
+    "is_finished",
+    "list_ids",
+    "newest_complete",
+    "read_manifest",
+    "remove_snapshot",
+]
 
 
 async def list_ids(store: BlobStore) -> list[str]:
@@ -55,20 +65,52 @@ async def read_manifest(repository: BackupRepository, snapshot: str) -> Snapshot
     return await repository.get_document(snapshot_manifest_key(snapshot), SnapshotManifest)
 
 
-async def find_snapshot(repository: BackupRepository, snapshot: str) -> SnapshotManifest:
+async def finished_by_date(store: BlobStore) -> DatedSnapshots:
+    """Return the ids of all finished snapshots, those apart that are dated ahead of this host's clock.
+
+    Raises:
+        BlobStoreError: the store can't be listed.
+    """
+    return part_by_date(
+        [snapshot for snapshot in await list_ids(store) if await is_finished(store, snapshot)]
+    )
+
+
+async def newest_complete(repository: BackupRepository, ids: Sequence[str]) -> SnapshotManifest | None:
+    """Return the last complete one of these snapshots, which are finished; `None` if there is none.
+
+    Raises:
+        BackupDamagedError, RepositoryFormatError: one that is newer can't be understood.
+    """
+    for snapshot in reversed(ids):
+        manifest = await read_manifest(repository, snapshot)
+        if manifest.complete:
+            return manifest
+    return None
+
+
+async def find_snapshot(
+    repository: BackupRepository, snapshot: str, warn: Callable[[str], object]
+) -> SnapshotManifest:
     """Return the named snapshot, or the newest complete one when `snapshot` is empty.
+
+    The newest is never one that is dated ahead of this host's clock (F27); `warn` is told of those.
 
     Raises:
         SnapshotMissingError: there is none.
+        SnapshotsDatedAheadError: all that there are, are dated ahead.
     """
     if snapshot:
         return await read_manifest(repository, snapshot)
-    for candidate in reversed(await list_ids(repository.store)):
-        if await is_finished(repository.store, candidate):
-            manifest = await read_manifest(repository, candidate)
-            if manifest.complete:
-                return manifest
-    raise SnapshotMissingError("")
+    dated = await finished_by_date(repository.store)
+    found = await newest_complete(repository, dated.past)
+    if found is None and dated.ahead:
+        raise SnapshotsDatedAheadError(dated.explain(), "Or name a snapshot: --snapshot ID.")
+    if found is None:
+        raise SnapshotMissingError("")
+    if dated.ahead:
+        warn(f"{dated.explain()}. Snapshot {found.id} is taken for the newest; --snapshot ID takes another")
+    return found
 
 
 async def remove_snapshot(store: BlobStore, snapshot: str) -> int:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject
 from entrepot.backup.creation import BackupCreation, CreationOptions
+from entrepot.backup.dates import part_by_date
 from entrepot.metadata.sql.dumping import open_dump
 from entrepot.ops.backup.options import (
     BackupChoice,
@@ -22,6 +23,7 @@ from entrepot.ops.backup.options import (
     RateOption,
     ToOption,
     rate_of,
+    warn,
 )
 from entrepot.ops.backup.target import repository_to_write
 from entrepot.ops.command_records import record_act_on
@@ -55,6 +57,11 @@ def create_backup(
     choice = BackupChoice.of(config, data, to, passphrase_file)
     options = CreationOptions(" ".join(label.split()), max(1, parallel), rate_of(rate))
     manifest = run_to_its_end(_create(choice, options))
+    dated = part_by_date([manifest.id])
+    if dated.ahead:
+        warn(
+            f"{dated.explain()}. Prunes and restores leave it out: mend the database's clock, or this host's"
+        )
     if output == "json":
         print_json(manifest)
     else:

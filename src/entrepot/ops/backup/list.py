@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from entrepot.backup.dates import part_by_date
 from entrepot.backup.errors import BackupDamagedError
 from entrepot.backup.snapshots import is_finished, list_ids, read_manifest
 from entrepot.ops.backup.options import (
@@ -13,12 +15,16 @@ from entrepot.ops.backup.options import (
     DataOption,
     FromOption,
     PassphraseOption,
+    warn,
 )
 from entrepot.ops.backup.target import opened_repository
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
 from entrepot.ops.output import OutputOption, format_table, print_json
 from entrepot.ops.progress import format_bytes
 from entrepot.ops.running import run_to_its_end
+
+if TYPE_CHECKING:
+    from entrepot.backup.dates import DatedSnapshots
 
 __all__ = ["ListedSnapshot", "list_backups"]
 
@@ -30,6 +36,7 @@ class ListedSnapshot:
     Attributes:
         state: complete, incomplete (some blobs were lost already), unfinished or damaged (its manifest).
         created_at: by the clock of the registry's database, ISO 8601.
+        dated_ahead: whether that is later than this host's clock allows (F27).
     """
 
     id: str
@@ -44,6 +51,7 @@ class ListedSnapshot:
     new_blob_bytes: int = 0
     schema_version: int = 0
     encrypted: bool = False
+    dated_ahead: bool = False
 
 
 def list_backups(
@@ -54,14 +62,24 @@ def list_backups(
     data: DataOption = None,
     output: OutputOption = "text",
 ) -> int:
-    """List all snapshots, oldest first; exit 1 if the newest one that is finished is not complete."""
-    rows = run_to_its_end(_list(BackupChoice.of(config, data, source, passphrase_file)))
+    """List all snapshots, oldest first; exit 1 if the newest one that is finished is not complete.
+
+    One that is dated ahead of this host's clock is not taken for the newest.
+    """
+    rows, dated = _told_by_date(run_to_its_end(_list(BackupChoice.of(config, data, source, passphrase_file))))
+    if dated.ahead:
+        warn(f"{dated.explain()}. `entrepot backup prune --snapshot ID` removes one")
     if output == "json":
         print_json(rows)
     else:
         print(_render(rows))
-    finished = [row for row in rows if row.state != "unfinished"]
+    finished = [row for row in rows if row.state != "unfinished" and not row.dated_ahead]
     return EXIT_OK if finished and finished[-1].state == "complete" else EXIT_CHECK_FAILED
+
+
+def _told_by_date(rows: list[ListedSnapshot]) -> tuple[list[ListedSnapshot], DatedSnapshots]:
+    dated = part_by_date(row.id for row in rows)
+    return [replace(row, dated_ahead=row.id in dated.ahead) for row in rows], dated
 
 
 async def _list(choice: BackupChoice) -> list[ListedSnapshot]:
@@ -105,7 +123,7 @@ def _render(rows: list[ListedSnapshot]) -> str:
             (
                 row.id,
                 row.created_at,
-                row.state,
+                f"{row.state}, ahead" if row.dated_ahead else row.state,
                 str(row.repositories),
                 str(row.tags),
                 str(row.blobs),

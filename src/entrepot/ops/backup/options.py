@@ -30,6 +30,7 @@ __all__ = [
     "SnapshotOption",
     "ToOption",
     "rate_of",
+    "warn",
 ]
 
 T = TypeVar("T")
@@ -118,6 +119,11 @@ def rate_of(text: str) -> int | None:
         return parse_size(text) or None
     except ValueError as error:
         raise CommandError(EXIT_USAGE, f"entrepot: --rate: {error}") from error
+
+
+def warn(line: str) -> None:
+    """Tell an operator, also one whose result goes to a program."""
+    print(f"entrepot: {line}", file=sys.stderr)
 
 
 class ProgressObserver:

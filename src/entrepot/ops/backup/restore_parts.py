@@ -18,7 +18,7 @@ from entrepot.backup.merging import MergeOptions, MergeParts, RepositoryMerge
 from entrepot.backup.selection import select_repositories
 from entrepot.backup.snapshots import find_snapshot
 from entrepot.bootstrap import build_services
-from entrepot.ops.backup.options import ProgressObserver
+from entrepot.ops.backup.options import ProgressObserver, warn
 from entrepot.ops.backup.target import opened_repository
 from entrepot.ops.command_records import record_act_on
 from entrepot.ops.command_stores import open_command_stores
@@ -67,7 +67,7 @@ async def restore_repositories(
         opened_repository(choice) as repository,
         open_command_stores(choice.settings, look_only=order.dry_run) as stores,
     ):
-        manifest = await find_snapshot(repository, order.snapshot)
+        manifest = await find_snapshot(repository, order.snapshot, warn)
         chosen = await select_repositories(repository, manifest, patterns)
         if not chosen:
             raise BackupError(f"snapshot {manifest.id} has no repository {', '.join(patterns)}")

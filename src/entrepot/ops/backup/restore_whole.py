@@ -30,7 +30,7 @@ from entrepot.metadata.sql.dumping import (
     reserve_for_load,
 )
 from entrepot.metadata.sql.migrate import migrate
-from entrepot.ops.backup.options import ProgressObserver
+from entrepot.ops.backup.options import ProgressObserver, warn
 from entrepot.ops.backup.target import opened_repository
 from entrepot.ops.command_stores import (
     alone_on_data_directory,
@@ -67,7 +67,7 @@ async def restore_whole(choice: BackupChoice, order: RestoreOrder, *, database_o
     """
     settings = choice.settings
     async with opened_repository(choice) as repository:
-        manifest = await find_snapshot(repository, order.snapshot)
+        manifest = await find_snapshot(repository, order.snapshot, warn)
         require_known_schema(manifest.schema_version)
         with alone_on_data_directory(settings) if is_lockable(settings) else contextlib.nullcontext():
             resumed = await _require_empty_place(settings, database_only=database_only)

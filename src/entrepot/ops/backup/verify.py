@@ -22,6 +22,7 @@ from entrepot.ops.backup.options import (
     RateOption,
     SnapshotOption,
     rate_of,
+    warn,
 )
 from entrepot.ops.backup.target import opened_repository
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK
@@ -97,7 +98,7 @@ async def _verify(choice: BackupChoice, snapshot: str, how: _How) -> list[_Outco
         outcomes: list[_Outcome] = []
         try:
             for one in chosen:
-                manifest = await find_snapshot(repository, one)
+                manifest = await find_snapshot(repository, one, warn)
                 outcomes.append(_Outcome(manifest.id, await verification.run(manifest)))
         finally:
             observer.end()

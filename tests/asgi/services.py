@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from entrepot.auth.people.passwords import HashCost
 from entrepot.blobstore.filesystem.durable import DurableOperations
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.blobstore.s3 import S3BlobStore
 from entrepot.bootstrap import (
     Stores,
     build_distribution,
@@ -17,6 +18,7 @@ from entrepot.bootstrap import (
     build_services,
     open_spool,
     prepare_metadata,
+    s3_options,
 )
 from entrepot.bootstrap.control import build_control
 from entrepot.bootstrap.edges import build_address_budget
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.auth.audit_notes import AuditNotes
+    from entrepot.blobstore.driver import BlobStore
     from entrepot.bootstrap.identity import Identity
     from entrepot.kernel.asgi import Application, Receive, Scope, Send
     from entrepot.services import Services
@@ -121,11 +124,7 @@ def scratch_settings(directory: Path, **flags: str | bool) -> Settings:
 async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegistry]:
     """Build everything a process serves with, except the process; with accounts if the settings have them."""
     counts = Counts()
-    operations = CountingOperations(counts)
-    blobs = FilesystemBlobStore(
-        storage_root(settings), min_free_bytes=settings.storage.min_free_bytes, operations=operations
-    )
-    await blobs.prepare()
+    blobs = await _open_blobs(settings, counts)
     await prepare_metadata(settings)
     metadata = await open_metadata(metadata_url(settings), 4, 5.0, counts)
     executor = ThreadPoolExecutor(2)
@@ -146,6 +145,20 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
         executor.shutdown()
         await metadata.aclose()
         await blobs.aclose()
+
+
+async def _open_blobs(settings: Settings, counts: Counts) -> BlobStore:
+    """Return the store that the settings name; of an object store nothing is counted."""
+    if settings.storage.driver == "s3":
+        bucket = S3BlobStore(s3_options(settings))
+        await bucket.prepare()
+        return bucket
+    operations = CountingOperations(counts)
+    blobs = FilesystemBlobStore(
+        storage_root(settings), min_free_bytes=settings.storage.min_free_bytes, operations=operations
+    )
+    await blobs.prepare()
+    return blobs
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +15,17 @@ from entrepot.backup.errors import BackupDamagedError
 from entrepot.backup.healing import BackupBlobRecovery
 from entrepot.backup.repository import open_repository
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.lifecycle.errors import MassDamageError
+from entrepot.lifecycle.scrub.options import ScrubGround
 from entrepot.metadata.sql.dumping import reserve_for_load
 from entrepot.oci.digest import Digest
 from entrepot.ops.application import run_command_line
+from entrepot.registry.hashing import HashingPool
 from tests.asgi.small_images import LAYER, image, push_blob, push_blobs, put
 from tests.drivers.metadata.raw_database import RawDatabase
 from tests.integration.backed_up import LARGE, contents, filled, on_registry, stored_blobs
+from tests.integration.rebuilding import compact
+from tests.integration.scrubbing import REPAIR, verify_stores
 from tests.running.backups import BackupCommands
 
 if TYPE_CHECKING:
@@ -135,6 +143,61 @@ def test_one_repository_comes_back_into_a_registry_in_use(commands: BackupComman
     assert contents(other.data)["copies/other/manifests/v1"] == before["team/other/manifests/v1"]
     assert other.run("restore", "--all-repositories", "--as", "one").code == 2
     assert other.run("restore", "--repository", "no/such").code == 1
+
+
+def test_f47_a_restored_registry_takes_pushes_though_its_new_storage_has_no_journal_yet(
+    commands: BackupCommands, tmp_path: Path
+) -> None:
+    """What was journalled elsewhere counts as not written here, until the worker writes it."""
+    filled(commands)
+    on_registry(commands.data, lambda registry: compact(registry.stores))
+    commands.run("create")
+    other = BackupCommands(tmp_path / "other", commands.target)
+    assert other.run("restore").code == 0
+
+    for _ in range(2):
+        on_registry(other.data, _push_and_compact)
+
+
+def test_f47_a_storage_that_was_lost_is_filled_again_and_then_taken_for_the_right_one(
+    commands: BackupCommands,
+) -> None:
+    """Blobs come from the backup; nothing else is pushed until somebody says that nothing more will come back."""
+    before = filled(commands)
+    on_registry(commands.data, lambda registry: compact(registry.stores))
+    commands.run("create")
+    shutil.rmtree(commands.data / "storage")
+
+    refused = commands.run("restore", "--all-repositories")
+    assert (refused.code, "its storage lacks what its database has written there" in refused.errors) == (
+        1,
+        True,
+    )
+    assert commands.run("restore", "--blobs-only").code == 0
+    assert contents(commands.data) == before
+    on_registry(commands.data, _repair)
+
+    on_registry(commands.data, _push_and_compact)
+    after = contents(commands.data)
+    assert {key: after[key] for key in before if not key.endswith("/tags")} == {
+        key: body for key, body in before.items() if not key.endswith("/tags")
+    }
+
+
+async def _repair(registry: InProcessRegistry) -> None:
+    """Repair as `entrepot verify --repair` does, which stops, and as with `--force`; then nothing is damaged."""
+    stores = registry.stores
+    with ThreadPoolExecutor(2) as executor:
+        ground = ScrubGround(stores.metadata, stores.blobs, HashingPool(executor))
+        with pytest.raises(MassDamageError, match="run it again with --force"):
+            await verify_stores(ground, REPAIR)
+        progress, (gap,) = await verify_stores(ground, replace(REPAIR, force=True))
+    assert (progress.damaged, gap.kind.value, gap.outcome.value) == ({}, "journal-gap", "healed")
+
+
+async def _push_and_compact(registry: InProcessRegistry) -> None:
+    assert (await put(registry.client, "later", image())).status == 201
+    await compact(registry.stores)
 
 
 def test_all_repositories_are_merged_into_an_empty_registry(commands: BackupCommands, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from entrepot.bootstrap.edges import build_distribution, open_spool
 from entrepot.bootstrap.http import Dispatcher, build_http_application
 from entrepot.bootstrap.probes import StoreProbes, build_health_probes
 from entrepot.bootstrap.recovery import open_recovery
-from entrepot.bootstrap.services import build_process_metrics, build_services
+from entrepot.bootstrap.services import build_process_metrics, build_services, find_mismatch
 from entrepot.bootstrap.stores import (
     Stores,
     open_blob_store,
@@ -26,6 +26,7 @@ __all__ = [
     "build_http_application",
     "build_process_metrics",
     "build_services",
+    "find_mismatch",
     "open_blob_store",
     "open_blobs",
     "open_existing_stores",

@@ -66,7 +66,8 @@ def build_background_worker(settings: Settings) -> Worker:
             *_accounts_duties(settings, stores.metadata),
         )
         if mismatch is not None:
-            # The journal is another database's, or a younger copy's of this one, which has written these facts already.
+            # The journal is another database's, or a younger copy's of this one, which has written these facts already;
+            # or the storage is a wrong one, and what is written there counts as written and is lost.
             return harmless
         scrubbing = await _scrub_duties(settings, stores, metrics, stack)
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())

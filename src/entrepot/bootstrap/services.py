@@ -66,8 +66,9 @@ async def build_services(
 ) -> Services:
     """Build the services of the data plane and give back the leases that dead predecessors held.
 
-    When the storage holds what the database does not know, they refuse every write: a database that was restored from
-    an older copy would give the numbers of facts again that the journal has already (F47).
+    When storage and database don't belong together, they refuse every write: a database that was restored from an older
+    copy would give the numbers of facts again that the journal has already, and into a wrong storage pushes would go
+    that no other node can read (F47).
 
     Args:
         metrics: those of the process; own ones for a command that nobody scrapes.
@@ -115,7 +116,7 @@ async def build_services(
 
 
 async def find_mismatch(stores: Stores) -> Discrepancy | None:
-    """Return what of the storage this database can't have written, `None` where they fit together.
+    """Return why storage and database don't belong together, `None` where they do.
 
     Raises:
         RebuildUnfinishedError: the database is a half-filled one.
@@ -187,8 +188,8 @@ def _changing_gate(modes: Modes, configurations: Configurations | None) -> ModeG
 def _tell_clients(mismatch: Discrepancy) -> str:
     """Return what concerns a client; which object gave the mismatch away is for the log."""
     return (
-        "this registry takes no pushes and no deletes at present, since its storage holds what its database does not "
-        f"know; its operator has to look into it ({mismatch.remedy})"
+        f"this registry takes no pushes and no deletes at present, since {mismatch.summary}; its operator has to look "
+        f"into it ({mismatch.remedy})"
     )
 
 

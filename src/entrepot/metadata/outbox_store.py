@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entrepot.metadata.records import JournalFact, OutboxFact
+    from entrepot.metadata.records import JournalFact, OutboxFact, WrittenJournal
 
 __all__ = ["Backlog", "FactsAhead", "JournalRows", "OutboxReader", "OutboxWriterRows"]
 
@@ -58,6 +58,10 @@ class OutboxReader(Protocol):
         """Return how many journal facts have not been compacted yet."""
         ...
 
+    async def written(self) -> WrittenJournal:
+        """Return what proves that a store is the one into which the journal was written."""
+        ...
+
 
 class OutboxWriterRows(Protocol):
     """Facts recorded by the unit that causes them."""
@@ -75,3 +79,9 @@ class JournalRows(Protocol):
 
     async def mark_journalled(self, sequences: Sequence[int]) -> None:
         """Remember that these facts lie in a durable segment."""
+
+    async def note_segment(self, key: str) -> None:
+        """Remember the segment that was written last."""
+
+    async def forget_segment(self) -> None:
+        """Undo :meth:`note_segment`, for a store that was found to have lost it."""

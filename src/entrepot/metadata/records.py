@@ -39,6 +39,7 @@ __all__ = [
     "UploadLease",
     "UploadProgress",
     "UploadSession",
+    "WrittenJournal",
 ]
 
 BlobState = Literal["live", "condemned", "trash"]
@@ -280,6 +281,19 @@ class JournalFact:
     repository: str
     actor: str
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenJournal:
+    """What surely lies in the blob store, because the database says that it was written there.
+
+    Attributes:
+        first_fact: the number of the first of all facts, 0 without one and while it waits for its segment.
+        newest_segment: the key of the segment that was written last, empty where no program has noted one yet.
+    """
+
+    first_fact: int
+    newest_segment: str
 
 
 @dataclass(frozen=True, slots=True)

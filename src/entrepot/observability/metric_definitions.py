@@ -142,8 +142,8 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
     MetricDefinition(
         "registry_database_mismatch",
         "gauge",
-        "1 while nothing can be pushed because the storage holds what the database does not know, as after the restore "
-        "of an older copy: see the log for the remedy. An alarm.",
+        "1 while nothing can be pushed because storage and database don't belong together, as after the restore of an "
+        "older copy of either, or with a volume that is not mounted: see the log for the remedy. An alarm.",
         gauge_mode="mostrecent",
     ),
     MetricDefinition(

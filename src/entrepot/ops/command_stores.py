@@ -7,7 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from entrepot.bootstrap import build_services, open_existing_stores, open_stores
+from entrepot.bootstrap import build_services, find_mismatch, open_existing_stores, open_stores
 from entrepot.metadata.sql.migrate import schema_version
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.schema import require_current
@@ -43,6 +43,7 @@ __all__ = [
     "open_command_metadata",
     "open_command_services",
     "open_command_stores",
+    "require_match",
     "require_owner_of_storage",
     "require_usable_schema",
 ]
@@ -74,6 +75,22 @@ async def open_command_stores(
         yield stores
 
 
+async def require_match(stores: Stores) -> None:
+    """Refuse to push into a storage that is not the database's, as a registry that is served from both does (F47).
+
+    Raises:
+        CommandError: they don't belong together.
+        RebuildUnfinishedError, MetadataError, BlobStoreError: the database is a half-filled one, or it can't be told.
+    """
+    mismatch = await find_mismatch(stores)
+    if mismatch is not None:
+        raise CommandError(
+            EXIT_CHECK_FAILED,
+            f"entrepot: {mismatch.summary}: {mismatch.reason}",
+            f"Nothing was pushed. What to do: {mismatch.remedy}.",
+        )
+
+
 async def is_without_registry(settings: Settings) -> bool:
     """Whether there is no database, or an empty one; nothing is made.
 
@@ -100,10 +117,15 @@ async def open_command_services(
 ) -> AsyncIterator[tuple[Stores, Services]]:
     """Open both stores and build the services of the registry on them, for a command that acts as a client would.
 
+    A command that would make a registry pushes to it, so it needs one that takes pushes.
+
     Raises:
+        CommandError: as :func:`require_match`.
         RegistryUnusableError, MetadataError, BlobStoreError: as :func:`open_command_stores`.
     """
     async with open_command_stores(settings, make_new=make_new, look_only=look_only) as stores:
+        if make_new:
+            await require_match(stores)
         with ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing") as executor:
             yield stores, await build_services(settings, stores, HashingPool(executor), look_only=look_only)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
+from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError, StorageUnavailableError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.registry.errors import DigestMismatchError, UploadConflictError
 from entrepot.registry.facts import journalled_fact
+from entrepot.registry.store_ownership import find_lack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,6 +67,10 @@ class BlobPublication:
 
         That is the winner's, unless it is not there any more or has another size: then what was pushed just now takes
         its place (F12). Bytes of the right size are believed, as a pull believes them; a verification reads them.
+
+        Raises:
+            StorageUnavailableError: the winner's copy is not there because this is another store: a volume that is not
+                mounted any more. The row stays as it is, for nodes with the right one and for the time after.
         """
         adopted = await self._metadata.write(unit)
         reach(Failpoint.BLOB_COMMITTED)
@@ -74,6 +79,7 @@ class BlobPublication:
         if await self._is_whole(adopted.storage_key, blob.size_bytes):
             await self._drop(blob.storage_key)
         else:
+            await self._require_right_store(blob)
             await self._replace(adopted, blob)
 
     async def _is_whole(self, storage_key: str, size_bytes: int) -> bool:
@@ -84,6 +90,13 @@ class BlobPublication:
             return False
         except BlobStoreError:
             return True
+
+    async def _require_right_store(self, blob: NewBlob) -> None:
+        lack = await find_lack(self._metadata, self._blobs)
+        if lack:
+            _log.error("blob.heal.refused", digest=str(blob.digest), reason=lack)
+            await self._drop(blob.storage_key)
+            raise StorageUnavailableError("it lacks what its database has written there")
 
     async def _replace(self, adopted: AdoptedBlob, blob: NewBlob) -> None:
         """Let the row name the new bytes, unless it was changed meanwhile, and delete the copy that is not named."""

@@ -74,8 +74,13 @@ class Journal:
         except ObjectNotFoundError:
             return b""
 
-    async def write_segment(self, facts: Sequence[JournalFact]) -> None:
-        """Write facts, in sequence order, as one object of JSON lines.
+    @property
+    def blobs(self) -> BlobStore:
+        """The store that it is in."""
+        return self._blobs
+
+    async def write_segment(self, facts: Sequence[JournalFact]) -> str:
+        """Write facts, in sequence order, as one object of JSON lines, and return its key.
 
         Raises:
             BlobStoreError: when the store fails; nothing is marked then.
@@ -93,6 +98,7 @@ class Journal:
         ]
         key = journal_segment_key(self._incarnation, facts[0].sequence, facts[-1].sequence)
         await self._blobs.put(key, self._encoder.encode_lines(lines))
+        return key
 
     async def drop_entries(self, facts: Sequence[JournalFact]) -> None:
         """Delete the entries that a durable, recorded segment has made superfluous."""

@@ -20,7 +20,7 @@ import structlog
 from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.errors import BlobStoreError
 from entrepot.blobstore.keys import AFTER_ALL_KEYS, BLOBS, INDEX, MANIFESTS, UPLOADS, stored_key_of, upload_of
-from entrepot.registry.store_ownership import find_foreign_facts
+from entrepot.registry.store_ownership import find_discrepancy
 from entrepot.registry.sweep_turns import take_turn
 from entrepot.registry.times_ahead import tell_ahead
 
@@ -114,8 +114,9 @@ class OrphanSweep:
         )
         if claim is None:
             return report
-        report.refused = await find_foreign_facts(self._metadata, self._blobs)
-        if report.refused:
+        discrepancy = await find_discrepancy(self._metadata, self._blobs)
+        if discrepancy is not None:
+            report.refused = discrepancy.reason
             _log.error("sweep.refused", reason=report.refused)
             await self._release(replace(claim, progress=""), self._options.period_seconds)
             return report

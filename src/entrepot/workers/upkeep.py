@@ -6,6 +6,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import SuspectableDisk
+from entrepot.blobstore.errors import StorageUnavailableError
+from entrepot.registry.store_ownership import find_lack
 from entrepot.registry.times_ahead import tell_ahead
 from entrepot.workers.worker import Duty
 
@@ -60,6 +62,12 @@ async def _clock_skew_seconds(metadata: Metadata) -> float:
     return clock / 1000 - (before + after) / 2
 
 
+async def _require_right_store(metadata: Metadata, journal: Journal) -> None:
+    lack = await find_lack(metadata, journal.blobs)
+    if lack:
+        raise StorageUnavailableError(f"the journal waits for the right storage: {lack}")
+
+
 def journal_duty(metadata: Metadata, journal: Journal) -> Duty:
     """Return the duty that compacts journal facts into segments, every five seconds.
 
@@ -68,6 +76,9 @@ def journal_duty(metadata: Metadata, journal: Journal) -> Duty:
 
     A fact that lies ahead of the database's clock was recorded before that was set back, perhaps only a moment ago: it
     is dated now, so that its request has the whole of its time from here on (F27). Facts after it wait for it.
+
+    A store that is a wrong one by now, as where a volume was unmounted, gets no segment: the right one would lack it,
+    and be taken for the wrong one by whoever starts (F47).
     """
 
     async def run() -> None:
@@ -76,11 +87,13 @@ def journal_duty(metadata: Metadata, journal: Journal) -> Duty:
             await metadata.write(lambda tx: tx.journal.redate(_AHEAD_MILLISECONDS, _SEGMENT_FACTS))
             tell_ahead(f"{ahead.count} facts for the journal", ahead.furthest_milliseconds)
         while facts := await metadata.outbox.unjournalled(_ENTRY_GRACE_MILLISECONDS, _SEGMENT_FACTS):
-            await journal.write_segment(facts)
+            await _require_right_store(metadata, journal)
+            segment = await journal.write_segment(facts)
             sequences = [fact.sequence for fact in facts]
 
-            async def unit(tx: Transaction, sequences: list[int] = sequences) -> None:
+            async def unit(tx: Transaction, sequences: list[int] = sequences, segment: str = segment) -> None:
                 await tx.journal.mark_journalled(sequences)
+                await tx.journal.note_segment(segment)
 
             await metadata.write(unit)
             await journal.drop_entries(facts)

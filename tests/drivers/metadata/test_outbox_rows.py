@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.metadata.records import WrittenJournal
 from tests.drivers.metadata.material import ALICE, REPOSITORY, fact
 
 if TYPE_CHECKING:
@@ -55,6 +56,28 @@ async def test_young_facts_are_left_and_pages_are_bounded(metadata: Metadata, da
     assert [row.sequence for row in await metadata.outbox.unjournalled(30_000, 10)] == numbers[:2]
     assert [row.sequence for row in await metadata.outbox.unjournalled(0, 1)] == numbers[:1]
     assert await metadata.outbox.unjournalled_count() == 3
+
+
+async def test_what_was_written_first_and_last_is_known(metadata: Metadata) -> None:
+    """The first of all facts for the journal once it lies there, whatever waits behind it, and the newest segment."""
+    await _append(metadata, "never journalled", journalled=False)
+    nothing = await metadata.outbox.written()
+    first, second = [await _append(metadata, kind) for kind in ("a", "b")]
+    await metadata.write(lambda tx: tx.journal.mark_journalled([second]))
+    waiting = await metadata.outbox.written()
+
+    async def write(tx: Transaction) -> None:
+        await tx.journal.mark_journalled([first])
+        for key in ("journal/x/segments/1-2", "journal/x/segments/3-4"):
+            await tx.journal.note_segment(key)
+
+    await metadata.write(write)
+    written = await metadata.outbox.written()
+    await metadata.write(lambda tx: tx.journal.forget_segment())
+
+    assert nothing == waiting == WrittenJournal(0, "")
+    assert written == WrittenJournal(first, "journal/x/segments/3-4")
+    assert await metadata.outbox.written() == WrittenJournal(first, "")
 
 
 async def test_a_number_is_never_given_twice(metadata: Metadata, database: RawDatabase) -> None:

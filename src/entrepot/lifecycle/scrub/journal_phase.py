@@ -12,7 +12,7 @@ from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.options import Mode
 from entrepot.lifecycle.scrub.steps import Step
 from entrepot.registry.journal_reader import JournalReader
-from entrepot.registry.store_ownership import find_foreign_facts
+from entrepot.registry.store_ownership import find_foreign_facts, find_lack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -70,6 +70,9 @@ class JournalPhase:
         ]
         if missing:
             findings.append(await self._settle(missing))
+        if self._options.mode is Mode.REPAIR and await find_lack(self._metadata, self._blobs):
+            # Whoever repairs has said that this is the right store; the next segment is noted again.
+            await self._metadata.write(lambda tx: tx.journal.forget_segment())
         foreign = await find_foreign_facts(self._metadata, self._blobs)
         if foreign:
             findings.append(Finding(Kind.JOURNAL_FOREIGN, "journal", "journal", detail=foreign))

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from entrepot.kernel.pace import Pace
+from entrepot.lifecycle.errors import MassDamageError
 from entrepot.lifecycle.scrub.blob_phase import BlobPhase
 from entrepot.lifecycle.scrub.examination import Examination
 from entrepot.lifecycle.scrub.healing import Healing
@@ -19,6 +20,7 @@ from entrepot.lifecycle.scrub.object_phase import ObjectPhase
 from entrepot.lifecycle.scrub.options import Mode
 from entrepot.lifecycle.scrub.row_phase import RowPhase
 from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.registry.store_ownership import find_lack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,7 @@ class Scrub:
     """
 
     def __init__(self, ground: ScrubGround, options: ScrubOptions, watcher: Watcher) -> None:
+        self._ground = ground
         self._options = options
         self._watcher = watcher
         self._in_bytes = False
@@ -61,14 +64,23 @@ class Scrub:
         """Come to the end of the pass and return what it counted; the ledger is not completed yet.
 
         Raises:
-            MassDamageError: so much is damaged that nothing more was repaired.
+            MassDamageError: so much is damaged, or the store is so likely a wrong one, that nothing more was repaired.
             ScrubLostError: somebody else took the pass over.
             MetadataError, BlobStoreError: the stores failed.
         """
         async with ledger.kept():
+            await self._require_right_store()
             for index in range(ledger.progress.phase, len(self._phases)):
                 await self._go_through(index, ledger)
         return ledger.progress
+
+    async def _require_right_store(self) -> None:
+        """Stop a repair that would take everything for lost, and let its proof be written into a wrong store."""
+        if self._options.mode is not Mode.REPAIR or self._options.force:
+            return
+        lack = await find_lack(self._ground.metadata, self._ground.blobs)
+        if lack:
+            raise MassDamageError(0, 0, lack)
 
     async def _go_through(self, index: int, ledger: Ledger) -> None:
         phase = self._phases[index]

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.outbox_store import Backlog, FactsAhead
-from entrepot.metadata.records import JournalFact
+from entrepot.metadata.records import JournalFact, WrittenJournal
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from entrepot.metadata.sql.statements import Executor, ReadExecutor
 
 __all__ = ["STATEMENTS", "SqlJournalRows", "SqlOutboxReader", "SqlOutboxWriterRows"]
+
+_NEWEST_SEGMENT: Final = "newest segment"
+"""The mark lies among the sweeps' rows, as those of a rebuild do. A restore into another store leaves all these out."""
 
 APPEND: Final = Statement(
     "outbox.append",
@@ -72,6 +75,27 @@ MARK_JOURNALLED: Final = Statement(
     "outbox.mark_journalled",
     "UPDATE outbox SET journalled_at = {now} WHERE id IN {integers:sequences} AND journalled_at IS NULL",
 )
+# Facts are never removed and the lowest are compacted first, so the first one of all tells as much as the first that
+# is compacted, and is found without a walk over those that wait. That ids are above 0 leads the engines along them.
+WRITTEN: Final = Statement(
+    "outbox.written",
+    """
+    SELECT
+        coalesce((
+            SELECT CASE WHEN journalled_at IS NULL THEN 0 ELSE id END
+            FROM outbox WHERE id > 0 AND journalled = 1 ORDER BY id LIMIT 1
+        ), 0),
+        coalesce((SELECT progress FROM sweeps WHERE name = :name), '')
+    """,
+)
+NOTE_SEGMENT: Final = Statement(
+    "outbox.note_segment",
+    """
+    INSERT INTO sweeps (name, progress, fence, due_at) VALUES (:name, :key, 0, 0)
+    ON CONFLICT (name) DO UPDATE SET progress = excluded.progress
+    """,
+)
+FORGET_SEGMENT: Final = Statement("outbox.forget_segment", "DELETE FROM sweeps WHERE name = :name")
 
 STATEMENTS: Final = (
     APPEND,
@@ -82,6 +106,9 @@ STATEMENTS: Final = (
     REDATE,
     UNJOURNALLED_COUNT,
     MARK_JOURNALLED,
+    WRITTEN,
+    NOTE_SEGMENT,
+    FORGET_SEGMENT,
 )
 
 
@@ -118,6 +145,11 @@ class SqlOutboxReader:
         rows = await self._executor.fetch_rows(UNJOURNALLED_COUNT)
         return int(rows[0][0])
 
+    async def written(self) -> WrittenJournal:
+        """See the protocol."""
+        ((first, segment),) = await self._executor.fetch_rows(WRITTEN, name=_NEWEST_SEGMENT)
+        return WrittenJournal(int(first), str(segment))
+
 
 class SqlOutboxWriterRows:
     """Implements :class:`entrepot.metadata.outbox_store.OutboxWriterRows`."""
@@ -152,3 +184,11 @@ class SqlJournalRows:
         """See the protocol."""
         if sequences:
             await self._executor.execute(MARK_JOURNALLED, sequences=json.dumps(list(sequences)))
+
+    async def note_segment(self, key: str) -> None:
+        """See the protocol."""
+        await self._executor.execute(NOTE_SEGMENT, name=_NEWEST_SEGMENT, key=key)
+
+    async def forget_segment(self) -> None:
+        """See the protocol."""
+        await self._executor.execute(FORGET_SEGMENT, name=_NEWEST_SEGMENT)

@@ -21,7 +21,7 @@ from entrepot.bootstrap import build_services
 from entrepot.ops.backup.options import ProgressObserver, warn
 from entrepot.ops.backup.target import opened_repository
 from entrepot.ops.command_records import record_act_on
-from entrepot.ops.command_stores import open_command_stores
+from entrepot.ops.command_stores import open_command_stores, require_match
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.output import print_json
 from entrepot.ops.progress import format_bytes
@@ -58,7 +58,7 @@ async def restore_repositories(
     """Push what the chosen repositories had in the snapshot and this registry has not.
 
     Raises:
-        CommandError: no repository, or too many for --as, match.
+        CommandError: no repository, or too many for --as, match; or storage and database don't belong together.
         EntrepotError: a store or the repository can't be used.
     """
     observer = ProgressObserver()
@@ -67,6 +67,8 @@ async def restore_repositories(
         opened_repository(choice) as repository,
         open_command_stores(choice.settings, look_only=order.dry_run) as stores,
     ):
+        if not order.dry_run:
+            await require_match(stores)
         manifest = await find_snapshot(repository, order.snapshot, warn)
         chosen = await select_repositories(repository, manifest, patterns)
         if not chosen:

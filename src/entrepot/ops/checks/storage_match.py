@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.blobstore.driver import BlobStore
+    from entrepot.registry.store_ownership import Discrepancy
     from entrepot.settings import Settings
 
 __all__ = ["check_storage_match"]
 
 _PATIENCE_SECONDS: Final = 20.0
 _REMEDY: Final = (
-    "Push nothing until it is settled. Is data.directory, storage.root or storage.s3.bucket the right one? Was the "
-    "database restored from a copy older than the storage? Put the right pair together; the runbook, under "
-    "sweep.refused, says how."
+    "Push nothing until it is settled. Are data.directory, storage.root or storage.s3.bucket and its prefix the right "
+    "ones, and is the volume mounted? Was one of both restored from a copy older than the other? The runbook, under "
+    "EntrepotDatabaseMismatch, says what then. In short: {remedy}."
 )
 
 
 def check_storage_match(settings: Settings) -> Finding:
-    """Look for facts in the blob store's journal that this database can't have written."""
+    """Look for facts in the blob store's journal that this database can't have written, and for those it must have."""
     if not uses_postgresql(settings) and not metadata_path(settings).exists():
         if settings.storage.driver == "filesystem" and _holds_journal(storage_root(settings)):
             message = f"there is no database, but {storage_root(settings)} holds the journal of one"
@@ -39,21 +40,19 @@ def check_storage_match(settings: Settings) -> Finding:
             )
             return failed("storage-match", message, remedy)
         return passed("storage-match", "there is nothing to compare yet")
-    if settings.storage.driver == "filesystem" and not storage_root(settings).is_dir():
-        return passed("storage-match", f"{storage_root(settings)} does not exist yet")
     try:
-        foreign = asyncio.run(_compare(settings))
+        known, found = asyncio.run(_compare(settings))
     except TimeoutError:
         return failed(
             "storage-match", f"no answer within {_PATIENCE_SECONDS:g} s", "See metadata and blobs above."
         )
     except (EntrepotError, OSError) as error:
         return failed("storage-match", f"can't be told: {error}", "See metadata and blobs above.")
-    if foreign is None:
+    if not known:
         return passed("storage-match", "the database has no schema to compare with yet")
-    if foreign:
-        return failed("storage-match", foreign, _REMEDY)
-    return passed("storage-match", "the blob store holds nothing that this database does not know of")
+    if found is not None:
+        return failed("storage-match", found.reason, _REMEDY.format(remedy=found.remedy))
+    return passed("storage-match", "blob store and database know of one another what they must")
 
 
 def _holds_journal(root: Path) -> bool:
@@ -61,14 +60,15 @@ def _holds_journal(root: Path) -> bool:
     return journal.is_dir() and any(journal.iterdir())
 
 
-async def _compare(settings: Settings) -> str | None:
-    from entrepot.registry.store_ownership import find_foreign_facts  # noqa: PLC0415 - loads drivers; only when asked
+async def _compare(settings: Settings) -> tuple[bool, Discrepancy | None]:
+    """Return whether there is a schema to compare with, and what does not fit."""
+    from entrepot.registry.store_ownership import find_discrepancy  # noqa: PLC0415 - loads drivers; only when asked
 
     async with asked_database(settings, _PATIENCE_SECONDS) as metadata:
         if metadata is None:
-            return None
+            return False, None
         async with _opened_blobs(settings) as blobs:
-            return await find_foreign_facts(metadata, blobs)
+            return True, await find_discrepancy(metadata, blobs)
 
 
 @contextlib.asynccontextmanager

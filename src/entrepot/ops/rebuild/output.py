@@ -153,8 +153,8 @@ def _comparison(dry_run: DryRun) -> Iterator[str]:
     elif position.storage_is_behind:
         yield (
             f"The storage is older than the database: facts {position.journal_last + 1} to {position.surely_written} "
-            "are not in its journal. What was pushed since can't be pulled. Do not rebuild: restore the newer storage, "
-            "or find what is missing with entrepot verify."
+            "are not in its journal. What was pushed since can't be pulled. Do not rebuild: put the newer storage in "
+            "place, or let entrepot verify --repair --force take this one as it is."
         )
     elif position.database_is_behind:
         yield (

@@ -11,23 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.sealer import Sealer
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.keys.master_key import open_master_keys
 from entrepot.kernel.secret_forms import new_secret_of, without_secrets
-from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.application import run_command_line
-from entrepot.ops.audit import export, purge
 from entrepot.ops.audit.end_signer import end_signer
-from entrepot.settings import metadata_path, metadata_url
 from tests.asgi.services import scratch_settings
-from tests.drivers.metadata.raw_database import RawDatabase, unheard
-from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record, sign_days_ago
+from tests.integration.audit_host import AuditHost, make_audit_host
+from tests.running.audit_material import ALICE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,65 +32,16 @@ if TYPE_CHECKING:
 _COMPARED_WITH_NONE = (
     "compared with no checkpoints but those in the database: a cut of its end may have taken them along"
 )
-_OLD = 400 * 24 * 60 * 60 * 1000
-
-
-class _Host:
-    """A data directory with an audit log of six records, signed."""
-
-    def __init__(self, directory: Path) -> None:
-        self.data = directory / "data"
-        self.key = directory / "key.pem"
-        self.checkpoints = directory / "checkpoints"
-        settings = scratch_settings(self.data)
-        metadata_path(settings).parent.mkdir(parents=True)
-        self.database = RawDatabase(metadata_url(settings))
-        asyncio.run(self._fill())
-
-    async def _fill(self) -> None:
-        await initialise_if_empty(self.database.url, unheard)
-        metadata = await open_metadata(self.database.url, 1, 5.0)
-        records = [pull_record(number, (ALICE, BOB)[number % 2]) for number in range(6)]
-        await metadata.write(lambda tx: tx.audit.extend(records))
-        await self.database.fetch(f"UPDATE audit_records SET at = at - {_OLD} WHERE id <= 2")
-        await Sealer(metadata).run()
-        key = KeyInMemory()
-        await Checkpoints(metadata, key, self.checkpoints).run(0)
-        public = key.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        await asyncio.to_thread(self.key.write_bytes, public)
-        await metadata.aclose()
-
-    def run(self, *words: str) -> int:
-        """Run a command on the database."""
-        return run_command_line(("audit", *words, "--data", str(self.data)))
-
-    async def sign_days_ago(self, sequence: int, days: int) -> None:
-        """Add an old checkpoint of a record."""
-        metadata = await open_metadata(self.database.url, 1, 5.0)
-        await sign_days_ago(metadata, KeyInMemory(), sequence, days)
-        await metadata.aclose()
-
-    def change(self, statement: str) -> None:
-        """Tamper with the database."""
-        asyncio.run(self.database.fetch(statement))
-
-
-def _leave_logging_alone(*_: object) -> None:
-    """Take the place of what is for a process of its own."""
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AuditHost:
     """A host; nothing of this machine is read."""
-    (tmp_path / "empty.toml").touch()
-    monkeypatch.setenv("ENTREPOT_CONFIG", str(tmp_path / "empty.toml"))
-    for command in (export, purge):
-        monkeypatch.setattr(command, "configure_logging", _leave_logging_alone)
-    return _Host(tmp_path)
+    return make_audit_host(tmp_path, monkeypatch)
 
 
 def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoints(
-    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "log.jsonl"
     pinned = ("--public-key", str(host.key), "--checkpoints", str(host.checkpoints))
@@ -119,7 +65,7 @@ def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoi
     assert json.loads(file.read_bytes().splitlines()[2])["user.name"] == "alice"
 
 
-def test_an_export_is_its_owners_alone_to_read(host: _Host, tmp_path: Path) -> None:
+def test_an_export_is_its_owners_alone_to_read(host: AuditHost, tmp_path: Path) -> None:
     file = tmp_path / "log.jsonl"
 
     assert host.run("export", "--output", str(file)) == 0
@@ -128,7 +74,7 @@ def test_an_export_is_its_owners_alone_to_read(host: _Host, tmp_path: Path) -> N
 
 
 def test_the_table_tells_the_hosts_users_from_people_and_why_something_was_refused(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     person = msgspec.structs.replace(ALICE, name="root")
     operator = msgspec.structs.replace(ALICE, subject="host:root", name="root", kind="host")
@@ -152,7 +98,7 @@ def test_the_table_tells_the_hosts_users_from_people_and_why_something_was_refus
 
 
 def test_records_are_found_by_their_address_in_whichever_spelling(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer = msgspec.structs.replace(ALICE, address="2001:db8::7")
     asyncio.run(_write(host, [audit_record(peer, AuditAction.LOGIN, AuditObject("user", "eve"))]))
@@ -163,7 +109,7 @@ def test_records_are_found_by_their_address_in_whichever_spelling(
 
 
 def test_a_draft_of_a_checkpoint_that_a_full_disk_left_is_no_checkpoint(
-    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (host.checkpoints / ".00000000000000000009.json").write_bytes(b'{"signed":')
     assert host.run("verify", "--database", "--checkpoints", str(host.checkpoints)) == 0
@@ -173,7 +119,7 @@ def test_a_draft_of_a_checkpoint_that_a_full_disk_left_is_no_checkpoint(
     assert capsys.readouterr().err.endswith("is no checkpoint\n")
 
 
-async def _write(host: _Host, records: list[NewAuditRecord]) -> None:
+async def _write(host: AuditHost, records: list[NewAuditRecord]) -> None:
     metadata = await open_metadata(host.database.url, 1, 5.0)
     await metadata.write(lambda tx: tx.audit.extend(records))
     await metadata.aclose()
@@ -190,7 +136,7 @@ async def _write(host: _Host, records: list[NewAuditRecord]) -> None:
     ],
 )
 def test_what_can_match_no_record_is_wrong_usage(
-    host: _Host, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    host: AuditHost, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An auditor who mistyped must not read that nothing happened."""
     assert host.run(*words) == 2
@@ -198,7 +144,7 @@ def test_what_can_match_no_record_is_wrong_usage(
 
 
 def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(
-    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The signature leaves the database as those of the registry do."""
     open_master_keys("", host.data)
@@ -224,7 +170,7 @@ def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(
 
 
 def test_an_export_whose_end_is_not_signed_says_which_records_that_are_and_so_does_verify(
-    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without a master key nothing is made for it; who verifies has to accept that."""
     host.run("show")
@@ -247,7 +193,7 @@ def test_an_export_whose_end_is_not_signed_says_which_records_that_are_and_so_do
 
 
 def test_an_export_by_another_user_makes_no_files_that_the_registry_could_not_write(
-    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_master_keys("", host.data)
     host.run("show")
@@ -275,14 +221,14 @@ async def test_without_a_data_directory_nothing_is_signed(tmp_path: Path) -> Non
     assert reason.endswith("absent, where checkpoints are kept, can't be used: No such file or directory")
 
 
-async def _seal(host: _Host) -> None:
+async def _seal(host: AuditHost) -> None:
     metadata = await open_metadata(host.database.url, 1, 5.0)
     await Sealer(metadata).run()
     await metadata.aclose()
 
 
 def test_a_tampered_export_ends_with_1_and_names_the_record(
-    host: _Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "log.jsonl"
     host.run("export", "--output", str(file))
@@ -297,7 +243,7 @@ def test_a_tampered_export_ends_with_1_and_names_the_record(
 
 
 def test_the_database_is_proven_and_a_change_by_hand_named(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert host.run("verify", "--database", "-o", "json") == 0
     sound = json.loads(capsys.readouterr().out)
@@ -326,7 +272,7 @@ def test_what_cannot_be_verified_is_told_from_what_is_not_sound(words: tuple[str
 
 
 def test_a_cut_of_the_databases_end_is_found_by_what_this_node_keeps(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without being told where that lies; and where nothing was compared, that is said."""
     none = host.run("verify", "--database")
@@ -350,32 +296,8 @@ def test_a_cut_of_the_databases_end_is_found_by_what_this_node_keeps(
     assert capsys.readouterr().out.splitlines()[-1] == f"compared with the checkpoints in {own}"
 
 
-def test_a_purge_says_first_what_it_would_remove(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
-    asyncio.run(host.sign_days_ago(2, 399))
-
-    assert host.run("purge", "--older-than", "300") == 0
-    assert asyncio.run(host.database.count("audit_records")) == 6
-    assert host.run("purge", "--older-than", "179", "--yes") == 1
-    assert host.run("purge", "--older-than", "300", "--yes") == 0
-    assert asyncio.run(host.database.count("audit_records")) == 5
-    assert host.run("verify", "--database", "--checkpoints", str(host.checkpoints)) == 0
-
-    shown = capsys.readouterr()
-    assert shown.err.splitlines()[-1] == (
-        "the record of the purge is not signed yet: this node has no master key to open the signing keys with"
-    )
-    assert shown.out.splitlines() == [
-        "2 records up to number 2 would be removed; nothing was changed (--yes)",
-        "2 records up to number 2 removed",
-        "4 records follow one another soundly, from 3 to 6",
-        "records up to 6 are signed, with the key that comes with the log",
-        "1 records wait to be sealed",
-        f"compared with the checkpoints in {host.checkpoints}",
-    ]
-
-
 def test_a_record_that_no_registry_sealed_for_long_is_told_with_its_time(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert host.run("show", "--limit", "1") == 0  # leaves a record
     waiting = "audit_records WHERE sequence IS NULL"
@@ -392,7 +314,7 @@ def test_a_record_that_no_registry_sealed_for_long_is_told_with_its_time(
 
 
 def test_a_limit_beyond_the_most_says_what_the_most_is(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert host.run("show", "--limit", "1001") == 2
     assert capsys.readouterr().err == (
@@ -402,7 +324,7 @@ def test_a_limit_beyond_the_most_says_what_the_most_is(
 
 
 def test_the_newest_records_are_shown_first_and_reading_is_recorded(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert host.run("show", "--user", "bob", "--limit", "2") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -417,7 +339,7 @@ def test_the_newest_records_are_shown_first_and_reading_is_recorded(
 
 
 def test_an_erasure_says_first_how_many_records_it_concerns_and_the_chain_holds(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert host.run("erase", "--user", "alice") == 0
     assert asyncio.run(host.database.count("audit_records")) == 6
@@ -442,7 +364,7 @@ def test_an_erasure_says_first_how_many_records_it_concerns_and_the_chain_holds(
 
 
 def test_who_is_called_like_a_secret_is_found_by_their_name(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Records tell it masked."""
     name = new_secret_of("ept_")
@@ -456,7 +378,7 @@ def test_who_is_called_like_a_secret_is_found_by_their_name(
 
 
 def test_a_name_that_several_had_erases_nobody_and_names_their_ids(
-    host: _Host, capsys: pytest.CaptureFixture[str]
+    host: AuditHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     host.change("UPDATE audit_records SET user_name = 'alice' WHERE id = 2")
 
@@ -478,23 +400,8 @@ def test_a_name_that_several_had_erases_nobody_and_names_their_ids(
         ("--subject", "A" * 32),
     ],
 )
-def test_an_erasure_wants_one_subject_that_is_a_person_or_robot(host: _Host, words: tuple[str, ...]) -> None:
+def test_an_erasure_wants_one_subject_that_is_a_person_or_robot(
+    host: AuditHost, words: tuple[str, ...]
+) -> None:
     assert host.run("erase", *words, "--yes") == 2
     assert asyncio.run(host.database.count("audit_records")) == 6
-
-
-def test_a_purge_signs_its_own_record_where_that_can_be(
-    host: _Host, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """So that its time is proven, whatever becomes of the clock. Where nothing was to be removed, nothing is done."""
-    open_master_keys("", host.data)
-    asyncio.run(host.sign_days_ago(2, 399))
-
-    assert host.run("purge", "--older-than", "300", "--yes") == 0
-    assert host.run("purge", "--older-than", "300", "--yes") == 0
-    capsys.readouterr()
-    assert host.run("verify", "--database", "-o", "json") == 0
-
-    told = json.loads(capsys.readouterr().out)
-    assert (told["first"], told["last"], told["signed"], told["unsealed"]) == (3, 7, 7, 0)
-    assert f"{7:020d}.json" in {path.name for path in (host.data / "audit" / "checkpoints").iterdir()}

@@ -68,13 +68,28 @@ class KeyInMemory:
         return CheckpointSignature("key-1", "ES256", self.public_key, signature)
 
 
-async def sign_days_ago(metadata: Metadata, key: KeyInMemory, sequence: int, days: int) -> CheckpointRow:
-    """Keep, and return, the checkpoint of a record that was signed so many days ago."""
+async def sign_days_ago(
+    metadata: Metadata,
+    key: KeyInMemory,
+    sequence: int,
+    days: float,
+    *,
+    later: int = 0,
+    node_says: bool = True,
+) -> CheckpointRow:
+    """Keep, and return, the checkpoint of a record that was signed so many days ago.
+
+    Args:
+        later: how many milliseconds later than that.
+        node_says: whether the process that signed told its own clock as well; those of former programs did not.
+    """
     chain = await metadata.audit.chain()
     (link,) = await metadata.audit.links(sequence - 1, 1)
     assert chain is not None
-    at = chain.now - days * DAY
-    content = CheckpointContent(1, chain.chain_id, chain.algorithm, sequence, link.chain_hash, at)
+    at = chain.now - int(days * DAY) + later
+    content = CheckpointContent(
+        1, chain.chain_id, chain.algorithm, sequence, link.chain_hash, at, at * node_says
+    )
     signed = msgspec.json.encode(content)
     made = await key.sign(signed)
     row = CheckpointRow(

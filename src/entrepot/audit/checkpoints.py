@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointContent",
     "Checkpoints",
+    "all_checkpoints",
     "decode_checkpoint",
     "encode_checkpoint",
     "read_signed_content",
+    "signed_at",
 ]
 
 _log: Any = structlog.get_logger()
@@ -46,6 +48,7 @@ _log: Any = structlog.get_logger()
 _MILLISECONDS: Final = 1000
 _BATCH: Final = 50
 """Files written under one hold of the directory: others wait for it, a second where each takes 20 ms."""
+_PAGE: Final = 500
 _FILING_SECONDS: Final = 3.0
 """How long a run writes files of the past; what is left is a later run's, after the end was signed when that is due."""
 _FILE_MODE: Final = 0o640
@@ -53,7 +56,14 @@ _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
 class CheckpointContent(msgspec.Struct, frozen=True, rename={"chain_hash": "hash"}):
-    """What is signed: which chain led to which link at which sequence, and when that was."""
+    """What is signed: which chain led to which link at which sequence, and when that was.
+
+    Attributes:
+        at: milliseconds since 1970 by the database's clock, whatever the checkpoint before says: nothing that is signed
+            comes of a column that nobody signed. So times do not go up where that clock is set back (F27).
+        node_at: when that was by the clock of the process, which is not the database's to say; 0 of former programs,
+            which raised `at` above that of the checkpoint before.
+    """
 
     v: int
     chain: str
@@ -61,6 +71,7 @@ class CheckpointContent(msgspec.Struct, frozen=True, rename={"chain_hash": "hash
     sequence: int
     chain_hash: str
     at: int
+    node_at: int = 0
 
 
 class _CheckpointFile(msgspec.Struct, frozen=True):
@@ -111,8 +122,7 @@ class Checkpoints:
         last = await self._metadata.audit.last_checkpoint()
         if chain is None or not self._is_due(chain, last, period_seconds):
             return None
-        # Later than the one before also where a clock was ahead: exports and purges go by the order of these times.
-        checkpoint = await self._sign(chain, chain.now if last is None else max(chain.now, last.at + 1))
+        checkpoint = await self._sign(chain)
         self._signed_here = time.monotonic()
         if not await self._metadata.write(lambda tx: tx.audit_chain.add_checkpoint(checkpoint)):
             return None
@@ -139,13 +149,17 @@ class Checkpoints:
             return chain.sequence > 0
         if chain.sequence <= last.sequence:
             return False
-        if last.at > chain.now:
+        at = signed_at(last)
+        if at > chain.now:
             # The clock was ahead and was set back (F27): how long ago that was, nobody knows any more.
             return time.monotonic() - self._signed_here >= period_seconds
-        return chain.now - last.at >= period_seconds * _MILLISECONDS
+        return chain.now - at >= period_seconds * _MILLISECONDS
 
-    async def _sign(self, chain: ChainState, at: int) -> CheckpointRow:
-        content = CheckpointContent(1, chain.chain_id, chain.algorithm, chain.sequence, chain.chain_hash, at)
+    async def _sign(self, chain: ChainState) -> CheckpointRow:
+        node_at = time.time_ns() // 1_000_000  # noqa: TID251  # this machine's word beside the database's
+        content = CheckpointContent(
+            1, chain.chain_id, chain.algorithm, chain.sequence, chain.chain_hash, chain.now, node_at
+        )
         signed = _encoder.encode(content)
         signature = await self._signer.sign(signed)
         return CheckpointRow(
@@ -156,7 +170,7 @@ class Checkpoints:
             public_key=signature.public_key,
             signed=signed,
             signature=signature.signature,
-            at=at,
+            at=content.at,
         )
 
 
@@ -204,6 +218,24 @@ def read_signed_content(signed: bytes) -> CheckpointContent | None:
         return msgspec.json.decode(signed, type=CheckpointContent)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+
+
+async def all_checkpoints(metadata: Metadata, first: int = 1) -> Sequence[CheckpointRow]:
+    """Return the checkpoints of a database of sequences from `first` on.
+
+    Raises:
+        MetadataError: the database can't be read.
+    """
+    found: list[CheckpointRow] = []
+    while page := await metadata.audit.checkpoints(found[-1].sequence + 1 if found else first, _PAGE):
+        found += page
+    return found
+
+
+def signed_at(checkpoint: CheckpointRow) -> int:
+    """Return the time that was signed, in milliseconds: that of the row is for finding it."""
+    content = read_signed_content(checkpoint.signed)
+    return checkpoint.at if content is None else content.at
 
 
 def _facts(checkpoint: CheckpointRow) -> dict[str, object]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.audit.checkpoints import all_checkpoints
 from entrepot.audit.database_walk import WaitingRows
 from entrepot.audit.erasure import recorded_erasures
 from entrepot.audit.moving_beginning import follow_chain
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["verify_database"]
 
-_BATCH: Final = 500
 _MOST_NAMED: Final = 100
 """Rows outside of the chain, whose number only their maker bounds."""
 _LONG_WAIT_MILLISECONDS: Final = 60_000
@@ -45,7 +45,7 @@ async def verify_database(
         chain = await metadata.audit.chain()  # a registry may have begun it meanwhile
         if chain is None:
             return verdict
-    known = (*await _all_checkpoints(metadata), *checkpoints)
+    known = (*await all_checkpoints(metadata), *checkpoints)
     sound, faults = verify_checkpoints(chain.chain_id, known, trusted)
     followed = await follow_chain(metadata, chain, sound)
     chain, follower, walk, fault = followed.chain, followed.follower, followed.walk, followed.fault
@@ -113,12 +113,3 @@ async def _with_long_wait(metadata: Metadata, verdict: AuditVerdict, waiting: Wa
     if oldest is None or now - oldest.at < _LONG_WAIT_MILLISECONDS:
         return verdict
     return msgspec.structs.replace(verdict, waiting_since=oldest.at, waiting_record=oldest.record_id)
-
-
-async def _all_checkpoints(metadata: Metadata) -> Sequence[CheckpointRow]:
-    found: list[CheckpointRow] = []
-    while page := await metadata.audit.checkpoints(found[-1].sequence + 1 if found else 1, _BATCH):
-        found += page
-        if len(page) < _BATCH:
-            break
-    return found

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from entrepot.audit.checkpoints import encode_checkpoint
+from entrepot.audit.checkpoints import encode_checkpoint, signed_at
 from entrepot.audit.erased_records import ErasedRecords
 from entrepot.audit.erasure import recorded_erasures
 from entrepot.audit.export_format import (
@@ -214,8 +214,8 @@ class AuditExport:
         audit = self._metadata.audit
         span = await audit.sequences_between(since, until)
         newest = await audit.last_checkpoint()
-        # Behind the newest one: else a cut before it could pass for all that there was.
-        made_at = begun_at if newest is None else max(begun_at, newest.at + 1)
+        made_at = await self._made_at(begun_at, newest)
+        # By their columns, which at worst hide checkpoints as deleting them does: those that were kept tell of either.
         reached = await audit.last_checkpoint(min(until, made_at))
         # Read after the checkpoints, so that its end is not before theirs.
         chain = await audit.chain()
@@ -249,6 +249,18 @@ class AuditExport:
             purged_hash=chain.purged_hash,
             purge_record="" if purge is None else purge.record_id,
         )
+
+    async def _made_at(self, begun_at: int, newest: CheckpointRow | None) -> int:
+        """Return a time just behind the newest checkpoint: else a cut before it could pass for all that there was.
+
+        That goes no further than the clock does. A checkpoint from when that was ahead (F27) would have this be later
+        than all that are signed after it, which then proved nothing of this export.
+        """
+        if newest is None:
+            return begun_at
+        now = await self._metadata.diagnosis.clock_milliseconds()
+        at = signed_at(newest)
+        return max(begun_at, at + 1) if at <= now else min(begun_at, now)
 
     async def _beginning(self, chain: ChainState, first: int) -> tuple[int, str]:
         """Return the link that the record `first` follows.

@@ -54,6 +54,7 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     Attributes:
         since: the times that were asked for, in milliseconds; the chain may hold others in between and behind.
         made_at: when the export was begun, by the database's clock, or just behind the checkpoint that was made for it.
+            Of former programs just behind the newest one, also where that was dated ahead.
         node_at: when that was by the clock of the process, which is not the database's to say; 0 where it is not told.
         signed: up to which record a checkpoint of this export proves it, 0 for none. It makes a checkpoint that was
             taken away missing.

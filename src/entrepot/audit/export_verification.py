@@ -7,11 +7,11 @@ read by other programs as part of what was proven.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint
+from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint, read_signed_content, signed_at
 from entrepot.audit.errors import AuditExportUnreadableError
 from entrepot.audit.export_format import (
     FORMAT,
@@ -29,6 +29,7 @@ from entrepot.audit.export_format import (
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
 from entrepot.audit.purge_mark import believable_time, purge_faults
 from entrepot.audit.signatures import is_signed_by
+from entrepot.audit.signed_times import HighestBefore, SignedTimes, is_borne_out
 from entrepot.audit.verdict import AuditVerdict, make_verdict
 from entrepot.metadata.audit_store import CheckpointRow
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from entrepot.audit.signing import CheckpointSignature
 
 __all__ = ["verify_export"]
+
+_NODES_APART_MILLISECONDS: Final = 10 * 60 * 1000
+"""How far the clocks of two machines may be apart: what is less far apart has no order by them."""
 
 
 def verify_export(
@@ -80,9 +84,6 @@ class _ExportReading:
         self._inside: list[CheckpointRow] = []
         self._end_as_signed: list[CheckpointRow] = []
         self._outside, self._faults = verify_checkpoints(self._header.chain, checkpoints, trusted)
-        header = self._header
-        begun_at = believable_time(header.made_at, header.node_at)
-        self._faults += purge_faults(header.purged, header.purge_record, self._outside, begun_at)
         self._follower: ChainFollower | None = None
         self._is_signed = self._is_refuted = False
         self._unaccounted: int | None = None
@@ -173,18 +174,73 @@ class _ExportReading:
             return self._follower, None
         header = self._header
         sound, faults = verify_checkpoints(header.chain, self._inside, self._trusted)
-        self._faults += faults
-        covered = [checkpoint for checkpoint in self._outside if self._is_covered(checkpoint)]
-        known = (*sound, *covered, *self._end_as_signed)
+        self._faults += [*self._purge_faults((*sound, *self._outside)), *faults]
+        known = (*sound, *self._covered(sound), *self._end_as_signed)
         self._follower = ChainFollower(header.chain, header.algorithm, header.after, header.after_hash, known)
         return self._follower, self._follower.begin()
 
-    def _is_covered(self, checkpoint: CheckpointRow) -> bool:
-        """Whether an export of these times, whole as :mod:`.export` makes it, reaches a checkpoint kept elsewhere."""
+    def _purge_faults(self, checkpoints: Sequence[CheckpointRow]) -> Sequence[Fault]:
+        """Return what is wrong with where the log begins.
+
+        It may begin there since a time when the clock was ahead that has been set back (F27). Up to when that was the
+        checkpoints of the part prove, and the process that made the export has to bear it out.
+        """
         header = self._header
-        if checkpoint.sequence <= header.last:
-            return checkpoint.sequence >= header.after
-        return checkpoint.at < min(header.until, header.made_at)
+        begun_at = header.made_at
+        if header.node_at:
+            begun_at = max(begun_at, SignedTimes(checkpoints).latest(header.purged, header.last))
+        begun_at = believable_time(begun_at, header.node_at)
+        return purge_faults(header.purged, header.purge_record, checkpoints, begun_at)
+
+    def _covered(self, inside: Sequence[CheckpointRow]) -> list[CheckpointRow]:
+        """Return the kept checkpoints that an export of these times, whole as :mod:`.export` makes it, reaches."""
+        header = self._header
+        known_of = self._signed_before(inside)
+        return [
+            kept
+            for kept in self._outside
+            if header.after <= kept.sequence <= header.last
+            or (header.last < kept.sequence <= known_of and signed_at(kept) < header.until)
+        ]
+
+    def _signed_before(self, inside: Sequence[CheckpointRow]) -> int:
+        """Return up to which sequence there were checkpoints when the export was begun, by those that were kept.
+
+        One that was signed later may have an earlier time, if the clock was put back between. That it was is shown by
+        a checkpoint before it, of a later time: an export of behind that time may have been made before the clock was
+        put right. One of an earlier time was made since, and so was one of behind what was signed later still. Nor is
+        there a doubt where the clocks of the nodes tell it, which whoever owns the database does not set.
+        """
+        header = self._header
+        highest = HighestBefore((*inside, *self._outside), header.made_at)
+        before = (
+            kept.sequence
+            for kept in self._outside
+            if self._was_there_by_nodes(kept)
+            or (
+                signed_at(kept) < header.made_at
+                and (highest.of(kept.sequence) < signed_at(kept) or self._is_known_over(signed_at(kept)))
+            )
+        )
+        return max(before, default=0)
+
+    def _was_there_by_nodes(self, kept: CheckpointRow) -> bool:
+        """Whether it was signed before the export was begun, by the clocks of the processes that did both.
+
+        Asked where the database's clock contradicts that of the process that made the export. Where both say the same,
+        they may be one, which was ahead then.
+        """
+        header, content = self._header, read_signed_content(kept.signed)
+        if not header.node_at or abs(header.made_at - header.node_at) <= _NODES_APART_MILLISECONDS:
+            return False
+        if content is None or not is_borne_out(content):
+            return False
+        return content.node_at < header.node_at - _NODES_APART_MILLISECONDS
+
+    def _is_known_over(self, at: int) -> bool:
+        """Whether a time was over by the clock of the process that made the export, where its database's was ahead."""
+        header = self._header
+        return believable_time(header.made_at, header.node_at) < header.made_at and at < header.node_at
 
     def _fault_at_end(self, end: ExportEnd, line: bytes, behind: Iterator[bytes]) -> Fault | None:
         follower, wrong = self._following()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
@@ -9,8 +10,11 @@ import msgspec
 
 from entrepot.audit.applied_settings import settings_to_keep
 from entrepot.audit.chain import ALGORITHM, chain_start
+from entrepot.audit.checkpoints import all_checkpoints
 from entrepot.audit.errors import AuditRetentionError
-from entrepot.audit.purge_mark import LEAST_DAYS
+from entrepot.audit.proof import verify_checkpoints
+from entrepot.audit.purge_mark import believable_time
+from entrepot.audit.signed_times import DAY_MILLISECONDS, LEAST_DAYS, SignedTimes
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -23,16 +27,26 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditPurge", "PurgePlan"]
 
-_DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1000
 _BATCH: Final = 500
 
 
 class PurgePlan(msgspec.Struct, frozen=True):
-    """Which records go: `records` of them, up to the sequence `last`."""
+    """Which records go: `records` of them, up to the sequence `last`.
+
+    Attributes:
+        held_by: the sequence of the checkpoint that keeps what it covers, since it was not signed long enough ago, and
+            `held_at` the time that it has, in milliseconds; 0 where no checkpoint does.
+        held_is_ahead: whether that time is still to come.
+        unsigned: how many records stay since no checkpoint covers them.
+    """
 
     records: int
     first: int
     last: int
+    held_by: int = 0
+    held_at: int = 0
+    held_is_ahead: bool = False
+    unsigned: int = 0
 
 
 class AuditPurge:
@@ -44,10 +58,11 @@ class AuditPurge:
         self._least = max(LEAST_DAYS, retention_days)
 
     async def plan(self, older_than_days: int) -> PurgePlan:
-        """Return what a purge would remove: from the beginning of the chain up to the first record that is younger.
+        """Return what a purge would remove: what was covered by a checkpoint that is old enough.
 
-        No record goes whose checkpoint is younger: whoever verifies tells a purge from a cut by that. Only where none
-        was ever signed do the records' times alone count.
+        A record is no younger than its checkpoint, whatever its own time says, which may be by a node's wrong clock.
+        And whoever verifies tells a purge from a cut by the times of checkpoints, by the same rules. Only where none
+        was ever signed do the records' times count.
 
         Raises:
             AuditRetentionError: records of these days have to be kept.
@@ -58,24 +73,35 @@ class AuditPurge:
         chain = await self._metadata.audit.chain()
         if chain is None:
             return PurgePlan(0, 0, 0)
-        before = chain.now - older_than_days * _DAY_MILLISECONDS
-        last = chain.purged_sequence
+        # A database whose clock is ahead of this machine's has nothing removed that is young by this one.
+        node_at = time.time_ns() // 1_000_000  # noqa: TID251  # this machine's word beside the database's
+        before = believable_time(chain.now, node_at) - older_than_days * DAY_MILLISECONDS
+        if await self._metadata.audit.last_checkpoint() is None:
+            last = await self._last_dated_before(chain.purged_sequence, before)
+            return PurgePlan(last - chain.purged_sequence, chain.purged_sequence + 1, last)
+        return await self._plan_by_signatures(chain, before)
+
+    async def _plan_by_signatures(self, chain: ChainState, before: int) -> PurgePlan:
+        """Return what was signed before a time."""
+        start = chain.purged_sequence
+        known = await all_checkpoints(self._metadata, start + 1)
+        sound = [one for one in verify_checkpoints(chain.chain_id, known, ())[0] if one.sequence > start]
+        times = SignedTimes(sound)
+        last = min(times.last_before(before) or start, chain.sequence)
+        held_by, held_at = times.first_since(before) or (0, 0)
+        signed = max((one.sequence for one in sound), default=start)
+        unsigned = max(0, chain.sequence - signed)
+        return PurgePlan(last - start, start + 1, last, held_by, held_at, held_at > chain.now, unsigned)
+
+    async def _last_dated_before(self, last: int, before: int) -> int:
+        """Return the last of the records behind `last` before the first one that is not of before a time."""
         while links := await self._metadata.audit.links(last, _BATCH):
             old = list(takewhile(lambda link: link.at < before, links))
             if old:
                 last = old[-1].sequence
             if len(old) < len(links):
                 break
-        last = max(chain.purged_sequence, min(last, await self._signed_before(before, last)))
-        return PurgePlan(last - chain.purged_sequence, chain.purged_sequence + 1, last)
-
-    async def _signed_before(self, before: int, otherwise: int) -> int:
-        """Return up to where the chain was signed before a time."""
-        audit = self._metadata.audit
-        if await audit.last_checkpoint() is None:
-            return otherwise
-        checkpoint = await audit.last_checkpoint(before)
-        return 0 if checkpoint is None else checkpoint.sequence
+        return last
 
     async def run(self, operator: Principal, older_than_days: int) -> PurgePlan:
         """Remove what :meth:`plan` says, in several units; the first one records it.

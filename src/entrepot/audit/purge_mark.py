@@ -1,11 +1,12 @@
 """Accounts for where the log begins: whoever owns the database could move that, and have a cut pass for a purge.
 
 A purge goes no further than a checkpoint that is as old as what it removes. So a kept checkpoint of a purged record
-that is younger proves a cut, and so does a mark that no record of a purge reaches.
+that is younger proves a cut, unless it is shown to be dated ahead (:mod:`.signed_times`), and so does a mark that no
+record of a purge reaches.
 
 How old it was counts when it was purged, which after a clock was set back (F27) is later than now. That time is the
 record's word, which whoever owns the database may have made up. So it counts only so far ahead, and no further than
-what was signed since.
+what was signed next.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.audit.acts_on_record import acts_on_record
-from entrepot.audit.checkpoints import read_signed_content
+from entrepot.audit.checkpoints import signed_at
 from entrepot.audit.proof import Fault, FaultKind
+from entrepot.audit.signed_times import (
+    DAY_MILLISECONDS,
+    LEAST_DAYS,
+    MOST_APART_MILLISECONDS,
+    SignedTimes,
+)
 from entrepot.auth.audit_actions import AuditAction
 
 if TYPE_CHECKING:
@@ -25,13 +32,10 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import AuditRow, CheckpointRow
     from entrepot.metadata.store import Metadata
 
-__all__ = ["LEAST_DAYS", "believable_time", "purge_faults", "purge_time", "recorded_purge", "removes_record"]
+__all__ = ["believable_time", "purge_faults", "purge_time", "recorded_purge", "removes_record"]
 
-LEAST_DAYS: Final = 180
-"""What the law asks for (Cybersecurity Law of China, article 21); no setting goes below."""
-_DAY_MILLISECONDS: Final = 24 * 60 * 60 * 1000
-_LEAST_MILLISECONDS: Final = LEAST_DAYS * _DAY_MILLISECONDS
-_MOST_SET_BACK_MILLISECONDS: Final = 7 * _DAY_MILLISECONDS
+_LEAST_MILLISECONDS: Final = LEAST_DAYS * DAY_MILLISECONDS
+_MOST_SET_BACK_MILLISECONDS: Final = MOST_APART_MILLISECONDS
 """Before anything is signed behind it, a record that is made up gains as much, of 180 days."""
 
 
@@ -80,22 +84,23 @@ def purge_time(record: AuditRow | None, checkpoints: Iterable[CheckpointRow], no
 
     Args:
         record: of the purge, where there is one.
-        checkpoints: whose signatures were verified. One that covers the record was signed later than it was made.
+        checkpoints: whose signatures were verified. The first that covers the record was signed later than it was
+            made; those behind may be earlier, where the clock was put right between.
         now: by the database's clock.
     """
     if record is None:
         return now
     times = [record.at, now + _MOST_SET_BACK_MILLISECONDS]
     if record.sequence is not None:
-        times += [_signed_at(behind) for behind in checkpoints if behind.sequence >= record.sequence]
+        behind = [(one.sequence, signed_at(one)) for one in checkpoints if one.sequence >= record.sequence]
+        times += [at for _, at in sorted(behind)[:1]]
     return max(now, min(times))
 
 
 def believable_time(made_at: int, node_at: int) -> int:
-    """Return when an export was begun, in milliseconds, as far as its process bears out what the database says.
+    """Return what time it was, in milliseconds, as far as a process bears out what the database says.
 
-    The database's word is a clock, or a column behind which nobody's signature stands. `node_at` is 0 for an export
-    of a program that did not tell.
+    The database's word is a clock. `node_at` is 0 for an export of a program that did not tell.
     """
     return min(made_at, node_at + _MOST_SET_BACK_MILLISECONDS) if node_at else made_at
 
@@ -105,30 +110,20 @@ def purge_faults(purged: int, record_id: str, checkpoints: Iterable[CheckpointRo
 
     Args:
         record_id: of the record that tells of it, empty without one.
-        checkpoints: whose signatures were verified, wherever they were kept.
+        checkpoints: whose signatures were verified, wherever they were kept, also of records that are there.
         at: the time in milliseconds at which the log began there.
     """
     if purged <= 0:
         return []
     faults: list[Fault] = []
-    young = [
-        checkpoint.sequence
-        for checkpoint in checkpoints
-        if checkpoint.sequence <= purged and _signed_at(checkpoint) > at - _LEAST_MILLISECONDS
-    ]
-    if young:
+    young = SignedTimes(checkpoints).first_since(at - _LEAST_MILLISECONDS + 1, purged)
+    if young is not None:
         message = (
             f"the log begins behind record {purged}, but this one was signed less than {LEAST_DAYS} days before: "
             "its beginning was cut off, which no purge does"
         )
-        faults.append(Fault(FaultKind.TRUNCATED, min(young), "", message))
+        faults.append(Fault(FaultKind.TRUNCATED, young[0], "", message))
     if not record_id:
         message = f"the log begins behind record {purged}, and no record of a purge tells why"
         faults.append(Fault(FaultKind.TRUNCATED, purged, "", message))
     return faults
-
-
-def _signed_at(checkpoint: CheckpointRow) -> int:
-    """Return the time that was signed: that of the row is for finding it."""
-    content = read_signed_content(checkpoint.signed)
-    return checkpoint.at if content is None else content.at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from entrepot.audit.checkpoints import signed_at
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.segments import spool_bytes
 from entrepot.kernel.errors import EntrepotError
@@ -68,7 +69,7 @@ def audit_checkpoint_duty(
             raise
         finally:
             last = await metadata.audit.last_checkpoint()
-            metrics.audit_checkpoint.set(0 if last is None else last.at / _MILLISECONDS)
+            metrics.audit_checkpoint.set(0 if last is None else signed_at(last) / _MILLISECONDS)
             metrics.audit_unsigned_seconds.set(await _unsigned_milliseconds(metadata, last) / _MILLISECONDS)
 
     return Duty("audit checkpoint", _CHECKPOINT_LOOK_SECONDS, run)
@@ -90,7 +91,7 @@ async def _unsigned_milliseconds(metadata: Metadata, last: CheckpointRow | None)
     whose time lies ahead, since the clock was set back, tells nothing of that (F27).
     """
     chain = await metadata.audit.chain()
-    signed, at = (0, 0) if last is None else (last.sequence, last.at)
+    signed, at = (0, 0) if last is None else (last.sequence, signed_at(last))
     if chain is None or chain.sequence <= signed:
         return 0
     links = await metadata.audit.links(signed, 1)

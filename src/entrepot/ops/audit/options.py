@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -33,10 +34,15 @@ __all__ = [
     "read_checkpoints",
     "read_keys",
     "read_times",
+    "shown_time",
+    "span_of_records",
 ]
 
 EXIT_INCOMPLETE: Final = 3
 """Neither sound nor found to be tampered with: the log could not be read."""
+
+_BOUNDS: Final = {0: "the beginning", END_OF_TIME: "the end"}
+"""What stands for no bound in an export's times."""
 
 CheckpointsOption: TypeAlias = Annotated[
     Path | None,
@@ -63,6 +69,16 @@ def read_times(since: str, until: str) -> tuple[int, int]:
     """
     first, end = read_span(since, until)
     return first or 0, END_OF_TIME if end is None else end
+
+
+def shown_time(milliseconds: int) -> str:
+    """Return a time for people, and the number where the calendar has none for it."""
+    if milliseconds in _BOUNDS:
+        return _BOUNDS[milliseconds]
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return str(milliseconds)
 
 
 def span_of_records(first: int, last: int) -> str:

@@ -13,12 +13,14 @@ from entrepot.auth.host import host_operator
 from entrepot.kernel.errors import EntrepotError
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.audit.end_signer import end_signer
-from entrepot.ops.audit.options import opened_audit_database
+from entrepot.ops.audit.options import opened_audit_database, shown_time
 from entrepot.ops.errors import EXIT_OK
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.running import run_to_its_end
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from entrepot.audit.purge import PurgePlan
     from entrepot.metadata.store import Metadata
     from entrepot.settings import Settings
@@ -41,6 +43,8 @@ def purge_audit_log(
 ) -> int:
     """Remove records older than so many days; export them before. The rest of the log can still be proven.
 
+    How old a record is, the checkpoint says that covers it, and not its own time. What holds up the rest is told.
+
     The record of the purge is sealed and signed at once: so when it was stays proven, also when the clock is set back.
     Where that can't be, this is said on standard error; the exit code stays 0.
     """
@@ -49,9 +53,24 @@ def purge_audit_log(
     plan, unsigned_because = run_to_its_end(_purge(settings, older_than, change=yes))
     verb = "removed" if yes else "would be removed; nothing was changed (--yes)"
     print(f"{plan.records} records up to number {plan.last} {verb}")
+    for line in _why_others_stay(plan, older_than):
+        print(line)
     if unsigned_because:
         print(f"the record of the purge is not signed yet: {unsigned_because}", file=sys.stderr)
     return EXIT_OK
+
+
+def _why_others_stay(plan: PurgePlan, days: int) -> Iterator[str]:
+    """Yield what holds up the records behind those that go."""
+    if plan.held_by:
+        at = shown_time(plan.held_at)
+        stay = f"the others stay: the checkpoint of record {plan.held_by} is of {at}"
+        if plan.held_is_ahead:
+            yield f"{stay}, which is still to come, and the log does not show yet that a clock was put right since"
+        else:
+            yield f"{stay}, less than {days} days ago"
+    elif plan.unsigned:
+        yield f"the others stay: no checkpoint covers the last {plan.unsigned} yet"
 
 
 async def _purge(settings: Settings, days: int, *, change: bool) -> tuple[PurgePlan, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,7 +13,6 @@ from entrepot.audit.database_verification import verify_database
 from entrepot.audit.export_verification import verify_export
 from entrepot.audit.proof import FaultKind
 from entrepot.kernel.errors import EntrepotError
-from entrepot.metadata.audit_store import END_OF_TIME
 from entrepot.ops.audit.options import (
     EXIT_INCOMPLETE,
     CheckpointsOption,
@@ -23,6 +21,7 @@ from entrepot.ops.audit.options import (
     opened_audit_database,
     read_checkpoints,
     read_keys,
+    shown_time,
     span_of_records,
 )
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
@@ -40,8 +39,6 @@ __all__ = ["verify_audit_log"]
 
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 """Bytes that are read as one line, some ten times those of the longest record: what is longer is none."""
-_BOUNDS: Final = {0: "the beginning", END_OF_TIME: "the end"}
-"""What stands for no bound in an export's times."""
 
 _FileArgument = Annotated[Path | None, Parameter(help="An export; needs neither settings nor registry.")]
 _UnsignedOption = Annotated[
@@ -132,7 +129,7 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
     if verdict.uncovered is not None:
         print(f"{span_of_records(*verdict.uncovered)} not covered by a signature yet")
     if verdict.since is not None and verdict.until is not None and verdict.made_at is not None:
-        since, until, made_at = map(_time, (verdict.since, verdict.until, verdict.made_at))
+        since, until, made_at = map(shown_time, (verdict.since, verdict.until, verdict.made_at))
         print(f"asked for: from {since} to {until}, at {made_at}")
     if verdict.erased:
         print(f"{verdict.erased} records have no personal data any more")
@@ -146,7 +143,7 @@ def _long_wait(verdict: AuditVerdict) -> str:
     """Return what is odd about a record that no registry has sealed yet, empty without one."""
     if verdict.waiting_since is None:
         return ""
-    oldest = f"the oldest ({verdict.waiting_record}) since {_time(verdict.waiting_since)}"
+    oldest = f"the oldest ({verdict.waiting_record}) since {shown_time(verdict.waiting_since)}"
     return f", {oldest}: no registry has run since, or somebody put it there"
 
 
@@ -155,13 +152,3 @@ def _consulted(directories: Sequence[Path]) -> str:
     if not directories:
         return "compared with no checkpoints but those in the database: a cut of its end may have taken them along"
     return one_line(f"compared with the checkpoints in {' and '.join(map(str, directories))}")
-
-
-def _time(milliseconds: int) -> str:
-    """Return a time for people, and the number where the calendar has none for it."""
-    if milliseconds in _BOUNDS:
-        return _BOUNDS[milliseconds]
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):
-        return str(milliseconds)

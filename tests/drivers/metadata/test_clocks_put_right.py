@@ -1,0 +1,213 @@
+"""Checkpoints of a clock that was ahead take no proof from later ones nor call an export cut, on both engines (F27)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from entrepot.audit.checkpoints import CheckpointContent, Checkpoints
+from entrepot.audit.export import AuditExport
+from entrepot.audit.export_format import ExportEnd, ExportHeader, encode_line, encode_signature, fingerprint
+from entrepot.audit.export_verification import verify_export
+from entrepot.audit.proof import FaultKind
+from entrepot.audit.sealer import Sealer
+from entrepot.audit.signed_end import SignedEnd
+from entrepot.auth.host import host_system_grant
+from entrepot.auth.system_actions import ExportAuditLog
+from entrepot.metadata.audit_store import END_OF_TIME, ChainState
+from tests.drivers.metadata.verified_while import Passing
+from tests.running.audit_material import DAY, KeyInMemory, pull_record, sign_days_ago
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.store import Metadata
+    from tests.drivers.metadata.raw_database import RawDatabase
+
+_KEY = KeyInMemory()
+_FAR = 4_102_444_800_000
+"""In 2100."""
+
+
+async def _add(metadata: Metadata, count: int, at: int | None = None) -> None:
+    records = [msgspec.structs.replace(pull_record(number), at_milliseconds=at) for number in range(count)]
+    await metadata.write(lambda tx: tx.audit.extend(records))
+    await Sealer(metadata).run()
+
+
+async def _export(metadata: Metadata, directory: Path, until: int = END_OF_TIME) -> list[bytes]:
+    checkpoints = Checkpoints(metadata, _KEY, directory)
+    export = AuditExport(metadata, SignedEnd(Sealer(metadata), checkpoints, _KEY))
+    begun = await export.begin(host_system_grant(ExportAuditLog), 0, until)
+    return [line + b"\n" async for line in export.lines(begun)]
+
+
+async def _go_back_to(database: RawDatabase, sequence: int) -> None:
+    """Put an older copy in the place of the database."""
+    await database.fetch(f"DELETE FROM audit_checkpoints WHERE sequence > {sequence}")
+    await database.fetch(f"DELETE FROM audit_records WHERE sequence > {sequence} OR sequence IS NULL")
+    await database.fetch(
+        f"UPDATE audit_chain SET sequence = {sequence}, "
+        f"chain_hash = (SELECT chain_hash FROM audit_records WHERE sequence = {sequence})"
+    )
+
+
+def _ahead(metadata: Metadata, days: float) -> Any:
+    """Return the store as one whose database's clock is so many days ahead."""
+    store, audit, diagnosis = Passing(metadata), Passing(metadata.audit), Passing(metadata.diagnosis)
+
+    async def chain() -> ChainState | None:
+        found = await metadata.audit.chain()
+        return None if found is None else replace(found, now=found.now + int(days * DAY))
+
+    async def clock() -> int:
+        return await metadata.diagnosis.clock_milliseconds() + int(days * DAY)
+
+    vars(store).update(audit=audit, diagnosis=diagnosis)
+    vars(audit)["chain"], vars(diagnosis)["clock_milliseconds"] = chain, clock
+    return store
+
+
+def _faults(lines: list[bytes], kept: list[CheckpointRow]) -> list[tuple[FaultKind, int]]:
+    return [(fault.kind, fault.sequence) for fault in verify_export(lines, kept, [_KEY.public_key]).faults]
+
+
+async def _kept(metadata: Metadata) -> list[CheckpointRow]:
+    return list(await metadata.audit.checkpoints(1, 100))
+
+
+@pytest.mark.parametrize("ahead", [400, 2, 1 / 24])
+@pytest.mark.parametrize("bounded", [False, True])
+async def test_an_older_copy_is_found_by_what_was_signed_after_the_clock_was_put_right_f27(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path, ahead: float, bounded: bool
+) -> None:
+    """Also by who asks for the times until then, and though the copy's newest checkpoint is dated ahead."""
+    await _add(metadata, 4)
+    await sign_days_ago(metadata, _KEY, 4, -ahead)
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    kept = await _kept(metadata)
+    await _go_back_to(database, 4)
+    until = (await metadata.diagnosis.clock_milliseconds()) + DAY // 48 if bounded else END_OF_TIME
+
+    lines = await _export(metadata, tmp_path, until)
+
+    assert [one.sequence for one in kept] == [4, 6]
+    assert _faults(lines, kept) == [(FaultKind.TRUNCATED, 4)]
+
+
+async def test_an_older_copy_is_found_when_the_time_that_a_clock_once_showed_is_over_f27(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """By the first checkpoint of a later time than that, though the times asked for end before."""
+    now = await metadata.diagnosis.clock_milliseconds()
+    await _add(metadata, 4, now - 11 * DAY)
+    await sign_days_ago(metadata, _KEY, 4, 8)
+    await _add(metadata, 4)
+    for sequence, days in ((6, 10), (8, 7)):
+        await sign_days_ago(metadata, _KEY, sequence, days)
+    kept = await _kept(metadata)
+    await _go_back_to(database, 4)
+
+    lines = await _export(metadata, tmp_path, now - 9 * DAY)
+
+    assert _faults(lines, kept) == [(FaultKind.TRUNCATED, 4)]
+    assert _faults(lines, kept[:2]) == []
+
+
+@pytest.mark.parametrize("days", [6.6, 0.1, -60])
+async def test_an_older_copy_is_found_though_the_databases_clock_is_moved_for_the_export_f27(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: float
+) -> None:
+    """Who owns the database moved it once before, too; the clocks of the nodes that signed are not his."""
+    await _add(metadata, 3)
+    assert await Checkpoints(_ahead(metadata, 6.5 if days > 1 else 0.09), _KEY, tmp_path).run(0)
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    kept = await _kept(metadata)
+    await _go_back_to(database, 3)
+    an_hour_later = time.time_ns() + DAY * 1_000_000 // 24  # noqa: TID251  # what the node's clock says
+    monkeypatch.setattr(time, "time_ns", lambda: an_hour_later)
+
+    lines = await _export(_ahead(metadata, days), tmp_path)
+
+    assert _faults(lines, kept) == [(FaultKind.TRUNCATED, 3)]
+
+
+@pytest.mark.parametrize("node_is_ahead", [False, True])
+@pytest.mark.parametrize("days", [5, 400])
+async def test_an_export_from_when_the_clock_was_ahead_stays_sound_f27(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, node_is_ahead: bool
+) -> None:
+    """What is signed after the clock was put right was not there, though it has an earlier time."""
+    await _add(metadata, 3)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    await _add(metadata, 2)
+    with monkeypatch.context() as patched:
+        if node_is_ahead:
+            now = time.time_ns()  # noqa: TID251  # what the node's clock says
+            patched.setattr(time, "time_ns", lambda: now + days * DAY * 1_000_000)
+        lines = await _export(_ahead(metadata, days), tmp_path)
+    until_soon = await metadata.diagnosis.clock_milliseconds() + DAY
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+
+    kept = await _kept(metadata)
+    assert [one.sequence for one in kept] == [3, 5, 8]
+    assert kept[1].at > until_soon > kept[2].at
+    assert _faults(lines, kept) == []
+
+
+async def test_no_time_that_somebody_writes_into_the_database_is_signed_f27(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """Neither in a checkpoint nor in an export, which then prove as much as before."""
+    await _add(metadata, 2)
+    checkpoints = Checkpoints(metadata, _KEY, tmp_path)
+    assert await checkpoints.run(0)
+    (true,) = await _kept(metadata)
+    await database.fetch(f"UPDATE audit_checkpoints SET at = {_FAR}")
+    await _add(metadata, 2)
+    assert await checkpoints.run(0)
+    signed = msgspec.json.decode((await _kept(metadata))[1].signed, type=CheckpointContent)
+    await database.fetch(f"UPDATE audit_checkpoints SET at = {_FAR}")
+    header = msgspec.json.decode((await _export(metadata, tmp_path))[0])
+    now = await metadata.diagnosis.clock_milliseconds()
+
+    assert true.at <= signed.at <= now
+    assert signed.at < header["made_at"] <= now + 1
+
+
+async def test_how_an_older_program_dated_checkpoints_neither_hides_a_cut_nor_shows_one_f27(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """It raised each above the one before, and an export above the newest: so they went on after a clock was ahead."""
+    await _add(metadata, 4)
+    await sign_days_ago(metadata, _KEY, 2, -400, node_says=False)
+    newest = await sign_days_ago(metadata, _KEY, 4, -400, later=1000, node_says=False)
+    lines = await _of_former_program(metadata, tmp_path, newest.at + 1)
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    kept = await _kept(metadata)
+    assert [one.sequence for one in kept] == [2, 4, 7]
+    assert _faults(lines, kept) == []
+
+    await _go_back_to(database, 4)
+    cut = await _of_former_program(metadata, tmp_path, newest.at + 1)
+    assert _faults(cut, kept) == [(FaultKind.TRUNCATED, 4)]
+
+
+async def _of_former_program(metadata: Metadata, directory: Path, made_at: int) -> list[bytes]:
+    """Export with the time that a former program would have signed."""
+    lines = await _export(metadata, directory)
+    header = msgspec.structs.replace(msgspec.json.decode(lines[0], type=ExportHeader), made_at=made_at)
+    opening = encode_line(header)
+    end = msgspec.json.decode(lines[-2], type=ExportEnd)
+    ending = encode_line(msgspec.structs.replace(end, header=fingerprint(opening)))
+    first, last = [encode_signature(await _KEY.sign(line)) for line in (opening, ending)]
+    return [opening + b"\n", first + b"\n", *lines[2:-2], ending + b"\n", last + b"\n"]

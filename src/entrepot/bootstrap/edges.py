@@ -68,6 +68,7 @@ async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
         services = await build_services(
             settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
         )
+        stack.push_async_callback(services.uploads.aclose)
         yield _build(settings, stores, services, identity)
 
 

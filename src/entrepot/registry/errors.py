@@ -165,11 +165,12 @@ class UploadOffsetError(RegistryError):
 
 
 class UploadConflictError(RegistryError):
-    """Another request is writing to the session right now."""
+    """Another request writes to the session, or did a moment ago and its lease is not given back yet."""
 
     def __init__(self, session: str) -> None:
         super().__init__(
-            f"another request is writing to upload session {session}; ask for its status and continue"
+            f"another request writes to upload session {session}, or did until a moment ago; "
+            "ask for its status and continue"
         )
         self.session = session
 

@@ -11,6 +11,7 @@ from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataError
 from entrepot.metadata.records import Missing, NewUploadSession, UploadLease
 from entrepot.registry.errors import UploadConflictError, UploadUnknownError
+from entrepot.registry.lease_releases import LeaseReleases
 from entrepot.registry.repository_access import granted_repository
 
 if TYPE_CHECKING:
@@ -36,21 +37,29 @@ class SessionLeases:
         self._process = owner
         self._owner = str(owner)
         self._lease_seconds = lease_seconds
+        self._releases = LeaseReleases(metadata, lease_seconds)
 
     async def take(self, grant: Grant[Push], session: str, taken: Failpoint) -> UploadLease:
         """Take the lease of a session of the granted repository and principal.
+
+        One of this process that is over, but could not be given back yet, is given back first.
 
         Raises:
             UploadUnknownError: there is no such session for them.
             UploadConflictError: another request holds it.
         """
+        owed = self._releases.owed_fence(session)
 
         async def unit(tx: Transaction) -> UploadLease | Missing | None:
+            if owed is not None:
+                await tx.upload_sessions.release(session, owed)
             return await tx.upload_sessions.lease(
                 grant.repository.text, session, grant.principal.subject, self._owner, self._lease_seconds
             )
 
         outcome = await self._metadata.write(unit)
+        if owed is not None:
+            self._releases.settle(session, owed)
         if outcome is None:
             raise UploadConflictError(session)
         if isinstance(outcome, Missing):
@@ -117,13 +126,16 @@ class SessionLeases:
             await asyncio.wait((keeper,))
 
     async def release(self, lease: UploadLease) -> None:
-        """Give the lease back without a change to the session; when that fails, it ends by itself."""
+        """Give the lease back without a change to the session, later when the database can't take it now."""
+        await self._releases.release(lease)
 
-        async def unit(tx: Transaction) -> None:
-            await tx.upload_sessions.release(lease.public_id, lease.fence)
+    def release_soon(self, lease: UploadLease, reason: MetadataError) -> None:
+        """Give the lease back once the database, which failed a moment ago, takes it."""
+        self._releases.owe(lease, str(reason))
 
-        with contextlib.suppress(MetadataError):
-            await self._metadata.write(unit)
+    async def aclose(self) -> None:
+        """Try a last time to give back what is owed. May be called again."""
+        await self._releases.aclose()
 
     async def release_dead(self) -> int:
         """Give back what dead processes of this node still hold; return how many leases that were.

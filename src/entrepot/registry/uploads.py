@@ -17,6 +17,7 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.blobstore.errors import UploadBusyError, UploadLostError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.errors import MetadataError
 from entrepot.metadata.records import (
     Missing,
     NewBlob,
@@ -130,7 +131,7 @@ class Uploads:
             _require_offset(grant, lease, expected_offset)
             return await self._stage(lease, body)
         except UploadLostError as error:
-            await self._parts.staged.abandon(lease)
+            await self._abandon(lease)
             raise UploadUnknownError(session) from error
         except BaseException:
             await self._parts.leases.release(lease)
@@ -162,10 +163,10 @@ class Uploads:
             _require_offset(grant, lease, expected_offset)
             await self._finish_leased(grant, lease, digest, body)
         except DigestMismatchError:
-            await self._parts.staged.abandon(lease)
+            await self._abandon(lease)
             raise
         except UploadLostError as error:
-            await self._parts.staged.abandon(lease)
+            await self._abandon(lease)
             raise UploadUnknownError(session) from error
         except BaseException:
             await self._parts.leases.release(lease)
@@ -179,7 +180,7 @@ class Uploads:
             UploadConflictError: a request is writing to it right now.
         """
         lease = await self._parts.leases.take(grant, session, Failpoint.SESSION_LEASED)
-        if not await self._parts.staged.abandon(lease):
+        if not await self._abandon(lease):
             raise UploadConflictError(session)
 
     async def push_whole(self, grant: Grant[Push], digest: Digest, body: AsyncIterator[bytes]) -> None:
@@ -195,6 +196,18 @@ class Uploads:
             await self._finish_leased(grant, lease, digest, body)
         except BaseException:
             await self._parts.staged.abandon(lease)
+            raise
+
+    async def aclose(self) -> None:
+        """Try a last time to give back the leases that the database did not take. May be called again."""
+        await self._parts.leases.aclose()
+
+    async def _abandon(self, lease: UploadLease) -> bool:
+        """Remove session and bytes, see :class:`StagedUploads`; when that fails, the session is there for a retry."""
+        try:
+            return await self._parts.staged.abandon(lease)
+        except MetadataError as error:
+            self._parts.leases.release_soon(lease, error)
             raise
 
     async def _stage(self, lease: UploadLease, body: AsyncIterator[bytes]) -> int:

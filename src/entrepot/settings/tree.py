@@ -165,8 +165,8 @@ class MetadataSettings(Section, frozen=True):
     pool_size: Annotated[
         int,
         Setting(
-            "PostgreSQL connections per process, at most.",
-            "10: a few times the cores that one process can keep busy.",
+            "PostgreSQL connections per process, at most; a node has three processes.",
+            "10: a few times the cores that one process can keep busy; three nodes fit PostgreSQL's default of 100.",
             minimum=1,
             maximum=500,
         ),

@@ -49,11 +49,13 @@ async def relay(database: RawDatabase) -> AsyncIterator[PostgresRelay]:
             yield relay
 
 
+@pytest.mark.parametrize("pool_size", [1, 4])
 @pytest.mark.parametrize(("loss", "expected_runs"), [(Loss.REPLY, 1), (Loss.REQUEST, 2)])
 async def test_f15_a_lost_commit_is_done_exactly_once(
-    relay: PostgresRelay, database: RawDatabase, loss: Loss, expected_runs: int
+    relay: PostgresRelay, database: RawDatabase, loss: Loss, expected_runs: int, pool_size: int
 ) -> None:
-    metadata = await open_metadata(relay.url, 4, 5.0)
+    """Also where all connections of the pool are lost so: what became of the unit is asked over another one."""
+    metadata = await open_metadata(relay.url, pool_size, 5.0)
     runs = 0
 
     async def unit(tx: Transaction) -> int:
@@ -62,7 +64,8 @@ async def test_f15_a_lost_commit_is_done_exactly_once(
         return await tx.outbox.append(fact())
 
     relay.loss = loss
-    number = await metadata.write(unit)
+    async with asyncio.timeout(15):
+        number = await metadata.write(unit)
 
     assert await database.fetch("SELECT id FROM outbox") == [(number,)]
     assert runs == expected_runs
@@ -135,7 +138,7 @@ async def test_f18_an_exhausted_pool_is_said_so_in_time(database: RawDatabase) -
     assert isinstance(metadata, PostgresMetadata)
     digest = await push_manifest(metadata)
     started = monotonic()
-    async with metadata._pool.acquire():
+    async with metadata._pool.held(1.0):
         with pytest.raises(MetadataUnavailableError):
             await metadata.manifests.find_by_tag(REPOSITORY, TAG)
         with pytest.raises(MetadataUnavailableError):

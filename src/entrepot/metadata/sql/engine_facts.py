@@ -37,12 +37,20 @@ _POSTGRES_SIZE: Final = "SELECT pg_database_size(current_database())"
 _POSTGRES_OPTIONS: Final = """
     SELECT name, setting FROM pg_settings WHERE name IN (
         'fsync', 'full_page_writes', 'synchronous_commit', 'synchronous_standby_names', 'max_connections', 'wal_level',
-        'default_transaction_read_only', 'shared_buffers', 'autovacuum', 'server_encoding', 'data_checksums'
+        'default_transaction_read_only', 'shared_buffers', 'autovacuum', 'server_encoding', 'data_checksums',
+        'reserved_connections', 'superuser_reserved_connections'
     ) ORDER BY name
 """
 _POSTGRES_STATE: Final = """
     SELECT pg_is_in_recovery(), (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()),
            (SELECT count(*) FROM pg_stat_replication)
+"""
+# Whoever connects over a socket has no address: such processes run on the database's own machine.
+_POSTGRES_ALLOWANCE: Final = """
+    SELECT (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user),
+           (SELECT datconnlimit FROM pg_database WHERE datname = current_database()),
+           (SELECT count(DISTINCT coalesce(host(client_addr), '')) FROM pg_stat_activity
+            WHERE datname = current_database() AND usename = current_user AND application_name = 'entrepot')
 """
 
 
@@ -104,6 +112,7 @@ async def _ask_postgres(url: str) -> EngineFacts:
             rows = {name: int(count) for name, count in await connection.fetch(_POSTGRES_ROWS)}
             options = {name: str(setting) for name, setting in await connection.fetch(_POSTGRES_OPTIONS)}
             (state,) = await connection.fetch(_POSTGRES_STATE)
+            (allowance,) = await connection.fetch(_POSTGRES_ALLOWANCE)
             size = int(await connection.fetchval(_POSTGRES_SIZE))
         finally:
             await connection.close()
@@ -111,4 +120,6 @@ async def _ask_postgres(url: str) -> EngineFacts:
         raise translate(error) from error
     standby, connections, standbys = state
     options |= {"is_standby": str(standby), "connections": str(connections), "standbys": str(standbys)}
+    names = ("role_connection_limit", "database_connection_limit", "addresses_of_nodes")
+    options |= {name: str(number) for name, number in zip(names, allowance, strict=True)}
     return EngineFacts("postgresql", version, size, rows, options)

@@ -14,6 +14,7 @@ import asyncpg
 
 from entrepot.metadata.sql.catalogue import STATEMENTS
 from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, is_connection_loss, translate_error
+from entrepot.metadata.sql.postgres_pool import PostgresPool
 from entrepot.metadata.sql.postgres_units import PostgresUnits
 from entrepot.metadata.sql.statements import render_all
 from entrepot.metadata.sql.transaction import SqlReaders
@@ -44,7 +45,7 @@ class PostgresReader:
 
     def __init__(
         self,
-        pool: asyncpg.Pool[asyncpg.Record],
+        pool: PostgresPool,
         statements: Mapping[str, RenderedStatement],
         timeout_seconds: float,
         observer: StatementObserver | None,
@@ -77,7 +78,7 @@ class PostgresReader:
             raise translate_error(error) from error
 
     async def _fetch(self, sql: str, arguments: list[Value]) -> list[Row]:
-        async with self._pool.acquire(timeout=self._timeout_seconds) as connection:
+        async with self._pool.held(self._timeout_seconds) as connection:
             return [tuple(record) for record in await connection.fetch(sql, *arguments)]
 
 
@@ -86,7 +87,7 @@ class PostgresMetadata(SqlReaders):
 
     def __init__(
         self,
-        pool: asyncpg.Pool[asyncpg.Record],
+        pool: PostgresPool,
         statement_timeout_seconds: float,
         observer: StatementObserver | None,
     ) -> None:
@@ -127,7 +128,7 @@ class PostgresMetadata(SqlReaders):
             )
         except DRIVER_ERRORS as error:
             raise translate_error(error) from error
-        return cls(pool, statement_timeout_seconds, observer)
+        return cls(PostgresPool(pool), statement_timeout_seconds, observer)
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """See the protocol."""
@@ -145,7 +146,7 @@ class PostgresMetadata(SqlReaders):
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._units.finish()
-                await self._pool.close()
+                await self._pool.aclose()
         except TimeoutError:
             self._pool.terminate()
 

@@ -13,7 +13,13 @@ from entrepot.metadata.errors import (
     MetadataUnavailableError,
 )
 
-__all__ = ["DRIVER_ERRORS", "is_conflict", "is_connection_loss", "translate_error"]
+__all__ = [
+    "DRIVER_ERRORS",
+    "NoConnectionGrantedError",
+    "is_conflict",
+    "is_connection_loss",
+    "translate_error",
+]
 
 DRIVER_ERRORS: Final = (
     asyncpg.PostgresError,
@@ -28,8 +34,22 @@ _CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
 _CONNECTION_CLASSES: Final = ("08", "57P")
 _UNAVAILABLE_CLASSES: Final = ("08", "25006", "28", "3D", "53", "55P03", "57", "58", "40", "XX")
 """Beginnings of SQLSTATE codes (PostgreSQL manual, appendix A) that say something of the server, not of a statement."""
+_TOO_MANY_CONNECTIONS: Final = "53300"
+_CONNECTIONS_REMEDY: Final = (
+    "every process may hold metadata.pool_size connections, and all programs together no more than PostgreSQL's "
+    "max_connections allows: raise this, or lower that"
+)
 _KINDS: Final = {"53100": MetadataFullError, "57014": MetadataTimeoutError}
 """Full disk, and a statement that was cancelled since it took too long."""
+
+
+class NoConnectionGrantedError(TimeoutError):
+    """The server grants no more connections, and all that this process has were in use for too long."""
+
+    def __init__(self, granted: int, wanted: int) -> None:
+        super().__init__(
+            f"no connection came free in time: PostgreSQL grants this process {granted} of {wanted} at present"
+        )
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -53,8 +73,11 @@ def translate_error(error: BaseException) -> MetadataError:
         state = error.sqlstate or ""
         if state.startswith(_UNAVAILABLE_CLASSES):
             kind = _KINDS.get(state, MetadataUnavailableError)
-            return kind(f"PostgreSQL: {error.message} (SQLSTATE {state})")
+            remedy = f"; {_CONNECTIONS_REMEDY}" if state == _TOO_MANY_CONNECTIONS else ""
+            return kind(f"PostgreSQL: {error.message} (SQLSTATE {state}){remedy}")
         return MetadataError(f"PostgreSQL refused a statement: {error.message} (SQLSTATE {state})")
+    if isinstance(error, NoConnectionGrantedError):
+        return MetadataTimeoutError(f"{error}; {_CONNECTIONS_REMEDY}")
     if isinstance(error, TimeoutError):
         return MetadataTimeoutError("PostgreSQL: no answer in time")
     if isinstance(error, OSError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
 
+    from entrepot.metadata.sql.postgres_pool import PostgresPool
     from entrepot.metadata.sql.statements import RenderedStatement, StatementObserver
     from entrepot.metadata.store import Transaction
 
@@ -47,12 +49,21 @@ class _AttemptFailedError(EntrepotError):
         self.error = error
 
 
+@dataclass(frozen=True, slots=True)
+class _Run(Generic[T]):
+    """What a unit returned that came to its COMMIT; `doubt` is what came in place of the reply."""
+
+    result: T
+    transaction_id: str | None
+    doubt: BaseException | None
+
+
 class PostgresUnits:
     """Runs units on a pool, each in a transaction of its own."""
 
     def __init__(
         self,
-        pool: asyncpg.Pool[asyncpg.Record],
+        pool: PostgresPool,
         statements: Mapping[str, RenderedStatement],
         timeout_seconds: float,
         observer: StatementObserver | None,
@@ -105,7 +116,7 @@ class PostgresUnits:
 
     async def _attempt(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         try:
-            connection = await self._pool.acquire(timeout=self._timeout_seconds)
+            connection = await self._pool.acquire(self._timeout_seconds)
         except DRIVER_ERRORS as error:
             raise _AttemptFailedError(error) from error
         running = asyncio.ensure_future(self._run_and_release(connection, unit))
@@ -119,15 +130,22 @@ class PostgresUnits:
         self, connection: PoolConnectionProxy[asyncpg.Record], unit: Callable[[Transaction], Awaitable[T]]
     ) -> T:
         try:
-            return await self._run_on(connection, unit)
+            run = await self._run_on(connection, unit)
         finally:
             # A connection that can't be handed back any more was lost; the pool replaces it.
             with suppress(*DRIVER_ERRORS):
-                await self._pool.release(connection, timeout=self._timeout_seconds)
+                await self._pool.release(connection, self._timeout_seconds)
+        # Only now, with its place given up: units that all lost their connections would wait for one another.
+        if run.doubt is not None and not await self._was_committed(run.transaction_id):
+            raise _AttemptFailedError(run.doubt) from run.doubt
+        reach(Failpoint.UNIT_AFTER_COMMIT)
+        if self._observer is not None:
+            self._observer.commit()
+        return run.result
 
     async def _run_on(
         self, connection: PoolConnectionProxy[asyncpg.Record], unit: Callable[[Transaction], Awaitable[T]]
-    ) -> T:
+    ) -> _Run[T]:
         executor = PostgresUnitExecutor(connection, self._statements, self._observer)
         try:
             await executor.begin()
@@ -143,13 +161,10 @@ class PostgresUnits:
         try:
             await executor.commit()
         except DRIVER_ERRORS as error:
-            ambiguous = is_connection_loss(error) or isinstance(error, TimeoutError)
-            if not ambiguous or not await self._was_committed(transaction_id):
+            if not (is_connection_loss(error) or isinstance(error, TimeoutError)):
                 raise _AttemptFailedError(error) from error
-        reach(Failpoint.UNIT_AFTER_COMMIT)
-        if self._observer is not None:
-            self._observer.commit()
-        return result
+            return _Run(result, transaction_id, error)
+        return _Run(result, transaction_id, None)
 
     async def _was_committed(self, transaction_id: str | None) -> bool:
         """Ask the server what became of a transaction whose COMMIT got no reply (F15).
@@ -163,7 +178,7 @@ class PostgresUnits:
         for _ in range(_OUTCOME_ATTEMPTS):
             await asyncio.sleep(_OUTCOME_PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             with suppress(*DRIVER_ERRORS):
-                async with self._pool.acquire(timeout=self._timeout_seconds) as connection:
+                async with self._pool.held(self._timeout_seconds) as connection:
                     status = await connection.fetchval(
                         "SELECT pg_xact_status($1::text::xid8)", transaction_id
                     )

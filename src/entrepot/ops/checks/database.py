@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.ops.checks.asked_database import asked_database
+from entrepot.ops.checks.connections import judge_connections
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.checks.forecast import GROWTH_SECONDS, judge_forecast
 from entrepot.ops.checks.network import is_node_running
@@ -74,7 +75,9 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
     yield judge_lease_owners(node, answers.lease_owners, running=running)
     if uses_postgresql(settings):
         yield judge_clock_skew((answers.clock - answers.clock_here) / 1000)
-        yield judge_durability(asyncio.run(_read_engine(settings)))
+        facts = asyncio.run(_read_engine(settings))
+        yield judge_durability(facts)
+        yield judge_connections(facts, settings.metadata.pool_size)
     else:
         log = metadata_path(settings).with_name(f"{metadata_path(settings).name}-wal")
         yield judge_log_size(log.stat().st_size if log.exists() else 0, running=running)

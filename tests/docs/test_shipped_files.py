@@ -15,6 +15,7 @@ import pytest
 from entrepot.observability.metric_definitions import METRIC_DEFINITIONS
 from entrepot.processes import parent
 from entrepot.processes.errors import ExitCode
+from entrepot.processes.keeper import PARTING_SECONDS
 from entrepot.settings import DataSettings, Settings
 from tests.docs.pages import ROOT, load_page
 from tests.plumbing.skips import require_program
@@ -64,9 +65,9 @@ def test_the_unit_does_not_start_again_what_a_restart_can_not_mend() -> None:
 def test_systemd_waits_longer_than_an_orderly_stop_takes() -> None:
     """With the defaults and a minute of drain delay; and the pauses beside the drain are those the guide adds."""
     http = Settings(data=DataSettings(directory=Path("/data"))).http
-    beside = parent._BACKGROUND_PATIENCE_SECONDS + parent._OPS_PATIENCE_SECONDS
+    beside = PARTING_SECONDS + parent._BACKGROUND_PATIENCE_SECONDS + parent._OPS_PATIENCE_SECONDS
 
-    assert beside == 15
+    assert beside == 20
     assert float(_unit()["TimeoutStopSec"]) >= 60 + http.drain_timeout_seconds + beside
     assert _unit()["KillMode"] == "mixed"
 

@@ -43,16 +43,43 @@ def test_f40_sigterm_goes_through_its_order_while_a_request_in_flight_finishes(t
         assert seconds_between(drain, stopping) >= 0.7
 
 
-def test_a_request_that_outlasts_the_drain_timeout_does_not_hold_up_the_end(tmp_path: Path) -> None:
+def test_a_body_that_outlasts_the_drain_timeout_is_broken_off(tmp_path: Path) -> None:
+    """The application is told that the client has gone, and has time to make the best of it: nobody is killed."""
     with RunningRegistry(tmp_path, settings={"http": {"drain_timeout_seconds": 1}}) as registry:
         upload = SlowUpload(registry, 1000)
         upload.send(500)
         registry.get("/v2/")
         registry.parent.terminate()
         assert registry.wait_exit() == 0
-        killed = registry.events("process.killed")
-        assert [(line["role"], line["reason"]) for line in killed] == [("http", "took too long to stop")]
+        parting = registry.events("process.parting")
+        assert [(line["role"], line["reason"]) for line in parting] == [("http", "took too long to stop")]
+        assert registry.events("process.killed") == []
         upload.abort()
+
+
+def test_a_request_that_outlasts_that_too_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with RunningRegistry(tmp_path, settings={"http": {"drain_timeout_seconds": 1}}) as registry:
+        with socket.create_connection(("127.0.0.1", registry.port)) as client:
+            client.sendall(b"GET /sleep?60 HTTP/1.1\r\nHost: x\r\n\r\n")
+            registry.get("/v2/")
+            registry.parent.terminate()
+            assert registry.wait_exit(20) == 0
+        killed, parting = registry.events("process.killed"), registry.events("process.parting")
+        assert [(line["role"], line["reason"]) for line in killed] == [("http", "took too long to stop")]
+        assert 4.5 < seconds_between(parting[0], killed[0]) < 8
+
+
+def test_an_answer_that_is_being_worked_on_is_given_after_the_drain_timeout(tmp_path: Path) -> None:
+    """Of a request that is here whole the work goes on for the time that broken bodies get."""
+    with RunningRegistry(tmp_path, settings={"http": {"drain_timeout_seconds": 1}}) as registry:
+        with socket.create_connection(("127.0.0.1", registry.port), timeout=20) as client:
+            client.sendall(b"GET /sleep?3 HTTP/1.1\r\nHost: x\r\n\r\n")
+            registry.get("/v2/")
+            registry.parent.terminate()
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert registry.wait_exit() == 0
+        assert len(registry.events("process.parting")) == 1
+        assert registry.events("process.killed") == []
 
 
 def test_a_second_signal_ends_delay_and_patience(tmp_path: Path) -> None:
@@ -66,10 +93,8 @@ def test_a_second_signal_ends_delay_and_patience(tmp_path: Path) -> None:
         registry.parent.send_signal(signal.SIGINT)
         assert registry.wait_exit() == 0
         assert time.monotonic() - began < 5
-        assert [line["role"] for line in registry.events("process.killed", reason="hurry")] == [
-            "http",
-            "background",
-        ]
+        assert [line["role"] for line in registry.events("process.parting", reason="hurry")] == ["http"]
+        assert [line["role"] for line in registry.events("process.killed", reason="hurry")] == ["background"]
         upload.abort()
 
 

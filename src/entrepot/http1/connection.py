@@ -249,6 +249,12 @@ class Connection(asyncio.BufferedProtocol):
             # A body can still be on its way behind its answer.
             self.channel.end(is_silent=not self._parser.is_in_body)
 
+    def part(self) -> None:
+        """Let go of the client as if it had gone, unless all that it sent is here and it waits for the answer."""
+        running = self._running
+        if running is not None and (running.answer.has_started or not running.body.has_ended):
+            self.channel.break_off(by_reset=not running.answer.says_its_end)
+
     # How it goes on.
 
     def _proceed(self) -> None:

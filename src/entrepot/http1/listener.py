@@ -1,7 +1,8 @@
 """Accepts connections on a socket that was bound elsewhere, and ends in three steps.
 
 `stop_accepting` leaves new connections to whoever else holds the socket, while those that were just made may send their
-first request; `stop`, after a pause of the caller's choice, ends idle connections and waits for the others.
+first request; `stop`, after a pause of the caller's choice, ends idle connections and waits for the others; `part` lets
+go of those that it still waits for.
 """
 
 from __future__ import annotations
@@ -122,6 +123,11 @@ class Listener:
         self.files.close()
         self.body_threads.close()
         self._socket.close()
+
+    def part(self) -> None:
+        """Let go of clients that still send or take something, as if they had gone. While `stop` is under way."""
+        for connection in tuple(self.connections):
+            connection.part()
 
     def _end_idle(self) -> None:
         for connection in tuple(self.connections):

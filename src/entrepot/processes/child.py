@@ -26,12 +26,16 @@ _STANDARD_INPUT = 0
 
 @dataclass(frozen=True, slots=True)
 class ChildContext:
-    """What a child's main coroutine works with; `stop` is set by SIGTERM."""
+    """What a child's main coroutine works with.
+
+    `stop` is set by SIGTERM, `part` by SIGUSR1: the time for requests under way is over, the process is killed soon.
+    """
 
     assignment: Assignment
     settings: Settings
     status: StatusPipe
     stop: asyncio.Event
+    part: asyncio.Event
 
     def report_ready(self) -> None:
         """Tell the parent that this process does its work from now on."""
@@ -74,6 +78,8 @@ async def _run_until_stopped(
     settings: Settings,
     status: StatusPipe,
 ) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await main(ChildContext(assignment, settings, status, stop))
+    stop, part = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, part.set)
+    await main(ChildContext(assignment, settings, status, stop, part))

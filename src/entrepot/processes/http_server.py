@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import ssl
 from pathlib import Path
@@ -42,8 +43,23 @@ async def serve(context: ChildContext) -> None:
         listener.stop_accepting()
         if DrainFlag(context.assignment.drain_flag).is_up():
             listener.refuse_connections()  # else another process goes on with this socket
-        await asyncio.sleep(_CLOSING_PAUSE_SECONDS)
-        await listener.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_PAUSE_SECONDS):
+                await context.part.wait()
+        await _end(listener, context.part)
+
+
+async def _end(listener: Listener, part: asyncio.Event) -> None:
+    """Wait for requests under way; once their time is over, treat clients that still send as if they had gone.
+
+    So what has arrived of uploads is kept, and nobody has to wait until this process's leases run out (I7, F40).
+    """
+    ending, parting = asyncio.create_task(listener.stop()), asyncio.create_task(part.wait())
+    await asyncio.wait({ending, parting}, return_when=asyncio.FIRST_COMPLETED)
+    parting.cancel()
+    if not ending.done():
+        listener.part()
+    await ending
 
 
 def check_tls(settings: Settings) -> TlsOptions | None:

@@ -10,11 +10,11 @@ from entrepot.observability.logging import get_logger
 from entrepot.processes.running_process import RunningProcess, describe_exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from entrepot.processes.assignment import Refused, Role
 
-__all__ = ["Keeper", "KeeperHooks", "respawn_delay_seconds"]
+__all__ = ["PARTING_SECONDS", "Keeper", "KeeperHooks", "respawn_delay_seconds"]
 
 _MAX_DELAY_SECONDS = 30.0
 _FIRST_DELAY_SECONDS = 0.5
@@ -23,6 +23,8 @@ _STABLE_SECONDS = 60.0
 _REPLACEMENT_READY_SECONDS = 60.0
 _RETIREMENT_SECONDS = 600.0
 """How long a process that was replaced may go on with requests under way; nothing waits for it meanwhile."""
+PARTING_SECONDS = 5.0
+"""How long a process whose time is over may record what of unfinished uploads has arrived, before it is killed."""
 _HURRIED_PATIENCE_SECONDS = 1.0
 
 
@@ -104,17 +106,25 @@ class Keeper:
         for process in self._living():
             process.ask_to_stop()
 
-    async def wait_stopped(self, patience_seconds: float, hurry: asyncio.Event) -> None:
-        """Wait until all have ended; kill what is left after `patience_seconds`, or a second after `hurry` is set."""
-        patience = asyncio.create_task(_be_patient(patience_seconds, hurry))
-        exits = [process.exited for process in self._living()]
-        everybody = asyncio.gather(*exits)
-        waiting: set[asyncio.Future[Any]] = {everybody, patience}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        patience.cancel()
+    async def wait_stopped(
+        self, patience_seconds: float, hurry: asyncio.Event, parting_seconds: float = 0.0
+    ) -> None:
+        """Wait until all have ended, `patience_seconds` at most, or until `hurry` is set; then kill what is left.
+
+        With `parting_seconds` those that are left have so long to let go of their clients, a second in a hurry.
+        """
+        everybody = asyncio.gather(*(process.exited for process in self._living()))
+        if parting_seconds:
+            await _wait_for_either(everybody, _be_patient(patience_seconds, hurry, 0.0))
+            for process in self._living():
+                get_logger().warning(
+                    "process.parting", role=self.role, pid=process.pid, reason=_reason(hurry)
+                )
+                process.ask_to_part()
+        patience_seconds = parting_seconds or patience_seconds
+        await _wait_for_either(everybody, _be_patient(patience_seconds, hurry, _HURRIED_PATIENCE_SECONDS))
         for process in self._living():
-            reason = "hurry" if hurry.is_set() else "took too long to stop"
-            get_logger().warning("process.killed", role=self.role, pid=process.pid, reason=reason)
+            get_logger().warning("process.killed", role=self.role, pid=process.pid, reason=_reason(hurry))
             process.kill()
         await everybody
 
@@ -174,15 +184,28 @@ class Keeper:
         self._retiring.add(process)
         process.ask_to_stop()
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(_RETIREMENT_SECONDS, process.kill)
-        process.exited.add_done_callback(lambda _: timer.cancel())
+        parting = loop.call_later(_RETIREMENT_SECONDS, process.ask_to_part)
+        killing = loop.call_later(_RETIREMENT_SECONDS + PARTING_SECONDS, process.kill)
+        process.exited.add_done_callback(lambda _: parting.cancel())
+        process.exited.add_done_callback(lambda _: killing.cancel())
 
 
-async def _be_patient(seconds: float, hurry: asyncio.Event) -> None:
+def _reason(hurry: asyncio.Event) -> str:
+    return "hurry" if hurry.is_set() else "took too long to stop"
+
+
+async def _wait_for_either(everybody: asyncio.Future[Any], patience: Coroutine[Any, Any, None]) -> None:
+    """Wait until all have ended or patience has."""
+    waiting = asyncio.create_task(patience)
+    await asyncio.wait({everybody, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+async def _be_patient(seconds: float, hurry: asyncio.Event, hurried_seconds: float) -> None:
     if not hurry.is_set():
         try:
             async with asyncio.timeout(seconds):
                 await hurry.wait()
         except TimeoutError:
             return
-    await asyncio.sleep(min(seconds, _HURRIED_PATIENCE_SECONDS))
+    await asyncio.sleep(min(seconds, hurried_seconds))

@@ -25,7 +25,7 @@ from entrepot.processes.data_directory import (
 from entrepot.processes.drain_flag import DrainFlag
 from entrepot.processes.errors import ExitCode, StartRefusedError
 from entrepot.processes.factories import Factories
-from entrepot.processes.keeper import Keeper, KeeperHooks
+from entrepot.processes.keeper import PARTING_SECONDS, Keeper, KeeperHooks
 from entrepot.processes.metrics_directory import prepare_metrics_directory, remove_metrics_directory
 from entrepot.processes.reloading import plan_reload
 from entrepot.processes.running_process import RunningProcess, StartPlan
@@ -174,16 +174,22 @@ class _Parent:
             "drain.started", delay_seconds=delay, timeout_seconds=settings.drain_timeout_seconds
         )
         await _wait_at_most(delay, self._hurry)
-        await self._end(Role.HTTP, settings.drain_timeout_seconds, claim.public)
+        await self._end(Role.HTTP, settings.drain_timeout_seconds, claim.public, PARTING_SECONDS)
         await self._end(Role.BACKGROUND, _BACKGROUND_PATIENCE_SECONDS, None)
         await self._end(Role.OPS, _OPS_PATIENCE_SECONDS, claim.ops)
 
-    async def _end(self, role: Role, patience_seconds: float, listener: socket.socket | None) -> None:
+    async def _end(
+        self,
+        role: Role,
+        patience_seconds: float,
+        listener: socket.socket | None,
+        parting_seconds: float = 0.0,
+    ) -> None:
         get_logger().info("process.stopping", role=role)
         self._keepers[role].ask_to_stop()
         if listener is not None:
             listener.close()  # the child refuses connections from SIGTERM on
-        await self._keepers[role].wait_stopped(patience_seconds, self._hurry)
+        await self._keepers[role].wait_stopped(patience_seconds, self._hurry, parting_seconds)
 
     def _note_stop_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():

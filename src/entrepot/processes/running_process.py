@@ -75,6 +75,13 @@ class RunningProcess:
         """Send SIGTERM, unless it has ended."""
         self._popen.send_signal(signal.SIGTERM)
 
+    def ask_to_part(self) -> None:
+        """Send SIGUSR1, unless it has ended: it shall let go of its clients.
+
+        Not another SIGTERM, which a service manager may send to every process at the beginning of a stop.
+        """
+        self._popen.send_signal(signal.SIGUSR1)
+
     def kill(self) -> None:
         """Send SIGKILL, unless it has ended."""
         self._popen.kill()

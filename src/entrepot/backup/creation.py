@@ -18,7 +18,7 @@ import msgspec
 from entrepot import __version__
 from entrepot.backup.blob_index import index_blobs
 from entrepot.backup.blob_transfer import copy_into_repository
-from entrepot.backup.dates import stamp_of
+from entrepot.backup.dates import part_by_date, stamp_of
 from entrepot.backup.errors import (
     BackupDamagedError,
     BackupError,
@@ -29,7 +29,7 @@ from entrepot.backup.errors import (
 from entrepot.backup.format import BegunSnapshot, DamagedBlob, ListedBlob, SnapshotManifest
 from entrepot.backup.rows import read_list
 from entrepot.backup.rows_dump import RowsDump
-from entrepot.backup.snapshots import finished_by_date, is_finished, list_ids, remove_snapshot
+from entrepot.backup.snapshots import is_finished, list_ids, newest_finished, remove_snapshot
 from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import BACKUP_PRUNING, snapshot_begun_key, snapshot_manifest_key
@@ -136,8 +136,8 @@ class BackupCreation:
 
     async def _previous(self) -> str | None:
         """Return the newest finished snapshot that is not dated ahead."""
-        past = (await finished_by_date(self._repository.store)).past
-        return past[-1] if past else None
+        store = self._repository.store
+        return await newest_finished(store, part_by_date(await list_ids(store)).past)
 
     async def _begin(self, snapshot: str, facts: DumpFacts) -> None:
         """Announce the snapshot, then look for a prune: whoever comes second sees the other."""

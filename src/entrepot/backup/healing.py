@@ -10,7 +10,7 @@ from entrepot.backup.blob_index import index_blobs
 from entrepot.backup.blob_transfer import copy_into_store, read_from_repository
 from entrepot.backup.errors import BackupDamagedError, SnapshotMissingError
 from entrepot.backup.rows import read_table
-from entrepot.backup.snapshots import finished_by_date, newest_complete
+from entrepot.backup.snapshots import ids_by_date, newest_complete
 from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -183,7 +183,7 @@ class BackupBlobRecovery:
         Raises:
             BackupError: there is no snapshot, or its rows can't be read.
         """
-        dated = await finished_by_date(self._repository.store)
+        dated = await ids_by_date(self._repository.store)
         manifest = await newest_complete(self._repository, dated.past)
         manifest = manifest or await newest_complete(self._repository, dated.ahead)
         if manifest is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from entrepot.backup.dates import part_by_date
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "find_snapshot",
-    "finished_by_date",
+    "ids_by_date",
     "is_finished",
     "list_ids",
     "newest_complete",
+    "newest_finished",
     "read_manifest",
     "remove_snapshot",
 ]
@@ -65,27 +67,39 @@ async def read_manifest(repository: BackupRepository, snapshot: str) -> Snapshot
     return await repository.get_document(snapshot_manifest_key(snapshot), SnapshotManifest)
 
 
-async def finished_by_date(store: BlobStore) -> DatedSnapshots:
-    """Return the ids of all finished snapshots, those apart that are dated ahead of this host's clock.
+async def ids_by_date(store: BlobStore) -> DatedSnapshots:
+    """Return the ids of all snapshots, and apart from them of those finished ones that are dated ahead of this host.
 
     Raises:
         BlobStoreError: the store can't be listed.
     """
-    return part_by_date(
-        [snapshot for snapshot in await list_ids(store) if await is_finished(store, snapshot)]
-    )
+    dated = part_by_date(await list_ids(store))
+    return replace(dated, ahead=tuple([one for one in dated.ahead if await is_finished(store, one)]))
+
+
+async def newest_finished(store: BlobStore, ids: Sequence[str]) -> str | None:
+    """Return the last finished one of these snapshots, `None` if there is none; older ones are not asked about.
+
+    Raises:
+        BlobStoreError: the store failed.
+    """
+    for snapshot in reversed(ids):
+        if await is_finished(store, snapshot):
+            return snapshot
+    return None
 
 
 async def newest_complete(repository: BackupRepository, ids: Sequence[str]) -> SnapshotManifest | None:
-    """Return the last complete one of these snapshots, which are finished; `None` if there is none.
+    """Return the last of these snapshots that is finished and complete, `None` if there is none.
 
     Raises:
         BackupDamagedError, RepositoryFormatError: one that is newer can't be understood.
     """
     for snapshot in reversed(ids):
-        manifest = await read_manifest(repository, snapshot)
-        if manifest.complete:
-            return manifest
+        if await is_finished(repository.store, snapshot):
+            manifest = await read_manifest(repository, snapshot)
+            if manifest.complete:
+                return manifest
     return None
 
 
@@ -102,7 +116,7 @@ async def find_snapshot(
     """
     if snapshot:
         return await read_manifest(repository, snapshot)
-    dated = await finished_by_date(repository.store)
+    dated = await ids_by_date(repository.store)
     found = await newest_complete(repository, dated.past)
     if found is None and dated.ahead:
         raise SnapshotsDatedAheadError(dated.explain(), "Or name a snapshot: --snapshot ID.")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.records import SweepClaim, TimesAhead
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = ["take_turn", "tell_sweep_ahead"]
+__all__ = ["take_turn", "tell_sweep_ahead", "turn_in_unit"]
 
 
 async def take_turn(
@@ -20,16 +20,19 @@ async def take_turn(
 
     Without a period it is taken due or not. Lease and period are the longest that anybody gives this sweep.
     """
-
-    async def unit(tx: Transaction) -> tuple[SweepClaim | None, TimesAhead]:
-        ahead = await tx.orphans.put_right(name, lease_seconds, period_seconds)
-        if period_seconds is None:
-            return await tx.orphans.hold(name, lease_seconds), ahead
-        return await tx.orphans.claim(name, lease_seconds), ahead
-
-    claim, ahead = await metadata.write(unit)
+    claim, ahead = await metadata.write(lambda tx: turn_in_unit(tx, name, lease_seconds, period_seconds))
     tell_sweep_ahead(name, ahead)
     return claim
+
+
+async def turn_in_unit(
+    tx: Transaction, name: str, lease_seconds: int, period_seconds: int | None = None
+) -> tuple[SweepClaim | None, TimesAhead]:
+    """Do the same within a unit; once that is done, :func:`tell_sweep_ahead` is to be told what was put right."""
+    ahead = await tx.orphans.put_right(name, lease_seconds, period_seconds)
+    if period_seconds is None:
+        return await tx.orphans.hold(name, lease_seconds), ahead
+    return await tx.orphans.claim(name, lease_seconds), ahead
 
 
 def tell_sweep_ahead(name: str, ahead: TimesAhead) -> None:

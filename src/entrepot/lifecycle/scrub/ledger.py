@@ -17,7 +17,7 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.lifecycle.errors import ScrubBusyError, ScrubLostError
 from entrepot.lifecycle.scrub.findings import Finding, as_row, from_row
 from entrepot.metadata.errors import MetadataError
-from entrepot.registry.sweep_turns import take_turn, tell_sweep_ahead
+from entrepot.registry.sweep_turns import take_turn, tell_sweep_ahead, turn_in_unit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -204,8 +204,7 @@ class Ledger:
         name, progress = self._claim.name, msgspec.json.encode(self.progress).decode()
 
         async def unit(tx: Transaction) -> tuple[bool, TimesAhead]:
-            ahead = await tx.orphans.put_right(sweep, _LEASE_SECONDS, None)
-            claim = await tx.orphans.hold(sweep, _LEASE_SECONDS)
+            claim, ahead = await turn_in_unit(tx, sweep, _LEASE_SECONDS)
             if claim is None:
                 return False, ahead
             await tx.quarantine.copy_findings(name, sweep)

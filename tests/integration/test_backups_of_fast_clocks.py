@@ -53,7 +53,7 @@ def _create(commands: BackupCommands, ahead: int = 0) -> str:
 
 
 def _set_clock(monkeypatch: pytest.MonkeyPatch, milliseconds: int) -> None:
-    monkeypatch.setattr(dates, "host_clock", lambda: milliseconds)
+    monkeypatch.setattr(dates, "machine_milliseconds", lambda: milliseconds)
 
 
 def _push_today(commands: BackupCommands) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.durable_directories import create_directory, sync_directory
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.audit_store import CheckpointRow
@@ -156,9 +157,14 @@ class Checkpoints:
         return chain.now - at >= period_seconds * _MILLISECONDS
 
     async def _sign(self, chain: ChainState) -> CheckpointRow:
-        node_at = time.time_ns() // 1_000_000  # noqa: TID251  # this machine's word beside the database's
         content = CheckpointContent(
-            1, chain.chain_id, chain.algorithm, chain.sequence, chain.chain_hash, chain.now, node_at
+            1,
+            chain.chain_id,
+            chain.algorithm,
+            chain.sequence,
+            chain.chain_hash,
+            chain.now,
+            machine_milliseconds(),
         )
         signed = _encoder.encode(content)
         signature = await self._signer.sign(signed)
@@ -229,6 +235,8 @@ async def all_checkpoints(metadata: Metadata, first: int = 1) -> Sequence[Checkp
     found: list[CheckpointRow] = []
     while page := await metadata.audit.checkpoints(found[-1].sequence + 1 if found else first, _PAGE):
         found += page
+        if len(page) < _PAGE:
+            break
     return found
 
 

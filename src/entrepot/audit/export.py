@@ -13,7 +13,6 @@ that, and an export that ends before such a checkpoint was cut.
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -39,6 +38,7 @@ from entrepot.audit.sealer import NewChain
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import AuditUnavailableError
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.errors import EntrepotError
 from entrepot.metadata.errors import MetadataUnavailableError
 
@@ -243,7 +243,7 @@ class AuditExport:
             since=since,
             until=until,
             made_at=made_at,
-            node_at=time.time_ns() // 1_000_000,  # noqa: TID251  # this machine's word beside the database's
+            node_at=machine_milliseconds(),
             signed=_signed(after, last, filter(None, (ahead, newest))),
             purged=chain.purged_sequence,
             purged_hash=chain.purged_hash,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,7 @@ from entrepot.audit.purge_mark import believable_time
 from entrepot.audit.signed_times import DAY_MILLISECONDS, LEAST_DAYS, SignedTimes
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
 
@@ -74,8 +74,7 @@ class AuditPurge:
         if chain is None:
             return PurgePlan(0, 0, 0)
         # A database whose clock is ahead of this machine's has nothing removed that is young by this one.
-        node_at = time.time_ns() // 1_000_000  # noqa: TID251  # this machine's word beside the database's
-        before = believable_time(chain.now, node_at) - older_than_days * DAY_MILLISECONDS
+        before = believable_time(chain.now, machine_milliseconds()) - older_than_days * DAY_MILLISECONDS
         if await self._metadata.audit.last_checkpoint() is None:
             last = await self._last_dated_before(chain.purged_sequence, before)
             return PurgePlan(last - chain.purged_sequence, chain.purged_sequence + 1, last)

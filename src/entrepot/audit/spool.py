@@ -23,6 +23,7 @@ import structlog
 from entrepot.audit.frames import encode_frame
 from entrepot.audit.spool_writer import SpoolFiles, SpoolLimits, SpoolWriter
 from entrepot.auth.errors import AuditUnavailableError
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.failpoints import Failpoint, reach
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class AuditSpool:
     async def note(self, record: NewAuditRecord) -> None:
         """See the protocol."""
         frame = encode_frame(
-            msgspec.structs.replace(record, at_milliseconds=record.at_milliseconds or _now())
+            msgspec.structs.replace(record, at_milliseconds=record.at_milliseconds or machine_milliseconds())
         )
         if self._kept or self._flushes or not await self._write_with_others(frame):
             await self._write_alone(frame)
@@ -335,8 +336,3 @@ class _Outage:
 
 def _reason_of(error: OSError) -> str:
     return error.strerror or str(error)
-
-
-def _now() -> int:
-    """Return milliseconds since 1970 by this node's clock: a note is made without the database."""
-    return time.time_ns() // 1_000_000  # noqa: TID251  # see above

@@ -9,7 +9,6 @@ and address, since a loop would fill the log as well. Metrics count all of them.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -20,6 +19,7 @@ from entrepot.auth.dead_tokens import DEAD
 from entrepot.auth.errors import AuditUnavailableError
 from entrepot.auth.forwarding import subscriber
 from entrepot.auth.principals import ANONYMOUS
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.periodic import Periodic
 
 if TYPE_CHECKING:
@@ -145,7 +145,11 @@ class CondensedRefusals:
     def _keep(self, kind: _Kind, last: NewAuditRecord, times: int) -> None:
         """Add to what was counted; the record has the time of its request, not that of the end of the period."""
         before = self._repeats.get(kind)
-        timed = last if last.at_milliseconds else msgspec.structs.replace(last, at_milliseconds=_now())
+        timed = (
+            last
+            if last.at_milliseconds
+            else msgspec.structs.replace(last, at_milliseconds=machine_milliseconds())
+        )
         self._repeats[kind] = _Repeats(times + (before.times if before else 0), timed)
 
 
@@ -159,8 +163,3 @@ def _summary(kind: _Kind, times: int, last: NewAuditRecord) -> NewAuditRecord:
         return last
     is_rest = kind == _Kind(kind.place, kind.action)
     return repeated(last, times, of_several=kind.place.address == _OTHERS, without_object=is_rest)
-
-
-def _now() -> int:
-    """Return the time of this node in milliseconds, as notes have it."""
-    return time.time_ns() // 1_000_000  # noqa: TID251  # as in the spool

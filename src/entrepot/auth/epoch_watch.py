@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from entrepot.auth.epochs import WITHOUT_EPOCH
+from entrepot.kernel.clock import LEEWAY_SECONDS
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ __all__ = ["EpochWatch"]
 
 _log: Any = structlog.get_logger()
 
-_LEEWAY_SECONDS: Final = 60.0
-"""How far in the future a token may begin."""
 _MOST_NAMES: Final = 10_000
 """How many names are looked up at once; those of more wait for the next look."""
 
@@ -48,7 +47,7 @@ class EpochWatch:
     ) -> None:
         """Take how long anything lives that carries epochs; older moves concern nothing any more."""
         self._reader = reader
-        self._longest_seconds = longest_lifetime_seconds + _LEEWAY_SECONDS
+        self._longest_seconds = longest_lifetime_seconds + LEEWAY_SECONDS
         # What had not settled when a token was met is known as long as the token is.
         self._window_seconds = 2 * self._longest_seconds + 2 * refresh_seconds
         self._refresh_seconds = refresh_seconds

@@ -8,15 +8,16 @@ target. So this host's clock is asked: a snapshot that was taken later than now,
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from entrepot.kernel.clock import machine_milliseconds
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["DatedSnapshots", "host_clock", "part_by_date", "stamp_of"]
+__all__ = ["DatedSnapshots", "part_by_date", "stamp_of"]
 
 _LEEWAY_MILLISECONDS: Final = 3_600_000
 """How far the database's clock may be ahead of this host's."""
@@ -50,14 +51,9 @@ def stamp_of(milliseconds: int) -> str:
     return f"{moment:%Y%m%dT%H%M%S}{milliseconds % 1000:03d}Z"
 
 
-def host_clock() -> int:
-    """Return milliseconds since 1970 by this host's clock."""
-    return time.time_ns() // 1_000_000  # noqa: TID251  # what the databases' clocks said is judged by another
-
-
 def part_by_date(ids: Iterable[str]) -> DatedSnapshots:
     """Tell snapshots that are dated ahead of this host's clock from the others."""
-    now = host_clock()
+    now = machine_milliseconds()
     last = stamp_of(now + _LEEWAY_MILLISECONDS) + "~"
     ordered = sorted(ids)
     return DatedSnapshots(

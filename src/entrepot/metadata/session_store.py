@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from entrepot.kernel.clock import LEEWAY_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["LEEWAY_MILLISECONDS", "NewSession", "SessionReader", "SessionRow", "SessionWriterRows"]
 
-LEEWAY_MILLISECONDS: Final = 60_000
+LEEWAY_MILLISECONDS: Final = 1000 * LEEWAY_SECONDS
 """How far a clock is put back without a login ending for it: that of tokens (decision 34)."""
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import SuspectableDisk
 from entrepot.blobstore.errors import StorageUnavailableError
+from entrepot.registry.clock_skew import clock_skew_seconds
 from entrepot.registry.store_ownership import find_lack
 from entrepot.registry.times_ahead import tell_ahead
 from entrepot.workers.worker import Duty
@@ -49,17 +49,9 @@ def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics) -> Duty:
         if isinstance(blobs, SuspectableDisk):
             metrics.storage_suspect.set(bool(await blobs.suspicion()))
         metrics.journal_backlog.set(await metadata.outbox.unjournalled_count())
-        metrics.clock_skew.set(await _clock_skew_seconds(metadata))
+        metrics.clock_skew.set(await clock_skew_seconds(metadata))
 
     return Duty("gauges", 10.0, run)
-
-
-async def _clock_skew_seconds(metadata: Metadata) -> float:
-    """Return how far the database's clock is ahead of this node's."""
-    before = time.time()  # noqa: TID251 - this machine's own clock is what is being measured
-    clock = await metadata.diagnosis.clock_milliseconds()
-    after = time.time()  # noqa: TID251 - as above
-    return clock / 1000 - (before + after) / 2
 
 
 async def _require_right_store(metadata: Metadata, journal: Journal) -> None:

@@ -16,6 +16,7 @@ from entrepot.auth.bearer.claims import Claims, Header, access_entries, epochs_o
 from entrepot.auth.dead_tokens import EXPIRED, KEY_GONE
 from entrepot.auth.errors import InvalidCredentialsError, InvalidTokenError
 from entrepot.auth.principals import ANONYMOUS, Principal
+from entrepot.kernel.clock import LEEWAY_SECONDS
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ __all__ = ["MIN_LIFETIME_SECONDS", "BearerTokens", "IssuedToken", "VerifiedToken
 MIN_LIFETIME_SECONDS: Final = 60
 """Clients take less for this, so that a shorter one would seem good to them after its end (T8): none is set up so, and
 only one that ends with the credential it was issued for may be."""
-_LEEWAY_SECONDS: Final = 60
-"""How far in the future a token may begin: nodes follow the database's clock, each a little behind or ahead."""
 _MOST_CHARACTERS: Final = 24 * 1024
 _MOST_REMEMBERED: Final = 4096
 _ALGORITHMS: Final = ("ES256",)
@@ -195,7 +194,7 @@ class BearerTokens:
         """Return what is wrong with claims that were signed here; empty where nothing is."""
         if claims.iss != self._issuer or claims.aud != self._service:
             return "it is another registry's or another service's"
-        if max(claims.nbf, claims.iat) > now + _LEEWAY_SECONDS:
+        if max(claims.nbf, claims.iat) > now + LEEWAY_SECONDS:
             return "it begins in the future"
         if (claims.kind == "anonymous") != (claims.sub == "") or claims.sub == ANONYMOUS:
             return "it does not say whom it speaks for"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.checks.forecast import GROWTH_SECONDS, judge_forecast
 from entrepot.ops.checks.network import is_node_running
 from entrepot.ops.checks.times_ahead import TimeAhead, find_times_ahead, judge_times_ahead
+from entrepot.registry.clock_skew import clock_skew_seconds
 from entrepot.settings import metadata_path, metadata_url, storage_root, uses_postgresql
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class _Answers:
     """What one connection was told; times in milliseconds since 1970."""
 
     clock: int
-    clock_here: int
+    clock_skew_seconds: float
     backlog: Backlog
     growth: RecentGrowth
     lease_owners: Sequence[str]
@@ -74,7 +74,7 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
     yield judge_times_ahead(answers.times_ahead)
     yield judge_lease_owners(node, answers.lease_owners, running=running)
     if uses_postgresql(settings):
-        yield judge_clock_skew((answers.clock - answers.clock_here) / 1000)
+        yield judge_clock_skew(answers.clock_skew_seconds)
         facts = asyncio.run(_read_engine(settings))
         yield judge_durability(facts)
         yield judge_connections(facts, settings.metadata.pool_size)
@@ -91,13 +91,10 @@ async def _ask(settings: Settings, node: str) -> _Answers | None:
     async with asked_database(settings, _PATIENCE_SECONDS) as metadata:
         if metadata is None:
             return None
-        before = time.time()  # noqa: TID251 - this machine's own clock is what is being judged
-        clock = await metadata.diagnosis.clock_milliseconds()
-        after = time.time()  # noqa: TID251 - as above
         backlog = await metadata.outbox.backlog()
         return _Answers(
-            clock=clock,
-            clock_here=int((before + after) / 2 * 1000),
+            clock=await metadata.diagnosis.clock_milliseconds(),
+            clock_skew_seconds=await clock_skew_seconds(metadata),
             backlog=backlog,
             growth=await metadata.diagnosis.recent_growth(GROWTH_SECONDS, _YOUNGEST_BLOBS),
             lease_owners=await metadata.upload_sessions.lease_owners(f"{node}/") if node else (),

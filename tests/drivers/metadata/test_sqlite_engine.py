@@ -8,6 +8,7 @@ import itertools
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -209,6 +210,21 @@ async def test_a_busy_file_moves_a_point_read_to_a_thread(
 
     monkeypatch.undo()
     assert getattr(found, "digest", None) == digest
+
+
+async def test_a_store_is_opened_beside_a_process_that_holds_the_whole_file(database: RawDatabase) -> None:
+    """As the last one to close it does, while it copies the log back."""
+    with closing(sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)) as holder:
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("BEGIN IMMEDIATE")
+        opening = asyncio.ensure_future(asyncio.to_thread(SqliteMetadata, database.path, 10.0, None))
+        done, _ = await asyncio.wait({opening}, timeout=0.3)
+        assert not done, opening.exception()
+        await asyncio.to_thread(holder.close)
+
+    store = await opening
+    assert await store.outbox.unjournalled_count() == 0
+    await store.aclose()
 
 
 async def test_the_file_and_its_companions_belong_to_their_owner_alone(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "connect_for_reading",
+    "connect_for_reading_at_once",
     "connect_for_writing",
     "create_private_file",
     "is_busy",
@@ -75,6 +76,20 @@ def connect_for_reading(path: Path, busy_timeout_seconds: float) -> sqlite3.Conn
     """
     connection = _connect(path, busy_timeout_seconds)
     connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def connect_for_reading_at_once(path: Path, opening_seconds: float) -> sqlite3.Connection:
+    """Open the file for statements that change nothing and wait for no lock, as the event loop may not.
+
+    Opening does wait, for at most `opening_seconds`: whoever closes the file last, or opens it first after a crash,
+    holds all of it for a moment, to copy its log back or to read it anew (sqlite.org/wal.html, section 9).
+
+    Raises:
+        MetadataUnavailableError: it can't be opened.
+    """
+    connection = connect_for_reading(path, opening_seconds)
+    connection.execute("PRAGMA busy_timeout = 0")
     return connection
 
 

@@ -15,6 +15,7 @@ from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.catalogue import POINT_READS, SHORT_LISTINGS, STATEMENTS
 from entrepot.metadata.sql.sqlite_connection import (
     connect_for_reading,
+    connect_for_reading_at_once,
     is_busy,
     is_interrupted,
     translate_error,
@@ -50,8 +51,8 @@ class SqliteReader:
         self._short_listings = render_all(SHORT_LISTINGS, "sqlite")
         self._statements = render_all(STATEMENTS, "sqlite")
         self._allowance = LoopAllowance()
-        # Waits for no lock at all: where there is one, a thread waits instead.
-        self._loop_connection = connect_for_reading(path, 0.0)
+        # Where there is a lock, a thread waits for it instead.
+        self._loop_connection = connect_for_reading_at_once(path, statement_timeout_seconds)
         self._connections = [connect_for_reading(path, statement_timeout_seconds) for _ in range(_THREADS)]
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         for connection in self._connections:

@@ -262,6 +262,34 @@ def test_bytes_the_registry_has_lost_are_told_and_the_rest_is_saved(
     assert "INCOMPLETE" in commands.run("create", output="text").output
 
 
+def test_the_last_complete_snapshot_outlives_incomplete_ones(commands: BackupCommands) -> None:
+    """It is what a restore takes; who wants it gone makes another complete one first."""
+    filled(commands)
+    first = str(commands.run("create").report["id"])
+    on_registry(commands.data, lambda registry: push_blob(registry.client, b"pushed later"))
+    (lost,) = [
+        path for path in stored_blobs(commands.data / "storage") if path.read_bytes() == b"pushed later"
+    ]
+    lost.write_bytes(b"pushed_later")
+    incomplete = [str(commands.run("create").report["id"]) for _ in range(3)]
+
+    kept = commands.run("prune", "--keep", "1")
+    refused = commands.run("prune", "--snapshot", first)
+
+    assert (kept.code, kept.report["removed"], kept.report["kept"]) == (
+        0,
+        incomplete[:2],
+        [first, incomplete[2]],
+    )
+    assert (refused.code, f"snapshot {first} is the last complete one" in refused.errors) == (1, True)
+    assert [row["id"] for row in commands.run("list").report] == [first, incomplete[2]]
+
+    lost.write_bytes(b"pushed later")
+    newest = str(commands.run("create").report["id"])
+    assert commands.run("prune", "--snapshot", first).report["removed"] == [first]
+    assert commands.run("prune", "--keep", "1").report["kept"] == [newest]
+
+
 def test_a_disk_that_fails_at_one_blob_costs_only_that_one(
     commands: BackupCommands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,7 +173,13 @@ def test_f47_a_storage_that_was_lost_is_filled_again_and_then_taken_for_the_righ
         1,
         True,
     )
-    assert commands.run("restore", "--blobs-only").code == 0
+    planned = commands.run("restore", "--blobs-only", "--dry-run")
+    assert (planned.code, "this storage may be a wrong one" in planned.errors) == (0, True)
+    keys = _storage_keys(commands)
+    held_back = commands.run("restore", "--blobs-only")
+    assert (held_back.code, "say --force" in held_back.errors) == (1, True)
+    assert _storage_keys(commands) == keys
+    assert commands.run("restore", "--blobs-only", "--force").code == 0
     assert contents(commands.data) == before
     on_registry(commands.data, _repair)
 
@@ -182,6 +188,13 @@ def test_f47_a_storage_that_was_lost_is_filled_again_and_then_taken_for_the_righ
     assert {key: after[key] for key in before if not key.endswith("/tags")} == {
         key: body for key, body in before.items() if not key.endswith("/tags")
     }
+
+
+def _storage_keys(commands: BackupCommands) -> list[object]:
+    """Return where the database has the bytes of its blobs."""
+    database = RawDatabase(f"sqlite://{commands.data}/metadata/entrepot.db")
+    rows = asyncio.run(database.fetch("SELECT digest, storage_key FROM blobs ORDER BY digest"))
+    return [key for _, key in rows]
 
 
 async def _repair(registry: InProcessRegistry) -> None:

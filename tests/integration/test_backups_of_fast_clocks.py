@@ -48,7 +48,7 @@ def _create(commands: BackupCommands, ahead: int = 0) -> str:
         patch.setattr(creation, "_new_id", dated_ahead)
         created = commands.run("create")
     assert created.code == 0, created
-    assert ("is dated ahead of the clock of this host" in created.errors) is (ahead > _HOUR)
+    assert ("Prunes and restores leave it out" in created.errors) is (ahead > _HOUR)
     return str(created.report["id"])
 
 
@@ -284,6 +284,17 @@ def test_a_snapshot_is_removed_by_its_name_and_that_is_on_record_i11(commands: B
     ((name, body),) = asyncio.run(database.fetch(told))
     assert name == ahead
     assert json.loads(body)["change"]["after"] == {"snapshots": ahead, "discard_unfinished": False}
+
+
+def test_a_snapshot_that_is_dated_ahead_is_none_to_be_left_with_f27(commands: BackupCommands) -> None:
+    """A restore would take none of them by itself."""
+    first, ahead = _create(commands), [_create(commands, _YEARS + days * 24 * _HOUR) for days in range(2)]
+
+    refused = commands.run("prune", "--snapshot", first)
+
+    assert (refused.code, f"snapshot {first} is the last complete one" in refused.errors) == (1, True)
+    assert _listed(commands) == [first, *ahead]
+    assert commands.run("prune", "--snapshot", ahead[0]).report["removed"] == [ahead[0]]
 
 
 def test_names_that_leave_nothing_or_are_nobodys_remove_nothing(commands: BackupCommands) -> None:

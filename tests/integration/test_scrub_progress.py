@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace as replace_place
 
 from entrepot.lifecycle.errors import ScrubBusyError, ScrubLostError
+from entrepot.lifecycle.scrub import journal_phase, walks
 from entrepot.lifecycle.scrub import ledger as ledger_module
-from entrepot.lifecycle.scrub import walks
 from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, ScrubJob, ScrubSchedule
 from entrepot.lifecycle.scrub.ledger import Ledger, read_findings, read_progress
@@ -241,6 +241,24 @@ async def test_f11_a_journal_that_lost_facts_is_written_again(scrubbed: Scrubbed
 
     progress, (note,) = await scrubbed.verify()
     assert (note.kind, note.is_damage, progress.damaged) == (Kind.JOURNAL_UNREADABLE, False, {})
+
+
+async def test_f11_a_repair_ends_when_no_fact_is_missing_any_more(
+    scrubbed: Scrubbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many were lost: it takes as many turns as memory asks for, and who only looks is told of more."""
+    monkeypatch.setattr(journal_phase, "_MOST_MISSING", 2)
+    segment = await _compact(scrubbed)
+    lost = len(segment.read_bytes().splitlines())
+    assert lost > 4
+    segment.write_bytes(b"{damaged\n" * lost)
+
+    _, found = await scrubbed.verify()
+    _, healed = await scrubbed.verify(REPAIR)
+
+    gaps = [finding.detail for finding in (*found, *healed) if finding.kind is Kind.JOURNAL_GAP]
+    assert gaps == ["2 facts or more are missing: 1-2 …", f"{lost} facts are missing: 1-2 …"]
+    assert await scrubbed.database.value("SELECT count(*) FROM outbox WHERE journalled_at IS NULL") == lost
 
 
 async def test_f47_a_store_of_another_database_is_found_out(scrubbed: Scrubbed) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from entrepot.audit.checkpoints import CheckpointContent
+from entrepot.audit.checkpoints import CheckpointContent, name_of_signed
 from entrepot.audit.signing import CheckpointSignature
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
@@ -81,14 +81,17 @@ async def sign_days_ago(
 
     Args:
         later: how many milliseconds later than that.
-        node_says: whether the process that signed told its own clock as well; those of former programs did not.
+        node_says: whether the process that signed told its own clock, and which was the checkpoint before; those of
+            former programs did not.
     """
     chain = await metadata.audit.chain()
     (link,) = await metadata.audit.links(sequence - 1, 1)
     assert chain is not None
     at = chain.now - int(days * DAY) + later
+    before = [one for one in await metadata.audit.checkpoints(1, 500) if one.sequence < sequence]
+    previous = name_of_signed(before[-1].signed) if before and node_says else ""
     content = CheckpointContent(
-        1, chain.chain_id, chain.algorithm, sequence, link.chain_hash, at, at * node_says
+        1, chain.chain_id, chain.algorithm, sequence, link.chain_hash, at, at * node_says, previous
     )
     signed = msgspec.json.encode(content)
     made = await key.sign(signed)

@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import fcntl
+import hashlib
 import math
 import os
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,7 +29,7 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.audit_store import CheckpointRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
     from pathlib import Path
 
     from entrepot.audit.signing import CheckpointSigner
@@ -38,8 +40,10 @@ __all__ = [
     "CheckpointContent",
     "Checkpoints",
     "all_checkpoints",
+    "checkpoint_pages",
     "decode_checkpoint",
     "encode_checkpoint",
+    "name_of_signed",
     "read_signed_content",
     "signed_at",
 ]
@@ -64,6 +68,8 @@ class CheckpointContent(msgspec.Struct, frozen=True, rename={"chain_hash": "hash
             comes of a column that nobody signed. So times do not go up where that clock is set back (F27).
         node_at: when that was by the clock of the process, which is not the database's to say; 0 of former programs,
             which raised `at` above that of the checkpoint before.
+        previous: what :func:`name_of_signed` makes of the checkpoint that was the newest in the database, empty without
+            one and of former programs. So this one is shown to have been signed behind that.
     """
 
     v: int
@@ -73,6 +79,7 @@ class CheckpointContent(msgspec.Struct, frozen=True, rename={"chain_hash": "hash
     chain_hash: str
     at: int
     node_at: int = 0
+    previous: str = ""
 
 
 class _CheckpointFile(msgspec.Struct, frozen=True):
@@ -123,7 +130,7 @@ class Checkpoints:
         last = await self._metadata.audit.last_checkpoint()
         if chain is None or not self._is_due(chain, last, period_seconds):
             return None
-        checkpoint = await self._sign(chain)
+        checkpoint = await self._sign(chain, last)
         self._signed_here = time.monotonic()
         if not await self._metadata.write(lambda tx: tx.audit_chain.add_checkpoint(checkpoint)):
             return None
@@ -156,7 +163,7 @@ class Checkpoints:
             return time.monotonic() - self._signed_here >= period_seconds
         return chain.now - at >= period_seconds * _MILLISECONDS
 
-    async def _sign(self, chain: ChainState) -> CheckpointRow:
+    async def _sign(self, chain: ChainState, last: CheckpointRow | None) -> CheckpointRow:
         content = CheckpointContent(
             1,
             chain.chain_id,
@@ -165,6 +172,7 @@ class Checkpoints:
             chain.chain_hash,
             chain.now,
             machine_milliseconds(),
+            "" if last is None else name_of_signed(last.signed),
         )
         signed = _encoder.encode(content)
         signature = await self._signer.sign(signed)
@@ -226,6 +234,11 @@ def read_signed_content(signed: bytes) -> CheckpointContent | None:
         return None
 
 
+def name_of_signed(signed: bytes) -> str:
+    """Return what the next checkpoint names the bytes by that were signed of one: SHA-256 (hex)."""
+    return hashlib.sha256(signed).hexdigest()
+
+
 async def all_checkpoints(metadata: Metadata, first: int = 1) -> Sequence[CheckpointRow]:
     """Return the checkpoints of a database of sequences from `first` on.
 
@@ -233,11 +246,23 @@ async def all_checkpoints(metadata: Metadata, first: int = 1) -> Sequence[Checkp
         MetadataError: the database can't be read.
     """
     found: list[CheckpointRow] = []
-    while page := await metadata.audit.checkpoints(found[-1].sequence + 1 if found else first, _PAGE):
-        found += page
-        if len(page) < _PAGE:
-            break
+    async with aclosing(checkpoint_pages(metadata, first)) as pages:
+        async for page in pages:
+            found += page
     return found
+
+
+async def checkpoint_pages(metadata: Metadata, first: int) -> AsyncGenerator[Sequence[CheckpointRow], None]:
+    """Yield the same as :func:`all_checkpoints`, a few hundred at a time: there may be 100,000 of a year.
+
+    Raises:
+        MetadataError: the database can't be read.
+    """
+    while page := await metadata.audit.checkpoints(first, _PAGE):
+        yield page
+        if len(page) < _PAGE:
+            return
+        first = page[-1].sequence + 1
 
 
 def signed_at(checkpoint: CheckpointRow) -> int:

@@ -11,8 +11,9 @@ from entrepot.audit.database_walk import WaitingRows
 from entrepot.audit.erasure import recorded_erasures
 from entrepot.audit.moving_beginning import follow_chain
 from entrepot.audit.proof import Fault, FaultKind, verify_checkpoints
-from entrepot.audit.purge_mark import purge_faults, purge_time, recorded_purge
+from entrepot.audit.purge_mark import believable_time, purge_faults, purge_time, recorded_purge
 from entrepot.audit.verdict import AuditVerdict, make_verdict
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.metadata.audit_store import END_OF_TIME
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ async def verify_database(
         # Behind the fault nothing is proven, and that is said; what a row proves by itself spares a second fault.
         purge = await recorded_purge(metadata, start)
     purge_record = "" if purge is None else purge.record_id
-    faults += purge_faults(start, purge_record, sound, purge_time(purge, sound, chain.now))
+    now = believable_time(chain.now, machine_milliseconds())
+    faults += purge_faults(start, purge_record, sound, purge_time(purge, sound, now))
     faults += followed.others
     fault = fault or followed.fault_at_end
     faults += await _rows_outside(metadata, start) + walk.waiting.faults

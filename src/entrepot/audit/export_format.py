@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "FORMAT_WITHOUT_KEYS",
+    "NODES_APART_MILLISECONDS",
     "CheckpointLines",
     "ExportEnd",
     "ExportHeader",
@@ -42,6 +43,9 @@ __all__ = [
 FORMAT: Final = 3
 FORMAT_WITHOUT_KEYS: Final = 2
 """As :data:`FORMAT`, but neither does a signed line name its key nor the end the checkpoints."""
+
+NODES_APART_MILLISECONDS: Final = 10 * 60 * 1000
+"""How far the clocks of two machines may be apart: what is less far apart has no order by them."""
 
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
@@ -86,6 +90,12 @@ class ExportHeader(msgspec.Struct, frozen=True, tag="header", tag_field="type"):
     def uncovered(self) -> tuple[int, int] | None:
         """The first and the last record that no checkpoint of this export covers, `None` without any."""
         return uncovered_records(self.after, self.last, self.signed)
+
+    @property
+    def clocks_apart(self) -> int:
+        """By how many milliseconds the process's clock contradicts the database's, 0 where it does not."""
+        apart = abs(self.made_at - self.node_at) if self.node_at else 0
+        return apart if apart > NODES_APART_MILLISECONDS else 0
 
 
 class _Signature(msgspec.Struct, frozen=True, tag="signature", tag_field="type"):

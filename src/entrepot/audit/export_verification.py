@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.audit.ancestry import TimesBefore
 from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint, read_signed_content, signed_at
 from entrepot.audit.errors import AuditExportUnreadableError
 from entrepot.audit.export_format import (
     FORMAT,
     FORMAT_WITHOUT_KEYS,
+    NODES_APART_MILLISECONDS,
     CheckpointLines,
     ExportEnd,
     ExportHeader,
@@ -29,7 +31,7 @@ from entrepot.audit.export_format import (
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
 from entrepot.audit.purge_mark import believable_time, purge_faults
 from entrepot.audit.signatures import is_signed_by
-from entrepot.audit.signed_times import HighestBefore, SignedTimes, is_borne_out
+from entrepot.audit.signed_times import SignedTimes, is_borne_out
 from entrepot.audit.verdict import AuditVerdict, make_verdict
 from entrepot.metadata.audit_store import CheckpointRow
 
@@ -40,8 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["verify_export"]
 
-_NODES_APART_MILLISECONDS: Final = 10 * 60 * 1000
-"""How far the clocks of two machines may be apart: what is less far apart has no order by them."""
+_MEANWHILE_MILLISECONDS: Final = 10 * 60 * 1000
 
 
 def verify_export(
@@ -207,19 +208,22 @@ class _ExportReading:
         """Return up to which sequence there were checkpoints when the export was begun, by those that were kept.
 
         One that was signed later may have an earlier time, if the clock was put back between. That it was is shown by
-        a checkpoint before it, of a later time: an export of behind that time may have been made before the clock was
-        put right. One of an earlier time was made since, and so was one of behind what was signed later still. Nor is
-        there a doubt where the clocks of the nodes tell it, which whoever owns the database does not set.
+        a checkpoint of a later time that it was signed behind (:mod:`.ancestry`): an export of behind that time may
+        have been made before the clock was put right. One of an earlier time was made since, and so was one of behind
+        what was signed later still. Nor is there a doubt where the clocks of the nodes tell it, which whoever owns the
+        database does not set.
         """
         header = self._header
-        highest = HighestBefore((*inside, *self._outside), header.made_at)
+        # What an export signs last of all, behind its own record, is a moment later than it was begun.
+        until = header.made_at + _MEANWHILE_MILLISECONDS
+        latest = TimesBefore((*inside, *self._outside), until, any_key=bool(self._trusted))
         before = (
             kept.sequence
             for kept in self._outside
             if self._was_there_by_nodes(kept)
             or (
                 signed_at(kept) < header.made_at
-                and (highest.of(kept.sequence) < signed_at(kept) or self._is_known_over(signed_at(kept)))
+                and (latest.of(kept) < signed_at(kept) or self._is_known_over(signed_at(kept)))
             )
         )
         return max(before, default=0)
@@ -231,11 +235,11 @@ class _ExportReading:
         they may be one, which was ahead then.
         """
         header, content = self._header, read_signed_content(kept.signed)
-        if not header.node_at or abs(header.made_at - header.node_at) <= _NODES_APART_MILLISECONDS:
+        if not header.clocks_apart:
             return False
         if content is None or not is_borne_out(content):
             return False
-        return content.node_at < header.node_at - _NODES_APART_MILLISECONDS
+        return content.node_at < header.node_at - NODES_APART_MILLISECONDS
 
     def _is_known_over(self, at: int) -> bool:
         """Whether a time was over by the clock of the process that made the export, where its database's was ahead."""
@@ -258,7 +262,29 @@ class _ExportReading:
             return self._changed("something stands behind the end of the export")
         if not self._is_refuted:
             self._judge_end(end, line, signature)
-        return follower.end() or self._missing_signature(follower) or self._fault_of_lines(end)
+        return (
+            self._with_doubts(follower.end())
+            or self._missing_signature(follower)
+            or self._fault_of_lines(end)
+        )
+
+    def _with_doubts(self, cut: Fault | None) -> Fault | None:
+        """Have what is missing at the end tell what else than a cut may look like that, where a clock was wrong."""
+        header, doubt = self._header, ""
+        beyond = [kept.at for kept in self._outside if kept.sequence > header.last]
+        if cut is None or not beyond:
+            return cut
+        if header.clocks_apart:
+            doubt = (
+                f". Or the clock of the machine that made the export was wrong: {header.clocks_apart // 1000} s from "
+                "the database's; set it right and export again"
+            )
+        elif any(min(beyond) <= known.at for known in self._inside):
+            doubt = (
+                ". Or the clock was put back since, which all checkpoints from there on together would show, and where "
+                "keys were rotated the public keys"
+            )
+        return msgspec.structs.replace(cut, message=cut.message + doubt)
 
     def _fault_of_lines(self, end: ExportEnd) -> Fault | None:
         """Return what is wrong with lines that prove no record, where nothing else is."""

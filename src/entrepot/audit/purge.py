@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ import msgspec
 
 from entrepot.audit.applied_settings import settings_to_keep
 from entrepot.audit.chain import ALGORITHM, chain_start
-from entrepot.audit.checkpoints import all_checkpoints
+from entrepot.audit.checkpoints import checkpoint_pages
 from entrepot.audit.errors import AuditRetentionError
 from entrepot.audit.proof import verify_checkpoints
 from entrepot.audit.purge_mark import believable_time
@@ -21,6 +22,8 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrepot.auth.principals import Principal
     from entrepot.metadata.audit_store import ChainState
     from entrepot.metadata.store import Metadata, Transaction
@@ -52,9 +55,19 @@ class PurgePlan(msgspec.Struct, frozen=True):
 class AuditPurge:
     """Purges for the operator of the host; nobody may over the network."""
 
-    def __init__(self, metadata: Metadata, retention_days: int) -> None:
-        """Take the store and the setting `audit_log.retention_days`."""
+    def __init__(
+        self,
+        metadata: Metadata,
+        retention_days: int,
+        on_checkpoints: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Take the store and the setting `audit_log.retention_days`.
+
+        `on_checkpoints` is told how many were verified, as they are: each that is left takes a fraction of a
+        millisecond, which of a year makes half a minute.
+        """
         self._metadata = metadata
+        self._on_checkpoints = on_checkpoints
         self._least = max(LEAST_DAYS, retention_days)
 
     async def plan(self, older_than_days: int) -> PurgePlan:
@@ -83,12 +96,15 @@ class AuditPurge:
     async def _plan_by_signatures(self, chain: ChainState, before: int) -> PurgePlan:
         """Return what was signed before a time."""
         start = chain.purged_sequence
-        known = await all_checkpoints(self._metadata, start + 1)
-        sound = [one for one in verify_checkpoints(chain.chain_id, known, ())[0] if one.sequence > start]
-        times = SignedTimes(sound)
+        times, signed = SignedTimes(), start
+        async with aclosing(checkpoint_pages(self._metadata, start + 1)) as pages:
+            async for page in pages:
+                sound, _ = verify_checkpoints(chain.chain_id, page, ())
+                times.take(sound)
+                signed = max((one.sequence for one in sound), default=signed)
+                self._on_checkpoints(len(page))
         last = min(times.last_before(before) or start, chain.sequence)
         held_by, held_at = times.first_since(before) or (0, 0)
-        signed = max((one.sequence for one in sound), default=start)
         unsigned = max(0, chain.sequence - signed)
         return PurgePlan(last - start, start + 1, last, held_by, held_at, held_at > chain.now, unsigned)
 

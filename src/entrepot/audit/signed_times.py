@@ -12,9 +12,7 @@ A clock that was wrong at a start, or that who owns the database sets, makes no 
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from itertools import accumulate, islice
-from operator import itemgetter
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from entrepot.audit.checkpoints import read_signed_content
@@ -29,7 +27,6 @@ __all__ = [
     "DAY_MILLISECONDS",
     "LEAST_DAYS",
     "MOST_APART_MILLISECONDS",
-    "HighestBefore",
     "SignedTimes",
     "is_borne_out",
 ]
@@ -60,8 +57,22 @@ class _Run(NamedTuple):
 class SignedTimes:
     """Takes checkpoints whose signatures were verified, in any order, wherever they were kept."""
 
-    def __init__(self, checkpoints: Iterable[CheckpointRow]) -> None:
-        self._known = sorted(map(_signed, checkpoints))
+    def __init__(self, checkpoints: Iterable[CheckpointRow] = ()) -> None:
+        self._known: list[_Signed] = []
+        self._keys: dict[bytes, bytes] = {}
+        """Each key once, though every checkpoint was read with its own."""
+        self.take(checkpoints)
+
+    def take(self, checkpoints: Iterable[CheckpointRow]) -> None:
+        """Take more of them, of which the times are kept, and not the signatures."""
+        behind = self._known[-1:]
+        more = sorted(
+            known._replace(key=self._keys.setdefault(known.key, known.key))
+            for known in map(_signed, checkpoints)
+        )
+        self._known += more
+        if behind > more[:1]:
+            self._known.sort()
 
     def first_since(self, since: int, upto: int | None = None) -> tuple[int, int] | None:
         """Return sequence and time of the first checkpoint of `since` (milliseconds) or later; `None` without one.
@@ -117,26 +128,12 @@ class SignedTimes:
             latest = known.at if first is None else max(latest, known.at)
             if not known.is_borne_out:
                 continue
-            if first is None:
-                first = known if known.at < since else None
-            elif known.at >= first.at + _RUN_MILLISECONDS:
+            if known.at < since and (first is None or known.at < first.at):
+                # The lowest, so that a run that is one stays one as `since` moves on.
+                first = known
+            elif first is not None and known.at >= first.at + _RUN_MILLISECONDS:
                 return _Run(first.sequence, latest)
         return None
-
-
-class HighestBefore:
-    """Finds, of checkpoints up to a time, the latest time before a sequence."""
-
-    def __init__(self, checkpoints: Iterable[CheckpointRow], until: int) -> None:
-        """Take checkpoints whose signatures were verified; those behind `until` (milliseconds) do not count."""
-        known = sorted((one.sequence, one.at) for one in checkpoints if one.at <= until)
-        self._sequences = [sequence for sequence, _ in known]
-        self._highest = list(accumulate(map(itemgetter(1), known), max))
-
-    def of(self, sequence: int) -> int:
-        """Return the latest time of those before a sequence, 0 without any."""
-        place = bisect_left(self._sequences, sequence)
-        return self._highest[place - 1] if place else 0
 
 
 def is_borne_out(content: CheckpointContent) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 from entrepot import __version__
 from entrepot.backup.blob_index import index_blobs
 from entrepot.backup.blob_transfer import copy_into_repository
-from entrepot.backup.dates import part_by_date, stamp_of
+from entrepot.backup.dates import next_time, part_by_date, stamp_of
 from entrepot.backup.errors import (
     BackupDamagedError,
     BackupError,
@@ -103,10 +103,14 @@ class BackupCreation:
             return await self._take()
 
     async def _take(self) -> SnapshotManifest:
-        previous = await self._previous()
+        store = self._repository.store
+        # Unfinished ones as well: those that others are making, and hold what was there before.
+        earlier = part_by_date(await list_ids(store)).past
+        previous = await newest_finished(store, earlier)
         async with self._open_dump() as source:
             facts = source.facts
-            snapshot = _new_id(facts.taken_at)
+            time = next_time(facts.taken_at, earlier)
+            snapshot = _new_id(time)
             await self._begin(snapshot, facts)
             index = await index_blobs(self._repository.store)
             dump = RowsDump(self._repository, snapshot, index, self._observer)
@@ -130,14 +134,10 @@ class BackupCreation:
             new_blobs=dump.new_blobs,
             new_blob_bytes=dump.new_bytes,
             complete=False,
+            behind_milliseconds=time - facts.taken_at,
         )
         await self._copy_blobs(manifest, index)
         return await self._finish(manifest)
-
-    async def _previous(self) -> str | None:
-        """Return the newest finished snapshot that is not dated ahead."""
-        store = self._repository.store
-        return await newest_finished(store, part_by_date(await list_ids(store)).past)
 
     async def _begin(self, snapshot: str, facts: DumpFacts) -> None:
         """Announce the snapshot, then look for a prune: whoever comes second sees the other."""
@@ -205,6 +205,6 @@ class BackupCreation:
         self._observer.say("waiting for a sweep, another backup, a verification or a rebuild to end")
 
 
-def _new_id(taken_at: int) -> str:
+def _new_id(milliseconds: int) -> str:
     """Return an id that sorts by time."""
-    return f"{stamp_of(taken_at)}-{secrets.token_hex(4)}"
+    return f"{stamp_of(milliseconds)}-{secrets.token_hex(4)}"

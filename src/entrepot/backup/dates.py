@@ -1,26 +1,36 @@
-"""Ids of snapshots tell when they were taken, and order them; those of a clock that was ahead are told apart (F27).
+"""Ids of snapshots tell when they were taken, and order them; those that a wrong clock dated are told apart (F27).
 
 A snapshot bears the time of the registry's database. When that clock is put back, what was taken before would be the
 newest for years: pruning would keep it for every backup that is made since, and a restore would bring it. Nothing in a
 snapshot grows whatever clocks do: numbers of facts begin anew with each whole restore, and several registries share a
 target. So this host's clock is asked: a snapshot that was taken later than now, and an hour, was not taken then.
+
+Once that time has come the clock has nothing to say against it any more; nor against those that were made before the
+clock was put back, when it is put right. Then the numbers of facts tell, within one database: a snapshot that bears a
+later time than one that holds more is not newer. Unless the other was there when it was made: then the database was
+set back between them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.clock import machine_milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["DatedSnapshots", "part_by_date", "stamp_of"]
+    from entrepot.backup.format import SnapshotPlace
+
+__all__ = ["DatedSnapshots", "next_time", "part_by_date", "part_doubtful", "stamp_of"]
 
 _LEEWAY_MILLISECONDS: Final = 3_600_000
 """How far the database's clock may be ahead of this host's."""
+
+_STAMP: Final = re.compile(r"(\d{8}T\d{6})(\d{3})Z-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +41,35 @@ class DatedSnapshots:
         now: by this host's clock, in milliseconds since 1970.
         past: those that may be of the time they bear.
         ahead: those that can't be.
+        doubtful: those that are no newer than one of `past` with an earlier time; see :func:`part_doubtful`.
     """
 
     now: int
     past: tuple[str, ...]
     ahead: tuple[str, ...]
+    doubtful: tuple[str, ...] = ()
+
+    @property
+    def set_aside(self) -> tuple[str, ...]:
+        """Those that take no place, and that nobody gets without naming them."""
+        return (*self.doubtful, *self.ahead)
 
     def explain(self) -> str:
-        """Return which are dated ahead of what, for people."""
+        """Return which are set aside and why, for people."""
         moment = datetime.fromtimestamp(self.now // 1000, UTC)
-        count = len(self.ahead)
-        is_dated = "1 snapshot is dated" if count == 1 else f"{count} snapshots are dated"
-        return f"{is_dated} ahead of the clock of this host ({moment:%Y-%m-%dT%H:%M:%SZ}): {', '.join(self.ahead)}"
+        of_this_host = f"the clock of this host ({moment:%Y-%m-%dT%H:%M:%SZ})"
+        told = [
+            _named(self.ahead, f"dated ahead of {of_this_host}"),
+            _named(self.doubtful, "dated after one that holds more of the same registry"),
+        ]
+        return "; ".join(filter(None, told))
+
+
+def _named(ids: tuple[str, ...], what: str) -> str:
+    if not ids:
+        return ""
+    count = "1 snapshot is" if len(ids) == 1 else f"{len(ids)} snapshots are"
+    return f"{count} {what}: {', '.join(ids)}"
 
 
 def stamp_of(milliseconds: int) -> str:
@@ -61,3 +88,61 @@ def part_by_date(ids: Iterable[str]) -> DatedSnapshots:
         tuple(snapshot for snapshot in ordered if snapshot <= last),
         tuple(snapshot for snapshot in ordered if snapshot > last),
     )
+
+
+def next_time(taken_at: int, ids: Iterable[str]) -> int:
+    """Return the time that a new snapshot bears: when it was taken, or right after the newest of `ids` (F27).
+
+    All in milliseconds since 1970. Ids that begin otherwise than ours count for nothing.
+    """
+    return max(taken_at, *(_borne_by(snapshot) + 1 for snapshot in ids), 0)
+
+
+def _borne_by(snapshot: str) -> int:
+    """Return the time that an id bears, in milliseconds since 1970; 0 if it bears none."""
+    match = _STAMP.match(snapshot)
+    if match is None:
+        return 0
+    try:
+        moment = datetime.strptime(f"{match[1]}+0000", "%Y%m%dT%H%M%S%z")
+    except ValueError:
+        return 0
+    return int(moment.timestamp()) * 1000 + int(match[2])
+
+
+def part_doubtful(
+    dated: DatedSnapshots, places: Iterable[SnapshotPlace], compared: Iterable[SnapshotPlace]
+) -> DatedSnapshots:
+    """Tell also those of `past` apart that bear a later time than one that holds more facts of the same database.
+
+    One of the two times is wrong, and nobody knows which; but what holds less is no newer.
+
+    Args:
+        dated: as :func:`part_by_date` told them apart.
+        places: of all that can be read, whose words tell which were there before which.
+        compared: those of them that are held against one another; what is not among them is not doubted.
+    """
+    known = {place.id: place for place in places}
+    doubtful: set[str] = set()
+    earlier: dict[str, list[SnapshotPlace]] = {}
+    for place in sorted(compared, key=lambda one: one.id):
+        same = earlier.setdefault(place.incarnation, [])
+        fuller = {one.id for one in same if one.last_fact > place.last_fact}
+        if fuller and fuller - _there_before(place, known):
+            doubtful.add(place.id)
+        same.append(place)
+    return replace(
+        dated,
+        past=tuple(snapshot for snapshot in dated.past if snapshot not in doubtful),
+        doubtful=tuple(snapshot for snapshot in dated.past if snapshot in doubtful),
+    )
+
+
+def _there_before(place: SnapshotPlace, known: Mapping[str, SnapshotPlace]) -> set[str]:
+    """Return which snapshots certainly were there when this one was made: each names the one before it."""
+    found: set[str] = set()
+    previous = place.previous
+    while previous is not None and previous not in found:
+        found.add(previous)
+        previous = known[previous].previous if previous in known else None
+    return found

@@ -21,6 +21,8 @@ __all__ = [
     "RepositoryHeader",
     "RowsHeader",
     "SnapshotManifest",
+    "SnapshotPlace",
+    "place_of",
 ]
 
 FORMAT_VERSION: Final = 1
@@ -104,6 +106,8 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         created_at: milliseconds since 1970, by the clock of the database, when the snapshot was taken.
+        behind_milliseconds: how much later than `created_at` the time is that `id` bears: the clock was behind the
+            newest snapshot that was there, and so `id` comes right after that one's (F27). Else 0.
         counts: rows by table.
         blobs, blob_bytes: what the rows mention.
         new_blobs, new_blob_bytes: how much of it no earlier snapshot had.
@@ -130,3 +134,25 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True):
     new_blob_bytes: int
     complete: bool
     damaged: tuple[DamagedBlob, ...] = ()
+    behind_milliseconds: int = 0
+
+
+class SnapshotPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a manifest tells whether another snapshot is newer; a manifest of many rows is long."""
+
+    id: str
+    incarnation: str
+    last_fact: int
+    previous: str | None = None
+    complete: bool
+
+
+def place_of(manifest: SnapshotManifest) -> SnapshotPlace:
+    """Return what of a manifest tells whether another snapshot is newer."""
+    return SnapshotPlace(
+        id=manifest.id,
+        incarnation=manifest.incarnation,
+        last_fact=manifest.last_fact,
+        previous=manifest.previous,
+        complete=manifest.complete,
+    )

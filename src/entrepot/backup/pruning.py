@@ -4,20 +4,34 @@ Snapshots go first, each with its manifest first, so a prune that is killed leav
 counts on blobs that are there, so the two keep out of each other's way: each announces itself, then looks for the
 other.
 
-Snapshots that are dated ahead of this host's clock (F27) take nobody's place: the newest are counted without them, and
-they stay until somebody names them.
+Snapshots that are dated ahead of this host's clock, or after one that holds more (F27), take nobody's place: the newest
+are counted without them, and they stay until somebody names them. And one stays that a restore takes by itself: the
+newest complete one, though incomplete ones have followed it for longer than any number that was asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entrepot.backup.blob_index import index_blobs
-from entrepot.backup.dates import part_by_date
-from entrepot.backup.errors import BackupError, SnapshotMissingError, SnapshotsDatedAheadError
+from entrepot.backup.dates import part_by_date, part_doubtful
+from entrepot.backup.errors import (
+    BackupDamagedError,
+    BackupError,
+    SnapshotMissingError,
+    SnapshotsDatedAheadError,
+)
 from entrepot.backup.rows import read_list
-from entrepot.backup.snapshots import is_finished, list_ids, read_manifest, remove_snapshot
+from entrepot.backup.snapshots import (
+    is_finished,
+    list_ids,
+    newest_complete,
+    read_manifest,
+    read_places,
+    remove_snapshot,
+)
 from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.errors import UploadBusyError
 from entrepot.blobstore.keys import BACKUP_PRUNING, UPLOADS, upload_of
@@ -27,6 +41,8 @@ from entrepot.oci.digest import Digest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from entrepot.backup.dates import DatedSnapshots
+    from entrepot.backup.format import SnapshotPlace
     from entrepot.backup.observer import BackupObserver
     from entrepot.backup.repository import BackupRepository
 
@@ -38,8 +54,9 @@ class PruneReport:
     """What was removed, or would be.
 
     Attributes:
-        kept: what stays, but for those of `ahead`.
+        kept: what stays, but for those of `ahead` and `doubtful`.
         ahead: what stays since it is dated ahead of this host's clock.
+        doubtful: what stays since it is dated after a snapshot that holds more.
     """
 
     kept: tuple[str, ...]
@@ -48,6 +65,12 @@ class PruneReport:
     blobs: int
     blob_bytes: int
     ahead: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+
+    @property
+    def staying(self) -> tuple[str, ...]:
+        """All that stay."""
+        return (*self.kept, *self.doubtful, *self.ahead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +100,7 @@ class Pruning:
         """Return what :meth:`run` would do.
 
         Raises:
-            BackupError: an unfinished snapshot may belong to a backup that runs, or none would be left.
+            BackupError: an unfinished snapshot may belong to a backup that runs, or no complete one would be left.
             SnapshotMissingError: a named one is not there.
             SnapshotsDatedAheadError: there is none but such, so how old they are, nobody can tell.
         """
@@ -90,12 +113,29 @@ class Pruning:
                 f"snapshot {unfinished[0]} is not finished: wait until its backup has ended, or, if that was killed, "
                 "say --discard-unfinished; nothing was removed"
             )
-        removed = self._named(finished) if self._choice.snapshots else self._too_old(finished)
-        left = part_by_date(snapshot for snapshot in finished if snapshot not in set(removed))
-        superfluous = await self._superfluous((*left.past, *left.ahead))
+        places = await read_places(self._repository, finished)
+        removed, left = await self._chosen(finished, places)
+        superfluous = await self._superfluous((*left.past, *left.set_aside))
+        blob_bytes = sum(superfluous.values())
         return PruneReport(
-            left.past, removed, unfinished, len(superfluous), sum(superfluous.values()), left.ahead
+            left.past, removed, unfinished, len(superfluous), blob_bytes, left.ahead, left.doubtful
         )
+
+    async def _chosen(
+        self, finished: Sequence[str], places: Sequence[SnapshotPlace]
+    ) -> tuple[tuple[str, ...], DatedSnapshots]:
+        """Return what goes and what stays."""
+        if self._choice.snapshots:
+            removed = self._named(finished)
+            # What stays is held against nothing that goes.
+            compared = [place for place in places if place.id not in removed]
+        else:
+            removed = self._too_old(part_doubtful(part_by_date(finished), places, places))
+            compared = list(places)
+        complete = [place for place in compared if place.complete]
+        left = part_doubtful(_without(finished, removed), places, complete)
+        removed = await self._spare_last_complete(left, removed)
+        return removed, part_doubtful(_without(finished, removed), places, compared)
 
     def _named(self, finished: Sequence[str]) -> tuple[str, ...]:
         named = tuple(dict.fromkeys(self._choice.snapshots))
@@ -109,13 +149,32 @@ class Pruning:
             )
         return named
 
-    def _too_old(self, finished: Sequence[str]) -> tuple[str, ...]:
-        dated = part_by_date(finished)
+    def _too_old(self, dated: DatedSnapshots) -> tuple[str, ...]:
         if dated.ahead and not dated.past:
             raise SnapshotsDatedAheadError(
                 dated.explain(), "Or name what is to go: --snapshot ID. Nothing was removed."
             )
         return dated.past[: -self._choice.keep]
+
+    async def _spare_last_complete(self, left: DatedSnapshots, removed: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what may go: all of `removed`, unless nothing would be left that a restore takes by itself."""
+        if await newest_complete(self._repository, left.past):
+            return removed
+        last = await self._last_complete(part_by_date(removed).past)
+        if last and self._choice.snapshots:
+            raise BackupError(
+                f"snapshot {last} is the last complete one whose date has come, which a restore would take; make "
+                "another backup first; nothing was removed"
+            )
+        return tuple(snapshot for snapshot in removed if snapshot != last)
+
+    async def _last_complete(self, ids: Sequence[str]) -> str:
+        """Return the last complete one of these, which are to go; one that can't be read is none."""
+        for snapshot in reversed(ids):
+            with contextlib.suppress(BackupDamagedError):
+                if (await read_manifest(self._repository, snapshot)).complete:
+                    return snapshot
+        return ""
 
     async def run(self) -> PruneReport:
         """Remove.
@@ -137,7 +196,7 @@ class Pruning:
             self._observer.say(f"removed snapshot {snapshot}")
             reach(Failpoint.PRUNE_SNAPSHOT_REMOVED)
         self._observer.begin("blobs removed", plan.blob_bytes)
-        for key, size in (await self._superfluous((*plan.kept, *plan.ahead))).items():
+        for key, size in (await self._superfluous(plan.staying)).items():
             await store.delete(key)
             self._observer.advance(size)
         await self._clear_uploads()
@@ -171,3 +230,8 @@ class Pruning:
         if isinstance(store, MultipartUploads):
             async for upload in store.list_unfinished():
                 await store.abort_unfinished(upload)
+
+
+def _without(finished: Sequence[str], removed: Sequence[str]) -> DatedSnapshots:
+    gone = set(removed)
+    return part_by_date(snapshot for snapshot in finished if snapshot not in gone)

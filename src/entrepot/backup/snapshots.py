@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from entrepot.backup.dates import part_by_date
-from entrepot.backup.errors import SnapshotMissingError, SnapshotsDatedAheadError
-from entrepot.backup.format import SnapshotManifest
+from entrepot.backup.dates import part_by_date, part_doubtful
+from entrepot.backup.errors import (
+    BackupDamagedError,
+    RepositoryFormatError,
+    SnapshotMissingError,
+    SnapshotsDatedAheadError,
+)
+from entrepot.backup.format import SnapshotManifest, SnapshotPlace
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import AFTER_ALL_KEYS, SNAPSHOTS, snapshot_manifest_key, snapshot_of
 
@@ -27,6 +32,7 @@ __all__ = [
     "newest_complete",
     "newest_finished",
     "read_manifest",
+    "read_places",
     "remove_snapshot",
 ]
 
@@ -65,6 +71,19 @@ async def read_manifest(repository: BackupRepository, snapshot: str) -> Snapshot
     if not await is_finished(repository.store, snapshot):
         raise SnapshotMissingError(snapshot)
     return await repository.get_document(snapshot_manifest_key(snapshot), SnapshotManifest)
+
+
+async def read_places(repository: BackupRepository, ids: Sequence[str]) -> list[SnapshotPlace]:
+    """Return what tells which of these snapshots is newer; those that are not finished, or can't be read, say nothing.
+
+    Raises:
+        BlobStoreError: the store failed.
+    """
+    places: list[SnapshotPlace] = []
+    for snapshot in ids:
+        with suppress(BackupDamagedError, RepositoryFormatError):
+            places.append(await repository.get_document(snapshot_manifest_key(snapshot), SnapshotPlace))
+    return places
 
 
 async def ids_by_date(store: BlobStore) -> DatedSnapshots:
@@ -108,7 +127,8 @@ async def find_snapshot(
 ) -> SnapshotManifest:
     """Return the named snapshot, or the newest complete one when `snapshot` is empty.
 
-    The newest is never one that is dated ahead of this host's clock (F27); `warn` is told of those.
+    The newest is never one that is dated ahead of this host's clock, or after a complete one that holds more (F27);
+    `warn` is told of those.
 
     Raises:
         SnapshotMissingError: there is none.
@@ -117,12 +137,14 @@ async def find_snapshot(
     if snapshot:
         return await read_manifest(repository, snapshot)
     dated = await ids_by_date(repository.store)
+    places = await read_places(repository, dated.past)
+    dated = part_doubtful(dated, places, [place for place in places if place.complete])
     found = await newest_complete(repository, dated.past)
     if found is None and dated.ahead:
         raise SnapshotsDatedAheadError(dated.explain(), "Or name a snapshot: --snapshot ID.")
     if found is None:
         raise SnapshotMissingError("")
-    if dated.ahead:
+    if dated.set_aside:
         warn(f"{dated.explain()}. Snapshot {found.id} is taken for the newest; --snapshot ID takes another")
     return found
 

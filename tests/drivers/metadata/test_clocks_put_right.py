@@ -40,9 +40,11 @@ async def _add(metadata: Metadata, count: int, at: int | None = None) -> None:
     await Sealer(metadata).run()
 
 
-async def _export(metadata: Metadata, directory: Path, until: int = END_OF_TIME) -> list[bytes]:
-    checkpoints = Checkpoints(metadata, _KEY, directory)
-    export = AuditExport(metadata, SignedEnd(Sealer(metadata), checkpoints, _KEY))
+async def _export(
+    metadata: Metadata, directory: Path, until: int = END_OF_TIME, key: KeyInMemory = _KEY
+) -> list[bytes]:
+    checkpoints = Checkpoints(metadata, key, directory)
+    export = AuditExport(metadata, SignedEnd(Sealer(metadata), checkpoints, key))
     begun = await export.begin(host_system_grant(ExportAuditLog), 0, until)
     return [line + b"\n" async for line in export.lines(begun)]
 
@@ -161,6 +163,74 @@ async def test_an_export_from_when_the_clock_was_ahead_stays_sound_f27(
     assert [one.sequence for one in kept] == [3, 5, 8]
     assert kept[1].at > until_soon > kept[2].at
     assert _faults(lines, kept) == []
+
+
+@pytest.mark.parametrize("days", [1 / 24, 5])
+async def test_an_export_of_a_log_that_was_quiet_while_the_clock_was_ahead_stays_sound_f27(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: float
+) -> None:
+    """That an export was made is signed as well, which shows the time that the clock had then."""
+    await _add(metadata, 3)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    now = time.time_ns()  # noqa: TID251  # what the node's clock says
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: now + int(days * DAY) * 1_000_000)
+        lines = await _export(_ahead(metadata, days), tmp_path)
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+
+    kept = await _kept(metadata)
+    assert [one.sequence for one in kept] == [3, 4, 6]
+    assert _faults(lines, kept) == []
+    (cut,) = verify_export(lines, [kept[0], kept[2]], [_KEY.public_key]).faults
+    assert (cut.kind, cut.sequence) == (FaultKind.TRUNCATED, 3)
+
+
+@pytest.mark.parametrize("ahead", [0, 60_000, 3_600_000])
+@pytest.mark.parametrize("is_their_key_known", [True, False])
+async def test_what_an_older_copy_signs_as_it_goes_on_excuses_nothing_i11(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path, ahead: int, is_their_key_known: bool
+) -> None:
+    """Its times are later than those of what it lacks, and its places earlier, as where a clock was put back."""
+    await _add(metadata, 5)
+    assert await Checkpoints(metadata, _KEY, tmp_path / "a").run(0)
+    for _ in range(3):
+        await _add(metadata, 7)
+        assert await Checkpoints(metadata, _KEY, tmp_path / "a").run(0)
+    kept = await _kept(metadata)
+    await _go_back_to(database, 5)
+    theirs = _KEY if is_their_key_known else KeyInMemory()
+    await _add(metadata, 1)
+    assert await Checkpoints(_ahead(metadata, ahead / DAY), theirs, tmp_path / "b").run(0)
+    await _export(metadata, tmp_path / "b", key=theirs)
+
+    lines = await _export(metadata, tmp_path / "b", key=theirs)
+
+    trusted = [_KEY.public_key] if is_their_key_known else []
+    verdict = verify_export(lines, kept, trusted)
+    assert [one.sequence for one in kept] == [5, 12, 19, 26]
+    assert [(fault.kind, fault.sequence) for fault in verdict.faults] == [(FaultKind.TRUNCATED, 7)]
+
+
+async def test_an_export_by_a_machine_whose_clock_is_wrong_tells_so_f25(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of the two clocks was wrong, nobody can know later; and so it does where it is taken for cut off."""
+    await _add(metadata, 3)
+    now = time.time_ns()  # noqa: TID251  # what the node's clock says
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: now + DAY * 1_000_000)
+        lines = await _export(metadata, tmp_path)
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+
+    (cut,) = verify_export(lines, await _kept(metadata), [_KEY.public_key]).faults
+
+    assert msgspec.json.decode(lines[0], type=ExportHeader).clocks_apart // 1000 == pytest.approx(
+        86_400, abs=600
+    )
+    assert cut.kind is FaultKind.TRUNCATED
+    assert "Or the clock of the machine that made the export was wrong" in cut.message
 
 
 async def test_no_time_that_somebody_writes_into_the_database_is_signed_f27(

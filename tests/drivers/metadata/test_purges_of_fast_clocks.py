@@ -106,6 +106,19 @@ async def test_a_cut_is_found_however_far_ahead_the_made_up_record_of_a_purge_is
     assert [_CUT in message for message in await _messages(metadata, kept)] == [True]
 
 
+async def test_a_cut_is_found_though_the_databases_clock_is_a_year_ahead_when_it_is_verified(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    """Who owns the database sets its clock; that of the machine that verifies is not his."""
+    await _old_log(metadata, database)
+    kept = [await sign_days_ago(metadata, _KEY, 3, 20)]
+    await cut_beginning(database, 3)
+    await lie_about_a_purge(metadata, 1, 4)
+    await Sealer(metadata).run()
+
+    assert [_CUT in message for message in await _messages(_of_clock_ahead(metadata, 365), kept)] == [True]
+
+
 async def test_a_record_of_a_purge_that_is_dated_behind_its_signature_is_not_believed(
     metadata: Metadata, database: RawDatabase, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +18,7 @@ from entrepot.audit.sealer import Sealer
 from entrepot.audit.signed_end import SignedEnd
 from entrepot.auth.host import host_operator, host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
-from entrepot.metadata.audit_store import END_OF_TIME
+from entrepot.metadata.audit_store import END_OF_TIME, CheckpointRow
 from tests.drivers.metadata.made_up_purges import cut_beginning, lie_about_a_purge
 from tests.running.audit_material import BOB, DAY, KeyInMemory, pull_record, sign_days_ago
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.audit.verdict import AuditVerdict
-    from entrepot.metadata.audit_store import CheckpointRow, NewAuditRecord
+    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -128,3 +129,29 @@ async def test_times_that_somebody_writes_into_the_database_age_no_record(
     plans.append(await AuditPurge(metadata, 180).plan(180))
 
     assert [(plan.last, plan.held_by) for plan in plans] == [(0, 0), (1, 2)]
+
+
+async def test_a_purge_holds_few_checkpoints_at_a_time_and_judges_by_all(
+    metadata: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year has 100,000 of them; the run that proves one to be dated ahead spans all pages."""
+    monkeypatch.setattr("entrepot.audit.checkpoints._PAGE", 2)
+    last = len(await _log(metadata, [401, -5000, *range(400, 190, -20), 10, 5])) - 2
+    before = _rows_in_memory()
+    counted, held = list[int](), list[int]()
+
+    def count(checkpoints: int) -> None:
+        counted.append(checkpoints)
+        held.append(_rows_in_memory() - before)
+
+    plan = await AuditPurge(metadata, 180, count).plan(180)
+
+    assert (plan.records, plan.last, plan.held_by) == (last, last, last + 1)
+    assert counted == [2] * (len(counted) - 1) + [1]
+    assert sum(counted) == last + 2
+    assert max(held) <= 2 * 2
+
+
+def _rows_in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(one, CheckpointRow) for one in gc.get_objects())

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrepot.audit.checkpoints import CheckpointContent
-from entrepot.audit.signed_times import HighestBefore, SignedTimes
+from entrepot.audit.signed_times import SignedTimes
 from entrepot.metadata.audit_store import CheckpointRow
 from tests.running.audit_material import DAY
 
@@ -47,6 +47,20 @@ def test_of_a_clock_that_was_right_what_was_signed_before_is_old() -> None:
     assert SignedTimes(_of([400, 181, 180, 20])).first_since((_NOW - 180) * DAY, 2) is None
 
 
+@pytest.mark.parametrize("days_ago", [[405, -5000, *_LONG], [400, 300, 20]])
+@pytest.mark.parametrize("pages", [(slice(0, -1), slice(-1, None)), (slice(-1, None), slice(0, -1))])
+def test_checkpoints_that_are_taken_by_and_by_are_as_good_as_all_at_once(
+    days_ago: list[float], pages: tuple[slice, slice]
+) -> None:
+    """In whichever order."""
+    signed = _of(days_ago)
+    times = SignedTimes()
+    for page in pages:
+        times.take(signed[page])
+
+    assert times.last_before((_NOW - 180) * DAY) == _old(signed) == len(signed) - 1
+
+
 @pytest.mark.parametrize("ahead", [[-5000], [-5000, -5000.1, -4000], [0], [-5000, 10]])
 def test_what_was_signed_by_a_clock_that_was_ahead_holds_nothing_up_for_longer_than_the_log_shows_it(
     ahead: list[float],
@@ -64,6 +78,20 @@ def test_a_time_that_no_long_run_contradicts_is_taken_for_true(days_ago: list[fl
     since = 230 if days_ago[1] == 225 else 180
 
     assert _old(_of(days_ago), since) == 1
+
+
+def test_what_is_shown_to_be_old_stays_so_as_time_goes_on() -> None:
+    """Where the clock was ahead twice, by less the second time, and in the past later: else a purge became a cut."""
+    ahead = {0: 1000, 1: 200, 2: 200, 290: -7000}
+    signed = [_signed(_NOW - day - ahead.get(day, 0), day + 1) for day in range(460)]
+    found = [
+        SignedTimes(signed[:day]).last_before((day - 180) * DAY) or 0
+        for day in range(201, 460)
+        if day - 1 not in ahead
+    ]
+
+    assert found[0] > 0
+    assert found == sorted(found)
 
 
 def test_a_clock_in_the_past_ages_nothing() -> None:
@@ -120,9 +148,3 @@ def test_nothing_counts_as_older_than_it_is_however_often_a_clock_was_ahead(
     old = _old(signed) or 0
 
     assert all(days > 180 for days in true[:old])
-
-
-def test_the_latest_time_before_a_sequence_is_found() -> None:
-    highest = HighestBefore(_of([400, 20, 300, 10]), (_NOW - 15) * DAY)
-
-    assert [highest.of(sequence) // DAY for sequence in (1, 2, 3, 4, 5)] == [0, 600, 980, 980, 980]

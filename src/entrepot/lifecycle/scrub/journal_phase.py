@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions
+    from entrepot.metadata.store import Transaction
 
 __all__ = ["JournalPhase"]
 
@@ -25,6 +27,7 @@ _log: Any = structlog.get_logger()
 
 _FACTS: Final = 5000
 _MOST_MISSING: Final = 100_000
+"""How many numbers are kept in memory; a repair goes on until none is left, as one that stopped would seem whole."""
 _NAMED_RUNS: Final = 10
 
 
@@ -60,16 +63,12 @@ class JournalPhase:
             return
         findings: list[Finding] = []
         damaged: dict[str, str] = {}
-        count, missing = await self._read(damaged)
+        count, missing, more = await self._find_missing(damaged)
         if missing:
-            # What was compacted between the two looks is there at the second one.
-            _, missing_again = await self._read({})
-            missing = sorted(set(missing) & set(missing_again))
+            findings.append(await self._settle(missing, more=more))
         findings += [
             Finding(Kind.JOURNAL_UNREADABLE, "journal", key, key, detail=why) for key, why in damaged.items()
         ]
-        if missing:
-            findings.append(await self._settle(missing))
         if self._options.mode is Mode.REPAIR and await find_lack(self._metadata, self._blobs):
             # Whoever repairs has said that this is the right store; the next segment is noted again.
             await self._metadata.write(lambda tx: tx.journal.forget_segment())
@@ -77,6 +76,16 @@ class JournalPhase:
         if foreign:
             findings.append(Finding(Kind.JOURNAL_FOREIGN, "journal", "journal", detail=foreign))
         yield Step("done", count, findings=tuple(findings))
+
+    async def _find_missing(self, damaged: dict[str, str]) -> tuple[int, list[int], bool]:
+        """Return how many facts the journal holds, which it lacks, and whether it may lack more."""
+        count, missing = await self._read(damaged)
+        more = len(missing) == _MOST_MISSING
+        if missing:
+            # What was compacted between the two looks is there at the second one.
+            _, missing_again = await self._read({})
+            missing = sorted(set(missing) & set(missing_again))
+        return count, missing, more
 
     async def _read(self, damaged: dict[str, str]) -> tuple[int, list[int]]:
         """Return how many facts the journal holds, and which it lacks."""
@@ -107,28 +116,38 @@ class JournalPhase:
                     yield number
             after = page[-1]
 
-    async def _settle(self, missing: Sequence[int]) -> Finding:
+    async def _settle(self, missing: Sequence[int], *, more: bool) -> Finding:
         outcome = {Mode.REHEARSE: Outcome.WOULD_HEAL, Mode.REPAIR: Outcome.HEALED}.get(
             self._options.mode, Outcome.FOUND
         )
-        if self._options.mode is Mode.REPAIR:
-            for start in range(0, len(missing), _FACTS):
-                await self._reopen(missing[start : start + _FACTS])
-            _log.warning("journal.reopened", facts=len(missing))
-        detail = f"{len(missing)} facts are missing: {_runs(missing)}"
+        found, total = missing, len(missing)
+        while self._options.mode is Mode.REPAIR and found:
+            await self._reopen(found)
+            # A gap that is closed in part would pass for closed: what is reopened is not found again.
+            _, found, more = await self._find_missing({}) if more else (0, [], False)
+            total += len(found)
+        count = f"{total} facts or more" if more else f"{total} facts"
+        detail = f"{count} are missing: {_runs(missing, more=more or total > len(missing))}"
         source = "the database" if outcome is not Outcome.FOUND else ""
         return Finding(Kind.JOURNAL_GAP, "journal", "journal", detail=detail, outcome=outcome, source=source)
 
     async def _reopen(self, sequences: Sequence[int]) -> None:
         """Let the background worker write these facts again."""
-        await self._metadata.write(lambda tx: tx.quarantine.reopen_facts(sequences))
+        for start in range(0, len(sequences), _FACTS):
+            some = sequences[start : start + _FACTS]
+            await self._metadata.write(partial(_reopen_some, some))
+        _log.warning("journal.reopened", facts=len(sequences))
 
 
-def _runs(numbers: Sequence[int]) -> str:
-    """Return ascending numbers as runs, `3, 7-9`, the first few of them."""
+async def _reopen_some(sequences: Sequence[int], tx: Transaction) -> None:
+    await tx.quarantine.reopen_facts(sequences)
+
+
+def _runs(numbers: Sequence[int], *, more: bool) -> str:
+    """Return ascending numbers as runs, `3, 7-9`, the first few of them; `more` says that others follow."""
     starts = [numbers[0], *(after for before, after in pairwise(numbers) if after != before + 1)]
     ends = [*(before for before, after in pairwise(numbers) if after != before + 1), numbers[-1]]
     texts = [
         f"{start}-{end}" if start != end else str(start) for start, end in zip(starts, ends, strict=True)
     ]
-    return ", ".join(texts[:_NAMED_RUNS]) + (" …" if len(texts) > _NAMED_RUNS else "")
+    return ", ".join(texts[:_NAMED_RUNS]) + (" …" if more or len(texts) > _NAMED_RUNS else "")

@@ -62,6 +62,12 @@ def export_audit_log(
         print(f"the export is not signed: {header.unsigned_because}", file=sys.stderr)
         if header.uncovered is not None:
             print(f"{span_of_records(*header.uncovered)} not covered by a checkpoint either", file=sys.stderr)
+    if header.clocks_apart:
+        print(
+            f"the clocks of this machine and of the database are {header.clocks_apart // 1000} s apart, for which a "
+            "verification may take the export for cut off; set the wrong one right and export again",
+            file=sys.stderr,
+        )
     return EXIT_OK
 
 

@@ -16,6 +16,7 @@ from entrepot.ops.audit.end_signer import end_signer
 from entrepot.ops.audit.options import opened_audit_database, shown_time
 from entrepot.ops.errors import EXIT_OK
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
+from entrepot.ops.progress import Progress
 from entrepot.ops.running import run_to_its_end
 
 if TYPE_CHECKING:
@@ -76,10 +77,12 @@ def _why_others_stay(plan: PurgePlan, days: int) -> Iterator[str]:
 async def _purge(settings: Settings, days: int, *, change: bool) -> tuple[PurgePlan, str]:
     """Return what was or would be removed, and why the record of that could not be signed."""
     async with opened_audit_database(settings) as metadata:
-        purge = AuditPurge(metadata, settings.audit_log.retention_days)
+        progress = Progress("verifying checkpoints")
+        purge = AuditPurge(metadata, settings.audit_log.retention_days, progress.advance)
+        plan = await (purge.run(host_operator(), days) if change else purge.plan(days))
+        progress.finish()
         if not change:
-            return await purge.plan(days), ""
-        plan = await purge.run(host_operator(), days)
+            return plan, ""
         return plan, await _sign(settings, metadata) if plan.records else ""
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject
 from entrepot.backup.creation import BackupCreation, CreationOptions
-from entrepot.backup.dates import part_by_date
+from entrepot.backup.snapshots import ids_by_date
 from entrepot.metadata.sql.dumping import open_dump
 from entrepot.ops.backup.options import (
     BackupChoice,
@@ -35,9 +36,13 @@ from entrepot.ops.running import run_to_its_end
 from entrepot.settings import metadata_url
 
 if TYPE_CHECKING:
+    from entrepot.backup.dates import DatedSnapshots
     from entrepot.backup.format import SnapshotManifest
 
 __all__ = ["create_backup", "render_snapshot"]
+
+_TOLD_FROM_MILLISECONDS: Final = 1000
+"""Clocks of several registries that share a target are less apart, and their backups may begin together."""
 
 _LabelOption = Annotated[str, Parameter(name="--label", help="A few words that the list will show.")]
 
@@ -56,12 +61,8 @@ def create_backup(
     """Take a snapshot; only blobs that no earlier snapshot has are copied. Exit 1 if some could not be read whole."""
     choice = BackupChoice.of(config, data, to, passphrase_file)
     options = CreationOptions(" ".join(label.split()), max(1, parallel), rate_of(rate))
-    manifest = run_to_its_end(_create(choice, options))
-    dated = part_by_date([manifest.id])
-    if dated.ahead:
-        warn(
-            f"{dated.explain()}. Prunes and restores leave it out: mend the database's clock, or this host's"
-        )
+    manifest, dated = run_to_its_end(_create(choice, options))
+    _warn_of_clocks(manifest, dated)
     if output == "json":
         print_json(manifest)
     else:
@@ -69,7 +70,7 @@ def create_backup(
     return EXIT_OK if manifest.complete else EXIT_CHECK_FAILED
 
 
-async def _create(choice: BackupChoice, options: CreationOptions) -> SnapshotManifest:
+async def _create(choice: BackupChoice, options: CreationOptions) -> tuple[SnapshotManifest, DatedSnapshots]:
     observer = ProgressObserver()
     dump = partial(open_dump, metadata_url(choice.settings))
     async with open_command_stores(choice.settings) as stores, repository_to_write(choice) as repository:
@@ -77,9 +78,31 @@ async def _create(choice: BackupChoice, options: CreationOptions) -> SnapshotMan
         about = AuditObject("backup", "")
         await record_act_on(stores.metadata, AuditAction.BACKUP_CREATE, about, {"label": options.label})
         try:
-            return await creation.run()
+            manifest = await creation.run()
+            return manifest, await ids_by_date(repository.store)
         finally:
             observer.end()
+
+
+def _warn_of_clocks(manifest: SnapshotManifest, dated: DatedSnapshots) -> None:
+    """Say what a clock that is wrong, or was, makes of the snapshot that was just taken (F27)."""
+    if manifest.id in dated.ahead:
+        warn(
+            f"{dated.explain()}. Prunes and restores leave it out: mend the database's clock, or this host's"
+        )
+    elif dated.ahead:
+        warn(
+            f"{dated.explain()}. If this host's clock is behind, set it, and make another backup then; else remove "
+            "them: `entrepot backup prune --snapshot ID`"
+        )
+    if manifest.behind_milliseconds >= _TOLD_FROM_MILLISECONDS:
+        behind = timedelta(seconds=manifest.behind_milliseconds // 1000)
+        taken = datetime.fromtimestamp(manifest.created_at // 1000, UTC)
+        warn(
+            f"the database's clock ({taken:%Y-%m-%dT%H:%M:%SZ}) is behind that of the last backup by {behind}; the "
+            f"name of this one, {manifest.id}, bears a time right after that one's, so that it is the newest. Set "
+            "the clock"
+        )
 
 
 def render_snapshot(manifest: SnapshotManifest) -> str:

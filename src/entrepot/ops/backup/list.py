@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from entrepot.backup.dates import part_by_date
+from entrepot.backup.dates import part_by_date, part_doubtful
 from entrepot.backup.errors import BackupDamagedError
+from entrepot.backup.format import place_of
 from entrepot.backup.snapshots import is_finished, list_ids, read_manifest
 from entrepot.ops.backup.options import (
     BackupChoice,
@@ -25,6 +26,7 @@ from entrepot.ops.running import run_to_its_end
 
 if TYPE_CHECKING:
     from entrepot.backup.dates import DatedSnapshots
+    from entrepot.backup.format import SnapshotPlace
 
 __all__ = ["ListedSnapshot", "list_backups"]
 
@@ -36,7 +38,8 @@ class ListedSnapshot:
     Attributes:
         state: complete, incomplete (some blobs were lost already), unfinished or damaged (its manifest).
         created_at: by the clock of the registry's database, ISO 8601.
-        dated_ahead: whether that is later than this host's clock allows (F27).
+        dated_ahead: whether its id is later than this host's clock allows (F27).
+        doubtful: whether it holds less of its registry than one whose id is earlier (F27).
     """
 
     id: str
@@ -52,6 +55,7 @@ class ListedSnapshot:
     schema_version: int = 0
     encrypted: bool = False
     dated_ahead: bool = False
+    doubtful: bool = False
 
 
 def list_backups(
@@ -64,26 +68,32 @@ def list_backups(
 ) -> int:
     """List all snapshots, oldest first; exit 1 if the newest one that is finished is not complete.
 
-    One that is dated ahead of this host's clock is not taken for the newest.
+    One that is dated ahead of this host's clock, or after one that holds more, is not taken for the newest.
     """
-    rows, dated = _told_by_date(run_to_its_end(_list(BackupChoice.of(config, data, source, passphrase_file))))
-    if dated.ahead:
+    rows, dated = run_to_its_end(_list(BackupChoice.of(config, data, source, passphrase_file)))
+    if dated.set_aside:
         warn(f"{dated.explain()}. `entrepot backup prune --snapshot ID` removes one")
     if output == "json":
         print_json(rows)
     else:
         print(_render(rows))
-    finished = [row for row in rows if row.state != "unfinished" and not row.dated_ahead]
+    finished = [row for row in rows if row.state != "unfinished" and row.id in dated.past]
     return EXIT_OK if finished and finished[-1].state == "complete" else EXIT_CHECK_FAILED
 
 
-def _told_by_date(rows: list[ListedSnapshot]) -> tuple[list[ListedSnapshot], DatedSnapshots]:
-    dated = part_by_date(row.id for row in rows)
-    return [replace(row, dated_ahead=row.id in dated.ahead) for row in rows], dated
+def _told_by_date(
+    rows: list[ListedSnapshot], places: list[SnapshotPlace]
+) -> tuple[list[ListedSnapshot], DatedSnapshots]:
+    dated = part_doubtful(part_by_date(row.id for row in rows), places, places)
+    told = [
+        replace(row, dated_ahead=row.id in dated.ahead, doubtful=row.id in dated.doubtful) for row in rows
+    ]
+    return told, dated
 
 
-async def _list(choice: BackupChoice) -> list[ListedSnapshot]:
+async def _list(choice: BackupChoice) -> tuple[list[ListedSnapshot], DatedSnapshots]:
     rows: list[ListedSnapshot] = []
+    places: list[SnapshotPlace] = []
     async with opened_repository(choice) as repository:
         for snapshot in await list_ids(repository.store):
             if not await is_finished(repository.store, snapshot):
@@ -94,6 +104,7 @@ async def _list(choice: BackupChoice) -> list[ListedSnapshot]:
             except BackupDamagedError:
                 rows.append(ListedSnapshot(snapshot, "damaged", encrypted=repository.encrypted))
                 continue
+            places.append(place_of(manifest))
             rows.append(
                 ListedSnapshot(
                     snapshot,
@@ -110,7 +121,12 @@ async def _list(choice: BackupChoice) -> list[ListedSnapshot]:
                     repository.encrypted,
                 )
             )
-    return rows
+    return _told_by_date(rows, places)
+
+
+def _state_of(row: ListedSnapshot) -> str:
+    doubt = ", ahead" if row.dated_ahead else ", doubtful" if row.doubtful else ""
+    return f"{row.state}{doubt}"
 
 
 def _render(rows: list[ListedSnapshot]) -> str:
@@ -123,7 +139,7 @@ def _render(rows: list[ListedSnapshot]) -> str:
             (
                 row.id,
                 row.created_at,
-                f"{row.state}, ahead" if row.dated_ahead else row.state,
+                _state_of(row),
                 str(row.repositories),
                 str(row.tags),
                 str(row.blobs),

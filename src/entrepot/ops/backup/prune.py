@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -70,14 +71,15 @@ def prune_backups(
 ) -> int:
     """Remove all but the newest snapshots, or the named ones, and blobs that none of the others needs.
 
-    Backups wait meanwhile. Snapshots that are dated ahead of this host's clock are not counted, and stay unless named.
+    Backups wait meanwhile. Snapshots that are dated ahead of this host's clock, or after one that holds more, are not
+    counted, and stay unless named.
     """
     _require_sense(keep, snapshot)
     choice = BackupChoice.of(config, data, source, passphrase_file)
     what = PruneChoice(keep or 1, snapshot, discard_unfinished)
     report = run_to_its_end(_prune(choice, what, dry_run=dry_run))
-    if report.ahead:
-        dated = part_by_date(report.ahead)
+    dated = replace(part_by_date(report.ahead), doubtful=report.doubtful)
+    if dated.set_aside:
         warn(f"{dated.explain()}. Not counted, and kept; `entrepot backup prune --snapshot ID` removes one")
     if output == "json":
         print_json(report)
@@ -85,7 +87,7 @@ def prune_backups(
         verb = "would be removed" if dry_run else "removed"
         print(
             f"{len(report.removed)} snapshots, {len(report.unfinished)} unfinished ones and {report.blobs} blobs "
-            f"({format_bytes(report.blob_bytes)}) {verb}; {len(report.kept) + len(report.ahead)} snapshots stay"
+            f"({format_bytes(report.blob_bytes)}) {verb}; {len(report.staying)} snapshots stay"
         )
     return EXIT_OK
 

@@ -59,6 +59,14 @@ _AsOption = Annotated[str, Parameter(name="--as", help="What the only repository
 _OverwriteOption = Annotated[
     bool, Parameter(name="--overwrite", negative="", help="Move tags that point at something else here.")
 ]
+_ForceOption = Annotated[
+    bool,
+    Parameter(
+        name="--force",
+        negative="",
+        help="With --blobs-only: fill the storage even if it lacks so much that it may be a wrong one.",
+    ),
+]
 _DryRunOption = Annotated[
     bool, Parameter(name="--dry-run", negative="", help="Change nothing; say what would be restored.")
 ]
@@ -71,6 +79,7 @@ class _Modes:
     patterns: tuple[str, ...]
     new_name: str
     overwrite: bool
+    force: bool
 
 
 def restore_backup(
@@ -83,6 +92,7 @@ def restore_backup(
     all_repositories: _AllOption = False,
     new_name: _AsOption = "",
     overwrite: _OverwriteOption = False,
+    force: _ForceOption = False,
     dry_run: _DryRunOption = False,
     parallel: ParallelOption = 4,
     rate: RateOption = "",
@@ -93,12 +103,12 @@ def restore_backup(
 ) -> int:
     """Restore a snapshot, by default whole into an empty registry that is stopped; exit 1 if something is missing."""
     patterns = (*repository, *(("*",) if all_repositories else ()))
-    modes = _Modes(database_only, blobs_only, patterns, new_name, overwrite)
+    modes = _Modes(database_only, blobs_only, patterns, new_name, overwrite, force)
     _require_sense(modes)
     choice = BackupChoice.of(config, data, source, passphrase_file)
     order = RestoreOrder(snapshot, dry_run, max(1, parallel), rate_of(rate), output)
     if blobs_only:
-        return run_to_its_end(heal_blobs(choice, order))
+        return run_to_its_end(heal_blobs(choice, order, force=force))
     if patterns:
         return run_to_its_end(
             restore_repositories(choice, order, patterns, new_name=new_name, overwrite=overwrite)
@@ -120,3 +130,5 @@ def _require_sense(modes: _Modes) -> None:
         raise CommandError(EXIT_USAGE, f"entrepot: {chosen[0]} and {chosen[1]} can't be had in one run")
     if (modes.new_name or modes.overwrite) and not modes.patterns:
         raise CommandError(EXIT_USAGE, "entrepot: --as and --overwrite belong to --repository")
+    if modes.force and not modes.blobs_only:
+        raise CommandError(EXIT_USAGE, "entrepot: --force belongs to --blobs-only")

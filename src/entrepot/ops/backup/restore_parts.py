@@ -26,6 +26,7 @@ from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandE
 from entrepot.ops.output import print_json
 from entrepot.ops.progress import format_bytes
 from entrepot.registry.hashing import HashingPool
+from entrepot.registry.store_ownership import find_lack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,10 +106,11 @@ async def _parts(settings: Settings, stores: Stores, hashing: HashingPool, *, lo
     )
 
 
-async def heal_blobs(choice: BackupChoice, order: RestoreOrder) -> int:
+async def heal_blobs(choice: BackupChoice, order: RestoreOrder, *, force: bool) -> int:
     """Bring back the bytes of blobs that this registry has lost, from whatever snapshot has them.
 
     Raises:
+        CommandError: its journal is lost, too, as that of a wrong storage is, and nobody says that it is none.
         EntrepotError: a store or the repository can't be used.
     """
     observer = ProgressObserver()
@@ -116,6 +118,8 @@ async def heal_blobs(choice: BackupChoice, order: RestoreOrder) -> int:
         opened_repository(choice) as repository,
         open_command_stores(choice.settings, look_only=order.dry_run) as stores,
     ):
+        if not force:
+            await _require_own_storage(stores, look_only=order.dry_run)
         if not order.dry_run:
             about = AuditObject("backup", "")
             await record_act_on(stores.metadata, AuditAction.BACKUP_RESTORE, about, {"blobs_only": True})
@@ -137,6 +141,22 @@ async def heal_blobs(choice: BackupChoice, order: RestoreOrder) -> int:
     else:
         print(_render_healing(report, dry_run=order.dry_run))
     return EXIT_CHECK_FAILED if report.lost else EXIT_OK
+
+
+async def _require_own_storage(stores: Stores, *, look_only: bool) -> None:
+    """Fill no storage of which the database can't be sure; where nothing is changed, say so only (F47).
+
+    The rows of blobs would lead away from bytes that are sound in the right one, which would then go as orphans.
+    """
+    lack = await find_lack(stores.metadata, stores.blobs)
+    if not lack:
+        return
+    what = f"this storage may be a wrong one: {lack}"
+    way_out = "Put the right storage in place; if this is the right one and has lost things, say --force"
+    if look_only:
+        warn(f"{what}. {way_out}")
+    else:
+        raise CommandError(EXIT_CHECK_FAILED, f"entrepot: {what}", f"Nothing was restored. {way_out}.")
 
 
 def _render_merge(report: MergeReport, *, dry_run: bool) -> str:

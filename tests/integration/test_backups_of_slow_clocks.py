@@ -1,0 +1,356 @@
+"""Snapshots that were taken while a clock was behind, and those of a clock ahead whose date has come (F27)."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.backup import dates
+from entrepot.backup.dates import next_time, stamp_of
+from entrepot.backup.format import BegunSnapshot
+from entrepot.backup.repository import open_repository
+from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.blobstore.keys import snapshot_begun_key
+from entrepot.kernel.clock import machine_milliseconds
+from entrepot.metadata.sql import postgres_dump, sqlite_dump
+from entrepot.metadata.sql.dump_statements import FACTS
+from entrepot.metadata.sql.statements import Statement
+from tests.asgi.services import in_process_registry, scratch_settings
+from tests.asgi.small_images import LAYER_TYPE, descriptor, image, push_blob, put
+from tests.drivers.metadata.raw_database import RawDatabase
+from tests.integration.backed_up import contents, filled, on_registry, stored_blobs
+from tests.running.backups import BackupCommands, Finished
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.asgi.services import InProcessRegistry
+
+_HOUR = 3_600_000
+_DAY = 24 * _HOUR
+_NOW = machine_milliseconds()
+_LOST = b"a layer that is lost"
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> BackupCommands:
+    """Commands for a registry that is there."""
+    commands = BackupCommands(tmp_path / "data", str(tmp_path / "backup"))
+    filled(commands)
+    return commands
+
+
+class _Clocks:
+    """The clock of the database when it is dumped, and this host's, each off by so many milliseconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def set(self, database: int, host: int) -> None:
+        """Let both go wrong by so much."""
+        facts = Statement(FACTS.name, FACTS.sql.replace("{now}", f"{{now}} + ({database})"))
+        for dump in (sqlite_dump, postgres_dump):
+            self._monkeypatch.setattr(dump, "FACTS", facts)
+        self._monkeypatch.setattr(dates, "machine_milliseconds", lambda: _NOW + host)
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> _Clocks:
+    """Clocks that are right."""
+    return _Clocks(monkeypatch)
+
+
+def _push(commands: BackupCommands, tag: str) -> None:
+    async def push(registry: InProcessRegistry) -> None:
+        assert (await put(registry.client, tag, image(annotations={"tag": tag}))).status == 201
+
+    on_registry(commands.data, push)
+
+
+def _push_and_lose(commands: BackupCommands) -> Path:
+    """Push an image whose layer the registry loses before it is backed up; return where that lay."""
+
+    async def push(registry: InProcessRegistry) -> None:
+        await push_blob(registry.client, _LOST)
+        body = image(layers=[descriptor(_LOST, LAYER_TYPE)])
+        assert (await put(registry.client, "lost", body)).status == 201
+
+    on_registry(commands.data, push)
+    (path,) = [one for one in stored_blobs(commands.data / "storage") if one.read_bytes() == _LOST]
+    path.write_bytes(b"x" * len(_LOST))
+    return path
+
+
+def _create(commands: BackupCommands) -> str:
+    created = commands.run("create")
+    assert created.code == 0, created
+    return str(created.report["id"])
+
+
+def _restored(commands: BackupCommands, directory: Path) -> tuple[str, dict[str, bytes]]:
+    restored = BackupCommands(directory, commands.target).run("restore")
+    assert restored.code == 0, restored
+    return str(restored.report["snapshot"]), contents(directory)
+
+
+def _verified(commands: BackupCommands) -> Finished:
+    verified = commands.run("verify")
+    assert verified.code == 0, verified
+    return verified
+
+
+def _listed(commands: BackupCommands) -> list[str]:
+    return [row["id"] for row in commands.run("list").report]
+
+
+def _on_postgres(tmp_path: Path, url: str) -> BackupCommands:
+    """Return commands for an empty registry over PostgreSQL."""
+    config = tmp_path / "entrepot.toml"
+    config.write_text(f'[metadata]\nurl = "{url}"\n')
+
+    async def start() -> None:
+        async with in_process_registry(scratch_settings(tmp_path / "data", metadata__url=url)):
+            pass
+
+    asyncio.run(start())
+    return BackupCommands(tmp_path / "data", str(tmp_path / "backup"), config)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_backup_of_a_database_whose_clock_is_behind_is_the_newest_f27(
+    tmp_path: Path, clocks: _Clocks, request: pytest.FixtureRequest, engine: str
+) -> None:
+    """Its name bears a time right after the last one's, its manifest the time it was taken; whoever asks is told."""
+    commands = BackupCommands(tmp_path / "data", str(tmp_path / "backup"))
+    if engine == "postgresql":
+        commands = _on_postgres(tmp_path, request.getfixturevalue("empty_postgres_url"))
+    else:
+        filled(commands)
+    clocks.set(-_DAY, 0)
+    yesterday = commands.run("create")
+    clocks.set(-3 * _DAY, 0)
+    behind = commands.run("create")
+
+    assert (yesterday.code, behind.code) == (0, 0), behind
+    assert yesterday.report["behind_milliseconds"] == 0
+    assert "behind" not in yesterday.errors
+    assert behind.report["id"].partition("-")[0] == stamp_of(yesterday.report["created_at"] + 1)
+    assert behind.report["created_at"] + behind.report["behind_milliseconds"] == (
+        yesterday.report["created_at"] + 1
+    )
+    assert "is behind that of the last backup by 1 day, 23:" in behind.errors
+    assert f"the name of this one, {behind.report['id']}, bears" in behind.errors
+    assert _listed(commands) == [yesterday.report["id"], behind.report["id"]]
+    taken = datetime.fromtimestamp(behind.report["created_at"] // 1000, UTC).isoformat()
+    assert commands.run("list").report[1]["created_at"] == taken
+    assert taken in commands.run("list", output="text").output
+    assert [outcome["snapshot"] for outcome in _verified(commands).report] == [behind.report["id"]]
+    pruned = commands.run("prune", "--keep", "1")
+    assert (pruned.report["kept"], pruned.report["removed"]) == (
+        [behind.report["id"]],
+        [yesterday.report["id"]],
+    )
+
+
+def _begun_by_another(tmp_path: Path, snapshot: str) -> None:
+    """Leave what a backup of another registry leaves that is under way."""
+
+    async def begin() -> None:
+        store = FilesystemBlobStore(tmp_path / "backup")
+        repository = await open_repository(store, "")
+        document = BegunSnapshot(incarnation="another", taken_at=_NOW)
+        await repository.put_document(snapshot_begun_key(snapshot), document)
+        await store.aclose()
+
+    asyncio.run(begin())
+
+
+def test_what_is_not_finished_is_earlier_and_what_is_dated_ahead_is_passed_by_f27(
+    commands: BackupCommands, tmp_path: Path
+) -> None:
+    """The alarm for old backups goes by the clock, whatever the name bears."""
+    first = _create(commands)
+    soon, ahead = (f"{stamp_of(_NOW + milliseconds)}-00000000" for milliseconds in (_HOUR // 2, _DAY))
+    _begun_by_another(tmp_path, soon)
+    _begun_by_another(tmp_path, ahead)
+
+    second = commands.run("create")
+
+    assert second.code == 0
+    assert second.report["id"].partition("-")[0] == stamp_of(_NOW + _HOUR // 2 + 1)
+    assert second.report["previous"] == first
+    assert "is behind that of the last backup by 0:" in second.errors
+    assert _listed(commands) == [first, soon, second.report["id"], ahead]
+    database = RawDatabase(f"sqlite://{commands.data}/metadata/entrepot.db")
+    completed = asyncio.run(database.value("SELECT due_at FROM sweeps WHERE name = 'backup'"))
+    assert second.report["created_at"] <= completed <= machine_milliseconds()
+
+
+def test_the_time_a_snapshot_bears_f27() -> None:
+    taken_at = 1_795_000_000_500
+    ids = [f"{stamp_of(taken_at + more)}-ffffffff" for more in (-_DAY, 0, 41)]
+
+    assert next_time(taken_at, []) == taken_at
+    assert next_time(taken_at, ids[:1]) == taken_at
+    assert next_time(taken_at, ids[:2]) == taken_at + 1
+    assert next_time(taken_at, [*ids, "a copy", "20269999T999999999Z-1"]) == taken_at + 42
+
+
+@pytest.mark.parametrize("was", ["behind", "ahead"])
+def test_what_holds_less_of_the_registry_is_not_the_newest_whatever_it_is_dated_f27(
+    commands: BackupCommands, tmp_path: Path, clocks: _Clocks, was: str
+) -> None:
+    """One clock was two days behind, until it was put right; the other one a day ahead, and that day is over."""
+    if was == "behind":
+        clocks.set(-_DAY, 0)
+        yesterday = _create(commands)
+        clocks.set(-2 * _DAY, -2 * _DAY)
+    else:
+        clocks.set(0, -_DAY)
+        yesterday = _create(commands)
+        clocks.set(-_DAY, -_DAY)
+    _push(commands, "later")
+    told = commands.run("create")
+    newest = told.report["id"]
+    clocks.set(0, 0)
+
+    assert "1 snapshot is dated ahead of the clock of this host" in told.errors
+    assert "If this host's clock is behind, set it" in told.errors
+    assert newest < yesterday, "or the case is none"
+    planned = commands.run("prune", "--keep", "1", "--dry-run")
+    assert planned.report["kept"] == [newest]
+    pruned = commands.run("prune", "--keep", "1")
+    assert pruned.report == planned.report
+    assert (pruned.report["removed"], pruned.report["doubtful"]) == ([], [yesterday])
+    listed = commands.run("list")
+    assert [(row["id"], row["doubtful"]) for row in listed.report] == [(newest, False), (yesterday, True)]
+    assert "complete, doubtful" in commands.run("list", output="text").output
+    verified = _verified(commands)
+    assert [outcome["snapshot"] for outcome in verified.report] == [newest]
+    for finished in (pruned, listed, verified):
+        assert (
+            f"1 snapshot is dated after one that holds more of the same registry: {yesterday}. "
+            in finished.errors
+        )
+    assert _restored(commands, tmp_path / "restored") == (newest, contents(commands.data))
+
+
+def test_what_is_doubtful_stays_until_it_is_named_or_older_than_all_f27(
+    commands: BackupCommands, clocks: _Clocks
+) -> None:
+    clocks.set(-_DAY, 0)
+    yesterday = _create(commands)
+    clocks.set(-2 * _DAY, -2 * _DAY)
+    _push(commands, "later")
+    behind = _create(commands)
+    clocks.set(0, 0)
+    today = _create(commands)
+
+    kept = commands.run("prune", "--keep", "2").report
+    assert (kept["kept"], kept["removed"], kept["doubtful"]) == ([behind, today], [], [yesterday])
+    kept = commands.run("prune", "--keep", "1").report
+    assert (kept["kept"], kept["removed"], kept["doubtful"]) == ([today], [behind], [yesterday])
+    assert _listed(commands) == [yesterday, today]
+    kept = commands.run("prune", "--keep", "1").report
+    assert (kept["kept"], kept["removed"], kept["doubtful"]) == ([today], [yesterday], [])
+
+
+def test_a_doubtful_one_is_removed_by_its_name_and_taken_when_the_other_is_gone_f27(
+    commands: BackupCommands, tmp_path: Path, clocks: _Clocks
+) -> None:
+    clocks.set(-_DAY, 0)
+    first, second = _create(commands), _create(commands)
+    clocks.set(-2 * _DAY, -2 * _DAY)
+    _push(commands, "later")
+    behind = _create(commands)
+    clocks.set(0, 0)
+
+    removed = commands.run("prune", "--snapshot", first).report
+    assert (removed["kept"], removed["doubtful"]) == ([behind], [second])
+    removed = commands.run("prune", "--snapshot", behind).report
+    assert (removed["kept"], removed["doubtful"]) == ([second], [])
+    assert _restored(commands, tmp_path / "restored")[0] == second
+
+
+def test_a_prune_leaves_what_a_restore_takes_though_doubtful_ones_stay_f27(
+    commands: BackupCommands, tmp_path: Path, clocks: _Clocks
+) -> None:
+    """One that is complete, but holds less, is no substitute for the last complete one."""
+    clocks.set(-_DAY, 0)
+    yesterday = _create(commands)
+    clocks.set(-2 * _DAY, -2 * _DAY)
+    _push(commands, "later")
+    behind = _create(commands)
+    clocks.set(0, 0)
+    _push_and_lose(commands)
+    incomplete = commands.run("create")
+    assert incomplete.code == 1
+
+    pruned = commands.run("prune", "--keep", "1")
+
+    assert (pruned.report["removed"], pruned.report["doubtful"]) == ([], [yesterday])
+    assert _listed(commands) == [behind, yesterday, incomplete.report["id"]]
+    assert _restored(commands, tmp_path / "restored")[0] == behind
+
+
+def test_an_incomplete_one_makes_no_older_one_the_newest_f27(
+    commands: BackupCommands, tmp_path: Path, clocks: _Clocks
+) -> None:
+    """A restore takes what holds the most of those that are complete."""
+    clocks.set(-3 * _DAY, 0)
+    _create(commands)
+    _push(commands, "later")
+    clocks.set(-_DAY, 0)
+    yesterday = _create(commands)
+    _push_and_lose(commands)
+    clocks.set(-2 * _DAY, -2 * _DAY)
+    incomplete = commands.run("create")
+    clocks.set(0, 0)
+
+    assert (incomplete.code, incomplete.report["id"] < yesterday) == (1, True)
+    assert _restored(commands, tmp_path / "restored")[0] == yesterday
+    assert commands.run("list").code == 1, "the newest one is incomplete"
+
+
+def test_a_registry_that_was_set_back_is_backed_up_as_it_is_now(
+    commands: BackupCommands, tmp_path: Path
+) -> None:
+    """The whole machine went back to an image of its disks: its next backup holds less than the last, and is newer."""
+    older = _create(commands)
+    shutil.copytree(commands.data, tmp_path / "image")
+    for number in range(8):
+        _push(commands, f"undone-{number}")
+    undone = _create(commands)
+    shutil.rmtree(commands.data)
+    shutil.move(tmp_path / "image", commands.data)
+    path = _push_and_lose(commands)
+    incomplete = commands.run("create")
+    path.write_bytes(_LOST)
+    now = [incomplete.report["id"], _create(commands)]
+
+    assert incomplete.code == 1
+    listed = commands.run("list")
+    assert [row["id"] for row in listed.report] == [older, undone, *now]
+    assert "holds more" not in listed.errors
+    assert _restored(commands, tmp_path / "restored") == (now[1], contents(commands.data))
+    assert commands.run("prune", "--keep", "2").report["kept"] == now
+
+
+def test_registries_that_share_a_target_are_not_compared_f27(
+    commands: BackupCommands, tmp_path: Path, clocks: _Clocks
+) -> None:
+    other = BackupCommands(tmp_path / "other", commands.target)
+    on_registry(other.data, lambda registry: push_blob(registry.client, b"a layer"))
+    later = _create(other)
+    clocks.set(-_DAY, -_DAY)
+    earlier = _create(commands)
+    clocks.set(0, 0)
+
+    listed = commands.run("list")
+
+    assert [(row["id"], row["doubtful"]) for row in listed.report] == [(earlier, False), (later, False)]
+    assert [outcome["snapshot"] for outcome in _verified(commands).report] == [later]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from entrepot.registry.project_numbers import ProjectNumbers
     from entrepot.registry.referrers import Referrers
     from entrepot.registry.repositories import ProjectRepositories
+    from entrepot.registry.store_watch import StoreWatch
     from entrepot.registry.uploads import Uploads
 
 __all__ = ["Services"]
@@ -26,7 +27,11 @@ __all__ = ["Services"]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What an HTTP edge may call. Every method of a service demands a grant of the authorizer."""
+    """What an HTTP edge may call. Every method of a service demands a grant of the authorizer.
+
+    Attributes:
+        store_watch: to be asked every few seconds; absent where nothing may be written until the next start.
+    """
 
     authorizer: Authorizer
     manifests: Manifests
@@ -42,3 +47,4 @@ class Services:
     notes: AuditNotes
     project_numbers: ProjectNumbers
     metrics: Metrics
+    store_watch: StoreWatch | None

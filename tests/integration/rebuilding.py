@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from entrepot.ops.application import run_command_line
 from entrepot.registry.journal import Journal
+from entrepot.registry.steady_clock import SteadyClock
 from entrepot.settings import metadata_path, metadata_url
 from entrepot.workers import upkeep
 from entrepot.workers.upkeep import journal_duty
@@ -35,7 +36,7 @@ async def compact(stores: Stores) -> None:
     journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
     grace, upkeep._ENTRY_GRACE_MILLISECONDS = upkeep._ENTRY_GRACE_MILLISECONDS, 0  # type: ignore[misc]  # a constant
     try:
-        await journal_duty(stores.metadata, journal).run()
+        await journal_duty(stores.metadata, journal, SteadyClock()).run()
     finally:
         upkeep._ENTRY_GRACE_MILLISECONDS = grace  # type: ignore[misc]  # as above
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from entrepot.auth.loopback import EveryoneAuthorizer
+from entrepot.auth.modes import ModeAuthorizer
 from entrepot.distribution_api.routes import ROUTES, Route
 from tests.asgi.client import AsgiClient
 from tests.asgi.services import in_process_registry, scratch_settings
@@ -69,7 +70,9 @@ async def test_s2_each_cell_is_decided_as_written(
         .replace("<session>", "0" * 32)
     )
     async with in_process_registry(settings) as registry:
-        assert isinstance(registry.services.authorizer, EveryoneAuthorizer) == insecure
+        gated = registry.services.authorizer
+        assert isinstance(gated, ModeAuthorizer)
+        assert isinstance(gated._inner, EveryoneAuthorizer) == insecure
         reply = await AsgiClient(registry.client.application, address).request(method, target, headers)
 
         allowed = EXPECTED[route.operation][caller]

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import tempfile
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
 
 from entrepot.auth.grants import Grant, Push
 from entrepot.auth.principals import ANONYMOUS, Principal
+from entrepot.bootstrap import Dispatcher
 from entrepot.kernel.failpoints import Failpoint
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
 from entrepot.oci.names import RepositoryName
 from entrepot.registry import lease_releases
 from entrepot.registry.lease_releases import LeaseReleases
-from entrepot.settings import metadata_path
+from entrepot.settings import audit_directory, metadata_path, metadata_url, storage_root
+from tests.asgi.client import AsgiClient
+from tests.asgi.lifespan import running_lifespan
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+from tests.drivers.metadata.raw_database import RawDatabase
 from tests.drivers.postgres_server import PostgresServer
+from tests.running.process_resources import open_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,6 +38,11 @@ if TYPE_CHECKING:
 _UPLOADS = "/v2/team/app/blobs/uploads/"
 _BLOB = bytes(range(256)) * 200
 _GRANT = Grant(Push, RepositoryName.parse("team/app"), Principal(ANONYMOUS, "127.0.0.1", forwarded=False))
+_PATIENCE_SECONDS = 20.0
+_HELD = "SELECT count(*) FROM upload_sessions WHERE lease_owner IS NOT NULL"
+_WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+)
 _SOON_SECONDS = 4.0
 """Far less than the 30 s of a lease."""
 
@@ -149,6 +161,64 @@ async def test_f40_a_process_that_ends_tries_a_last_time(
     assert _owners(database) == [None]
 
 
+async def test_f40_a_process_that_ends_gives_back_what_it_owes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole application, as its process ends it."""
+    monkeypatch.setattr(lease_releases, "_FIRST_PAUSE_SECONDS", 60.0)
+    settings = scratch_settings(tmp_path / "data")
+    dispatcher = Dispatcher(settings)
+    async with running_lifespan(dispatcher):
+        await _owe_a_lease(dispatcher)
+        assert await RawDatabase(metadata_url(settings)).value(_HELD) == 1
+
+    assert await RawDatabase(metadata_url(settings)).value(_HELD) == 0
+
+
+async def test_f40_a_process_ends_though_the_database_keeps_its_leases_waiting(
+    tmp_path: Path, empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two seconds, here none: afterwards the unit waits still, alone, and no other try follows it."""
+    monkeypatch.setattr(lease_releases, "_LAST_TRY_SECONDS", 0.0)
+    settings = scratch_settings(tmp_path / "data", metadata__url=empty_postgres_url)
+    async with in_process_registry(settings) as registry:
+        releases, lease = _releases(registry), await _lease(registry)
+        async with _sessions_locked(empty_postgres_url) as server:
+            releases.owe(lease, "a test")
+            await _until_waiting(server)
+            await releases.aclose()
+
+            assert await server.fetchval(_WAITING) == 1
+            assert releases.owed_fence(lease.public_id) is None
+
+
+async def test_f40_what_only_memory_holds_is_written_before_leases_wait_for_the_database(
+    tmp_path: Path, empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that takes too long to end is killed: the audit log's file is complete and let go of by then (F45)."""
+    monkeypatch.setattr(lease_releases, "_FIRST_PAUSE_SECONDS", 60.0)
+    settings = scratch_settings(tmp_path / "data", metadata__url=empty_postgres_url)
+    spool, ended = str(audit_directory(settings) / "spool"), asyncio.Event()
+    dispatcher = Dispatcher(settings)
+
+    async def live() -> None:
+        async with running_lifespan(dispatcher):
+            await AsgiClient(dispatcher).request("GET", "/v2/_catalog")
+            await _owe_a_lease(dispatcher)
+            assert any(name.startswith(spool) for name in open_files(os.getpid()))
+            await ended.wait()
+
+    living = asyncio.create_task(live())
+    await _until_held(living, RawDatabase(empty_postgres_url))
+    async with _sessions_locked(empty_postgres_url) as server:
+        ended.set()
+        await _until_waiting(server)
+
+        assert [name for name in open_files(os.getpid()) if name.startswith(spool)] == []
+    await living
+    assert await RawDatabase(empty_postgres_url).value(_HELD) == 0
+
+
 async def test_an_upload_that_could_not_be_cancelled_is_not_locked(
     registry: InProcessRegistry, database: sqlite3.Connection
 ) -> None:
@@ -159,6 +229,67 @@ async def test_an_upload_that_could_not_be_cancelled_is_not_locked(
 
     assert (await registry.client.request("DELETE", session)).status == 204
     assert _owners(database) == []
+
+
+async def _owe_a_lease(dispatcher: Dispatcher) -> None:
+    """Begin an upload, and owe its lease as after a failure of the database."""
+    edges = dispatcher._edges
+    assert edges is not None
+    uploads = edges.distribution._services.uploads
+    reply = await AsgiClient(dispatcher).request("POST", _UPLOADS)
+    session = _id_of(reply.headers["location"])
+    lease = await uploads._parts.leases.take(_GRANT, session, Failpoint.SESSION_LEASED)
+    uploads._parts.leases.release_soon(lease, MetadataUnavailableError("a test"))
+
+
+async def _until_held(living: asyncio.Task[None], database: RawDatabase) -> None:
+    """Wait until the schema and one lease are there."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while True:
+            assert not living.done(), living
+            with contextlib.suppress(asyncpg.UndefinedTableError):
+                if await database.value(_HELD):
+                    return
+            await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def _sessions_locked(url: str) -> AsyncIterator[Any]:
+    """Hold the rows of all uploads; the connection is for questions."""
+    holder, watcher = await asyncpg.connect(url), await asyncpg.connect(url)
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT 1 FROM upload_sessions FOR UPDATE")
+            yield watcher
+    finally:
+        await watcher.close()
+        await holder.close()
+
+
+async def _until_waiting(server: Any) -> None:
+    """Wait until a unit waits for a lock."""
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        while not await server.fetchval(_WAITING):  # noqa: ASYNC110 - the server sends no event
+            await asyncio.sleep(0.02)
+
+
+async def test_an_upload_whose_bytes_are_lost_is_not_locked(
+    registry: InProcessRegistry, database: sqlite3.Connection
+) -> None:
+    """Its session can't be removed while the database refuses that; the next request finds it lost, and no conflict."""
+    session = await _begin(registry)
+    assert (await registry.client.request("PATCH", session, {}, [_BLOB])).status == 202
+    (storage_root(registry.settings) / "uploads" / _id_of(session)).unlink()
+    with _refusing(database, "DELETE", "TRUE"), pytest.raises(MetadataError):
+        await registry.services.uploads.append(_GRANT, _id_of(session), None, _one(_BLOB))
+    assert len(_owners(database)) == 1
+
+    assert (await registry.client.request("PATCH", session, {}, [_BLOB])).status == 404
+    assert _owners(database) == []
+
+
+async def _one(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece
 
 
 async def _lose_the_database_beneath(node: InProcessRegistry, server: PostgresServer, *sessions: str) -> None:

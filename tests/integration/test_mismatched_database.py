@@ -154,7 +154,12 @@ async def test_a_database_that_went_its_own_way_is_not_caught_up(
     code, _ = await rebuild(settings, "--catch-up")
 
     assert code == 1
-    assert f"fact {before['facts'][-1][0]} of the database is another one" in capfd.readouterr().err
+    diverged = f"fact {before['facts'][-1][0]} of the database is another one"
+    assert diverged in capfd.readouterr().err
+    assert await picture_of(database) == before
+    for options in (("--catch-up", "--dry-run"), ("--dry-run",)):
+        code, report = await rebuild(settings, *options)
+        assert (code, diverged in report["database"]["refusal"]) == (1, True)
     assert await picture_of(database) == before
 
 

@@ -26,6 +26,7 @@ from tests.drivers.blobstore.staging import MIB, continued, data_of, keys_of, ne
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
 from tests.faults.image import TAG, one_layer_image
 from tests.faults.pushing import AcknowledgementLog, push_image
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,7 +50,8 @@ class Swept:
 
     async def sweep(self, options: SweepOptions = _AT_ONCE) -> SweepReport:
         """Do one run."""
-        return await OrphanSweep(self.metadata, self.store, options).run()
+        clock = await steady_clock(self.metadata)
+        return await OrphanSweep(self.metadata, self.store, options, clock).run()
 
     async def begin_session(self, upload: UploadReference) -> None:
         """Make the row that an upload has while it is under way."""
@@ -249,7 +251,7 @@ async def test_f30_staged_bytes_that_somebody_holds_are_kept(tmp_path: Path) -> 
         metadata, store = registry.stores.metadata, registry.stores.blobs
         writer = await store.open_writer(new_upload())
         await writer.write([b"held"])
-        sweep = OrphanSweep(metadata, store, _AT_ONCE)
+        sweep = OrphanSweep(metadata, store, _AT_ONCE, await steady_clock(metadata))
         assert [(await sweep.run()).removed for _ in range(3)] == [0, 0, 0]
 
         await writer.close()
@@ -264,7 +266,8 @@ async def test_i2_what_was_pushed_stays(tmp_path: Path) -> None:
         await push_image(registry.client, image, AcknowledgementLog.open(tmp_path / "log"))
         before = await keys_of(registry.stores.blobs)
         orphans = await _leave_orphans(registry.stores.blobs)
-        sweep = OrphanSweep(registry.stores.metadata, registry.stores.blobs, _AT_ONCE)
+        metadata, blobs = registry.stores.metadata, registry.stores.blobs
+        sweep = OrphanSweep(metadata, blobs, _AT_ONCE, await steady_clock(metadata))
 
         assert (await sweep.run()).found == orphans
         assert (await sweep.run()).removed == orphans
@@ -287,7 +290,8 @@ async def test_a_clock_that_was_ahead_keeps_neither_sweep_nor_orphan_f27(tmp_pat
     async with in_process_registry(scratch_settings(tmp_path / "data")) as registry:
         store, database = registry.stores.blobs, RawDatabase(metadata_url(registry.settings))
         await store.put("uploads/nobodys", b"bytes")
-        sweep = OrphanSweep(registry.stores.metadata, store, options)
+        clock = await steady_clock(registry.stores.metadata)
+        sweep = OrphanSweep(registry.stores.metadata, store, options, clock)
         assert (await sweep.run()).found == 1
         await database.fetch("UPDATE orphans SET seen_at = seen_at + 441504000000")
         await database.fetch("UPDATE sweeps SET due_at = due_at + 441504000000")

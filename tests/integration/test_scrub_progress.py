@@ -18,6 +18,7 @@ from entrepot.lifecycle.scrub.ledger import Ledger, read_findings, read_progress
 from entrepot.lifecycle.scrub.options import Mode, ScrubOptions
 from entrepot.lifecycle.scrub.scrub import Scrub
 from entrepot.registry.journal import Journal
+from entrepot.registry.steady_clock import SteadyClock
 from entrepot.workers.upkeep import journal_duty
 from tests.faults.image import one_layer_image
 from tests.integration.scrubbing import REPAIR, Quiet, Scrubbed, scrubbed_registry, verify_stores
@@ -149,7 +150,7 @@ async def test_the_scheduled_pass_repairs_goes_on_after_a_restart_and_is_not_due
     scrubbed.damage("flipped", scrubbed.image.layer)
     metadata = scrubbed.ground.metadata
     slow = ScrubSchedule(3600, ScrubOptions(mode=Mode.REPAIR, bytes_per_second=200_000))
-    job = ScrubJob(scrubbed.ground, slow, Quiet())
+    job = ScrubJob(scrubbed.ground, slow, Quiet(), SteadyClock())
     await job.attend()
     assert job.is_running
     while not (await read_progress(metadata, SCRUB_SWEEP)).counts:  # noqa: ASYNC110  # another task commits them
@@ -159,7 +160,8 @@ async def test_the_scheduled_pass_repairs_goes_on_after_a_restart_and_is_not_due
     assert place.running
 
     watcher = Quiet()
-    job = ScrubJob(scrubbed.ground, replace(slow, options=replace(slow.options, bytes_per_second=0)), watcher)
+    fast = replace(slow, options=replace(slow.options, bytes_per_second=0))
+    job = ScrubJob(scrubbed.ground, fast, watcher, SteadyClock())
     await job.attend()
     while job.is_running:
         await asyncio.sleep(0.02)
@@ -171,9 +173,9 @@ async def test_the_scheduled_pass_repairs_goes_on_after_a_restart_and_is_not_due
     assert (done.running, done.damaged, done.counts["blobs"]) == (False, {"corrupt": 1}, 6)
     assert done.completed_at_milliseconds > 0
     assert watcher.phases[-1] == "objects"
-    assert await Ledger.take_if_due(metadata, SCRUB_SWEEP, 3600) is None
+    assert await Ledger.take_if_due(metadata, SteadyClock(), SCRUB_SWEEP, 3600) is None
     await scrubbed.database.fetch("UPDATE sweeps SET due_at = 0 WHERE name = 'scrub'")
-    again = await Ledger.take_if_due(metadata, SCRUB_SWEEP, 3600)
+    again = await Ledger.take_if_due(metadata, SteadyClock(), SCRUB_SWEEP, 3600)
     assert again is not None
     await again.begin(fast=False, repositories=())
     assert again.progress.damaged_before == {"corrupt": 1}
@@ -187,7 +189,7 @@ async def test_the_scheduled_pass_reports_an_unmounted_volume_and_changes_nothin
     for area in ("manifests", "journal", "uploads"):
         (tmp_path / f"data/storage/{area}").rename(tmp_path / f"away-{area}")
     schedule = ScrubSchedule(3600, ScrubOptions(mode=Mode.REPAIR))
-    job = ScrubJob(scrubbed.ground, schedule, Quiet())
+    job = ScrubJob(scrubbed.ground, schedule, Quiet(), SteadyClock())
 
     await job.attend()
     while job.is_running:
@@ -221,7 +223,7 @@ async def _compact(scrubbed: Scrubbed) -> Path:
     await scrubbed.database.fetch("UPDATE outbox SET at = 1")
     metadata, blobs = scrubbed.ground.metadata, scrubbed.ground.blobs
     journal = Journal(blobs, await metadata.instance.incarnation())
-    await journal_duty(metadata, journal).run()
+    await journal_duty(metadata, journal, SteadyClock()).run()
     segments = list((scrubbed.directory / "data/storage/journal").glob("*/segments/*"))
     return max(segments)
 

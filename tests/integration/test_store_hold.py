@@ -14,6 +14,7 @@ from entrepot.registry.store_hold import StoreHold
 from entrepot.settings import metadata_url
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.drivers.metadata.raw_database import RawDatabase
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,11 +37,16 @@ def _quietly() -> None:
     """Whoever waits is not told."""
 
 
+def _in_silence(_: str) -> None:
+    """As above."""
+
+
 async def test_nothing_is_swept_while_the_store_is_held(registry: InProcessRegistry) -> None:
     """The sweep has no turn inside, and has one again afterwards."""
-    sweep = OrphanSweep(registry.stores.metadata, registry.stores.blobs, SweepOptions(0, 0))
+    metadata, blobs = registry.stores.metadata, registry.stores.blobs
+    sweep = OrphanSweep(metadata, blobs, SweepOptions(0, 0), await steady_clock(metadata))
 
-    async with StoreHold(registry.stores.metadata).held(_quietly):
+    async with StoreHold(registry.stores.metadata).held(_quietly, _in_silence):
         assert (await sweep.run()).keys == 0
         assert await registry.stores.blobs.stat(_ORPHAN) == 5
 
@@ -55,13 +61,13 @@ async def test_a_second_holder_waits_and_gives_up(
     waits: list[str] = []
     second = StoreHold(registry.stores.metadata, patience_seconds=0.1)
 
-    async with StoreHold(registry.stores.metadata).held(_quietly):
+    async with StoreHold(registry.stores.metadata).held(_quietly, _in_silence):
         with pytest.raises(StoreHeldError, match="under way"):
-            async with second.held(lambda: waits.append("waiting")):
+            async with second.held(lambda: waits.append("waiting"), waits.append):
                 pytest.fail("two held the store at once")
 
     assert waits == ["waiting"]
-    async with second.held(_quietly):
+    async with second.held(_quietly, _in_silence):
         pass
 
 
@@ -79,7 +85,7 @@ async def test_a_holder_that_lost_the_lease_is_stopped(
         assert await tx.orphans.hold("orphans", 60) is not None
 
     async def work() -> None:
-        async with hold.held(_quietly):
+        async with hold.held(_quietly, _in_silence):
             await registry.stores.metadata.write(steal)
             await asyncio.sleep(10)
 
@@ -96,10 +102,10 @@ async def test_a_hold_left_by_a_clock_that_was_ahead_ends_within_the_patience_f2
     metadata = registry.stores.metadata
     await metadata.write(lambda tx: tx.orphans.hold("orphans", 300))
     await database.fetch("UPDATE sweeps SET lease_until = lease_until + 441504000000")
-    waiting = asyncio.Event()
+    waiting, clock = asyncio.Event(), await steady_clock(metadata)
 
     async def back_up() -> None:
-        async with StoreHold(metadata).held(waiting.set):
+        async with StoreHold(metadata, clock=clock).held(waiting.set, _in_silence):
             pass
 
     backup = asyncio.create_task(back_up())
@@ -118,14 +124,14 @@ async def test_a_living_hold_outlasts_a_clock_that_steps_back_f27(
     monkeypatch.setattr(store_hold, "_POLL_SECONDS", 0.01)
     database = RawDatabase(metadata_url(registry.settings))
     metadata = registry.stores.metadata
-    hold = StoreHold(metadata)
+    hold, clock = StoreHold(metadata), await steady_clock(metadata)
 
-    async with hold.held(_quietly):
+    async with hold.held(_quietly, _in_silence):
         assert hold.claim is not None
         fence = hold.claim.fence
         for _ in range(3):
             await database.fetch("UPDATE sweeps SET lease_until = lease_until + 3600000")
             with pytest.raises(StoreHeldError, match="under way"):
-                async with StoreHold(metadata, patience_seconds=0.1).held(_quietly):
+                async with StoreHold(metadata, 0.1, clock).held(_quietly, _in_silence):
                     pytest.fail("two held the store at once")
         assert await database.value("SELECT fence FROM sweeps WHERE name = 'orphans'") == fence

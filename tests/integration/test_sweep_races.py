@@ -19,6 +19,7 @@ from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from tests.asgi.client import AsgiClient
 from tests.asgi.services import scratch_settings
 from tests.drivers.blobstore.staging import keys_of
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,7 +86,10 @@ class Sweeper:
     async def sweep(self) -> None:
         """Do one pass."""
         options = SweepOptions(grace_seconds=0, period_seconds=0, page_keys=50, page_pause_seconds=0)
-        report = await OrphanSweep(self._stores.metadata, self._stores.blobs, options).run()
+        stores = self._stores
+        report = await OrphanSweep(
+            stores.metadata, stores.blobs, options, await steady_clock(stores.metadata)
+        ).run()
         if report.finished:
             self._ended.set()
             self._ended = asyncio.Event()

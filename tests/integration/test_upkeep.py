@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from entrepot.observability.metrics import build_metrics
 from entrepot.rebuild.position import find_position
 from entrepot.registry.journal import Journal
+from entrepot.registry.steady_clock import SteadyClock
 from entrepot.settings import metadata_path, metadata_url, storage_root
 from entrepot.workers import upkeep
 from entrepot.workers.backup_age import backup_age_duty
@@ -23,6 +24,7 @@ from tests.drivers.metadata.material import fact
 from tests.drivers.metadata.raw_database import RawDatabase
 from tests.faults.image import one_layer_image
 from tests.faults.pushing import AcknowledgementLog, push_image
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,7 +54,7 @@ async def test_journal_facts_end_up_in_one_segment(
 ) -> None:
     """Every fact stands in a segment once, in order; entries are gone, and a second run does nothing."""
     monkeypatch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
-    duty = upkeep.journal_duty(registry.stores.metadata, await _journal(registry))
+    duty = upkeep.journal_duty(registry.stores.metadata, await _journal(registry), SteadyClock())
     assert len(_journal_files(registry)["entries"]) == 1
 
     await duty.run()
@@ -68,7 +70,7 @@ async def test_journal_facts_end_up_in_one_segment(
 
 async def test_an_entry_that_is_being_written_is_left_alone(registry: InProcessRegistry) -> None:
     """Facts younger than the grace period wait, since their request may still be writing the entry."""
-    await upkeep.journal_duty(registry.stores.metadata, await _journal(registry)).run()
+    await upkeep.journal_duty(registry.stores.metadata, await _journal(registry), SteadyClock()).run()
 
     assert len(_journal_files(registry)["entries"]) == 1
 
@@ -81,7 +83,7 @@ async def test_a_fact_without_an_entry_is_journalled_all_the_same(
     for entry in _journal_files(registry)["entries"]:
         entry.unlink()
 
-    await upkeep.journal_duty(registry.stores.metadata, await _journal(registry)).run()
+    await upkeep.journal_duty(registry.stores.metadata, await _journal(registry), SteadyClock()).run()
 
     (segment,) = _journal_files(registry)["segments"]
     assert b'"manifest.put"' in segment.read_bytes()
@@ -91,7 +93,7 @@ async def test_gauges_tell_the_truth(registry: InProcessRegistry) -> None:
     """Used and total bytes are the file system's, and the backlog counts facts without a segment."""
     prometheus = CollectorRegistry()
     metrics = build_metrics(prometheus)
-    await upkeep.gauge_duty(registry.stores.metadata, registry.stores.blobs, metrics).run()
+    await upkeep.gauge_duty(registry.stores.metadata, registry.stores.blobs, metrics, SteadyClock()).run()
 
     used = prometheus.get_sample_value("registry_storage_used_bytes")
     total = prometheus.get_sample_value("registry_storage_capacity_bytes")
@@ -105,7 +107,8 @@ async def test_the_gauge_of_clocks_tells_how_far_the_database_is_ahead_f25_f27(
     registry: InProcessRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prometheus = CollectorRegistry()
-    duty = upkeep.gauge_duty(registry.stores.metadata, registry.stores.blobs, build_metrics(prometheus))
+    metadata, blobs = registry.stores.metadata, registry.stores.blobs
+    duty = upkeep.gauge_duty(metadata, blobs, build_metrics(prometheus), SteadyClock())
 
     this_machine = time.time_ns  # noqa: TID251 - the clock that is measured
     for behind in (0.0, 180.0, -90.0):
@@ -170,7 +173,7 @@ async def test_facts_of_years_to_come_reach_the_journal_in_time_and_in_order_f27
 ) -> None:
     """Not before their requests had time to write their entries; then all of them, in one segment."""
     metadata, database = registry.stores.metadata, _database(registry)
-    duty = upkeep.journal_duty(metadata, await _journal(registry))
+    duty = upkeep.journal_duty(metadata, await _journal(registry), await steady_clock(metadata))
     (first,) = await database.fetch("SELECT min(id) FROM outbox")
     await database.fetch(f"UPDATE outbox SET at = at + 441504000000 WHERE id = {first[0]}")
 

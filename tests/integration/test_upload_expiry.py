@@ -24,6 +24,7 @@ from entrepot.settings.section import Setting
 from entrepot.settings.tree import RegistrySettings, UploadSettings
 from entrepot.workers.housekeeping import expiry_duty, orphan_duty
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,9 +45,10 @@ async def registry(tmp_path: Path) -> AsyncIterator[InProcessRegistry]:
         yield registry
 
 
-def _expiry(registry: InProcessRegistry) -> UploadExpiry:
+async def _expiry(registry: InProcessRegistry) -> UploadExpiry:
     stores = registry.stores
-    return UploadExpiry(stores.metadata, StagedUploads(stores.metadata, stores.blobs), 3600)
+    clock = await steady_clock(stores.metadata)
+    return UploadExpiry(stores.metadata, StagedUploads(stores.metadata, stores.blobs), 3600, clock)
 
 
 def _query(registry: InProcessRegistry, sql: str) -> list[Any]:
@@ -72,7 +74,7 @@ async def test_f44_an_upload_past_its_time_is_removed_with_its_bytes(registry: I
     early = await _begin(registry, b"early")
     prometheus = CollectorRegistry()
 
-    await expiry_duty(_expiry(registry), build_metrics(prometheus)).run()
+    await expiry_duty(await _expiry(registry), build_metrics(prometheus)).run()
 
     assert prometheus.get_sample_value("registry_uploads_expired_total") == 1
     assert len(_staged(registry)) == 1
@@ -88,7 +90,7 @@ async def test_an_uploads_time_runs_from_its_last_bytes(registry: InProcessRegis
     for number in range(3):
         _query(registry, "UPDATE upload_sessions SET expires_at = expires_at - 3000000")
         assert (await registry.client.request("PATCH", location, {}, [b"chunk"])).status == 202
-        assert await _expiry(registry).run() == 0, number
+        assert await (await _expiry(registry)).run() == 0, number
 
     assert (await registry.client.request("GET", location)).headers["range"] == "0-14"
 
@@ -98,11 +100,11 @@ async def test_f30_an_upload_that_somebody_holds_is_left_alone(registry: InProce
     await _begin(registry, b"held")
     _query(registry, _AGE_BY_AN_HOUR)
     _query(registry, "UPDATE upload_sessions SET lease_owner = 'x', lease_until = 4000000000000")
-    assert await _expiry(registry).run() == 0
+    assert await (await _expiry(registry)).run() == 0
 
     _query(registry, "UPDATE upload_sessions SET lease_until = 1")
 
-    assert await _expiry(registry).run() == 1
+    assert await (await _expiry(registry)).run() == 1
     assert _staged(registry) == []
 
 
@@ -118,10 +120,10 @@ async def test_i8_bytes_that_outlive_their_session_are_orphans(
 
     with monkeypatch.context() as broken:
         broken.setattr(type(registry.stores.blobs), "discard", fail)
-        assert await _expiry(registry).run() == 1
+        assert await (await _expiry(registry)).run() == 1
     assert len(_staged(registry)) == 1
     prometheus = CollectorRegistry()
-    duty = _sweep_duty(registry, prometheus)
+    duty = await _sweep_duty(registry, prometheus)
     await duty.run()
     assert prometheus.get_sample_value("registry_orphans") == 1
     assert prometheus.get_sample_value("registry_orphan_bytes") == len(b"left behind")
@@ -135,9 +137,11 @@ async def test_i8_bytes_that_outlive_their_session_are_orphans(
     assert prometheus.get_sample_value("registry_orphans_removed_bytes_total") == len(b"left behind")
 
 
-def _sweep_duty(registry: InProcessRegistry, prometheus: CollectorRegistry) -> Duty:
+async def _sweep_duty(registry: InProcessRegistry, prometheus: CollectorRegistry) -> Duty:
     stores = registry.stores
-    sweep = OrphanSweep(stores.metadata, stores.blobs, SweepOptions(0, 0))
+    sweep = OrphanSweep(
+        stores.metadata, stores.blobs, SweepOptions(0, 0), await steady_clock(stores.metadata)
+    )
     return orphan_duty(sweep, stores.metadata, build_metrics(prometheus))
 
 
@@ -151,7 +155,7 @@ async def test_many_expired_uploads_go_in_batches(registry: InProcessRegistry) -
         "SELECT 's' || i, 1, 'a', 'sha256', 1, 1, 1 FROM n",
     )
 
-    assert await _expiry(registry).run() == 500
+    assert await (await _expiry(registry)).run() == 500
     assert _query(registry, "SELECT count(*) FROM upload_sessions") == [(1,)]
 
 
@@ -192,7 +196,7 @@ async def test_uploads_of_years_to_come_end_when_others_do_f27(registry: InProce
     await _begin(registry, b"left behind")
     _query(registry, "UPDATE upload_sessions SET expires_at = expires_at + 441504000000, lease_owner = 'n/1'")
     _query(registry, "UPDATE upload_sessions SET lease_until = expires_at")
-    expiry = _expiry(registry)
+    expiry = await _expiry(registry)
 
     with structlog.testing.capture_logs() as told:
         assert await expiry.run() == 0

@@ -12,7 +12,7 @@ import pytest
 
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key
-from entrepot.bootstrap import StoreProbes, build_background_worker, open_stores
+from entrepot.bootstrap import StoreProbes, build_background_worker, open_blob_store, open_stores
 from entrepot.lifecycle.errors import MassDamageError
 from entrepot.lifecycle.scrub.options import ScrubGround
 from entrepot.oci.digest import Digest
@@ -28,11 +28,13 @@ from tests.asgi.small_images import LAYER, NAME, image, push_blob, push_blobs, p
 from tests.drivers.blobstore.staging import keys_of
 from tests.integration.rebuilding import compact, database_of, lose_database, rebuild
 from tests.integration.scrubbing import REPAIR, verify_stores
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.bootstrap import Stores
+    from entrepot.bootstrap.probes import ProbeResult
     from entrepot.lifecycle.scrub.options import ScrubOptions
     from entrepot.settings import Settings
     from tests.drivers.s3_server import S3Server
@@ -143,7 +145,7 @@ async def test_f47_a_storage_without_what_was_journalled_takes_no_writes(pair: P
 
 
 async def test_f47_readiness_worker_and_doctor_tell_of_a_wrong_storage(pair: Pair) -> None:
-    """Ready to read, not to write; the worker does nothing to the storage; `doctor` fails and says what to do."""
+    """Ready for nothing; the worker does nothing to the storage; `doctor` fails and says what to do."""
     probes = StoreProbes(pair.wrong)
     read, write = await probes.read_ready(), await probes.write_ready()
     await probes.aclose()
@@ -152,7 +154,9 @@ async def test_f47_readiness_worker_and_doctor_tell_of_a_wrong_storage(pair: Pai
     await worker._close()
     found = await asyncio.to_thread(check_storage_match, pair.wrong)
 
-    assert (read.ok, write.ok) == (True, False)
+    assert (read.ok, write.ok) == (False, False)
+    assert "lacks fact 1, the first that this database has written there" in read.detail
+    assert "put the right one in place" in read.detail
     assert "is missing, which this database has written: put the right storage in place" in write.detail
     assert not duties & {"journal", "orphans", "upload expiry", "scrub"}
     assert found.status == "fail"
@@ -196,10 +200,66 @@ async def test_f47_a_storage_that_took_the_newest_segment_only_is_a_wrong_one(
     async with in_process_registry(pair.wrong) as registry:
         assert [reply.status for reply in await _changes(registry)] == [405, 405, 405]
     probes = StoreProbes(pair.wrong)
-    detail = (await probes.write_ready()).detail
+    read, detail = await probes.read_ready(), (await probes.write_ready()).detail
     await probes.aclose()
+    assert read.ok is (program == "this")  # one that lost its first segment looks the same, and can be read
     assert "lacks fact 1, which this database has written there" in detail
     await _require_fit(pair.right)
+
+
+async def test_f47_balancers_go_on_with_a_node_on_an_older_copy(pair: Pair) -> None:
+    """What it holds can be pulled, and there may be nothing better; monitoring is told that pushes fail."""
+    await _copy_journal(pair.right, pair.wrong)
+    await _require_fit(pair.right)
+    probes = StoreProbes(pair.wrong)
+    read, write = await probes.read_ready(), await probes.write_ready()
+    await probes.aclose()
+
+    assert (read.ok, write.ok) == (True, False), (read, write)
+    assert "is missing, which this database has written" in write.detail
+
+
+@_ON_DISK
+async def test_f47_a_storage_that_becomes_a_wrong_one_is_noticed_a_minute_later(pair: Pair) -> None:
+    """As where another volume is mounted. A probe comes each second, so that all is well is believed for a while."""
+    now = [0.0]
+    probes, root = StoreProbes(pair.right, lambda: now[0]), storage_root(pair.right)
+
+    async def ask() -> tuple[ProbeResult, ProbeResult]:
+        return await probes.read_ready(), await probes.write_ready()
+
+    assert [result.ok for result in await ask()] == [True, True]
+    away = root.rename(root.with_name("away"))
+    async with open_blob_store(pair.right):  # which makes the directories of a new one
+        now[0] = 59.0
+        assert [result.ok for result in await ask()] == [True, True]
+        now[0] = 61.0
+        read, write = await ask()
+        assert [result.ok for result in await ask()] == [False, False]  # nor is it believed the next time
+    assert (read.ok, write.ok) == (False, False)
+    assert "lacks fact 1" in read.detail
+    assert "is missing, which this database has written" in write.detail
+
+    shutil.rmtree(root)
+    away.rename(root)
+    assert [result.ok for result in await ask()] == [True, True]
+    await probes.aclose()
+
+
+@_ON_DISK
+async def test_f47_a_failure_ends_the_belief_that_all_is_well(pair: Pair) -> None:
+    """A volume that went may come back as another one."""
+    probes, root = StoreProbes(pair.right, lambda: 0.0), storage_root(pair.right)
+    assert (await probes.read_ready()).ok
+    assert (await probes.write_ready()).ok
+    root.rename(root.with_name("away"))
+    gone = [await probes.read_ready(), await probes.write_ready()]
+    async with open_blob_store(pair.right):
+        others = [await probes.read_ready(), await probes.write_ready()]
+    await probes.aclose()
+
+    assert ["is its volume mounted?" in result.detail for result in gone] == [True, True]
+    assert ["which this database has written" in others[1].detail, others[0].ok] == [True, False]
 
 
 async def test_f47_an_older_copy_of_the_storage_takes_no_writes_until_it_is_repaired(pair: Pair) -> None:
@@ -247,7 +307,8 @@ async def test_f47_a_storage_that_is_lost_is_begun_anew_on_purpose_only(pair: Pa
 async def test_f47_nothing_is_swept_from_a_storage_that_is_not_the_right_one(pair: Pair) -> None:
     """A process that runs, too, asks before each pass."""
     async with in_process_registry(pair.wrong) as registry:
-        sweep = OrphanSweep(registry.stores.metadata, registry.stores.blobs, SweepOptions(0, 0))
+        metadata, blobs = registry.stores.metadata, registry.stores.blobs
+        sweep = OrphanSweep(metadata, blobs, SweepOptions(0, 0), await steady_clock(metadata))
         await registry.stores.blobs.put("manifests/sha256/aa/aa/orphan", b"{}")
         reports = [await sweep.run() for _ in range(3)]
 
@@ -291,6 +352,9 @@ async def test_f47_a_rebuilt_database_fits_the_entries_that_it_was_made_from(tmp
         first = (await registry.stores.metadata.outbox.written()).first_fact
         assert [key for key in await keys_of(registry.stores.blobs, JOURNAL) if "segments" in key] == []
     assert first > 0
+    probes = StoreProbes(settings)
+    assert (await probes.read_ready()).ok
+    await probes.aclose()
     await _require_fit(settings)
     await _require_fit(settings)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from entrepot.http1.connection import Connection
+from entrepot.http1.listener import Listener
 from entrepot.http1.options import TlsOptions
 from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import get, message_of, serving, tell
@@ -18,6 +19,7 @@ from tests.processes.http1_serving import get, message_of, serving, tell
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from entrepot.http1.exchange import Exchange
     from entrepot.kernel.asgi import Receive, Scope, Send
     from tests.processes.http1_serving import Client
 
@@ -152,6 +154,30 @@ async def test_a_client_that_leaves_while_it_stops_leaves_no_request_running(tmp
             await stopping
         assert is_over
         assert reader is not None
+
+
+async def test_a_request_that_was_cancelled_before_it_began_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing of it ran, so that it could not say that it is over."""
+    begun = asyncio.Event()
+    begin_exchange = Listener.begin_exchange
+
+    def begin_and_cancel(listener: Listener, exchange: Exchange) -> None:
+        begin_exchange(listener, exchange)
+        assert listener._exchanges[exchange].cancel()
+        begun.set()
+
+    monkeypatch.setattr(Listener, "begin_exchange", begin_and_cancel)
+    async with serving(tell, header_timeout_seconds=30) as server:
+        async with server.connected() as client:
+            await client.send(get())
+            await begun.wait()
+            stopping = asyncio.create_task(server.listener.stop())
+            client.reset()
+        async with asyncio.timeout(2):
+            await stopping
+        assert not server.listener._exchanges
 
 
 @pytest.mark.parametrize("is_broken", [False, True])

@@ -1,14 +1,24 @@
-"""A node that can't serve pulls tells balancers so, for as long as that lasts, and comes back by itself (F28, F45)."""
+"""A node that can't serve pulls tells balancers so, for as long as that lasts, and comes back by itself.
+
+That is F28, F45 and F47.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 
+from entrepot.processes.assignment import Role
+from tests.asgi.services import in_process_registry, scratch_settings
+from tests.asgi.small_images import image, push_blobs, put
+from tests.integration.rebuilding import compact
 from tests.processes.running import wait_for
 from tests.running.entrepot import RunningEntrepot
 
@@ -86,6 +96,28 @@ def _wait_for(registry: RunningEntrepot, status: int) -> None:
     wait_for(look, _SECONDS, lambda: f"not {status}: {_checks(registry, '/readyz')}\n{registry.log_tail()}")
 
 
+def _block_spool(data: Path) -> Path:
+    """Put a file where the directory of the audit log's files belongs."""
+    spool = data / "audit" / "spool"
+    spool.parent.mkdir(parents=True, mode=0o700)
+    data.chmod(0o700)
+    spool.write_bytes(b"")
+    return spool
+
+
+async def _push_to(data: Path, root: Path) -> None:
+    """Make a registry with an image, whose journal is written."""
+    async with in_process_registry(scratch_settings(data, storage__root=str(root))) as registry:
+        await push_blobs(registry.client)
+        await put(registry.client, "a", image())
+        await compact(registry.stores)
+
+
+def _is_public(registry: RunningEntrepot) -> bool:
+    status, body = registry.get_ops("/readyz")
+    return status != 0 and json.loads(body)["checks"]["public"]["ok"]
+
+
 def test_f28_a_node_without_its_store_is_not_ready_until_it_has_it_again(
     tmp_path: Path, s3_server: S3Server
 ) -> None:
@@ -111,12 +143,75 @@ def test_f28_a_node_without_its_store_is_not_ready_until_it_has_it_again(
     link.close()
 
 
+@pytest.mark.parametrize("left", ["nothing", "an empty mount point"])
+def test_f47_a_node_whose_volume_is_gone_is_not_ready_until_it_is_back(tmp_path: Path, left: str) -> None:
+    """The answers are of a server: that nothing is there is none where it lies on this machine."""
+    root = tmp_path / "volume"
+    with RunningEntrepot(tmp_path / "node", settings={"storage": {"root": str(root)}}) as registry:
+        registry.wait_until_ready()  # on a storage that is entirely new
+        away = root.rename(tmp_path / "away")
+        if left != "nothing":
+            root.mkdir()
+        _wait_for(registry, 503)
+        for check in ("read", "write"):
+            status, checks = _checks(registry, f"/readyz/{check}")
+            assert (status, "is its volume mounted?" in checks[check]["detail"]) == (503, True)
+
+        if left != "nothing":
+            root.rmdir()
+        away.rename(root)
+        _wait_for(registry, 200)
+        assert registry.get_ops("/readyz/write")[0] == 200
+
+
+def test_f47_a_node_with_another_storage_is_left_out_by_balancers_and_says_why(tmp_path: Path) -> None:
+    """It serves what it can to who asks it; it is the balancer that does not, for the sake of the other nodes."""
+    right, data = tmp_path / "right", tmp_path / "data"
+    asyncio.run(_push_to(data, right))
+    wrong = {"storage": {"root": str(tmp_path / "wrong")}}
+    registry = RunningEntrepot(tmp_path / "node", settings=wrong, data_directory=data)
+    registry.start()
+    try:
+        wait_for(lambda: _is_public(registry), _SECONDS, registry.log_tail)
+        status, checks = _checks(registry, "/readyz")
+
+        assert (status, checks["public"]["ok"], checks["read"]["ok"]) == (503, True, False)
+        assert "lacks fact 1, the first that this database has written there" in checks["read"]["detail"]
+        assert "put the right one in place (storage.root" in checks["read"]["detail"]
+        assert httpx.get(f"{registry.url}/v2/").status_code == 200
+        assert httpx.post(f"{registry.url}/v2/team/app/blobs/uploads/").status_code == 405
+        assert registry.get_ops("/healthz")[0] == 200
+    finally:
+        registry.end()
+
+
+def test_f45_half_full_processes_that_take_turns_have_room(tmp_path: Path) -> None:
+    """While a process that is replaced ends its last upload, there are two: what each may keep is for itself."""
+    data = tmp_path / "data"
+    _block_spool(data)
+    settings = {"audit_log": {"buffer_records": 3}}
+    with RunningEntrepot(tmp_path, settings=settings, data_directory=data) as registry:
+        registry.wait_until_ready()
+        former = registry.pid(Role.HTTP)
+        location = httpx.post(f"{registry.url}/v2/team/app/blobs/uploads/").headers["location"]
+        with socket.create_connection(("127.0.0.1", registry.port), timeout=_SECONDS) as upload:
+            head = f"PATCH {location} HTTP/1.1\r\nHost: {registry.host}\r\nContent-Length: 2\r\n\r\n"
+            upload.sendall(head.encode() + b"x")
+            before = [httpx.get(f"{registry.url}/v2/_catalog").status_code for _ in range(2)]
+            registry.parent.send_signal(signal.SIGHUP)
+            registry.wait_for_event("reload.finished")
+            after = [httpx.get(f"{registry.url}/v2/_catalog").status_code for _ in range(2)]
+            assert (before, after, former in registry.pids(Role.HTTP)) == ([200, 200], [200, 200], True)
+            assert b"\nregistry_audit_buffer_records 4.0\n" in registry.get_ops("/metrics")[1]
+            assert registry.get_ops("/readyz/read")[0] == 200
+
+            assert httpx.get(f"{registry.url}/v2/_catalog").status_code == 200
+            _wait_for(registry, 503)
+
+
 def test_f45_a_node_that_can_put_no_pull_on_record_is_not_ready_until_it_can(tmp_path: Path) -> None:
     """A file stands where the directory of the audit log's files belongs; three records fit into memory."""
-    spool = tmp_path / "data" / "audit" / "spool"
-    spool.parent.mkdir(parents=True, mode=0o700)
-    spool.parent.parent.chmod(0o700)
-    spool.write_bytes(b"")
+    spool = _block_spool(tmp_path / "data")
     settings = {"audit_log": {"buffer_records": 3}}
     with RunningEntrepot(tmp_path, settings=settings, data_directory=tmp_path / "data") as registry:
         registry.wait_until_ready()

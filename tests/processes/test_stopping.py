@@ -57,6 +57,22 @@ def test_a_body_that_outlasts_the_drain_timeout_is_broken_off(tmp_path: Path) ->
         upload.abort()
 
 
+def test_f40_the_end_of_a_drain_that_was_announced_too_early_breaks_no_body_off(tmp_path: Path) -> None:
+    """SIGUSR1 to a process that nobody has asked to stop, as from a script that means another one, is forgotten."""
+    with RunningRegistry(tmp_path) as registry:
+        os.kill(registry.pid(Role.HTTP), signal.SIGUSR1)
+        registry.get("/v2/")
+        upload = SlowUpload(registry, 1000)
+        upload.send(500)
+        registry.get("/v2/")
+        registry.parent.terminate()
+        registry.wait_for_event("process.stopping", role="http")
+        wait_until_refused(registry.port)
+        assert upload.finish().endswith(b"\r\n\r\n1000")
+        assert registry.wait_exit() == 0
+        assert registry.events("process.parting") == []
+
+
 def test_a_request_that_outlasts_that_too_does_not_hold_up_the_end(tmp_path: Path) -> None:
     with RunningRegistry(tmp_path, settings={"http": {"drain_timeout_seconds": 1}}) as registry:
         with socket.create_connection(("127.0.0.1", registry.port)) as client:

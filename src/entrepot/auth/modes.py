@@ -9,6 +9,8 @@ from entrepot.auth.errors import ActionDisabledError
 from entrepot.auth.grants import Action, Delete, Push
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrepot.auth.grants import Authorizer, CatalogGrant, Grant, RegistryGrant
     from entrepot.auth.principals import Principal
     from entrepot.oci.names import RepositoryName
@@ -20,15 +22,10 @@ A = TypeVar("A", bound=Action)
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """What the settings, or the state of the registry, forbid to everybody.
-
-    Attributes:
-        obstacle: why nothing may be written although no setting says so, for people; empty when nothing is wrong.
-    """
+    """What the settings forbid to everybody."""
 
     read_only: bool = False
     allow_delete: bool = True
-    obstacle: str = ""
 
 
 class ReadOnlySwitch(Protocol):
@@ -46,9 +43,16 @@ class ReadOnlySwitch(Protocol):
 class ModeGate:
     """Refuses what the modes forbid; every path that changes content asks it (S12)."""
 
-    def __init__(self, modes: Modes, switch: ReadOnlySwitch | None = None) -> None:
+    def __init__(
+        self, modes: Modes, switch: ReadOnlySwitch | None = None, obstacle: Callable[[], str] = str
+    ) -> None:
+        """Take the modes; `obstacle` says why nothing may be written although no setting says so, empty without cause.
+
+        It is asked for each change, since a registry may get into such a state while it runs.
+        """
         self._modes = modes
         self._switch = switch
+        self._obstacle = obstacle
 
     async def require_enabled(self, action: type[Action]) -> None:
         """Refuse a push or a delete that nobody may do at present.
@@ -59,8 +63,8 @@ class ModeGate:
         """
         if not issubclass(action, Push | Delete):
             return
-        if self._modes.obstacle:
-            raise ActionDisabledError(self._modes.obstacle)
+        if obstacle := self._obstacle():
+            raise ActionDisabledError(obstacle)
         if self._modes.read_only:
             raise ActionDisabledError("this registry is read-only at present", "registry.read_only")
         if self._switch is not None and await self._switch.is_read_only():
@@ -69,11 +73,16 @@ class ModeGate:
             raise ActionDisabledError("deleting is switched off on this registry", "registry.allow_delete")
 
 
-def with_modes(inner: Authorizer, modes: Modes, switch: ReadOnlySwitch | None = None) -> Authorizer:
+def with_modes(
+    inner: Authorizer,
+    modes: Modes,
+    switch: ReadOnlySwitch | None = None,
+    obstacle: Callable[[], str] | None = None,
+) -> Authorizer:
     """Return an authorizer that keeps to the modes: `inner` itself when they forbid nothing and never will."""
-    if modes == Modes() and switch is None:
+    if modes == Modes() and switch is None and obstacle is None:
         return inner
-    return ModeAuthorizer(inner, ModeGate(modes, switch))
+    return ModeAuthorizer(inner, ModeGate(modes, switch, obstacle or str))
 
 
 class ModeAuthorizer:

@@ -99,7 +99,7 @@ class BackupCreation:
             PruningUnderWayError: snapshots are being removed from the repository.
             MetadataError, BlobStoreError: it broke off; there is no snapshot.
         """
-        async with StoreHold(self._metadata).held(self._say_waiting):
+        async with StoreHold(self._metadata).held(self._say_waiting, self._observer.say):
             return await self._take()
 
     async def _take(self) -> SnapshotManifest:

@@ -79,7 +79,7 @@ class BlobHealing:
             MetadataError, BlobStoreError: it broke off; run it again.
         """
         async with StoreHold(self._metadata).held(
-            lambda: self._observer.say("waiting for other work to end")
+            lambda: self._observer.say("waiting for other work to end"), self._observer.say
         ):
             self._observer.begin("blobs")
             index = await index_blobs(self._repository.store)

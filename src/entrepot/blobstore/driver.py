@@ -25,6 +25,7 @@ __all__ = [
     "LocalPaths",
     "LocalSizes",
     "MultipartUploads",
+    "PreparedPlace",
     "Presigner",
     "Sharing",
     "StoredObject",
@@ -295,6 +296,18 @@ class FileStager(Protocol):
             StorageUnavailableError: the store failed.
         """
         ...
+
+
+@runtime_checkable
+class PreparedPlace(Protocol):
+    """A driver whose place can go from under it and then looks like an empty one: a volume that is unmounted."""
+
+    async def require_prepared(self) -> None:
+        """Ask whether what every start makes there is there still; nothing is made.
+
+        Raises:
+            StorageUnavailableError: it is not, or that can't be told.
+        """
 
 
 @runtime_checkable

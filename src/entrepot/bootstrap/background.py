@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,16 @@ from entrepot.auth.host import host_operator
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.bootstrap.keys import CheckpointKeys, open_sealing, open_signing_keys
 from entrepot.bootstrap.recovery import open_recovery
-from entrepot.bootstrap.services import build_process_metrics, find_mismatch
+from entrepot.bootstrap.services import build_process_metrics, find_mismatch, watch_stores
 from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.registry.journal import Journal
 from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.registry.staged_uploads import StagedUploads
+from entrepot.registry.steady_clock import SteadyClock
 from entrepot.registry.upload_expiry import UploadExpiry
 from entrepot.settings import audit_directory, set_secrets, shown_defaults, shown_differences
-from entrepot.workers.accounts_upkeep import first_password_duty, key_rotation_duty
+from entrepot.workers.accounts_upkeep import first_password_duty, key_rotation_duty, session_duty
 from entrepot.workers.audit_upkeep import (
     audit_checkpoint_duty,
     audit_drain_duty,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from entrepot.lifecycle.recovery import BlobRecovery
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
+    from entrepot.registry.store_watch import StoreWatch
     from entrepot.settings import Settings
 
 __all__ = ["build_background_worker"]
@@ -57,32 +60,42 @@ def build_background_worker(settings: Settings) -> Worker:
     async def open_duties() -> Sequence[Duty]:
         stores = await stack.enter_async_context(open_stores(settings))
         mismatch = await find_mismatch(stores)
-        metrics = build_process_metrics()
+        metrics, clock = build_process_metrics(), SteadyClock()
         harmless = (
             checkpoint_duty(stores.metadata, metrics),
-            gauge_duty(stores.metadata, stores.blobs, metrics),
+            gauge_duty(stores.metadata, stores.blobs, metrics, clock),
             backup_age_duty(stores.metadata, metrics),
             *await _audit_duties(settings, stores.metadata, metrics),
-            *_accounts_duties(settings, stores.metadata),
+            *_accounts_duties(settings, stores.metadata, clock),
         )
         if mismatch is not None:
             # The journal is another database's, or a younger copy's of this one, which has written these facts already;
             # or the storage is a wrong one, and what is written there counts as written and is lost.
             return harmless
-        scrubbing = await _scrub_duties(settings, stores, metrics, stack)
-        journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
-        kept_up = (*harmless, journal_duty(stores.metadata, journal))
+        watch = watch_stores(stores, metrics)
+        await watch.look()
+        journal = Journal(stores.blobs, await stores.metadata.instance.incarnation(), watch.suspect)
+        kept_up = (*harmless, journal_duty(stores.metadata, journal, clock, watch))
+        others = await _scrub_duties(settings, stores, metrics, stack, clock)
         # Who closes the registry to writes, to move or to examine it, wants to find tomorrow what is there today.
-        return (
-            (*kept_up, *scrubbing)
-            if settings.registry.read_only
-            else (*kept_up, *scrubbing, *_clearing_duties(settings, stores, metrics))
-        )
+        if not settings.registry.read_only:
+            others = (*others, *_clearing_duties(settings, stores, metrics, clock))
+        return (*kept_up, *(_while_fitting(duty, watch) for duty in others))
 
     return Worker(open_duties, stack.aclose)
 
 
-def _accounts_duties(settings: Settings, metadata: Metadata) -> tuple[Duty, ...]:
+def _while_fitting(duty: Duty, watch: StoreWatch) -> Duty:
+    """Return a duty that rests as long as database and storage are known not to belong together."""
+
+    async def run() -> None:
+        if watch.found is None:
+            await duty.run()
+
+    return replace(duty, run=run)
+
+
+def _accounts_duties(settings: Settings, metadata: Metadata, clock: SteadyClock) -> tuple[Duty, ...]:
     if not settings.access.accounts:
         return ()
 
@@ -92,6 +105,7 @@ def _accounts_duties(settings: Settings, metadata: Metadata) -> tuple[Duty, ...]
     return (
         first_password_duty(metadata, settings.data.directory),
         key_rotation_duty(open_keys, settings.bearer_token.key_rotation_days),
+        session_duty(metadata, clock),
     )
 
 
@@ -109,19 +123,25 @@ async def _audit_duties(settings: Settings, metadata: Metadata, metrics: Metrics
     )
 
 
-def _clearing_duties(settings: Settings, stores: Stores, metrics: Metrics) -> tuple[Duty, ...]:
+def _clearing_duties(
+    settings: Settings, stores: Stores, metrics: Metrics, clock: SteadyClock
+) -> tuple[Duty, ...]:
     metadata, blobs = stores.metadata, stores.blobs
     chosen = settings.housekeeping
     options = SweepOptions(chosen.orphan_grace_seconds, chosen.orphan_sweep_period_seconds)
-    expiry = UploadExpiry(metadata, StagedUploads(metadata, blobs), settings.uploads.session_ttl_seconds)
+    staged, life = StagedUploads(metadata, blobs), settings.uploads.session_ttl_seconds
     return (
-        expiry_duty(expiry, metrics),
-        orphan_duty(OrphanSweep(metadata, blobs, options), metadata, metrics),
+        expiry_duty(UploadExpiry(metadata, staged, life, clock), metrics),
+        orphan_duty(OrphanSweep(metadata, blobs, options, clock), metadata, metrics),
     )
 
 
 async def _scrub_duties(
-    settings: Settings, stores: Stores, metrics: Metrics, stack: contextlib.AsyncExitStack
+    settings: Settings,
+    stores: Stores,
+    metrics: Metrics,
+    stack: contextlib.AsyncExitStack,
+    clock: SteadyClock,
 ) -> tuple[Duty, ...]:
     """Return the duty of the scheduled verification; what it needs is closed with `stack`."""
     from entrepot.workers.scrubbing import ScrubPlan, open_scrub_duty  # noqa: PLC0415  # one process needs it
@@ -140,5 +160,5 @@ async def _scrub_duties(
     # A registry that is closed to writes is examined and left as it is.
     repairs = chosen.quarantine and not settings.registry.read_only
     plan = ScrubPlan(chosen.period_seconds, chosen.rate_bytes_per_second, repairs, sources)
-    duty = open_scrub_duty(stores.metadata, stores.blobs, metrics, plan)
+    duty = open_scrub_duty(stores.metadata, stores.blobs, metrics, plan, clock)
     return (await stack.enter_async_context(duty),)

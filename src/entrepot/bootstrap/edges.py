@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from entrepot.audit.spool import AuditSpool, SpoolBuffer
 from entrepot.auth.condensed_refusals import CondensedRefusals
+from entrepot.blobstore.errors import BlobStoreError
 from entrepot.bootstrap.services import build_process_metrics, build_services
 from entrepot.bootstrap.stores import open_stores
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
@@ -18,6 +20,8 @@ from entrepot.distribution_api.body_pace import PaceLimits
 from entrepot.distribution_api.challenges import Challenges
 from entrepot.distribution_api.credentials import Identification
 from entrepot.kernel.address_budget import AddressBudget
+from entrepot.kernel.periodic import Periodic
+from entrepot.metadata.errors import MetadataError
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import audit_directory, public_url
 from entrepot.token_service.application import TOKEN_PATH, TokenApplication
@@ -30,12 +34,14 @@ if TYPE_CHECKING:
     from entrepot.bootstrap.stores import Stores
     from entrepot.kernel.asgi import Application
     from entrepot.observability.metrics import Metrics
+    from entrepot.registry.store_watch import StoreWatch
     from entrepot.services import Services
     from entrepot.settings import Settings
 
 __all__ = ["Edges", "build_address_budget", "build_distribution", "open_edges", "open_spool"]
 
 _HASHING_THREADS: Final = 4
+_LOOK_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
         metrics = build_process_metrics()
         stack.callback(metrics.flush_requests)
         spool = open_spool(settings, metrics)
+        # What is in memory only comes before what ends by itself: leases may have to wait for the database.
+        releases = await stack.enter_async_context(contextlib.AsyncExitStack())
         stack.push_async_callback(spool.aclose)
         notes = CondensedRefusals(spool, metrics.audit_condensed.inc)
         notes.start()
@@ -68,8 +76,18 @@ async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
         services = await build_services(
             settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
         )
-        stack.push_async_callback(services.uploads.aclose)
+        releases.push_async_callback(services.uploads.aclose)
+        if services.store_watch is not None:
+            looks = Periodic("store-watch", _LOOK_SECONDS, partial(_look, services.store_watch))
+            looks.start()
+            stack.push_async_callback(looks.aclose)
         yield _build(settings, stores, services, identity)
+
+
+async def _look(watch: StoreWatch) -> None:
+    """Look once; what can't be told now is told the next time, and meanwhile by every request."""
+    with contextlib.suppress(MetadataError, BlobStoreError):
+        await watch.look()
 
 
 def open_spool(settings: Settings, metrics: Metrics) -> AuditSpool:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from entrepot.blobstore.driver import PreparedPlace
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import UPLOADS
+from entrepot.bootstrap.lasting_answers import LastingAnswer
 from entrepot.bootstrap.services import find_mismatch
 from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.errors import EntrepotError
-from entrepot.observability.metrics import gathered_gauge
+from entrepot.observability.metrics import greatest_gauge
+from entrepot.registry.store_recognition import ANOTHER_STORE_REMEDY, find_strangeness
+from entrepot.registry.store_watch import StoreWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrepot.auth.keys.signing_keys import SigningKeys
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Transaction
@@ -41,23 +48,33 @@ class ProbeResult:
 class StoreProbes:
     """Asks both stores whether pulls and pushes would work; opens them at the first question and after failures."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = monotonic) -> None:
+        """Take the settings; `clock` tells seconds and is never put back."""
         self._settings = settings
         self._stack = contextlib.AsyncExitStack()
         self._stores: Stores | None = None
-        self._looks_right = False
+        self._another = LastingAnswer(_tell_another_store, clock)
+        self._mismatch = LastingAnswer(_tell_mismatch, clock)
+        self._watch: StoreWatch | None = None
         self._keys: SigningKeys | None = None
 
     async def read_ready(self) -> ProbeResult:
-        """Whether a row can be read, the blob store answers, and pulls can be put on record (F28, F45)."""
+        """Whether a row can be read, the blob store is the database's, and pulls can be put on record (F28, F45, F47).
+
+        An older copy of the blob store will do.
+        """
         try:
             stores = await self._opened()
             await stores.metadata.instance.ping()
             await _ask(stores.blobs)
+            another = await self._another.find(stores)
         except EntrepotError as error:
+            self._another.forget()
             return ProbeResult(ok=False, detail=str(error))
+        if another:
+            return ProbeResult(ok=False, detail=another)
         room = self._settings.audit_log.buffer_records
-        if room and await asyncio.to_thread(gathered_gauge, "registry_audit_buffer_records") >= room:
+        if room and await asyncio.to_thread(greatest_gauge, "registry_audit_buffer_records") >= room:
             return ProbeResult(ok=False, detail=_UNRECORDED)
         return ProbeResult(ok=True, detail="metadata and blob store can be read")
 
@@ -82,22 +99,29 @@ class StoreProbes:
         )
 
     async def write_ready(self) -> ProbeResult:
-        """Whether a write unit commits and an object can be written, read and deleted."""
+        """Whether the stores fit together, a write unit commits, and an object can be written, read and deleted."""
 
         async def unit(tx: Transaction) -> int:
             return await tx.upload_sessions.release_owner("readiness probe")
 
         try:
             stores = await self._opened()
-            # Once they fitted together, only a restart gives this process another database or another store.
-            if not self._looks_right and (mismatch := await find_mismatch(stores)) is not None:
-                return ProbeResult(ok=False, detail=f"{mismatch.reason}: {mismatch.remedy}")
-            self._looks_right = True
+            await _ask(stores.blobs)
+            if mismatch := await self._mismatch.find(stores) or await self._changed(stores):
+                return ProbeResult(ok=False, detail=mismatch)
             await stores.metadata.write(unit)
             await stores.blobs.check()
         except EntrepotError as error:
+            self._mismatch.forget()
             return ProbeResult(ok=False, detail=str(error))
         return ProbeResult(ok=True, detail="metadata and blob store can be written")
+
+    async def _changed(self, stores: Stores) -> str:
+        """Return what no longer fits since it did, as far as the database tells without a look into the store."""
+        if self._watch is None:
+            self._watch = StoreWatch(stores.metadata, stores.blobs)
+        found = await self._watch.look()
+        return "" if found is None else f"{found.reason}: {found.remedy}"
 
     async def aclose(self) -> None:
         """Close the stores."""
@@ -110,10 +134,26 @@ class StoreProbes:
 
 
 async def _ask(blobs: BlobStore) -> None:
-    """Ask for an object that is not there, which takes an answer, and neither room nor a right to write."""
+    """Ask for what must be there, or else for an object that is not: it takes neither room nor a right to write.
+
+    That nothing is there is an answer of a server's only: so says a mount point without its volume, too.
+    """
+    if isinstance(blobs, PreparedPlace):
+        await blobs.require_prepared()
+        return
     with contextlib.suppress(ObjectNotFoundError):
         async for _ in blobs.read(_NOTHING):
             pass
+
+
+async def _tell_another_store(stores: Stores) -> str:
+    strange = await find_strangeness(stores.metadata, stores.blobs)
+    return f"{strange}: {ANOTHER_STORE_REMEDY}" if strange else ""
+
+
+async def _tell_mismatch(stores: Stores) -> str:
+    mismatch = await find_mismatch(stores)
+    return "" if mismatch is None else f"{mismatch.reason}: {mismatch.remedy}"
 
 
 def build_health_probes(settings: Settings) -> StoreProbes:

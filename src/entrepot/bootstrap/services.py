@@ -35,10 +35,13 @@ from entrepot.registry.repositories import ProjectRepositories
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.staging import StagingPipeline
 from entrepot.registry.store_ownership import find_discrepancy, require_finished_rebuild
+from entrepot.registry.store_watch import StoreWatch, tell_mismatch
 from entrepot.registry.uploads import UploadParts, Uploads
 from entrepot.services import Services
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.grants import Authorizer
     from entrepot.bootstrap.identity import Identity
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from entrepot.registry.store_ownership import Discrepancy
     from entrepot.settings import Settings
 
-__all__ = ["build_process_metrics", "build_services", "find_mismatch"]
+__all__ = ["build_process_metrics", "build_services", "find_mismatch", "watch_stores"]
 
 _log: Any = structlog.get_logger()
 
@@ -68,7 +71,7 @@ async def build_services(
 
     When storage and database don't belong together, they refuse every write: a database that was restored from an older
     copy would give the numbers of facts again that the journal has already, and into a wrong storage pushes would go
-    that no other node can read (F47).
+    that no other node can read (F47). So they do where that is found later, by whoever has the services' watch look.
 
     Args:
         metrics: those of the process; own ones for a command that nobody scrapes.
@@ -82,17 +85,17 @@ async def build_services(
     metadata, blobs = stores.metadata, stores.blobs
     mismatch = await find_mismatch(stores)
     metrics = metrics or build_process_metrics()
-    metrics.database_mismatch.set(0 if mismatch is None else 1)
-    if mismatch is not None:
-        _log.error("database.mismatch", reason=mismatch.reason, remedy=mismatch.remedy)
+    _announce(mismatch, metrics)
+    watch = watch_stores(stores, metrics)
     leases = await _leases(settings, metadata, look_only=look_only)
-    journal = Journal(blobs, await metadata.instance.incarnation())
+    journal = Journal(blobs, await metadata.instance.incarnation(), watch.suspect)
     uploading = _uploading(settings, stores, hashing, leases, metrics)
     redirect = settings.storage.driver == "s3" and settings.storage.s3.redirect_downloads
     cache = ContentCache(settings.cache.small_blob_bytes)
-    modes, switch = _modes(settings, mismatch), identity.configurations if identity is not None else None
+    modes, switch = _modes(settings), identity.configurations if identity is not None else None
+    obstacle = _obstacle(mismatch, watch)
     return Services(
-        authorizer=with_modes(_decider(settings, identity), modes, switch),
+        authorizer=with_modes(_decider(settings, identity), modes, switch, obstacle),
         manifests=Manifests(metadata, hashing, cache),
         manifest_pushes=ManifestPushes(
             metadata,
@@ -108,10 +111,11 @@ async def build_services(
         uploads=Uploads(uploading),
         file_pushes=FilePushes(uploading),
         mounts=Mounts(metadata),
-        repositories=ProjectRepositories(metadata, journal, _changing_gate(modes, switch)),
+        repositories=ProjectRepositories(metadata, journal, _changing_gate(modes, switch, obstacle)),
         notes=notes or DirectNotes(metadata),
         project_numbers=ProjectNumbers(metadata),
         metrics=metrics,
+        store_watch=None if mismatch is not None else watch,
     )
 
 
@@ -123,6 +127,27 @@ async def find_mismatch(stores: Stores) -> Discrepancy | None:
     """
     await require_finished_rebuild(stores.metadata)
     return await find_discrepancy(stores.metadata, stores.blobs)
+
+
+def _announce(mismatch: Discrepancy | None, metrics: Metrics) -> None:
+    metrics.database_mismatch.set(0 if mismatch is None else 1)
+    if mismatch is not None:
+        tell_mismatch(mismatch)
+
+
+def watch_stores(stores: Stores, metrics: Metrics) -> StoreWatch:
+    """Return the watch over stores that fit; it keeps the gauge of the process."""
+    return StoreWatch(
+        stores.metadata, stores.blobs, lambda found: metrics.database_mismatch.set(0 if found is None else 1)
+    )
+
+
+def _obstacle(mismatch: Discrepancy | None, watch: StoreWatch) -> Callable[[], str]:
+    def tell() -> str:
+        found = mismatch or watch.found
+        return "" if found is None else _tell_clients(found)
+
+    return tell
 
 
 async def _leases(settings: Settings, metadata: Metadata, *, look_only: bool) -> SessionLeases:
@@ -172,17 +197,16 @@ def _decider(settings: Settings, identity: Identity | None) -> Authorizer:
     return EveryoneAuthorizer() if settings.access.insecure_anonymous else LoopbackAuthorizer()
 
 
-def _modes(settings: Settings, mismatch: Discrepancy | None) -> Modes:
-    return Modes(
-        read_only=settings.registry.read_only,
-        allow_delete=settings.registry.allow_delete,
-        obstacle="" if mismatch is None else _tell_clients(mismatch),
-    )
+def _modes(settings: Settings) -> Modes:
+    return Modes(read_only=settings.registry.read_only, allow_delete=settings.registry.allow_delete)
 
 
-def _changing_gate(modes: Modes, configurations: Configurations | None) -> ModeGate:
+def _changing_gate(
+    modes: Modes, configurations: Configurations | None, obstacle: Callable[[], str]
+) -> ModeGate:
     """Return the gate of the management API, by which nothing is changed that is closed at that moment."""
-    return ModeGate(modes, None if configurations is None else DecidingSwitch(configurations))
+    switch = None if configurations is None else DecidingSwitch(configurations)
+    return ModeGate(modes, switch, obstacle)
 
 
 def _tell_clients(mismatch: Discrepancy) -> str:

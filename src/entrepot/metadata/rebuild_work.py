@@ -47,7 +47,7 @@ class LostTag:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """An object of the journal that can't be read in full, and why."""
+    """An object of the journal that can't be read in full, or that another one contradicts, and why."""
 
     key: str
     reason: str

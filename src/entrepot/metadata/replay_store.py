@@ -28,6 +28,10 @@ class ReplayReader(Protocol):
         """Return under which keys the rows of these blobs, of every state, say that their bytes lie."""
         ...
 
+    async def contradicts(self, fact: JournalFact) -> bool:
+        """Whether another fact was recorded under the number of this one."""
+        ...
+
 
 class ReplayRows(Protocol):
     """What a rebuild changes, within a unit. Times are milliseconds since 1970 and only ever make a row older."""

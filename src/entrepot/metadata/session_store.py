@@ -14,7 +14,14 @@ from entrepot.kernel.clock import LEEWAY_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LEEWAY_MILLISECONDS", "NewSession", "SessionReader", "SessionRow", "SessionWriterRows"]
+__all__ = [
+    "LEEWAY_MILLISECONDS",
+    "EndedSession",
+    "NewSession",
+    "SessionReader",
+    "SessionRow",
+    "SessionWriterRows",
+]
 
 LEEWAY_MILLISECONDS: Final = 1000 * LEEWAY_SECONDS
 """How far a clock is put back without a login ending for it: that of tokens (decision 34)."""
@@ -66,8 +73,19 @@ class SessionRow:
         return ahead if ahead > LEEWAY_MILLISECONDS else 0
 
 
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that was removed as it was dated so many milliseconds ahead of the database's clock."""
+
+    public_id: str
+    ahead_milliseconds: int
+
+
 class SessionReader(Protocol):
-    """Sessions that are good: in time, in use, and of a person who is not disabled and whose epoch did not move."""
+    """Sessions that are good: in time, in use, and of a person who is not disabled and whose epoch did not move.
+
+    Also those that are dated ahead: they are refused, and have to be seen by whoever may end them (F27).
+    """
 
     async def find(self, secret_hash: str, idle_milliseconds: int) -> SessionRow | None:
         """Return the session with a secret, unless it was idle for longer than that; also one that is dated ahead."""
@@ -108,6 +126,10 @@ class SessionWriterRows(Protocol):
 
     async def hold_good(self, public_id: str) -> bool:
         """Tell whether a session is there, in time and not dated ahead, and keep it there until the unit ends."""
+        ...
+
+    async def remove_dated_ahead(self, limit: int) -> Sequence[EndedSession]:
+        """Remove up to `limit` sessions of anybody that are dated ahead, the oldest first, and return them."""
         ...
 
     async def delete(self, session_id: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast, final
 
 from prometheus_client import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-__all__ = ["Metrics", "build_metrics", "gathered_gauge", "render_metrics"]
+__all__ = ["Metrics", "build_metrics", "greatest_gauge", "render_metrics"]
 
 _BUCKETS: Final = {definition.name: definition.buckets for definition in METRIC_DEFINITIONS}
 
@@ -168,15 +169,22 @@ def _make(definition: MetricDefinition, registry: CollectorRegistry) -> Counter 
     return Gauge(name, text, labels, registry=registry, multiprocess_mode="mostrecent")
 
 
-def gathered_gauge(name: str) -> float:
-    """Return what the processes that share a directory say of a gauge without labels, together; 0 without one.
+def greatest_gauge(name: str) -> float:
+    """Return the most that one of the processes which share a directory says of a gauge without labels; 0 without one.
 
+    For what is bounded in each process: two that are half full have room, also while one takes the other's place.
     Reads files, so call it off the event loop.
     """
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory is None:
         return 0.0
-    collector = MultiProcessCollector(CollectorRegistry())  # type: ignore[no-untyped-call]  # the library leaves it so
-    metrics = cast("Iterable[Metric]", collector.collect())  # type: ignore[no-untyped-call]  # as above
+    values = [_gauge_of(str(path), name) for path in Path(directory).glob("gauge_live*.db")]
+    return max(values, default=0.0)
+
+
+def _gauge_of(path: str, name: str) -> float:
+    """Return what one process says; 0 for one that ended meanwhile."""
+    metrics = cast("Iterable[Metric]", MultiProcessCollector.merge((path,)))  # type: ignore[no-untyped-call]  # as below
     samples = chain.from_iterable(one.samples for one in metrics if one.name == name)
     return sum(sample.value for sample in samples)
 

@@ -28,7 +28,8 @@ _STANDARD_INPUT = 0
 class ChildContext:
     """What a child's main coroutine works with.
 
-    `stop` is set by SIGTERM, `part` by SIGUSR1: the time for requests under way is over, the process is killed soon.
+    `stop` is set by SIGTERM, `part` by SIGUSR1 once `stop` is: the time for requests under way is over, the process is
+    killed soon.
     """
 
     assignment: Assignment
@@ -81,5 +82,12 @@ async def _run_until_stopped(
     stop, part = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, part.set)
+
+    def note_parting() -> None:
+        """Kept from before, it would cut off the requests of a stop that has its time yet."""
+        if stop.is_set():
+            part.set()
+
+    # A turn later: where both signals come in one, this one may be the first.
+    loop.add_signal_handler(signal.SIGUSR1, loop.call_soon, note_parting)
     await main(ChildContext(assignment, settings, status, stop, part))

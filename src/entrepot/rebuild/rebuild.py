@@ -14,6 +14,7 @@ import msgspec
 
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.rebuild_work import Spot
+from entrepot.rebuild.catching_up import find_catch_up_start
 from entrepot.rebuild.errors import ChoiceNeededError, RebuildRefusedError
 from entrepot.rebuild.position import find_last_number
 from entrepot.rebuild.replay import JournalReplay, Replayed, Source
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Rebuild", "RebuildOptions", "RebuildProgress", "choose_journals"]
 
 _REBUILT: Final = "database.rebuilt"
-_OVERLAP: Final = 10_000
-"""How many numbers before a database's last one are looked at again: a copy may lack facts that began before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,18 +155,8 @@ class Rebuild:
         )
 
     async def _catch_up_mark(self) -> _Mark:
-        if await self._metadata.replay.unfinished() is not None:
-            raise RebuildRefusedError(
-                "a rebuild of the whole database was interrupted", "run it again, without --catch-up"
-            )
-        own = await self._metadata.instance.incarnation()
-        if own not in await find_incarnations(self._blobs):
-            raise RebuildRefusedError(
-                f"the storage holds no journal of this database ({own})",
-                "this is another registry's storage, or the database was made anew: "
-                "then rebuild it without --catch-up",
-            )
-        return _Mark((own,), 0, max(await self._metadata.orphans.last_fact() - _OVERLAP, 0))
+        own, after = await find_catch_up_start(self._metadata, self._blobs)
+        return _Mark((own,), 0, after)
 
     async def _replay_all(self, mark: _Mark, progress: RebuildProgress) -> Sequence[Replayed]:
         done: list[Replayed] = []

@@ -11,6 +11,7 @@ from entrepot.metadata.rebuild_work import Spot
 from entrepot.metadata.records import JournalFact
 from entrepot.rebuild.application import FactApplication, Outcome
 from entrepot.registry.journal_reader import JournalReader
+from entrepot.registry.rival_histories import RivalHistories
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     from entrepot.rebuild.steps import Step, StepMaker
     from entrepot.registry.journal_reader import RecordedLine
 
-__all__ = ["JournalReplay", "Replayed", "Source"]
+__all__ = ["JournalReplay", "Replayed", "Source", "fact_of"]
 
 _READ_AT_ONCE: Final = 16
 """Lines whose manifests are in memory before anybody looks at their sizes; one has 4 MiB at most."""
+_TWO_HISTORIES: Final = (
+    "two databases wrote under one name, and what is rebuilt is a mixture of both; move the files of the history that "
+    "is not wanted out of the journal and rebuild again, see the guide to entrepot rebuild, under two histories"
+)
 _UNIT_FACTS: Final = 256
 _UNIT_BYTES: Final = 16 * 1024 * 1024
 _UNITS_PER_CHECKPOINT: Final = 8
@@ -117,7 +122,8 @@ class JournalReplay:
             last = key.rpartition("/")[2].rpartition("-")[2]
             done.last = max(done.last, int(last) if last.isdecimal() else 0)
 
-        reader = JournalReader(self._blobs, source.incarnation, on_damage)
+        rivals = RivalHistories()
+        reader = JournalReader(self._blobs, source.incarnation, on_damage, rivals.add)
         group: list[RecordedLine] = []
         async with aclosing(reader.facts(source.after)) as lines:
             async for line in lines:
@@ -129,6 +135,8 @@ class JournalReplay:
                     group = []
         if group:
             yield group
+        for key, reason in rivals.described():
+            self._work.add_spot(Spot(key, f"{reason}: {_TWO_HISTORIES}"))
 
     async def _apply(self, source: Source, steps: Sequence[Step], done: Replayed) -> None:
         digests = {digest for step in steps for digest in step.blobs}
@@ -144,7 +152,7 @@ class JournalReplay:
                 [
                     await application.apply(step)
                     for step in steps
-                    if not source.own or await tx.replay.record(_fact(step.line))
+                    if not source.own or await tx.replay.record(fact_of(step.line))
                 ]
             )
             if mark is not None:
@@ -160,6 +168,7 @@ class JournalReplay:
         self._work.save()
 
 
-def _fact(line: RecordedLine) -> JournalFact:
+def fact_of(line: RecordedLine) -> JournalFact:
+    """Return a line of the journal as the database records it; a time that nobody knows is 0."""
     at = line.at_milliseconds or 0
     return JournalFact(line.sequence, at, line.kind, line.repository, line.actor, bytes(line.payload))

@@ -60,7 +60,8 @@ class RebuildReport:
         last_fact: the greatest number in the journal.
         resumed: whether it went on with a run that was interrupted.
         totals: what the database holds now; absent after bringing one up to date, where only what is new was looked at.
-        losses, lost_tags, spots: how many things were left out, and how many parts of the journal can't be read.
+        losses, lost_tags, spots: how many things were left out, and how many parts of the journal can't be read or
+            contradict others.
     """
 
     incarnation: str

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.rebuild_work import RebuildWork
     from entrepot.metadata.store import Metadata
+    from entrepot.registry.journal_reader import Rivals
 
 __all__ = ["count_facts", "count_leftovers", "count_totals", "summarise_journal"]
 
@@ -29,7 +30,7 @@ async def summarise_journal(blobs: BlobStore, incarnation: str) -> JournalSummar
     """
     summary = JournalSummary(incarnation)
     names: set[str] = set()
-    async with aclosing(JournalReader(blobs, incarnation, _unheard).facts()) as lines:
+    async with aclosing(JournalReader(blobs, incarnation, _unheard, _unasked).facts()) as lines:
         async for line in lines:
             summary.facts += 1
             summary.first = summary.first or line.sequence
@@ -51,7 +52,7 @@ async def count_facts(blobs: BlobStore, incarnation: str, after: int) -> int:
         BlobStoreError: the store can't be read.
     """
     count = 0
-    async with aclosing(JournalReader(blobs, incarnation, _unheard).facts(after)) as lines:
+    async with aclosing(JournalReader(blobs, incarnation, _unheard, _unasked).facts(after)) as lines:
         async for _ in lines:
             count += 1
     return count
@@ -59,6 +60,10 @@ async def count_facts(blobs: BlobStore, incarnation: str, after: int) -> int:
 
 def _unheard(key: str, reason: str) -> None:
     """Leave damage to the rebuild itself, which reports it."""
+
+
+def _unasked(rivals: Rivals) -> None:
+    """Count one fact to a number; the rebuild itself reports the others."""
 
 
 async def count_totals(metadata: Metadata) -> Totals:

@@ -5,6 +5,9 @@ So entries never tell of something that did not happen, for each tag their order
 drawn while the unit holds the tag's row), and what was acknowledged can be rebuilt when the database is lost. When an
 entry can't be written, the push or delete still succeeds: the background worker finds the fact without a segment and
 writes it (two faults would have to coincide to lose it).
+
+Nothing that lies under a number is replaced by something else: whoever finds another fact there belongs to another
+history than the one who wrote it, and both are needed to tell what was lost.
 """
 
 from __future__ import annotations
@@ -17,15 +20,16 @@ import structlog
 from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.registry.journal_reader import RecordedLine, read_lines, tell_the_same
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import JournalFact
     from entrepot.registry.facts import RecordedFact
 
-__all__ = ["ENTRY_KINDS", "Journal"]
+__all__ = ["ENTRY_KINDS", "Journal", "JournalConflictError", "line_of"]
 
 _log: Any = structlog.get_logger()
 
@@ -35,34 +39,39 @@ ENTRY_KINDS = frozenset(
 """Kinds of facts that get an entry of their own at once; the others wait for the next segment."""
 
 
-class _Line(msgspec.Struct, frozen=True, tag=False):
-    """One fact as it stands in an entry or in a line of a segment. The format must stay readable for ever."""
+class JournalConflictError(BlobStoreError):
+    """The journal holds another fact under a number than the one that is to be written there."""
 
-    sequence: int
-    kind: str
-    repository: str
-    actor: str
-    payload: msgspec.Raw
-    at_milliseconds: int | None = None
+    def __init__(self, key: str, sequence: int) -> None:
+        super().__init__(f"{key} tells of another fact {sequence} than this database")
+        self.key = key
+        self.sequence = sequence
 
 
 class Journal:
     """Writes entries and segments under this database's incarnation."""
 
-    def __init__(self, blobs: BlobStore, incarnation: str) -> None:
+    def __init__(
+        self, blobs: BlobStore, incarnation: str, on_conflict: Callable[[], None] = lambda: None
+    ) -> None:
+        """Take a store and whose journal to write; `on_conflict` is called where another history's lies in the way."""
         self._blobs = blobs
         self._incarnation = incarnation
+        self._on_conflict = on_conflict
         self._encoder = msgspec.json.Encoder()
 
     async def write_entry(self, recorded: RecordedFact) -> None:
         """Write one fact durably; a store that fails is logged and left to the background worker."""
         fact, key = recorded.fact, journal_entry_key(self._incarnation, recorded.sequence)
-        line = _Line(recorded.sequence, fact.kind, fact.repository, fact.actor, msgspec.Raw(fact.payload))
+        line = RecordedLine(
+            recorded.sequence, fact.kind, fact.repository, fact.actor, msgspec.Raw(fact.payload)
+        )
         entry = self._encoder.encode(line)
         try:
             if not await self._blobs.put_new(key, entry) and await self._read(key) not in {entry, b""}:
                 # Another database takes itself for this one. Its fact stays; this one goes into the next segment.
                 _log.error("journal.conflict", sequence=recorded.sequence, key=key)
+                self._on_conflict()
         except BlobStoreError as error:
             _log.warning("journal.entry.postponed", sequence=recorded.sequence, reason=str(error))
         reach(Failpoint.JOURNAL_WRITTEN)
@@ -82,26 +91,48 @@ class Journal:
     async def write_segment(self, facts: Sequence[JournalFact]) -> str:
         """Write facts, in sequence order, as one object of JSON lines, and return its key.
 
+        What a worker that was killed has left under the key stays, and what it lacks is added to it.
+
         Raises:
+            JournalConflictError: something else lies there under one of the numbers.
             BlobStoreError: when the store fails; nothing is marked then.
         """
-        lines = [
-            _Line(
-                fact.sequence,
-                fact.kind,
-                fact.repository,
-                fact.actor,
-                msgspec.Raw(fact.payload),
-                fact.at_milliseconds,
-            )
-            for fact in facts
-        ]
+        lines = {fact.sequence: line_of(fact) for fact in facts}
         key = journal_segment_key(self._incarnation, facts[0].sequence, facts[-1].sequence)
-        await self._blobs.put(key, self._encoder.encode_lines(lines))
+        # Asked for beforehand, too: a store without conditional writes would replace it.
+        if not await self._read(key) and await self._blobs.put_new(key, self._encoded(lines)):
+            return key
+        there = {line.sequence: line for line in await read_lines(self._blobs, key, _leave_to_verify)}
+        for sequence in sorted(there.keys() & lines.keys()):
+            if not tell_the_same(there[sequence], lines[sequence]):
+                _log.error("journal.conflict", sequence=sequence, key=key)
+                self._on_conflict()
+                raise JournalConflictError(key, sequence)
+        if lines.keys() - there.keys():
+            await self._blobs.put(key, self._encoded(lines | there))
         return key
+
+    def _encoded(self, lines: Mapping[int, RecordedLine]) -> bytes:
+        return self._encoder.encode_lines([lines[sequence] for sequence in sorted(lines)])
 
     async def drop_entries(self, facts: Sequence[JournalFact]) -> None:
         """Delete the entries that a durable, recorded segment has made superfluous."""
         for fact in facts:
             if fact.kind in ENTRY_KINDS:
                 await self._blobs.delete(journal_entry_key(self._incarnation, fact.sequence))
+
+
+def line_of(fact: JournalFact) -> RecordedLine:
+    """Return a fact of the database as the journal tells of it."""
+    return RecordedLine(
+        fact.sequence,
+        fact.kind,
+        fact.repository,
+        fact.actor,
+        msgspec.Raw(fact.payload),
+        fact.at_milliseconds,
+    )
+
+
+def _leave_to_verify(key: str, reason: str) -> None:
+    """Say nothing of a line that can't be read: what it told of is written anew here."""

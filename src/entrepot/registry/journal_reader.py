@@ -3,13 +3,16 @@
 Segments may overlap (a worker that was killed between a segment and its mark writes the facts again) and interleave (a
 transaction that began early may commit late), and entries may repeat what a segment holds. Each is sorted in itself
 and named by its first number, so a merge that opens an object when its turn comes sees all numbers in order.
+
+A number means one fact. Where two objects tell of different ones, two databases took themselves for this one, as where
+an older copy was put under running nodes: the journal then holds two histories, which nobody may take for one.
 """
 
 from __future__ import annotations
 
 import heapq
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,12 +21,20 @@ from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_segment_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from typing import Any
 
     from entrepot.blobstore.driver import BlobStore
 
-__all__ = ["JournalReader", "RecordedLine", "find_incarnations", "has_journal"]
+__all__ = [
+    "JournalReader",
+    "RecordedLine",
+    "Rivals",
+    "find_incarnations",
+    "has_journal",
+    "read_lines",
+    "tell_the_same",
+]
 
 _NO_NUMBER: Final = 1 << 62
 
@@ -43,11 +54,65 @@ class RecordedLine(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Rivals:
+    """Two objects that tell of different facts under one number: the journal holds more than one history."""
+
+    sequence: int
+    kept: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Object:
     """An entry or a segment that was listed, by the first number in it."""
 
     first: int
     key: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Opened:
+    """An object that is being read, at its next line.
+
+    Equal numbers come in the order of the keys, segments first: they know the time of their facts.
+    """
+
+    sequence: int
+    is_entry: bool
+    key: str
+    line: RecordedLine = field(compare=False)
+    rest: Iterator[RecordedLine] = field(compare=False)
+
+
+def tell_the_same(one: RecordedLine, other: RecordedLine) -> bool:
+    """Whether two lines of one number tell of one fact; its time an entry does not know, and a worker may set (F27)."""
+    if (one.kind, one.repository, one.actor) != (other.kind, other.repository, other.actor):
+        return False
+    payloads = bytes(one.payload), bytes(other.payload)
+    return payloads[0] == payloads[1] or msgspec.json.decode(payloads[0]) == msgspec.json.decode(payloads[1])
+
+
+async def read_lines(
+    blobs: BlobStore, key: str, on_damage: Callable[[str, str], None]
+) -> Sequence[RecordedLine]:
+    """Return the facts of one object, sorted; one that the worker compacted and deleted meanwhile has none.
+
+    Lines that can't be read are reported and left out.
+
+    Raises:
+        BlobStoreError: the store can't be read.
+    """
+    try:
+        content = b"".join([chunk async for chunk in blobs.read(key)])
+    except ObjectNotFoundError:
+        return []
+    lines: list[RecordedLine] = []
+    for number, text in enumerate(content.splitlines(), 1):
+        try:
+            lines.append(msgspec.json.decode(text, type=RecordedLine))
+        except msgspec.MsgspecError as error:
+            on_damage(key, f"line {number}: {error}")
+    return sorted(lines, key=lambda line: line.sequence)
 
 
 async def find_incarnations(blobs: BlobStore) -> list[str]:
@@ -74,11 +139,22 @@ async def has_journal(blobs: BlobStore, incarnation: str) -> bool:
 class JournalReader:
     """Reads one database's journal."""
 
-    def __init__(self, blobs: BlobStore, incarnation: str, on_damage: Callable[[str, str], None]) -> None:
-        """Take a store and whose journal to read; `on_damage` is told key and reason of what can't be read."""
+    def __init__(
+        self,
+        blobs: BlobStore,
+        incarnation: str,
+        on_damage: Callable[[str, str], None],
+        on_rivals: Callable[[Rivals], None],
+    ) -> None:
+        """Take a store and whose journal to read.
+
+        `on_damage` is told key and reason of what can't be read, `on_rivals` of each number with more than one fact, of
+        which the first one is yielded.
+        """
         self._blobs = blobs
         self._incarnation = incarnation
         self._on_damage = on_damage
+        self._on_rivals = on_rivals
 
     async def facts(self, after: int = 0) -> AsyncGenerator[RecordedLine]:
         """Yield the facts with numbers greater than `after`.
@@ -86,22 +162,27 @@ class JournalReader:
         Raises:
             BlobStoreError: the store can't be read.
         """
-        last = after
-        opened: list[tuple[int, int, RecordedLine, Iterator[RecordedLine]]] = []
+        last: _Opened | None = None
+        opened: list[_Opened] = []
         async with aclosing(self._objects()) as objects:
             following = await anext(objects, None)
             while opened or following is not None:
                 # Whatever may hold the smallest number has to be open before that is chosen.
-                while following is not None and (not opened or following.first <= opened[0][0]):
-                    _push(opened, iter(await self._lines(following.key)))
+                while following is not None and (not opened or following.first <= opened[0].sequence):
+                    lines = await read_lines(self._blobs, following.key, self._on_damage)
+                    _push(opened, following.key, iter(lines))
                     following = await anext(objects, None)
                 if not opened:
                     continue
-                sequence, _, line, rest = heapq.heappop(opened)
-                _push(opened, rest)
-                if sequence > last:
-                    last = sequence
-                    yield line
+                next_one = heapq.heappop(opened)
+                _push(opened, next_one.key, next_one.rest)
+                if next_one.sequence <= after:
+                    continue
+                if last is None or next_one.sequence > last.sequence:
+                    last = next_one
+                    yield next_one.line
+                elif not tell_the_same(last.line, next_one.line):
+                    self._on_rivals(Rivals(last.sequence, last.key, next_one.key))
 
     async def _objects(self) -> AsyncGenerator[_Object]:
         """Yield entries and segments by their first numbers."""
@@ -130,31 +211,13 @@ class JournalReader:
             self._on_damage(key, "its name is not that of an entry or segment")
         return None
 
-    async def _lines(self, key: str) -> list[RecordedLine]:
-        """Return the facts of one object, sorted; one that the worker compacted and deleted meanwhile has none.
 
-        Lines that can't be read are reported and left out.
-        """
-        try:
-            content = b"".join([chunk async for chunk in self._blobs.read(key)])
-        except ObjectNotFoundError:
-            return []
-        lines: list[RecordedLine] = []
-        for number, text in enumerate(content.splitlines(), 1):
-            try:
-                lines.append(msgspec.json.decode(text, type=RecordedLine))
-            except msgspec.MsgspecError as error:
-                self._on_damage(key, f"line {number}: {error}")
-        return sorted(lines, key=lambda line: line.sequence)
-
-
-def _push(
-    opened: list[tuple[int, int, RecordedLine, Iterator[RecordedLine]]], lines: Iterator[RecordedLine]
-) -> None:
-    """Put what is left of an object into its place; equal numbers are told apart by the identity of the object."""
+def _push(opened: list[_Opened], key: str, lines: Iterator[RecordedLine]) -> None:
+    """Put what is left of an object into its place."""
     line = next(lines, None)
     if line is not None:
-        heapq.heappush(opened, (line.sequence, id(lines), line, lines))
+        is_entry = "-" not in key.rpartition("/")[2]
+        heapq.heappush(opened, _Opened(line.sequence, is_entry, key, line, lines))
 
 
 async def _listed(blobs: BlobStore, prefix: str, start_after: str = "") -> AsyncGenerator[str, Any]:

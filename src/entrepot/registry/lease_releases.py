@@ -7,7 +7,6 @@ it must not wait for the lease to run out only because the database was away at 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -58,6 +57,7 @@ class LeaseReleases:
         self._lease_seconds = lease_seconds
         self._owed: OrderedDict[str, _Owed] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self._last_try: asyncio.Task[None] | None = None  # the event loop alone would not keep it
 
     async def release(self, lease: UploadLease) -> None:
         """Give a lease back, later when the database can't take it now."""
@@ -87,16 +87,26 @@ class LeaseReleases:
             del self._owed[session]
 
     async def aclose(self) -> None:
-        """Stop, after a last try that takes two seconds at most. May be called again."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_TRY_SECONDS):
-                while self._owed and await self._give_back_some():
-                    pass
+        """Stop, after a last try that is waited for two seconds at most. May be called again.
+
+        A unit under way is seen through, however long the database lets it wait, so it goes on by itself then.
+        """
+        former, self._task = self._task, None
+        if former is not None:
+            former.cancel()
+        self._last_try = asyncio.create_task(self._try_a_last_time(former), name="last-lease-releases")
+        done, _ = await asyncio.wait((self._last_try,), timeout=_LAST_TRY_SECONDS)
+        if done:
+            self._last_try.result()
+        else:
+            self._last_try.cancel()
         self._owed.clear()
+
+    async def _try_a_last_time(self, former: asyncio.Task[None] | None) -> None:
+        if former is not None:
+            await asyncio.wait((former,))
+        while self._owed and await self._give_back_some():
+            pass
 
     def _owe(self, session: str, owed: _Owed, reason: str) -> None:
         self._owed[session] = owed

@@ -5,6 +5,9 @@ session exists, or after the unit that replaced that row by one of the blob. The
 in one statement, so what has neither row then never gets one. The grace period on top protects the operator, not the
 push: there is time to notice that the rows are wrong. Manifest bytes have no session; for them the grace period has to
 exceed the time between storing them and the commit, which is why it is an hour at least.
+
+The grace period is as good as the clock that it is measured by. So nothing is noted as seen, or seen anew, before that
+was seen to be steady, and nothing is removed for ten minutes after it was seen to jump (F27).
 """
 
 from __future__ import annotations
@@ -20,18 +23,20 @@ import structlog
 from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.errors import BlobStoreError
 from entrepot.blobstore.keys import AFTER_ALL_KEYS, BLOBS, INDEX, MANIFESTS, UPLOADS, stored_key_of, upload_of
+from entrepot.registry.steady_clock import STEADY_SECONDS
 from entrepot.registry.store_ownership import find_discrepancy
-from entrepot.registry.sweep_turns import take_turn
+from entrepot.registry.sweep_turns import LONGEST_TURN_SECONDS, take_turn
 from entrepot.registry.times_ahead import tell_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import Candidate, SweepClaim
     from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.registry.steady_clock import SteadyClock
 
-__all__ = ["LONGEST_TURN_SECONDS", "SWEEP_NAME", "OrphanSweep", "SweepOptions", "SweepReport"]
+__all__ = ["SWEEP_NAME", "OrphanSweep", "SweepOptions", "SweepReport"]
 
 _log: Any = structlog.get_logger()
 
@@ -43,8 +48,6 @@ _MULTIPARTS: Final = "multiparts/"
 """Begins the names under which unfinished multipart uploads are remembered; no object's key begins like this."""
 
 _MOST_MULTIPARTS: Final = 10_000
-LONGEST_TURN_SECONDS: Final = 300
-"""No lease of any sweep is longer, whoever takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,14 @@ class SweepReport:
     """What one run saw and did.
 
     Attributes:
+        unnoted: how many orphans were found, but not noted, since the clock was not seen to be steady yet.
         finished: whether it came to the end of a pass.
         refused: why nothing may be removed; empty when nothing speaks against it.
     """
 
     keys: int = 0
     found: int = 0
+    unnoted: int = 0
     removed: int = 0
     removed_bytes: int = 0
     finished: bool = False
@@ -85,10 +90,14 @@ class SweepReport:
 
 
 class _Position(msgspec.Struct, frozen=True):
-    """How far a pass has come: everything in earlier areas, and keys up to `after` in this one."""
+    """How far a pass has come: everything in earlier areas, and keys up to `after` in this one.
+
+    `hasty` says that some orphan was not noted on the way, so that the next pass comes soon.
+    """
 
     area: int = 0
     after: str = ""
+    hasty: bool = False
 
 
 class OrphanSweep:
@@ -97,10 +106,13 @@ class OrphanSweep:
     That it is one node at a time saves work and decides nothing: every step may be repeated, and done by two at once.
     """
 
-    def __init__(self, metadata: Metadata, blobs: BlobStore, options: SweepOptions) -> None:
+    def __init__(
+        self, metadata: Metadata, blobs: BlobStore, options: SweepOptions, clock: SteadyClock
+    ) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._options = options
+        self._clock = clock
 
     async def run(self) -> SweepReport:
         """Go on with the pass, if one is due and nobody else is at it.
@@ -110,7 +122,7 @@ class OrphanSweep:
         """
         report = SweepReport()
         claim = await take_turn(
-            self._metadata, SWEEP_NAME, LONGEST_TURN_SECONDS, self._options.period_seconds
+            self._metadata, self._clock, SWEEP_NAME, LONGEST_TURN_SECONDS, self._options.period_seconds
         )
         if claim is None:
             return report
@@ -125,13 +137,14 @@ class OrphanSweep:
 
     async def _go_on(self, claim: SweepClaim, report: SweepReport) -> None:
         position = msgspec.json.decode(claim.progress, type=_Position) if claim.progress else _Position()
+        hasty = position.hasty
         for area in range(position.area, len(_AREAS)):
             after = position.after if area == position.area else ""
             async with aclosing(self._pages(_AREAS[area], after)) as pages:
                 async for last, page in pages:
                     await self._inspect(page, after or _AREAS[area], last, report)
                     after = last
-                    claim = replace(claim, progress=msgspec.json.encode(_Position(area, after)).decode())
+                    claim = replace(claim, progress=_encode(area, after, hasty=hasty or report.unnoted > 0))
                     if report.keys >= self._options.run_keys:
                         await self._release(claim, 0)
                         return
@@ -140,7 +153,10 @@ class OrphanSweep:
                     await asyncio.sleep(self._options.page_pause_seconds)
         await self._inspect_multiparts(report)
         report.finished = True
-        await self._release(replace(claim, progress=""), self._options.period_seconds)
+        pause = self._options.period_seconds
+        if hasty or report.unnoted:
+            pause = min(pause, STEADY_SECONDS)
+        await self._release(replace(claim, progress=""), pause)
 
     async def _pages(self, area: str, after: str) -> AsyncGenerator[tuple[str, dict[str, int]], None]:
         """Yield the objects of an area in pages, each with the last key it covers; the last page goes to the end."""
@@ -185,17 +201,17 @@ class OrphanSweep:
             candidate.storage_key: candidate
             for candidate in await self._metadata.orphans.candidates(after, last, self._options.grace_seconds)
         }
-        removed = await self._remove([known[key] for key in orphans if key in known and known[key].due])
-        found = {key: size for key, size in orphans.items() if key not in known}
+        await self._clock.look(self._metadata)  # behind the statement that says what is due
+        due = [known[key] for key in orphans if key in known and known[key].due]
+        removed = [] if self._clock.has_jumped else await self._remove(due)
+        new = {key: size for key, size in orphans.items() if key not in known}
+        found = new if self._clock.is_steady else {}
         gone = [*removed, *(key for key in known if key not in orphans)]
         report.found += len(found)
+        report.unnoted += len(new) - len(found)
         report.removed += len(removed)
         report.removed_bytes += sum(orphans[key] for key in removed)
-        ahead = {
-            key: known[key].ahead_milliseconds
-            for key in orphans
-            if key in known and known[key].ahead_milliseconds
-        }
+        ahead = self._dated_ahead(known[key] for key in orphans if key in known)
         if not found and not gone and not ahead:
             return
 
@@ -206,6 +222,12 @@ class OrphanSweep:
 
         await self._metadata.write(unit)
         tell_ahead(f"{len(ahead)} orphans", max(ahead.values(), default=0))
+
+    def _dated_ahead(self, candidates: Iterable[Candidate]) -> dict[str, int]:
+        """Return those to be dated anew, and how far ahead they lie, in milliseconds."""
+        if not self._clock.is_steady:
+            return {}
+        return {one.storage_key: one.ahead_milliseconds for one in candidates if one.ahead_milliseconds}
 
     async def _remove(self, due: Sequence[Candidate]) -> list[str]:
         removed: list[str] = []
@@ -231,3 +253,7 @@ class OrphanSweep:
 
     async def _release(self, claim: SweepClaim, pause_seconds: int) -> None:
         await self._metadata.write(lambda tx: tx.orphans.release(claim, pause_seconds))
+
+
+def _encode(area: int, after: str, *, hasty: bool) -> str:
+    return msgspec.json.encode(_Position(area, after, hasty)).decode()

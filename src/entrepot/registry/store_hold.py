@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import MetadataError
 from entrepot.registry.errors import StoreHeldError
-from entrepot.registry.orphans import LONGEST_TURN_SECONDS, SWEEP_NAME
-from entrepot.registry.sweep_turns import take_turn
+from entrepot.registry.orphans import SWEEP_NAME
+from entrepot.registry.sweep_turns import LONGEST_TURN_SECONDS, Patience, wait_for_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from entrepot.metadata.records import SweepClaim
     from entrepot.metadata.store import Metadata
+    from entrepot.registry.steady_clock import SteadyClock
 
 __all__ = ["StoreHold"]
 
@@ -32,9 +33,18 @@ _POLL_SECONDS: Final = 2.0
 class StoreHold:
     """Takes the sweep's lease, renews it, and gives it back."""
 
-    def __init__(self, metadata: Metadata, patience_seconds: float = 2 * _LEASE_SECONDS) -> None:
-        """Take the rows; `patience_seconds` is how long to wait for a sweep under way (its lease ends by itself)."""
+    def __init__(
+        self,
+        metadata: Metadata,
+        patience_seconds: float = 2 * _LEASE_SECONDS,
+        clock: SteadyClock | None = None,
+    ) -> None:
+        """Take the rows; `patience_seconds` is how long to wait for a sweep under way (its lease ends by itself).
+
+        `clock` is one that was watched before; without it the hold watches for itself while it waits.
+        """
         self._metadata = metadata
+        self._clock = clock
         self._patience_seconds = patience_seconds
         self._claim: SweepClaim | None = None
 
@@ -44,8 +54,13 @@ class StoreHold:
         return self._claim
 
     @contextlib.asynccontextmanager
-    async def held(self, on_wait: Callable[[], None]) -> AsyncIterator[None]:
-        """Hold the lease inside the context; `on_wait` is called once if a sweep has to be waited for.
+    async def held(
+        self, on_wait: Callable[[], None], on_overlong: Callable[[str], None]
+    ) -> AsyncIterator[None]:
+        """Hold the lease inside the context.
+
+        If a sweep has to be waited for, `on_wait` is called once; or `on_overlong` with a sentence, if that has the
+        lease for longer than can be, since a clock was wrong: then it is waited for until that is put right.
 
         When the lease is lost, because the database could not be reached for minutes, the task inside is cancelled:
         what it relies on may be gone.
@@ -54,7 +69,7 @@ class StoreHold:
             StoreHeldError: somebody else held it all the time, or it was lost.
             MetadataError: the rows can't be read or written.
         """
-        claim = self._claim = await self._take(on_wait)
+        claim = self._claim = await self._take(on_wait, on_overlong)
         lost = False
         inside = asyncio.current_task()
 
@@ -81,20 +96,12 @@ class StoreHold:
             if not lost:
                 await self._metadata.write(lambda tx: tx.orphans.release(claim, 0))
 
-    async def _take(self, on_wait: Callable[[], None]) -> SweepClaim:
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._patience_seconds
-        waiting = False
-        while True:
-            claim = await take_turn(self._metadata, SWEEP_NAME, _LEASE_SECONDS)
-            if claim is not None:
-                return claim
-            if loop.time() >= give_up_at:
-                raise StoreHeldError("a sweep of orphans, a backup, a rebuild or a verification is under way")
-            if not waiting:
-                waiting = True
-                on_wait()
-            await asyncio.sleep(_POLL_SECONDS)
+    async def _take(self, on_wait: Callable[[], None], on_overlong: Callable[[str], None]) -> SweepClaim:
+        patience = Patience(self._patience_seconds, _POLL_SECONDS, on_wait, on_overlong)
+        claim = await wait_for_turn(self._metadata, SWEEP_NAME, _LEASE_SECONDS, patience, self._clock)
+        if claim is None:
+            raise StoreHeldError("a sweep of orphans, a backup, a rebuild or a verification is under way")
+        return claim
 
     async def _renewed_until_lost(self, claim: SweepClaim) -> bool:
         """Renew for ever; return `False` when the lease is lost."""

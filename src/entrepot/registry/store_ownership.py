@@ -15,10 +15,13 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
+from entrepot.blobstore.driver import LocalPaths
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_segment_key
 from entrepot.metadata.errors import RebuildUnfinishedError
+from entrepot.registry.journal_overlap import LONGEST_SEGMENT, find_other_history
 from entrepot.registry.journal_reader import has_journal
 
 if TYPE_CHECKING:
@@ -28,20 +31,44 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata
 
-__all__ = ["Discrepancy", "find_discrepancy", "find_foreign_facts", "find_lack", "require_finished_rebuild"]
+__all__ = [
+    "Discrepancy",
+    "find_discrepancy",
+    "find_foreign_facts",
+    "find_lack",
+    "holds_fact",
+    "is_there",
+    "require_finished_rebuild",
+]
 
-_LONGEST_SEGMENT: Final = 2_000
-"""Numbers from a segment's first fact to its last, at most; one that begins before the youngest fact may end after it.
-
-It holds 1,000 facts, and numbers that no fact got are rare. Each start looks at all segments in that range.
-"""
-
+_MOST_WAITING: Final = 1_000
+"""Facts without a segment whose numbers are looked up in the journal: a segment's, which is what a worker asks for."""
 _KNOWS_MORE: Final = "its storage holds what its database does not know"
+_WENT_ITS_OWN_WAY: Final = "its storage tells of other changes than its database under the same numbers"
 _LACKS: Final = "its storage lacks what its database has written there"
 _PUT_RIGHT: Final = (
     "put the right storage in place and start again; if this is the right one and has lost things, first run "
     "entrepot verify --repair --force"
 )
+
+
+_CHOOSE: Final = (
+    "stop all nodes, put the newest copy of the database back or make a new one with entrepot rebuild, and push again "
+    "what was pushed since; see the guide to entrepot rebuild, under two histories"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """The object by which a store was found to hold a fact."""
+
+    incarnation: str
+    number: int
+    key: str
+
+
+_proofs: Final[WeakKeyDictionary[BlobStore, _Proof]] = WeakKeyDictionary()
+"""What proved the first fact in each store of this process: found by a listing once, and looked at from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +90,7 @@ async def find_foreign_facts(metadata: Metadata, blobs: BlobStore) -> str:
     Raises:
         MetadataError, BlobStoreError: it can't be told.
     """
-    found = await _find_foreign(metadata, blobs)
+    found = await _find_foreign(metadata, blobs) or await _find_other_history(metadata, blobs)
     return "" if found is None else found.reason
 
 
@@ -71,7 +98,7 @@ async def find_lack(metadata: Metadata, blobs: BlobStore) -> str:
     """Return what this database has journalled and the store has not, an empty text when it has what it must have.
 
     Only what is marked as written counts: facts that wait for their segment prove nothing. Costs a statement, and of
-    the store a look at one object and, as a rule, the first page of a listing.
+    the store a look at two objects, at the first time in a process a listing of segments instead of the second one.
 
     Raises:
         MetadataError, BlobStoreError: it can't be told.
@@ -79,17 +106,21 @@ async def find_lack(metadata: Metadata, blobs: BlobStore) -> str:
     incarnation = await metadata.instance.incarnation()
     written = await metadata.outbox.written()
     own = f"{JOURNAL}{incarnation}/"
-    if written.newest_segment.startswith(own) and not await _is_there(blobs, written.newest_segment):
+    if written.newest_segment.startswith(own) and not await is_there(blobs, written.newest_segment):
         return f"{written.newest_segment} is missing, which this database has written"
-    if written.first_fact > 0 and not await _holds_fact(blobs, incarnation, written.first_fact):
+    if written.first_fact > 0 and not await holds_fact(blobs, incarnation, written.first_fact):
         return f"{own} lacks fact {written.first_fact}, which this database has written there"
     return ""
 
 
-async def find_discrepancy(metadata: Metadata, blobs: BlobStore) -> Discrepancy | None:
+async def find_discrepancy(metadata: Metadata, blobs: BlobStore, own_segment: str = "") -> Discrepancy | None:
     """Return both with a remedy, `None` when there is nothing. Costs a few bounded listings.
 
     What the store lacks comes first: a store that is another registry's is put right by naming the right one.
+
+    Args:
+        own_segment: the segment that this very process wrote last. Where the database still names it as the newest, it
+            is not an older copy than then, and a disk, which lists a directory as a whole, is not asked for segments.
 
     Raises:
         MetadataError, BlobStoreError: it can't be told.
@@ -97,15 +128,35 @@ async def find_discrepancy(metadata: Metadata, blobs: BlobStore) -> Discrepancy 
     lack = await find_lack(metadata, blobs)
     if lack:
         return Discrepancy(lack, _PUT_RIGHT, _LACKS)
-    return await _find_foreign(metadata, blobs)
+    unchanged = (
+        own_segment != ""
+        and isinstance(blobs, LocalPaths)
+        and (await metadata.outbox.written()).newest_segment == own_segment
+    )
+    found = await _find_foreign(metadata, blobs, in_entries_alone=unchanged)
+    return found or await _find_other_history(metadata, blobs, in_entries_alone=unchanged)
 
 
-async def _find_foreign(metadata: Metadata, blobs: BlobStore) -> Discrepancy | None:
+async def _find_other_history(
+    metadata: Metadata, blobs: BlobStore, *, in_entries_alone: bool = False
+) -> Discrepancy | None:
+    waiting = await metadata.outbox.unjournalled(0, _MOST_WAITING)
+    incarnation = await metadata.instance.incarnation()
+    key = await find_other_history(blobs, incarnation, waiting, in_entries_alone=in_entries_alone)
+    if not key:
+        return None
+    reason = f"{key} tells of other facts than this database under the same numbers"
+    return Discrepancy(reason, _CHOOSE, _WENT_ITS_OWN_WAY)
+
+
+async def _find_foreign(
+    metadata: Metadata, blobs: BlobStore, *, in_entries_alone: bool = False
+) -> Discrepancy | None:
     incarnation = await metadata.instance.incarnation()
     settled = await metadata.replay.settled()
     for found in await blobs.list_folders(JOURNAL):
         if found == incarnation:
-            ahead = await _first_unseen(metadata, blobs, incarnation)
+            ahead = await _first_unseen(metadata, blobs, incarnation, in_entries_alone=in_entries_alone)
             if ahead:
                 reason = f"{ahead} tells of what this database has not seen yet"
                 return Discrepancy(reason, "run entrepot rebuild --catch-up", _KNOWS_MORE)
@@ -116,7 +167,8 @@ async def _find_foreign(metadata: Metadata, blobs: BlobStore) -> Discrepancy | N
     return None
 
 
-async def _is_there(blobs: BlobStore, key: str) -> bool:
+async def is_there(blobs: BlobStore, key: str) -> bool:
+    """Tell whether a store has an object of this key."""
     try:
         await blobs.stat(key)
     except ObjectNotFoundError:
@@ -124,8 +176,23 @@ async def _is_there(blobs: BlobStore, key: str) -> bool:
     return True
 
 
-async def _holds_fact(blobs: BlobStore, incarnation: str, number: int) -> bool:
-    """Tell whether a segment's name covers a fact, or an entry is its own, as of one that a rebuild found so."""
+async def holds_fact(blobs: BlobStore, incarnation: str, number: int) -> bool:
+    """Tell whether a segment's name covers a fact, or an entry is its own, as of one that a rebuild found so.
+
+    A disk reads a whole directory to list it, so what was found is remembered, and looked for by its name.
+    """
+    known = _proofs.get(blobs)
+    if known is not None and (known.incarnation, known.number) == (incarnation, number):
+        if await is_there(blobs, known.key):
+            return True
+        del _proofs[blobs]
+    key = await _find_fact(blobs, incarnation, number)
+    if key:
+        _proofs[blobs] = _Proof(incarnation, number, key)
+    return key != ""
+
+
+async def _find_fact(blobs: BlobStore, incarnation: str, number: int) -> str:
     prefix = journal_segment_key(incarnation, 0, 0).rpartition("/")[0] + "/"
     async with aclosing(_keys(blobs, prefix, "")) as keys:
         async for key in keys:
@@ -135,8 +202,9 @@ async def _holds_fact(blobs: BlobStore, incarnation: str, number: int) -> bool:
             if int(first) > number:
                 break
             if _last_number(key) >= number:
-                return True
-    return await _is_there(blobs, journal_entry_key(incarnation, number))
+                return key
+    entry = journal_entry_key(incarnation, number)
+    return entry if await is_there(blobs, entry) else ""
 
 
 async def require_finished_rebuild(metadata: Metadata) -> None:
@@ -157,21 +225,30 @@ async def _has_unsettled(blobs: BlobStore, incarnation: str, settled: Mapping[st
     return await has_journal(blobs, incarnation)
 
 
-async def _first_unseen(metadata: Metadata, blobs: BlobStore, incarnation: str) -> str:
+async def _first_unseen(
+    metadata: Metadata, blobs: BlobStore, incarnation: str, *, in_entries_alone: bool
+) -> str:
     newest = await metadata.orphans.last_fact()
-    return await _first_ahead(blobs, incarnation, newest, metadata)
+    return await _first_ahead(blobs, incarnation, newest, metadata, in_entries_alone=in_entries_alone)
 
 
-async def _first_ahead(blobs: BlobStore, incarnation: str, newest: int, metadata: Metadata | None) -> str:
+async def _first_ahead(
+    blobs: BlobStore,
+    incarnation: str,
+    newest: int,
+    metadata: Metadata | None,
+    *,
+    in_entries_alone: bool = False,
+) -> str:
     """Return the first entry or segment with a fact younger than `newest`, an empty text without one.
 
     `newest` is what the database knew before; with `metadata` it is asked again when a key goes beyond that: a fact is
     committed before it is journalled, so a database that has it says so by then.
     """
-    for start_after in (
-        journal_entry_key(incarnation, newest),
-        journal_segment_key(incarnation, max(newest - _LONGEST_SEGMENT, 0), 0),
-    ):
+    starts = [journal_entry_key(incarnation, newest)]
+    if not in_entries_alone:
+        starts.append(journal_segment_key(incarnation, max(newest - LONGEST_SEGMENT, 0), 0))
+    for start_after in starts:
         directory = start_after.rpartition("/")[0] + "/"
         async with aclosing(_keys(blobs, directory, start_after)) as keys:
             async for key in keys:

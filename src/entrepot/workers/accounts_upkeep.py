@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from entrepot.auth.people.first_password import remove_first_password
 from entrepot.auth.principals import THE_REGISTRY
@@ -14,12 +16,18 @@ if TYPE_CHECKING:
 
     from entrepot.auth.keys.signing_keys import SigningKeys
     from entrepot.metadata.store import Metadata
+    from entrepot.registry.steady_clock import SteadyClock
 
-__all__ = ["first_password_duty", "key_rotation_duty"]
+__all__ = ["first_password_duty", "key_rotation_duty", "session_duty"]
+
+_log: Any = structlog.get_logger()
 
 _PERIOD_SECONDS: Final = 10.0
 _ROTATION_LOOK_SECONDS: Final = 3600.0
+_SESSIONS_PERIOD_SECONDS: Final = 60.0
+_SESSIONS_AT_ONCE: Final = 200
 _DAY_SECONDS: Final = 86400
+_MILLISECONDS: Final = 1000
 
 
 def first_password_duty(metadata: Metadata, data_directory: Path) -> Duty:
@@ -42,3 +50,22 @@ def key_rotation_duty(open_keys: Callable[[], Awaitable[SigningKeys]], most_days
         await keys.rotate_when_due(THE_REGISTRY, most_days * _DAY_SECONDS)
 
     return Duty("key rotation", _ROTATION_LOOK_SECONDS, run)
+
+
+def session_duty(metadata: Metadata, clock: SteadyClock) -> Duty:
+    """Return the duty that ends logins in a browser that are dated ahead of the database's clock, every minute (F27).
+
+    Nobody may ever show them before the clock comes to their time, and then they would be good again. By a clock that
+    is behind for a moment every login is dated ahead, so that it has to be steady.
+    """
+
+    async def run() -> None:
+        await clock.look(metadata)
+        if not clock.is_steady:
+            return
+        ended = await metadata.write(lambda tx: tx.web_sessions.remove_dated_ahead(_SESSIONS_AT_ONCE))
+        for one in ended:
+            seconds = one.ahead_milliseconds // _MILLISECONDS
+            _log.warning("session.dated_ahead", session=one.public_id, seconds=seconds)
+
+    return Duty("sessions", _SESSIONS_PERIOD_SECONDS, run)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from entrepot.lifecycle.scrub.findings import Finding
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
+    from entrepot.registry.steady_clock import SteadyClock
 
 __all__ = ["ScrubMeter", "ScrubPlan", "open_scrub_duty", "scrub_duty"]
 
@@ -73,7 +74,7 @@ class ScrubPlan:
 
 @contextlib.asynccontextmanager
 async def open_scrub_duty(
-    metadata: Metadata, blobs: BlobStore, metrics: Metrics, plan: ScrubPlan
+    metadata: Metadata, blobs: BlobStore, metrics: Metrics, plan: ScrubPlan, clock: SteadyClock
 ) -> AsyncIterator[Duty]:
     """Yield the duty with a thread to hash on; a pass under way is stopped at the end, and goes on elsewhere."""
     options = ScrubOptions(
@@ -85,7 +86,8 @@ async def open_scrub_duty(
     )
     with ThreadPoolExecutor(1, thread_name_prefix="scrub") as executor:
         ground = ScrubGround(metadata, blobs, HashingPool(executor))
-        job = ScrubJob(ground, ScrubSchedule(plan.period_seconds, options), ScrubMeter(metrics))
+        schedule = ScrubSchedule(plan.period_seconds, options)
+        job = ScrubJob(ground, schedule, ScrubMeter(metrics), clock)
         try:
             yield scrub_duty(job, metadata, metrics)
         finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.blobstore.driver import SuspectableDisk
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.registry.clock_skew import clock_skew_seconds
-from entrepot.registry.store_ownership import find_lack
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.registry.times_ahead import tell_ahead
 from entrepot.workers.worker import Duty
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.observability.metrics import Metrics
     from entrepot.registry.journal import Journal
+    from entrepot.registry.steady_clock import SteadyClock
 
 __all__ = ["checkpoint_duty", "gauge_duty", "journal_duty"]
 
@@ -38,10 +39,14 @@ def checkpoint_duty(metadata: Metadata, metrics: Metrics) -> Duty:
     return Duty("checkpoint", 1.0, run)
 
 
-def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics) -> Duty:
-    """Return the duty that measures how full the store is, the journal's backlog and the clocks, every ten seconds."""
+def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics, clock: SteadyClock) -> Duty:
+    """Return the duty that measures how full the store is, the journal's backlog and the clocks, every ten seconds.
+
+    So a jump of the database's clock is seen though no other duty looks at that moment.
+    """
 
     async def run() -> None:
+        await clock.look(metadata)
         capacity = await blobs.capacity()
         if capacity is not None:
             metrics.storage_used_bytes.set(capacity.used_bytes)
@@ -54,33 +59,41 @@ def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics) -> Duty:
     return Duty("gauges", 10.0, run)
 
 
-async def _require_right_store(metadata: Metadata, journal: Journal) -> None:
-    lack = await find_lack(metadata, journal.blobs)
-    if lack:
-        raise StorageUnavailableError(f"the journal waits for the right storage: {lack}")
-
-
-def journal_duty(metadata: Metadata, journal: Journal) -> Duty:
+def journal_duty(
+    metadata: Metadata, journal: Journal, clock: SteadyClock, watch: StoreWatch | None = None
+) -> Duty:
     """Return the duty that compacts journal facts into segments, every five seconds.
 
     Order: segment durable → facts marked → single entries deleted. A crash in between writes a fact twice,
     which whoever reads the journal must expect: its sequence number tells.
 
     A fact that lies ahead of the database's clock was recorded before that was set back, perhaps only a moment ago: it
-    is dated now, so that its request has the whole of its time from here on (F27). Facts after it wait for it.
+    is dated now, so that its request has the whole of its time from here on (F27). Facts after it wait for it; and all
+    of them do until the clock was seen to be steady.
 
     A store that is a wrong one by now, as where a volume was unmounted, gets no segment: the right one would lack it,
-    and be taken for the wrong one by whoever starts (F47).
+    and be taken for the wrong one by whoever starts (F47). Nor does a database write one that is an older copy by now.
+    What is compared for that, and what is known of it in this process, is `watch`'s; without one, of this duty alone.
     """
+    guard = watch or StoreWatch(metadata, journal.blobs)
+    written = ""
 
     async def run() -> None:
+        nonlocal written
         ahead = await metadata.outbox.ahead(_AHEAD_MILLISECONDS, _SEGMENT_FACTS)
         if ahead.count:
+            await clock.look(metadata)
+        if ahead.count and clock.is_steady:
             await metadata.write(lambda tx: tx.journal.redate(_AHEAD_MILLISECONDS, _SEGMENT_FACTS))
             tell_ahead(f"{ahead.count} facts for the journal", ahead.furthest_milliseconds)
+        await guard.look()
         while facts := await metadata.outbox.unjournalled(_ENTRY_GRACE_MILLISECONDS, _SEGMENT_FACTS):
-            await _require_right_store(metadata, journal)
-            segment = await journal.write_segment(facts)
+            found = await guard.ask(written)
+            if found is not None:
+                raise StorageUnavailableError(
+                    f"the journal waits for the right storage and database: {found.reason}"
+                )
+            segment = written = await journal.write_segment(facts)
             sequences = [fact.sequence for fact in facts]
 
             async def unit(tx: Transaction, sequences: list[int] = sequences, segment: str = segment) -> None:

@@ -122,6 +122,23 @@ async def test_an_older_copy_is_found_when_the_time_that_a_clock_once_showed_is_
     assert _faults(lines, kept[:2]) == []
 
 
+async def test_an_older_copy_is_found_though_the_databases_clock_is_moved_far_for_the_export_f27(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """More than a week ahead of the node's clock, by which what was signed a moment before was over."""
+    await _add(metadata, 4)
+    await sign_days_ago(metadata, _KEY, 4, -20)
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    kept = await _kept(metadata)
+    await _go_back_to(database, 4)
+
+    lines = await _export(_ahead(metadata, 25), tmp_path)
+
+    assert [one.sequence for one in kept] == [4, 6]
+    assert _faults(lines, kept) == [(FaultKind.TRUNCATED, 4)]
+
+
 @pytest.mark.parametrize("days", [6.6, 0.1, -60])
 async def test_an_older_copy_is_found_though_the_databases_clock_is_moved_for_the_export_f27(
     metadata: Metadata, database: RawDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: float

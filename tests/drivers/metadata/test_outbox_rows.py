@@ -80,6 +80,14 @@ async def test_what_was_written_first_and_last_is_known(metadata: Metadata) -> N
     assert await metadata.outbox.written() == WrittenJournal(first, "")
 
 
+async def test_what_waits_hides_nothing_that_was_written_f47(metadata: Metadata) -> None:
+    """As during each five seconds after a push: the first fact lies in its segment, the last waits for one."""
+    first, second, _ = [await _append(metadata, kind) for kind in ("a", "b", "c")]
+    await metadata.write(lambda tx: tx.journal.mark_journalled([first, second]))
+
+    assert await metadata.outbox.written() == WrittenJournal(first, "")
+
+
 async def test_a_number_is_never_given_twice(metadata: Metadata, database: RawDatabase) -> None:
     number = await _append(metadata, "a")
     await database.fetch("DELETE FROM outbox")

@@ -158,6 +158,28 @@ async def test_whoever_gives_up_waiting_leaves_no_gap(limited_url: str) -> None:
         assert metadata._pool._inside == 0
 
 
+async def test_whoever_is_let_in_at_the_moment_of_giving_up_leaves_no_gap(limited_url: str) -> None:
+    """A request ends in the same turn of the event loop in which a connection came free for it."""
+    async with _opened(limited_url, 5.0) as metadata:
+        pool = metadata._pool
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(pool.held(5.0))
+            connection = await pool.acquire(5.0)
+            waiting = asyncio.create_task(pool.acquire(5.0))
+            while not pool._line:  # noqa: ASYNC110  # the server refuses a third one in its own time
+                await asyncio.sleep(0.01)
+            (place,) = pool._line
+
+            await pool.release(connection, 5.0)
+            assert place.done()
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+        assert pool._inside == 0
+        async with _all_held(metadata, 2):
+            pass
+
+
 async def test_the_engine_tells_what_it_grants(limited_url: str) -> None:
     async with _opened(limited_url, 5.0):
         options = (await read_engine_facts(limited_url)).options

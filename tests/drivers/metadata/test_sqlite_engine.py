@@ -227,6 +227,17 @@ async def test_a_store_is_opened_beside_a_process_that_holds_the_whole_file(data
     await store.aclose()
 
 
+async def test_the_connection_of_the_event_loop_waits_for_no_lock(store: SqliteMetadata) -> None:
+    """Once it is open; those on threads do wait, for the time of a statement."""
+    ((at_once,),) = store._reader._loop_connection.execute("PRAGMA busy_timeout").fetchall()
+    waits = {
+        row for one in store._reader._connections for row in one.execute("PRAGMA busy_timeout").fetchall()
+    }
+
+    assert at_once == 0
+    assert min(waits) > (0,)
+
+
 async def test_the_file_and_its_companions_belong_to_their_owner_alone(
     store: SqliteMetadata, database: RawDatabase
 ) -> None:

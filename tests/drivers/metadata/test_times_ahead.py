@@ -10,6 +10,7 @@ from entrepot.metadata.outbox_store import FactsAhead
 from entrepot.metadata.records import Candidate, Missing, SweepClaim, TimesAhead, UploadLease
 from entrepot.registry.sweep_turns import take_turn
 from tests.drivers.metadata.material import ALICE, REPOSITORY, fact, new_session
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -27,7 +28,7 @@ async def _turn(
     metadata: Metadata, period: int | None = None
 ) -> tuple[SweepClaim | None, list[MutableMapping[str, Any]]]:
     with structlog.testing.capture_logs() as lines:
-        claim = await take_turn(metadata, _SWEEP, _LEASE, period)
+        claim = await take_turn(metadata, await steady_clock(metadata), _SWEEP, _LEASE, period)
     return claim, lines
 
 

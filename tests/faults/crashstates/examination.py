@@ -151,7 +151,10 @@ async def _check_journal(data: Path, plan: Plan, done: int) -> None:
         line
         for incarnation in await find_incarnations(blobs)
         async for line in JournalReader(
-            blobs, incarnation, lambda key, why: damage.append(f"{key}: {why}")
+            blobs,
+            incarnation,
+            lambda key, why: damage.append(f"{key}: {why}"),
+            lambda rivals: damage.append(str(rivals)),
         ).facts()
     ]
     await blobs.aclose()

@@ -10,6 +10,7 @@ import pytest
 from entrepot.bootstrap import Dispatcher, open_stores
 from entrepot.processes.data_directory import prepare_run_directory
 from entrepot.registry.journal import Journal
+from entrepot.registry.steady_clock import SteadyClock
 from entrepot.workers import upkeep
 from tests.asgi.client import AsgiClient, AsgiReply
 from tests.asgi.lifespan import running_lifespan
@@ -72,7 +73,7 @@ async def _compact(data: Path) -> None:
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
-            await upkeep.journal_duty(stores.metadata, journal).run()
+            await upkeep.journal_duty(stores.metadata, journal, SteadyClock()).run()
 
 
 async def _push_blob(client: AsgiClient, step: PushBlob, tell: Callable[[Acknowledgement], None]) -> None:

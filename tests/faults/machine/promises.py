@@ -13,6 +13,7 @@ from entrepot.settings import metadata_url
 from tests.drivers.metadata.raw_database import RawDatabase
 from tests.faults.invariants import check_stored_bytes
 from tests.faults.machine.content import MOUNTED_SUFFIX
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,10 +125,11 @@ async def check_store(settings: Settings) -> int:
 async def _sweep(stores: Stores, database: RawDatabase) -> int:
     """Sweep until nothing is left, although a registry that runs meanwhile may hold the sweep or write a journal."""
     removed = 0
+    clock = await steady_clock(stores.metadata)
     give_up_at = time.monotonic() + _SWEPT_WITHIN_SECONDS
     while True:
         await database.fetch("UPDATE sweeps SET due_at = 0, lease_until = NULL")
-        report = await OrphanSweep(stores.metadata, stores.blobs, _AT_ONCE).run()
+        report = await OrphanSweep(stores.metadata, stores.blobs, _AT_ONCE, clock).run()
         assert report.refused == "", report.refused
         removed += report.removed
         left = await _unmentioned(stores)

@@ -34,7 +34,12 @@ async def _facts(product: Product, content: Content) -> list[str]:
     async with open_stores(product.settings) as stores:
         incarnation = await stores.metadata.instance.incarnation()
         damage: list[tuple[str, str]] = []
-        reader = JournalReader(stores.blobs, incarnation, lambda key, reason: damage.append((key, reason)))
+        reader = JournalReader(
+            stores.blobs,
+            incarnation,
+            lambda key, reason: damage.append((key, reason)),
+            lambda rivals: damage.append(("", str(rivals))),
+        )
         kinds = [line.kind async for line in reader.facts() if line.repository == content.repository]
         assert damage == []
         return kinds

@@ -9,13 +9,16 @@ from structlog.testing import capture_logs
 
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.workers.accounts_upkeep import session_duty
 from tests.integration.people.conftest import ADDRESS, ALICE_PASSWORD, ORIGIN, own
+from tests.running.moved_clocks import MovedClocks, steady_clock
 
 if TYPE_CHECKING:
     from entrepot.auth.people.sessions import BegunSession, LiveSession
     from tests.integration.people.conftest import Office
 
 _YEARS: Final = 13 * 365 * 86_400_000
+_WEEK_SECONDS: Final = 7 * 86_400
 
 
 async def _begin(office: Office, name: str = "alice") -> BegunSession:
@@ -88,17 +91,64 @@ async def test_such_a_session_is_refused_where_it_can_not_be_removed_f27(
         await _find(office, begun.secret)
 
 
-async def test_such_a_session_is_in_no_list_and_changes_nothing_f27(office: Office) -> None:
+async def test_such_a_session_changes_nothing_and_is_listed_so_that_somebody_can_end_it_f27(
+    office: Office,
+) -> None:
     """Also one that was found to be good a moment before the clock was put back."""
     await office.make("alice")
     begun = await _begin(office)
     principal = (await _find(office, begun.secret)).principal
     await _move(office, _YEARS, *_BEGUN)
 
-    assert list(await office.sessions.list_own(own(principal))) == []
-    assert list(await office.sessions.list_all(office.grant(), 10, 0)) == []
-    assert await office.sessions.count_all(office.grant()) == 0
     assert await office.metadata.write(lambda tx: tx.web_sessions.hold_good(begun.public_id)) is False
+    own_list = await office.sessions.list_own(own(principal))
+    every = await office.sessions.list_all(office.grant(), 10, 0)
+    assert [row.public_id for row in (*own_list, *every)] == [begun.public_id] * 2
+    assert await office.sessions.count_all(office.grant()) == 1
+    await office.sessions.revoke_own(own(principal), every[0].public_id)
+    assert await office.database.count("web_sessions") == 0
+
+
+@pytest.mark.parametrize("columns", [_BEGUN, _USED, _KEPT_BY_AN_OLDER_NODE])
+async def test_the_upkeep_ends_such_sessions_though_nobody_shows_them_f27(
+    office: Office, columns: tuple[str, ...]
+) -> None:
+    """And no others; it says which."""
+    await office.make("alice")
+    await office.make("bob")
+    wrong, good = await _begin(office), await _begin(office, "bob")
+    changes = ", ".join(f"{column} = {column} + 120000" for column in columns)
+    await office.database.fetch(f"UPDATE web_sessions SET {changes} WHERE public_id = '{wrong.public_id}'")
+
+    with capture_logs() as logs:
+        await session_duty(office.metadata, await steady_clock(office.metadata)).run()
+
+    assert await office.database.fetch("SELECT public_id FROM web_sessions") == [(good.public_id,)]
+    assert [(line["event"], line["session"]) for line in logs] == [("session.dated_ahead", wrong.public_id)]
+    assert 100 <= logs[0]["seconds"] <= 120
+
+
+async def test_the_upkeep_ends_no_session_by_a_clock_that_is_behind_for_a_moment_f27(office: Office) -> None:
+    """Seen by a process that has watched it for long, and by one that starts then."""
+    await office.make("alice")
+    begun = await _begin(office)
+    clocks = MovedClocks()
+    watched, started = await clocks.watched(office.metadata), clocks.watch()
+    store = clocks.beside(office.metadata)
+    clocks.jump(-_WEEK_SECONDS)
+    await _move(office, _WEEK_SECONDS * 1000, *_BEGUN)
+
+    for clock in (watched, started):
+        await session_duty(store, clock).run()
+    clocks.jump(_WEEK_SECONDS)
+    await _move(office, -_WEEK_SECONDS * 1000, *_BEGUN)
+    for clock in (watched, started):
+        await session_duty(store, clock).run()
+    clocks.pass_time(601)
+    for clock in (watched, started):
+        await session_duty(store, clock).run()
+
+    assert (await _find(office, begun.secret)).session.public_id == begun.public_id
 
 
 async def test_later_logins_of_anybody_remove_such_sessions_f27(office: Office) -> None:

@@ -248,6 +248,21 @@ async def test_a_token_that_was_not_seen_before_is_compared_with_the_database_on
     assert scene.epochs.asked == 2
 
 
+async def test_of_tokens_that_were_met_only_so_many_are_remembered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first ones met go first, and are compared once more."""
+    monkeypatch.setattr("entrepot.auth.bearer.present_access._MOST_REMEMBERED", 2)
+    first, second, third = (_token(number=number) for number in (1, 2, 3))
+    for token in (first, second, third, second, third):
+        await scene.of(token)
+    assert scene.epochs.asked == 3
+
+    await scene.of(first)
+
+    assert (scene.epochs.asked, len(scene.access._met)) == (4, 2)
+
+
 @pytest.mark.parametrize(
     ("name", "epoch", "cause"),
     [

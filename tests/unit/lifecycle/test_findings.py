@@ -70,11 +70,15 @@ def test_missing_facts_are_named_as_runs(numbers: list[int], text: str | None) -
     assert _runs(numbers, more=True) == f"{told.removesuffix(' …')} …"
 
 
+async def _lacks_nothing() -> str:
+    return ""
+
+
 async def test_mass_damage_is_more_than_ten_and_more_than_one_in_twenty() -> None:
     """Ten are repaired whatever the share, and eleven of many are, too; an inactive guard stops nothing."""
     store = MemoryBlobStore()
     await store.put("k", b"")
-    guard = MassDamageGuard(store, active=True)
+    guard = MassDamageGuard(store, _lacks_nothing, active=True)
     await guard.require_plausible(10, 10)
     await guard.require_plausible(210, 0)
     await guard.require_plausible(1, 1)
@@ -83,10 +87,10 @@ async def test_mass_damage_is_more_than_ten_and_more_than_one_in_twenty() -> Non
         await guard.require_plausible(1, 1)
 
     assert (raised.value.damaged, raised.value.examined) == (12, 222)
-    await MassDamageGuard(MemoryBlobStore(), active=False).require_plausible(100, 100)
+    await MassDamageGuard(MemoryBlobStore(), _lacks_nothing, active=False).require_plausible(100, 100)
 
 
 async def test_an_empty_store_is_mass_damage_at_the_first_missing_thing() -> None:
     """A volume that is not mounted."""
     with pytest.raises(MassDamageError, match="nothing at all"):
-        await MassDamageGuard(MemoryBlobStore(), active=True).require_plausible(1, 1)
+        await MassDamageGuard(MemoryBlobStore(), _lacks_nothing, active=True).require_plausible(1, 1)

@@ -8,7 +8,8 @@ import msgspec
 
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.blobstore.memory import MemoryBlobStore
-from entrepot.registry.journal_reader import JournalReader, RecordedLine, find_incarnations
+from entrepot.registry.journal_reader import JournalReader, RecordedLine, Rivals, find_incarnations
+from entrepot.registry.rival_histories import RivalHistories
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,13 @@ async def _write_entry(store: MemoryBlobStore, sequence: int) -> None:
 
 async def _read(store: MemoryBlobStore, after: int = 0) -> tuple[Sequence[int], list[tuple[str, str]]]:
     damaged: list[tuple[str, str]] = []
-    reader = JournalReader(store, _INCARNATION, lambda key, reason: damaged.append((key, reason)))
-    return [line.sequence async for line in reader.facts(after)], damaged
+    rivals: list[Rivals] = []
+    reader = JournalReader(
+        store, _INCARNATION, lambda key, reason: damaged.append((key, reason)), rivals.append
+    )
+    found = [line.sequence async for line in reader.facts(after)]
+    assert rivals == []
+    return found, damaged
 
 
 async def test_overlapping_segments_and_entries_give_each_fact_once_in_order() -> None:
@@ -67,6 +73,43 @@ async def test_what_cannot_be_read_is_reported_and_left_out() -> None:
 
     assert found == [1, 3]
     assert [where for where, _ in damaged] == [key]
+
+
+async def test_f47_another_fact_under_a_number_is_told_and_the_first_key_counts() -> None:
+    """Whatever order they are opened in: the facts of one object are taken, and the other one is named with them."""
+    store = MemoryBlobStore()
+    encoder = msgspec.json.Encoder()
+    other = [
+        RecordedLine(number, "tag.delete", "team/app", "mallory", msgspec.Raw(b"{}")) for number in (2, 3, 5)
+    ]
+    first, second = (journal_segment_key(_INCARNATION, 1, 3), journal_segment_key(_INCARNATION, 2, 5))
+    await store.put(second, encoder.encode_lines(other))
+    await _write_segment(store, 1, 2, 3)
+    await store.put(journal_entry_key(_INCARNATION, 5), msgspec.json.encode(_line(5)))
+    rivals = RivalHistories()
+
+    reader = JournalReader(store, _INCARNATION, lambda key, reason: None, rivals.add)
+    found = [(line.sequence, line.actor) async for line in reader.facts()]
+
+    assert found == [(1, "alice"), (2, "alice"), (3, "alice"), (5, "mallory")]
+    entry = journal_entry_key(_INCARNATION, 5)
+    assert dict(rivals.described()) == {
+        second: f"tells of other facts 2-3 than {first}, whose are taken",
+        entry: f"tells of other facts 5 than {second}, whose are taken",
+    }
+
+
+async def test_of_one_fact_in_an_entry_and_a_segment_the_one_that_knows_its_time_counts() -> None:
+    store = MemoryBlobStore()
+    bare = RecordedLine(1, "tag.delete", "team/app", "alice", msgspec.Raw(b'{ "n": 1 }'))
+    await store.put(journal_entry_key(_INCARNATION, 1), msgspec.json.encode(bare))
+    await _write_segment(store, 1)
+    rivals: list[Rivals] = []
+
+    reader = JournalReader(store, _INCARNATION, lambda key, reason: None, rivals.append)
+
+    assert [line.at_milliseconds async for line in reader.facts()] == [5]
+    assert rivals == []
 
 
 async def test_an_empty_journal_has_no_facts() -> None:

@@ -98,6 +98,10 @@ class FilesystemBlobStore:
         """
         await self._threads.run(self._volume.prepare)
 
+    async def require_prepared(self) -> None:
+        """See :class:`entrepot.blobstore.driver.PreparedPlace`."""
+        await self._reading.run(self._volume.require_prepared)
+
     def local_path(self, key: str) -> Path:
         """Return where the object lies; no check that it does."""
         return self._volume.path_of(key)

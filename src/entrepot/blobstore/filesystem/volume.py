@@ -85,6 +85,21 @@ class Volume:
                 if missing or error.errno != errno.EROFS:
                     raise
 
+    def require_prepared(self) -> None:
+        """Make sure that the directory is there which all blobs lie in.
+
+        Where a volume is unmounted under a process, no push makes it in the mount point: a push needs the staging
+        directory, which nothing but :meth:`prepare` makes.
+
+        Raises:
+            StorageUnavailableError: it is not there, as in the mount point of a volume that is not mounted.
+        """
+        with disk_errors_translated(f"examine {self.root}"):
+            if not (self.root / BLOBS).is_dir():
+                raise StorageUnavailableError(
+                    f"{self.root} lacks the directory {BLOBS} that each start makes: is its volume mounted?"
+                )
+
     def _make_upper_directories(self, created: Sequence[Path]) -> None:
         for directory in created:
             self.operations.sync_directory(directory.parent)

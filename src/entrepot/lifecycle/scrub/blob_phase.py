@@ -83,12 +83,33 @@ class BlobPhase:
             wanted = [blob for blob in batch if _is_examined(blob) and blob.id not in seen]
             if self._options.repositories:
                 seen.update(blob.id for blob in wanted)
-            suspects, read_bytes = await self._examine(wanted)
+            suspects, read_bytes = await self._examine_twice(wanted)
             lost = [one for one in suspects if one[1].kind is not None and not one[0].quarantined]
             await self._guard.require_plausible(len(wanted), len(lost))
             findings = [await self._settle(blob, condition) for blob, condition in suspects]
             found = tuple(finding for finding in findings if finding is not None)
             yield Step(after, len(wanted), read_bytes, found)
+
+    async def _examine_twice(
+        self, blobs: Sequence[InventoryBlob]
+    ) -> tuple[list[tuple[InventoryBlob, Condition]], int]:
+        """Examine them, and once more what is missing, as :meth:`_examine`.
+
+        Between two proofs of the store: one that was away for a part of the batch has lost nothing.
+
+        Raises:
+            MassDamageError: something is to be repaired, and the store is another one.
+        """
+        suspects, read_bytes = await self._examine(blobs)
+        missing = [blob for blob, condition in suspects if condition.kind is Kind.MISSING]
+        if missing:
+            await self._guard.require_right_store()
+            again, read_again = await self._examine(missing)
+            suspects = [one for one in suspects if one[1].kind is not Kind.MISSING] + again
+            read_bytes += read_again
+        if suspects:
+            await self._guard.require_right_store()
+        return suspects, read_bytes
 
     async def _examine(
         self, blobs: Sequence[InventoryBlob]

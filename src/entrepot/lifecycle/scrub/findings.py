@@ -45,6 +45,8 @@ class Kind(StrEnum):
     """Part of the journal can't be read; if that is the only place of a fact, there is a `journal-gap` as well."""
     JOURNAL_FOREIGN = "journal-foreign"
     """The journal tells of what this database does not know: another database's store, or an old copy of this one."""
+    JOURNAL_DIVERGED = "journal-diverged"
+    """Objects of the journal tell of different facts under one number: two histories, of which a rebuild takes one."""
 
 
 NOTES: Final = frozenset({Kind.JOURNAL_UNREADABLE})

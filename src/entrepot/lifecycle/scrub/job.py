@@ -18,6 +18,7 @@ from entrepot.lifecycle.scrub.scrub import Scrub
 if TYPE_CHECKING:
     from entrepot.lifecycle.scrub.ledger import Progress
     from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions, Watcher
+    from entrepot.registry.steady_clock import SteadyClock
 
 __all__ = ["SCRUB_SWEEP", "VERIFY_SWEEP", "ScrubJob", "ScrubSchedule", "longest_pause"]
 
@@ -44,10 +45,13 @@ class ScrubSchedule:
 class ScrubJob:
     """Runs passes in a task of its own, which a process that stops simply cancels: the pass goes on elsewhere."""
 
-    def __init__(self, ground: ScrubGround, schedule: ScrubSchedule, watcher: Watcher) -> None:
+    def __init__(
+        self, ground: ScrubGround, schedule: ScrubSchedule, watcher: Watcher, clock: SteadyClock
+    ) -> None:
         self._ground = ground
         self._schedule = schedule
         self._watcher = watcher
+        self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._ask_at = 0.0
 
@@ -72,7 +76,7 @@ class ScrubJob:
             return
         self._ask_at = now + _ASK_SECONDS
         longest = longest_pause(self._schedule.period_seconds)
-        ledger = await Ledger.take_if_due(self._ground.metadata, SCRUB_SWEEP, longest)
+        ledger = await Ledger.take_if_due(self._ground.metadata, self._clock, SCRUB_SWEEP, longest)
         if ledger is not None:
             self._task = asyncio.create_task(self._go_on(ledger), name="scrub")
 

@@ -13,11 +13,13 @@ from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.options import Mode
 from entrepot.lifecycle.scrub.steps import Step
 from entrepot.registry.journal_reader import JournalReader
+from entrepot.registry.rival_histories import RivalHistories
 from entrepot.registry.store_ownership import find_foreign_facts, find_lack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from entrepot.lifecycle.scrub.mass_damage import MassDamageGuard
     from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions
     from entrepot.metadata.store import Transaction
 
@@ -38,10 +40,11 @@ class JournalPhase:
     database first and reads the store afterwards therefore never misses one for its being written just then.
     """
 
-    def __init__(self, ground: ScrubGround, options: ScrubOptions) -> None:
+    def __init__(self, ground: ScrubGround, options: ScrubOptions, guard: MassDamageGuard) -> None:
         self._metadata = ground.metadata
         self._blobs = ground.blobs
         self._options = options
+        self._guard = guard
 
     @property
     def name(self) -> str:
@@ -63,35 +66,46 @@ class JournalPhase:
             return
         findings: list[Finding] = []
         damaged: dict[str, str] = {}
-        count, missing, more = await self._find_missing(damaged)
+        rivals = RivalHistories()
+        count, missing, more = await self._find_missing(damaged, rivals)
         if missing:
             findings.append(await self._settle(missing, more=more))
         findings += [
             Finding(Kind.JOURNAL_UNREADABLE, "journal", key, key, detail=why) for key, why in damaged.items()
         ]
-        if self._options.mode is Mode.REPAIR and await find_lack(self._metadata, self._blobs):
-            # Whoever repairs has said that this is the right store; the next segment is noted again.
+        findings += [
+            Finding(Kind.JOURNAL_DIVERGED, "journal", key, key, detail=why) for key, why in rivals.described()
+        ]
+        if self._is_forced and await find_lack(self._metadata, self._blobs):
+            # Only who forces a repair has said that this is the right store; the next segment is noted again.
             await self._metadata.write(lambda tx: tx.journal.forget_segment())
         foreign = await find_foreign_facts(self._metadata, self._blobs)
         if foreign:
             findings.append(Finding(Kind.JOURNAL_FOREIGN, "journal", "journal", detail=foreign))
         yield Step("done", count, findings=tuple(findings))
 
-    async def _find_missing(self, damaged: dict[str, str]) -> tuple[int, list[int], bool]:
+    @property
+    def _is_forced(self) -> bool:
+        return self._options.mode is Mode.REPAIR and self._options.force
+
+    async def _find_missing(
+        self, damaged: dict[str, str], rivals: RivalHistories
+    ) -> tuple[int, list[int], bool]:
         """Return how many facts the journal holds, which it lacks, and whether it may lack more."""
-        count, missing = await self._read(damaged)
+        count, missing = await self._read(damaged, rivals)
         more = len(missing) == _MOST_MISSING
         if missing:
-            # What was compacted between the two looks is there at the second one.
-            _, missing_again = await self._read({})
+            await self._guard.require_right_store()
+            # What was compacted between the two looks is there at the second one, and so is a store that was away.
+            _, missing_again = await self._read({}, RivalHistories())
             missing = sorted(set(missing) & set(missing_again))
         return count, missing, more
 
-    async def _read(self, damaged: dict[str, str]) -> tuple[int, list[int]]:
+    async def _read(self, damaged: dict[str, str], rivals: RivalHistories) -> tuple[int, list[int]]:
         """Return how many facts the journal holds, and which it lacks."""
         last = await self._metadata.orphans.last_fact()
         incarnation = await self._metadata.instance.incarnation()
-        reader = JournalReader(self._blobs, incarnation, damaged.__setitem__)
+        reader = JournalReader(self._blobs, incarnation, damaged.__setitem__, rivals.add)
         missing: list[int] = []
         count = 0
         async with aclosing(reader.facts()) as facts, aclosing(self._expected(last)) as expected:
@@ -122,9 +136,10 @@ class JournalPhase:
         )
         found, total = missing, len(missing)
         while self._options.mode is Mode.REPAIR and found:
+            await self._guard.require_right_store()
             await self._reopen(found)
             # A gap that is closed in part would pass for closed: what is reopened is not found again.
-            _, found, more = await self._find_missing({}) if more else (0, [], False)
+            _, found, more = await self._find_missing({}, RivalHistories()) if more else (0, [], False)
             total += len(found)
         count = f"{total} facts or more" if more else f"{total} facts"
         detail = f"{count} are missing: {_runs(missing, more=more or total > len(missing))}"

@@ -17,13 +17,14 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.lifecycle.errors import ScrubBusyError, ScrubLostError
 from entrepot.lifecycle.scrub.findings import Finding, as_row, from_row
 from entrepot.metadata.errors import MetadataError
-from entrepot.registry.sweep_turns import take_turn, tell_sweep_ahead, turn_in_unit
+from entrepot.registry.sweep_turns import Patience, take_turn, wait_for_turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-    from entrepot.metadata.records import SweepClaim, TimesAhead
+    from entrepot.metadata.records import SweepClaim
     from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.registry.steady_clock import SteadyClock
 
 __all__ = ["Ledger", "Progress", "read_dated_progress", "read_findings", "read_progress"]
 
@@ -96,29 +97,38 @@ class Ledger:
         self.progress = _decode(claim.progress)
 
     @classmethod
-    async def take(cls, metadata: Metadata, sweep: str, *, patience_seconds: float) -> Ledger:
+    async def take(
+        cls,
+        metadata: Metadata,
+        sweep: str,
+        *,
+        patience_seconds: float,
+        on_overlong: Callable[[str], None] = lambda _: None,
+        clock: SteadyClock | None = None,
+    ) -> Ledger:
         """Take the sweep's lease, due or not, waiting for one that a killed verification left behind.
+
+        `on_overlong` is told, in a sentence, of one that ends later than any can; `clock` is one that was watched
+        before (F27).
 
         Raises:
             ScrubBusyError: somebody else holds it all the time.
         """
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + patience_seconds
-        while True:
-            claim = await take_turn(metadata, sweep, _LEASE_SECONDS)
-            if claim is not None:
-                return cls(metadata, claim)
-            if loop.time() >= give_up_at:
-                raise ScrubBusyError
-            await asyncio.sleep(_POLL_SECONDS)
+        patience = Patience(patience_seconds, _POLL_SECONDS, lambda: None, on_overlong)
+        claim = await wait_for_turn(metadata, sweep, _LEASE_SECONDS, patience, clock)
+        if claim is None:
+            raise ScrubBusyError
+        return cls(metadata, claim)
 
     @classmethod
-    async def take_if_due(cls, metadata: Metadata, sweep: str, longest_pause_seconds: int) -> Ledger | None:
+    async def take_if_due(
+        cls, metadata: Metadata, clock: SteadyClock, sweep: str, longest_pause_seconds: int
+    ) -> Ledger | None:
         """Take the sweep's lease; `None` when it is not due, or somebody else is at it.
 
-        One that is due later than after `longest_pause_seconds` is due now (F27).
+        By a steady clock, one that is due later than after `longest_pause_seconds` is due now (F27).
         """
-        claim = await take_turn(metadata, sweep, _LEASE_SECONDS, longest_pause_seconds)
+        claim = await take_turn(metadata, clock, sweep, _LEASE_SECONDS, longest_pause_seconds)
         return None if claim is None else cls(metadata, claim)
 
     @contextlib.asynccontextmanager
@@ -203,17 +213,15 @@ class Ledger:
         """Let a complete pass count as one of another sweep, too; `False` when that one is at work itself."""
         name, progress = self._claim.name, msgspec.json.encode(self.progress).decode()
 
-        async def unit(tx: Transaction) -> tuple[bool, TimesAhead]:
-            claim, ahead = await turn_in_unit(tx, sweep, _LEASE_SECONDS)
+        async def unit(tx: Transaction) -> bool:
+            claim = await tx.orphans.hold(sweep, _LEASE_SECONDS)
             if claim is None:
-                return False, ahead
+                return False
             await tx.quarantine.copy_findings(name, sweep)
             await tx.orphans.release(replace(claim, progress=progress), pause_seconds)
-            return True, ahead
+            return True
 
-        copied, ahead = await self._metadata.write(unit)
-        tell_sweep_ahead(sweep, ahead)
-        return copied
+        return await self._metadata.write(unit)
 
     async def release(self, pause_seconds: int) -> None:
         """Give the lease back before the end of the pass; the place stays.

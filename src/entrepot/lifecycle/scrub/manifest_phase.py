@@ -83,6 +83,8 @@ class ManifestPhase:
                 one for one in examined if not one[1] or one[2].kind is not None or one[0].digest in isolated
             ]
             lost = [one for one in suspects if not one[1] or one[2].kind is Kind.MISSING]
+            if suspects:
+                await self._guard.require_right_store()
             await self._guard.require_plausible(len(batch), len(lost))
             findings = [await self._settle(body, body.digest in isolated) for body, _, _ in suspects]
             read_bytes = sum(copy.read_bytes for _, _, copy in examined)
@@ -175,6 +177,7 @@ class ManifestPhase:
     async def _isolate(self, body: InventoryBody, reason: str) -> Outcome:
         if self._options.mode is Mode.REHEARSE:
             return Outcome.WOULD_QUARANTINE
+        await self._guard.require_right_store()  # where its copy was looked for
         count = await self._metadata.write(
             lambda tx: tx.quarantine.isolate_manifests(body.digest, body.body, reason)
         )

@@ -1,4 +1,7 @@
-"""Stops a repair that would set a whole registry aside because its volume is not mounted."""
+"""Stops a repair that would set a whole registry aside because its volume is not mounted, or no longer.
+
+A pass takes hours or weeks, and a volume can go at any moment of it. So the store is proven before whatever is changed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from entrepot.lifecycle.errors import MassDamageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from entrepot.blobstore.driver import BlobStore, StoredObject
 
@@ -21,13 +24,28 @@ _TOLERATED_SHARE: Final = 0.05
 class MassDamageGuard:
     """Counts what was looked at and what was damaged; asked before each repair."""
 
-    def __init__(self, blobs: BlobStore, *, active: bool) -> None:
-        """Take the store; one that is not `active` never stops anything."""
+    def __init__(self, blobs: BlobStore, find_lack: Callable[[], Awaitable[str]], *, active: bool) -> None:
+        """Take the store, and what tells that it lacks something (:func:`.store_ownership.find_lack`).
+
+        One that is not `active` never stops anything.
+        """
         self._blobs = blobs
+        self._find_lack = find_lack
         self._active = active
         self._examined = 0
         self._damaged = 0
         self._has_objects = False
+
+    async def require_right_store(self) -> None:
+        """Have the store prove once more that it is the database's.
+
+        Raises:
+            MassDamageError: it lacks what the database has written there.
+            MetadataError, BlobStoreError: it can't be told.
+        """
+        lack = await self._find_lack() if self._active else ""
+        if lack:
+            raise MassDamageError(0, 0, lack)
 
     async def require_plausible(self, examined: int, damaged: int) -> None:
         """Take a batch into account.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 
 from entrepot.kernel.pace import Pace
-from entrepot.lifecycle.errors import MassDamageError
 from entrepot.lifecycle.scrub.blob_phase import BlobPhase
 from entrepot.lifecycle.scrub.examination import Examination
 from entrepot.lifecycle.scrub.healing import Healing
@@ -43,20 +43,22 @@ class Scrub:
     """
 
     def __init__(self, ground: ScrubGround, options: ScrubOptions, watcher: Watcher) -> None:
-        self._ground = ground
-        self._options = options
         self._watcher = watcher
         self._in_bytes = False
         examination = Examination(
             ground.blobs, ground.hashing, Pace(options.bytes_per_second), self._on_bytes, fast=options.fast
         )
         healing = Healing(ground, options.sources, options.operator)
-        guard = MassDamageGuard(ground.blobs, active=options.mode is Mode.REPAIR and not options.force)
+        self._guard = guard = MassDamageGuard(
+            ground.blobs,
+            partial(find_lack, ground.metadata, ground.blobs),
+            active=options.mode is Mode.REPAIR and not options.force,
+        )
         self._phases: Sequence[Phase] = (
             BlobPhase(ground, options, examination, healing, guard),
             ManifestPhase(ground, options, examination, healing, guard),
             RowPhase(ground, options),
-            JournalPhase(ground, options),
+            JournalPhase(ground, options, guard),
             ObjectPhase(ground, options),
         )
 
@@ -69,18 +71,10 @@ class Scrub:
             MetadataError, BlobStoreError: the stores failed.
         """
         async with ledger.kept():
-            await self._require_right_store()
+            await self._guard.require_right_store()
             for index in range(ledger.progress.phase, len(self._phases)):
                 await self._go_through(index, ledger)
         return ledger.progress
-
-    async def _require_right_store(self) -> None:
-        """Stop a repair that would take everything for lost, and let its proof be written into a wrong store."""
-        if self._options.mode is not Mode.REPAIR or self._options.force:
-            return
-        lack = await find_lack(self._ground.metadata, self._ground.blobs)
-        if lack:
-            raise MassDamageError(0, 0, lack)
 
     async def _go_through(self, index: int, ledger: Ledger) -> None:
         phase = self._phases[index]

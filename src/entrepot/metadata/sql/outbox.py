@@ -77,15 +77,16 @@ MARK_JOURNALLED: Final = Statement(
 )
 # Facts are never removed and the lowest are compacted first, so the first one of all tells as much as the first that
 # is compacted, and is found without a walk over those that wait. That ids are above 0 leads the engines along them.
+# PostgreSQL names a CASE after the column in its ELSE: an unqualified `ORDER BY id` would mean the CASE, and sort all.
 WRITTEN: Final = Statement(
     "outbox.written",
     """
     SELECT
         coalesce((
-            SELECT CASE WHEN journalled_at IS NULL THEN 0 ELSE id END
-            FROM outbox WHERE id > 0 AND journalled = 1 ORDER BY id LIMIT 1
+            SELECT CASE WHEN outbox.journalled_at IS NULL THEN 0 ELSE outbox.id END
+            FROM outbox WHERE outbox.id > 0 AND outbox.journalled = 1 ORDER BY outbox.id LIMIT 1
         ), 0),
-        coalesce((SELECT progress FROM sweeps WHERE name = :name), '')
+        coalesce((SELECT sweeps.progress FROM sweeps WHERE sweeps.name = :name), '')
     """,
 )
 NOTE_SEGMENT: Final = Statement(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from entrepot.metadata.records import JournalFact
-    from entrepot.metadata.sql.statements import Executor, ReadExecutor
+    from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row
     from entrepot.oci.digest import Digest
 
 __all__ = ["STATEMENTS", "SqlReplayReader", "SqlReplayRows"]
@@ -145,6 +145,11 @@ class SqlReplayReader:
         rows = await self._executor.fetch_rows(BLOB_KEYS, digests=wanted)
         return {digest_from_text(digest): str(key) for digest, key in rows}
 
+    async def contradicts(self, fact: JournalFact) -> bool:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(RECORDED, sequence=fact.sequence)
+        return bool(rows) and not _tells_of(fact, rows[0])
+
 
 class SqlReplayRows:
     """Implements :class:`entrepot.metadata.replay_store.ReplayRows`."""
@@ -166,11 +171,7 @@ class SqlReplayRows:
         if inserted == 1:
             return True
         found = await self._executor.fetch_row(RECORDED, sequence=fact.sequence)
-        if (
-            found is None
-            or found[:3] != (fact.kind, fact.repository, fact.actor)
-            or not _equal(fact, found[3])
-        ):
+        if found is None or not _tells_of(fact, found):
             raise HistoryDivergedError(fact.sequence)
         return False
 
@@ -225,6 +226,12 @@ class SqlReplayRows:
         """See the protocol."""
         for statement in (DATE_TAG, DATE_TAG_HISTORY):
             await self._executor.execute(statement, repository_id=repository_id, name=tag, at=at_milliseconds)
+
+
+def _tells_of(fact: JournalFact, row: Row) -> bool:
+    """Whether a row that has the number of a fact is that fact's; the time may differ."""
+    kind, repository, actor, payload = row
+    return (kind, repository, actor) == (fact.kind, fact.repository, fact.actor) and _equal(fact, payload)
 
 
 def _equal(fact: JournalFact, payload: bytes) -> bool:

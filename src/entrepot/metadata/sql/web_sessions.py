@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entrepot.metadata.session_store import LEEWAY_MILLISECONDS, SessionRow
+from entrepot.metadata.session_store import LEEWAY_MILLISECONDS, EndedSession, SessionRow
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ _COLUMNS: Final = """w.id, w.public_id, s.id, s.public_id, s.name, w.address, w.
            w.last_seen_at, w.expires_at, {now} - w.last_seen_at, u.must_change_password,
            {now} - u.password_changed_at, w.subject_epoch"""
 # What makes a session good: its person is there and has not changed since, and it is in time and in use. Whether a
-# clock that was ahead dated it is told apart by whoever finds it, who ends it then (F27).
+# clock that was ahead dated it is told apart by whoever finds it, who ends it then (F27). Lists show those, too, so
+# that somebody can end them.
 _OWNER: Final = (
     "JOIN subjects s ON s.id = w.subject_id AND s.epoch = w.subject_epoch AND s.disabled_at IS NULL"
 )
@@ -29,7 +30,6 @@ _LASTS: Final = "w.expires_at > {now} AND w.last_seen_at > {now} - :idle"
 _POSSIBLE: Final = "w.created_at <= {now} + [leeway] AND w.last_seen_at <= {now} + [leeway]".replace(
     "[leeway]", str(LEEWAY_MILLISECONDS)
 )
-_GOOD: Final = f"{_LASTS} AND {_POSSIBLE}"
 
 FIND: Final = Statement(
     "web_sessions.find",
@@ -50,11 +50,11 @@ LIST_OF: Final = Statement(
     FROM web_sessions w
     [owner]
     JOIN users u ON u.subject_id = s.id
-    WHERE w.subject_id = :person AND [good]
+    WHERE w.subject_id = :person AND [lasts]
     ORDER BY w.id
     """.replace("[columns]", _COLUMNS)
     .replace("[owner]", _OWNER)
-    .replace("[good]", _GOOD),
+    .replace("[lasts]", _LASTS),
 )
 LIST_ALL: Final = Statement(
     "web_sessions.list_all",
@@ -63,19 +63,19 @@ LIST_ALL: Final = Statement(
     FROM web_sessions w
     [owner]
     JOIN users u ON u.subject_id = s.id
-    WHERE w.id > 0 AND [good]
+    WHERE w.id > 0 AND [lasts]
     ORDER BY w.id LIMIT :rows OFFSET :skip
     """.replace("[columns]", _COLUMNS)
     .replace("[owner]", _OWNER)
-    .replace("[good]", _GOOD),
+    .replace("[lasts]", _LASTS),
 )
 COUNT_ALL: Final = Statement(
     "web_sessions.count_all",
     """
     SELECT count(*) FROM web_sessions w
     [owner]
-    WHERE w.id > 0 AND [good]
-    """.replace("[owner]", _OWNER).replace("[good]", _GOOD),
+    WHERE w.id > 0 AND [lasts]
+    """.replace("[owner]", _OWNER).replace("[lasts]", _LASTS),
 )
 FIND_PUBLIC: Final = Statement(
     "web_sessions.find_public",
@@ -119,6 +119,18 @@ DELETE_DATED_AHEAD: Final = Statement(
          ORDER BY w.expires_at DESC LIMIT :rows)
     """.replace("[possible]", _POSSIBLE),
 )
+# The conditions stand twice, as with uploads; the first one leads the engines along the primary key.
+REMOVE_DATED_AHEAD: Final = Statement(
+    "web_sessions.remove_dated_ahead",
+    """
+    DELETE FROM web_sessions
+    WHERE id IN (
+        SELECT w.id FROM web_sessions w WHERE w.id > 0 AND NOT ([possible]) ORDER BY w.id LIMIT :rows
+    ) AND NOT ([still])
+    RETURNING public_id,
+        CASE WHEN created_at > last_seen_at THEN created_at ELSE last_seen_at END - {now}
+    """.replace("[possible]", _POSSIBLE).replace("[still]", _POSSIBLE.replace("w.", "")),
+)
 # That it is in use is noted beside this lock.
 HOLD_GOOD: Final = Statement(
     "web_sessions.hold_good",
@@ -140,6 +152,7 @@ STATEMENTS: Final = (
     DELETE_OLDEST,
     DELETE_OVER,
     DELETE_DATED_AHEAD,
+    REMOVE_DATED_AHEAD,
     HOLD_GOOD,
     TOUCH,
     DELETE,
@@ -213,6 +226,11 @@ class SqlSessionWriterRows:
     async def hold_good(self, public_id: str) -> bool:
         """See the protocol."""
         return await self._executor.fetch_row(HOLD_GOOD, public_id=public_id) is not None
+
+    async def remove_dated_ahead(self, limit: int) -> list[EndedSession]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(REMOVE_DATED_AHEAD, rows=limit)
+        return [EndedSession(str(public_id), int(ahead)) for public_id, ahead in rows]
 
     async def delete(self, session_id: int) -> None:
         """See the protocol."""

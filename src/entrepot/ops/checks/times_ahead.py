@@ -40,7 +40,8 @@ async def find_times_ahead(metadata: Metadata, settings: Settings, backlog: Back
     from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, longest_pause  # noqa: PLC0415 - loads much; only when asked
     from entrepot.lifecycle.scrub.ledger import read_dated_progress  # noqa: PLC0415 - as above
     from entrepot.registry.leases import LONGEST_LEASE_SECONDS  # noqa: PLC0415 - as above
-    from entrepot.registry.orphans import LONGEST_TURN_SECONDS, SWEEP_NAME  # noqa: PLC0415 - as above
+    from entrepot.registry.orphans import SWEEP_NAME  # noqa: PLC0415 - as above
+    from entrepot.registry.sweep_turns import LONGEST_TURN_SECONDS  # noqa: PLC0415 - as above
     from entrepot.registry.upload_expiry import HEALING_SESSION_SECONDS  # noqa: PLC0415 - as above
 
     times = _Times()
@@ -81,7 +82,9 @@ def judge_times_ahead(found: Sequence[TimeAhead]) -> Finding:
     remedy = (
         "The database's clock was ahead and was put right, it is behind now, or a period in the settings was "
         "shortened. See that it is right (chrony, systemd-timesyncd). A running registry puts the rest right by "
-        "itself: turns, leases and facts within a minute, orphans with the next pass; for a backup, make one."
+        "itself, once it has seen that clock run steadily for ten minutes: turns, leases and facts within another "
+        "minute, orphans with the next pass. A command that needs a lease waits as long, and puts it right itself. For "
+        "a backup, make one."
     )
     return warned("times-ahead", f"dated further ahead of the database's clock than can be: {listed}", remedy)
 

@@ -31,12 +31,14 @@ _NOT_REBUILT: Final = (
 class DryRun:
     """What a dry run found of the database as it is: nothing, or where it stands, and the facts it has not seen.
 
-    `problem` says why it can't be read, if so: that is what a rebuild is for.
+    `problem` says why it can't be read, if so: that is what a rebuild is for. `refusal` says why `--catch-up` would do
+    nothing with it, if so.
     """
 
     position: Position | None
     unseen_facts: int
     problem: str = ""
+    refusal: str = ""
 
 
 def print_choice(journals: Sequence[JournalSummary], output: str) -> None:
@@ -97,6 +99,7 @@ def _as_json(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None) -
             "unseen_facts": dry_run.unseen_facts,
             "database_is_behind": position.database_is_behind,
             "storage_is_behind": position.storage_is_behind,
+            "refusal": dry_run.refusal,
         }
     if dry_run is not None and dry_run.problem:
         result["database"] = {"problem": dry_run.problem}
@@ -138,7 +141,7 @@ def _damage(report: RebuildReport, work: RebuildWork) -> Iterator[str]:
         for one in islice(work.losses(), _SHOWN):
             yield f"  {one.what} {one.repository}@{one.digest}: {one.reason}"
     if report.spots:
-        yield f"Parts of the journal that can't be read ({report.spots:,}):"
+        yield f"Parts of the journal that can't be read, or contradict others ({report.spots:,}):"
         yield from (f"  {one.key}: {one.reason}" for one in islice(work.spots(), _SHOWN))
     if max(report.lost_tags, report.losses, report.spots) > _SHOWN:
         yield f"Only {_SHOWN} of each kind are shown; -o json shows all."
@@ -156,6 +159,8 @@ def _comparison(dry_run: DryRun) -> Iterator[str]:
             "are not in its journal. What was pushed since can't be pulled. Do not rebuild: put the newer storage in "
             "place, or let entrepot verify --repair --force take this one as it is."
         )
+    elif dry_run.refusal:
+        yield f"The database can't be brought up to date, entrepot rebuild --catch-up refuses: {dry_run.refusal}."
     elif position.database_is_behind:
         yield (
             f"The database is older than the storage: it has not seen {dry_run.unseen_facts:,} facts after "

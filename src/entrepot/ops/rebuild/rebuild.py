@@ -123,7 +123,7 @@ async def _rebuild(settings: Settings, options: RebuildOptions, output: str) -> 
             _forget_earlier_run(path)
         if uses_postgresql(settings):
             # A SQLite file has no other node that could sweep, and the lock of the data directory keeps this one away.
-            await stack.enter_async_context(StoreHold(stores.metadata).held(_say_waiting))
+            await stack.enter_async_context(StoreHold(stores.metadata).held(_say_waiting, _say_overlong))
         work = SqliteWorkFile(path)
         try:
             report = await run_rebuild(
@@ -150,6 +150,10 @@ async def _make_schema(settings: Settings) -> None:
 def _forget_earlier_run(path: Path) -> None:
     for left in path.parent.glob(f"{path.name}*"):
         left.unlink()
+
+
+def _say_overlong(reason: str) -> None:
+    Progress("waiting").say(f"Waiting: {reason}")
 
 
 def _say_waiting() -> None:

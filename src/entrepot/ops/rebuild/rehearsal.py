@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from entrepot.bootstrap import Stores, open_blob_store
-from entrepot.metadata.errors import MetadataError
+from entrepot.metadata.errors import HistoryDivergedError, MetadataError
 from entrepot.metadata.sql.migrate import initialise_if_empty, schema_version
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.schema import require_current
@@ -25,7 +25,8 @@ from entrepot.ops.rebuild.run import (
     require_storage,
     run_rebuild,
 )
-from entrepot.rebuild.errors import ChoiceNeededError
+from entrepot.rebuild.catching_up import find_catch_up_start
+from entrepot.rebuild.errors import ChoiceNeededError, RebuildRefusedError
 from entrepot.rebuild.position import find_position
 from entrepot.rebuild.survey import count_facts
 from entrepot.registry.journal_reader import find_incarnations
@@ -55,7 +56,7 @@ async def rehearse_rebuild(settings: Settings, options: RebuildOptions, output: 
     async with contextlib.AsyncExitStack() as stack:
         scratch = stack.enter_context(_scratch_directory(settings.data.directory))
         blobs = await stack.enter_async_context(open_blob_store(settings, look_only=True))
-        found = await _examine_database(settings, blobs)
+        found = await _examine_database(settings, blobs, options)
         work = SqliteWorkFile(scratch / "work.db")
         stack.callback(work.remove)
         metadata = await stack.enter_async_context(_scratch_database(scratch / "metadata.db"))
@@ -70,7 +71,8 @@ async def rehearse_rebuild(settings: Settings, options: RebuildOptions, output: 
             return await offer_choice(blobs, choice, output)
         print_result(report, work, found, output)
     storage_is_behind = found.position is not None and found.position.storage_is_behind
-    return EXIT_OK if report.is_whole and not storage_is_behind else EXIT_CHECK_FAILED
+    is_well = report.is_whole and not storage_is_behind and not found.refusal
+    return EXIT_OK if is_well else EXIT_CHECK_FAILED
 
 
 @contextlib.contextmanager
@@ -92,7 +94,7 @@ async def _scratch_database(path: Path) -> AsyncIterator[Metadata]:
         await metadata.aclose()
 
 
-async def _examine_database(settings: Settings, blobs: BlobStore) -> DryRun:
+async def _examine_database(settings: Settings, blobs: BlobStore, options: RebuildOptions) -> DryRun:
     """Look at the real database without making one; whether it can be read is part of the answer."""
     try:
         if has_no_database(settings):
@@ -104,8 +106,22 @@ async def _examine_database(settings: Settings, blobs: BlobStore) -> DryRun:
         metadata = await open_metadata(metadata_url(settings), 1, _STATEMENT_SECONDS)
         try:
             position = await find_position(metadata, blobs)
+            refusal = await _find_refusal(metadata, blobs, options)
         finally:
             await metadata.aclose()
     except (MetadataError, RegistryUnusableError) as error:
         return DryRun(None, 0, str(error))
-    return DryRun(position, await count_facts(blobs, position.incarnation, position.database_last))
+    unseen = await count_facts(blobs, position.incarnation, position.database_last)
+    return DryRun(position, unseen, refusal=refusal)
+
+
+async def _find_refusal(metadata: Metadata, blobs: BlobStore, options: RebuildOptions) -> str:
+    """Return why the database can't be brought up to date, empty where it can or where nobody would want to."""
+    own = await metadata.instance.incarnation()
+    if not options.catch_up and own not in await find_incarnations(blobs):
+        return ""
+    try:
+        await find_catch_up_start(metadata, blobs)
+    except (RebuildRefusedError, HistoryDivergedError) as refused:
+        return str(refused)
+    return ""

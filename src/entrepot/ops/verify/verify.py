@@ -179,9 +179,15 @@ async def _verify(request: _Request) -> VerifyReport:
         return VerifyReport(progress, tuple(findings), resumed=resumed, interrupted=bool(stopped))
 
 
+def _say_waiting(reason: str) -> None:
+    print(f"entrepot: waiting: {reason}", file=sys.stderr)
+
+
 async def _examine(request: _Request, stores: Stores, sources: tuple[BlobRecovery, ...]) -> bool:
     """Come to the end of a pass; return whether it is one that was gone on with."""
-    ledger = await Ledger.take(stores.metadata, VERIFY_SWEEP, patience_seconds=_PATIENCE_SECONDS)
+    ledger = await Ledger.take(
+        stores.metadata, VERIFY_SWEEP, patience_seconds=_PATIENCE_SECONDS, on_overlong=_say_waiting
+    )
     try:
         resumed = request.resume and ledger.progress.running
         if not resumed:

@@ -1,0 +1,47 @@
+"""Tells another store from an older copy of the right one: whether pulls have anything to find there (F47).
+
+To write, a store must hold all that its database has journalled (:mod:`entrepot.registry.store_ownership`). To read,
+an older copy does: what lies there is right, and there may be nothing better. Of another one, a wrong prefix or a
+directory whose volume is not mounted, nothing can be pulled, so clients are better served by any other node.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from entrepot.blobstore.keys import JOURNAL
+from entrepot.registry.store_ownership import holds_fact, is_there
+
+if TYPE_CHECKING:
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["ANOTHER_STORE_REMEDY", "find_strangeness"]
+
+ANOTHER_STORE_REMEDY: Final = (
+    "this storage is another one than the database's: put the right one in place (storage.root and its volume, or "
+    "storage.s3.bucket and prefix, as on the other nodes) and start again; if it is the right one and has lost its "
+    "journal, run entrepot verify --repair --force"
+)
+
+
+async def find_strangeness(metadata: Metadata, blobs: BlobStore) -> str:
+    """Return what shows that a store is another one than the database's, an empty text for the right one or a copy.
+
+    Another one has neither the first fact that the database has journalled nor the segment that was written last. With
+    one of both it has been this database's: an older copy lacks the newest, and one that was damaged any of them. Costs
+    a statement and a look at one object; when that is missing, one more and the first page of a listing.
+
+    Raises:
+        MetadataError, BlobStoreError: it can't be told.
+    """
+    written = await metadata.outbox.written()
+    if written.first_fact <= 0:
+        return ""  # nothing was journalled, which is all that tells stores from one another
+    incarnation = await metadata.instance.incarnation()
+    own = f"{JOURNAL}{incarnation}/"
+    if written.newest_segment.startswith(own) and await is_there(blobs, written.newest_segment):
+        return ""
+    if await holds_fact(blobs, incarnation, written.first_fact):
+        return ""
+    return f"{own} lacks fact {written.first_fact}, the first that this database has written there"

@@ -1,0 +1,212 @@
+"""An older copy of the database is put under nodes that run (F47): it is noticed, and no number means two things."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+import structlog.testing
+
+from entrepot.blobstore.errors import StorageUnavailableError
+from entrepot.blobstore.keys import JOURNAL
+from entrepot.bootstrap import StoreProbes, open_stores
+from entrepot.bootstrap.services import find_mismatch
+from entrepot.metadata.errors import MetadataError
+from entrepot.rebuild.catching_up import find_catch_up_start
+from entrepot.rebuild.errors import RebuildRefusedError
+from entrepot.registry import store_watch
+from entrepot.registry.store_watch import StoreWatch
+from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+from tests.asgi.small_images import NAME, image, push_blobs, put
+from tests.drivers.blobstore.staging import keys_of
+from tests.integration.rebuilding import compact, database_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from tests.drivers.postgres_server import PostgresServer
+
+
+class Node:
+    """A registry that runs on PostgreSQL, and an older copy of its database to be put under it."""
+
+    def __init__(self, registry: InProcessRegistry, server: PostgresServer, url: str) -> None:
+        self.registry = registry
+        self._server = server
+        self._name = _database_name(url)
+
+    async def put_older_copy_in_place(self) -> None:
+        """Drop the database under its connections, and give the copy its name."""
+        await _run(self._server, f'DROP DATABASE "{self._name}" WITH (FORCE)')
+        await _run(self._server, f'ALTER DATABASE "{self._name}_copy" RENAME TO "{self._name}"')
+        for _ in range(20):  # each connection of the pool learns of it by its own failure
+            with contextlib.suppress(MetadataError):
+                await self.registry.stores.metadata.instance.ping()
+
+    async def push(self, *names: str) -> Sequence[int]:
+        """Push an image of its own under each name, and return the replies' statuses."""
+        return [
+            (await put(self.registry.client, name, image(annotations={"n": name}))).status for name in names
+        ]
+
+    async def segments(self) -> dict[str, bytes]:
+        """Return the journal's segments, with their content."""
+        blobs = self.registry.stores.blobs
+        keys = [key for key in await keys_of(blobs, JOURNAL) if "/segments/" in key]
+        return {key: b"".join([chunk async for chunk in blobs.read(key)]) for key in keys}
+
+
+def _database_name(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+async def _run(server: PostgresServer, statement: str) -> None:
+    connection = await asyncpg.connect(server.url())
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def node(postgres_server: PostgresServer, tmp_path: Path) -> AsyncIterator[Node]:
+    """A node that took `old`, whose database was copied then, and that took `later` in two segments since."""
+    url = postgres_server.create_database()
+    settings = scratch_settings(
+        tmp_path / "data",
+        storage__root=str(tmp_path / "blobs"),
+        metadata__url=url,
+        cache__small_blob_bytes="0",
+    )
+    async with in_process_registry(settings) as registry:
+        await push_blobs(registry.client)
+        await put(registry.client, "old", image(annotations={"n": "old"}))
+        await compact(registry.stores)
+    name = _database_name(url)
+    await _run(postgres_server, f'CREATE DATABASE "{name}_copy" TEMPLATE "{name}"')
+    async with in_process_registry(settings) as registry:
+        node = Node(registry, postgres_server, url)
+        for later in ("later-1", "later-2"):
+            await node.push(later)
+            await compact(registry.stores)
+        yield node
+
+
+def _watch(registry: InProcessRegistry) -> StoreWatch:
+    assert registry.services.store_watch is not None
+    return registry.services.store_watch
+
+
+def _events(told: Sequence[Any]) -> list[str]:
+    return [line["event"] for line in told if line["event"].startswith(("database.", "journal."))]
+
+
+async def test_f47_an_older_copy_is_noticed_by_the_next_look(node: Node) -> None:
+    """Pushes get 405 from then on, pulls go on, the gauge is 1, readiness fails, and the log tells once."""
+    registry, watch = node.registry, _watch(node.registry)
+    probes = StoreProbes(registry.settings)
+    assert (await watch.look(), (await probes.write_ready()).ok) == (None, True)
+
+    await node.put_older_copy_in_place()
+    with structlog.testing.capture_logs() as told:
+        for _ in range(2):
+            assert await watch.look() is not None
+
+    reply = await put(registry.client, "new", image(annotations={"n": "new"}))
+    assert (reply.status, "what its database does not know" in reply.body.decode()) == (405, True)
+    assert (await registry.client.request("GET", f"/v2/{NAME}/manifests/old")).status == 200
+    assert registry.services.metrics.database_mismatch._value.get() == 1
+    ready = await probes.write_ready()
+    for _ in range(20):  # each connection of its pool learns of it by its own failure
+        if "rebuild --catch-up" in ready.detail:
+            break
+        ready = await probes.write_ready()
+    await probes.aclose()
+    assert not ready.ok
+    assert "rebuild --catch-up" in ready.detail
+    assert _events(told) == ["database.mismatch"]
+
+
+async def test_f47_a_copy_that_has_overtaken_the_journal_writes_no_segment(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No number is ahead any more: what the numbers mean tells worker, start, catching up, and each node."""
+    before = await node.segments()
+    await node.put_older_copy_in_place()
+    assert set(await node.push(*(f"mine-{number}" for number in range(6)))) == {201}
+
+    with pytest.raises(StorageUnavailableError, match="tells of other facts than this database"):
+        await compact(node.registry.stores)
+
+    assert await node.segments() == before
+    async with open_stores(node.registry.settings) as stores:
+        mismatch = await find_mismatch(stores)
+        with pytest.raises(RebuildRefusedError, match="two histories"):
+            await find_catch_up_start(stores.metadata, stores.blobs)
+    assert mismatch is not None
+    assert "under the same numbers" in mismatch.summary
+    # No other process has seen anything but facts that get no segment.
+    monkeypatch.setattr(store_watch, "_PATIENCE_SECONDS", 0.0)
+    assert await _watch(node.registry).look() == mismatch
+    assert await node.push("one-more") == [405]
+
+
+async def test_f47_a_copy_that_shares_its_waiting_facts_with_the_journal_is_told_by_the_others(
+    node: Node,
+) -> None:
+    """What the copy had not compacted is the same in both; only entries tell of what came between."""
+    registry = node.registry
+    waiting = await node.segments()
+    await database_of(registry.settings).fetch("UPDATE outbox SET journalled_at = NULL")
+    await node.push("only-an-entry")
+    entries = [key for key in await keys_of(registry.stores.blobs, JOURNAL) if "/entries/" in key]
+
+    await database_of(registry.settings).fetch(
+        "UPDATE outbox SET actor = 'another' WHERE id = (SELECT max(id) FROM outbox)"
+    )
+
+    with pytest.raises(StorageUnavailableError, match=r"/entries/.* tells of other facts"):
+        await compact(registry.stores)
+    assert await node.segments() == waiting
+    assert [key for key in await keys_of(registry.stores.blobs, JOURNAL) if "/entries/" in key] == entries
+
+
+async def test_f47_a_node_takes_writes_again_once_the_newest_copy_is_back(node: Node) -> None:
+    """What was found is asked for again: the operator puts it right under the running node."""
+    registry, watch = node.registry, _watch(node.registry)
+    await watch.look()
+    await database_of(registry.settings).fetch("CREATE TABLE kept AS SELECT * FROM outbox")
+    await database_of(registry.settings).fetch(
+        "DELETE FROM outbox WHERE id > (SELECT min(id) + 3 FROM outbox)"
+    )
+    found = await watch.look()
+    assert (found is not None, await node.push("refused")) == (True, [405])
+
+    await database_of(registry.settings).fetch(
+        "INSERT INTO outbox OVERRIDING SYSTEM VALUE SELECT * FROM kept ON CONFLICT DO NOTHING"
+    )
+
+    assert await watch.look() is None
+    assert await node.push("taken") == [201]
+    assert registry.services.metrics.database_mismatch._value.get() == 0
+
+
+async def test_f47_the_store_is_asked_only_where_the_database_speaks_for_it(node: Node) -> None:
+    """Two statements per look as long as facts get their segments; a fact without one for long is looked into."""
+    stores, counts, now = node.registry.stores, node.registry.counts, [0.0]
+    watch = StoreWatch(stores.metadata, stores.blobs, clock=lambda: now[0])
+    await node.push("waits")
+    counts.reset()
+    for _ in range(3):
+        now[0] += 4
+        await watch.look()
+    quiet = list(counts.statements)
+    now[0] += 15
+    await watch.look()
+
+    assert quiet == ["orphans.last_fact", "outbox.first_unjournalled"] * 3
+    assert "outbox.written" in counts.statements

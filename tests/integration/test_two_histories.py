@@ -1,0 +1,89 @@
+"""A journal that tells of different facts under one number (F47): nobody takes one history for the whole."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.bootstrap import open_stores
+from entrepot.lifecycle.scrub.findings import Kind
+from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions
+from entrepot.registry.hashing import HashingPool
+from entrepot.settings import storage_root
+from tests.asgi.history import picture_of
+from tests.asgi.services import in_process_registry, scratch_settings
+from tests.asgi.small_images import image, push_blobs, put
+from tests.integration.rebuilding import compact, database_of, lose_database, rebuild
+from tests.integration.scrubbing import verify_stores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entrepot.settings import Settings
+
+
+@pytest.fixture
+async def settings(tmp_path: Path) -> Settings:
+    """A registry whose journal lies in one segment."""
+    settings = scratch_settings(tmp_path / "data", cache__small_blob_bytes="0")
+    async with in_process_registry(settings) as registry:
+        await push_blobs(registry.client)
+        await put(registry.client, "a", image(annotations={"n": "A"}))
+        await compact(registry.stores)
+    return settings
+
+
+def _segments(settings: Settings) -> list[Path]:
+    return sorted((storage_root(settings) / "journal").rglob("segments/*"))
+
+
+def _add_rival(settings: Settings) -> str:
+    """Write a segment of another history beside the only one, as a former program did, and return its name."""
+    (segment,) = _segments(settings)
+    rival = segment.with_name(segment.name[:-1] + "9")
+    rival.write_bytes(segment.read_bytes().replace(b'"manifest.put"', b'"tag.delete"'))
+    return rival.name
+
+
+async def test_f47_a_rebuild_from_two_histories_fails_and_names_numbers_and_files(settings: Settings) -> None:
+    """Rehearsed or not; what it made is there, for whoever has nothing better."""
+    rival = _add_rival(settings)
+    lose_database(settings)
+    for options in (("--dry-run",), ()):
+        code, report = await rebuild(settings, *options)
+
+        (spot,) = report["spots"]
+        assert (code, spot["key"].rpartition("/")[2]) == (1, rival)
+        assert f"tells of other facts 3 than {spot['key'].rpartition('/')[0]}/" in spot["reason"]
+        assert "move the files" in spot["reason"]
+
+
+async def test_f47_a_database_is_not_caught_up_from_two_histories(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is changed, and a dry run says so beforehand."""
+    rival = _add_rival(settings)
+    await database_of(settings).fetch("DELETE FROM outbox WHERE id > 2")
+    before = await picture_of(database_of(settings))
+
+    code, _ = await rebuild(settings, "--catch-up")
+    told = capfd.readouterr().err
+    rehearsed, report = await rebuild(settings, "--catch-up", "--dry-run")
+
+    assert (code, rehearsed) == (1, 1)
+    assert f"{rival} tells of other facts 3 than" in told
+    assert report["database"]["refusal"] in told
+    assert await picture_of(database_of(settings)) == before
+
+
+async def test_f47_a_verification_tells_of_two_histories(settings: Settings) -> None:
+    rival = _add_rival(settings)
+    async with open_stores(settings) as stores:
+        with ThreadPoolExecutor(2) as executor:
+            ground = ScrubGround(stores.metadata, stores.blobs, HashingPool(executor))
+            _, findings = await verify_stores(ground, ScrubOptions())
+
+    (finding,) = [one for one in findings if one.kind is Kind.JOURNAL_DIVERGED]
+    assert (finding.name.rpartition("/")[2], "other facts 3 than" in finding.detail) == (rival, True)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from entrepot.ops.application import run_command_line
 from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
-from entrepot.settings import metadata_path, metadata_url
+from entrepot.settings import metadata_path, metadata_url, storage_root
 from entrepot.workers import upkeep
 from entrepot.workers.upkeep import journal_duty
+from tests.asgi.services import in_process_registry, scratch_settings
+from tests.asgi.small_images import image, push_blobs, put
 from tests.drivers.metadata.raw_database import RawDatabase
 
 if TYPE_CHECKING:
@@ -23,7 +25,16 @@ if TYPE_CHECKING:
     from entrepot.bootstrap import Stores
     from entrepot.settings import Settings
 
-__all__ = ["compact", "copy_database", "database_of", "lose_database", "rebuild", "restore_database"]
+__all__ = [
+    "compact",
+    "compacted_registry",
+    "copy_database",
+    "database_of",
+    "lose_database",
+    "rebuild",
+    "restore_database",
+    "segments_of",
+]
 
 
 def database_of(settings: Settings) -> RawDatabase:
@@ -39,6 +50,21 @@ async def compact(stores: Stores) -> None:
         await journal_duty(stores.metadata, journal, SteadyClock()).run()
     finally:
         upkeep._ENTRY_GRACE_MILLISECONDS = grace  # type: ignore[misc]  # as above
+
+
+async def compacted_registry(directory: Path) -> Settings:
+    """Make a registry that holds one image, and whose journal lies in one segment; it is stopped."""
+    settings = scratch_settings(directory, cache__small_blob_bytes="0")
+    async with in_process_registry(settings) as registry:
+        await push_blobs(registry.client)
+        await put(registry.client, "a", image(annotations={"n": "A"}))
+        await compact(registry.stores)
+    return settings
+
+
+def segments_of(settings: Settings) -> list[Path]:
+    """Return the files of the journal's segments on a disk."""
+    return sorted((storage_root(settings) / "journal").glob("*/segments/*"))
 
 
 def lose_database(settings: Settings) -> None:

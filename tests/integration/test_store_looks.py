@@ -11,11 +11,10 @@ from entrepot.bootstrap import open_stores
 from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
 from entrepot.registry.store_ownership import find_lack
-from entrepot.settings import storage_root
 from entrepot.workers import upkeep
-from tests.asgi.services import in_process_registry, scratch_settings
-from tests.asgi.small_images import image, push_blobs, put
-from tests.integration.rebuilding import compact
+from tests.asgi.services import in_process_registry
+from tests.asgi.small_images import image, put
+from tests.integration.rebuilding import compacted_registry, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,16 +27,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def settings(tmp_path: Path) -> Settings:
     """A registry whose journal lies in one segment."""
-    settings = scratch_settings(tmp_path / "data", cache__small_blob_bytes="0")
-    async with in_process_registry(settings) as registry:
-        await push_blobs(registry.client)
-        await put(registry.client, "a", image(annotations={"n": "A"}))
-        await compact(registry.stores)
-    return settings
-
-
-def _segments(settings: Settings) -> list[Path]:
-    return sorted((storage_root(settings) / "journal").rglob("segments/*"))
+    return await compacted_registry(tmp_path / "data")
 
 
 async def test_f47_the_first_fact_is_looked_for_once_in_a_process(
@@ -49,7 +39,7 @@ async def test_f47_the_first_fact_is_looked_for_once_in_a_process(
         assert [await find_lack(stores.metadata, stores.blobs) for _ in range(3)] == ["", "", ""]
         assert len(listed) == 1
         await stores.metadata.write(lambda tx: tx.journal.forget_segment())
-        _segments(settings)[0].unlink()
+        segments_of(settings)[0].unlink()
         assert "lacks fact 1" in await find_lack(stores.metadata, stores.blobs)
         assert len(listed) == 2
 

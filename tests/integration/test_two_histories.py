@@ -11,11 +11,14 @@ from entrepot.bootstrap import open_stores
 from entrepot.lifecycle.scrub.findings import Kind
 from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions
 from entrepot.registry.hashing import HashingPool
-from entrepot.settings import storage_root
 from tests.asgi.history import picture_of
-from tests.asgi.services import in_process_registry, scratch_settings
-from tests.asgi.small_images import image, push_blobs, put
-from tests.integration.rebuilding import compact, database_of, lose_database, rebuild
+from tests.integration.rebuilding import (
+    compacted_registry,
+    database_of,
+    lose_database,
+    rebuild,
+    segments_of,
+)
 from tests.integration.scrubbing import verify_stores
 
 if TYPE_CHECKING:
@@ -27,21 +30,12 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def settings(tmp_path: Path) -> Settings:
     """A registry whose journal lies in one segment."""
-    settings = scratch_settings(tmp_path / "data", cache__small_blob_bytes="0")
-    async with in_process_registry(settings) as registry:
-        await push_blobs(registry.client)
-        await put(registry.client, "a", image(annotations={"n": "A"}))
-        await compact(registry.stores)
-    return settings
-
-
-def _segments(settings: Settings) -> list[Path]:
-    return sorted((storage_root(settings) / "journal").rglob("segments/*"))
+    return await compacted_registry(tmp_path / "data")
 
 
 def _add_rival(settings: Settings) -> str:
     """Write a segment of another history beside the only one, as a former program did, and return its name."""
-    (segment,) = _segments(settings)
+    (segment,) = segments_of(settings)
     rival = segment.with_name(segment.name[:-1] + "9")
     rival.write_bytes(segment.read_bytes().replace(b'"manifest.put"', b'"tag.delete"'))
     return rival.name

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
+from asyncpg.pool import Pool
 
 from entrepot.metadata.errors import MetadataTimeoutError, MetadataUnavailableError
 from entrepot.metadata.sql.engine_facts import read_engine_facts
@@ -16,7 +17,7 @@ from entrepot.metadata.sql.postgres import PostgresMetadata
 from tests.drivers.metadata.material import REPOSITORY, TAG, push_manifest, tag_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -119,6 +120,37 @@ async def test_f18_a_pool_grows_again_once_the_server_grants_more(
             open_now = await database.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'limited'")
 
     assert open_now == _POOL_SIZE
+
+
+async def test_f18_a_pool_grows_on_though_a_refusal_overtook_what_was_granted(
+    limited_url: str, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two that ask at once is granted a connection after the other was refused; more are asked for (F18)."""
+    await database.fetch("ALTER ROLE limited CONNECTION LIMIT 1")
+    async with _opened(limited_url, 5.0) as metadata, AsyncExitStack() as stack:
+        pool = metadata._pool
+        await stack.enter_async_context(pool.held(5.0))
+        connect: Callable[[object], Awaitable[object]] = vars(Pool)["_get_new_connection"]
+        asked, may_connect = asyncio.Event(), asyncio.Event()
+
+        async def connect_late(asked_pool: object) -> object:
+            monkeypatch.undo()
+            asked.set()
+            await may_connect.wait()
+            return await connect(asked_pool)
+
+        monkeypatch.setattr(Pool, "_get_new_connection", connect_late)
+        granted = asyncio.create_task(stack.enter_async_context(pool.held(5.0)))
+        await asked.wait()
+        refused = asyncio.create_task(stack.enter_async_context(pool.held(5.0)))
+        while not pool._line:  # noqa: ASYNC110  # the server refuses it in its own time
+            await asyncio.sleep(0.01)
+        await database.fetch("ALTER ROLE limited CONNECTION LIMIT 50")
+        may_connect.set()
+
+        await asyncio.gather(granted, refused)
+        async with _all_held(metadata, _POOL_SIZE - 3):
+            assert pool._pool.get_size() == _POOL_SIZE
 
 
 async def test_f18_a_server_that_grants_no_more_is_asked_for_one_in_a_second(

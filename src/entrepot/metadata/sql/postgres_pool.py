@@ -145,10 +145,12 @@ class PostgresPool:
             self._growth = asyncio.get_running_loop().call_later(_GROWTH_PAUSE_SECONDS, self._grow)
 
     def _grow(self) -> None:
+        """Let one more in; while all that may be in have a connection, there is a next time."""
         self._end_growth()
-        if self._granted < self._most:
-            self._granted += 1
-            self._let_in()
+        self._granted = min(self._granted + 1, self._most)
+        if self._granted <= min(self._pool.get_size(), self._most - 1):
+            self._grow_later()  # nobody would ask the server for another one
+        self._let_in()
 
     def _end_growth(self) -> None:
         if self._growth is not None:

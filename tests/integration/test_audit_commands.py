@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from entrepot.metadata.audit_store import NewAuditRecord
 
+_COLUMNS = ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT", "IMAGE", "REASON"]
 _COMPARED_WITH_NONE = (
     "compared with no checkpoints but those in the database: a cut of its end may have taken them along"
 )
@@ -89,7 +90,7 @@ def test_the_table_tells_the_hosts_users_from_people_and_why_something_was_refus
         assert host.run("show", "--user", user, "--object", "eve") == 0
 
     header, unlocked, refused, same_header, alone = capsys.readouterr().out.splitlines()
-    assert header.split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT", "REASON"]
+    assert header.split() == _COLUMNS
     assert unlocked.split()[2:] == ["host:root", "192.0.2.1", "user.unlock", "success", "user", "eve"]
     assert refused.split()[2:] == [
         *("root", "192.0.2.1", "session.login", "failure", "user", "eve", "locked", "out"),
@@ -332,9 +333,10 @@ def test_the_newest_records_are_shown_first_and_reading_is_recorded(
     reads = json.loads(capsys.readouterr().out)
     assert host.run("show", "--from", "yesterday") == 2
 
-    assert lines[0].split() == ["ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT", "REASON"]
+    assert lines[0].split() == _COLUMNS
     assert [line.split()[0] for line in lines[1:]] == ["6", "4", "more:"]
-    assert lines[1].split()[2:] == ["bob", "192.0.2.2", "manifest.pull", "success", "repository", "team/app"]
+    pulled = ["manifest.pull", "success", "repository", "team/app", "v5", "sha256:000000000000"]
+    assert lines[1].split()[2:] == ["bob", "192.0.2.2", *pulled]
     assert len(reads) == 2
 
 

@@ -83,4 +83,11 @@ def test_what_one_record_tells_at_length_widens_no_other_row(
     lines = capsys.readouterr().out.splitlines()
     longest = max(lines, key=len)
     assert longest.endswith(reason.strip())
-    assert [line for line in lines if len(line) >= 120] == [longest]
+    assert [line for line in lines if len(line) >= 160] == [longest]
+
+
+def test_the_tag_and_the_digest_of_an_image_are_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(("audit", "show", "--action", "manifest.pull", "--data", str(data))) == 0
+
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split("  ")[-1] for line in rows] == ["v2 sha256:000000000000", "v1 sha256:000000000000"]

@@ -165,7 +165,7 @@ def test_robots_tokens_repositories_roles_labels_settings_and_the_log(
     assert [act["operation"] for act in acts][:2] == ["project.delete", "repository.delete"]
     at = acts[0]["op_time"]
     deleted = "audit list --action project.delete --resource ship"
-    assert admin.run(f"{deleted} --from {at}").split()[10] == at
+    assert admin.run(f"{deleted} --from {at}").splitlines()[1].split()[1] == at
     assert json.loads(admin.run(f"{deleted} --to {at} -o json")) == []
     query = "audit list --address 127.0.0.1 --action project.delete --resource ship -o json"
     assert [act["resource"] for act in json.loads(admin.run(query))] == ["ship"]

@@ -36,8 +36,9 @@ async def test_two_writing_processes_both_get_on(database: RawDatabase) -> None:
     both_end = min(one[-1] for one in moments)
     both_begin = max(one[0] for one in moments)
     done_together = [bisect_left(one, both_end) - bisect_left(one, both_begin) for one in moments]
-    # While both are at work neither gets less than a quarter of the turns; a starving one gets next to none.
-    assert min(done_together) >= max(done_together) / 4
+    # While both are at work neither gets less than a tenth of the other's turns, however the machine shares out its
+    # processors; a starving one gets next to none.
+    assert min(done_together) >= max(done_together) / 10
 
 
 async def test_f36_of_two_that_adopt_a_blob_exactly_one_wins(database: RawDatabase) -> None:

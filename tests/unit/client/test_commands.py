@@ -158,49 +158,6 @@ def test_who_is_in_no_group_is_told_by_their_name(client: Client, api: ScriptedA
     assert result.err == "entrepot: bob is not in team\nWho is, shows: entrepot group members team\n"
 
 
-def test_acts_tell_the_hosts_users_from_people_and_why_something_was_refused(
-    client: Client, api: ScriptedApi
-) -> None:
-    act = {"op_time": "", "username": "root", "resource": "eve", "resource_type": "user"}
-    refused = {
-        "user.id": "anonymous",
-        "event.reason": "locked out",
-        "entrepot.repeats": 12,
-        "entrepot.repeats_from": "several addresses",
-        "source.ip": "192.0.2.7",
-    }
-    api.on(
-        "GET /audit-logs",
-        [
-            {"id": 2, "operation": "user.unlock", "outcome": "success", **act}
-            | {"fields": {"user.id": "host:root", "entrepot.user.kind": "host"}},
-            {"id": 1, "operation": "session.login", "outcome": "failure", **act, "fields": refused},
-        ],
-    )
-
-    result = client.run("audit", "list")
-
-    assert [line.split() for line in result.out.splitlines()] == [
-        ["ID", "TIME", "USER", "ADDRESS", "ACTION", "RESOURCE", "KIND", "OUTCOME", "REASON"],
-        ["2", "host:root", "user.unlock", "eve", "user", "success"],
-        [
-            "1",
-            "root",
-            "192.0.2.7",
-            "session.login",
-            "eve",
-            "user",
-            "failure",
-            "locked",
-            "out",
-            "(12",
-            "times,",
-            "several",
-            "addresses)",
-        ],
-    ]
-
-
 @pytest.mark.parametrize(
     "command",
     [

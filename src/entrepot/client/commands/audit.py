@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
+from entrepot.client.acts import image_of_act, is_of_the_host, reason_of_act
 from entrepot.client.choosing import open_api
 from entrepot.client.listing import equals, list_items
 from entrepot.client.lookup import project_path
@@ -39,7 +40,7 @@ _OutcomeOption = Annotated[
 def _who(item: Item) -> str:
     """Return the name; of users of the host, as `host:root`, since a person or robot may be called the same."""
     fields = _fields(item)
-    return str(fields["user.id"] if fields.get("entrepot.user.kind") == "host" else item["username"])
+    return str(fields["user.id"] if is_of_the_host(fields) else item["username"])
 
 
 def _time(item: Item) -> str:
@@ -52,14 +53,12 @@ def _address(item: Item) -> str:
     return str(_fields(item).get("source.ip", ""))
 
 
+def _image(item: Item) -> str:
+    return image_of_act(_fields(item))
+
+
 def _reason(item: Item) -> str:
-    """Return why an act was refused, and how many more refusals the record stands for."""
-    fields = _fields(item)
-    reason, times = str(fields.get("event.reason", "")), fields.get("entrepot.repeats")
-    if times is None:
-        return reason
-    several = ", several addresses" if "entrepot.repeats_from" in fields else ""
-    return f"{reason} ({times} times{several})"
+    return reason_of_act(_fields(item))
 
 
 def _fields(item: Item) -> dict[str, object]:
@@ -74,6 +73,7 @@ _COLUMNS: Columns = (
     ("ADDRESS", _address),
     ("ACTION", "operation"),
     ("RESOURCE", "resource"),
+    ("IMAGE", _image),
     ("KIND", "resource_type"),
     ("OUTCOME", "outcome"),
     ("REASON", _reason),

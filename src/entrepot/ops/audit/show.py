@@ -12,6 +12,7 @@ from entrepot.audit.queries import MOST_ROWS, AuditLog
 from entrepot.auth.audit_actions import AuditAction, near_actions
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ListAuditLog
+from entrepot.client.acts import image_of_act, is_of_the_host, reason_of_act
 from entrepot.client.times import FromOption, ToOption  # noqa: TC001  # read at run time
 from entrepot.kernel.plain_addresses import written_address
 from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
@@ -22,8 +23,6 @@ from entrepot.ops.output import OutputOption, format_json, format_table
 from entrepot.ops.running import run_to_its_end
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from entrepot.audit.queries import AuditEntry, AuditPage
     from entrepot.settings import Settings
 
@@ -95,7 +94,7 @@ def show_audit_log(  # the options are the interface
     if output == "json":
         print(format_json(msgspec.to_builtins(page.entries)))
         return EXIT_OK
-    header = ("ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT", "REASON")
+    header = ("ID", "TIME", "USER", "ADDRESS", "ACTION", "OUTCOME", "OBJECT", "IMAGE", "REASON")
     print(format_table(header, [_row(entry) for entry in page.entries]))
     if page.more:
         print(f"more: --before {page.entries[-1].id}")
@@ -131,21 +130,13 @@ def _row(entry: AuditEntry) -> tuple[str, ...]:
         entry.action,
         entry.outcome,
         " ".join(part for part in (entry.object_kind, entry.object_name) if part),
-        _reason(fields),  # the last column, which pads no other: it may be long
+        image_of_act(fields),
+        reason_of_act(fields),  # the last column, which pads no other: it may be long
     )
-
-
-def _reason(fields: Mapping[str, object]) -> str:
-    """Return why an act was refused, and how many more refusals the record stands for."""
-    reason, times = str(fields.get("event.reason", "")), fields.get("entrepot.repeats")
-    if times is None:
-        return reason
-    several = ", several addresses" if "entrepot.repeats_from" in fields else ""
-    return f"{reason} ({times} times{several})"
 
 
 def _who(entry: AuditEntry) -> str:
     """Return the name; of users of the host, as `host:root`, since a person or robot may be called the same."""
     fields = entry.fields
-    is_of_the_host = fields.get("entrepot.user.kind") == "host"
-    return str(fields.get("user.id", "")) if is_of_the_host or not entry.user_name else entry.user_name
+    is_by_id = is_of_the_host(fields) or not entry.user_name
+    return str(fields.get("user.id", "")) if is_by_id else entry.user_name

@@ -75,6 +75,26 @@ def test_a_database_older_than_its_blobs(commands: BackupCommands) -> None:
     assert asyncio.run(database.value("SELECT max(id) FROM outbox")) > last
 
 
+def test_f47_a_file_of_somebody_elses_in_the_journal_stops_no_restore(commands: BackupCommands) -> None:
+    """As a copy by hand leaves one; it has no number that later facts must not take."""
+    filled(commands)
+    commands.run("create")
+    on_registry(commands.data, lambda registry: put(registry.client, "later", image()))
+    database = RawDatabase(f"sqlite://{commands.data}/metadata/entrepot.db")
+    last = asyncio.run(database.value("SELECT max(id) FROM outbox"))
+    for path in (commands.data / "metadata").iterdir():
+        path.unlink()
+    (entries,) = (commands.data / "storage" / "journal").glob("*/entries")
+    (entries / "copied-by-hand").write_bytes(b"")
+
+    restored = commands.run("restore", "--database-only")
+
+    assert restored.code == 0, restored
+    run_command_line(("rebuild", "--catch-up", "--data", str(commands.data)))
+    on_registry(commands.data, lambda registry: put(registry.client, "after", image()))
+    assert asyncio.run(database.value("SELECT max(id) FROM outbox")) > last
+
+
 def test_blobs_older_than_the_database(commands: BackupCommands) -> None:
     """F47: bytes that are gone or cut come back from the backup, and are served again at once."""
     before = filled(commands)

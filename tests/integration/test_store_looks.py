@@ -10,7 +10,8 @@ from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.bootstrap import open_stores
 from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
-from entrepot.registry.store_ownership import find_lack
+from entrepot.registry.store_ownership import find_discrepancy, find_lack
+from entrepot.registry.store_recognition import find_strangeness
 from entrepot.workers import upkeep
 from tests.asgi.services import in_process_registry
 from tests.asgi.small_images import image, put
@@ -64,6 +65,40 @@ async def test_f47_on_a_disk_no_segments_are_listed_for_the_next_one(
             counts.append(len(listed))
 
     assert (counts[0] > 0, counts[1], counts[2] > 0) == (True, 0, True)
+
+
+async def test_f47_the_database_is_asked_once_what_it_has_written(settings: Settings) -> None:
+    """What the store lacks and which segment is the newest is one word, also where a worker names its own segment."""
+    async with in_process_registry(settings) as registry:
+        stores, counts = registry.stores, registry.counts
+        newest = (await stores.metadata.outbox.written()).newest_segment
+        for own_segment in ("", newest):
+            counts.reset()
+            assert await find_discrepancy(stores.metadata, stores.blobs, own_segment) is None
+            assert counts.statements.count("outbox.written") == 1
+
+
+async def test_f47_the_newest_segment_is_enough_to_read_and_to_write_the_first_fact_has_to_be_there_too(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Probes ask each minute: one look at the right store, for which nothing is listed."""
+    looked: list[str] = []
+    stat = FilesystemBlobStore.stat
+
+    async def noting(store: FilesystemBlobStore, key: str) -> int:
+        looked.append(key)
+        return await stat(store, key)
+
+    async with open_stores(settings) as stores:
+        await find_lack(stores.metadata, stores.blobs)  # by a listing
+        listed = _listings(monkeypatch)
+        monkeypatch.setattr(FilesystemBlobStore, "stat", noting)
+        for find, looks in ((find_strangeness, 1), (find_lack, 2)):
+            looked.clear()
+            assert await find(stores.metadata, stores.blobs) == ""
+            assert len(looked) == looks
+
+    assert listed == []
 
 
 def _listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:

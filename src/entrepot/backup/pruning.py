@@ -27,7 +27,6 @@ from entrepot.backup.rows import read_list
 from entrepot.backup.snapshots import (
     is_finished,
     list_ids,
-    newest_complete,
     read_manifest,
     read_places,
     remove_snapshot,
@@ -39,7 +38,7 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.oci.digest import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from entrepot.backup.dates import DatedSnapshots
     from entrepot.backup.format import SnapshotPlace
@@ -134,7 +133,7 @@ class Pruning:
             compared = list(places)
         complete = [place for place in compared if place.complete]
         left = part_doubtful(_without(finished, removed), places, complete)
-        removed = await self._spare_last_complete(left, removed)
+        removed = await self._spare_last_complete(left, removed, places)
         return removed, part_doubtful(_without(finished, removed), places, compared)
 
     def _named(self, finished: Sequence[str]) -> tuple[str, ...]:
@@ -156,11 +155,14 @@ class Pruning:
             )
         return dated.past[: -self._choice.keep]
 
-    async def _spare_last_complete(self, left: DatedSnapshots, removed: tuple[str, ...]) -> tuple[str, ...]:
+    async def _spare_last_complete(
+        self, left: DatedSnapshots, removed: tuple[str, ...], places: Sequence[SnapshotPlace]
+    ) -> tuple[str, ...]:
         """Return what may go: all of `removed`, unless nothing would be left that a restore takes by itself."""
-        if await newest_complete(self._repository, left.past):
+        is_complete = {place.id: place.complete for place in places}
+        if any(is_complete.get(snapshot, False) for snapshot in left.past):
             return removed
-        last = await self._last_complete(part_by_date(removed).past)
+        last = await self._last_complete(part_by_date(removed).past, is_complete)
         if last and self._choice.snapshots:
             raise BackupError(
                 f"snapshot {last} is the last complete one whose date has come, which a restore would take; make "
@@ -168,12 +170,18 @@ class Pruning:
             )
         return tuple(snapshot for snapshot in removed if snapshot != last)
 
-    async def _last_complete(self, ids: Sequence[str]) -> str:
-        """Return the last complete one of these, which are to go; one that can't be read is none."""
+    async def _last_complete(self, ids: Sequence[str], is_complete: Mapping[str, bool]) -> str:
+        """Return the last complete one of these, which are to go; one that is damaged is none.
+
+        Raises:
+            RepositoryFormatError: one of a newer format may be it.
+        """
         for snapshot in reversed(ids):
-            with contextlib.suppress(BackupDamagedError):
-                if (await read_manifest(self._repository, snapshot)).complete:
-                    return snapshot
+            if snapshot not in is_complete:
+                with contextlib.suppress(BackupDamagedError):
+                    await read_manifest(self._repository, snapshot)
+            elif is_complete[snapshot]:
+                return snapshot
         return ""
 
     async def run(self) -> PruneReport:

@@ -26,6 +26,7 @@ from entrepot.blobstore.keys import (
     JOURNAL,
     MANIFESTS,
     journal_entry_key,
+    journal_numbers,
     journal_segment_key,
     manifest_key,
 )
@@ -214,5 +215,5 @@ class WholeRestore:
             journal_segment_key(incarnation, max(last - _LONGEST_SEGMENT, 0), 0),
         ):
             async for found in self._store.list_objects(start.rpartition("/")[0] + "/", start):
-                last = max(last, int(found.key.rpartition("/")[2].rpartition("-")[2]))
+                last = max(last, journal_numbers(found.key)[1])
         return last

@@ -47,6 +47,7 @@ __all__ = [
     "index_marker_key",
     "index_marker_prefix",
     "journal_entry_key",
+    "journal_numbers",
     "journal_segment_key",
     "manifest_key",
     "named_digest_of",
@@ -185,6 +186,16 @@ def journal_entry_key(incarnation: str, sequence: int) -> str:
 def journal_segment_key(incarnation: str, first: int, last: int) -> str:
     """Return the key of a compacted run of facts, both ends inclusive."""
     return f"{JOURNAL}{incarnation}/segments/{first:020d}-{last:020d}"
+
+
+def journal_numbers(key: str) -> tuple[int, int]:
+    """Return the first and the last number that the key of an entry or a segment names; an entry has only one.
+
+    0, which no fact has, stands for what is no number, as in the name of a file that none of our programs wrote.
+    """
+    name = key.rpartition("/")[2]
+    first, last = name.partition("-")[0], name.rpartition("-")[2]
+    return int(first) if first.isdecimal() else 0, int(last) if last.isdecimal() else 0
 
 
 def upload_of(key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from entrepot.blobstore.keys import JOURNAL
+from entrepot.blobstore.keys import JOURNAL, journal_numbers
 
 if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
@@ -66,6 +66,5 @@ async def find_last_number(blobs: BlobStore, incarnation: str) -> int:
     """
     last = 0
     async for found in blobs.list_objects(f"{JOURNAL}{incarnation}/"):
-        number = found.key.rpartition("/")[2].rpartition("-")[2]
-        last = max(last, int(number) if number.isdecimal() else 0)
+        last = max(last, journal_numbers(found.key)[1])
     return last

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from entrepot.blobstore.keys import journal_numbers
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.rebuild_work import Spot
 from entrepot.metadata.records import JournalFact
@@ -119,8 +120,7 @@ class JournalReplay:
         def on_damage(key: str, reason: str) -> None:
             self._work.add_spot(Spot(key, reason))
             # A number that something had is never given again, though nobody can tell what had it.
-            last = key.rpartition("/")[2].rpartition("-")[2]
-            done.last = max(done.last, int(last) if last.isdecimal() else 0)
+            done.last = max(done.last, journal_numbers(key)[1])
 
         rivals = RivalHistories()
         reader = JournalReader(self._blobs, source.incarnation, on_damage, rivals.add)

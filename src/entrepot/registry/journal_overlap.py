@@ -13,8 +13,9 @@ from bisect import bisect_left
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
+from entrepot.blobstore.keys import journal_numbers
 from entrepot.registry.journal import line_of
+from entrepot.registry.journal_listing import list_folder, starts_after
 from entrepot.registry.journal_reader import read_lines, tell_the_same
 
 if TYPE_CHECKING:
@@ -24,13 +25,8 @@ if TYPE_CHECKING:
     from entrepot.metadata.records import JournalFact
     from entrepot.registry.journal_reader import RecordedLine
 
-__all__ = ["LONGEST_SEGMENT", "find_other_history"]
+__all__ = ["find_other_history"]
 
-LONGEST_SEGMENT: Final = 2_000
-"""Numbers from a segment's first fact to its last, at most; one that begins before a fact may end after it.
-
-It holds 1,000 facts, and numbers that no fact got are rare. Whoever looks for a fact looks at all in that range.
-"""
 _READ_AT_ONCE: Final = 16
 
 
@@ -52,10 +48,7 @@ async def find_other_history(
         return ""
     lines = {fact.sequence: line_of(fact) for fact in waiting}
     first, last = waiting[0].sequence, waiting[-1].sequence
-    starts = [journal_entry_key(incarnation, first - 1)]
-    if not in_entries_alone:
-        starts.append(journal_segment_key(incarnation, max(first - LONGEST_SEGMENT, 0), 0))
-    for start_after in starts:
+    for start_after in starts_after(incarnation, first - 1, in_entries_alone=in_entries_alone):
         async with aclosing(_candidates(blobs, start_after, last, sorted(lines))) as groups:
             async for group in groups:
                 for key in await asyncio.gather(*(_rival(blobs, key, lines) for key in group)):
@@ -69,15 +62,13 @@ async def _candidates(
 ) -> AsyncGenerator[Sequence[str], None]:
     """Yield the keys whose names cover any of the ascending numbers, a few at a time."""
     group: list[str] = []
-    async with aclosing(_keys(blobs, start_after.rpartition("/")[0] + "/", start_after)) as keys:
+    async with aclosing(list_folder(blobs, start_after)) as keys:
         async for key in keys:
-            begin, _, end = key.rpartition("/")[2].partition("-")
-            if not begin.isdecimal() or not (end or begin).isdecimal():
-                continue
-            if int(begin) > last:
+            begin, end = journal_numbers(key)
+            if begin > last:
                 break
-            index = bisect_left(numbers, int(begin))
-            if index < len(numbers) and numbers[index] <= int(end or begin):
+            index = bisect_left(numbers, begin)
+            if begin and index < len(numbers) and numbers[index] <= end:
                 group.append(key)
             if len(group) == _READ_AT_ONCE:
                 yield group
@@ -93,11 +84,6 @@ async def _rival(blobs: BlobStore, key: str, lines: Mapping[int, RecordedLine]) 
         if mine is not None and not tell_the_same(mine, line):
             return key
     return ""
-
-
-async def _keys(blobs: BlobStore, prefix: str, start_after: str) -> AsyncGenerator[str, None]:
-    async for found in blobs.list_objects(prefix, start_after):
-        yield found.key
 
 
 def _leave_to_verify(key: str, reason: str) -> None:

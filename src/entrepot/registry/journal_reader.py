@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.blobstore.errors import ObjectNotFoundError
-from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_segment_key
+from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_numbers, journal_segment_key
+from entrepot.registry.journal_listing import list_keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-    from typing import Any
 
     from entrepot.blobstore.driver import BlobStore
 
@@ -130,7 +130,7 @@ async def has_journal(blobs: BlobStore, incarnation: str) -> bool:
     Raises:
         BlobStoreError: the store can't be listed.
     """
-    async with aclosing(_listed(blobs, f"{JOURNAL}{incarnation}/")) as keys:
+    async with aclosing(list_keys(blobs, f"{JOURNAL}{incarnation}/")) as keys:
         async for _ in keys:
             return True
     return False
@@ -191,8 +191,8 @@ class JournalReader:
             journal_entry_key(self._incarnation, 0).rpartition("/")[0] + "/",
         )
         async with (
-            aclosing(_listed(self._blobs, prefixes[0])) as segments,
-            aclosing(_listed(self._blobs, prefixes[1])) as entries,
+            aclosing(list_keys(self._blobs, prefixes[0])) as segments,
+            aclosing(list_keys(self._blobs, prefixes[1])) as entries,
         ):
             heads = [await self._next_object(segments), await self._next_object(entries)]
             sources = [segments, entries]
@@ -205,9 +205,9 @@ class JournalReader:
 
     async def _next_object(self, keys: AsyncGenerator[str]) -> _Object | None:
         async for key in keys:
-            first = key.rpartition("/")[2].partition("-")[0]
-            if first.isdecimal():
-                return _Object(int(first), key)
+            first, _ = journal_numbers(key)
+            if first:
+                return _Object(first, key)
             self._on_damage(key, "its name is not that of an entry or segment")
         return None
 
@@ -218,8 +218,3 @@ def _push(opened: list[_Opened], key: str, lines: Iterator[RecordedLine]) -> Non
     if line is not None:
         is_entry = "-" not in key.rpartition("/")[2]
         heapq.heappush(opened, _Opened(line.sequence, is_entry, key, line, lines))
-
-
-async def _listed(blobs: BlobStore, prefix: str, start_after: str = "") -> AsyncGenerator[str, Any]:
-    async for found in blobs.list_objects(prefix, start_after):
-        yield found.key

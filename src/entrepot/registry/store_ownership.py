@@ -19,25 +19,25 @@ from weakref import WeakKeyDictionary
 
 from entrepot.blobstore.driver import LocalPaths
 from entrepot.blobstore.errors import ObjectNotFoundError
-from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_segment_key
+from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_numbers, journal_segment_key
 from entrepot.metadata.errors import RebuildUnfinishedError
-from entrepot.registry.journal_overlap import LONGEST_SEGMENT, find_other_history
+from entrepot.registry.journal_listing import list_folder, starts_after
+from entrepot.registry.journal_overlap import find_other_history
 from entrepot.registry.journal_reader import has_journal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
-    from typing import Any
+    from collections.abc import Mapping
 
     from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.records import WrittenJournal
     from entrepot.metadata.store import Metadata
 
 __all__ = [
     "Discrepancy",
+    "Traces",
     "find_discrepancy",
     "find_foreign_facts",
     "find_lack",
-    "holds_fact",
-    "is_there",
     "require_finished_rebuild",
 ]
 
@@ -84,6 +84,55 @@ class Discrepancy:
     summary: str
 
 
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What a database has written into its store, and what any other store lacks: newest segment and first fact.
+
+    Only what is marked as written counts: facts that wait for their segment prove nothing. Each question costs a look
+    at one object of the store, the one for the first fact a listing of segments at the first time in a process.
+    """
+
+    blobs: BlobStore
+    incarnation: str
+    written: WrittenJournal
+
+    @classmethod
+    async def of(cls, metadata: Metadata, blobs: BlobStore) -> Traces:
+        """Ask the database, by one statement.
+
+        Raises:
+            MetadataError: it can't be told.
+        """
+        return cls(blobs, await metadata.instance.incarnation(), await metadata.outbox.written())
+
+    @property
+    def folder(self) -> str:
+        """Where this database's journal lies."""
+        return f"{JOURNAL}{self.incarnation}/"
+
+    @property
+    def names_segment(self) -> bool:
+        """Whether the database has noted a segment in that folder."""
+        return self.written.newest_segment.startswith(self.folder)
+
+    async def lacks_segment(self) -> bool:
+        """Whether the newest segment was noted and is not there.
+
+        Raises:
+            BlobStoreError: it can't be told.
+        """
+        return self.names_segment and not await _is_there(self.blobs, self.written.newest_segment)
+
+    async def lacks_fact(self) -> bool:
+        """Whether the first fact was written and is not there.
+
+        Raises:
+            BlobStoreError: it can't be told.
+        """
+        first = self.written.first_fact
+        return first > 0 and not await _holds_fact(self.blobs, self.incarnation, first)
+
+
 async def find_foreign_facts(metadata: Metadata, blobs: BlobStore) -> str:
     """Return what of the journal this database can't have written, an empty text when there is nothing.
 
@@ -97,19 +146,20 @@ async def find_foreign_facts(metadata: Metadata, blobs: BlobStore) -> str:
 async def find_lack(metadata: Metadata, blobs: BlobStore) -> str:
     """Return what this database has journalled and the store has not, an empty text when it has what it must have.
 
-    Only what is marked as written counts: facts that wait for their segment prove nothing. Costs a statement, and of
-    the store a look at two objects, at the first time in a process a listing of segments instead of the second one.
+    It must have both of :class:`Traces`.
 
     Raises:
         MetadataError, BlobStoreError: it can't be told.
     """
-    incarnation = await metadata.instance.incarnation()
-    written = await metadata.outbox.written()
-    own = f"{JOURNAL}{incarnation}/"
-    if written.newest_segment.startswith(own) and not await is_there(blobs, written.newest_segment):
+    return await _find_lack(await Traces.of(metadata, blobs))
+
+
+async def _find_lack(traces: Traces) -> str:
+    written = traces.written
+    if await traces.lacks_segment():
         return f"{written.newest_segment} is missing, which this database has written"
-    if written.first_fact > 0 and not await holds_fact(blobs, incarnation, written.first_fact):
-        return f"{own} lacks fact {written.first_fact}, which this database has written there"
+    if await traces.lacks_fact():
+        return f"{traces.folder} lacks fact {written.first_fact}, which this database has written there"
     return ""
 
 
@@ -125,14 +175,12 @@ async def find_discrepancy(metadata: Metadata, blobs: BlobStore, own_segment: st
     Raises:
         MetadataError, BlobStoreError: it can't be told.
     """
-    lack = await find_lack(metadata, blobs)
+    traces = await Traces.of(metadata, blobs)
+    lack = await _find_lack(traces)
     if lack:
         return Discrepancy(lack, _PUT_RIGHT, _LACKS)
-    unchanged = (
-        own_segment != ""
-        and isinstance(blobs, LocalPaths)
-        and (await metadata.outbox.written()).newest_segment == own_segment
-    )
+    is_newest = own_segment != "" and traces.written.newest_segment == own_segment
+    unchanged = is_newest and isinstance(blobs, LocalPaths)
     found = await _find_foreign(metadata, blobs, in_entries_alone=unchanged)
     return found or await _find_other_history(metadata, blobs, in_entries_alone=unchanged)
 
@@ -167,7 +215,7 @@ async def _find_foreign(
     return None
 
 
-async def is_there(blobs: BlobStore, key: str) -> bool:
+async def _is_there(blobs: BlobStore, key: str) -> bool:
     """Tell whether a store has an object of this key."""
     try:
         await blobs.stat(key)
@@ -176,14 +224,14 @@ async def is_there(blobs: BlobStore, key: str) -> bool:
     return True
 
 
-async def holds_fact(blobs: BlobStore, incarnation: str, number: int) -> bool:
+async def _holds_fact(blobs: BlobStore, incarnation: str, number: int) -> bool:
     """Tell whether a segment's name covers a fact, or an entry is its own, as of one that a rebuild found so.
 
     A disk reads a whole directory to list it, so what was found is remembered, and looked for by its name.
     """
     known = _proofs.get(blobs)
     if known is not None and (known.incarnation, known.number) == (incarnation, number):
-        if await is_there(blobs, known.key):
+        if await _is_there(blobs, known.key):
             return True
         del _proofs[blobs]
     key = await _find_fact(blobs, incarnation, number)
@@ -193,18 +241,15 @@ async def holds_fact(blobs: BlobStore, incarnation: str, number: int) -> bool:
 
 
 async def _find_fact(blobs: BlobStore, incarnation: str, number: int) -> str:
-    prefix = journal_segment_key(incarnation, 0, 0).rpartition("/")[0] + "/"
-    async with aclosing(_keys(blobs, prefix, "")) as keys:
+    async with aclosing(list_folder(blobs, journal_segment_key(incarnation, 0, 0))) as keys:
         async for key in keys:
-            first = key.rpartition("/")[2].partition("-")[0]
-            if not first.isdecimal():
-                continue
-            if int(first) > number:
+            first, last = journal_numbers(key)
+            if first > number:
                 break
-            if _last_number(key) >= number:
+            if first and last >= number:
                 return key
     entry = journal_entry_key(incarnation, number)
-    return entry if await is_there(blobs, entry) else ""
+    return entry if await _is_there(blobs, entry) else ""
 
 
 async def require_finished_rebuild(metadata: Metadata) -> None:
@@ -245,27 +290,12 @@ async def _first_ahead(
     `newest` is what the database knew before; with `metadata` it is asked again when a key goes beyond that: a fact is
     committed before it is journalled, so a database that has it says so by then.
     """
-    starts = [journal_entry_key(incarnation, newest)]
-    if not in_entries_alone:
-        starts.append(journal_segment_key(incarnation, max(newest - LONGEST_SEGMENT, 0), 0))
-    for start_after in starts:
-        directory = start_after.rpartition("/")[0] + "/"
-        async with aclosing(_keys(blobs, directory, start_after)) as keys:
+    for start_after in starts_after(incarnation, newest, in_entries_alone=in_entries_alone):
+        async with aclosing(list_folder(blobs, start_after)) as keys:
             async for key in keys:
-                last = _last_number(key)
+                _, last = journal_numbers(key)
                 if last > newest and metadata is not None:
                     newest = await metadata.orphans.last_fact()
                 if last > newest:
                     return key
     return ""
-
-
-def _last_number(key: str) -> int:
-    """Return the number of the last fact under a key, 0 for a file that no program of ours named."""
-    number = key.rpartition("/")[2].rpartition("-")[2]
-    return int(number) if number.isdecimal() else 0
-
-
-async def _keys(blobs: BlobStore, prefix: str, start_after: str) -> AsyncGenerator[str, Any]:
-    async for found in blobs.list_objects(prefix, start_after):
-        yield found.key

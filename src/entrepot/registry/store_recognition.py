@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.blobstore.keys import JOURNAL
-from entrepot.registry.store_ownership import holds_fact, is_there
+from entrepot.registry.store_ownership import Traces
 
 if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
@@ -28,20 +27,16 @@ ANOTHER_STORE_REMEDY: Final = (
 async def find_strangeness(metadata: Metadata, blobs: BlobStore) -> str:
     """Return what shows that a store is another one than the database's, an empty text for the right one or a copy.
 
-    Another one has neither the first fact that the database has journalled nor the segment that was written last. With
-    one of both it has been this database's: an older copy lacks the newest, and one that was damaged any of them. Costs
-    a statement and a look at one object; when that is missing, one more and the first page of a listing.
+    Another one has neither of :class:`.Traces`. With one of both it has been this database's: an older copy lacks the
+    newest segment, and one that was damaged any of them. The second one is asked for only where the first is missing.
 
     Raises:
         MetadataError, BlobStoreError: it can't be told.
     """
-    written = await metadata.outbox.written()
-    if written.first_fact <= 0:
-        return ""  # nothing was journalled, which is all that tells stores from one another
-    incarnation = await metadata.instance.incarnation()
-    own = f"{JOURNAL}{incarnation}/"
-    if written.newest_segment.startswith(own) and await is_there(blobs, written.newest_segment):
+    traces = await Traces.of(metadata, blobs)
+    if traces.names_segment and not await traces.lacks_segment():
         return ""
-    if await holds_fact(blobs, incarnation, written.first_fact):
+    if not await traces.lacks_fact():
         return ""
-    return f"{own} lacks fact {written.first_fact}, the first that this database has written there"
+    first = traces.written.first_fact
+    return f"{traces.folder} lacks fact {first}, the first that this database has written there"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from entrepot.ops.application import run_command_line
 from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.settings import metadata_path, metadata_url, storage_root
 from entrepot.workers import upkeep
 from entrepot.workers.upkeep import journal_duty
@@ -47,7 +48,9 @@ async def compact(stores: Stores) -> None:
     journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
     grace, upkeep._ENTRY_GRACE_MILLISECONDS = upkeep._ENTRY_GRACE_MILLISECONDS, 0  # type: ignore[misc]  # a constant
     try:
-        await journal_duty(stores.metadata, journal, SteadyClock()).run()
+        await journal_duty(
+            stores.metadata, journal, SteadyClock(), StoreWatch(stores.metadata, stores.blobs)
+        ).run()
     finally:
         upkeep._ENTRY_GRACE_MILLISECONDS = grace  # type: ignore[misc]  # as above
 

@@ -15,6 +15,7 @@ from entrepot.registry.repositories import ProjectRepositories
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.asgi.small_images import NAME, image, push_blobs, put
 from tests.integration.rebuilding import compact, database_of, lose_database, rebuild
+from tests.plumbing.identity_doubles import no_obstacle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ _STATE = "SELECT r.name, count(m.id) FROM repositories r LEFT JOIN manifests m O
 
 async def _services(registry: InProcessRegistry) -> tuple[ProjectRepositories, int]:
     journal = Journal(registry.stores.blobs, await registry.stores.metadata.instance.incarnation())
-    service = ProjectRepositories(registry.stores.metadata, journal, ModeGate(Modes()))
+    service = ProjectRepositories(registry.stores.metadata, journal, ModeGate(Modes(), None, no_obstacle))
     number = await database_of(registry.settings).value("SELECT id FROM projects WHERE name = 'team'")
     return service, int(number)
 

@@ -19,6 +19,7 @@ from entrepot.lifecycle.scrub.options import Mode, ScrubOptions
 from entrepot.lifecycle.scrub.scrub import Scrub
 from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.workers.upkeep import journal_duty
 from tests.faults.image import one_layer_image
 from tests.integration.scrubbing import REPAIR, Quiet, Scrubbed, scrubbed_registry, verify_stores
@@ -223,7 +224,7 @@ async def _compact(scrubbed: Scrubbed) -> Path:
     await scrubbed.database.fetch("UPDATE outbox SET at = 1")
     metadata, blobs = scrubbed.ground.metadata, scrubbed.ground.blobs
     journal = Journal(blobs, await metadata.instance.incarnation())
-    await journal_duty(metadata, journal, SteadyClock()).run()
+    await journal_duty(metadata, journal, SteadyClock(), StoreWatch(metadata, blobs)).run()
     segments = list((scrubbed.directory / "data/storage/journal").glob("*/segments/*"))
     return max(segments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
 from entrepot.registry.store_ownership import find_discrepancy, find_lack
 from entrepot.registry.store_recognition import find_strangeness
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.workers import upkeep
 from tests.asgi.services import in_process_registry
 from tests.asgi.small_images import image, put
@@ -55,7 +57,8 @@ async def test_f47_on_a_disk_no_segments_are_listed_for_the_next_one(
     async with in_process_registry(settings) as registry:
         stores = registry.stores
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
-        duty = upkeep.journal_duty(stores.metadata, journal, SteadyClock())
+        watch = StoreWatch(stores.metadata, stores.blobs)
+        duty = upkeep.journal_duty(stores.metadata, journal, SteadyClock(), watch)
         for name in ("b", "c", "d"):
             await put(registry.client, name, image(annotations={"n": name}))
             if name == "d":
@@ -99,6 +102,25 @@ async def test_f47_the_newest_segment_is_enough_to_read_and_to_write_the_first_f
             assert len(looked) == looks
 
     assert listed == []
+
+
+async def test_f47_a_watch_that_believes_for_a_minute_asks_the_store_once_in_each(settings: Settings) -> None:
+    """Probes come each second. One that believes for ever asks it no more than the database speaks for."""
+    now = [0.0]
+    asked: dict[float, list[float]] = {60.0: [], math.inf: []}
+    async with in_process_registry(settings) as registry:
+        stores, counts = registry.stores, registry.counts
+        for seconds, moments in asked.items():
+            now[0] = 0.0
+            watch = StoreWatch(stores.metadata, stores.blobs, clock=lambda: now[0], believed_seconds=seconds)
+            watch.suspect()
+            for moment in (0.0, 1.0, 59.0, 60.0, 61.0, 119.0, 120.0, 121.0):
+                now[0] = moment
+                counts.reset()
+                assert await watch.look() is None
+                moments.extend([moment] * counts.statements.count("outbox.written"))
+
+    assert asked == {60.0: [0.0, 60.0, 120.0], math.inf: [0.0]}
 
 
 def _listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:

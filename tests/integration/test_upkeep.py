@@ -16,6 +16,7 @@ from entrepot.observability.metrics import build_metrics
 from entrepot.rebuild.position import find_position
 from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.settings import metadata_path, metadata_url, storage_root
 from entrepot.workers import upkeep
 from entrepot.workers.backup_age import backup_age_duty
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from entrepot.workers.worker import Duty
+
 
 @pytest.fixture
 async def registry(tmp_path: Path) -> AsyncIterator[InProcessRegistry]:
@@ -39,8 +42,10 @@ async def registry(tmp_path: Path) -> AsyncIterator[InProcessRegistry]:
         yield registry
 
 
-async def _journal(registry: InProcessRegistry) -> Journal:
-    return Journal(registry.stores.blobs, await registry.stores.metadata.instance.incarnation())
+async def _journal_duty(registry: InProcessRegistry, clock: SteadyClock) -> Duty:
+    metadata, blobs = registry.stores.metadata, registry.stores.blobs
+    journal = Journal(blobs, await metadata.instance.incarnation())
+    return upkeep.journal_duty(metadata, journal, clock, StoreWatch(metadata, blobs))
 
 
 def _journal_files(registry: InProcessRegistry) -> dict[str, list[Path]]:
@@ -54,7 +59,7 @@ async def test_journal_facts_end_up_in_one_segment(
 ) -> None:
     """Every fact stands in a segment once, in order; entries are gone, and a second run does nothing."""
     monkeypatch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
-    duty = upkeep.journal_duty(registry.stores.metadata, await _journal(registry), SteadyClock())
+    duty = await _journal_duty(registry, SteadyClock())
     assert len(_journal_files(registry)["entries"]) == 1
 
     await duty.run()
@@ -70,7 +75,7 @@ async def test_journal_facts_end_up_in_one_segment(
 
 async def test_an_entry_that_is_being_written_is_left_alone(registry: InProcessRegistry) -> None:
     """Facts younger than the grace period wait, since their request may still be writing the entry."""
-    await upkeep.journal_duty(registry.stores.metadata, await _journal(registry), SteadyClock()).run()
+    await (await _journal_duty(registry, SteadyClock())).run()
 
     assert len(_journal_files(registry)["entries"]) == 1
 
@@ -83,7 +88,7 @@ async def test_a_fact_without_an_entry_is_journalled_all_the_same(
     for entry in _journal_files(registry)["entries"]:
         entry.unlink()
 
-    await upkeep.journal_duty(registry.stores.metadata, await _journal(registry), SteadyClock()).run()
+    await (await _journal_duty(registry, SteadyClock())).run()
 
     (segment,) = _journal_files(registry)["segments"]
     assert b'"manifest.put"' in segment.read_bytes()
@@ -173,7 +178,7 @@ async def test_facts_of_years_to_come_reach_the_journal_in_time_and_in_order_f27
 ) -> None:
     """Not before their requests had time to write their entries; then all of them, in one segment."""
     metadata, database = registry.stores.metadata, _database(registry)
-    duty = upkeep.journal_duty(metadata, await _journal(registry), await steady_clock(metadata))
+    duty = await _journal_duty(registry, await steady_clock(metadata))
     (first,) = await database.fetch("SELECT min(id) FROM outbox")
     await database.fetch(f"UPDATE outbox SET at = at + 441504000000 WHERE id = {first[0]}")
 

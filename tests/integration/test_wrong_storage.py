@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog.testing
 
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key
@@ -260,6 +261,22 @@ async def test_f47_a_failure_ends_the_belief_that_all_is_well(pair: Pair) -> Non
 
     assert ["is its volume mounted?" in result.detail for result in gone] == [True, True]
     assert ["which this database has written" in others[1].detail, others[0].ok] == [True, False]
+
+
+@_ON_DISK
+async def test_f47_a_probe_leaves_it_to_those_who_serve_to_log_what_does_not_fit(pair: Pair) -> None:
+    """One that finds the right storage again knows nothing of the others, who may refuse writes until they start."""
+    probes, root = StoreProbes(pair.right, lambda: 0.0), storage_root(pair.right)
+    away = root.rename(root.with_name("away"))
+    with structlog.testing.capture_logs() as told:
+        async with open_blob_store(pair.right):
+            assert not (await probes.write_ready()).ok
+        shutil.rmtree(root)
+        away.rename(root)
+        assert (await probes.write_ready()).ok
+    await probes.aclose()
+
+    assert told == []
 
 
 async def test_f47_an_older_copy_of_the_storage_takes_no_writes_until_it_is_repaired(pair: Pair) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.oci.names import RepositoryName
 
-__all__ = ["ModeAuthorizer", "ModeGate", "Modes", "ReadOnlySwitch", "with_modes"]
+__all__ = ["ModeAuthorizer", "ModeGate", "Modes", "ReadOnlySwitch"]
 
 A = TypeVar("A", bound=Action)
 
@@ -43,12 +43,11 @@ class ReadOnlySwitch(Protocol):
 class ModeGate:
     """Refuses what the modes forbid; every path that changes content asks it (S12)."""
 
-    def __init__(
-        self, modes: Modes, switch: ReadOnlySwitch | None = None, obstacle: Callable[[], str] = str
-    ) -> None:
+    def __init__(self, modes: Modes, switch: ReadOnlySwitch | None, obstacle: Callable[[], str]) -> None:
         """Take the modes; `obstacle` says why nothing may be written although no setting says so, empty without cause.
 
-        It is asked for each change, since a registry may get into such a state while it runs.
+        It is asked for each change, since a registry may get into such a state while it runs. Without accounts there is
+        no `switch`.
         """
         self._modes = modes
         self._switch = switch
@@ -71,18 +70,6 @@ class ModeGate:
             raise ActionDisabledError("this registry is read-only at present", "configuration read_only")
         if not self._modes.allow_delete and issubclass(action, Delete):
             raise ActionDisabledError("deleting is switched off on this registry", "registry.allow_delete")
-
-
-def with_modes(
-    inner: Authorizer,
-    modes: Modes,
-    switch: ReadOnlySwitch | None = None,
-    obstacle: Callable[[], str] | None = None,
-) -> Authorizer:
-    """Return an authorizer that keeps to the modes: `inner` itself when they forbid nothing and never will."""
-    if modes == Modes() and switch is None and obstacle is None:
-        return inner
-    return ModeAuthorizer(inner, ModeGate(modes, switch, obstacle or str))
 
 
 class ModeAuthorizer:

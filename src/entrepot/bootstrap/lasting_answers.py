@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from entrepot.bootstrap.stores import Stores
 
-__all__ = ["LastingAnswer"]
+__all__ = ["LASTS_SECONDS", "LastingAnswer"]
 
-_LASTS_SECONDS: Final = 60.0
+LASTS_SECONDS: Final = 60.0
 """Volumes are unmounted and databases restored under running nodes: balancers shall know a minute later."""
 
 
@@ -42,7 +42,7 @@ class LastingAnswer:
         began = self._clock()
         found = await self._ask(stores)
         if not found:
-            self._good_until = began + _LASTS_SECONDS
+            self._good_until = began + LASTS_SECONDS
         return found
 
     def forget(self) -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 from entrepot.blobstore.driver import PreparedPlace
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import UPLOADS
-from entrepot.bootstrap.lasting_answers import LastingAnswer
-from entrepot.bootstrap.services import find_mismatch
+from entrepot.bootstrap.lasting_answers import LASTS_SECONDS, LastingAnswer
 from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.errors import EntrepotError
 from entrepot.observability.metrics import greatest_gauge
+from entrepot.registry.store_ownership import require_finished_rebuild
 from entrepot.registry.store_recognition import ANOTHER_STORE_REMEDY, find_strangeness
 from entrepot.registry.store_watch import StoreWatch
 
@@ -53,8 +53,8 @@ class StoreProbes:
         self._settings = settings
         self._stack = contextlib.AsyncExitStack()
         self._stores: Stores | None = None
-        self._another = LastingAnswer(_tell_another_store, clock)
-        self._mismatch = LastingAnswer(_tell_mismatch, clock)
+        self._clock = clock
+        self._another = LastingAnswer(_find_strangeness, clock)
         self._watch: StoreWatch | None = None
         self._keys: SigningKeys | None = None
 
@@ -72,7 +72,7 @@ class StoreProbes:
             self._another.forget()
             return ProbeResult(ok=False, detail=str(error))
         if another:
-            return ProbeResult(ok=False, detail=another)
+            return _unfit(another, ANOTHER_STORE_REMEDY)
         room = self._settings.audit_log.buffer_records
         if room and await asyncio.to_thread(greatest_gauge, "registry_audit_buffer_records") >= room:
             return ProbeResult(ok=False, detail=_UNRECORDED)
@@ -107,21 +107,29 @@ class StoreProbes:
         try:
             stores = await self._opened()
             await _ask(stores.blobs)
-            if mismatch := await self._mismatch.find(stores) or await self._changed(stores):
-                return ProbeResult(ok=False, detail=mismatch)
+            await require_finished_rebuild(stores.metadata)
+            mismatch = await self._watch_over(stores).look()
+            if mismatch is not None:
+                return _unfit(mismatch.reason, mismatch.remedy)
             await stores.metadata.write(unit)
             await stores.blobs.check()
         except EntrepotError as error:
-            self._mismatch.forget()
+            if self._watch is not None:
+                self._watch.suspect()
             return ProbeResult(ok=False, detail=str(error))
         return ProbeResult(ok=True, detail="metadata and blob store can be written")
 
-    async def _changed(self, stores: Stores) -> str:
-        """Return what no longer fits since it did, as far as the database tells without a look into the store."""
+    def _watch_over(self, stores: Stores) -> StoreWatch:
+        """Return the watch, which asks the store at its first look, and each minute.
+
+        It says nothing in the log: what serves finds it, too, and knows whether it takes writes again.
+        """
         if self._watch is None:
-            self._watch = StoreWatch(stores.metadata, stores.blobs)
-        found = await self._watch.look()
-        return "" if found is None else f"{found.reason}: {found.remedy}"
+            self._watch = StoreWatch(
+                stores.metadata, stores.blobs, clock=self._clock, believed_seconds=LASTS_SECONDS
+            )
+            self._watch.suspect()
+        return self._watch
 
     async def aclose(self) -> None:
         """Close the stores."""
@@ -146,14 +154,13 @@ async def _ask(blobs: BlobStore) -> None:
             pass
 
 
-async def _tell_another_store(stores: Stores) -> str:
-    strange = await find_strangeness(stores.metadata, stores.blobs)
-    return f"{strange}: {ANOTHER_STORE_REMEDY}" if strange else ""
+async def _find_strangeness(stores: Stores) -> str:
+    return await find_strangeness(stores.metadata, stores.blobs)
 
 
-async def _tell_mismatch(stores: Stores) -> str:
-    mismatch = await find_mismatch(stores)
-    return "" if mismatch is None else f"{mismatch.reason}: {mismatch.remedy}"
+def _unfit(reason: str, remedy: str) -> ProbeResult:
+    """Return that a store is not the database's, and what its operator can do about it."""
+    return ProbeResult(ok=False, detail=f"{reason}: {remedy}")
 
 
 def build_health_probes(settings: Settings) -> StoreProbes:

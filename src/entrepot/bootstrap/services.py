@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from entrepot.audit.direct_notes import DirectNotes
 from entrepot.auth.loopback import EveryoneAuthorizer, LoopbackAuthorizer
-from entrepot.auth.modes import ModeGate, Modes, with_modes
+from entrepot.auth.modes import ModeAuthorizer, ModeGate, Modes
 from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.kernel.process_identity import ProcessIdentity
@@ -35,7 +36,7 @@ from entrepot.registry.repositories import ProjectRepositories
 from entrepot.registry.staged_uploads import StagedUploads
 from entrepot.registry.staging import StagingPipeline
 from entrepot.registry.store_ownership import find_discrepancy, require_finished_rebuild
-from entrepot.registry.store_watch import StoreWatch, tell_mismatch
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.registry.uploads import UploadParts, Uploads
 from entrepot.services import Services
 
@@ -85,7 +86,7 @@ async def build_services(
     metadata, blobs = stores.metadata, stores.blobs
     mismatch = await find_mismatch(stores)
     metrics = metrics or build_process_metrics()
-    _announce(mismatch, metrics)
+    _announce(metrics, mismatch)
     watch = watch_stores(stores, metrics)
     leases = await _leases(settings, metadata, look_only=look_only)
     journal = Journal(blobs, await metadata.instance.incarnation(), watch.suspect)
@@ -95,7 +96,7 @@ async def build_services(
     modes, switch = _modes(settings), identity.configurations if identity is not None else None
     obstacle = _obstacle(mismatch, watch)
     return Services(
-        authorizer=with_modes(_decider(settings, identity), modes, switch, obstacle),
+        authorizer=ModeAuthorizer(_decider(settings, identity), ModeGate(modes, switch, obstacle)),
         manifests=Manifests(metadata, hashing, cache),
         manifest_pushes=ManifestPushes(
             metadata,
@@ -129,17 +130,21 @@ async def find_mismatch(stores: Stores) -> Discrepancy | None:
     return await find_discrepancy(stores.metadata, stores.blobs)
 
 
-def _announce(mismatch: Discrepancy | None, metrics: Metrics) -> None:
+def watch_stores(stores: Stores, metrics: Metrics) -> StoreWatch:
+    """Return the watch over stores that fit; it keeps the gauge of the process, and logs what it finds."""
+    return StoreWatch(stores.metadata, stores.blobs, partial(_announce_change, metrics))
+
+
+def _announce(metrics: Metrics, mismatch: Discrepancy | None) -> None:
     metrics.database_mismatch.set(0 if mismatch is None else 1)
     if mismatch is not None:
-        tell_mismatch(mismatch)
+        _log.error("database.mismatch", reason=mismatch.reason, remedy=mismatch.remedy)
 
 
-def watch_stores(stores: Stores, metrics: Metrics) -> StoreWatch:
-    """Return the watch over stores that fit; it keeps the gauge of the process."""
-    return StoreWatch(
-        stores.metadata, stores.blobs, lambda found: metrics.database_mismatch.set(0 if found is None else 1)
-    )
+def _announce_change(metrics: Metrics, mismatch: Discrepancy | None) -> None:
+    _announce(metrics, mismatch)
+    if mismatch is None:
+        _log.warning("database.fits.again")
 
 
 def _obstacle(mismatch: Discrepancy | None, watch: StoreWatch) -> Callable[[], str]:

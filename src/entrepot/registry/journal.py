@@ -83,11 +83,6 @@ class Journal:
         except ObjectNotFoundError:
             return b""
 
-    @property
-    def blobs(self) -> BlobStore:
-        """The store that it is in."""
-        return self._blobs
-
     async def write_segment(self, facts: Sequence[JournalFact]) -> str:
         """Write facts, in sequence order, as one object of JSON lines, and return its key.
 

@@ -3,15 +3,15 @@
 A database can be put back under running nodes: an older copy is restored, or a standby takes over that had not received
 everything. It gives numbers of facts again that the journal has, and what was pushed in between is lost, so nothing may
 be written any more, as at a start. Nothing is asked for this per request: every few seconds two statements tell whether
-anything speaks for it, and only then is the store asked.
+anything speaks for it, and only then is the store asked. A probe, for whom nobody has asked at the start, and who shall
+see a volume go as well, asks the store by the clock besides.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from typing import TYPE_CHECKING, Any, Final
-
-import structlog
+from typing import TYPE_CHECKING, Final
 
 from entrepot.registry.store_ownership import Discrepancy, find_discrepancy
 
@@ -21,17 +21,10 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata
 
-__all__ = ["StoreWatch", "tell_mismatch"]
-
-_log: Any = structlog.get_logger()
+__all__ = ["StoreWatch"]
 
 _PATIENCE_SECONDS: Final = 15.0
 """Facts get their segment within ten seconds; a worker that found a discrepancy writes none any more."""
-
-
-def tell_mismatch(found: Discrepancy) -> None:
-    """Log why nothing is written."""
-    _log.error("database.mismatch", reason=found.reason, remedy=found.remedy)
 
 
 class StoreWatch:
@@ -47,12 +40,18 @@ class StoreWatch:
         blobs: BlobStore,
         on_change: Callable[[Discrepancy | None], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        believed_seconds: float = math.inf,
     ) -> None:
-        """Take a pair that was found to fit; `on_change` is told what was found, and `None` when all is well again."""
+        """Take a pair that was found to fit; `on_change` is told what was found, and `None` when all is well again.
+
+        That they fit is believed for `believed_seconds`, as long as nothing in the database speaks against it.
+        """
         self._metadata = metadata
         self._blobs = blobs
         self._on_change = on_change
         self._clock = clock
+        self._believed_seconds = believed_seconds
+        self._believed_until = clock() + believed_seconds
         self._newest = 0
         self._waiting: int | None = None
         self._waiting_since = 0.0
@@ -65,7 +64,7 @@ class StoreWatch:
         return self._found
 
     def suspect(self) -> None:
-        """Let the next look ask the store: something was found there that should not be."""
+        """Let the next look ask the store: something was found there that should not be, or nobody has asked it yet."""
         self._suspicious = True
 
     async def look(self) -> Discrepancy | None:
@@ -80,7 +79,8 @@ class StoreWatch:
         if waiting is None or waiting != self._waiting:
             self._waiting, self._waiting_since = waiting, now
         is_stuck = now - self._waiting_since >= _PATIENCE_SECONDS
-        if self._suspicious or self._found is not None or is_stuck or newest < self._newest:
+        is_due = is_stuck or newest < self._newest or now >= self._believed_until
+        if self._suspicious or self._found is not None or is_due:
             await self.ask()
             self._waiting_since = now
         self._newest = max(self._newest, newest)
@@ -92,6 +92,7 @@ class StoreWatch:
         Raises:
             MetadataError, BlobStoreError: it can't be told; what was known stays.
         """
+        began = self._clock()
         newest = await self._metadata.orphans.last_fact()
         found = await find_discrepancy(self._metadata, self._blobs, own_segment)
         if found is None and newest < self._newest:
@@ -103,15 +104,9 @@ class StoreWatch:
             )
             found = Discrepancy(reason, remedy, "its database is an older copy of what it was")
         self._suspicious = False
+        self._believed_until = began + self._believed_seconds
         self._newest = max(self._newest, newest)
         if found != self._found:
             self._found = found
-            self._tell()
+            self._on_change(found)
         return found
-
-    def _tell(self) -> None:
-        if self._found is not None:
-            tell_mismatch(self._found)
-        else:
-            _log.warning("database.fits.again")
-        self._on_change(self._found)

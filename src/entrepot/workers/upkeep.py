@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from entrepot.blobstore.driver import SuspectableDisk
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.registry.clock_skew import clock_skew_seconds
-from entrepot.registry.store_watch import StoreWatch
 from entrepot.registry.times_ahead import tell_ahead
 from entrepot.workers.worker import Duty
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from entrepot.observability.metrics import Metrics
     from entrepot.registry.journal import Journal
     from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.store_watch import StoreWatch
 
 __all__ = ["checkpoint_duty", "gauge_duty", "journal_duty"]
 
@@ -59,9 +59,7 @@ def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics, clock: St
     return Duty("gauges", 10.0, run)
 
 
-def journal_duty(
-    metadata: Metadata, journal: Journal, clock: SteadyClock, watch: StoreWatch | None = None
-) -> Duty:
+def journal_duty(metadata: Metadata, journal: Journal, clock: SteadyClock, watch: StoreWatch) -> Duty:
     """Return the duty that compacts journal facts into segments, every five seconds.
 
     Order: segment durable → facts marked → single entries deleted. A crash in between writes a fact twice,
@@ -73,9 +71,8 @@ def journal_duty(
 
     A store that is a wrong one by now, as where a volume was unmounted, gets no segment: the right one would lack it,
     and be taken for the wrong one by whoever starts (F47). Nor does a database write one that is an older copy by now.
-    What is compared for that, and what is known of it in this process, is `watch`'s; without one, of this duty alone.
+    What is compared for that, and what is known of it in this process, is `watch`'s.
     """
-    guard = watch or StoreWatch(metadata, journal.blobs)
     written = ""
 
     async def run() -> None:
@@ -86,9 +83,9 @@ def journal_duty(
         if ahead.count and clock.is_steady:
             await metadata.write(lambda tx: tx.journal.redate(_AHEAD_MILLISECONDS, _SEGMENT_FACTS))
             tell_ahead(f"{ahead.count} facts for the journal", ahead.furthest_milliseconds)
-        await guard.look()
+        await watch.look()
         while facts := await metadata.outbox.unjournalled(_ENTRY_GRACE_MILLISECONDS, _SEGMENT_FACTS):
-            found = await guard.ask(written)
+            found = await watch.ask(written)
             if found is not None:
                 raise StorageUnavailableError(
                     f"the journal waits for the right storage and database: {found.reason}"

@@ -17,6 +17,7 @@ from entrepot.metadata.records import NewUploadSession
 from entrepot.registry.journal import Journal
 from entrepot.registry.orphans import OrphanSweep, SweepOptions, SweepReport
 from entrepot.registry.staged_uploads import StagedUploads
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.registry.sweep_turns import Patience, take_turn, wait_for_turn
 from entrepot.registry.upload_expiry import UploadExpiry
 from entrepot.workers.upkeep import journal_duty
@@ -187,7 +188,8 @@ async def test_facts_keep_their_time_beside_such_a_clock_f27(scene: Scene) -> No
     await scene.metadata.write(lambda tx: tx.outbox.append(fact("a")))
     before = await scene.database.fetch("SELECT at FROM outbox")
     journal = Journal(scene.blobs, await scene.metadata.instance.incarnation())
-    duty = journal_duty(scene.clocks.beside(scene.metadata), journal, scene.clock)
+    store = scene.clocks.beside(scene.metadata)
+    duty = journal_duty(store, journal, scene.clock, StoreWatch(store, scene.blobs))
 
     await scene.jump(-_DAYS)
     await duty.run()
@@ -208,7 +210,7 @@ async def test_what_a_clock_that_was_ahead_left_is_put_right_once_it_is_steady_f
     assert await scene.metadata.write(lambda tx: tx.orphans.hold("verify", 300)) is not None
     await scene.jump(-_DAYS)
     journal = Journal(scene.blobs, await scene.metadata.instance.incarnation())
-    duty = journal_duty(store, journal, scene.clock)
+    duty = journal_duty(store, journal, scene.clock, StoreWatch(store, scene.blobs))
 
     for is_right in (False, True):
         await scene.expire()

@@ -11,6 +11,7 @@ from entrepot.bootstrap import Dispatcher, open_stores
 from entrepot.processes.data_directory import prepare_run_directory
 from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.workers import upkeep
 from tests.asgi.client import AsgiClient, AsgiReply
 from tests.asgi.lifespan import running_lifespan
@@ -71,9 +72,10 @@ async def _compact(data: Path) -> None:
     """Run the duty once, on facts that were recorded just now."""
     async with open_stores(scratch_settings(data)) as stores:
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
+        watch = StoreWatch(stores.metadata, stores.blobs)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
-            await upkeep.journal_duty(stores.metadata, journal, SteadyClock()).run()
+            await upkeep.journal_duty(stores.metadata, journal, SteadyClock(), watch).run()
 
 
 async def _push_blob(client: AsgiClient, step: PushBlob, tell: Callable[[Acknowledgement], None]) -> None:

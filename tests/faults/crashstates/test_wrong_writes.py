@@ -10,6 +10,7 @@ import msgspec
 from entrepot.bootstrap import open_stores
 from entrepot.registry.journal import Journal
 from entrepot.registry.steady_clock import SteadyClock
+from entrepot.registry.store_watch import StoreWatch
 from entrepot.workers import upkeep
 from tests.asgi.services import scratch_settings
 from tests.faults.crashstates.examination import examine
@@ -49,7 +50,8 @@ async def _journal_what_is_missing(data: Path) -> None:
     async with open_stores(scratch_settings(data)) as stores:
         await asyncio.sleep((upkeep._ENTRY_GRACE_MILLISECONDS + 100) / 1000)
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation())
-        await upkeep.journal_duty(stores.metadata, journal, SteadyClock()).run()
+        watch = StoreWatch(stores.metadata, stores.blobs)
+        await upkeep.journal_duty(stores.metadata, journal, SteadyClock(), watch).run()
 
 
 def _begins(text: bytes) -> bool:

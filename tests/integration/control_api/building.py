@@ -54,7 +54,7 @@ from entrepot.projects.projects import Projects
 from entrepot.projects.visibility import Visibility
 from entrepot.registry.journal import Journal
 from entrepot.registry.repositories import ProjectRepositories
-from tests.plumbing.identity_doubles import CountedFailures, QuickHasher
+from tests.plumbing.identity_doubles import CountedFailures, QuickHasher, no_obstacle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -132,7 +132,7 @@ async def built_api(metadata: Metadata, blobs: BlobStore, directory: Path) -> As
     memory, hasher, notes = CredentialMemory(epochs), QuickHasher(), ListedNotes()
     configurations = Configurations(metadata, decisions)
     journal = Journal(blobs, await metadata.instance.incarnation())
-    gate = ModeGate(Modes(), DecidingSwitch(configurations))
+    gate = ModeGate(Modes(), DecidingSwitch(configurations), no_obstacle)
     services = ControlServices(
         authorizer=authorizer,
         authenticator=CredentialAuthenticator(

@@ -9,13 +9,14 @@ import pytest
 from entrepot.auth.errors import ActionDisabledError
 from entrepot.auth.grants import Delete, Pull, Push
 from entrepot.auth.loopback import EveryoneAuthorizer
-from entrepot.auth.modes import Modes, with_modes
+from entrepot.auth.modes import ModeAuthorizer, ModeGate, Modes
 from entrepot.auth.project_actions import CreateRepository, DeleteRepository
 from entrepot.auth.system_actions import ReadConfiguration, UpdateConfiguration
 from entrepot.oci.names import RepositoryName
 from entrepot.projects.configurations import Configurations
 from entrepot.projects.errors import ConfigurationInvalidError
 from tests.drivers.metadata.projects.world import NOBODY
+from tests.plumbing.identity_doubles import no_obstacle
 
 if TYPE_CHECKING:
     from entrepot.projects.configurations import ConfigurationValue
@@ -94,7 +95,8 @@ async def test_what_another_node_sets_holds_within_five_seconds(world: World) ->
 
 
 async def test_a_closed_registry_takes_no_push_and_no_delete_on_any_path_s12(world: World) -> None:
-    authorizer = with_modes(EveryoneAuthorizer(), Modes(), world.configurations)
+    gate = ModeGate(Modes(), world.configurations, no_obstacle)
+    authorizer = ModeAuthorizer(EveryoneAuthorizer(), gate)
     project = await world.add_project("team")
     await world.repositories.create(world.on(project, CreateRepository), "app")
     await authorizer.authorize(NOBODY, Push, _NAME)

@@ -28,6 +28,7 @@ from entrepot.projects.visibility import Visibility
 from entrepot.registry.journal import Journal
 from entrepot.registry.repositories import ProjectRepositories
 from tests.asgi.identity import SettableEpochs
+from tests.plumbing.identity_doubles import no_obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,7 +135,9 @@ class World:
             ProjectMetadata(metadata, decisions),
             Members(metadata, decisions),
             Labels(metadata),
-            ProjectRepositories(metadata, Journal(blobs, "here"), ModeGate(Modes(), configurations)),
+            ProjectRepositories(
+                metadata, Journal(blobs, "here"), ModeGate(Modes(), configurations, no_obstacle)
+            ),
             blobs,
         )
 

@@ -12,6 +12,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -127,8 +128,24 @@ class PostgresServer:
     def _initialise(self) -> None:
         if self._account is not None:
             shutil.chown(self._directory, self._account)
+            self._require_entry(self._account)
         arguments = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-U", "postgres"]
         self._run([self._binaries / "initdb", "-D", self._data, *arguments])
+
+    def _require_entry(self, account: str) -> None:
+        """Fail where the account gets neither to the programs nor into the directory, before every test does."""
+        for path in (self._binaries / "initdb", self._directory):
+            command = ["test", "-x", str(path)]
+            asked = subprocess.run(
+                command, check=False, user=account, group=self._group, extra_groups=self._extra_groups
+            )
+            closed = [one for one in reversed(path.parents) if not one.stat().st_mode & stat.S_IXOTH]
+            if asked.returncode != 0 and closed:
+                pytest.fail(
+                    f"root's tests run PostgreSQL as the user {account}, who may not enter {closed[0]}: chmod o+x it, "
+                    "or have the clone, its environment and TMPDIR elsewhere",
+                    pytrace=False,
+                )
 
     def _run(self, command: Sequence[str | Path]) -> None:
         finished = subprocess.run(

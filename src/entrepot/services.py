@@ -30,7 +30,7 @@ class Services:
     """What an HTTP edge may call. Every method of a service demands a grant of the authorizer.
 
     Attributes:
-        store_watch: to be asked every few seconds; absent where nothing may be written until the next start.
+        store_watch: to be asked every few seconds; whatever it has found, nothing may be written.
     """
 
     authorizer: Authorizer
@@ -47,4 +47,4 @@ class Services:
     notes: AuditNotes
     project_numbers: ProjectNumbers
     metrics: Metrics
-    store_watch: StoreWatch | None
+    store_watch: StoreWatch

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.bootstrap import Dispatcher, StoreProbes, build_background_worker, open_stores
 from entrepot.metadata.errors import RebuildUnfinishedError
 from entrepot.oci.digest import Digest
 from entrepot.settings import storage_root
+from entrepot.workers import upkeep
 from tests.asgi.history import DELETED_TAG, live_through_everything, picture_of
 from tests.asgi.lifespan import running_lifespan
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.asgi.small_images import LAYER, NAME, image, push_blobs, put
+from tests.drivers.blobstore.staging import keys_of
 from tests.integration.rebuilding import (
     compact,
     copy_database,
@@ -230,21 +233,27 @@ async def test_nothing_serves_from_a_database_that_a_rebuild_has_filled_in_part(
     assert (ready.ok, "run entrepot rebuild again" in ready.detail) == (False, True)
 
 
-async def test_the_background_worker_leaves_a_foreign_journal_alone(settings: Settings) -> None:
+async def test_the_background_worker_leaves_a_foreign_journal_alone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With an older database it neither compacts nor clears anything away; what is served and set is recorded."""
+    monkeypatch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
+    await database_of(settings).fetch("UPDATE outbox SET journalled_at = NULL")
     worker = build_background_worker(settings)
-    duties = await worker._open_duties()
+    duties = {duty.name: duty for duty in await worker._open_duties()}
+    journal = duties.pop("journal")
+    async with open_stores(settings) as stores:
+        before = await keys_of(stores.blobs)
+        for duty in duties.values():
+            await duty.run()
+        with pytest.raises(StorageUnavailableError, match="tells of what this database has not seen yet"):
+            await journal.run()
+        assert await keys_of(stores.blobs) == before
     await worker._close()
 
-    assert {duty.name for duty in duties} == {
-        "checkpoint",
-        "gauges",
-        "backup age",
-        "audit drain",
-        "audit seal",
-        "audit checkpoint",
-        "settings record",
-    }
+    assert {"orphans", "upload expiry", "scrub"} <= duties.keys()
+    assert await database_of(settings).value("SELECT count(*) FROM sweeps WHERE name = 'orphans'") == 0
+    assert await database_of(settings).value("SELECT count(*) FROM audit_records") > 0
 
 
 def _never() -> asyncio.Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,12 +13,13 @@ import structlog.testing
 
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.blobstore.keys import JOURNAL
-from entrepot.bootstrap import StoreProbes, open_stores
+from entrepot.bootstrap import StoreProbes, edges, open_stores
 from entrepot.bootstrap.services import find_mismatch
 from entrepot.metadata.errors import MetadataError
 from entrepot.rebuild.catching_up import find_catch_up_start
 from entrepot.rebuild.errors import RebuildRefusedError
 from entrepot.registry import store_watch
+from entrepot.registry.store_ownership import find_discrepancy
 from entrepot.registry.store_watch import StoreWatch
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.asgi.small_images import NAME, image, push_blobs, put
@@ -97,7 +99,6 @@ async def node(postgres_server: PostgresServer, tmp_path: Path) -> AsyncIterator
 
 
 def _watch(registry: InProcessRegistry) -> StoreWatch:
-    assert registry.services.store_watch is not None
     return registry.services.store_watch
 
 
@@ -195,8 +196,47 @@ async def test_f47_a_node_takes_writes_again_once_the_newest_copy_is_back(node: 
     assert registry.services.metrics.database_mismatch._value.get() == 0
 
 
+async def test_f47_another_registrys_database_is_told_from_an_older_copy(node: Node) -> None:
+    """However much it holds: nothing is written under the name of the first one, and the remedy is to put that back."""
+    registry, watch, database = node.registry, _watch(node.registry), database_of(node.registry.settings)
+    mine = await database.value("SELECT incarnation FROM instance")
+    await database.fetch(f"UPDATE instance SET incarnation = '{'0' * 32}'")
+
+    found = await watch.look()
+
+    assert found is not None
+    assert "this is database 000" in found.reason
+    assert f"it was {mine} when this process began" in found.reason
+    assert "put the right database in place" in found.remedy
+    assert await node.push("refused") == [405]
+    await database.fetch(f"UPDATE instance SET incarnation = '{mine}'")
+    assert await watch.look() is None
+    assert await node.push("taken") == [201]
+    assert registry.services.metrics.database_mismatch._value.get() == 0
+
+
+async def test_f47_what_becomes_suspicious_during_a_look_is_looked_into_by_the_next(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever found something while the store was being asked may have found it behind that question."""
+    watch, asked = _watch(node.registry), list[str]()
+
+    async def find_and_suspect(*about: Any) -> Any:
+        asked.append("once")
+        if len(asked) == 1:
+            watch.suspect()
+        return await find_discrepancy(*about)
+
+    monkeypatch.setattr(store_watch, "find_discrepancy", find_and_suspect)
+    watch.suspect()
+    for _ in range(3):
+        await watch.look()
+
+    assert len(asked) == 2
+
+
 async def test_f47_the_store_is_asked_only_where_the_database_speaks_for_it(node: Node) -> None:
-    """Two statements per look as long as facts get their segments; a fact without one for long is looked into."""
+    """Three statements per look as long as facts get their segments; a fact without one for long is looked into."""
     stores, counts, now = node.registry.stores, node.registry.counts, [0.0]
     watch = StoreWatch(stores.metadata, stores.blobs, clock=lambda: now[0])
     await node.push("waits")
@@ -208,5 +248,24 @@ async def test_f47_the_store_is_asked_only_where_the_database_speaks_for_it(node
     now[0] += 15
     await watch.look()
 
-    assert quiet == ["orphans.last_fact", "outbox.first_unjournalled"] * 3
+    assert quiet == ["orphans.last_fact", "outbox.first_unjournalled", "instance.incarnation"] * 3
     assert "outbox.written" in counts.statements
+
+
+async def test_f18_a_process_ends_though_what_it_watches_gives_no_answer(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database or store that hangs is not asked a last time: that would take all of the time there is to end in."""
+    asked = list[str]()
+
+    async def hang(_: StoreWatch) -> None:
+        asked.append("look")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(edges, "_LOOK_SECONDS", 0.0)
+    async with asyncio.timeout(30), edges.open_edges(node.registry.settings):
+        monkeypatch.setattr(StoreWatch, "look", hang)
+        while not asked:  # noqa: ASYNC110  # what is called is not ours
+            await asyncio.sleep(0.01)
+
+    assert asked == ["look"]

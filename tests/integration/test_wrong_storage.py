@@ -23,6 +23,7 @@ from entrepot.ops.errors import CommandError
 from entrepot.registry.hashing import HashingPool
 from entrepot.registry.orphans import OrphanSweep, SweepOptions
 from entrepot.settings import storage_root
+from entrepot.workers import upkeep
 from tests.asgi.history import picture_of
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.asgi.small_images import LAYER, NAME, image, push_blob, push_blobs, put
@@ -151,7 +152,10 @@ async def test_f47_readiness_worker_and_doctor_tell_of_a_wrong_storage(pair: Pai
     read, write = await probes.read_ready(), await probes.write_ready()
     await probes.aclose()
     worker = build_background_worker(pair.wrong)
-    duties = {duty.name for duty in await worker._open_duties()}
+    for duty in await worker._open_duties():
+        await duty.run()
+    async with open_stores(pair.wrong) as stores:
+        assert await keys_of(stores.blobs) == []
     await worker._close()
     found = await asyncio.to_thread(check_storage_match, pair.wrong)
 
@@ -159,11 +163,56 @@ async def test_f47_readiness_worker_and_doctor_tell_of_a_wrong_storage(pair: Pai
     assert "lacks fact 1, the first that this database has written there" in read.detail
     assert "put the right one in place" in read.detail
     assert "is missing, which this database has written: put the right storage in place" in write.detail
-    assert not duties & {"journal", "orphans", "upload expiry", "scrub"}
     assert found.status == "fail"
     assert "is the volume mounted" in found.remedy
     assert "entrepot verify --repair --force" in found.remedy
     assert (await asyncio.to_thread(check_storage_match, pair.right)).status == "ok"
+
+
+@_ON_DISK
+async def test_f47_a_node_that_began_on_a_wrong_storage_goes_on_once_the_right_one_is_there(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a volume is mounted after the start: pushes are taken, and the worker writes the journal again."""
+    monkeypatch.setattr(upkeep, "_ENTRY_GRACE_MILLISECONDS", 0)
+    root, database = storage_root(pair.right), database_of(pair.right)
+    async with in_process_registry(pair.right) as registry:
+        assert (await put(registry.client, "waits", _A)).status == 201
+    away = root.rename(root.with_name("away"))
+    worker = build_background_worker(pair.right)
+    with structlog.testing.capture_logs() as told:
+        (journal,) = [duty for duty in await worker._open_duties() if duty.name == "journal"]
+    async with in_process_registry(pair.right) as registry:
+        assert [reply.status for reply in await _changes(registry)] == [405, 405, 405]
+        with pytest.raises(StorageUnavailableError, match="waits for the right storage"):
+            await journal.run()
+
+        shutil.rmtree(root)
+        away.rename(root)
+        await registry.services.store_watch.look()
+        assert (await put(registry.client, "later", _A)).status == 201
+        assert registry.services.metrics.database_mismatch._value.get() == 0
+    await journal.run()
+    await worker._close()
+
+    assert [line["event"] for line in told if line["log_level"] == "error"] == ["database.mismatch"]
+    assert await database.value("SELECT count(*) FROM outbox WHERE journalled_at IS NULL") == 0
+    await _require_fit(pair.right)
+
+
+async def test_f47_a_node_that_refuses_changes_is_not_told_ready_for_them(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process of the node has found counts, though the probe finds nothing itself."""
+    probes = StoreProbes(pair.right)
+    assert (await probes.write_ready()).ok
+    monkeypatch.setattr("entrepot.bootstrap.probes.greatest_gauge", {"registry_database_mismatch": 1.0}.get)
+
+    write = await probes.write_ready()
+    await probes.aclose()
+
+    assert not write.ok
+    assert "its log says why and what to do (database.mismatch)" in write.detail
 
 
 @_ON_DISK

@@ -61,21 +61,16 @@ def build_background_worker(settings: Settings) -> Worker:
         stores = await stack.enter_async_context(open_stores(settings))
         mismatch = await find_mismatch(stores)
         metrics, clock = build_process_metrics(), SteadyClock()
-        harmless = (
+        watch = await watch_stores(stores, metrics, mismatch)
+        journal = Journal(stores.blobs, await stores.metadata.instance.incarnation(), watch.suspect)
+        kept_up = (
             checkpoint_duty(stores.metadata, metrics),
             gauge_duty(stores.metadata, stores.blobs, metrics, clock),
             backup_age_duty(stores.metadata, metrics),
             *await _audit_duties(settings, stores.metadata, metrics),
             *_accounts_duties(settings, stores.metadata, clock),
+            journal_duty(stores.metadata, journal, clock, watch),
         )
-        if mismatch is not None:
-            # The journal is another database's, or a younger copy's of this one, which has written these facts already;
-            # or the storage is a wrong one, and what is written there counts as written and is lost.
-            return harmless
-        watch = watch_stores(stores, metrics)
-        await watch.look()
-        journal = Journal(stores.blobs, await stores.metadata.instance.incarnation(), watch.suspect)
-        kept_up = (*harmless, journal_duty(stores.metadata, journal, clock, watch))
         others = await _scrub_duties(settings, stores, metrics, stack, clock)
         # Who closes the registry to writes, to move or to examine it, wants to find tomorrow what is there today.
         if not settings.registry.read_only:
@@ -86,7 +81,11 @@ def build_background_worker(settings: Settings) -> Worker:
 
 
 def _while_fitting(duty: Duty, watch: StoreWatch) -> Duty:
-    """Return a duty that rests as long as database and storage are known not to belong together."""
+    """Return a duty that rests as long as database and storage are known not to belong together.
+
+    The journal is another database's then, or a younger copy's of this one, which has written the same numbers already;
+    or the storage is a wrong one, and what is written there counts as written and is lost.
+    """
 
     async def run() -> None:
         if watch.found is None:

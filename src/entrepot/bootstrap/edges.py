@@ -77,10 +77,10 @@ async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
             settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
         )
         releases.push_async_callback(services.uploads.aclose)
-        if services.store_watch is not None:
-            looks = Periodic("store-watch", _LOOK_SECONDS, partial(_look, services.store_watch))
-            looks.start()
-            stack.push_async_callback(looks.aclose)
+        looks = Periodic("store-watch", _LOOK_SECONDS, partial(_look, services.store_watch))
+        looks.start()
+        # Nobody needs a last look, which a store that hangs would not answer.
+        stack.push_async_callback(looks.cancel)
         yield _build(settings, stores, services, identity)
 
 

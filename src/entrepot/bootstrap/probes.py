@@ -37,6 +37,12 @@ _UNRECORDED: Final = (
 )
 
 
+_REFUSING: Final = (
+    "a process of this node has found that storage and database don't belong together, and looks again every few "
+    "seconds: its log says why and what to do (database.mismatch)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
     """Whether something works, and what was found."""
@@ -111,6 +117,8 @@ class StoreProbes:
             mismatch = await self._watch_over(stores).look()
             if mismatch is not None:
                 return _unfit(mismatch.reason, mismatch.remedy)
+            if await asyncio.to_thread(greatest_gauge, "registry_database_mismatch"):
+                return ProbeResult(ok=False, detail=_REFUSING)
             await stores.metadata.write(unit)
             await stores.blobs.check()
         except EntrepotError as error:

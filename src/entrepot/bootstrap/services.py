@@ -72,7 +72,8 @@ async def build_services(
 
     When storage and database don't belong together, they refuse every write: a database that was restored from an older
     copy would give the numbers of facts again that the journal has already, and into a wrong storage pushes would go
-    that no other node can read (F47). So they do where that is found later, by whoever has the services' watch look.
+    that no other node can read (F47). So they do where that is found later, by whoever has the services' watch look,
+    until it finds that they fit.
 
     Args:
         metrics: those of the process; own ones for a command that nobody scrapes.
@@ -86,15 +87,14 @@ async def build_services(
     metadata, blobs = stores.metadata, stores.blobs
     mismatch = await find_mismatch(stores)
     metrics = metrics or build_process_metrics()
-    _announce(metrics, mismatch)
-    watch = watch_stores(stores, metrics)
+    watch = await watch_stores(stores, metrics, mismatch)
     leases = await _leases(settings, metadata, look_only=look_only)
     journal = Journal(blobs, await metadata.instance.incarnation(), watch.suspect)
     uploading = _uploading(settings, stores, hashing, leases, metrics)
     redirect = settings.storage.driver == "s3" and settings.storage.s3.redirect_downloads
     cache = ContentCache(settings.cache.small_blob_bytes)
     modes, switch = _modes(settings), identity.configurations if identity is not None else None
-    obstacle = _obstacle(mismatch, watch)
+    obstacle = partial(_obstacle, watch)
     return Services(
         authorizer=ModeAuthorizer(_decider(settings, identity), ModeGate(modes, switch, obstacle)),
         manifests=Manifests(metadata, hashing, cache),
@@ -116,7 +116,7 @@ async def build_services(
         notes=notes or DirectNotes(metadata),
         project_numbers=ProjectNumbers(metadata),
         metrics=metrics,
-        store_watch=None if mismatch is not None else watch,
+        store_watch=watch,
     )
 
 
@@ -130,9 +130,12 @@ async def find_mismatch(stores: Stores) -> Discrepancy | None:
     return await find_discrepancy(stores.metadata, stores.blobs)
 
 
-def watch_stores(stores: Stores, metrics: Metrics) -> StoreWatch:
-    """Return the watch over stores that fit; it keeps the gauge of the process, and logs what it finds."""
-    return StoreWatch(stores.metadata, stores.blobs, partial(_announce_change, metrics))
+async def watch_stores(stores: Stores, metrics: Metrics, mismatch: Discrepancy | None) -> StoreWatch:
+    """Return the watch over stores of which `mismatch` is known; it keeps the gauge of the process, and logs."""
+    _announce(metrics, mismatch)
+    watch = StoreWatch(stores.metadata, stores.blobs, partial(_announce_change, metrics), found=mismatch)
+    await watch.look()
+    return watch
 
 
 def _announce(metrics: Metrics, mismatch: Discrepancy | None) -> None:
@@ -147,12 +150,8 @@ def _announce_change(metrics: Metrics, mismatch: Discrepancy | None) -> None:
         _log.warning("database.fits.again")
 
 
-def _obstacle(mismatch: Discrepancy | None, watch: StoreWatch) -> Callable[[], str]:
-    def tell() -> str:
-        found = mismatch or watch.found
-        return "" if found is None else _tell_clients(found)
-
-    return tell
+def _obstacle(watch: StoreWatch) -> str:
+    return "" if watch.found is None else _tell_clients(watch.found)
 
 
 async def _leases(settings: Settings, metadata: Metadata, *, look_only: bool) -> SessionLeases:

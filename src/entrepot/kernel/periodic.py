@@ -1,4 +1,4 @@
-"""Work that is done again and again beside requests, and once more at the end."""
+"""Work that is done again and again beside requests, and, where that is wanted, once more at the end."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ class Periodic:
         if self._task is None:
             self._task = asyncio.create_task(self._repeat(), name=self._name)
 
-    async def aclose(self) -> None:
-        """Stop, and do it a last time. May be called again."""
+    async def cancel(self) -> None:
+        """Stop, be it in the middle of the work. May be called again."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    async def aclose(self) -> None:
+        """Stop, and do it a last time. May be called again."""
+        await self.cancel()
         await self._work()
 
     async def _repeat(self) -> None:

@@ -2,9 +2,9 @@
 
 A database can be put back under running nodes: an older copy is restored, or a standby takes over that had not received
 everything. It gives numbers of facts again that the journal has, and what was pushed in between is lost, so nothing may
-be written any more, as at a start. Nothing is asked for this per request: every few seconds two statements tell whether
-anything speaks for it, and only then is the store asked. A probe, for whom nobody has asked at the start, and who shall
-see a volume go as well, asks the store by the clock besides.
+be written any more, as at a start. Nothing is asked for this per request: every few seconds three statements tell
+whether anything speaks for it, and only then is the store asked. A probe, for whom nobody has asked at the start, and
+who shall see a volume go as well, asks the store by the clock besides.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class StoreWatch:
     """Remembers what a process has seen of its database. Belongs to one event loop.
 
     What was found is asked for again at each look, and forgotten once everything fits: a volume was mounted again, or
-    the database was caught up.
+    the database was caught up. Another database never fits: what the process writes bears the name of its first one.
     """
 
     def __init__(
@@ -41,8 +41,9 @@ class StoreWatch:
         on_change: Callable[[Discrepancy | None], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         believed_seconds: float = math.inf,
+        found: Discrepancy | None = None,
     ) -> None:
-        """Take a pair that was found to fit; `on_change` is told what was found, and `None` when all is well again.
+        """Take a pair; `on_change` is told what was found since `found`, and `None` when all is well again.
 
         That they fit is believed for `believed_seconds`, as long as nothing in the database speaks against it.
         """
@@ -56,7 +57,8 @@ class StoreWatch:
         self._waiting: int | None = None
         self._waiting_since = 0.0
         self._suspicious = False
-        self._found: Discrepancy | None = None
+        self._incarnation = ""
+        self._found = found
 
     @property
     def found(self) -> Discrepancy | None:
@@ -75,12 +77,13 @@ class StoreWatch:
         """
         newest = await self._metadata.orphans.last_fact()
         waiting = await self._metadata.outbox.first_unjournalled()
+        another = await self._find_another_database()
         now = self._clock()
         if waiting is None or waiting != self._waiting:
             self._waiting, self._waiting_since = waiting, now
         is_stuck = now - self._waiting_since >= _PATIENCE_SECONDS
         is_due = is_stuck or newest < self._newest or now >= self._believed_until
-        if self._suspicious or self._found is not None or is_due:
+        if self._suspicious or another or self._found is not None or is_due:
             await self.ask()
             self._waiting_since = now
         self._newest = max(self._newest, newest)
@@ -93,6 +96,21 @@ class StoreWatch:
             MetadataError, BlobStoreError: it can't be told; what was known stays.
         """
         began = self._clock()
+        suspicious, self._suspicious = self._suspicious, False
+        try:
+            found = await self._find(own_segment)
+        except BaseException:
+            self._suspicious = self._suspicious or suspicious
+            raise
+        self._believed_until = began + self._believed_seconds
+        if found != self._found:
+            self._found = found
+            self._on_change(found)
+        return found
+
+    async def _find(self, own_segment: str) -> Discrepancy | None:
+        if another := await self._find_another_database():
+            return another
         newest = await self._metadata.orphans.last_fact()
         found = await find_discrepancy(self._metadata, self._blobs, own_segment)
         if found is None and newest < self._newest:
@@ -103,10 +121,18 @@ class StoreWatch:
                 "to be pushed again"
             )
             found = Discrepancy(reason, remedy, "its database is an older copy of what it was")
-        self._suspicious = False
-        self._believed_until = began + self._believed_seconds
         self._newest = max(self._newest, newest)
-        if found != self._found:
-            self._found = found
-            self._on_change(found)
         return found
+
+    async def _find_another_database(self) -> Discrepancy | None:
+        """Return that this is another database than at the first look."""
+        incarnation = await self._metadata.instance.incarnation()
+        self._incarnation = self._incarnation or incarnation
+        if incarnation == self._incarnation:
+            return None
+        reason = f"this is database {incarnation}, and it was {self._incarnation} when this process began"
+        remedy = (
+            "put the right database in place (metadata.url, or the file below the data directory); if this is the "
+            "right one, start every node again"
+        )
+        return Discrepancy(reason, remedy, "its database is another one than it began with")

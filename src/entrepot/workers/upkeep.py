@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import SuspectableDisk
@@ -25,6 +26,8 @@ _ENTRY_GRACE_MILLISECONDS: Final = 5000
 """Facts younger than this may still get their entry from the request that made them."""
 _AHEAD_MILLISECONDS: Final = 1000
 """A clock that is corrected by less delays a segment by less."""
+_LONGEST_RUN_SECONDS: Final = 5.0
+"""After so long a backlog is left to the next run: that a worker shall stop is heard between runs."""
 
 
 def checkpoint_duty(metadata: Metadata, metrics: Metrics) -> Duty:
@@ -84,6 +87,7 @@ def journal_duty(metadata: Metadata, journal: Journal, clock: SteadyClock, watch
             await metadata.write(lambda tx: tx.journal.redate(_AHEAD_MILLISECONDS, _SEGMENT_FACTS))
             tell_ahead(f"{ahead.count} facts for the journal", ahead.furthest_milliseconds)
         await watch.look()
+        leave_at = monotonic() + _LONGEST_RUN_SECONDS
         while facts := await metadata.outbox.unjournalled(_ENTRY_GRACE_MILLISECONDS, _SEGMENT_FACTS):
             found = await watch.ask(written)
             if found is not None:
@@ -99,7 +103,7 @@ def journal_duty(metadata: Metadata, journal: Journal, clock: SteadyClock, watch
 
             await metadata.write(unit)
             await journal.drop_entries(facts)
-            if len(facts) < _SEGMENT_FACTS:
+            if len(facts) < _SEGMENT_FACTS or monotonic() >= leave_at:
                 return
 
     return Duty("journal", 5.0, run)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +17,7 @@ from entrepot.backup.dates import next_time, stamp_of
 from entrepot.backup.format import BegunSnapshot
 from entrepot.backup.repository import open_repository
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
-from entrepot.blobstore.keys import snapshot_begun_key
+from entrepot.blobstore.keys import snapshot_begun_key, snapshot_manifest_key
 from entrepot.kernel.clock import machine_milliseconds
 from entrepot.metadata.sql import postgres_dump, sqlite_dump
 from entrepot.metadata.sql.dump_statements import FACTS
@@ -26,8 +29,6 @@ from tests.integration.backed_up import contents, filled, on_registry, stored_bl
 from tests.running.backups import BackupCommands, Finished
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.asgi.services import InProcessRegistry
 
 _HOUR = 3_600_000
@@ -64,9 +65,10 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> _Clocks:
     return _Clocks(monkeypatch)
 
 
-def _push(commands: BackupCommands, tag: str) -> None:
+def _push(commands: BackupCommands, *tags: str) -> None:
     async def push(registry: InProcessRegistry) -> None:
-        assert (await put(registry.client, tag, image(annotations={"tag": tag}))).status == 201
+        for tag in tags:
+            assert (await put(registry.client, tag, image(annotations={"tag": tag}))).status == 201
 
     on_registry(commands.data, push)
 
@@ -105,6 +107,25 @@ def _verified(commands: BackupCommands) -> Finished:
 
 def _listed(commands: BackupCommands) -> list[str]:
     return [row["id"] for row in commands.run("list").report]
+
+
+def _undoubted(commands: BackupCommands) -> list[str]:
+    """Return the ids that are listed, none of which is doubtful."""
+    listed = commands.run("list")
+    assert (listed.code, listed.errors) == (0, "")
+    return [row["id"] for row in listed.report if not row["doubtful"]]
+
+
+def _set_back(commands: BackupCommands) -> tuple[str, str]:
+    """Let a registry go back to an image of its disks; return the snapshots before that image and after it."""
+    older = _create(commands)
+    image_of_disks = commands.data.with_name("image")
+    shutil.copytree(commands.data, image_of_disks)
+    _push(commands, *(f"undone-{number}" for number in range(8)))
+    undone = _create(commands)
+    shutil.rmtree(commands.data)
+    shutil.move(image_of_disks, commands.data)
+    return older, undone
 
 
 def _on_postgres(tmp_path: Path, url: str) -> BackupCommands:
@@ -200,11 +221,15 @@ def test_the_time_a_snapshot_bears_f27() -> None:
     assert next_time(taken_at, [*ids, "a copy", "20269999T999999999Z-1"]) == taken_at + 42
 
 
+@pytest.mark.parametrize("since", ["a push", "no fact"])
 @pytest.mark.parametrize("was", ["behind", "ahead"])
-def test_what_holds_less_of_the_registry_is_not_the_newest_whatever_it_is_dated_f27(
-    commands: BackupCommands, tmp_path: Path, clocks: _Clocks, was: str
+def test_what_was_made_before_is_not_the_newest_whatever_it_is_dated_f27(
+    commands: BackupCommands, tmp_path: Path, clocks: _Clocks, was: str, since: str
 ) -> None:
-    """One clock was two days behind, until it was put right; the other one a day ahead, and that day is over."""
+    """One clock was two days behind, until it was put right; the other one a day ahead, and that day is over.
+
+    Rights that were taken since are no facts, and a restore must not give them back.
+    """
     if was == "behind":
         clocks.set(-_DAY, 0)
         yesterday = _create(commands)
@@ -213,7 +238,8 @@ def test_what_holds_less_of_the_registry_is_not_the_newest_whatever_it_is_dated_
         clocks.set(0, -_DAY)
         yesterday = _create(commands)
         clocks.set(-_DAY, -_DAY)
-    _push(commands, "later")
+    if since == "a push":
+        _push(commands, "later")
     told = commands.run("create")
     newest = told.report["id"]
     clocks.set(0, 0)
@@ -232,10 +258,7 @@ def test_what_holds_less_of_the_registry_is_not_the_newest_whatever_it_is_dated_
     verified = _verified(commands)
     assert [outcome["snapshot"] for outcome in verified.report] == [newest]
     for finished in (pruned, listed, verified):
-        assert (
-            f"1 snapshot is dated after one that holds more of the same registry: {yesterday}. "
-            in finished.errors
-        )
+        assert f"1 snapshot is dated after a newer one of the same registry: {yesterday}. " in finished.errors
     assert _restored(commands, tmp_path / "restored") == (newest, contents(commands.data))
 
 
@@ -320,24 +343,100 @@ def test_a_registry_that_was_set_back_is_backed_up_as_it_is_now(
     commands: BackupCommands, tmp_path: Path
 ) -> None:
     """The whole machine went back to an image of its disks: its next backup holds less than the last, and is newer."""
-    older = _create(commands)
-    shutil.copytree(commands.data, tmp_path / "image")
-    for number in range(8):
-        _push(commands, f"undone-{number}")
-    undone = _create(commands)
-    shutil.rmtree(commands.data)
-    shutil.move(tmp_path / "image", commands.data)
+    older, undone = _set_back(commands)
     path = _push_and_lose(commands)
     incomplete = commands.run("create")
     path.write_bytes(_LOST)
     now = [incomplete.report["id"], _create(commands)]
 
     assert incomplete.code == 1
-    listed = commands.run("list")
-    assert [row["id"] for row in listed.report] == [older, undone, *now]
-    assert "holds more" not in listed.errors
+    assert _undoubted(commands) == [older, undone, *now]
     assert _restored(commands, tmp_path / "restored") == (now[1], contents(commands.data))
     assert commands.run("prune", "--keep", "2").report["kept"] == now
+
+
+def test_a_prune_by_name_makes_no_other_snapshot_doubtful_f27(
+    commands: BackupCommands, tmp_path: Path
+) -> None:
+    """What was made after the registry was set back stays the newest, though the first of it is removed."""
+    older, undone = _set_back(commands)
+    now: list[str] = []
+    for tag in ("first", "second", "third"):
+        _push(commands, tag)
+        now.append(_create(commands))
+
+    removed = commands.run("prune", "--snapshot", now[0]).report
+
+    assert (removed["kept"], removed["doubtful"]) == ([older, undone, *now[1:]], [])
+    assert _undoubted(commands) == [older, undone, *now[1:]]
+    assert commands.run("prune", "--keep", "2", "--dry-run").report["kept"] == now[1:]
+    assert _restored(commands, tmp_path / "restored") == (now[2], contents(commands.data))
+
+
+def test_a_prune_that_spares_the_last_complete_one_makes_no_other_snapshot_doubtful_f27(
+    commands: BackupCommands, tmp_path: Path
+) -> None:
+    """The one that it spares is of before the registry was set back, and the incomplete ones between them go."""
+    older, undone = _set_back(commands)
+    path = _push_and_lose(commands)
+    incomplete = [str(commands.run("create").report["id"]) for _ in range(3)]
+
+    pruned = commands.run("prune", "--keep", "1").report
+
+    assert (pruned["kept"], pruned["removed"]) == ([undone, incomplete[2]], [older, *incomplete[:2]])
+    path.write_bytes(_LOST)
+    newest = _create(commands)
+    assert _undoubted(commands) == [undone, incomplete[2], newest]
+    assert _restored(commands, tmp_path / "restored") == (newest, contents(commands.data))
+    assert commands.run("prune", "--keep", "1").report["kept"] == [newest]
+
+
+def test_a_machine_whose_clock_is_set_back_with_its_disks_is_backed_up_as_it_is_now_f27(
+    commands: BackupCommands, tmp_path: Path, clocks: _Clocks
+) -> None:
+    """It went on from what its memory held as well; what holds more was there before, so it is not the newest."""
+    clocks.set(-_DAY, 0)
+    older, undone = _set_back(commands)
+    clocks.set(-_DAY - 2 * _HOUR, -_DAY - 2 * _HOUR)
+    now = _create(commands)
+    clocks.set(0, 0)
+
+    assert now < older < undone, "or the case is none"
+    listed = commands.run("list").report
+    assert [(row["id"], row["doubtful"]) for row in listed] == [(now, False), (older, True), (undone, True)]
+    assert _restored(commands, tmp_path / "restored") == (now, contents(commands.data))
+
+
+def test_the_first_backup_of_a_registry_that_was_set_back_tells_which_snapshots_hold_more(
+    commands: BackupCommands, tmp_path: Path
+) -> None:
+    """Of its own, whoever else has backed up to the target since; what follows has nothing to add."""
+    other = BackupCommands(tmp_path / "other", commands.target)
+    filled(other)
+    _, undone = _set_back(commands)
+    elsewhere = other.run("create")
+    first, second = (commands.run("create", "--label", label) for label in ("first", "second"))
+
+    assert "set back" not in elsewhere.errors
+    assert first.errors.count("set back") == 1
+    assert (
+        f"1 earlier snapshot holds more of this registry, which was set back since then: {undone}. "
+        in first.errors
+    )
+    assert "set back" not in second.errors
+
+
+def test_a_manifest_that_names_no_overtaken_ones_is_read(commands: BackupCommands) -> None:
+    """That of a former program, which did not write the field, doubts none."""
+    ids = [_create(commands), _create(commands)]
+    path = Path(commands.target) / snapshot_manifest_key(ids[0])
+    document = json.loads(path.read_bytes().splitlines()[0])
+    assert document.pop("overtaken") == []
+    body = json.dumps(document).encode()
+    path.write_bytes(body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n")
+
+    assert _undoubted(commands) == ids
+    assert commands.run("verify", "--all").code == 0
 
 
 def test_registries_that_share_a_target_are_not_compared_f27(

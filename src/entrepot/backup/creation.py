@@ -105,11 +105,11 @@ class BackupCreation:
     async def _take(self) -> SnapshotManifest:
         store = self._repository.store
         # Unfinished ones as well: those that others are making, and hold what was there before.
-        earlier = part_by_date(await list_ids(store)).past
-        previous = await newest_finished(store, earlier)
+        there = part_by_date(await list_ids(store))
+        previous = await newest_finished(store, there.past)
         async with self._open_dump() as source:
             facts = source.facts
-            time = next_time(facts.taken_at, earlier)
+            time = next_time(facts.taken_at, there.past)
             snapshot = _new_id(time)
             await self._begin(snapshot, facts)
             index = await index_blobs(self._repository.store)
@@ -135,6 +135,7 @@ class BackupCreation:
             new_blob_bytes=dump.new_bytes,
             complete=False,
             behind_milliseconds=time - facts.taken_at,
+            overtaken=tuple(other for other in there.ahead if other > snapshot),
         )
         await self._copy_blobs(manifest, index)
         return await self._finish(manifest)

@@ -6,9 +6,10 @@ snapshot grows whatever clocks do: numbers of facts begin anew with each whole r
 target. So this host's clock is asked: a snapshot that was taken later than now, and an hour, was not taken then.
 
 Once that time has come the clock has nothing to say against it any more; nor against those that were made before the
-clock was put back, when it is put right. Then the numbers of facts tell, within one database: a snapshot that bears a
-later time than one that holds more is not newer. Unless the other was there when it was made: then the database was
-set back between them.
+clock was put back, when it is put right. Then the snapshots themselves tell, within one database: each names those that
+were there when it was made though their ids are later (`overtaken`). What it names is older, however much it holds: a
+database may have been set back since. Nothing else is asked, so that no snapshot's place hangs on a third one, which a
+prune may have removed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.kernel.clock import machine_milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from entrepot.backup.format import SnapshotPlace
 
@@ -41,7 +42,7 @@ class DatedSnapshots:
         now: by this host's clock, in milliseconds since 1970.
         past: those that may be of the time they bear.
         ahead: those that can't be.
-        doubtful: those that are no newer than one of `past` with an earlier time; see :func:`part_doubtful`.
+        doubtful: those that are older than one of the same database with an earlier id; see :func:`part_doubtful`.
     """
 
     now: int
@@ -60,7 +61,7 @@ class DatedSnapshots:
         of_this_host = f"the clock of this host ({moment:%Y-%m-%dT%H:%M:%SZ})"
         told = [
             _named(self.ahead, f"dated ahead of {of_this_host}"),
-            _named(self.doubtful, "dated after one that holds more of the same registry"),
+            _named(self.doubtful, "dated after a newer one of the same registry"),
         ]
         return "; ".join(filter(None, told))
 
@@ -110,39 +111,24 @@ def _borne_by(snapshot: str) -> int:
     return int(moment.timestamp()) * 1000 + int(match[2])
 
 
-def part_doubtful(
-    dated: DatedSnapshots, places: Iterable[SnapshotPlace], compared: Iterable[SnapshotPlace]
-) -> DatedSnapshots:
-    """Tell also those of `past` apart that bear a later time than one that holds more facts of the same database.
+def part_doubtful(dated: DatedSnapshots, compared: Iterable[SnapshotPlace]) -> DatedSnapshots:
+    """Tell also those of `past` apart that were there when one of the same database was made whose id is earlier.
 
-    One of the two times is wrong, and nobody knows which; but what holds less is no newer.
+    One of the two times is wrong, and nobody knows which; but which of them is older, the later one says.
 
     Args:
         dated: as :func:`part_by_date` told them apart.
-        places: of all that can be read, whose words tell which were there before which.
-        compared: those of them that are held against one another; what is not among them is not doubted.
+        compared: those that are held against one another; what is not among them is not doubted, and doubts none.
     """
-    known = {place.id: place for place in places}
-    doubtful: set[str] = set()
-    earlier: dict[str, list[SnapshotPlace]] = {}
-    for place in sorted(compared, key=lambda one: one.id):
-        same = earlier.setdefault(place.incarnation, [])
-        fuller = {one.id for one in same if one.last_fact > place.last_fact}
-        if fuller and fuller - _there_before(place, known):
-            doubtful.add(place.id)
-        same.append(place)
+    places = {place.id: place for place in compared}
+    doubtful = {
+        named
+        for place in places.values()
+        for named in place.overtaken
+        if named in places and places[named].incarnation == place.incarnation
+    }
     return replace(
         dated,
         past=tuple(snapshot for snapshot in dated.past if snapshot not in doubtful),
         doubtful=tuple(snapshot for snapshot in dated.past if snapshot in doubtful),
     )
-
-
-def _there_before(place: SnapshotPlace, known: Mapping[str, SnapshotPlace]) -> set[str]:
-    """Return which snapshots certainly were there when this one was made: each names the one before it."""
-    found: set[str] = set()
-    previous = place.previous
-    while previous is not None and previous not in found:
-        found.add(previous)
-        previous = known[previous].previous if previous in known else None
-    return found

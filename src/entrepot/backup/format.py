@@ -108,6 +108,8 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True):
         created_at: milliseconds since 1970, by the clock of the database, when the snapshot was taken.
         behind_milliseconds: how much later than `created_at` the time is that `id` bears: the clock was behind the
             newest snapshot that was there, and so `id` comes right after that one's (F27). Else 0.
+        overtaken: ids that are later than its own, of snapshots that were there before, finished or not: a clock was
+            ahead when they were made, or behind when this one was (F27). There are as many as the clock passed.
         counts: rows by table.
         blobs, blob_bytes: what the rows mention.
         new_blobs, new_blob_bytes: how much of it no earlier snapshot had.
@@ -135,6 +137,7 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     damaged: tuple[DamagedBlob, ...] = ()
     behind_milliseconds: int = 0
+    overtaken: tuple[str, ...] = ()
 
 
 class SnapshotPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,8 +146,8 @@ class SnapshotPlace(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     incarnation: str
     last_fact: int
-    previous: str | None = None
     complete: bool
+    overtaken: tuple[str, ...] = ()
 
 
 def place_of(manifest: SnapshotManifest) -> SnapshotPlace:
@@ -153,6 +156,6 @@ def place_of(manifest: SnapshotManifest) -> SnapshotPlace:
         id=manifest.id,
         incarnation=manifest.incarnation,
         last_fact=manifest.last_fact,
-        previous=manifest.previous,
         complete=manifest.complete,
+        overtaken=manifest.overtaken,
     )

@@ -4,8 +4,8 @@ Snapshots go first, each with its manifest first, so a prune that is killed leav
 counts on blobs that are there, so the two keep out of each other's way: each announces itself, then looks for the
 other.
 
-Snapshots that are dated ahead of this host's clock, or after one that holds more (F27), take nobody's place: the newest
-are counted without them, and they stay until somebody names them. And one stays that a restore takes by itself: the
+Snapshots that are dated ahead of this host's clock, or after a newer one (F27), take nobody's place: the newest are
+counted without them, and they stay until somebody names them. And one stays that a restore takes by itself: the
 newest complete one, though incomplete ones have followed it for longer than any number that was asked for.
 """
 
@@ -55,7 +55,7 @@ class PruneReport:
     Attributes:
         kept: what stays, but for those of `ahead` and `doubtful`.
         ahead: what stays since it is dated ahead of this host's clock.
-        doubtful: what stays since it is dated after a snapshot that holds more.
+        doubtful: what stays since it is dated after a newer one of the same registry.
     """
 
     kept: tuple[str, ...]
@@ -129,12 +129,12 @@ class Pruning:
             # What stays is held against nothing that goes.
             compared = [place for place in places if place.id not in removed]
         else:
-            removed = self._too_old(part_doubtful(part_by_date(finished), places, places))
+            removed = self._too_old(part_doubtful(part_by_date(finished), places))
             compared = list(places)
         complete = [place for place in compared if place.complete]
-        left = part_doubtful(_without(finished, removed), places, complete)
+        left = part_doubtful(_without(finished, removed), complete)
         removed = await self._spare_last_complete(left, removed, places)
-        return removed, part_doubtful(_without(finished, removed), places, compared)
+        return removed, part_doubtful(_without(finished, removed), compared)
 
     def _named(self, finished: Sequence[str]) -> tuple[str, ...]:
         named = tuple(dict.fromkeys(self._choice.snapshots))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "find_snapshot",
+    "fuller_ones",
     "ids_by_date",
     "is_finished",
     "list_ids",
@@ -127,7 +128,7 @@ async def find_snapshot(
 ) -> SnapshotManifest:
     """Return the named snapshot, or the newest complete one when `snapshot` is empty.
 
-    The newest is never one that is dated ahead of this host's clock, or after a complete one that holds more (F27);
+    The newest is never one that is dated ahead of this host's clock, or after a newer one that is complete (F27);
     `warn` is told of those.
 
     Raises:
@@ -138,7 +139,7 @@ async def find_snapshot(
         return await read_manifest(repository, snapshot)
     dated = await ids_by_date(repository.store)
     places = await read_places(repository, dated.past)
-    dated = part_doubtful(dated, places, [place for place in places if place.complete])
+    dated = part_doubtful(dated, [place for place in places if place.complete])
     found = await newest_complete(repository, dated.past)
     if found is None and dated.ahead:
         raise SnapshotsDatedAheadError(dated.explain(), "Or name a snapshot: --snapshot ID.")
@@ -147,6 +148,30 @@ async def find_snapshot(
     if dated.set_aside:
         warn(f"{dated.explain()}. Snapshot {found.id} is taken for the newest; --snapshot ID takes another")
     return found
+
+
+async def fuller_ones(
+    repository: BackupRepository, dated: DatedSnapshots, manifest: SnapshotManifest
+) -> tuple[str, ...]:
+    """Return which snapshots before this one hold more of the same database, oldest first: it was set back since.
+
+    They are read back to the last one that holds no more: what came before that one was told when it was made. Where
+    this one is dated ahead, it is not the newest, and there is nothing to tell.
+
+    Raises:
+        BlobStoreError: the store failed.
+    """
+    if manifest.id in dated.ahead:
+        return ()
+    fuller: list[str] = []
+    for snapshot in reversed([other for other in dated.past if other < manifest.id]):
+        for place in await read_places(repository, [snapshot]):
+            if place.incarnation != manifest.incarnation:
+                continue
+            if place.last_fact <= manifest.last_fact:
+                return tuple(reversed(fuller))
+            fuller.append(place.id)
+    return tuple(reversed(fuller))
 
 
 async def remove_snapshot(store: BlobStore, snapshot: str) -> int:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject
 from entrepot.backup.creation import BackupCreation, CreationOptions
-from entrepot.backup.snapshots import ids_by_date
+from entrepot.backup.snapshots import fuller_ones, ids_by_date
 from entrepot.metadata.sql.dumping import open_dump
 from entrepot.ops.backup.options import (
     BackupChoice,
@@ -61,8 +61,9 @@ def create_backup(
     """Take a snapshot; only blobs that no earlier snapshot has are copied. Exit 1 if some could not be read whole."""
     choice = BackupChoice.of(config, data, to, passphrase_file)
     options = CreationOptions(" ".join(label.split()), max(1, parallel), rate_of(rate))
-    manifest, dated = run_to_its_end(_create(choice, options))
+    manifest, dated, fuller = run_to_its_end(_create(choice, options))
     _warn_of_clocks(manifest, dated)
+    _warn_of_fuller_ones(fuller)
     if output == "json":
         print_json(manifest)
     else:
@@ -70,7 +71,10 @@ def create_backup(
     return EXIT_OK if manifest.complete else EXIT_CHECK_FAILED
 
 
-async def _create(choice: BackupChoice, options: CreationOptions) -> tuple[SnapshotManifest, DatedSnapshots]:
+async def _create(
+    choice: BackupChoice, options: CreationOptions
+) -> tuple[SnapshotManifest, DatedSnapshots, tuple[str, ...]]:
+    """Return the snapshot, which ids there are now, and which of them hold more of a registry that was set back."""
     observer = ProgressObserver()
     dump = partial(open_dump, metadata_url(choice.settings))
     async with open_command_stores(choice.settings) as stores, repository_to_write(choice) as repository:
@@ -79,7 +83,8 @@ async def _create(choice: BackupChoice, options: CreationOptions) -> tuple[Snaps
         await record_act_on(stores.metadata, AuditAction.BACKUP_CREATE, about, {"label": options.label})
         try:
             manifest = await creation.run()
-            return manifest, await ids_by_date(repository.store)
+            dated = await ids_by_date(repository.store)
+            return manifest, dated, await fuller_ones(repository, dated, manifest)
         finally:
             observer.end()
 
@@ -102,6 +107,16 @@ def _warn_of_clocks(manifest: SnapshotManifest, dated: DatedSnapshots) -> None:
             f"the database's clock ({taken:%Y-%m-%dT%H:%M:%SZ}) is behind that of the last backup by {behind}; the "
             f"name of this one, {manifest.id}, bears a time right after that one's, so that it is the newest. Set "
             "the clock"
+        )
+
+
+def _warn_of_fuller_ones(fuller: tuple[str, ...]) -> None:
+    """Say what becomes of snapshots of a history that the registry has left."""
+    if fuller:
+        holds = "1 earlier snapshot holds" if len(fuller) == 1 else f"{len(fuller)} earlier snapshots hold"
+        warn(
+            f"{holds} more of this registry, which was set back since then: {', '.join(fuller)}. Prunes and restores "
+            "take the new one for the newest all the same; `entrepot backup restore --snapshot ID` takes another"
         )
 
 

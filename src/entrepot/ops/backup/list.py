@@ -39,7 +39,7 @@ class ListedSnapshot:
         state: complete, incomplete (some blobs were lost already), unfinished or damaged (its manifest).
         created_at: by the clock of the registry's database, ISO 8601.
         dated_ahead: whether its id is later than this host's clock allows (F27).
-        doubtful: whether it holds less of its registry than one whose id is earlier (F27).
+        doubtful: whether it is older than one of its registry whose id is earlier (F27).
     """
 
     id: str
@@ -68,7 +68,7 @@ def list_backups(
 ) -> int:
     """List all snapshots, oldest first; exit 1 if the newest one that is finished is not complete.
 
-    One that is dated ahead of this host's clock, or after one that holds more, is not taken for the newest.
+    One that is dated ahead of this host's clock, or after a newer one, is not taken for the newest.
     """
     rows, dated = run_to_its_end(_list(BackupChoice.of(config, data, source, passphrase_file)))
     if dated.set_aside:
@@ -84,7 +84,7 @@ def list_backups(
 def _told_by_date(
     rows: list[ListedSnapshot], places: list[SnapshotPlace]
 ) -> tuple[list[ListedSnapshot], DatedSnapshots]:
-    dated = part_doubtful(part_by_date(row.id for row in rows), places, places)
+    dated = part_doubtful(part_by_date(row.id for row in rows), places)
     told = [
         replace(row, dated_ahead=row.id in dated.ahead, doubtful=row.id in dated.doubtful) for row in rows
     ]

@@ -71,8 +71,8 @@ def prune_backups(
 ) -> int:
     """Remove all but the newest snapshots, or the named ones, and blobs that none of the others needs.
 
-    Backups wait meanwhile. Snapshots that are dated ahead of this host's clock, or after one that holds more, are not
-    counted, and stay unless named.
+    Backups wait meanwhile. Snapshots that are dated ahead of this host's clock, or after a newer one, are not counted,
+    and stay unless named.
     """
     _require_sense(keep, snapshot)
     choice = BackupChoice.of(config, data, source, passphrase_file)

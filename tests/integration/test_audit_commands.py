@@ -168,6 +168,14 @@ def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(
     assert written == [f"{6:020d}.json", f"{7:020d}.json"]  # the one before had no file yet
     kept = ("--checkpoints", str(host.data / "audit" / "checkpoints"))
     assert host.run("verify", "--database", *kept) == 0
+    capsys.readouterr()
+    assert run_command_line(("audit", "verify", str(file), *kept)) == 0
+    assert not any("rotated" in line for line in capsys.readouterr().out.splitlines())
+    assert run_command_line(("audit", "verify", str(file), "--checkpoints", str(host.checkpoints))) == 0
+    assert capsys.readouterr().out.splitlines()[-2] == (
+        "no checkpoint given is signed with the key of the export: whoever holds the file may have signed it, or "
+        "the keys were rotated (--public-key tells)"
+    )
 
 
 def test_an_export_whose_end_is_not_signed_says_which_records_that_are_and_so_does_verify(

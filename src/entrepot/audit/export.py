@@ -109,9 +109,9 @@ class AuditExport:
         )
         await self._metadata.write(lambda tx: tx.audit.append(record))
         newest = await self._metadata.audit.last_checkpoint()
-        if not unsigned_because and newest is not None and signed_at(newest) < begun_at:
-            # Nothing was new. That the clock showed this time is to be shown all the same, should what is signed next
-            # have an earlier one.
+        if not unsigned_because and (newest is None or signed_at(newest) + 1 != header.made_at):
+            # Nothing was new, or what is newest has another time. That the clock showed this one is to be shown all the
+            # same, should what is signed next have an earlier one.
             await self._end.sign()
         return begun
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.ancestry import TimesBefore
+from entrepot.audit.ancestry import Ancestry
 from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint, read_signed_content, signed_at
 from entrepot.audit.errors import AuditExportUnreadableError
 from entrepot.audit.export_format import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["verify_export"]
 
 _MEANWHILE_MILLISECONDS: Final = 10 * 60 * 1000
+"""How much later than it was begun an export may sign that it was made."""
 
 
 def verify_export(
@@ -87,6 +88,8 @@ class _ExportReading:
         self._outside, self._faults = verify_checkpoints(self._header.chain, checkpoints, trusted)
         self._follower: ChainFollower | None = None
         self._is_signed = self._is_refuted = False
+        self._key = b""
+        self._is_key_unknown = False
         self._unaccounted: int | None = None
         self._checkpoint_lines = CheckpointLines()
         self._is_torn = False
@@ -141,6 +144,7 @@ class _ExportReading:
         self._is_signed = self._is_good(signature, header, self._first, message)
         self._is_refuted = not self._is_signed
         if self._is_signed:
+            self._key = signature.public_key
             self._end_as_signed.append(_as_checkpoint(header))
 
     def _is_good(
@@ -175,7 +179,7 @@ class _ExportReading:
             return self._follower, None
         header = self._header
         sound, faults = verify_checkpoints(header.chain, self._inside, self._trusted)
-        self._faults += [*self._purge_faults((*sound, *self._outside)), *faults]
+        self._faults += [*self._purge_faults((*sound, *self._outside)), *faults, *self._key_faults(sound)]
         known = (*sound, *self._covered(sound), *self._end_as_signed)
         self._follower = ChainFollower(header.chain, header.algorithm, header.after, header.after_hash, known)
         return self._follower, self._follower.begin()
@@ -193,6 +197,30 @@ class _ExportReading:
         begun_at = believable_time(begun_at, header.node_at)
         return purge_faults(header.purged, header.purge_record, checkpoints, begun_at)
 
+    def _key_faults(self, inside: Sequence[CheckpointRow]) -> Sequence[Fault]:
+        """Return what is wrong with the export's key, where none was given, and note if no kept checkpoint has it.
+
+        It may be that of a stranger, or have been rotated. It was not, where another one signed both what the export
+        holds and, after it was begun, what it does not.
+        """
+        header, kept_keys = self._header, {kept.public_key for kept in self._outside}
+        if self._trusted or not self._key or not kept_keys or self._key in kept_keys:
+            return ()
+        self._is_key_unknown = True
+        before = {one.public_key for one in (*inside, *self._outside) if one.sequence <= header.last}
+        since = {
+            kept.public_key
+            for kept in self._outside
+            if kept.sequence > header.last and header.made_at <= signed_at(kept) < header.until
+        }
+        if not before & since:
+            return ()
+        message = (
+            "the export is signed with a key that no kept checkpoint has, between checkpoints of another key: whoever "
+            "holds the file may have cut and signed it; give the keys that were taken down (--public-key)"
+        )
+        return (Fault(FaultKind.SIGNATURE, header.last, "", message),)
+
     def _covered(self, inside: Sequence[CheckpointRow]) -> list[CheckpointRow]:
         """Return the kept checkpoints that an export of these times, whole as :mod:`.export` makes it, reaches."""
         header = self._header
@@ -207,26 +235,38 @@ class _ExportReading:
     def _signed_before(self, inside: Sequence[CheckpointRow]) -> int:
         """Return up to which sequence there were checkpoints when the export was begun, by those that were kept.
 
-        One that was signed later may have an earlier time, if the clock was put back between. That it was is shown by
-        a checkpoint of a later time that it was signed behind (:mod:`.ancestry`): an export of behind that time may
-        have been made before the clock was put right. One of an earlier time was made since, and so was one of behind
-        what was signed later still. Nor is there a doubt where the clocks of the nodes tell it, which whoever owns the
-        database does not set.
+        One that was signed later may have an earlier time, if the clock was put back between. Then it was signed behind
+        one that tells of this export (:meth:`_may_tell_of_this`), which those between show by name (:mod:`.ancestry`).
+        That it was signed behind any other later time says nothing: when that was over too, an older copy would pass.
+        Nor is there a doubt where the clocks of the nodes tell it, which whoever owns the database does not set.
         """
         header = self._header
-        # What an export signs last of all, behind its own record, is a moment later than it was begun.
-        until = header.made_at + _MEANWHILE_MILLISECONDS
-        latest = TimesBefore((*inside, *self._outside), until, any_key=bool(self._trusted))
+        ancestry = Ancestry((*inside, *self._outside), self._may_tell_of_this, any_key=bool(self._trusted))
         before = (
             kept.sequence
             for kept in self._outside
             if self._was_there_by_nodes(kept)
             or (
                 signed_at(kept) < header.made_at
-                and (latest.of(kept) < signed_at(kept) or self._is_known_over(signed_at(kept)))
+                and (not ancestry.is_behind(kept) or self._is_known_over(signed_at(kept)))
             )
         )
         return max(before, default=0)
+
+    def _may_tell_of_this(self, checkpoint: CheckpointRow) -> bool:
+        """Whether it may be the one that tells when the export was begun: :meth:`.AuditExport.begin` leaves it behind.
+
+        That is the newest then, right behind which the export is dated, or that of the record that it was made, a
+        moment later and behind all that it holds. Of either the clock of the process that signed it said the same time
+        as that of the process that made the export; those of former programs do not tell.
+        """
+        header, content, at = self._header, read_signed_content(checkpoint.signed), signed_at(checkpoint)
+        is_newest = at + 1 == header.made_at
+        is_behind = checkpoint.sequence > header.last and 0 <= at - header.made_at <= _MEANWHILE_MILLISECONDS
+        if not (is_newest or is_behind):
+            return False
+        node_at = 0 if content is None else content.node_at
+        return not (node_at and header.node_at) or abs(node_at - header.node_at) <= NODES_APART_MILLISECONDS
 
     def _was_there_by_nodes(self, kept: CheckpointRow) -> bool:
         """Whether it was signed before the export was begun, by the clocks of the processes that did both.
@@ -361,7 +401,11 @@ class _ExportReading:
             header.chain, header.after, follower, fault, self._faults, unaccounted=unaccounted
         )
         return msgspec.structs.replace(
-            verdict, since=header.since, until=header.until, made_at=header.made_at
+            verdict,
+            since=header.since,
+            until=header.until,
+            made_at=header.made_at,
+            is_key_unknown=self._is_key_unknown,
         )
 
 

@@ -33,6 +33,8 @@ class AuditVerdict(msgspec.Struct, frozen=True):
         waiting_since: the time of the oldest record that waits to be sealed, in milliseconds, and `waiting_record` its
             id, where it waits for longer than a registry that runs takes.
         since: the times that an export is of, in milliseconds, and when it was begun; `None` for a database.
+        is_key_unknown: whether an export is signed with a key that neither was given nor signed any of the checkpoints
+            that were, though some were.
     """
 
     chain: str
@@ -50,6 +52,7 @@ class AuditVerdict(msgspec.Struct, frozen=True):
     unaccounted: int = 0
     waiting_since: int | None = None
     waiting_record: str = ""
+    is_key_unknown: bool = False
 
     @property
     def is_sound(self) -> bool:

@@ -224,14 +224,25 @@ async def test_a_range_of_times_is_exported_as_a_whole_piece_of_the_chain(
     assert (verdict.first, verdict.last, verdict.signed, verdict.faults) == (4, 9, 9, ())
 
 
+async def test_a_log_without_acts_is_exported_as_signed_word_that_there_were_none(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    """That it was is its first record."""
+    key = KeyInMemory()
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, key, tmp_path), key)
+
+    verdict = verify_export(await _export(metadata, 0, 500, end), [], [])
+
+    assert (verdict.records, verdict.last, verdict.faults) == (0, 0, ())
+    assert [one.sequence for one in await metadata.audit.checkpoints(1, 10)] == [1]
+
+
 async def test_times_without_acts_are_exported_as_signed_word_that_there_were_none(
     metadata: Metadata, database: RawDatabase, tmp_path: Path
 ) -> None:
     """Before the first record, between two, behind the last; also when all records of these times were purged."""
     key, kept = KeyInMemory(), tmp_path / "kept"
     end = SignedEnd(Sealer(metadata), Checkpoints(metadata, key, kept), key)
-    nothing = verify_export(await _export(metadata, 0, 500, end), [], [])
-    assert (nothing.records, nothing.last, nothing.faults) == (0, 0, ())
     await _add(metadata, 2)
     await database.fetch("UPDATE audit_records SET at = 1000 * (id - (SELECT min(id) FROM audit_records))")
     await Sealer(metadata).run()

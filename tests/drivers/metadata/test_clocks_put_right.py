@@ -103,23 +103,56 @@ async def test_an_older_copy_is_found_by_what_was_signed_after_the_clock_was_put
     assert _faults(lines, kept) == [(FaultKind.TRUNCATED, 4)]
 
 
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("minutes", [-5, 0.02, 30, 8 * 24 * 60])
 async def test_an_older_copy_is_found_when_the_time_that_a_clock_once_showed_is_over_f27(
-    metadata: Metadata, database: RawDatabase, tmp_path: Path
+    metadata: Metadata, database: RawDatabase, tmp_path: Path, minutes: float, bounded: bool
 ) -> None:
-    """By the first checkpoint of a later time than that, though the times asked for end before."""
+    """By all that was signed after the clock was put right, though a moment ahead goes before it, in which it ends."""
     now = await metadata.diagnosis.clock_milliseconds()
     await _add(metadata, 4, now - 11 * DAY)
-    await sign_days_ago(metadata, _KEY, 4, 8)
+    await sign_days_ago(metadata, _KEY, 4, minutes / 1440)
     await _add(metadata, 4)
-    for sequence, days in ((6, 10), (8, 7)):
+    for sequence, days in ((6, 10), (8, 9.5)):
         await sign_days_ago(metadata, _KEY, sequence, days)
     kept = await _kept(metadata)
     await _go_back_to(database, 4)
 
-    lines = await _export(metadata, tmp_path, now - 9 * DAY)
+    lines = await _export(metadata, tmp_path, now - 9 * DAY if bounded else END_OF_TIME)
 
     assert _faults(lines, kept) == [(FaultKind.TRUNCATED, 4)]
-    assert _faults(lines, kept[:2]) == []
+    assert _faults(lines, kept[:2]) == [(FaultKind.TRUNCATED, 4)]
+
+
+@pytest.mark.parametrize("days_until_put_back", [2, 0])
+async def test_only_the_clock_of_a_node_bears_out_that_the_databases_was_ahead_f27(
+    metadata: Metadata,
+    database: RawDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    days_until_put_back: int,
+) -> None:
+    """Who owns the database dates one checkpoint ahead, and exports a copy of before when that time comes.
+
+    While the clock of the node shows that time as well, as where both are one, nobody can tell what was first.
+    """
+    now = await metadata.diagnosis.clock_milliseconds()
+    await _add(metadata, 3, now - 4 * DAY)
+    await sign_days_ago(metadata, _KEY, 3, 3)
+    await _add(metadata, 2)
+    then = time.time_ns() - days_until_put_back * DAY * 1_000_000  # noqa: TID251  # what the node's clock says
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: then)
+        assert await Checkpoints(_ahead(metadata, 5 / 1440), _KEY, tmp_path / "a").run(0)
+    await _add(metadata, 2)
+    await sign_days_ago(metadata, _KEY, 7, 1)
+    kept = await _kept(metadata)
+    await _go_back_to(database, 5)
+
+    lines = await _export(metadata, tmp_path / "b", now - DAY // 2)
+
+    assert [one.sequence for one in kept] == [3, 5, 7]
+    assert _faults(lines, kept) == ([(FaultKind.TRUNCATED, 3)] if days_until_put_back else [])
 
 
 async def test_an_older_copy_is_found_though_the_databases_clock_is_moved_far_for_the_export_f27(
@@ -203,6 +236,26 @@ async def test_an_export_of_a_log_that_was_quiet_while_the_clock_was_ahead_stays
     assert (cut.kind, cut.sequence) == (FaultKind.TRUNCATED, 3)
 
 
+@pytest.mark.parametrize("is_signed_before", [False, True])
+async def test_an_export_for_which_nothing_was_new_stays_sound_whatever_is_the_newest_checkpoint_f27(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_signed_before: bool
+) -> None:
+    """None at all, or one from when the clock was further ahead than it still is."""
+    if is_signed_before:
+        await _add(metadata, 3)
+        assert await Checkpoints(_ahead(metadata, 4), _KEY, tmp_path).run(0)
+    now = time.time_ns()  # noqa: TID251  # what the node's clock says
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: now + DAY // 24 * 1_000_000)
+        lines = await _export(_ahead(metadata, 1 / 24), tmp_path)
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+
+    kept = await _kept(metadata)
+    assert [one.sequence for one in kept] == ([3, 4, 6] if is_signed_before else [1, 3])
+    assert _faults(lines, kept) == []
+
+
 @pytest.mark.parametrize("ahead", [0, 60_000, 3_600_000])
 @pytest.mark.parametrize("is_their_key_known", [True, False])
 async def test_what_an_older_copy_signs_as_it_goes_on_excuses_nothing_i11(
@@ -281,7 +334,7 @@ async def test_how_an_older_program_dated_checkpoints_neither_hides_a_cut_nor_sh
     await _add(metadata, 2)
     assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
     kept = await _kept(metadata)
-    assert [one.sequence for one in kept] == [2, 4, 7]
+    assert [one.sequence for one in kept] == [2, 4, 5, 7]
     assert _faults(lines, kept) == []
 
     await _go_back_to(database, 4)

@@ -87,8 +87,8 @@ async def test_a_purge_is_one_after_the_clock_was_set_back_f27(
     begun = await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
     lines = [line + b"\n" async for line in export.lines(begun)]
     assert verify_export(lines, kept, []).faults == ()
-    await Sealer(metadata).run()
-    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)  # by the clock that was put right
+    # That it was made is signed by the clock that was put right.
+    assert [one.sequence for one in await metadata.audit.checkpoints(1, 100)] == [3, 7, 8]
     assert await _messages(metadata, kept) == []
 
 

@@ -126,6 +126,11 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
     if verdict.signed:
         whose = "a key that was given" if pinned else "the key that comes with the log"
         print(f"records up to {verdict.signed} are signed, with {whose}")
+    if verdict.is_key_unknown:
+        print(
+            "no checkpoint given is signed with the key of the export: whoever holds the file may have signed it, or "
+            "the keys were rotated (--public-key tells)"
+        )
     if verdict.uncovered is not None:
         print(f"{span_of_records(*verdict.uncovered)} not covered by a signature yet")
     if verdict.since is not None and verdict.until is not None and verdict.made_at is not None:

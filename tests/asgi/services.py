@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from entrepot.registry.hashing import HashingPool
 from entrepot.settings import Settings, load_settings, metadata_url, storage_root
 from entrepot.token_service.application import TokenApplication
 from tests.asgi.client import AsgiClient
+from tests.running.laid_schema import lay_schema_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -125,6 +127,7 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
     """Build everything a process serves with, except the process; with accounts if the settings have them."""
     counts = Counts()
     blobs = await _open_blobs(settings, counts)
+    await asyncio.to_thread(lay_schema_for, settings)
     await prepare_metadata(settings)
     metadata = await open_metadata(metadata_url(settings), 4, 5.0, counts)
     executor = ThreadPoolExecutor(2)

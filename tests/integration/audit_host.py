@@ -9,14 +9,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.sealer import Sealer
-from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.application import run_command_line
 from entrepot.ops.audit import export, purge
-from entrepot.settings import metadata_path, metadata_url
+from entrepot.settings import metadata_url
 from tests.asgi.services import scratch_settings
-from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.drivers.metadata.raw_database import RawDatabase
 from tests.running.audit_material import ALICE, BOB, KeyInMemory, pull_record, sign_days_ago
+from tests.running.laid_schema import lay_schema_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +36,11 @@ class AuditHost:
         self.key = directory / "key.pem"
         self.checkpoints = directory / "checkpoints"
         settings = scratch_settings(self.data)
-        metadata_path(settings).parent.mkdir(parents=True)
+        lay_schema_for(settings)
         self.database = RawDatabase(metadata_url(settings))
         asyncio.run(self._fill())
 
     async def _fill(self) -> None:
-        await initialise_if_empty(self.database.url, unheard)
         metadata = await open_metadata(self.database.url, 1, 5.0)
         records = [pull_record(number, (ALICE, BOB)[number % 2]) for number in range(6)]
         await metadata.write(lambda tx: tx.audit.extend(records))

@@ -11,11 +11,11 @@ from entrepot.auth.epoch_watch import EpochWatch
 from entrepot.auth.principals import ANONYMOUS, CredentialLimits, Principal
 from entrepot.auth.role_authorizer import RoleAuthorizer
 from entrepot.auth.role_decisions import RoleDecisions
-from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from tests.drivers.metadata.counting import CountingObserver
 from tests.drivers.metadata.identity_rows import IdentityRows
-from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.drivers.metadata.raw_database import RawDatabase
+from tests.running.laid_schema import lay_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ class Identity:
 async def open_identity(directory: Path) -> AsyncIterator[Identity]:
     """Make an empty store, and all that decides over it."""
     database = RawDatabase(f"sqlite://{directory}/metadata.db")
-    await initialise_if_empty(database.url, unheard)
+    lay_schema(database.path)
     counts = CountingObserver()
     metadata = await open_metadata(database.url, 20, 10.0, counts)
     epochs = EpochWatch(metadata.epochs, 300)

@@ -11,13 +11,12 @@ import pytest
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.principals import Origin
-from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.application import run_command_line
-from entrepot.settings import metadata_path, metadata_url
+from entrepot.settings import metadata_url
 from tests.asgi.services import scratch_settings
-from tests.drivers.metadata.raw_database import unheard
 from tests.running.audit_material import ALICE, pull_record
+from tests.running.laid_schema import lay_schema_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +35,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def _fill(data: Path) -> None:
     settings = scratch_settings(data)
-    metadata_path(settings).parent.mkdir(parents=True)
-    await initialise_if_empty(metadata_url(settings), unheard)
+    lay_schema_for(settings)
     asked = msgspec.structs.replace(ALICE, origin=Origin(request_id="7-a.B_c"))
     login = audit_record(asked, AuditAction.LOGIN, AuditObject("user", "eve"))
     await _write(data, [pull_record(1), pull_record(2), login])

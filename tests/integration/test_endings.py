@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 import subprocess
@@ -12,11 +11,9 @@ from typing import Final
 
 import pytest
 
-from entrepot.metadata.sql.migrate import initialise_if_empty
-from entrepot.settings import metadata_path, metadata_url
 from tests.asgi.services import scratch_settings
-from tests.drivers.metadata.raw_database import unheard
 from tests.integration.test_commands import ENTREPOT, clean_environment, run
+from tests.running.laid_schema import lay_schema_for
 
 _FULL: Final = Path("/dev/full")
 """Takes nothing, as a file on a full disk."""
@@ -185,6 +182,5 @@ def test_sigterm_ends_a_command_as_ctrl_c_does_and_leaves_no_draft(tmp_path: Pat
 def _made_registry(tmp_path: Path) -> str:
     """Return a data directory with an empty database."""
     settings = scratch_settings(tmp_path / "data")
-    metadata_path(settings).parent.mkdir(parents=True)
-    asyncio.run(initialise_if_empty(metadata_url(settings), unheard))
+    lay_schema_for(settings)
     return str(settings.data.directory)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.ops.application import run_command_line
 from entrepot.ops.audit import export as audit_export
 from entrepot.ops.running import run_to_its_end
-from entrepot.settings import metadata_path, metadata_url
 from tests.asgi.services import scratch_settings
-from tests.drivers.metadata.raw_database import unheard
 from tests.integration.test_commands import ENTREPOT, clean_environment, empty_config, run
+from tests.running.laid_schema import lay_schema_for
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -30,8 +27,7 @@ def _leave_logging_alone(*_: object) -> None:
 def data(tmp_path: Path) -> Path:
     """A data directory with an empty database."""
     settings = scratch_settings(tmp_path / "data")
-    metadata_path(settings).parent.mkdir(parents=True)
-    asyncio.run(initialise_if_empty(metadata_url(settings), unheard))
+    lay_schema_for(settings)
     return settings.data.directory
 
 

@@ -15,7 +15,6 @@ from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_segment_
 from entrepot.blobstore.s3 import S3Options
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.records import NewUploadSession
-from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.oci.digest import Digest
 from entrepot.registry.orphans import OrphanSweep, SweepOptions, SweepReport
@@ -23,9 +22,10 @@ from entrepot.settings import metadata_url
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.drivers.blobstore.opening import StoreAddress, open_store
 from tests.drivers.blobstore.staging import MIB, continued, data_of, keys_of, new_upload, push, stage
-from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.drivers.metadata.raw_database import RawDatabase
 from tests.faults.image import TAG, one_layer_image
 from tests.faults.pushing import AcknowledgementLog, push_image
+from tests.running.laid_schema import lay_schema
 from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def swept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         )
         address = StoreAddress(s3=options)
     url = f"sqlite://{tmp_path}/metadata.db"
-    await initialise_if_empty(url, unheard)
+    lay_schema(tmp_path / "metadata.db")
     metadata, store = await open_metadata(url, 4, 5.0), await open_store(address)
     yield Swept(metadata, store, RawDatabase(url))
     await metadata.aclose()

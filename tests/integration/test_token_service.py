@@ -20,7 +20,6 @@ from entrepot.auth.keys.key_pairs import SigningKey
 from entrepot.auth.principals import CredentialLimits
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.kernel.rate_budget import RateBudget
-from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.token_service.application import TokenApplication
 from entrepot.token_service.issuing import TokenService
@@ -36,7 +35,8 @@ from tests.asgi.identity import (
     Looks,
     ring_of,
 )
-from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.drivers.metadata.raw_database import RawDatabase
+from tests.running.laid_schema import lay_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -90,7 +90,7 @@ class Server:
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
     """Return a token service for alice, who may do everything in team/app and pull in team/base."""
     url = f"sqlite://{tmp_path}/metadata.db"
-    await initialise_if_empty(url, unheard)
+    lay_schema(tmp_path / "metadata.db")
     metadata = await open_metadata(url, 4, 5.0)
     database = RawDatabase(url)
     await database.fetch(

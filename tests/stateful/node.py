@@ -6,6 +6,7 @@ services under it. Hashes of passwords cost next to nothing here: what they cost
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -32,6 +33,7 @@ from entrepot.registry.hashing import HashingPool
 from entrepot.token_service.application import TokenApplication
 from tests.asgi.client import AsgiClient, AsgiReply
 from tests.asgi.services import scratch_settings
+from tests.running.laid_schema import lay_schema_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -145,6 +147,7 @@ class Node:
 async def open_node(settings: Settings) -> AsyncIterator[Node]:
     """Build what a process with accounts serves with, and close it in reverse."""
     async with contextlib.AsyncExitStack() as stack:
+        await asyncio.to_thread(lay_schema_for, settings)
         await prepare_metadata(settings)
         stores = await stack.enter_async_context(open_stores(settings))
         executor = stack.enter_context(ThreadPoolExecutor(2))

@@ -12,6 +12,7 @@ from entrepot.metadata.sql.opening import open_metadata
 from tests.drivers.metadata.counting import CountingObserver
 from tests.drivers.metadata.machine_accounts import Accounts, make_people
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.running.laid_schema import lay_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,7 +57,7 @@ async def database(schema_url: str | None, tmp_path: Path) -> RawDatabase:
     """Return a database with the schema and nothing in it."""
     if schema_url is None:
         raw = RawDatabase(f"sqlite://{tmp_path}/metadata.db")
-        await initialise_if_empty(raw.url, unheard)
+        lay_schema(raw.path)
         return raw
     raw = RawDatabase(schema_url)
     await raw.clear()

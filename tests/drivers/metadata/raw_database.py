@@ -19,11 +19,23 @@ def unheard(line: str) -> None:
 
 
 _CLEAR: Final = """
-DO $$ BEGIN EXECUTE (
-    SELECT 'TRUNCATE ' || string_agg(tablename, ', ') FROM pg_tables
-    WHERE schemaname = 'public' AND tablename NOT IN ('instance', 'schema_migrations')
-); END $$
+DO $$
+DECLARE
+    names text[] := ARRAY(
+        SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename NOT IN ('instance', 'schema_migrations')
+    );
+    name text;
+BEGIN
+    EXECUTE 'LOCK TABLE ' || array_to_string(names, ', ') || ' IN ACCESS EXCLUSIVE MODE';
+    SET LOCAL session_replication_role = replica;
+    FOREACH name IN ARRAY names LOOP
+        EXECUTE 'DELETE FROM ' || name;
+    END LOOP;
+END $$
 """
+"""A tenth of what TRUNCATE takes, which makes every file of a table and of its indexes anew. As it does, this waits for
+whatever the test before left behind, and asks no foreign key for the order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,6 @@ from entrepot.auth.people.people import People
 from entrepot.auth.principals import NO_ORIGIN, Principal
 from entrepot.auth.system_actions import CreateUser, UpdateUser
 from entrepot.metadata.sql.epochs import SqlEpochRows
-from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.admin import break_glass
 from entrepot.ops.application import run_command_line
@@ -38,8 +37,9 @@ from entrepot.ops.running import run_to_its_end
 from entrepot.settings import metadata_url
 from tests.asgi.services import scratch_settings
 from tests.drivers.metadata.identity_rows import IdentityRows
-from tests.drivers.metadata.raw_database import RawDatabase, unheard
+from tests.drivers.metadata.raw_database import RawDatabase
 from tests.integration.people.conftest import ADDRESS, ADMIN_PASSWORD, ALICE_PASSWORD, CHEAP
+from tests.running.laid_schema import lay_schema_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -97,9 +97,8 @@ def host(tmp_path: Path) -> Host:
     """A machine with a database."""
     settings = scratch_settings(tmp_path / "data")
     database = RawDatabase(metadata_url(settings))
-    database.path.parent.mkdir(parents=True, exist_ok=True)
+    lay_schema_for(settings)
     made = Host(settings.data.directory, database)
-    asyncio.run(initialise_if_empty(database.url, unheard))
 
     async def fill(metadata: Metadata, hashing: PasswordHashing) -> None:
         await ensure_first_administrator(metadata, hashing, _POLICY, tmp_path, ADMIN_PASSWORD)

@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.plumbing.seeds",
     "tests.plumbing.budgets",
     "tests.plumbing.timing",
+    "tests.plumbing.shares",
     "tests.plumbing.remembering",
     "tests.running.visitors",
     "tests.running.setups",

@@ -23,7 +23,7 @@ from tests.blackbox.material.images import (
     build_random_layer,
     digest_of,
 )
-from tests.processes.running import find_free_port
+from tests.running.free_ports import find_free_port
 from tests.running.proxies import running_nginx
 from tests.running.visitors import Access
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.blackbox.hostile_requests import HostileRequest, Verdict, hostile_requests
-from tests.processes.running import find_free_port
 from tests.running.entrepot import RunningEntrepot
+from tests.running.free_ports import find_free_port
 from tests.running.proxies import running_haproxy, running_nginx
 
 if TYPE_CHECKING:

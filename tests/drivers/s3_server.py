@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ import pytest
 from botocore import session as sdk
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.running.free_ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def running_s3_server(directory: Path) -> Iterator[S3Server]:
         for attempt in range(_START_ATTEMPTS):
             folder = directory / str(attempt)
             folder.mkdir()
-            ports = _free_ports()
+            ports = {flag: find_free_port() for flag in _PORT_FLAGS}
             process = resources.enter_context(_running(folder, ports))
             server = S3Server(
                 f"http://127.0.0.1:{ports['s3.port']}",
@@ -84,14 +85,6 @@ def running_s3_server(directory: Path) -> Iterator[S3Server]:
                 return
             words = (folder / "log").read_text(errors="replace")[-2000:]
         pytest.fail(f"SeaweedFS does not start: {words}")
-
-
-def _free_ports() -> dict[str, int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in _PORT_FLAGS]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return {flag: free.getsockname()[1] for flag, free in zip(_PORT_FLAGS, sockets, strict=True)}
 
 
 class _running:  # noqa: N801  # reads as the state it stands for

@@ -25,8 +25,9 @@ import httpx
 import pytest
 
 from entrepot.settings import setting_fields
-from tests.processes.running import find_free_port, read_command_line
+from tests.processes.running import read_command_line
 from tests.running.entrepot import RunningEntrepot
+from tests.running.free_ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

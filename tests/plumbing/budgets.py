@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["budget_lines", "read_budgets", "suite_of"]
+__all__ = ["STARTED_AT", "budget_lines", "read_budgets", "seconds_per_suite", "suite_of"]
 
-_STARTED_AT: Final = "CI_STARTED_AT"
+STARTED_AT: Final = "CI_STARTED_AT"
 _LONGEST: Final = "soak"
 """What goes wrong elsewhere is known an hour earlier when this suite waits."""
 _SECONDS = pytest.StashKey[dict[str, float]]()
@@ -32,6 +32,11 @@ def suite_of(node_id: str) -> str:
     """Return the suite a test belongs to: the folder below `tests`."""
     parts = node_id.split("::", 1)[0].split("/")
     return parts[1] if len(parts) > 2 and parts[0] == "tests" else "other"
+
+
+def seconds_per_suite(config: pytest.Config) -> dict[str, float]:
+    """Return what the suites of this process have taken so far."""
+    return config.stash[_SECONDS].copy()
 
 
 def budget_lines(seconds: Mapping[str, float], budgets: Mapping[str, float]) -> list[tuple[str, bool]]:
@@ -93,10 +98,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table."""
+    """Print the table, unless this process has a part of the tests only: see :mod:`tests.plumbing.shares`."""
+    if config.getoption("share", None) is not None:
+        return
     budgets = read_budgets(config.rootpath / "tests" / "budgets.toml")
-    seconds = config.stash[_SECONDS].copy()
-    started = os.environ.get(_STARTED_AT)
+    seconds = seconds_per_suite(config)
+    started = os.environ.get(STARTED_AT)
     if started is not None:
         seconds["preparation"] = config.stash[_SESSION_STARTED_AT] - int(started)
         seconds["total"] = time.time() - int(started)  # noqa: TID251 - as above

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tests.processes.certificates import unverified_context
+from tests.running.free_ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -181,20 +181,6 @@ def ask(url: str, timeout_seconds: float, method: str = "GET") -> tuple[int, byt
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
-
-
-_ports_given_out: Final[set[int]] = set()
-
-
-def find_free_port() -> int:
-    """A port nobody listens on at this moment, and another one each time: the kernel may offer one twice."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _ports_given_out:
-            _ports_given_out.add(port)
-            return port
 
 
 def wait_for(look: Callable[[], _Value], timeout_seconds: float, explain: Callable[[], str]) -> _Value:

@@ -13,7 +13,8 @@ import pytest
 from entrepot.processes.errors import ExitCode, StartRefusedError
 from entrepot.processes.sockets import bind_listener
 from entrepot.settings import ListenAddress
-from tests.processes.running import RunningRegistry, find_free_port
+from tests.processes.running import RunningRegistry
+from tests.running.free_ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from entrepot.http1.options import ListenerOptions
 from entrepot.processes.lifespan import LifespanError, run_lifespan
 from entrepot.processes.sockets import bind_listener
 from entrepot.settings import ListenAddress
-from tests.processes.running import find_free_port
+from tests.running.free_ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

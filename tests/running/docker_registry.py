@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.plumbing.skips import require_program
-from tests.processes.running import ask, find_free_port, wait_for
+from tests.processes.running import ask, wait_for
+from tests.running.free_ports import find_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

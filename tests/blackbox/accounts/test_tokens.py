@@ -15,8 +15,8 @@ from tests.blackbox.clients.tokens import bearer_client, read_challenge
 from tests.blackbox.http_client import RegistryClient
 from tests.blackbox.material.images import build_image, build_random_layer, digest_of
 from tests.blackbox.material.layouts import write_layout
-from tests.processes.running import find_free_port
 from tests.running.control_client import Account
+from tests.running.free_ports import find_free_port
 from tests.running.proxies import running_haproxy
 from tests.running.with_accounts import ADMINISTRATOR, EntrepotWithAccounts
 

@@ -59,10 +59,9 @@ def crasher() -> Iterator[_Crasher]:
 
 async def _rows(database: RawDatabase) -> Rows:
     """Return everything in the database but the ledger."""
-    return {
-        table: (columns, await _sorted_rows(database, table, columns))
-        for table, columns in (await _columns(database)).items()
-    }
+    columns = await _columns(database)
+    found = await _sorted_rows(database, columns)
+    return {table: (names, found[table]) for table, names in columns.items()}
 
 
 async def _columns(database: RawDatabase) -> dict[str, tuple[str, ...]]:
@@ -83,8 +82,14 @@ async def _columns(database: RawDatabase) -> dict[str, tuple[str, ...]]:
     return found
 
 
-async def _sorted_rows(database: RawDatabase, table: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    return sorted(await database.fetch(f"SELECT {', '.join(columns)} FROM {table}"), key=repr)
+async def _sorted_rows(
+    database: RawDatabase, columns: dict[str, tuple[str, ...]]
+) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of each table, looked at by one connection: there are many tables and many kills."""
+    found = await database.fetch_each(
+        [f"SELECT {', '.join(names)} FROM {table}" for table, names in columns.items()]
+    )
+    return {table: sorted(rows, key=repr) for table, rows in zip(columns, found, strict=True)}
 
 
 def _tables_made_by(version: int) -> list[str]:
@@ -96,8 +101,9 @@ def _tables_made_by(version: int) -> list[str]:
 
 async def _require_nothing_lost(database: RawDatabase, before: Rows) -> None:
     """Every old table has its rows, and every old column its values."""
-    for table, (columns, rows) in before.items():
-        assert await _sorted_rows(database, table, columns) == rows, table
+    now = await _sorted_rows(database, {table: columns for table, (columns, _) in before.items()})
+    for table, (_, rows) in before.items():
+        assert now[table] == rows, table
 
 
 def _kills_before_commit(migration: Migration, thawed: Thawed) -> list[str]:

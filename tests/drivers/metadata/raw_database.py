@@ -7,9 +7,12 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["RawDatabase", "unheard"]
 
@@ -56,11 +59,16 @@ class RawDatabase:
 
     async def fetch(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement, durably, and return its rows."""
+        (rows,) = await self.fetch_each([statement])
+        return rows
+
+    async def fetch_each(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+        """Run statements one after the other on one connection, each durably, and return the rows of each."""
         if self.is_sqlite:
-            return await asyncio.to_thread(self._fetch_sqlite, statement)
+            return await asyncio.to_thread(self._fetch_sqlite, statements)
         connection = await asyncpg.connect(self.url)
         try:
-            return [tuple(row) for row in await connection.fetch(statement)]
+            return [[tuple(row) for row in await connection.fetch(statement)] for statement in statements]
         finally:
             await connection.close()
 
@@ -78,6 +86,6 @@ class RawDatabase:
         """Empty every table of a PostgreSQL database but those that identify it."""
         await self.fetch(_CLEAR)
 
-    def _fetch_sqlite(self, statement: str) -> list[tuple[Any, ...]]:
+    def _fetch_sqlite(self, statements: Sequence[str]) -> list[list[tuple[Any, ...]]]:
         with closing(sqlite3.connect(self.path, isolation_level=None, timeout=30)) as connection:
-            return connection.execute(statement).fetchall()
+            return [connection.execute(statement).fetchall() for statement in statements]

@@ -14,13 +14,18 @@ from typing import Any
 from entrepot.metadata.sql import statements
 from entrepot.settings.section import Section
 
-__all__ = ["pytest_configure"]
+__all__ = ["pytest_configure", "remember"]
 
 _hints_of = functools.cache(typing.get_type_hints)
 
 
 def pytest_configure() -> None:
     """Remember from here on."""
+    remember()
+
+
+def remember() -> None:
+    """Do so in a process that opens stores by the hundred."""
     statements.render = functools.cache(statements.render)
     typing.get_type_hints = _get_type_hints
 

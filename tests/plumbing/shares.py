@@ -4,7 +4,7 @@ With `--share=DIRECTORY` a process runs, of all tests that it found, those of th
 with the largest budget that nobody has taken, then the next. (Without the `=` pytest takes the directory for tests.)
 A suite stays whole and in order, with the fixtures of a session around it. What a process has done it leaves in the
 directory; `python -m tests.plumbing.shares DIRECTORY COUNT` puts the notes of `COUNT` processes together, prints one
-summary and ends with 1 unless every test has run and passed; names of what failed before the tests may follow.
+summary and ends with 1 unless every test has run and passed; names of stages that failed may follow.
 """
 
 from __future__ import annotations
@@ -140,10 +140,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 
 
 def summary_of(
-    notes: Sequence[Note], expected: int, started_at: float | None, failed_before: Sequence[str] = ()
+    notes: Sequence[Note], expected: int, started_at: float | None, failed_stages: Sequence[str] = ()
 ) -> tuple[list[str], bool]:
     """Return the lines of the summary of all processes, and whether all is well."""
-    faults = [f"FAILED BEFORE THE TESTS: {name}" for name in failed_before]
+    faults = [f"FAILED {name}" for name in failed_stages]
     faults += dict.fromkeys(line for note in notes for line in note.bad)
     if len(notes) != expected:
         faults.append(f"{expected - len(notes)} of {expected} processes ended without a word")
@@ -181,11 +181,11 @@ def _last_line(notes: Sequence[Note], *, failed: bool) -> str:
     )
 
 
-def main(directory: Path, expected: int, failed_before: Sequence[str] = ()) -> int:
+def main(directory: Path, expected: int, failed_stages: Sequence[str] = ()) -> int:
     """Print the summary and return the exit code."""
     notes = [msgspec.json.decode(path.read_bytes(), type=Note) for path in sorted(directory.glob("*.json"))]
     started = os.environ.get(STARTED_AT)
-    lines, well = summary_of(notes, expected, None if started is None else float(started), failed_before)
+    lines, well = summary_of(notes, expected, None if started is None else float(started), failed_stages)
     print("\n".join(lines))  # noqa: T201 - what it is for
     return 0 if well else 1
 

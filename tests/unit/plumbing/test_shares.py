@@ -111,12 +111,12 @@ def test_what_is_amiss_in_either_is_told_and_fails_the_run(notes: list[Note], to
     assert lines[-1].startswith("=== FAILED: ")
 
 
-def test_what_failed_before_the_tests_is_told_with_them() -> None:
+def test_a_stage_that_failed_is_told_with_the_tests() -> None:
     lines, well = summary_of([_WELL, _OTHER], 2, None, ["check"])
 
     assert not well
     assert lines[-2:] == [
-        "!!! FAILED BEFORE THE TESTS: check",
+        "!!! FAILED check",
         "=== FAILED: 2 passed, 7 deselected in 2.0 min",
     ]
 

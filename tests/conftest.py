@@ -8,7 +8,6 @@ pytest_plugins = [
     "tests.plumbing.budgets",
     "tests.plumbing.timing",
     "tests.plumbing.shares",
-    "tests.plumbing.remembering",
     "tests.running.visitors",
     "tests.running.setups",
     "tests.drivers.s3_server",

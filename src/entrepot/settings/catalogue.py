@@ -86,7 +86,7 @@ def setting_fields() -> tuple[SettingField, ...]:
 
 
 def _walk(section: type[msgspec.Struct], prefix: str) -> Iterator[SettingField]:
-    hints = typing.get_type_hints(section, include_extras=True)
+    hints = _types_of(section)
     for field in msgspec.structs.fields(section):
         hint: Any = hints[field.name]
         key = prefix + field.name
@@ -118,8 +118,14 @@ def build_settings(values: Mapping[str, SettingValue]) -> Settings:
     return _build(Settings, "", values)
 
 
+@functools.cache
+def _types_of(section: type[msgspec.Struct]) -> Mapping[str, Any]:
+    """Return the types of a section's fields; they never change, and take a while to work out."""
+    return typing.get_type_hints(section, include_extras=True)
+
+
 def _build(section: type[_Section], prefix: str, values: Mapping[str, SettingValue]) -> _Section:
-    hints = typing.get_type_hints(section)
+    hints = _types_of(section)
     arguments: dict[str, Any] = {}
     for name in section.__struct_fields__:
         key = prefix + name

@@ -28,7 +28,6 @@ from tests.faults.crashstates.plans import PushBlob, build_plan
 from tests.faults.crashstates.recorder import DATA
 from tests.faults.invariants import check_stored_bytes
 from tests.faults.pushing import Acknowledgement
-from tests.plumbing.remembering import remember
 
 if TYPE_CHECKING:
     from tests.asgi.client import AsgiClient
@@ -52,7 +51,6 @@ class Job:
 def prepare_worker() -> None:
     """Make ready a process that examines: thousands of states would log a million lines that nobody reads."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    remember()
 
 
 def examine_tree(job: Job) -> str:

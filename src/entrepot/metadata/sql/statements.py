@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class Executor(ReadExecutor, Protocol):
         """Run a change once for each of `rows`."""
 
 
+@cache
 def render(statement: Statement, dialect: Dialect) -> RenderedStatement:
     """Translate tokens and parameters: `?` on SQLite, `$1` and so on, one per name, on PostgreSQL."""
     tokens = _TOKENS[dialect]

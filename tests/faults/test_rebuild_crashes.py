@@ -17,7 +17,7 @@ from entrepot.settings import storage_root
 from tests.asgi.history import live_through_everything, picture_of
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.asgi.small_images import image
-from tests.integration.rebuilding import compact, database_of, lose_database
+from tests.integration.rebuilding import compact, database_of, lose_database, segments_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +74,37 @@ def test_f1_a_rebuild_that_was_killed_goes_on(tmp_path: Path, subtests: pytest.S
             assert asyncio.run(picture_of(database_of(settings))) == expected
             unsure = [spot for spot in report["spots"] if "interrupted" in spot["key"]]
             assert (report["losses"] == whole["losses"] and not unsure) or (may_be_unsure and unsure)
+
+
+def _add_rival(settings: Settings) -> tuple[Path, str]:
+    """Write other facts under the last numbers of the first unit, and return the file and how they are told of."""
+    (segment,) = segments_of(settings)
+    lines = segment.read_bytes().splitlines(keepends=True)[2:4]
+    first, last = (json.loads(line)["sequence"] for line in lines)
+    rival = segment.with_name(f"{first:020d}-{last:020d}")
+    rival.write_bytes(b"".join(lines).replace(b'"repository":"', b'"repository":"else/'))
+    return rival, f"facts {first}-{last} than"
+
+
+def test_f1_f47_two_histories_are_told_after_a_kill(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """Once, by the run that goes on behind them; a rival that was moved away since left a mixture all the same."""
+    settings = scratch_settings(tmp_path / "data")
+    asyncio.run(_make(settings))
+    rival, numbers = _add_rival(settings)
+    for moved, expected in ((False, numbers), (True, "when this rebuild began")):
+        with subtests.test(moved=moved):
+            shutil.rmtree(settings.data.directory / "metadata", ignore_errors=True)
+            assert _rebuild(settings, f"{Failpoint.UNIT_BEFORE_COMMIT}:3")[0] == -signal.SIGKILL
+            if moved:
+                rival.unlink()
+
+            code, report = _rebuild(settings)
+
+            assert (code, report["resumed"]) == (1, True)
+            (reason,) = [spot["reason"] for spot in report["spots"]]
+            assert report["spots"][0]["key"].endswith(rival.name)
+            assert expected in reason
+            assert "two databases wrote under one name" in reason
 
 
 def test_f1_the_report_of_a_finished_rebuild_outlives_a_kill(tmp_path: Path) -> None:

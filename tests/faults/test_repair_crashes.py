@@ -20,6 +20,7 @@ from tests.drivers.metadata.raw_database import RawDatabase
 from tests.faults.forks import ForkServer, Outcome
 from tests.faults.image import OneLayerImage, one_layer_image
 from tests.faults.repair_server import RepairOrder, repair
+from tests.integration.rebuilding import compact
 from tests.integration.scrubbing import Scrubbed, scrubbed_registry
 
 if TYPE_CHECKING:
@@ -144,3 +145,30 @@ async def test_f1_a_repair_killed_anywhere_converges(
             assert await repair(msgspec.structs.replace(order, failpoints="")) == {"quarantined": "found"}
             await _require_sane(order, tmp_path / place, ended=True)
             shutil.rmtree(tmp_path / place)
+
+
+async def test_f1_f11_a_segment_that_is_written_anew_is_short_or_whole_after_a_kill(
+    server: _RepairServer, tmp_path: Path
+) -> None:
+    """Wherever the repair is killed, nothing that could be read before is lost, and the next one completes it (F11)."""
+    async with scrubbed_registry(tmp_path / "damaged") as scrubbed:
+        await compact(scrubbed.registry.stores)
+    (tmp_path / "second").mkdir()
+    (segment,) = (tmp_path / "damaged/data/storage/journal").glob("*/segments/*")
+    whole = segment.read_bytes()
+    short = b"".join(whole.splitlines(keepends=True)[:-2])
+    segment.write_bytes(short)
+    scene = _Scene(tmp_path)
+
+    for name in ("object.written", "object.synced", "object.renamed", "object.directory.synced"):
+        order = scene.order(name, name)
+        assert server.run(order).signal == signal.SIGKILL, name
+        (left,) = (tmp_path / name / "data/storage/journal").glob("*/segments/*")
+        assert left.read_bytes() in {short, whole}, name
+        database = RawDatabase(f"sqlite://{tmp_path}/{name}/data/metadata/entrepot.db")
+        await database.fetch("UPDATE sweeps SET lease_until = NULL")
+
+        await repair(msgspec.structs.replace(order, failpoints=""))
+
+        assert left.read_bytes() == whole
+        assert await database.value("SELECT count(*) FROM outbox WHERE journalled_at IS NULL") == 0

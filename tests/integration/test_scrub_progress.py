@@ -229,12 +229,42 @@ async def _compact(scrubbed: Scrubbed) -> Path:
     return max(segments)
 
 
-async def test_f11_a_journal_that_lost_facts_is_written_again(scrubbed: Scrubbed) -> None:
-    """A segment with a line that can't be read: its fact is missing, a repair lets the worker write it anew."""
+def _damage(segment: Path, fault: str) -> None:
+    lines = segment.read_bytes().splitlines(keepends=True)
+    kept = {"a line": [b"{damaged\n", *lines[1:]], "the end": lines[:-2], "everything": []}[fault]
+    segment.write_bytes(b"".join(kept))
+
+
+@pytest.mark.parametrize("fault", ["a line", "the end", "everything"])
+async def test_f11_a_segment_that_lost_facts_is_written_anew(scrubbed: Scrubbed, fault: str) -> None:
+    """In its place, from the database: nothing waits then, and a rebuild finds the segment as its name says."""
     segment = await _compact(scrubbed)
     assert await scrubbed.found() == {}
-    lines = segment.read_bytes().splitlines(keepends=True)
-    segment.write_bytes(b"".join([b"{damaged\n", *lines[1:]]))
+    whole = segment.read_bytes()
+    _damage(segment, fault)
+
+    assert await scrubbed.found() == {"journal-gap": "found", "journal-unreadable": "found"}
+    rehearsed = await scrubbed.found(ScrubOptions(mode=Mode.REHEARSE))
+    assert rehearsed == {"journal-gap": "would-heal", "journal-unreadable": "would-heal"}
+    _, (healed,) = await scrubbed.verify(REPAIR)
+
+    assert (healed.kind, healed.outcome, healed.source) == (
+        Kind.JOURNAL_UNREADABLE,
+        Outcome.HEALED,
+        "the database",
+    )
+    assert segment.read_bytes() == whole
+    assert await scrubbed.database.value("SELECT count(*) FROM outbox WHERE journalled_at IS NULL") == 0
+    assert await scrubbed.found() == {}
+
+
+async def test_f11_a_segment_whose_name_covers_too_much_stays_and_its_facts_are_written_again(
+    scrubbed: Scrubbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a repair let old facts wait among new ones."""
+    segment = await _compact(scrubbed)
+    _damage(segment, "a line")
+    monkeypatch.setattr(journal_phase, "_FACTS", 2)
 
     _, findings = await scrubbed.verify(REPAIR)
     gap = next(finding for finding in findings if finding.kind is Kind.JOURNAL_GAP)
@@ -246,6 +276,19 @@ async def test_f11_a_journal_that_lost_facts_is_written_again(scrubbed: Scrubbed
     assert (note.kind, note.is_damage, progress.damaged) == (Kind.JOURNAL_UNREADABLE, False, {})
 
 
+async def test_f47_a_segment_of_other_facts_is_not_completed(scrubbed: Scrubbed) -> None:
+    """What the database could add would make one history of two."""
+    segment = await _compact(scrubbed)
+    other = segment.read_bytes().replace(b'"repository":"team/app', b'"repository":"else/app')
+    segment.write_bytes(b"".join(other.splitlines(keepends=True)[:-2]))
+    before = segment.read_bytes()
+
+    found = await scrubbed.found(REPAIR)
+
+    assert (found["journal-unreadable"], found["journal-diverged"]) == ("found", "found")
+    assert segment.read_bytes() == before
+
+
 async def test_f11_a_repair_ends_when_no_fact_is_missing_any_more(
     scrubbed: Scrubbed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,10 +297,10 @@ async def test_f11_a_repair_ends_when_no_fact_is_missing_any_more(
     segment = await _compact(scrubbed)
     lost = len(segment.read_bytes().splitlines())
     assert lost > 4
-    segment.write_bytes(b"{damaged\n" * lost)
+    segment.unlink()
 
     _, found = await scrubbed.verify()
-    _, healed = await scrubbed.verify(REPAIR)
+    _, healed = await scrubbed.verify(replace(REPAIR, force=True))
 
     gaps = [finding.detail for finding in (*found, *healed) if finding.kind is Kind.JOURNAL_GAP]
     assert gaps == ["2 facts or more are missing: 1-2 …", f"{lost} facts are missing: 1-2 …"]

@@ -10,6 +10,7 @@ import pytest
 from entrepot.bootstrap import open_stores
 from entrepot.lifecycle.scrub.findings import Kind
 from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions
+from entrepot.rebuild import catching_up
 from entrepot.registry.hashing import HashingPool
 from tests.asgi.history import picture_of
 from tests.integration.rebuilding import (
@@ -24,6 +25,7 @@ from tests.integration.scrubbing import verify_stores
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from entrepot.lifecycle.scrub.findings import Finding
     from entrepot.settings import Settings
 
 
@@ -36,9 +38,14 @@ async def settings(tmp_path: Path) -> Settings:
 def _add_rival(settings: Settings) -> str:
     """Write a segment of another history beside the only one, as a former program did, and return its name."""
     (segment,) = segments_of(settings)
-    rival = segment.with_name(segment.name[:-1] + "9")
-    rival.write_bytes(segment.read_bytes().replace(b'"manifest.put"', b'"tag.delete"'))
+    rival = segment.with_name(f"{3:020d}-{3:020d}")
+    rival.write_bytes(_changed(segment.read_bytes()).splitlines(keepends=True)[-1])
     return rival.name
+
+
+def _changed(lines: bytes) -> bytes:
+    """Return facts of another history under the same numbers, of which only the third differs."""
+    return lines.replace(b'"manifest.put"', b'"tag.delete"')
 
 
 async def test_f47_a_rebuild_from_two_histories_fails_and_names_numbers_and_files(settings: Settings) -> None:
@@ -72,12 +79,60 @@ async def test_f47_a_database_is_not_caught_up_from_two_histories(
     assert await picture_of(database_of(settings)) == before
 
 
-async def test_f47_a_verification_tells_of_two_histories(settings: Settings) -> None:
+async def test_f47_a_catch_up_refuses_two_histories_older_than_what_it_looks_at_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """So does its dry run: both read the whole journal, and one that only rehearsed must not say more."""
+    monkeypatch.setattr(catching_up, "_OVERLAP", 0)
     rival = _add_rival(settings)
+
+    rehearsed, report = await rebuild(settings, "--catch-up", "--dry-run")
+    code, _ = await rebuild(settings, "--catch-up")
+
+    assert (rehearsed, code) == (1, 1)
+    assert f"{rival} tells of other facts 3 than" in report["database"]["refusal"]
+    assert report["database"]["refusal"] in capfd.readouterr().err
+
+
+async def _diverged(settings: Settings) -> list[Finding]:
     async with open_stores(settings) as stores:
         with ThreadPoolExecutor(2) as executor:
             ground = ScrubGround(stores.metadata, stores.blobs, HashingPool(executor))
             _, findings = await verify_stores(ground, ScrubOptions())
+    return [one for one in findings if one.kind is Kind.JOURNAL_DIVERGED]
 
-    (finding,) = [one for one in findings if one.kind is Kind.JOURNAL_DIVERGED]
+
+async def test_f47_a_verification_tells_of_two_histories(settings: Settings) -> None:
+    rival = _add_rival(settings)
+
+    (finding,) = await _diverged(settings)
+
     assert (finding.name.rpartition("/")[2], "other facts 3 than" in finding.detail) == (rival, True)
+
+
+async def test_f47_a_verification_compares_the_facts_with_the_database_not_their_numbers_alone(
+    settings: Settings,
+) -> None:
+    """A segment of a foreign registry in the place of the right one, under its name."""
+    assert await _diverged(settings) == []
+    (segment,) = segments_of(settings)
+    segment.write_bytes(_changed(segment.read_bytes()))
+
+    (finding,) = await _diverged(settings)
+
+    assert finding.is_damage
+    assert finding.name.rpartition("/")[2] == segment.name
+    assert finding.detail == "tells of other facts 3 than the database"
+
+
+async def test_f47_of_two_histories_the_one_that_is_not_the_database_s_is_named(settings: Settings) -> None:
+    """Of the journal's own files, one tells the same as the database; the other contradicts both."""
+    (segment,) = segments_of(settings)
+    right = segment.with_name(f"{3:020d}-{3:020d}")
+    right.write_bytes(segment.read_bytes().splitlines(keepends=True)[-1])
+    segment.write_bytes(_changed(segment.read_bytes()))
+
+    found = {one.name.rpartition("/")[2]: one.detail for one in await _diverged(settings)}
+
+    assert found[segment.name] == "tells of other facts 3 than the database"
+    assert found[right.name].endswith(f"{segment.name}, whose are taken")

@@ -273,7 +273,7 @@ class OutboxFact:
 
 @dataclass(frozen=True, slots=True)
 class JournalFact:
-    """An outbox row that has not been compacted into a journal segment yet."""
+    """An outbox row that belongs into a segment of the journal, whether it lies there already or not."""
 
     sequence: int
     at_milliseconds: int

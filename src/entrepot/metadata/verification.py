@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from entrepot.metadata.inventory import InventoryBlob, InventoryBody
-    from entrepot.metadata.records import ReferenceKind
+    from entrepot.metadata.records import JournalFact, ReferenceKind
     from entrepot.oci.digest import Digest
 
 __all__ = [
@@ -149,8 +149,8 @@ class VerificationReader(Protocol):
         """Return tags of manifests with numbers in `(after, last]` that are neither live nor set aside."""
         ...
 
-    async def journalled(self, after: int, limit: int) -> Sequence[int]:
-        """Return numbers of facts greater than `after` that a segment of the journal must hold."""
+    async def journalled(self, after: int, limit: int) -> Sequence[JournalFact]:
+        """Return facts with numbers greater than `after` that a segment of the journal must hold, in their order."""
         ...
 
     async def sweep(self, name: str) -> SweepState:

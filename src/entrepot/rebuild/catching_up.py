@@ -24,7 +24,7 @@ _OVERLAP: Final = 10_000
 async def find_catch_up_start(metadata: Metadata, blobs: BlobStore) -> tuple[str, int]:
     """Return whose journal brings a database up to date, and the number after which it is read.
 
-    Reads that part of the journal, and compares it with what the database has recorded.
+    Reads the journal, and compares it from there on with what the database has recorded.
 
     Raises:
         RebuildRefusedError: it can't be brought up to date.
@@ -47,7 +47,7 @@ async def find_catch_up_start(metadata: Metadata, blobs: BlobStore) -> tuple[str
 
 
 async def require_one_history(metadata: Metadata, blobs: BlobStore, own: str, after: int) -> None:
-    """Refuse where the journal, or the journal and the database, tell of different facts under one number.
+    """Refuse where the journal, or the journal after a number and the database, tell of different facts under one.
 
     Raises:
         RebuildRefusedError, HistoryDivergedError: they do.

@@ -207,6 +207,7 @@ class Rebuild:
             applied=sum(one.applied for one in done),
             last_fact=done[-1].last,
             resumed=resumed,
+            gaps=tuple(one.gaps for one in done if one.gaps.count),
             totals=None if self._options.catch_up else await count_totals(self._metadata),
             leftovers=await count_leftovers(self._metadata, self._blobs, self._work),
             losses=sum(1 for _ in self._work.losses()),

@@ -11,8 +11,9 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.rebuild_work import Spot
 from entrepot.metadata.records import JournalFact
 from entrepot.rebuild.application import FactApplication, Outcome
+from entrepot.rebuild.noted_rivals import NotedRivals
+from entrepot.rebuild.number_gaps import NumberGaps
 from entrepot.registry.journal_reader import JournalReader
-from entrepot.registry.rival_histories import RivalHistories
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -27,10 +28,6 @@ __all__ = ["JournalReplay", "Replayed", "Source", "fact_of"]
 
 _READ_AT_ONCE: Final = 16
 """Lines whose manifests are in memory before anybody looks at their sizes; one has 4 MiB at most."""
-_TWO_HISTORIES: Final = (
-    "two databases wrote under one name, and what is rebuilt is a mixture of both; move the files of the history that "
-    "is not wanted out of the journal and rebuild again, see the guide to entrepot rebuild, under two histories"
-)
 _UNIT_FACTS: Final = 256
 _UNIT_BYTES: Final = 16 * 1024 * 1024
 _UNITS_PER_CHECKPOINT: Final = 8
@@ -61,8 +58,10 @@ class Replayed:
         read: facts that were read.
         applied: those of them that the database did not know.
         last: the greatest number that the journal gives to anything, readable or not.
+        gaps: numbers between the facts that were read.
     """
 
+    gaps: NumberGaps
     read: int = 0
     applied: int = 0
     last: int = 0
@@ -93,7 +92,7 @@ class JournalReplay:
             HistoryDivergedError: the database has facts of its own under the journal's numbers.
             MetadataError, BlobStoreError: it broke off; the next run goes on.
         """
-        done = Replayed(last=source.after)
+        done = Replayed(NumberGaps(source.incarnation), last=source.after)
         count = 0
         async with aclosing(self._units(source, done)) as units:
             async for unit in units:
@@ -122,11 +121,14 @@ class JournalReplay:
             # A number that something had is never given again, though nobody can tell what had it.
             done.last = max(done.last, journal_numbers(key)[1])
 
-        rivals = RivalHistories()
+        rivals = NotedRivals(self._work, source.incarnation)
         reader = JournalReader(self._blobs, source.incarnation, on_damage, rivals.add)
         group: list[RecordedLine] = []
+        before = source.after
         async with aclosing(reader.facts(source.after)) as lines:
             async for line in lines:
+                done.gaps.pass_from(before, line.sequence)
+                before = line.sequence
                 done.read += 1
                 done.last = max(done.last, line.sequence)
                 group.append(line)
@@ -135,8 +137,8 @@ class JournalReplay:
                     group = []
         if group:
             yield group
-        for key, reason in rivals.described():
-            self._work.add_spot(Spot(key, f"{reason}: {_TWO_HISTORIES}"))
+        for spot in rivals.spots():
+            self._work.add_spot(spot)
 
     async def _apply(self, source: Source, steps: Sequence[Step], done: Replayed) -> None:
         digests = {digest for step in steps for digest in step.blobs}

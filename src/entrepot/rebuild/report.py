@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from entrepot.rebuild.number_gaps import NumberGaps
 
 __all__ = ["JournalSummary", "Leftovers", "RebuildReport", "Totals"]
 
@@ -59,6 +63,7 @@ class RebuildReport:
         applied: those that the database did not know.
         last_fact: the greatest number in the journal.
         resumed: whether it went on with a run that was interrupted.
+        gaps: numbers that no fact has, of each journal that lacks any where it was read.
         totals: what the database holds now; absent after bringing one up to date, where only what is new was looked at.
         losses, lost_tags, spots: how many things were left out, and how many parts of the journal can't be read or
             contradict others.
@@ -70,6 +75,7 @@ class RebuildReport:
     applied: int
     last_fact: int
     resumed: bool
+    gaps: tuple[NumberGaps, ...]
     totals: Totals | None
     leftovers: Leftovers
     losses: int = 0

@@ -97,7 +97,8 @@ async def read_lines(
 ) -> Sequence[RecordedLine]:
     """Return the facts of one object, sorted; one that the worker compacted and deleted meanwhile has none.
 
-    Lines that can't be read are reported and left out.
+    Lines that can't be read are reported and left out. So is told where the first and the last number are not those of
+    the key, as every writer names an object by them: its end is lost, or the whole of it, though no line is torn.
 
     Raises:
         BlobStoreError: the store can't be read.
@@ -112,7 +113,18 @@ async def read_lines(
             lines.append(msgspec.json.decode(text, type=RecordedLine))
         except msgspec.MsgspecError as error:
             on_damage(key, f"line {number}: {error}")
-    return sorted(lines, key=lambda line: line.sequence)
+    lines.sort(key=lambda line: line.sequence)
+    named, held = journal_numbers(key), (lines[0].sequence, lines[-1].sequence) if lines else None
+    if 0 not in named and held != named:
+        on_damage(key, f"it holds {_facts_of(held)} instead of {_facts_of(named)}")
+    return lines
+
+
+def _facts_of(numbers: tuple[int, int] | None) -> str:
+    if numbers is None:
+        return "no fact"
+    first, last = numbers
+    return f"fact {first}" if first == last else f"facts {first} to {last}"
 
 
 async def find_incarnations(blobs: BlobStore) -> list[str]:
@@ -157,7 +169,17 @@ class JournalReader:
         self._on_rivals = on_rivals
 
     async def facts(self, after: int = 0) -> AsyncGenerator[RecordedLine]:
-        """Yield the facts with numbers greater than `after`.
+        """Yield the facts with numbers greater than `after`; damage and rivals are told of all.
+
+        Raises:
+            BlobStoreError: the store can't be read.
+        """
+        async with aclosing(self.located(after)) as located:
+            async for _, line in located:
+                yield line
+
+    async def located(self, after: int = 0) -> AsyncGenerator[tuple[str, RecordedLine]]:
+        """Yield the same, each with the key of the object that tells of it.
 
         Raises:
             BlobStoreError: the store can't be read.
@@ -176,12 +198,11 @@ class JournalReader:
                     continue
                 next_one = heapq.heappop(opened)
                 _push(opened, next_one.key, next_one.rest)
-                if next_one.sequence <= after:
-                    continue
                 if last is None or next_one.sequence > last.sequence:
                     last = next_one
-                    yield next_one.line
-                elif not tell_the_same(last.line, next_one.line):
+                    if next_one.sequence > after:
+                        yield next_one.key, next_one.line
+                elif next_one.sequence == last.sequence and not tell_the_same(last.line, next_one.line):
                     self._on_rivals(Rivals(last.sequence, last.key, next_one.key))
 
     async def _objects(self) -> AsyncGenerator[_Object]:

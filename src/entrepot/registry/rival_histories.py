@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
     from entrepot.registry.journal_reader import Rivals
 
-__all__ = ["RivalHistories"]
+__all__ = ["THE_DATABASE", "RivalHistories"]
+
+THE_DATABASE: Final = "the database"
+"""Stands for a key where the facts of the database are those that count."""
 
 _NAMED_RUNS: Final = 10
 _NAMED_FILES: Final = 5
@@ -33,6 +36,10 @@ class RivalHistories:
         else:
             runs.append([rivals.sequence, rivals.sequence])
 
+    def __contains__(self, pair: tuple[str, str]) -> bool:
+        """Whether the second of two objects contradicts the first."""
+        return pair in self._runs
+
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self._runs)
@@ -40,7 +47,8 @@ class RivalHistories:
     def described(self) -> Iterator[tuple[str, str]]:
         """Yield for each pair the key of the object that lost, and which numbers of it and whose were taken."""
         for (kept, other), runs in self._runs.items():
-            yield other, f"tells of other facts {_text(runs)} than {kept}, whose are taken"
+            taken = "" if kept == THE_DATABASE else ", whose are taken"
+            yield other, f"tells of other facts {_text(runs)} than {kept}{taken}"
 
     def summary(self) -> str:
         """Return it in a sentence that names the first few."""

@@ -49,6 +49,18 @@ async def test_facts_in_the_journal_wait_no_longer(metadata: Metadata) -> None:
     assert await metadata.outbox.unjournalled_count() == 1
 
 
+async def test_facts_that_a_segment_must_hold_are_read_as_they_are(metadata: Metadata) -> None:
+    """A verification compares them with the journal, page by page; what waits is not among them."""
+    first, second, third = [await _append(metadata, kind) for kind in ("a", "b", "c")]
+    waiting = await metadata.outbox.unjournalled(0, 10)
+    await metadata.write(lambda tx: tx.journal.mark_journalled([first, third]))
+
+    found = await metadata.verification.journalled(0, 1)
+    following = await metadata.verification.journalled(found[-1].sequence, 10)
+
+    assert [*found, *following] == [row for row in waiting if row.sequence != second]
+
+
 async def test_young_facts_are_left_and_pages_are_bounded(metadata: Metadata, database: RawDatabase) -> None:
     numbers = [await _append(metadata, kind) for kind in ("a", "b", "c")]
     await database.fetch("UPDATE outbox SET at = at - 60000 WHERE kind <> 'c'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.blobstore.memory import MemoryBlobStore
@@ -73,6 +74,60 @@ async def test_what_cannot_be_read_is_reported_and_left_out() -> None:
 
     assert found == [1, 3]
     assert [where for where, _ in damaged] == [key]
+
+
+@pytest.mark.parametrize(
+    ("key", "held", "told"),
+    [
+        (journal_segment_key(_INCARNATION, 1, 3), (1, 2), "it holds facts 1 to 2 instead of facts 1 to 3"),
+        (journal_segment_key(_INCARNATION, 1, 3), (2, 3), "it holds facts 2 to 3 instead of facts 1 to 3"),
+        (journal_segment_key(_INCARNATION, 1, 3), (), "it holds no fact instead of facts 1 to 3"),
+        (journal_segment_key(_INCARNATION, 1, 3), (5,), "it holds fact 5 instead of facts 1 to 3"),
+        (journal_entry_key(_INCARNATION, 3), (), "it holds no fact instead of fact 3"),
+    ],
+)
+async def test_f11_an_object_that_does_not_hold_what_its_name_says_is_reported(
+    key: str, held: Sequence[int], told: str
+) -> None:
+    """Empty, or cut at the end of a line: no line of it is torn. What it does hold counts."""
+    store = MemoryBlobStore()
+    await store.put(key, msgspec.json.Encoder().encode_lines([_line(sequence) for sequence in held]))
+
+    assert await _read(store) == (list(held), [(key, told)])
+
+
+async def test_f11_numbers_that_no_fact_got_are_no_damage() -> None:
+    """A unit that was rolled back leaves one, inside a segment and between two."""
+    store = MemoryBlobStore()
+    await _write_segment(store, 2, 5, 7)
+    await _write_segment(store, 9)
+
+    assert await _read(store) == ([2, 5, 7, 9], [])
+
+
+async def test_f47_rivals_are_told_also_of_numbers_that_are_left_out() -> None:
+    """Whoever goes on behind a number has taken in one of two facts under it all the same."""
+    store = MemoryBlobStore()
+    await _write_segment(store, 1, 2, 3)
+    other = RecordedLine(2, "tag.delete", "team/app", "mallory", msgspec.Raw(b"{}"))
+    await store.put(journal_segment_key(_INCARNATION, 2, 2), msgspec.json.Encoder().encode_lines([other]))
+    rivals: list[Rivals] = []
+
+    reader = JournalReader(store, _INCARNATION, lambda key, reason: None, rivals.append)
+
+    assert [line.sequence async for line in reader.facts(2)] == [3]
+    assert [one.sequence for one in rivals] == [2]
+
+
+async def test_f47_a_smaller_number_than_was_read_before_is_no_rival() -> None:
+    """As where a file has the name of another one."""
+    store = MemoryBlobStore()
+    await _write_segment(store, 1, 2)
+    key = journal_segment_key(_INCARNATION, 3, 4)
+    other = RecordedLine(1, "tag.delete", "team/app", "mallory", msgspec.Raw(b"{}"))
+    await store.put(key, msgspec.json.encode(other))
+
+    assert await _read(store) == ([1, 2], [(key, "it holds fact 1 instead of facts 3 to 4")])
 
 
 async def test_f47_another_fact_under_a_number_is_told_and_the_first_key_counts() -> None:

@@ -46,7 +46,7 @@ class Kind(StrEnum):
     JOURNAL_FOREIGN = "journal-foreign"
     """The journal tells of what this database does not know: another database's store, or an old copy of this one."""
     JOURNAL_DIVERGED = "journal-diverged"
-    """Objects of the journal tell of different facts under one number: two histories, of which a rebuild takes one."""
+    """Objects of the journal, or one and the database, tell of different facts under one number: two histories."""
 
 
 NOTES: Final = frozenset({Kind.JOURNAL_UNREADABLE})

@@ -1,4 +1,7 @@
-"""Reads the whole journal, and compares it with the facts that the database counts as written into it."""
+"""Reads the whole journal, and compares it with the facts that the database counts as written into it.
+
+Numbers alone don't tell: a segment of another registry, under the same name, has the same ones.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from entrepot.blobstore.keys import journal_numbers, journal_segment_key
 from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.options import Mode
 from entrepot.lifecycle.scrub.steps import Step
-from entrepot.registry.journal_reader import JournalReader
-from entrepot.registry.rival_histories import RivalHistories
+from entrepot.registry.journal import Journal, JournalConflictError, line_of
+from entrepot.registry.journal_reader import JournalReader, Rivals, read_lines, tell_the_same
+from entrepot.registry.rival_histories import THE_DATABASE, RivalHistories
 from entrepot.registry.store_ownership import find_foreign_facts, find_lack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
     from entrepot.lifecycle.scrub.mass_damage import MassDamageGuard
     from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions
+    from entrepot.metadata.records import JournalFact
     from entrepot.metadata.store import Transaction
 
 __all__ = ["JournalPhase"]
 
 _log: Any = structlog.get_logger()
 
-_FACTS: Final = 5000
+_FACTS: Final = 2000
+"""Rows at a time; a segment whose name covers more of them is not written anew."""
 _MOST_MISSING: Final = 100_000
 """How many numbers are kept in memory; a repair goes on until none is left, as one that stopped would seem whole."""
 _NAMED_RUNS: Final = 10
@@ -68,14 +75,13 @@ class JournalPhase:
         damaged: dict[str, str] = {}
         rivals = RivalHistories()
         count, missing, more = await self._find_missing(damaged, rivals)
+        outcomes = await self._write_anew(damaged)
+        if missing and Outcome.HEALED in outcomes.values():
+            _, missing, more = await self._find_missing({}, RivalHistories())
         if missing:
             findings.append(await self._settle(missing, more=more))
-        findings += [
-            Finding(Kind.JOURNAL_UNREADABLE, "journal", key, key, detail=why) for key, why in damaged.items()
-        ]
-        findings += [
-            Finding(Kind.JOURNAL_DIVERGED, "journal", key, key, detail=why) for key, why in rivals.described()
-        ]
+        findings += [_unreadable(key, why, outcomes[key]) for key, why in damaged.items()]
+        findings += _diverged(rivals)
         if self._is_forced and await find_lack(self._metadata, self._blobs):
             # Only who forces a repair has said that this is the right store; the next segment is noted again.
             await self._metadata.write(lambda tx: tx.journal.forget_segment())
@@ -108,27 +114,64 @@ class JournalPhase:
         reader = JournalReader(self._blobs, incarnation, damaged.__setitem__, rivals.add)
         missing: list[int] = []
         count = 0
-        async with aclosing(reader.facts()) as facts, aclosing(self._expected(last)) as expected:
+        async with aclosing(reader.located()) as lines, aclosing(self._expected(last)) as expected:
             waiting = await anext(expected, None)
-            async for fact in facts:
+            async for key, line in lines:
                 count += 1
-                while waiting is not None and waiting <= fact.sequence:
-                    if waiting < fact.sequence and len(missing) < _MOST_MISSING:
-                        missing.append(waiting)
+                while waiting is not None and waiting.sequence <= line.sequence:
+                    if waiting.sequence < line.sequence and len(missing) < _MOST_MISSING:
+                        missing.append(waiting.sequence)
+                    elif waiting.sequence == line.sequence and not tell_the_same(line, line_of(waiting)):
+                        rivals.add(Rivals(line.sequence, THE_DATABASE, key))
                     waiting = await anext(expected, None)
             while waiting is not None and len(missing) < _MOST_MISSING:
-                missing.append(waiting)
+                missing.append(waiting.sequence)
                 waiting = await anext(expected, None)
         return count, missing
 
-    async def _expected(self, last: int) -> AsyncGenerator[int, None]:
-        """Yield the numbers up to `last` that must be there."""
+    async def _expected(self, last: int) -> AsyncGenerator[JournalFact, None]:
+        """Yield the facts up to number `last` that must be there."""
         after = 0
         while page := await self._metadata.verification.journalled(after, _FACTS):
-            for number in page:
-                if number <= last:
-                    yield number
-            after = page[-1]
+            for fact in page:
+                if fact.sequence <= last:
+                    yield fact
+            after = page[-1].sequence
+
+    async def _write_anew(self, damaged: Iterable[str]) -> dict[str, Outcome]:
+        """Complete the damaged segments of whose range the database has first and last fact; return what became of all.
+
+        What can still be read in one stays as it is.
+        """
+        outcomes = dict.fromkeys(damaged, Outcome.FOUND)
+        incarnation = await self._metadata.instance.incarnation()
+        for key in outcomes if self._options.mode is not Mode.REPORT else ():
+            facts = await self._facts_named_by(key, incarnation)
+            if facts and self._options.mode is Mode.REHEARSE:
+                outcomes[key] = Outcome.WOULD_HEAL
+            elif facts and await self._complete(Journal(self._blobs, incarnation), key, facts):
+                outcomes[key] = Outcome.HEALED
+        return outcomes
+
+    async def _facts_named_by(self, key: str, incarnation: str) -> Sequence[JournalFact]:
+        """Return the facts that lie, or should lie, in the range of a segment's name, none if its ends are unknown."""
+        first, last = journal_numbers(key)
+        if key != journal_segment_key(incarnation, first, last):
+            return ()
+        page = await self._metadata.verification.journalled(first - 1, _FACTS)
+        facts = [fact for fact in page if fact.sequence <= last]
+        return facts if facts and (facts[0].sequence, facts[-1].sequence) == (first, last) else ()
+
+    async def _complete(self, journal: Journal, key: str, facts: Sequence[JournalFact]) -> bool:
+        """Let a segment hold these facts; whether nothing in it is damaged then."""
+        await self._guard.require_right_store()
+        try:
+            await journal.write_segment(facts)
+        except JournalConflictError:
+            return False
+        left: list[str] = []
+        await read_lines(self._blobs, key, lambda _, reason: left.append(reason))
+        return not left
 
     async def _settle(self, missing: Sequence[int], *, more: bool) -> Finding:
         outcome = {Mode.REHEARSE: Outcome.WOULD_HEAL, Mode.REPAIR: Outcome.HEALED}.get(
@@ -152,6 +195,22 @@ class JournalPhase:
             some = sequences[start : start + _FACTS]
             await self._metadata.write(partial(_reopen_some, some))
         _log.warning("journal.reopened", facts=len(sequences))
+
+
+def _unreadable(key: str, reason: str, outcome: Outcome) -> Finding:
+    source = "the database" if outcome is not Outcome.FOUND else ""
+    return Finding(
+        Kind.JOURNAL_UNREADABLE, "journal", key, key, detail=reason, outcome=outcome, source=source
+    )
+
+
+def _diverged(rivals: RivalHistories) -> Iterator[Finding]:
+    """Yield what each object contradicts, others of the journal and the database, as one finding."""
+    reasons: dict[str, list[str]] = {}
+    for key, reason in rivals.described():
+        reasons.setdefault(key, []).append(reason)
+    for key, told in reasons.items():
+        yield Finding(Kind.JOURNAL_DIVERGED, "journal", key, key, detail="; ".join(told))
 
 
 async def _reopen_some(sequences: Sequence[int], tx: Transaction) -> None:

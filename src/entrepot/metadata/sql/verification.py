@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.inventory import InventoryBody
+from entrepot.metadata.records import JournalFact
 from entrepot.metadata.sql.inventory import blob_of
 from entrepot.metadata.sql.rows import digest_from_text
 from entrepot.metadata.sql.statements import Statement
@@ -128,7 +129,8 @@ BROKEN_TAGS: Final = Statement(
 JOURNALLED: Final = Statement(
     "verification.journalled",
     """
-    SELECT id FROM outbox WHERE id > :after AND journalled = 1 AND journalled_at IS NOT NULL
+    SELECT id, at, kind, repository, actor, payload FROM outbox
+    WHERE id > :after AND journalled = 1 AND journalled_at IS NOT NULL
     ORDER BY id LIMIT :rows
     """,
 )
@@ -250,10 +252,10 @@ class SqlVerificationReader:
         rows = await self._executor.fetch_rows(BROKEN_TAGS, after=after_manifest_id, last=last_manifest_id)
         return [BrokenTag(row[0], row[1], digest_from_text(row[2]), row[3]) for row in rows]
 
-    async def journalled(self, after: int, limit: int) -> Sequence[int]:
+    async def journalled(self, after: int, limit: int) -> Sequence[JournalFact]:
         """See the protocol."""
         rows = await self._executor.fetch_rows(JOURNALLED, after=after, rows=limit)
-        return [int(number) for (number,) in rows]
+        return [JournalFact(*row) for row in rows]
 
     async def sweep(self, name: str) -> SweepState:
         """See the protocol."""

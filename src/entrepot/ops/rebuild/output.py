@@ -115,6 +115,11 @@ def _lines(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None) -> 
         yield f"  tags          {totals.tags:,}"
         yield f"  manifests     {totals.manifests:,}"
         yield f"  blobs         {totals.blobs:,} ({format_bytes(totals.blob_bytes)})"
+    yield from (
+        f"  unused        {gaps.described()}: numbers in the journal of {gaps.incarnation} that no fact has, as pushes "
+        "that were rolled back leave them, or whole files of the journal that are gone"
+        for gaps in report.gaps
+    )
     left = report.leftovers
     if left.blobs or left.manifests or left.staged:
         yield (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,14 +23,14 @@ from entrepot.rebuild.errors import RebuildRefusedError
 from entrepot.registry import store_watch
 from entrepot.registry.store_ownership import find_discrepancy
 from entrepot.registry.store_watch import StoreWatch
+from entrepot.settings import metadata_path
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.asgi.small_images import NAME, image, push_blobs, put
 from tests.drivers.blobstore.staging import keys_of
-from tests.integration.rebuilding import compact, database_of
+from tests.integration.rebuilding import compact, compacted_registry, database_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
 
     from tests.drivers.postgres_server import PostgresServer
 
@@ -221,11 +223,11 @@ async def test_f47_what_becomes_suspicious_during_a_look_is_looked_into_by_the_n
     """Whoever found something while the store was being asked may have found it behind that question."""
     watch, asked = _watch(node.registry), list[str]()
 
-    async def find_and_suspect(*about: Any) -> Any:
+    async def find_and_suspect(*about: Any, **compared: Any) -> Any:
         asked.append("once")
         if len(asked) == 1:
             watch.suspect()
-        return await find_discrepancy(*about)
+        return await find_discrepancy(*about, **compared)
 
     monkeypatch.setattr(store_watch, "find_discrepancy", find_and_suspect)
     watch.suspect()
@@ -269,3 +271,32 @@ async def test_f18_a_process_ends_though_what_it_watches_gives_no_answer(
             await asyncio.sleep(0.01)
 
     assert asked == ["look"]
+
+
+async def test_f47_a_sqlite_file_that_was_replaced_under_a_node_is_noticed_by_the_next_look(
+    tmp_path: Path,
+) -> None:
+    """What is pushed goes into the file that nobody opens again: pushes get 405, the worker writes no segment."""
+    settings = await compacted_registry(tmp_path / "data")
+    path = metadata_path(settings)
+    older = Path(shutil.copy(path, tmp_path / "older.db"))
+    probes = StoreProbes(settings)
+    async with in_process_registry(settings) as registry:
+        watch = _watch(registry)
+        assert (await watch.look(), (await probes.write_ready()).ok) == (None, True)
+
+        await put(registry.client, "waits", image(annotations={"n": "waits"}))
+        await asyncio.to_thread(older.replace, path)
+
+        found = await watch.look()
+        reply = await put(registry.client, "new", image(annotations={"n": "new"}))
+        with pytest.raises(StorageUnavailableError, match="was replaced or removed under this process"):
+            await compact(registry.stores)
+        ready = await probes.write_ready()
+    await probes.aclose()
+
+    assert found is not None
+    assert (reply.status, "start this node again" in reply.body.decode()) == (405, True)
+    assert (ready.ok, f"{path} was replaced or removed" in ready.detail) == (False, True)
+    async with open_stores(settings) as stores:
+        assert await find_mismatch(stores) is None

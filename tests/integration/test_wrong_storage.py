@@ -200,21 +200,6 @@ async def test_f47_a_node_that_began_on_a_wrong_storage_goes_on_once_the_right_o
     await _require_fit(pair.right)
 
 
-async def test_f47_a_node_that_refuses_changes_is_not_told_ready_for_them(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What another process of the node has found counts, though the probe finds nothing itself."""
-    probes = StoreProbes(pair.right)
-    assert (await probes.write_ready()).ok
-    monkeypatch.setattr("entrepot.bootstrap.probes.greatest_gauge", {"registry_database_mismatch": 1.0}.get)
-
-    write = await probes.write_ready()
-    await probes.aclose()
-
-    assert not write.ok
-    assert "its log says why and what to do (database.mismatch)" in write.detail
-
-
 @_ON_DISK
 async def test_f47_the_storage_of_another_registry_is_to_be_replaced_and_not_rebuilt_from(pair: Pair) -> None:
     """Of two things that don't fit, the one is told whose remedy loses nothing."""
@@ -281,7 +266,7 @@ async def test_f47_a_storage_that_becomes_a_wrong_one_is_noticed_a_minute_later(
     assert [result.ok for result in await ask()] == [True, True]
     away = root.rename(root.with_name("away"))
     async with open_blob_store(pair.right):  # which makes the directories of a new one
-        now[0] = 59.0
+        now[0] = 44.0  # from 45 on a write probe asks again, so that a slow store has answered by 60
         assert [result.ok for result in await ask()] == [True, True]
         now[0] = 61.0
         read, write = await ask()

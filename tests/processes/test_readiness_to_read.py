@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 import threading
@@ -163,6 +164,31 @@ def test_f47_a_node_whose_volume_is_gone_is_not_ready_until_it_is_back(tmp_path:
             root.rmdir()
         away.rename(root)
         _wait_for(registry, 200, "/readyz/read", "/readyz", "/readyz/write")
+
+
+def test_f47_what_one_process_of_a_node_finds_the_others_go_by(tmp_path: Path) -> None:
+    """The worker, started anew beside an empty directory, asks the storage first; nobody else would for a while."""
+    root, data = tmp_path / "volume", tmp_path / "data"
+    asyncio.run(_push_to(data, root))
+    settings = {"storage": {"root": str(root)}}
+    with RunningEntrepot(tmp_path / "node", settings=settings, data_directory=data) as registry:
+        registry.wait_until_ready()
+        registry.wait_for_event("serve.ready")
+        _wait_for(registry, 200, "/readyz/write")
+        away = root.rename(tmp_path / "away")
+        root.mkdir()
+        registry.kill(Role.BACKGROUND)
+        registry.wait_for_event("database.mismatch")
+
+        _wait_for(registry, 503, "/readyz/write")
+        assert "its log says why" in _checks(registry, "/readyz/write")[1]["write"]["detail"]
+        begin = f"{registry.url}/v2/team/app/blobs/uploads/"
+        wait_for(lambda: httpx.post(begin).status_code == 405, _SECONDS, registry.log_tail)
+
+        shutil.rmtree(root)
+        away.rename(root)
+        wait_for(lambda: httpx.post(begin).status_code == 202, 2 * _SECONDS, registry.log_tail)
+        _wait_for(registry, 200, "/readyz/write")
 
 
 def test_f47_a_node_with_another_storage_is_left_out_by_balancers_and_says_why(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from entrepot.distribution_api.credentials import Identification
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.kernel.periodic import Periodic
 from entrepot.metadata.errors import MetadataError
+from entrepot.observability.metrics import greatest_gauge
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import audit_directory, public_url
 from entrepot.token_service.application import TOKEN_PATH, TokenApplication
@@ -85,7 +87,12 @@ async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
 
 
 async def _look(watch: StoreWatch) -> None:
-    """Look once; what can't be told now is told the next time, and meanwhile by every request."""
+    """Look once; what can't be told now is told the next time, and meanwhile by every request.
+
+    What another process of this node has found, whoever was first to need the store, is looked into as well.
+    """
+    if watch.found is None and await asyncio.to_thread(greatest_gauge, "registry_database_mismatch") > 0:
+        watch.suspect()
     with contextlib.suppress(MetadataError, BlobStoreError):
         await watch.look()
 

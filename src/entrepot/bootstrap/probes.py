@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 from entrepot.blobstore.driver import PreparedPlace
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import UPLOADS
-from entrepot.bootstrap.lasting_answers import LASTS_SECONDS, LastingAnswer
+from entrepot.bootstrap.lasting_answers import LastingAnswer
+from entrepot.bootstrap.lasting_look import LastingLook
 from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.errors import EntrepotError
+from entrepot.kernel.first_in_order import first_in_order
 from entrepot.observability.metrics import greatest_gauge
 from entrepot.registry.store_ownership import require_finished_rebuild
 from entrepot.registry.store_recognition import ANOTHER_STORE_REMEDY, find_strangeness
-from entrepot.registry.store_watch import StoreWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class StoreProbes:
         self._stores: Stores | None = None
         self._clock = clock
         self._another = LastingAnswer(_find_strangeness, clock)
-        self._watch: StoreWatch | None = None
+        self._look: LastingLook | None = None
         self._keys: SigningKeys | None = None
 
     async def read_ready(self) -> ProbeResult:
@@ -105,42 +106,35 @@ class StoreProbes:
         )
 
     async def write_ready(self) -> ProbeResult:
-        """Whether the stores fit together, a write unit commits, and an object can be written, read and deleted."""
+        """Whether the stores fit together, a write unit commits, and an object can be written, read and deleted.
 
-        async def unit(tx: Transaction) -> int:
-            return await tx.upload_sessions.release_owner("readiness probe")
-
+        In a bucket this is tried at the same time as it is asked whether they fit, so that few requests come after one
+        another; but not in a store that may be a wrong one, nor on a disk, whose volume may be gone.
+        """
         try:
             stores = await self._opened()
-            await _ask(stores.blobs)
-            await require_finished_rebuild(stores.metadata)
-            mismatch = await self._watch_over(stores).look()
+            look = self._look = self._look or LastingLook(stores, self._clock)
+            tries_at_once = look.fits and not isinstance(stores.blobs, PreparedPlace)
+            questions = [_ask(stores.blobs), require_finished_rebuild(stores.metadata), look.find()]
+            if tries_at_once:
+                questions.append(_try_writing(stores))
+            mismatch = await first_in_order(*questions)
             if mismatch is not None:
                 return _unfit(mismatch.reason, mismatch.remedy)
             if await asyncio.to_thread(greatest_gauge, "registry_database_mismatch"):
                 return ProbeResult(ok=False, detail=_REFUSING)
-            await stores.metadata.write(unit)
-            await stores.blobs.check()
+            if not tries_at_once:
+                await _try_writing(stores)
         except EntrepotError as error:
-            if self._watch is not None:
-                self._watch.suspect()
+            if self._look is not None:
+                self._look.doubt()
             return ProbeResult(ok=False, detail=str(error))
         return ProbeResult(ok=True, detail="metadata and blob store can be written")
 
-    def _watch_over(self, stores: Stores) -> StoreWatch:
-        """Return the watch, which asks the store at its first look, and each minute.
-
-        It says nothing in the log: what serves finds it, too, and knows whether it takes writes again.
-        """
-        if self._watch is None:
-            self._watch = StoreWatch(
-                stores.metadata, stores.blobs, clock=self._clock, believed_seconds=LASTS_SECONDS
-            )
-            self._watch.suspect()
-        return self._watch
-
     async def aclose(self) -> None:
         """Close the stores."""
+        if self._look is not None:
+            await self._look.aclose()
         await self._stack.aclose()
 
     async def _opened(self) -> Stores:
@@ -160,6 +154,13 @@ async def _ask(blobs: BlobStore) -> None:
     with contextlib.suppress(ObjectNotFoundError):
         async for _ in blobs.read(_NOTHING):
             pass
+
+
+async def _try_writing(stores: Stores) -> None:
+    async def unit(tx: Transaction) -> int:
+        return await tx.upload_sessions.release_owner("readiness probe")
+
+    await first_in_order(stores.metadata.write(unit), stores.blobs.check())
 
 
 async def _find_strangeness(stores: Stores) -> str:

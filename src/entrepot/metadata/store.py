@@ -365,5 +365,14 @@ class Metadata(IdentityReaders, Protocol):
         """Return the size of SQLite's write-ahead log, `None` on an engine that has none of its own."""
         ...
 
+    async def lost_file(self) -> str:
+        """Return the database's file when another one, or none, lies in its place since this store was opened.
+
+        What is written then goes into one that nobody will open again. Empty as long as it is the same, and on an
+        engine whose files are a server's. Nothing is opened for it: once a descriptor of a SQLite file is closed, all
+        locks of the process on it are gone (POSIX).
+        """
+        ...
+
     async def aclose(self) -> None:
         """Finish writes that were accepted and release connections and threads. May be called again."""

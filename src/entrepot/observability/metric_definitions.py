@@ -37,7 +37,7 @@ class MetricDefinition:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    gauge_mode: Literal["", "livesum", "mostrecent"] = ""
+    gauge_mode: Literal["", "livesum", "livemax", "mostrecent"] = ""
 
 
 METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
@@ -144,7 +144,7 @@ METRIC_DEFINITIONS: tuple[MetricDefinition, ...] = (
         "gauge",
         "1 while nothing can be pushed because storage and database don't belong together, as after the restore of an "
         "older copy of either, or with a volume that is not mounted: see the log for the remedy. An alarm.",
-        gauge_mode="mostrecent",
+        gauge_mode="livemax",
     ),
     MetricDefinition(
         "registry_uploads_expired_total",

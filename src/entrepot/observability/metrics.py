@@ -164,9 +164,8 @@ def _make(definition: MetricDefinition, registry: CollectorRegistry) -> Counter 
         return Counter(name, text, labels, registry=registry)
     if definition.kind == "histogram":
         return Histogram(name, text, labels, registry=registry, buckets=definition.buckets)
-    if definition.gauge_mode == "livesum":
-        return Gauge(name, text, labels, registry=registry, multiprocess_mode="livesum")
-    return Gauge(name, text, labels, registry=registry, multiprocess_mode="mostrecent")
+    mode = definition.gauge_mode or "mostrecent"
+    return Gauge(name, text, labels, registry=registry, multiprocess_mode=mode)
 
 
 def greatest_gauge(name: str) -> float:

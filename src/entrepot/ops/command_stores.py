@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from entrepot.bootstrap import Stores
     from entrepot.metadata.store import Metadata
+    from entrepot.registry.store_ownership import Discrepancy
     from entrepot.services import Services
     from entrepot.settings import Settings
 
@@ -43,6 +44,7 @@ __all__ = [
     "open_command_metadata",
     "open_command_services",
     "open_command_stores",
+    "refusal_of",
     "require_match",
     "require_owner_of_storage",
     "require_usable_schema",
@@ -84,11 +86,16 @@ async def require_match(stores: Stores) -> None:
     """
     mismatch = await find_mismatch(stores)
     if mismatch is not None:
-        raise CommandError(
-            EXIT_CHECK_FAILED,
-            f"entrepot: {mismatch.summary}: {mismatch.reason}",
-            f"Nothing was pushed. What to do: {mismatch.remedy}.",
-        )
+        raise refusal_of(mismatch, "Nothing was pushed.")
+
+
+def refusal_of(mismatch: Discrepancy, outcome: str) -> CommandError:
+    """Return what a command says that may not push because of it; `outcome` is a sentence on what it has done."""
+    return CommandError(
+        EXIT_CHECK_FAILED,
+        f"entrepot: {mismatch.summary}: {mismatch.reason}",
+        f"{outcome} What to do: {mismatch.remedy}.",
+    )
 
 
 async def is_without_registry(settings: Settings) -> bool:
@@ -117,7 +124,8 @@ async def open_command_services(
 ) -> AsyncIterator[tuple[Stores, Services]]:
     """Open both stores and build the services of the registry on them, for a command that acts as a client would.
 
-    A command that would make a registry pushes to it, so it needs one that takes pushes.
+    A command that would make a registry pushes to it, so it needs one that takes pushes; and to be watched over
+    (:func:`entrepot.ops.watched_work.run_watched`), as for hours another database may be put in this one's place.
 
     Raises:
         CommandError: as :func:`require_match`.

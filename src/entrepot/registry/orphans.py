@@ -23,6 +23,7 @@ import structlog
 from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.errors import BlobStoreError
 from entrepot.blobstore.keys import AFTER_ALL_KEYS, BLOBS, INDEX, MANIFESTS, UPLOADS, stored_key_of, upload_of
+from entrepot.registry.journal_overlap import ComparedObjects
 from entrepot.registry.steady_clock import STEADY_SECONDS
 from entrepot.registry.store_ownership import find_discrepancy
 from entrepot.registry.sweep_turns import LONGEST_TURN_SECONDS, take_turn
@@ -126,7 +127,7 @@ class OrphanSweep:
         )
         if claim is None:
             return report
-        discrepancy = await find_discrepancy(self._metadata, self._blobs)
+        discrepancy = await find_discrepancy(self._metadata, self._blobs, compared=ComparedObjects(None))
         if discrepancy is not None:
             report.refused = discrepancy.reason
             _log.error("sweep.refused", reason=report.refused)

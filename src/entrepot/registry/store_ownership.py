@@ -20,9 +20,10 @@ from weakref import WeakKeyDictionary
 from entrepot.blobstore.driver import LocalPaths
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_numbers, journal_segment_key
+from entrepot.kernel.first_in_order import first_in_order
 from entrepot.metadata.errors import RebuildUnfinishedError
 from entrepot.registry.journal_listing import list_folder, starts_after
-from entrepot.registry.journal_overlap import find_other_history
+from entrepot.registry.journal_overlap import ComparedObjects, find_other_history
 from entrepot.registry.journal_reader import has_journal
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ _MOST_WAITING: Final = 1_000
 _KNOWS_MORE: Final = "its storage holds what its database does not know"
 _WENT_ITS_OWN_WAY: Final = "its storage tells of other changes than its database under the same numbers"
 _LACKS: Final = "its storage lacks what its database has written there"
+_LOST_FILE: Final = "the file of its database was replaced or removed under it"
 _PUT_RIGHT: Final = (
     "put the right storage in place and start again; if this is the right one and has lost things, first run "
     "entrepot verify --repair --force"
 )
 
 
+_START_AGAIN: Final = "see to it that the right file lies there, and start this node again"
 _CHOOSE: Final = (
     "stop all nodes, put the newest copy of the database back or make a new one with entrepot rebuild, and push again "
     "what was pushed since; see the guide to entrepot rebuild, under two histories"
@@ -139,7 +142,8 @@ async def find_foreign_facts(metadata: Metadata, blobs: BlobStore) -> str:
     Raises:
         MetadataError, BlobStoreError: it can't be told.
     """
-    found = await _find_foreign(metadata, blobs) or await _find_other_history(metadata, blobs)
+    history = _find_other_history(metadata, blobs, ComparedObjects(None))
+    found = await first_in_order(_find_foreign(metadata, blobs), history)
     return "" if found is None else found.reason
 
 
@@ -155,42 +159,68 @@ async def find_lack(metadata: Metadata, blobs: BlobStore) -> str:
 
 
 async def _find_lack(traces: Traces) -> str:
-    written = traces.written
-    if await traces.lacks_segment():
-        return f"{written.newest_segment} is missing, which this database has written"
-    if await traces.lacks_fact():
-        return f"{traces.folder} lacks fact {written.first_fact}, which this database has written there"
-    return ""
+    return await first_in_order(_find_missing_segment(traces), _find_missing_fact(traces))
 
 
-async def find_discrepancy(metadata: Metadata, blobs: BlobStore, own_segment: str = "") -> Discrepancy | None:
-    """Return both with a remedy, `None` when there is nothing. Costs a few bounded listings.
+async def _find_missing_segment(traces: Traces) -> str:
+    if not await traces.lacks_segment():
+        return ""
+    return f"{traces.written.newest_segment} is missing, which this database has written"
 
+
+async def _find_missing_fact(traces: Traces) -> str:
+    if not await traces.lacks_fact():
+        return ""
+    return f"{traces.folder} lacks fact {traces.written.first_fact}, which this database has written there"
+
+
+async def find_discrepancy(
+    metadata: Metadata,
+    blobs: BlobStore,
+    own_segment: str = "",
+    *,
+    compared: ComparedObjects | None = None,
+) -> Discrepancy | None:
+    """Return both with a remedy, `None` when there is nothing.
+
+    Costs a few bounded listings and what `compared` lets be read, two requests after one another: probes wait for it.
     What the store lacks comes first: a store that is another registry's is put right by naming the right one.
 
     Args:
         own_segment: the segment that this very process wrote last. Where the database still names it as the newest, it
             is not an older copy than then, and a disk, which lists a directory as a whole, is not asked for segments.
+        compared: what was read of the journal before; absent, nothing was, and a few objects of it are read.
 
     Raises:
         MetadataError, BlobStoreError: it can't be told.
     """
+    lost = await metadata.lost_file()
+    if lost:
+        reason = (
+            f"{lost} was replaced or removed under this process, which goes on with what lay there before"
+        )
+        return Discrepancy(reason, _START_AGAIN, _LOST_FILE)
     traces = await Traces.of(metadata, blobs)
-    lack = await _find_lack(traces)
-    if lack:
-        return Discrepancy(lack, _PUT_RIGHT, _LACKS)
     is_newest = own_segment != "" and traces.written.newest_segment == own_segment
     unchanged = is_newest and isinstance(blobs, LocalPaths)
-    found = await _find_foreign(metadata, blobs, in_entries_alone=unchanged)
-    return found or await _find_other_history(metadata, blobs, in_entries_alone=unchanged)
+    return await first_in_order(
+        _find_what_lacks(traces),
+        _find_foreign(metadata, blobs, in_entries_alone=unchanged),
+        _find_other_history(metadata, blobs, compared or ComparedObjects(), in_entries_alone=unchanged),
+    )
+
+
+async def _find_what_lacks(traces: Traces) -> Discrepancy | None:
+    lack = await _find_lack(traces)
+    return Discrepancy(lack, _PUT_RIGHT, _LACKS) if lack else None
 
 
 async def _find_other_history(
-    metadata: Metadata, blobs: BlobStore, *, in_entries_alone: bool = False
+    metadata: Metadata, blobs: BlobStore, compared: ComparedObjects, *, in_entries_alone: bool = False
 ) -> Discrepancy | None:
     waiting = await metadata.outbox.unjournalled(0, _MOST_WAITING)
     incarnation = await metadata.instance.incarnation()
-    key = await find_other_history(blobs, incarnation, waiting, in_entries_alone=in_entries_alone)
+    key = await find_other_history(blobs, incarnation, waiting, compared, in_entries_alone=in_entries_alone)
     if not key:
         return None
     reason = f"{key} tells of other facts than this database under the same numbers"
@@ -290,12 +320,16 @@ async def _first_ahead(
     `newest` is what the database knew before; with `metadata` it is asked again when a key goes beyond that: a fact is
     committed before it is journalled, so a database that has it says so by then.
     """
-    for start_after in starts_after(incarnation, newest, in_entries_alone=in_entries_alone):
-        async with aclosing(list_folder(blobs, start_after)) as keys:
-            async for key in keys:
-                _, last = journal_numbers(key)
-                if last > newest and metadata is not None:
-                    newest = await metadata.orphans.last_fact()
-                if last > newest:
-                    return key
+    starts = starts_after(incarnation, newest, in_entries_alone=in_entries_alone)
+    return await first_in_order(*(_first_behind(blobs, start, newest, metadata) for start in starts))
+
+
+async def _first_behind(blobs: BlobStore, start_after: str, newest: int, metadata: Metadata | None) -> str:
+    async with aclosing(list_folder(blobs, start_after)) as keys:
+        async for key in keys:
+            _, last = journal_numbers(key)
+            if last > newest and metadata is not None:
+                newest = await metadata.orphans.last_fact()
+            if last > newest:
+                return key
     return ""

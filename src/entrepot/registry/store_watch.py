@@ -13,6 +13,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
+from entrepot.registry.journal_overlap import ComparedObjects
 from entrepot.registry.store_ownership import Discrepancy, find_discrepancy
 
 if TYPE_CHECKING:
@@ -52,25 +53,36 @@ class StoreWatch:
         self._on_change = on_change
         self._clock = clock
         self._believed_seconds = believed_seconds
-        self._believed_until = clock() + believed_seconds
+        self._asked_at = clock()
         self._newest = 0
         self._waiting: int | None = None
         self._waiting_since = 0.0
-        self._suspicious = False
+        self._suspicions = 0
+        self._looked_into = 0
         self._incarnation = ""
         self._found = found
+        self._compared = ComparedObjects()
 
     @property
     def found(self) -> Discrepancy | None:
         """Why nothing may be written at present, `None` as long as nothing is known."""
         return self._found
 
+    @property
+    def fits_since(self) -> float | None:
+        """When it was asked last whether both fit, by the clock; `None` as long as they may not."""
+        return None if self._is_suspicious or self._found is not None else self._asked_at
+
     def suspect(self) -> None:
         """Let the next look ask the store: something was found there that should not be, or nobody has asked it yet."""
-        self._suspicious = True
+        self._suspicions += 1
+
+    @property
+    def _is_suspicious(self) -> bool:
+        return self._looked_into < self._suspicions
 
     async def look(self) -> Discrepancy | None:
-        """Ask the database, and where that speaks for it the store, too. For every few seconds.
+        """Ask the database and for its file, and where that speaks for it the store, too. For every few seconds.
 
         Raises:
             MetadataError, BlobStoreError: it can't be told; what was known stays.
@@ -81,38 +93,40 @@ class StoreWatch:
         now = self._clock()
         if waiting is None or waiting != self._waiting:
             self._waiting, self._waiting_since = waiting, now
-        is_stuck = now - self._waiting_since >= _PATIENCE_SECONDS
-        is_due = is_stuck or newest < self._newest or now >= self._believed_until
-        if self._suspicious or another or self._found is not None or is_due:
-            await self.ask()
+        is_due = (
+            now - self._waiting_since >= _PATIENCE_SECONDS or now - self._asked_at >= self._believed_seconds
+        )
+        if another or newest < self._newest or await self._metadata.lost_file():
+            self.suspect()
+        if self._is_suspicious or self._found is not None or is_due:
+            await self._ask("", self._compared)
             self._waiting_since = now
         self._newest = max(self._newest, newest)
         return self._found
 
     async def ask(self, own_segment: str = "") -> Discrepancy | None:
-        """Ask both; `own_segment` as of :func:`find_discrepancy`.
+        """Ask both, and compare all that waits for its segment; `own_segment` as of :func:`find_discrepancy`.
 
         Raises:
             MetadataError, BlobStoreError: it can't be told; what was known stays.
         """
+        return await self._ask(own_segment, self._compared.all_anew())
+
+    async def _ask(self, own_segment: str, compared: ComparedObjects) -> Discrepancy | None:
         began = self._clock()
-        suspicious, self._suspicious = self._suspicious, False
-        try:
-            found = await self._find(own_segment)
-        except BaseException:
-            self._suspicious = self._suspicious or suspicious
-            raise
-        self._believed_until = began + self._believed_seconds
+        suspicions = self._suspicions  # one that comes meanwhile may have been found behind what is asked now
+        found = await self._find(own_segment, compared)
+        self._looked_into, self._asked_at = suspicions, began
         if found != self._found:
             self._found = found
             self._on_change(found)
         return found
 
-    async def _find(self, own_segment: str) -> Discrepancy | None:
+    async def _find(self, own_segment: str, compared: ComparedObjects) -> Discrepancy | None:
         if another := await self._find_another_database():
             return another
         newest = await self._metadata.orphans.last_fact()
-        found = await find_discrepancy(self._metadata, self._blobs, own_segment)
+        found = await find_discrepancy(self._metadata, self._blobs, own_segment, compared=compared)
         if found is None and newest < self._newest:
             # Facts are never removed. What the journal has not told of is known by nobody but this process.
             reason = f"this database's newest fact is {newest}, and was {self._newest} a moment ago"

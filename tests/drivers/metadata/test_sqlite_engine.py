@@ -334,3 +334,41 @@ class _BusyConnection:
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
         error.sqlite_errorname = "SQLITE_BUSY_RECOVERY"
         raise error
+
+
+async def test_f47_a_file_that_was_replaced_or_removed_is_told_by_its_name_alone(
+    store: SqliteMetadata, database: RawDatabase
+) -> None:
+    """Checkpoints, VACUUM and a backup written into it leave it the same file; one that is put back is, too."""
+    path = database.path
+    assert await store.lost_file() == ""
+    await store.write(lambda tx: tx.outbox.append(fact("a")))
+    await store.maintain()
+    with closing(sqlite3.connect(path)) as other, closing(sqlite3.connect(":memory:")) as copy:
+        other.execute("VACUUM")
+        other.backup(copy)
+        copy.backup(other)
+    assert await store.lost_file() == ""
+
+    aside = path.rename(path.with_suffix(".aside"))
+    assert await store.lost_file() == str(path)
+    path.write_bytes(aside.read_bytes())
+    assert await store.lost_file() == str(path)
+    aside.replace(path)
+    assert await store.lost_file() == ""
+
+
+async def test_f47_the_log_of_a_file_is_not_copied_into_one_that_replaced_it(
+    store: SqliteMetadata, database: RawDatabase
+) -> None:
+    """The log lies beside both under one name, and does not tell which of them it belongs to."""
+    path = database.path
+    await store.maintain()
+    copy = path.read_bytes()
+    await store.write(lambda tx: tx.outbox.append(fact("only in the log")))
+    path.with_suffix(".copy").write_bytes(copy)
+    path.with_suffix(".copy").replace(path)
+
+    await store.maintain()
+
+    assert path.read_bytes() == copy

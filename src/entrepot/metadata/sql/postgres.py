@@ -141,6 +141,10 @@ class PostgresMetadata(SqlReaders):
         """Return `None`: the log is the server's."""
         return None
 
+    async def lost_file(self) -> str:
+        """Return nothing: the files are the server's."""
+        return ""
+
     async def aclose(self) -> None:
         """See the protocol."""
         try:

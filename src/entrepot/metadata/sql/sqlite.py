@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, translate_error
 from entrepot.metadata.sql.sqlite_reader import SqliteReader
 from entrepot.metadata.sql.sqlite_turnstile import Turnstile
@@ -46,6 +47,8 @@ class SqliteMetadata(SqlReaders):
         self._writer = SqliteWriter(path, observer)
         super().__init__(self._reader)
         self._closed = False
+        # After the connections, as an overlay's file becomes another one once it is opened for writing.
+        self._file = _identity_of(path)
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """See the protocol."""
@@ -59,6 +62,10 @@ class SqliteMetadata(SqlReaders):
         """Return the size of the log file, 0 when there is none."""
         return await asyncio.to_thread(self._log_bytes)
 
+    async def lost_file(self) -> str:
+        """See the protocol: what a name leads to is asked for by `stat`."""
+        return str(self._path) if await asyncio.to_thread(self._is_lost) else ""
+
     async def aclose(self) -> None:
         """See the protocol."""
         if not self._closed:
@@ -69,6 +76,9 @@ class SqliteMetadata(SqlReaders):
         self._writer.close()
         self._reader.close()
 
+    def _is_lost(self) -> bool:
+        return _identity_of(self._path) != self._file
+
     def _log_bytes(self) -> int:
         try:
             return self._log.stat().st_size
@@ -76,6 +86,8 @@ class SqliteMetadata(SqlReaders):
             return 0
 
     def _checkpoint(self) -> None:
+        if self._is_lost():
+            return  # the log beside it is the former file's, whose pages would be copied into this one
         connection = connect_for_writing(self._path, _CHECKPOINT_BUSY_SECONDS)
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -93,3 +105,18 @@ class SqliteMetadata(SqlReaders):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             turnstile.close()
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Return which file has this name, by device and inode; `None` when there is none.
+
+    Raises:
+        MetadataUnavailableError: it can't be told.
+    """
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
+    return found.st_dev, found.st_ino

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -25,16 +25,18 @@ from entrepot.ops.command_stores import open_command_stores, require_match
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.output import print_json
 from entrepot.ops.progress import format_bytes
+from entrepot.ops.watched_work import run_watched
 from entrepot.registry.hashing import HashingPool
 from entrepot.registry.store_ownership import find_lack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from entrepot.backup.healing import HealingReport
     from entrepot.backup.merging import MergeReport
     from entrepot.bootstrap import Stores
     from entrepot.ops.backup.options import BackupChoice
+    from entrepot.services import Services
     from entrepot.settings import Settings
 
 __all__ = ["RestoreOrder", "heal_blobs", "restore_repositories"]
@@ -59,7 +61,8 @@ async def restore_repositories(
     """Push what the chosen repositories had in the snapshot and this registry has not.
 
     Raises:
-        CommandError: no repository, or too many for --as, match; or storage and database don't belong together.
+        CommandError: no repository, or too many for --as, match; or storage and database don't belong together, which
+            is looked at as long as it lasts.
         EntrepotError: a store or the repository can't be used.
     """
     observer = ProgressObserver()
@@ -77,13 +80,15 @@ async def restore_repositories(
         if new_name and len(chosen) > 1:
             raise CommandError(EXIT_USAGE, f"entrepot: --as names one repository, {len(chosen)} were chosen")
         with ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing") as executor:
-            parts = await _parts(choice.settings, stores, HashingPool(executor), look_only=order.dry_run)
+            services = await _services(
+                choice.settings, stores, HashingPool(executor), look_only=order.dry_run
+            )
+            parts = _parts(stores, services)
+            merge = RepositoryMerge(parts, repository, manifest, options, observer).run(chosen)
             try:
-                report = await RepositoryMerge(parts, repository, manifest, options, observer).run(chosen)
+                report = await (merge if order.dry_run else _run_watched(stores, services, merge))
             finally:
                 observer.end()
-        if not order.dry_run:
-            await adopt_projects(stores.metadata)
     if order.output == "json":
         print_json({"snapshot": manifest.id, "report": report})
     else:
@@ -91,11 +96,25 @@ async def restore_repositories(
     return EXIT_CHECK_FAILED if report.failed else EXIT_OK
 
 
-async def _parts(settings: Settings, stores: Stores, hashing: HashingPool, *, look_only: bool) -> MergeParts:
+async def _run_watched(
+    stores: Stores, services: Services, merge: Coroutine[Any, Any, MergeReport]
+) -> MergeReport:
+    async def work() -> MergeReport:
+        report = await merge
+        await adopt_projects(stores.metadata)
+        return report
+
+    return await run_watched(services.store_watch, work())
+
+
+async def _services(settings: Settings, stores: Stores, hashing: HashingPool, *, look_only: bool) -> Services:
     """Build the services of pushes. What the registry once took in must come back, so sparse indexes are accepted."""
     registry = msgspec.structs.replace(settings.registry, sparse_indexes="accept")
     settings = msgspec.structs.replace(settings, registry=registry)
-    services = await build_services(settings, stores, hashing, look_only=look_only)
+    return await build_services(settings, stores, hashing, look_only=look_only)
+
+
+def _parts(stores: Stores, services: Services) -> MergeParts:
     return MergeParts(
         stores.metadata,
         services.uploads,

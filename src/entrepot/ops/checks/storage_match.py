@@ -62,13 +62,14 @@ def _holds_journal(root: Path) -> bool:
 
 async def _compare(settings: Settings) -> tuple[bool, Discrepancy | None]:
     """Return whether there is a schema to compare with, and what does not fit."""
-    from entrepot.registry.store_ownership import find_discrepancy  # noqa: PLC0415 - loads drivers; only when asked
+    from entrepot.registry.journal_overlap import ComparedObjects  # noqa: PLC0415 - loads drivers; only when asked
+    from entrepot.registry.store_ownership import find_discrepancy  # noqa: PLC0415 - as above
 
     async with asked_database(settings, _PATIENCE_SECONDS) as metadata:
         if metadata is None:
             return False, None
         async with _opened_blobs(settings) as blobs:
-            return True, await find_discrepancy(metadata, blobs)
+            return True, await find_discrepancy(metadata, blobs, compared=ComparedObjects(None))
 
 
 @contextlib.asynccontextmanager

@@ -24,6 +24,7 @@ from entrepot.ops.images.import_source import ImportSource, opened_source
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json
 from entrepot.ops.progress import Progress
+from entrepot.ops.watched_work import run_watched
 from entrepot.transfer.errors import SourceUnusableError
 from entrepot.transfer.importing import Importer, ImportOptions
 from entrepot.transfer.rehearsal import NoRegistry, RehearsedTarget
@@ -122,11 +123,19 @@ async def _run(
         target = RegistryTarget(_services(services), link, os.geteuid())
         importer = Importer(source, target, selection, options, progress.advance)
         progress.say(f"from {source.description}")
-        report = await importer.run()
-        progress.finish()
-        await adopt_projects(stores.metadata)
-        await importer.compare()
-        return report
+
+        async def work() -> ImportReport:
+            report = await importer.run()
+            progress.finish()
+            await adopt_projects(stores.metadata)
+            await importer.compare()
+            return report
+
+        try:
+            return await run_watched(services.store_watch, work())
+        except CommandError:
+            progress.finish()
+            raise
 
 
 async def _rehearse(

@@ -17,7 +17,7 @@ from entrepot.auth.host import host_operator
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.bootstrap.keys import CheckpointKeys, open_sealing, open_signing_keys
 from entrepot.bootstrap.recovery import open_recovery
-from entrepot.bootstrap.services import build_process_metrics, find_mismatch, watch_stores
+from entrepot.bootstrap.services import build_process_metrics, watch_stores
 from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.registry.journal import Journal
@@ -59,9 +59,8 @@ def build_background_worker(settings: Settings) -> Worker:
 
     async def open_duties() -> Sequence[Duty]:
         stores = await stack.enter_async_context(open_stores(settings))
-        mismatch = await find_mismatch(stores)
         metrics, clock = build_process_metrics(), SteadyClock()
-        watch = await watch_stores(stores, metrics, mismatch)
+        watch = await watch_stores(stores, metrics)
         journal = Journal(stores.blobs, await stores.metadata.instance.incarnation(), watch.suspect)
         kept_up = (
             checkpoint_duty(stores.metadata, metrics),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.audit.spool import AuditSpool, SpoolBuffer
 from entrepot.auth.condensed_refusals import CondensedRefusals
 from entrepot.blobstore.errors import BlobStoreError
-from entrepot.bootstrap.services import build_process_metrics, build_services
+from entrepot.bootstrap.services import build_process_metrics, build_services, is_mismatch_on_this_node
 from entrepot.bootstrap.stores import open_stores
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
 from entrepot.distribution_api.application import DistributionApplication
@@ -23,7 +22,6 @@ from entrepot.distribution_api.credentials import Identification
 from entrepot.kernel.address_budget import AddressBudget
 from entrepot.kernel.periodic import Periodic
 from entrepot.metadata.errors import MetadataError
-from entrepot.observability.metrics import greatest_gauge
 from entrepot.registry.hashing import HashingPool
 from entrepot.settings import audit_directory, public_url
 from entrepot.token_service.application import TOKEN_PATH, TokenApplication
@@ -91,7 +89,7 @@ async def _look(watch: StoreWatch) -> None:
 
     What another process of this node has found, whoever was first to need the store, is looked into as well.
     """
-    if watch.found is None and await asyncio.to_thread(greatest_gauge, "registry_database_mismatch") > 0:
+    if watch.found is None and await is_mismatch_on_this_node():
         watch.suspect()
     with contextlib.suppress(MetadataError, BlobStoreError):
         await watch.look()

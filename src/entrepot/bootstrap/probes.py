@@ -13,6 +13,7 @@ from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import UPLOADS
 from entrepot.bootstrap.lasting_answers import LastingAnswer
 from entrepot.bootstrap.lasting_look import LastingLook
+from entrepot.bootstrap.services import is_mismatch_on_this_node
 from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.first_in_order import first_in_order
@@ -121,7 +122,7 @@ class StoreProbes:
             mismatch = await first_in_order(*questions)
             if mismatch is not None:
                 return _unfit(mismatch.reason, mismatch.remedy)
-            if await asyncio.to_thread(greatest_gauge, "registry_database_mismatch"):
+            if await is_mismatch_on_this_node():
                 return ProbeResult(ok=False, detail=_REFUSING)
             if not tries_at_once:
                 await _try_writing(stores)

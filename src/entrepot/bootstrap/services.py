@@ -16,7 +16,7 @@ from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.observability.metrics import Metrics, build_metrics
+from entrepot.observability.metrics import Metrics, build_metrics, greatest_gauge
 from entrepot.projects.configurations import DecidingSwitch
 from entrepot.registry.blob_publication import BlobPublication
 from entrepot.registry.blobs import Blobs
@@ -53,7 +53,13 @@ if TYPE_CHECKING:
     from entrepot.registry.store_ownership import Discrepancy
     from entrepot.settings import Settings
 
-__all__ = ["build_process_metrics", "build_services", "find_mismatch", "watch_stores"]
+__all__ = [
+    "build_process_metrics",
+    "build_services",
+    "find_mismatch",
+    "is_mismatch_on_this_node",
+    "watch_stores",
+]
 
 _log: Any = structlog.get_logger()
 
@@ -85,9 +91,8 @@ async def build_services(
         RebuildUnfinishedError: the database is a half-filled one.
     """
     metadata, blobs = stores.metadata, stores.blobs
-    mismatch = await find_mismatch(stores)
     metrics = metrics or build_process_metrics()
-    watch = await watch_stores(stores, metrics, mismatch)
+    watch = await watch_stores(stores, metrics)
     leases = await _leases(settings, metadata, look_only=look_only)
     journal = Journal(blobs, await metadata.instance.incarnation(), watch.suspect)
     uploading = _uploading(settings, stores, hashing, leases, metrics)
@@ -130,24 +135,31 @@ async def find_mismatch(stores: Stores) -> Discrepancy | None:
     return await find_discrepancy(stores.metadata, stores.blobs)
 
 
-async def watch_stores(stores: Stores, metrics: Metrics, mismatch: Discrepancy | None) -> StoreWatch:
-    """Return the watch over stores of which `mismatch` is known; it keeps the gauge of the process, and logs."""
-    _announce(metrics, mismatch)
-    watch = StoreWatch(stores.metadata, stores.blobs, partial(_announce_change, metrics), found=mismatch)
+async def watch_stores(stores: Stores, metrics: Metrics) -> StoreWatch:
+    """Return the watch over stores, which has looked into both once; it keeps the gauge of the process, and logs.
+
+    Raises:
+        RebuildUnfinishedError: the database is a half-filled one.
+    """
+    await require_finished_rebuild(stores.metadata)
+    watch = StoreWatch(stores.metadata, stores.blobs, partial(_announce, metrics))
+    watch.suspect()
     await watch.look()
     return watch
 
 
+async def is_mismatch_on_this_node() -> bool:
+    """Whether a process of this node has found one, by the gauge that :func:`watch_stores` keeps."""
+    return await asyncio.to_thread(greatest_gauge, "registry_database_mismatch") > 0
+
+
 def _announce(metrics: Metrics, mismatch: Discrepancy | None) -> None:
+    """Tell of a change: what no longer fits, or that all does again."""
     metrics.database_mismatch.set(0 if mismatch is None else 1)
-    if mismatch is not None:
-        _log.error("database.mismatch", reason=mismatch.reason, remedy=mismatch.remedy)
-
-
-def _announce_change(metrics: Metrics, mismatch: Discrepancy | None) -> None:
-    _announce(metrics, mismatch)
     if mismatch is None:
         _log.warning("database.fits.again")
+    else:
+        _log.error("database.mismatch", reason=mismatch.reason, remedy=mismatch.remedy)
 
 
 def _obstacle(watch: StoreWatch) -> str:

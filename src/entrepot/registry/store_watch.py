@@ -42,9 +42,8 @@ class StoreWatch:
         on_change: Callable[[Discrepancy | None], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         believed_seconds: float = math.inf,
-        found: Discrepancy | None = None,
     ) -> None:
-        """Take a pair; `on_change` is told what was found since `found`, and `None` when all is well again.
+        """Take a pair; `on_change` is told what was found, and `None` when all is well again.
 
         That they fit is believed for `believed_seconds`, as long as nothing in the database speaks against it.
         """
@@ -60,7 +59,7 @@ class StoreWatch:
         self._suspicions = 0
         self._looked_into = 0
         self._incarnation = ""
-        self._found = found
+        self._found: Discrepancy | None = None
         self._compared = ComparedObjects()
 
     @property

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import io
 import signal
-import time
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from tests.unit.client.scripted_api import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from tests.unit.client.conftest import Client
     from tests.unit.client.scripted_api import Asked, ScriptedApi
@@ -77,25 +78,56 @@ def test_a_secret_that_can_not_be_shown_is_refused_or_told(
     assert unheard.err == f"entrepot: {lost} could not be shown: No space left on device. {remedy}\n"
 
 
+class _Said(io.StringIO):
+    """Standard error, which tells another thread that something was said on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = threading.Event()
+
+    def write(self, text: str, /) -> int:
+        """Take a text."""
+        written = super().write(text)
+        self.heard.set()
+        return written
+
+
 @pytest.fixture
-def heeding() -> Iterator[None]:
-    """Heed Ctrl-C, which who runs in the background is born to ignore."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def ended() -> Iterator[threading.Event]:
+    """Heed Ctrl-C, which who runs in the background is born to ignore; set as soon as one ends the command."""
+    came = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        came.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, end)
+    yield came
+    assert signal.signal(signal.SIGINT, before) is end, "the command kept the signal to itself"
 
 
-@pytest.mark.usefixtures("heeding")
 @pytest.mark.parametrize(("presses", "code"), [(1, 0), (2, 130)], ids=["once", "twice"])
 def test_ctrl_c_waits_for_a_secret_that_is_on_its_way_unless_it_comes_again(
-    client: Client, api: ScriptedApi, presses: int, code: int
+    client: Client,
+    api: ScriptedApi,
+    monkeypatch: pytest.MonkeyPatch,
+    ended: threading.Event,
+    presses: int,
+    code: int,
 ) -> None:
     """The registry has made it by then; a second time means that whoever waits has had enough of it."""
+    said = _Said()
+    monkeypatch.setattr("sys.stderr", said)
+    waiting = threading.main_thread().ident
+    assert waiting is not None
 
     def press(_: Asked) -> Answer:
-        for _press in range(presses):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)  # two at once would be one
+        signal.pthread_kill(waiting, signal.SIGINT)
+        said.heard.wait(5)
+        for _again in range(100 if presses == 2 else 0):  # one that falls into a handler waits for the next
+            signal.pthread_kill(waiting, signal.SIGINT)
+            if ended.wait(0.1):
+                break
         return Answer(201, _MADE)
 
     api.on_call("POST /access-tokens", press)
@@ -103,5 +135,5 @@ def test_ctrl_c_waits_for_a_secret_that_is_on_its_way_unless_it_comes_again(
     result = client.run("token", "create", "ci", "-o", "name")
 
     assert (result.code, result.out) == (code, "" if code else "ept_once\n")
-    assert "this ends when the token is shown" in result.err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert "this ends when the token is shown" in said.getvalue()
+    assert ended.is_set() is (presses == 2)

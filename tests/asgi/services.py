@@ -19,6 +19,7 @@ from entrepot.bootstrap import (
     build_services,
     open_spool,
     prepare_metadata,
+    prepare_place,
     s3_options,
 )
 from entrepot.bootstrap.control import build_control
@@ -130,6 +131,7 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
     await asyncio.to_thread(lay_schema_for, settings)
     await prepare_metadata(settings)
     metadata = await open_metadata(metadata_url(settings), 4, 5.0, counts)
+    await prepare_place(metadata, blobs)
     executor = ThreadPoolExecutor(2)
     try:
         stores = Stores(metadata, blobs)
@@ -157,11 +159,9 @@ async def _open_blobs(settings: Settings, counts: Counts) -> BlobStore:
         await bucket.prepare()
         return bucket
     operations = CountingOperations(counts)
-    blobs = FilesystemBlobStore(
+    return FilesystemBlobStore(
         storage_root(settings), min_free_bytes=settings.storage.min_free_bytes, operations=operations
     )
-    await blobs.prepare()
-    return blobs
 
 
 @contextlib.asynccontextmanager

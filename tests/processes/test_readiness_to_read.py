@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 import socket
 import threading
@@ -115,6 +114,14 @@ async def _push_to(data: Path, root: Path) -> None:
         await compact(registry.stores)
 
 
+def _status(begin: str) -> int:
+    """Return the status of a push that begins, 0 where no process answers."""
+    try:
+        return httpx.post(begin).status_code
+    except httpx.TransportError:
+        return 0
+
+
 def _is_public(registry: RunningEntrepot) -> bool:
     status, body = registry.get_ops("/readyz")
     return status != 0 and json.loads(body)["checks"]["public"]["ok"]
@@ -167,7 +174,7 @@ def test_f47_a_node_whose_volume_is_gone_is_not_ready_until_it_is_back(tmp_path:
 
 
 def test_f47_what_one_process_of_a_node_finds_the_others_go_by(tmp_path: Path) -> None:
-    """The worker, started anew beside an empty directory, asks the storage first; nobody else would for a while."""
+    """The worker, started anew beside a lost journal, asks the storage first; nobody else would for a while."""
     root, data = tmp_path / "volume", tmp_path / "data"
     asyncio.run(_push_to(data, root))
     settings = {"storage": {"root": str(root)}}
@@ -175,8 +182,7 @@ def test_f47_what_one_process_of_a_node_finds_the_others_go_by(tmp_path: Path) -
         registry.wait_until_ready()
         registry.wait_for_event("serve.ready")
         _wait_for(registry, 200, "/readyz/write")
-        away = root.rename(tmp_path / "away")
-        root.mkdir()
+        away = (root / "journal").rename(tmp_path / "away")
         registry.kill(Role.BACKGROUND)
         registry.wait_for_event("database.mismatch")
 
@@ -185,16 +191,41 @@ def test_f47_what_one_process_of_a_node_finds_the_others_go_by(tmp_path: Path) -
         begin = f"{registry.url}/v2/team/app/blobs/uploads/"
         wait_for(lambda: httpx.post(begin).status_code == 405, _SECONDS, registry.log_tail)
 
-        shutil.rmtree(root)
-        away.rename(root)
+        away.rename(root / "journal")
         wait_for(lambda: httpx.post(begin).status_code == 202, 2 * _SECONDS, registry.log_tail)
         _wait_for(registry, 200, "/readyz/write")
+
+
+def test_f47_whatever_starts_beside_an_empty_mount_point_leaves_it_empty(tmp_path: Path) -> None:
+    """A process that began with the volume would push into it, once it had the directories of a storage."""
+    root, data = tmp_path / "volume", tmp_path / "data"
+    asyncio.run(_push_to(data, root))
+    settings = {"storage": {"root": str(root)}}
+    with RunningEntrepot(tmp_path / "node", settings=settings, data_directory=data) as registry:
+        registry.wait_until_ready()
+        registry.wait_for_event("serve.ready")
+        away = root.rename(tmp_path / "away")
+        root.mkdir()
+        former = {role: registry.pid(role) for role in (Role.BACKGROUND, Role.HTTP)}
+        for role in former:
+            registry.kill(role)
+        for role, pid in former.items():
+            wait_for(lambda r=role, p=pid: registry.pids(r) not in ([], [p]), _SECONDS, registry.log_tail)
+        begin = f"{registry.url}/v2/team/app/blobs/uploads/"
+        wait_for(lambda: _status(begin) == 405, _SECONDS, registry.log_tail)
+        _wait_for(registry, 503, "/readyz/read", "/readyz/write")
+
+        root.rmdir()  # which only an empty one is
+        away.rename(root)
+        wait_for(lambda: _status(begin) == 202, 2 * _SECONDS, registry.log_tail)
+        _wait_for(registry, 200, "/readyz/read", "/readyz/write")
 
 
 def test_f47_a_node_with_another_storage_is_left_out_by_balancers_and_says_why(tmp_path: Path) -> None:
     """It serves what it can to who asks it; it is the balancer that does not, for the sake of the other nodes."""
     right, data = tmp_path / "right", tmp_path / "data"
     asyncio.run(_push_to(data, right))
+    (tmp_path / "wrong" / "blobs").mkdir(parents=True)
     wrong = {"storage": {"root": str(tmp_path / "wrong")}}
     registry = RunningEntrepot(tmp_path / "node", settings=wrong, data_directory=data)
     registry.start()

@@ -302,8 +302,23 @@ class FileStager(Protocol):
 class PreparedPlace(Protocol):
     """A driver whose place can go from under it and then looks like an empty one: a volume that is unmounted."""
 
+    async def prepare(self) -> None:
+        """Make what the place needs and lacks.
+
+        Raises:
+            StorageUnavailableError: the place can't be used.
+        """
+
+    async def identify_place(self) -> str:
+        """Return what tells this place from any that is put there instead; empty where it is not prepared.
+
+        Raises:
+            StorageUnavailableError: it can't be told.
+        """
+        ...
+
     async def require_prepared(self) -> None:
-        """Ask whether what every start makes there is there still; nothing is made.
+        """Ask whether what :meth:`prepare` makes is there; nothing is made.
 
         Raises:
             StorageUnavailableError: it is not, or that can't be told.

@@ -13,6 +13,7 @@ from entrepot.bootstrap.stores import (
     open_existing_stores,
     open_stores,
     prepare_metadata,
+    prepare_place,
     s3_options,
 )
 
@@ -34,5 +35,6 @@ __all__ = [
     "open_spool",
     "open_stores",
     "prepare_metadata",
+    "prepare_place",
     "s3_options",
 ]

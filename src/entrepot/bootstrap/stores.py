@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from entrepot.blobstore.driver import PreparedPlace
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.kernel.durable_directories import create_directory, sync_directory
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.registry.store_ownership import find_lack
 from entrepot.settings import (
     Settings,
     metadata_path,
@@ -38,6 +40,7 @@ __all__ = [
     "open_existing_stores",
     "open_stores",
     "prepare_metadata",
+    "prepare_place",
     "s3_options",
 ]
 
@@ -60,21 +63,25 @@ async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
         MetadataError, BlobStoreError: one of them can't be used.
     """
     async with contextlib.AsyncExitStack() as stack:
-        blobs = await open_blobs(settings)
+        blobs = await open_blobs(settings, look_only=True)
         stack.push_async_callback(blobs.aclose)
         await prepare_metadata(settings)
         metadata = await _open_metadata(settings)
         stack.push_async_callback(metadata.aclose)
+        await prepare_place(metadata, blobs)
         yield Stores(metadata, blobs)
 
 
 @contextlib.asynccontextmanager
-async def open_existing_stores(settings: Settings, *, look_only: bool = False) -> AsyncIterator[Stores]:
+async def open_existing_stores(
+    settings: Settings, *, look_only: bool = False, is_right_store: bool = False
+) -> AsyncIterator[Stores]:
     """Open the stores of a registry that is there, the database first: where it is refused, nothing is made.
 
     Args:
         settings: name them.
         look_only: whether directories of the blob store that are missing stay so.
+        is_right_store: whether somebody says so, though the database may have written what is not there.
 
     Raises:
         MetadataError: the database can't be used, or its schema is not that of this program.
@@ -83,9 +90,26 @@ async def open_existing_stores(settings: Settings, *, look_only: bool = False) -
     async with contextlib.AsyncExitStack() as stack:
         metadata = await _open_metadata(settings)
         stack.push_async_callback(metadata.aclose)
-        blobs = await open_blobs(settings, look_only=look_only)
+        blobs = await open_blobs(settings, look_only=True)
         stack.push_async_callback(blobs.aclose)
+        if not look_only:
+            await prepare_place(metadata, blobs, is_right_store=is_right_store)
         yield Stores(metadata, blobs)
+
+
+async def prepare_place(metadata: Metadata, blobs: BlobStore, *, is_right_store: bool = False) -> None:
+    """Make what a store on a disk lacks of directories, but none where it lacks what the database has written there.
+
+    That is the mount point of a volume that is not mounted. Prepared, it would take pushes of every process that had
+    the volume before, and lose them to it (F47); as it is, they fail. The watch closes writes, and ends that by itself.
+
+    Raises:
+        MetadataError, BlobStoreError: a store can't be used.
+    """
+    if not isinstance(blobs, PreparedPlace):
+        return
+    if is_right_store or await blobs.identify_place() or not await find_lack(metadata, blobs):
+        await blobs.prepare()
 
 
 async def _open_metadata(settings: Settings) -> Metadata:

@@ -55,7 +55,7 @@ _HASHING_THREADS: Final = 4
 
 @contextlib.asynccontextmanager
 async def open_command_stores(
-    settings: Settings, *, make_new: bool = False, look_only: bool = False
+    settings: Settings, *, make_new: bool = False, look_only: bool = False, is_right_store: bool = False
 ) -> AsyncIterator[Stores]:
     """Open both stores; a registry may run on them at the same time. Where that is refused, nothing is made.
 
@@ -63,6 +63,7 @@ async def open_command_stores(
         settings: name them.
         make_new: whether to make an empty registry where there is none.
         look_only: whether what the storage lacks of directories stays missing.
+        is_right_store: whether somebody says so; else it stays missing, too, where what was written there is not there.
 
     Raises:
         RegistryUnusableError: there is no registry, or this user may not open it.
@@ -73,7 +74,7 @@ async def open_command_stores(
             yield stores
         return
     require_registry(settings)
-    async with open_existing_stores(settings, look_only=look_only) as stores:
+    async with open_existing_stores(settings, look_only=look_only, is_right_store=is_right_store) as stores:
         yield stores
 
 

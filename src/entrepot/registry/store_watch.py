@@ -2,9 +2,9 @@
 
 A database can be put back under running nodes: an older copy is restored, or a standby takes over that had not received
 everything. It gives numbers of facts again that the journal has, and what was pushed in between is lost, so nothing may
-be written any more, as at a start. Nothing is asked for this per request: every few seconds three statements tell
-whether anything speaks for it, and only then is the store asked. A probe, for whom nobody has asked at the start, and
-who shall see a volume go as well, asks the store by the clock besides.
+be written any more, as at a start. A volume can go, too, or another be mounted. Nothing is asked for this per request:
+every few seconds three statements, and a look at the directory of a store on a disk, tell whether anything speaks for
+it, and only then is the store asked. A probe, for whom nobody has asked at the start, asks it by the clock besides.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
+from entrepot.blobstore.driver import PreparedPlace
 from entrepot.registry.journal_overlap import ComparedObjects
 from entrepot.registry.store_ownership import Discrepancy, find_discrepancy
 
@@ -59,6 +60,7 @@ class StoreWatch:
         self._suspicions = 0
         self._looked_into = 0
         self._incarnation = ""
+        self._place: str | None = None
         self._found: Discrepancy | None = None
         self._compared = ComparedObjects()
 
@@ -81,7 +83,7 @@ class StoreWatch:
         return self._looked_into < self._suspicions
 
     async def look(self) -> Discrepancy | None:
-        """Ask the database and for its file, and where that speaks for it the store, too. For every few seconds.
+        """Ask for database, file and place, and where one of them speaks for it the store, too. For every few seconds.
 
         Raises:
             MetadataError, BlobStoreError: it can't be told; what was known stays.
@@ -95,7 +97,8 @@ class StoreWatch:
         is_due = (
             now - self._waiting_since >= _PATIENCE_SECONDS or now - self._asked_at >= self._believed_seconds
         )
-        if another or newest < self._newest or await self._metadata.lost_file():
+        lost = await self._metadata.lost_file()
+        if another or newest < self._newest or lost or await self._is_in_another_place():
             self.suspect()
         if self._is_suspicious or self._found is not None or is_due:
             await self._ask("", self._compared)
@@ -136,6 +139,14 @@ class StoreWatch:
             found = Discrepancy(reason, remedy, "its database is an older copy of what it was")
         self._newest = max(self._newest, newest)
         return found
+
+    async def _is_in_another_place(self) -> bool:
+        """Whether something else lies now where the store lay at the look before, or nothing does."""
+        if not isinstance(self._blobs, PreparedPlace):
+            return False
+        place = await self._blobs.identify_place()
+        before, self._place = self._place, place
+        return before is not None and place != before
 
     async def _find_another_database(self) -> Discrepancy | None:
         """Return that this is another database than at the first look."""

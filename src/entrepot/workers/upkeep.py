@@ -50,14 +50,14 @@ def gauge_duty(metadata: Metadata, blobs: BlobStore, metrics: Metrics, clock: St
 
     async def run() -> None:
         await clock.look(metadata)
-        capacity = await blobs.capacity()
+        metrics.journal_backlog.set(await metadata.outbox.unjournalled_count())
+        metrics.clock_skew.set(await clock_skew_seconds(metadata))
+        capacity = await blobs.capacity()  # last: of a storage that is not there it can't be told
         if capacity is not None:
             metrics.storage_used_bytes.set(capacity.used_bytes)
             metrics.storage_capacity_bytes.set(capacity.total_bytes)
         if isinstance(blobs, SuspectableDisk):
             metrics.storage_suspect.set(bool(await blobs.suspicion()))
-        metrics.journal_backlog.set(await metadata.outbox.unjournalled_count())
-        metrics.clock_skew.set(await clock_skew_seconds(metadata))
 
     return Duty("gauges", 10.0, run)
 

@@ -192,6 +192,8 @@ def open_staged_file(volume: Volume, upload: UploadReference) -> StagedFile:
         try:
             descriptor = _open_locked(path, os.O_CREAT if upload.offset == 0 else 0)
         except FileNotFoundError as error:
+            if not path.parent.exists():
+                raise  # it is no upload that was lost, but the volume that is not mounted
             raise UploadLostError(upload.upload_id, "its file is missing") from error
         except BlockingIOError as error:
             raise UploadBusyError(upload.upload_id) from error

@@ -98,6 +98,10 @@ class FilesystemBlobStore:
         """
         await self._threads.run(self._volume.prepare)
 
+    async def identify_place(self) -> str:
+        """See :class:`entrepot.blobstore.driver.PreparedPlace`."""
+        return await self._reading.run(self._volume.identify)
+
     async def require_prepared(self) -> None:
         """See :class:`entrepot.blobstore.driver.PreparedPlace`."""
         await self._reading.run(self._volume.require_prepared)

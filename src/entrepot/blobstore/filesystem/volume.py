@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import suppress
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.errors import BlobStoreError, StorageUnavailableError
@@ -85,20 +86,32 @@ class Volume:
                 if missing or error.errno != errno.EROFS:
                     raise
 
-    def require_prepared(self) -> None:
-        """Make sure that the directory is there which all blobs lie in.
+    def identify(self) -> str:
+        """Return device and inode of the directory which all blobs lie in, an empty text where it is not there.
 
         Where a volume is unmounted under a process, no push makes it in the mount point: a push needs the staging
         directory, which nothing but :meth:`prepare` makes.
 
         Raises:
-            StorageUnavailableError: it is not there, as in the mount point of a volume that is not mounted.
+            StorageUnavailableError: it can't be told.
         """
         with disk_errors_translated(f"examine {self.root}"):
-            if not (self.root / BLOBS).is_dir():
-                raise StorageUnavailableError(
-                    f"{self.root} lacks the directory {BLOBS} that each start makes: is its volume mounted?"
-                )
+            try:
+                found = (self.root / BLOBS).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return ""
+        return f"{found.st_dev}:{found.st_ino}" if S_ISDIR(found.st_mode) else ""
+
+    def require_prepared(self) -> None:
+        """Make sure that the directory is there which all blobs lie in.
+
+        Raises:
+            StorageUnavailableError: it is not there, as in the mount point of a volume that is not mounted.
+        """
+        if not self.identify():
+            raise StorageUnavailableError(
+                f"{self.root} lacks the directory {BLOBS} of a storage: is its volume mounted?"
+            )
 
     def _make_upper_directories(self, created: Sequence[Path]) -> None:
         for directory in created:

@@ -135,7 +135,7 @@ async def heal_blobs(choice: BackupChoice, order: RestoreOrder, *, force: bool) 
     observer = ProgressObserver()
     async with (
         opened_repository(choice) as repository,
-        open_command_stores(choice.settings, look_only=order.dry_run) as stores,
+        open_command_stores(choice.settings, look_only=order.dry_run, is_right_store=force) as stores,
     ):
         if not force:
             await _require_own_storage(stores, look_only=order.dry_run)

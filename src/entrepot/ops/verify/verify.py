@@ -160,9 +160,10 @@ async def _show_last(request: _Request) -> VerifyReport:
 
 
 async def _verify(request: _Request) -> VerifyReport:
-    look_only = request.options.mode is not Mode.REPAIR
+    options = request.options
+    look_only = options.mode is not Mode.REPAIR
     async with (
-        open_command_stores(request.settings, look_only=look_only) as stores,
+        open_command_stores(request.settings, look_only=look_only, is_right_store=options.force) as stores,
         opened_sources(request.settings, request.heal_from) as sources,
     ):
         with _stopping() as stopped:

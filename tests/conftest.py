@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.plumbing.budgets",
     "tests.plumbing.timing",
     "tests.plumbing.shares",
+    "tests.running.calm_disk",
     "tests.running.visitors",
     "tests.running.setups",
     "tests.drivers.s3_server",

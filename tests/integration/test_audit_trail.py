@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from entrepot.kernel.asgi import Message
     from entrepot.metadata.audit_store import NewAuditRecord
 
+pytestmark = pytest.mark.usefixtures("calm_disk")
+
 _IMAGE = one_layer_image(1)
 _DIGEST = str(Digest.of_bytes(_IMAGE.manifest))
 _MANIFESTS = f"/v2/{REPOSITORY}/manifests"

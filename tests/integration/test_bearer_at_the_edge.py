@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from entrepot.auth.keys.key_ring import KeyRing
     from tests.asgi.services import InProcessRegistry
 
+pytestmark = pytest.mark.usefixtures("calm_disk")
+
 _REALM = 'Bearer realm="http://127.0.0.1:5000/service/token",service="registry.example"'
 _BLOB = b"a layer"
 _DIGEST = f"sha256:{hashlib.sha256(_BLOB).hexdigest()}"

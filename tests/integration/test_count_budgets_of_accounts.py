@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from tests.asgi.client import AsgiClient, AsgiReply
 
+pytestmark = pytest.mark.usefixtures("calm_disk")
+
 _IMAGE = one_layer_image(1)
 _PROJECT = REPOSITORY.partition("/")[0]
 _MANIFEST = f"/v2/{REPOSITORY}/manifests/{TAG}"

@@ -43,7 +43,7 @@ _HELD = "SELECT count(*) FROM upload_sessions WHERE lease_owner IS NOT NULL"
 _WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 )
-_SOON_SECONDS = 4.0
+_SOON_SECONDS = 12.0
 """Far less than the 30 s of a lease."""
 
 

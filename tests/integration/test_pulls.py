@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.asgi.client import AsgiReply
 
+pytestmark = pytest.mark.usefixtures("calm_disk")
+
 _IMAGE: Final = one_layer_image(1)
 _SMALL: Final = _IMAGE.config
 _LARGE: Final = bytes(range(256)) * 10_000

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from entrepot.http1.connection import Connection
     from entrepot.kernel.asgi import Application, Receive, Scope, Send
 
-PATIENCE_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 20.0
 """How long a test waits for what takes some milliseconds."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [\x20-\x7e]*")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([\x20-\x7e]*)")
@@ -280,7 +280,7 @@ async def serving(
     application: Application,
     *,
     max_connections: int = 200,
-    header_timeout_seconds: float = 5,
+    header_timeout_seconds: float = 30,
     tls: TlsOptions | None = None,
     send_buffer_bytes: int | None = None,
 ) -> AsyncIterator[Serving]:

@@ -69,7 +69,7 @@ async def test_a_file_on_its_way_to_a_slow_reader_is_finished_first(
         assert body == _CONTENT
         assert await client.read_to_end() == b""
         await client.close()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(15):
             await stopping
 
 
@@ -80,7 +80,7 @@ async def test_idle_connections_end_at_once(tls: TlsOptions | None) -> None:
         async with server.connected() as silent:
             await silent.send(b"GET / HT")
             await asyncio.sleep(0.05)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(15):
                 await asyncio.gather(server.listener.stop(), client.read_to_end(), silent.read_to_any_end())
 
 
@@ -105,7 +105,7 @@ async def test_an_answer_before_the_end_of_a_long_body_is_not_lost_to_the_end_of
         assert (await client.answer()).body == content
         await client.expect_end()
         await client.close()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(15):
             await stopping
 
 
@@ -119,7 +119,7 @@ async def test_requests_that_wait_in_line_are_answered_before_the_end_or_visibly
     async with serving(application, header_timeout_seconds=30) as server, server.connected() as client:
         await client.send(get("/0") + get("/1") + get("/2"))
         assert not (await client.answer()).is_last
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(15):
             stopping = asyncio.create_task(server.listener.stop())
             answers = [await client.answer()]
             while not answers[-1].is_last:
@@ -150,7 +150,7 @@ async def test_a_client_that_leaves_while_it_stops_leaves_no_request_running(tmp
         writer.write(get())
         await asyncio.sleep(0.1)
         writer.transport.abort()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(15):
             await stopping
         assert is_over
         assert reader is not None
@@ -175,7 +175,7 @@ async def test_a_request_that_was_cancelled_before_it_began_holds_nothing_up(
             await begun.wait()
             stopping = asyncio.create_task(server.listener.stop())
             client.reset()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(15):
             await stopping
         assert not server.listener._exchanges
 

@@ -38,7 +38,7 @@ async def test_a_turn_that_ends_with_bytes_that_were_not_parsed_is_followed_by_a
         taken.extend((await receive())["body"])
         await asyncio.sleep(0.2)  # so that all of it is in the kernel
         while not source.has_ended:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(15):
                 await source.arrival()
             await source.read(lambda pieces: taken.extend(b"".join(pieces)))
         await reply(send, b"%d" % len(taken))

@@ -37,7 +37,7 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(
-    application: Application = answer, *, max_connections: int = 100, header_timeout_seconds: float = 5
+    application: Application = answer, *, max_connections: int = 100, header_timeout_seconds: float = 30
 ) -> AsyncIterator[tuple[Listener, int]]:
     """A listener in this process and its port."""
     port = find_free_port()
@@ -72,7 +72,7 @@ async def test_f41_an_idle_connection_ends_with_the_time_for_a_head() -> None:
     async with serving(header_timeout_seconds=0.5) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(15):
             await reader.read()
         writer.close()
 

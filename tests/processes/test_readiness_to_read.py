@@ -155,10 +155,11 @@ def test_f28_a_node_without_its_store_is_not_ready_until_it_has_it_again(
 @pytest.mark.parametrize("left", ["nothing", "an empty mount point"])
 def test_f47_a_node_whose_volume_is_gone_is_not_ready_until_it_is_back(tmp_path: Path, left: str) -> None:
     """The answers are of a server: that nothing is there is none where it lies on this machine."""
-    root = tmp_path / "volume"
-    with RunningEntrepot(tmp_path / "node", settings={"storage": {"root": str(root)}}) as registry:
-        registry.wait_until_ready()  # on a storage that is entirely new
-        registry.wait_for_event("serve.ready")  # a process that starts makes the storage's directories
+    root, data = tmp_path / "volume", tmp_path / "data"
+    asyncio.run(_push_to(data, root))
+    settings = {"storage": {"root": str(root)}}
+    with RunningEntrepot(tmp_path / "node", settings=settings, data_directory=data) as registry:
+        registry.wait_until_ready()
         away = root.rename(tmp_path / "away")
         if left != "nothing":
             root.mkdir()
@@ -206,11 +207,13 @@ def test_f47_whatever_starts_beside_an_empty_mount_point_leaves_it_empty(tmp_pat
         registry.wait_for_event("serve.ready")
         away = root.rename(tmp_path / "away")
         root.mkdir()
-        former = {role: registry.pid(role) for role in (Role.BACKGROUND, Role.HTTP)}
-        for role in former:
-            registry.kill(role)
-        for role, pid in former.items():
-            wait_for(lambda r=role, p=pid: registry.pids(r) not in ([], [p]), _SECONDS, registry.log_tail)
+        former = {registry.kill(role) for role in (Role.BACKGROUND, Role.HTTP)}
+
+        def are_others() -> bool:
+            present = {pid for role in (Role.BACKGROUND, Role.HTTP) for pid in registry.pids(role)}
+            return len(present - former) == len(former)
+
+        wait_for(are_others, _SECONDS, registry.log_tail)
         begin = f"{registry.url}/v2/team/app/blobs/uploads/"
         wait_for(lambda: _status(begin) == 405, _SECONDS, registry.log_tail)
         _wait_for(registry, 503, "/readyz/read", "/readyz/write")

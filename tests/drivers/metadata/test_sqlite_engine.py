@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tests.drivers.metadata.counting import CountingObserver
     from tests.drivers.metadata.raw_database import RawDatabase
 
+pytestmark = pytest.mark.usefixtures("calm_disk")
+
 
 @pytest.fixture
 def engine() -> str:

@@ -65,6 +65,5 @@ async def test_bytes_pass_at_the_rate() -> None:
     await asyncio.gather(*(pace.take(20) for _ in range(5)))
 
     assert loop.time() - began >= 0.079
-    began = loop.time()
-    await Pace(None).take(10**9)
-    assert loop.time() - began < 0.05
+    async with asyncio.timeout(30):
+        await Pace(None).take(10**9)

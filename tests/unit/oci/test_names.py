@@ -127,11 +127,11 @@ def test_s34_what_breaks_the_grammar_names_no_tag(text: str) -> None:
 def test_s36_no_name_takes_the_grammar_long_to_refuse() -> None:
     hostile = ["a" * 254 + "!", "a-" * 127 + "!", "a/" * 127, "a" + "-" * 253 + "!", "a__" * 84 + "_" * 3]
     hostile += [text * 10_000 for text in hostile]
-    started = time.perf_counter()
+    started = time.process_time()
     for text in hostile:
         with pytest.raises(InvalidRepositoryNameError):
             RepositoryName.parse(text)
         with pytest.raises(InvalidTagNameError):
             TagName.parse(text + "!")
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

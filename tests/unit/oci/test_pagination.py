@@ -59,7 +59,7 @@ def test_s36_anything_but_digits_is_refused(text: str) -> None:
 
 
 def test_s36_a_million_digits_cost_next_to_nothing() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert parse_page_size("9" * 1_000_000, 1000) == 1000
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5

@@ -115,14 +115,14 @@ def test_s36_the_costliest_documents_take_seconds_at_most() -> None:
         b"[" + b",".join([b"{}"] * 49_000) + b"]",
         b"[" * 4_000_000,
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     for body in costliest:
         try:
             parse_strict_json(body)
         except InvalidJsonError:
             continue
 
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

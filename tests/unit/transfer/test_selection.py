@@ -76,8 +76,8 @@ def test_a_name_that_this_registry_does_not_allow_is_found() -> None:
 
 def test_s38_a_hostile_glob_takes_no_time() -> None:
     """Dozens of stars against a long name that nearly fits are decided at once (S38)."""
-    began = time.perf_counter()
+    began = time.process_time()
 
     assert not matches_any(("*a" * 60 + "b",), "a" * 250)
 
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

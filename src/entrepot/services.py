@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.auth.grants import Authorizer
     from entrepot.observability.metrics import Metrics
-    from entrepot.registry.blobs import Blobs
-    from entrepot.registry.catalog import Catalog
     from entrepot.registry.deletions import Deletions
-    from entrepot.registry.file_pushes import FilePushes
-    from entrepot.registry.manifest_pushes import ManifestPushes
-    from entrepot.registry.manifests import Manifests
-    from entrepot.registry.mounts import Mounts
     from entrepot.registry.project_numbers import ProjectNumbers
-    from entrepot.registry.referrers import Referrers
+    from entrepot.registry.pulls.blobs import Blobs
+    from entrepot.registry.pulls.catalog import Catalog
+    from entrepot.registry.pulls.manifests import Manifests
+    from entrepot.registry.pulls.referrers import Referrers
+    from entrepot.registry.pushes.file_pushes import FilePushes
+    from entrepot.registry.pushes.manifests import ManifestPushes
+    from entrepot.registry.pushes.mounts import Mounts
+    from entrepot.registry.pushes.uploads import Uploads
     from entrepot.registry.repositories import ProjectRepositories
-    from entrepot.registry.store_watch import StoreWatch
-    from entrepot.registry.uploads import Uploads
+    from entrepot.registry.store_match.watch import StoreWatch
 
 __all__ = ["Services"]
 

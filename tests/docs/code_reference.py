@@ -14,7 +14,7 @@ from entrepot.kernel.failpoints import Failpoint
 from entrepot.oci.error_codes import ErrorCode
 from entrepot.ops.application import COMMANDS, build_application
 from entrepot.processes.errors import ExitCode
-from entrepot.registry.journal import ENTRY_KINDS
+from entrepot.registry.journal.writer import ENTRY_KINDS
 from entrepot.settings import setting_fields, show_value
 from tests.docs.meanings import meanings_of
 from tests.docs.source_facts import attribute_docs, failpoint_places, log_events, outbox_kinds

@@ -10,9 +10,9 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from entrepot.ops.application import run_command_line
-from entrepot.registry.journal import Journal
-from entrepot.registry.steady_clock import SteadyClock
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.journal.writer import Journal
+from entrepot.registry.store_match.watch import StoreWatch
+from entrepot.registry.sweeps.steady_clock import SteadyClock
 from entrepot.settings import metadata_path, metadata_url, storage_root
 from entrepot.workers import upkeep
 from entrepot.workers.upkeep import journal_duty

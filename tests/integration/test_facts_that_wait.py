@@ -12,8 +12,8 @@ from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.blobstore.s3 import S3BlobStore
 from entrepot.bootstrap import StoreProbes, lasting_look
 from entrepot.bootstrap.lasting_look import LastingLook
-from entrepot.registry.store_ownership import find_discrepancy
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.store_match.ownership import find_discrepancy
+from entrepot.registry.store_match.watch import StoreWatch
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.asgi.small_images import image, push_blobs, put
 from tests.integration.rebuilding import compact, compacted_registry, database_of

@@ -20,8 +20,8 @@ from entrepot.bootstrap import Dispatcher
 from entrepot.kernel.failpoints import Failpoint
 from entrepot.metadata.errors import MetadataError, MetadataUnavailableError
 from entrepot.oci.names import RepositoryName
-from entrepot.registry import lease_releases
-from entrepot.registry.lease_releases import LeaseReleases
+from entrepot.registry.pushes import lease_releases
+from entrepot.registry.pushes.lease_releases import LeaseReleases
 from entrepot.settings import audit_directory, metadata_path, metadata_url, storage_root
 from tests.asgi.client import AsgiClient
 from tests.asgi.lifespan import running_lifespan

@@ -19,7 +19,7 @@ from entrepot.bootstrap import (
 from entrepot.ops.checks.storage_match import check_storage_match
 from entrepot.ops.command_stores import open_command_services
 from entrepot.ops.errors import CommandError
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.store_match.watch import StoreWatch
 from entrepot.settings import storage_root
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.asgi.small_images import NAME, image, push_blobs, put

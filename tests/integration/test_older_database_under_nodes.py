@@ -20,9 +20,9 @@ from entrepot.bootstrap.services import find_mismatch
 from entrepot.metadata.errors import MetadataError
 from entrepot.rebuild.catching_up import find_catch_up_start
 from entrepot.rebuild.errors import RebuildRefusedError
-from entrepot.registry import store_watch
-from entrepot.registry.store_ownership import find_discrepancy
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.store_match import watch as store_watch
+from entrepot.registry.store_match.ownership import find_discrepancy
+from entrepot.registry.store_match.watch import StoreWatch
 from entrepot.settings import metadata_path
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.asgi.small_images import NAME, image, push_blobs, put

@@ -17,7 +17,7 @@ from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.records import NewUploadSession
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.oci.digest import Digest
-from entrepot.registry.orphans import OrphanSweep, SweepOptions, SweepReport
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions, SweepReport
 from entrepot.settings import metadata_url
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.drivers.blobstore.opening import StoreAddress, open_store

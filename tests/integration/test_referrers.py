@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from entrepot.oci.digest import Digest
-from entrepot.registry.referrers import MAX_PAGE_BYTES, list_tag
+from entrepot.registry.pulls.referrers import MAX_PAGE_BYTES, list_tag
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 
 if TYPE_CHECKING:

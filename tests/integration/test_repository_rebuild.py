@@ -10,7 +10,7 @@ from entrepot.auth.grants import ProjectGrant
 from entrepot.auth.host import host_operator
 from entrepot.auth.modes import ModeGate, Modes
 from entrepot.auth.project_actions import CreateRepository, DeleteRepository
-from entrepot.registry.journal import Journal
+from entrepot.registry.journal.writer import Journal
 from entrepot.registry.repositories import ProjectRepositories
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.asgi.small_images import NAME, image, push_blobs, put

@@ -17,9 +17,9 @@ from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, ScrubJob, ScrubSchedule
 from entrepot.lifecycle.scrub.ledger import Ledger, read_findings, read_progress
 from entrepot.lifecycle.scrub.options import Mode, ScrubOptions
 from entrepot.lifecycle.scrub.scrub import Scrub
-from entrepot.registry.journal import Journal
-from entrepot.registry.steady_clock import SteadyClock
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.journal.writer import Journal
+from entrepot.registry.store_match.watch import StoreWatch
+from entrepot.registry.sweeps.steady_clock import SteadyClock
 from entrepot.workers.upkeep import journal_duty
 from tests.faults.image import one_layer_image
 from tests.integration.scrubbing import REPAIR, Quiet, Scrubbed, scrubbed_registry, verify_stores

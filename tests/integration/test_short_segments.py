@@ -9,7 +9,7 @@ import pytest
 
 from entrepot.bootstrap import open_stores
 from entrepot.ops.application import run_command_line
-from entrepot.registry.store_ownership import find_discrepancy
+from entrepot.registry.store_match.ownership import find_discrepancy
 from entrepot.settings import storage_root
 from tests.asgi.history import picture_of
 from tests.asgi.services import in_process_registry, scratch_settings

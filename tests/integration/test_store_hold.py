@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.registry import store_hold
 from entrepot.registry.errors import StoreHeldError
-from entrepot.registry.orphans import OrphanSweep, SweepOptions
-from entrepot.registry.store_hold import StoreHold
+from entrepot.registry.sweeps import store_hold
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.sweeps.store_hold import StoreHold
 from entrepot.settings import metadata_url
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 from tests.drivers.metadata.raw_database import RawDatabase

@@ -9,11 +9,11 @@ import pytest
 
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.bootstrap import open_stores
-from entrepot.registry.journal import Journal
-from entrepot.registry.steady_clock import SteadyClock
-from entrepot.registry.store_ownership import find_discrepancy, find_lack
-from entrepot.registry.store_recognition import find_strangeness
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.journal.writer import Journal
+from entrepot.registry.store_match.ownership import find_discrepancy, find_lack
+from entrepot.registry.store_match.recognition import find_strangeness
+from entrepot.registry.store_match.watch import StoreWatch
+from entrepot.registry.sweeps.steady_clock import SteadyClock
 from entrepot.workers import upkeep
 from tests.asgi.services import in_process_registry
 from tests.asgi.small_images import image, put

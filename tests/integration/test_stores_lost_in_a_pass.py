@@ -12,7 +12,7 @@ from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.blobstore.keys import BLOBS, JOURNAL, MANIFESTS
 from entrepot.lifecycle.errors import MassDamageError
 from entrepot.lifecycle.scrub.journal_phase import JournalPhase
-from entrepot.registry.store_ownership import find_lack
+from entrepot.registry.store_match.ownership import find_lack
 from tests.drivers.blobstore.staging import keys_of
 from tests.integration.rebuilding import compact
 from tests.integration.scrubbing import REPAIR, Quiet, Scrubbed, scrubbed_registry, verify_stores
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata
-    from entrepot.registry.rival_histories import RivalHistories
+    from entrepot.registry.journal.rival_histories import RivalHistories
 
 _LACKS = "which this database has written"
 _PROOFS_BEFORE_THE_JOURNAL = 1

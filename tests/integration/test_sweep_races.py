@@ -15,7 +15,7 @@ from entrepot.blobstore.driver import MultipartUploads
 from entrepot.bootstrap import build_distribution, build_services, open_stores
 from entrepot.oci.digest import Digest
 from entrepot.registry.hashing import HashingPool
-from entrepot.registry.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions
 from tests.asgi.client import AsgiClient
 from tests.asgi.services import scratch_settings
 from tests.drivers.blobstore.staging import keys_of

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from entrepot.observability.metrics import build_metrics
 from entrepot.rebuild.position import find_position
-from entrepot.registry.journal import Journal
-from entrepot.registry.steady_clock import SteadyClock
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.journal.writer import Journal
+from entrepot.registry.store_match.watch import StoreWatch
+from entrepot.registry.sweeps.steady_clock import SteadyClock
 from entrepot.settings import metadata_path, metadata_url, storage_root
 from entrepot.workers import upkeep
 from entrepot.workers.backup_age import backup_age_duty

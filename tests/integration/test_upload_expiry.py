@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.bootstrap import build_background_worker
 from entrepot.observability.metrics import build_metrics
-from entrepot.registry.leases import LONGEST_LEASE_SECONDS
-from entrepot.registry.orphans import OrphanSweep, SweepOptions
-from entrepot.registry.staged_uploads import StagedUploads
-from entrepot.registry.upload_expiry import UploadExpiry
+from entrepot.registry.pushes.leases import LONGEST_LEASE_SECONDS
+from entrepot.registry.pushes.staged_uploads import StagedUploads
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.sweeps.upload_expiry import UploadExpiry
 from entrepot.settings import metadata_path, storage_root
 from entrepot.settings.section import Setting
 from entrepot.settings.tree import RegistrySettings, UploadSettings

@@ -22,7 +22,7 @@ from entrepot.ops.checks.storage_match import check_storage_match
 from entrepot.ops.command_stores import open_command_services
 from entrepot.ops.errors import CommandError
 from entrepot.registry.hashing import HashingPool
-from entrepot.registry.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions
 from entrepot.settings import storage_root
 from entrepot.workers import upkeep
 from tests.asgi.history import picture_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from entrepot.registry.steady_clock import STEADY_SECONDS, SteadyClock
+from entrepot.registry.sweeps.steady_clock import STEADY_SECONDS, SteadyClock
 from tests.drivers.metadata.verified_while import Passing
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from entrepot.blobstore.keys import BACKUP_PRUNING, snapshot_begun_key, snapshot
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.pace import Pace
 from entrepot.oci.digest import Digest
-from entrepot.registry.store_hold import StoreHold
+from entrepot.registry.sweeps.store_hold import StoreHold
 
 if TYPE_CHECKING:
     from collections.abc import Callable

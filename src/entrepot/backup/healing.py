@@ -15,7 +15,7 @@ from entrepot.backup.workers import work_on_all
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.pace import Pace
-from entrepot.registry.store_hold import StoreHold
+from entrepot.registry.sweeps.store_hold import StoreHold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator

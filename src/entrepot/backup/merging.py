@@ -22,8 +22,8 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import InvalidManifestError, UnsupportedManifestError, parse_manifest
 from entrepot.oci.names import RepositoryName, TagName
 from entrepot.registry.errors import DigestMismatchError, ManifestReferencesMissingError, TagConditionError
-from entrepot.registry.manifest_pushes import ManifestPush
-from entrepot.registry.tag_conditions import UNCONDITIONAL, TagCondition
+from entrepot.registry.pushes.manifests import ManifestPush
+from entrepot.registry.pushes.tag_conditions import UNCONDITIONAL, TagCondition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from entrepot.backup.selection import SavedManifest, SavedRepository
     from entrepot.metadata.store import Metadata
     from entrepot.oci.manifest import ParsedManifest
-    from entrepot.registry.manifest_pushes import ManifestPushes
-    from entrepot.registry.mounts import Mounts
-    from entrepot.registry.uploads import Uploads
+    from entrepot.registry.pushes.manifests import ManifestPushes
+    from entrepot.registry.pushes.mounts import Mounts
+    from entrepot.registry.pushes.uploads import Uploads
 
 __all__ = ["MergeOptions", "MergeParts", "MergeReport", "RepositoryMerge"]
 

@@ -20,11 +20,11 @@ from entrepot.bootstrap.recovery import open_recovery
 from entrepot.bootstrap.services import build_process_metrics, watch_stores
 from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.node_id import read_or_create_node_id
-from entrepot.registry.journal import Journal
-from entrepot.registry.orphans import OrphanSweep, SweepOptions
-from entrepot.registry.staged_uploads import StagedUploads
-from entrepot.registry.steady_clock import SteadyClock
-from entrepot.registry.upload_expiry import UploadExpiry
+from entrepot.registry.journal.writer import Journal
+from entrepot.registry.pushes.staged_uploads import StagedUploads
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.sweeps.steady_clock import SteadyClock
+from entrepot.registry.sweeps.upload_expiry import UploadExpiry
 from entrepot.settings import audit_directory, set_secrets, shown_defaults, shown_differences
 from entrepot.workers.accounts_upkeep import first_password_duty, key_rotation_duty, session_duty
 from entrepot.workers.audit_upkeep import (
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from entrepot.lifecycle.recovery import BlobRecovery
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
-    from entrepot.registry.store_watch import StoreWatch
+    from entrepot.registry.store_match.watch import StoreWatch
     from entrepot.settings import Settings
 
 __all__ = ["build_background_worker"]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from entrepot.bootstrap.stores import Stores
     from entrepot.kernel.asgi import Application
     from entrepot.observability.metrics import Metrics
-    from entrepot.registry.store_watch import StoreWatch
+    from entrepot.registry.store_match.watch import StoreWatch
     from entrepot.services import Services
     from entrepot.settings import Settings
 

@@ -7,13 +7,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from entrepot.bootstrap.lasting_answers import LASTS_SECONDS
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.store_match.watch import StoreWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from entrepot.bootstrap.stores import Stores
-    from entrepot.registry.store_ownership import Discrepancy
+    from entrepot.registry.store_match.ownership import Discrepancy
 
 __all__ = ["LastingLook"]
 

@@ -18,8 +18,8 @@ from entrepot.bootstrap.stores import Stores, open_stores
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.first_in_order import first_in_order
 from entrepot.observability.metrics import greatest_gauge
-from entrepot.registry.store_ownership import require_finished_rebuild
-from entrepot.registry.store_recognition import ANOTHER_STORE_REMEDY, find_strangeness
+from entrepot.registry.store_match.ownership import require_finished_rebuild
+from entrepot.registry.store_match.recognition import ANOTHER_STORE_REMEDY, find_strangeness
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,26 +18,26 @@ from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.observability.metrics import Metrics, build_metrics, greatest_gauge
 from entrepot.projects.configurations import DecidingSwitch
-from entrepot.registry.blob_publication import BlobPublication
-from entrepot.registry.blobs import Blobs
-from entrepot.registry.catalog import Catalog
-from entrepot.registry.content_cache import ContentCache
 from entrepot.registry.deletions import Deletions
-from entrepot.registry.file_pushes import FilePushes
 from entrepot.registry.hashing import RunningDigests
-from entrepot.registry.journal import Journal
-from entrepot.registry.leases import SessionLeases
-from entrepot.registry.manifest_pushes import ManifestPushes
-from entrepot.registry.manifests import Manifests
-from entrepot.registry.mounts import Mounts
+from entrepot.registry.journal.writer import Journal
 from entrepot.registry.project_numbers import ProjectNumbers
-from entrepot.registry.referrers import Referrers
+from entrepot.registry.pulls.blobs import Blobs
+from entrepot.registry.pulls.catalog import Catalog
+from entrepot.registry.pulls.content_cache import ContentCache
+from entrepot.registry.pulls.manifests import Manifests
+from entrepot.registry.pulls.referrers import Referrers
+from entrepot.registry.pushes.blob_publication import BlobPublication
+from entrepot.registry.pushes.file_pushes import FilePushes
+from entrepot.registry.pushes.leases import SessionLeases
+from entrepot.registry.pushes.manifests import ManifestPushes
+from entrepot.registry.pushes.mounts import Mounts
+from entrepot.registry.pushes.staged_uploads import StagedUploads
+from entrepot.registry.pushes.staging import StagingPipeline
+from entrepot.registry.pushes.uploads import UploadParts, Uploads
 from entrepot.registry.repositories import ProjectRepositories
-from entrepot.registry.staged_uploads import StagedUploads
-from entrepot.registry.staging import StagingPipeline
-from entrepot.registry.store_ownership import find_discrepancy, require_finished_rebuild
-from entrepot.registry.store_watch import StoreWatch
-from entrepot.registry.uploads import UploadParts, Uploads
+from entrepot.registry.store_match.ownership import find_discrepancy, require_finished_rebuild
+from entrepot.registry.store_match.watch import StoreWatch
 from entrepot.services import Services
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata
     from entrepot.projects.configurations import Configurations
     from entrepot.registry.hashing import HashingPool
-    from entrepot.registry.store_ownership import Discrepancy
+    from entrepot.registry.store_match.ownership import Discrepancy
     from entrepot.settings import Settings
 
 __all__ = [

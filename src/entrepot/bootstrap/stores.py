@@ -15,7 +15,7 @@ from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.kernel.durable_directories import create_directory, sync_directory
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
-from entrepot.registry.store_ownership import find_lack
+from entrepot.registry.store_match.ownership import find_lack
 from entrepot.settings import (
     Settings,
     metadata_path,

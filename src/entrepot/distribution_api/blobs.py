@@ -8,13 +8,13 @@ from entrepot.distribution_api.caching import IMMUTABLE
 from entrepot.distribution_api.conditions import entity_tag, is_known_to_client, wanted_part
 from entrepot.distribution_api.responses import Header, Response
 from entrepot.oci.digest import Digest
-from entrepot.registry.blobs import InlineContent, LocalContent, RemoteContent
+from entrepot.registry.pulls.blobs import InlineContent, LocalContent, RemoteContent
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Pull
     from entrepot.distribution_api.requests import Request
     from entrepot.distribution_api.responses import Content
-    from entrepot.registry.blobs import StreamedContent
+    from entrepot.registry.pulls.blobs import StreamedContent
     from entrepot.services import Services
 
 __all__ = ["pull_blob"]

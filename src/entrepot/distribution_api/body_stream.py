@@ -19,7 +19,7 @@ _LEAST_BYTES: Final = 256 * 1024
 
 
 class BodyStream:
-    """Implements :class:`entrepot.registry.staging.DrainableBody`. Belongs to the task that makes it.
+    """Implements :class:`entrepot.registry.pushes.staging.DrainableBody`. Belongs to the task that makes it.
 
     Attributes:
         has_ended: whether all has been read, or there will be nothing more.

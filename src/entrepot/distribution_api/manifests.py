@@ -15,7 +15,7 @@ from entrepot.distribution_api.responses import Header, Response
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import MAX_MANIFEST_BYTES, ParsedManifest, parse_manifest
 from entrepot.oci.names import TagName
-from entrepot.registry.manifest_pushes import ManifestPush
+from entrepot.registry.pushes.manifests import ManifestPush
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Pull

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from entrepot.registry.tag_conditions import UNCONDITIONAL, TagCondition
+from entrepot.registry.pushes.tag_conditions import UNCONDITIONAL, TagCondition
 
 if TYPE_CHECKING:
     from entrepot.distribution_api.requests import Request

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from entrepot.bootstrap import Stores
     from entrepot.metadata.store import Metadata
-    from entrepot.registry.store_ownership import Discrepancy
+    from entrepot.registry.store_match.ownership import Discrepancy
     from entrepot.services import Services
     from entrepot.settings import Settings
 

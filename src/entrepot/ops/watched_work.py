@@ -12,7 +12,7 @@ from entrepot.ops.command_stores import refusal_of
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from entrepot.registry.store_watch import StoreWatch
+    from entrepot.registry.store_match.watch import StoreWatch
 
 __all__ = ["run_watched"]
 

@@ -22,7 +22,7 @@ from entrepot.rebuild.facts import (
     RepositoryDeleted,
     TagDeleted,
 )
-from entrepot.registry.manifest_pushes import manifest_row, references_of
+from entrepot.registry.pushes.manifests import manifest_row, references_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from entrepot.metadata.errors import HistoryDivergedError
 from entrepot.rebuild.errors import RebuildRefusedError
 from entrepot.rebuild.replay import fact_of
-from entrepot.registry.journal_reader import JournalReader, find_incarnations
-from entrepot.registry.rival_histories import RivalHistories
+from entrepot.registry.journal.reader import JournalReader, find_incarnations
+from entrepot.registry.journal.rival_histories import RivalHistories
 
 if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore

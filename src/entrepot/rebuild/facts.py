@@ -11,7 +11,7 @@ from entrepot.oci.digest import Digest, InvalidDigestError
 from entrepot.oci.names import InvalidRepositoryNameError, InvalidTagNameError, RepositoryName, TagName
 
 if TYPE_CHECKING:
-    from entrepot.registry.journal_reader import RecordedLine
+    from entrepot.registry.journal.reader import RecordedLine
 
 __all__ = [
     "BlobLinked",

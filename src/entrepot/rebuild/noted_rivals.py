@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.metadata.rebuild_work import Spot
-from entrepot.registry.rival_histories import RivalHistories
+from entrepot.registry.journal.rival_histories import RivalHistories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from entrepot.metadata.rebuild_work import RebuildWork
-    from entrepot.registry.journal_reader import Rivals
+    from entrepot.registry.journal.reader import Rivals
 
 __all__ = ["NotedRivals"]
 

@@ -22,8 +22,8 @@ from entrepot.rebuild.report import RebuildReport
 from entrepot.rebuild.steps import StepMaker
 from entrepot.rebuild.stored_contents import take_inventory
 from entrepot.rebuild.survey import count_leftovers, count_totals
-from entrepot.registry.facts import journalled_registry_fact
-from entrepot.registry.journal_reader import find_incarnations
+from entrepot.registry.journal.facts import journalled_registry_fact
+from entrepot.registry.journal.reader import find_incarnations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ from entrepot.metadata.records import JournalFact
 from entrepot.rebuild.application import FactApplication, Outcome
 from entrepot.rebuild.noted_rivals import NotedRivals
 from entrepot.rebuild.number_gaps import NumberGaps
-from entrepot.registry.journal_reader import JournalReader
+from entrepot.registry.journal.reader import JournalReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.rebuild_work import RebuildWork
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.rebuild.steps import Step, StepMaker
-    from entrepot.registry.journal_reader import RecordedLine
+    from entrepot.registry.journal.reader import RecordedLine
 
 __all__ = ["JournalReplay", "Replayed", "Source", "fact_of"]
 

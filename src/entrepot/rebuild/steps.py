@@ -22,7 +22,7 @@ from entrepot.oci.manifest import (
 )
 from entrepot.oci.names import TagName
 from entrepot.rebuild.facts import BlobLinked, ManifestPut, Nothing, UnreadableFactError, read_change
-from entrepot.registry.manifest_pushes import ManifestPush
+from entrepot.registry.pushes.manifests import ManifestPush
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.rebuild_work import Content, RebuildWork
     from entrepot.rebuild.facts import Change
     from entrepot.registry.hashing import HashingPool
-    from entrepot.registry.journal_reader import RecordedLine
+    from entrepot.registry.journal.reader import RecordedLine
 
 __all__ = ["Step", "StepMaker"]
 

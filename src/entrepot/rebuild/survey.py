@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.keys import BLOBS, UPLOADS
 from entrepot.rebuild.report import JournalSummary, Leftovers, Totals
-from entrepot.registry.journal_reader import JournalReader
+from entrepot.registry.journal.reader import JournalReader
 
 if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.rebuild_work import RebuildWork
     from entrepot.metadata.store import Metadata
-    from entrepot.registry.journal_reader import Rivals
+    from entrepot.registry.journal.reader import Rivals
 
 __all__ = ["count_facts", "count_leftovers", "count_totals", "summarise_journal"]
 

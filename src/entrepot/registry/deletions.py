@@ -19,14 +19,14 @@ from entrepot.registry.errors import (
     ManifestUnknownError,
     RepositoryUnknownError,
 )
-from entrepot.registry.facts import RecordedFact, journalled_fact
+from entrepot.registry.journal.facts import RecordedFact, journalled_fact
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Delete, Grant
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Digest
     from entrepot.oci.names import TagName
-    from entrepot.registry.journal import Journal
+    from entrepot.registry.journal.writer import Journal
 
 __all__ = ["Deletions"]
 

@@ -22,7 +22,7 @@ from entrepot.registry.errors import (
     RepositoryExistsError,
     RepositoryUnknownError,
 )
-from entrepot.registry.facts import RecordedFact, journalled_project_fact
+from entrepot.registry.journal.facts import RecordedFact, journalled_project_fact
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.projects.visibility import Sight
-    from entrepot.registry.journal import Journal
+    from entrepot.registry.journal.writer import Journal
 
 __all__ = ["ProjectRepositories"]
 

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from entrepot.registry.errors import SourceInterruptedError
-from entrepot.registry.file_pushes import read_file
+from entrepot.registry.pushes.file_pushes import read_file
 from entrepot.transfer.errors import ContentMissingError, SourceDamagedError, SourceUnusableError
 from entrepot.transfer.source import ByteStream, LocalFile
 

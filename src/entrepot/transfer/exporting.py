@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import StoredManifest
     from entrepot.oci.descriptor import Descriptor
-    from entrepot.registry.blobs import Blobs
-    from entrepot.registry.manifests import Manifests
-    from entrepot.registry.referrers import Referrers
+    from entrepot.registry.pulls.blobs import Blobs
+    from entrepot.registry.pulls.manifests import Manifests
+    from entrepot.registry.pulls.referrers import Referrers
     from entrepot.transfer.layout_index import LayoutWriter
     from entrepot.transfer.source import BlobOrigin
 

@@ -18,7 +18,7 @@ from entrepot.registry.errors import (
     ManifestReferencesMissingError,
     SourceInterruptedError,
 )
-from entrepot.registry.tag_conditions import UNCONDITIONAL
+from entrepot.registry.pushes.tag_conditions import UNCONDITIONAL
 from entrepot.transfer.errors import ContentMissingError, SourceError, TransferError
 from entrepot.transfer.keyed_locks import KeyedLocks
 from entrepot.transfer.together import run_together
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from entrepot.oci.digest import Digest
     from entrepot.oci.manifest import ParsedManifest
     from entrepot.oci.names import RepositoryName, TagName
-    from entrepot.registry.tag_conditions import TagCondition
+    from entrepot.registry.pushes.tag_conditions import TagCondition
     from entrepot.transfer.report import ImportReport
     from entrepot.transfer.source import ImageSource
     from entrepot.transfer.target import ImportTarget

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from entrepot.oci.digest import Digest
 from entrepot.oci.names import InvalidRepositoryNameError, InvalidTagNameError, TagName
 from entrepot.registry.errors import TagConditionError
-from entrepot.registry.tag_conditions import UNCONDITIONAL, TagCondition
+from entrepot.registry.pushes.tag_conditions import UNCONDITIONAL, TagCondition
 from entrepot.transfer.errors import SourceError, TagConflictError
 from entrepot.transfer.image_copy import ImageCopier, ImageFailedError, WantedImage
 from entrepot.transfer.report import Difference, ImportReport, KeptTag, Problem

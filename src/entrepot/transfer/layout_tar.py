@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.ids import new_public_id
 from entrepot.oci.digest import Digest, new_hasher
-from entrepot.registry.file_pushes import read_file
+from entrepot.registry.pushes.file_pushes import read_file
 from entrepot.transfer.errors import ExportError
 from entrepot.transfer.layout_directory import require_content, sync_directory
 from entrepot.transfer.layout_index import LAYOUT_TEXT, encode_index

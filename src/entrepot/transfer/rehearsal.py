@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from entrepot.oci.digest import Digest
     from entrepot.oci.manifest import ParsedManifest
     from entrepot.oci.names import RepositoryName, TagName
-    from entrepot.registry.tag_conditions import TagCondition
+    from entrepot.registry.pushes.tag_conditions import TagCondition
     from entrepot.transfer.source import BlobOrigin
     from entrepot.transfer.target import BlobTransfer
 

@@ -9,8 +9,8 @@ from entrepot.auth.grants import Pull, Push
 from entrepot.auth.host import HostAuthorizer, host_operator
 from entrepot.oci.names import RepositoryName
 from entrepot.registry.errors import BlobUnknownError, ManifestUnknownError, RepositoryUnknownError
-from entrepot.registry.file_pushes import PushableFile
-from entrepot.registry.manifest_pushes import ManifestPush
+from entrepot.registry.pushes.file_pushes import PushableFile
+from entrepot.registry.pushes.manifests import ManifestPush
 from entrepot.transfer.source import LocalFile
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from entrepot.oci.digest import Digest
     from entrepot.oci.manifest import ParsedManifest
     from entrepot.oci.names import TagName
-    from entrepot.registry.blobs import Blobs
-    from entrepot.registry.file_pushes import FilePushes, FileTransfer
-    from entrepot.registry.manifest_pushes import ManifestPushes
-    from entrepot.registry.manifests import Manifests
-    from entrepot.registry.mounts import Mounts
-    from entrepot.registry.tag_conditions import TagCondition
-    from entrepot.registry.uploads import Uploads
+    from entrepot.registry.pulls.blobs import Blobs
+    from entrepot.registry.pulls.manifests import Manifests
+    from entrepot.registry.pushes.file_pushes import FilePushes, FileTransfer
+    from entrepot.registry.pushes.manifests import ManifestPushes
+    from entrepot.registry.pushes.mounts import Mounts
+    from entrepot.registry.pushes.tag_conditions import TagCondition
+    from entrepot.registry.pushes.uploads import Uploads
     from entrepot.transfer.source import BlobOrigin
 
 __all__ = [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from entrepot.auth.keys.signing_keys import SigningKeys
     from entrepot.metadata.store import Metadata
-    from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
 
 __all__ = ["first_password_duty", "key_rotation_duty", "session_duty"]
 

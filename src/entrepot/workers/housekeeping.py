@@ -11,8 +11,8 @@ from entrepot.workers.worker import Duty
 if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
-    from entrepot.registry.orphans import OrphanSweep
-    from entrepot.registry.upload_expiry import UploadExpiry
+    from entrepot.registry.sweeps.orphans import OrphanSweep
+    from entrepot.registry.sweeps.upload_expiry import UploadExpiry
 
 __all__ = ["expiry_duty", "orphan_duty"]
 

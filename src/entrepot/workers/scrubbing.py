@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from entrepot.lifecycle.scrub.findings import Finding
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
-    from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
 
 __all__ = ["ScrubMeter", "ScrubPlan", "open_scrub_duty", "scrub_duty"]
 

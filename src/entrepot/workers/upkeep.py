@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import SuspectableDisk
 from entrepot.blobstore.errors import StorageUnavailableError
-from entrepot.registry.clock_skew import clock_skew_seconds
-from entrepot.registry.times_ahead import tell_ahead
+from entrepot.registry.sweeps.clock_skew import clock_skew_seconds
+from entrepot.registry.sweeps.times_ahead import tell_ahead
 from entrepot.workers.worker import Duty
 
 if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.observability.metrics import Metrics
-    from entrepot.registry.journal import Journal
-    from entrepot.registry.steady_clock import SteadyClock
-    from entrepot.registry.store_watch import StoreWatch
+    from entrepot.registry.journal.writer import Journal
+    from entrepot.registry.store_match.watch import StoreWatch
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
 
 __all__ = ["checkpoint_duty", "gauge_duty", "journal_duty"]
 

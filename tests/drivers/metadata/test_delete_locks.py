@@ -17,7 +17,7 @@ from entrepot.metadata.records import ImageReference, StoredManifest
 from entrepot.oci.names import RepositoryName, TagName
 from entrepot.registry.deletions import Deletions
 from entrepot.registry.errors import ContentInUseError
-from entrepot.registry.journal import Journal
+from entrepot.registry.journal.writer import Journal
 from tests.drivers.metadata.half_units import half_a_unit, started_and_waiting
 from tests.drivers.metadata.material import (
     ALICE,

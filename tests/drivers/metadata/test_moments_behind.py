@@ -14,12 +14,12 @@ import pytest
 
 from entrepot.metadata.outbox_store import FactsAhead
 from entrepot.metadata.records import NewUploadSession
-from entrepot.registry.journal import Journal
-from entrepot.registry.orphans import OrphanSweep, SweepOptions, SweepReport
-from entrepot.registry.staged_uploads import StagedUploads
-from entrepot.registry.store_watch import StoreWatch
-from entrepot.registry.sweep_turns import Patience, take_turn, wait_for_turn
-from entrepot.registry.upload_expiry import UploadExpiry
+from entrepot.registry.journal.writer import Journal
+from entrepot.registry.pushes.staged_uploads import StagedUploads
+from entrepot.registry.store_match.watch import StoreWatch
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions, SweepReport
+from entrepot.registry.sweeps.turns import Patience, take_turn, wait_for_turn
+from entrepot.registry.sweeps.upload_expiry import UploadExpiry
 from entrepot.workers.upkeep import journal_duty
 from tests.drivers.blobstore.opening import StoreAddress, open_store
 from tests.drivers.blobstore.staging import keys_of, new_upload, stage
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
     from tests.drivers.metadata.raw_database import RawDatabase
 
 _DAYS: Final = 8 * 86_400

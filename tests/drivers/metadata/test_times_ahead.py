@@ -8,7 +8,7 @@ import structlog.testing
 
 from entrepot.metadata.outbox_store import FactsAhead
 from entrepot.metadata.records import Candidate, Missing, SweepClaim, TimesAhead, UploadLease
-from entrepot.registry.sweep_turns import take_turn
+from entrepot.registry.sweeps.turns import take_turn
 from tests.drivers.metadata.material import ALICE, REPOSITORY, fact, new_session
 from tests.running.moved_clocks import steady_clock
 

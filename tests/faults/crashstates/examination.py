@@ -19,8 +19,8 @@ import structlog
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.bootstrap import open_stores
 from entrepot.kernel.errors import EntrepotError
-from entrepot.registry.journal import ENTRY_KINDS
-from entrepot.registry.journal_reader import JournalReader, find_incarnations
+from entrepot.registry.journal.reader import JournalReader, find_incarnations
+from entrepot.registry.journal.writer import ENTRY_KINDS
 from entrepot.settings import metadata_path, storage_root
 from tests.asgi.services import scratch_settings
 from tests.faults.crashstates.performing import STEP, finish_upload, perform, registry_on

@@ -9,9 +9,9 @@ import pytest
 
 from entrepot.bootstrap import Dispatcher, open_stores
 from entrepot.processes.data_directory import prepare_run_directory
-from entrepot.registry.journal import Journal
-from entrepot.registry.steady_clock import SteadyClock
-from entrepot.registry.store_watch import StoreWatch
+from entrepot.registry.journal.writer import Journal
+from entrepot.registry.store_match.watch import StoreWatch
+from entrepot.registry.sweeps.steady_clock import SteadyClock
 from entrepot.workers import upkeep
 from tests.asgi.client import AsgiClient, AsgiReply
 from tests.asgi.lifespan import running_lifespan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.blobstore.keys import BLOBS, MANIFESTS, UPLOADS
 from entrepot.bootstrap import open_stores
 from entrepot.oci.digest import Digest
-from entrepot.registry.orphans import OrphanSweep, SweepOptions
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions
 from entrepot.settings import metadata_url
 from tests.drivers.metadata.raw_database import RawDatabase
 from tests.faults.invariants import check_stored_bytes

@@ -15,7 +15,7 @@ import pytest
 
 from entrepot.bootstrap import open_stores
 from entrepot.processes.assignment import Role
-from entrepot.registry.journal_reader import JournalReader
+from entrepot.registry.journal.reader import JournalReader
 from tests.faults.machine.content import delete_content
 from tests.faults.machine.product import Product, running_product
 from tests.faults.machine.promises import check_complete

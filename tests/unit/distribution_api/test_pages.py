@@ -13,7 +13,7 @@ from entrepot.distribution_api.pages import MAX_PAGE_SIZE, PageRequest, read_pag
 from entrepot.distribution_api.requests import Request
 from entrepot.oci.digest import Digest
 from entrepot.oci.pagination import InvalidPageSizeError
-from entrepot.registry.referrers import list_tag
+from entrepot.registry.pulls.referrers import list_tag
 
 if TYPE_CHECKING:
     from entrepot.kernel.asgi import Message

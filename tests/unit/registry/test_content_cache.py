@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entrepot.oci.digest import Digest
-from entrepot.registry.content_cache import MOST_BYTES, ContentCache
+from entrepot.registry.pulls.content_cache import MOST_BYTES, ContentCache
 
 _ROOM = 1024 * 1024
 

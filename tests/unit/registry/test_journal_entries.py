@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.blobstore.memory import MemoryBlobStore
 from entrepot.metadata.records import JournalFact, OutboxFact
-from entrepot.registry.facts import RecordedFact
-from entrepot.registry.journal import Journal, JournalConflictError
+from entrepot.registry.journal.facts import RecordedFact
+from entrepot.registry.journal.writer import Journal, JournalConflictError
 
 
 def _fact(tag: str) -> RecordedFact:

@@ -6,7 +6,7 @@ import pytest
 
 from entrepot.blobstore.keys import journal_entry_key, journal_numbers, journal_segment_key
 from entrepot.blobstore.memory import MemoryBlobStore
-from entrepot.registry.journal_listing import list_folder, starts_after
+from entrepot.registry.journal.listing import list_folder, starts_after
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.blobstore.memory import MemoryBlobStore
-from entrepot.registry.journal_reader import JournalReader, RecordedLine, Rivals, find_incarnations
-from entrepot.registry.rival_histories import RivalHistories
+from entrepot.registry.journal.reader import JournalReader, RecordedLine, Rivals, find_incarnations
+from entrepot.registry.journal.rival_histories import RivalHistories
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

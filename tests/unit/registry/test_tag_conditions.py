@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entrepot.oci.digest import Digest
-from entrepot.registry.tag_conditions import UNCONDITIONAL, TagCondition
+from entrepot.registry.pushes.tag_conditions import UNCONDITIONAL, TagCondition
 
 _HERE, _THERE = Digest.of_bytes(b"here"), Digest.of_bytes(b"there")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from entrepot.oci.digest import Digest
-from entrepot.registry.tag_memory import TagMemory
+from entrepot.registry.pulls.tag_memory import TagMemory
 
 _ONE, _TWO = Digest.of_bytes(b"one"), Digest.of_bytes(b"two")
 

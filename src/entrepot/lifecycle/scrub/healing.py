@@ -22,8 +22,8 @@ from entrepot.lifecycle.recovery import ManifestRecovery
 from entrepot.metadata.records import NewUploadSession, UploadLease
 from entrepot.oci.digest import Digest
 from entrepot.registry.hashing import RunningDigest
-from entrepot.registry.leases import LONGEST_LEASE_SECONDS
-from entrepot.registry.upload_expiry import HEALING_SESSION_SECONDS
+from entrepot.registry.pushes.leases import LONGEST_LEASE_SECONDS
+from entrepot.registry.sweeps.upload_expiry import HEALING_SESSION_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -18,7 +18,7 @@ from entrepot.lifecycle.scrub.scrub import Scrub
 if TYPE_CHECKING:
     from entrepot.lifecycle.scrub.ledger import Progress
     from entrepot.lifecycle.scrub.options import ScrubGround, ScrubOptions, Watcher
-    from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
 
 __all__ = ["SCRUB_SWEEP", "VERIFY_SWEEP", "ScrubJob", "ScrubSchedule", "longest_pause"]
 

@@ -16,10 +16,10 @@ from entrepot.blobstore.keys import journal_numbers, journal_segment_key
 from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.options import Mode
 from entrepot.lifecycle.scrub.steps import Step
-from entrepot.registry.journal import Journal, JournalConflictError, line_of
-from entrepot.registry.journal_reader import JournalReader, Rivals, read_lines, tell_the_same
-from entrepot.registry.rival_histories import THE_DATABASE, RivalHistories
-from entrepot.registry.store_ownership import find_foreign_facts, find_lack
+from entrepot.registry.journal.reader import JournalReader, Rivals, read_lines, tell_the_same
+from entrepot.registry.journal.rival_histories import THE_DATABASE, RivalHistories
+from entrepot.registry.journal.writer import Journal, JournalConflictError, line_of
+from entrepot.registry.store_match.ownership import find_foreign_facts, find_lack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence

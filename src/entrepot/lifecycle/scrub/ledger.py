@@ -17,14 +17,14 @@ from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.lifecycle.errors import ScrubBusyError, ScrubLostError
 from entrepot.lifecycle.scrub.findings import Finding, as_row, from_row
 from entrepot.metadata.errors import MetadataError
-from entrepot.registry.sweep_turns import Patience, take_turn, wait_for_turn
+from entrepot.registry.sweeps.turns import Patience, take_turn, wait_for_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from entrepot.metadata.records import SweepClaim
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
 
 __all__ = ["Ledger", "Progress", "read_dated_progress", "read_findings", "read_progress"]
 

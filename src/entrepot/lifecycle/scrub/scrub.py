@@ -20,7 +20,7 @@ from entrepot.lifecycle.scrub.object_phase import ObjectPhase
 from entrepot.lifecycle.scrub.options import Mode
 from entrepot.lifecycle.scrub.row_phase import RowPhase
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.registry.store_ownership import find_lack
+from entrepot.registry.store_match.ownership import find_lack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

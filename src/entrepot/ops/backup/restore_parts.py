@@ -27,7 +27,7 @@ from entrepot.ops.output import print_json
 from entrepot.ops.progress import format_bytes
 from entrepot.ops.watched_work import run_watched
 from entrepot.registry.hashing import HashingPool
-from entrepot.registry.store_ownership import find_lack
+from entrepot.registry.store_match.ownership import find_lack
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

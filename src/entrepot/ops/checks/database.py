@@ -14,7 +14,7 @@ from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.checks.forecast import GROWTH_SECONDS, judge_forecast
 from entrepot.ops.checks.network import is_node_running
 from entrepot.ops.checks.times_ahead import TimeAhead, find_times_ahead, judge_times_ahead
-from entrepot.registry.clock_skew import clock_skew_seconds
+from entrepot.registry.sweeps.clock_skew import clock_skew_seconds
 from entrepot.settings import metadata_path, metadata_url, storage_root, uses_postgresql
 
 if TYPE_CHECKING:

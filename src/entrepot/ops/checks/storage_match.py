@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.blobstore.driver import BlobStore
-    from entrepot.registry.store_ownership import Discrepancy
+    from entrepot.registry.store_match.ownership import Discrepancy
     from entrepot.settings import Settings
 
 __all__ = ["check_storage_match"]
@@ -62,8 +62,8 @@ def _holds_journal(root: Path) -> bool:
 
 async def _compare(settings: Settings) -> tuple[bool, Discrepancy | None]:
     """Return whether there is a schema to compare with, and what does not fit."""
-    from entrepot.registry.journal_overlap import ComparedObjects  # noqa: PLC0415 - loads drivers; only when asked
-    from entrepot.registry.store_ownership import find_discrepancy  # noqa: PLC0415 - as above
+    from entrepot.registry.journal.overlap import ComparedObjects  # noqa: PLC0415 - loads drivers; only when asked
+    from entrepot.registry.store_match.ownership import find_discrepancy  # noqa: PLC0415 - as above
 
     async with asked_database(settings, _PATIENCE_SECONDS) as metadata:
         if metadata is None:

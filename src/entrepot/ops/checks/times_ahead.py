@@ -39,10 +39,10 @@ async def find_times_ahead(metadata: Metadata, settings: Settings, backlog: Back
     """
     from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, longest_pause  # noqa: PLC0415 - loads much; only when asked
     from entrepot.lifecycle.scrub.ledger import read_dated_progress  # noqa: PLC0415 - as above
-    from entrepot.registry.leases import LONGEST_LEASE_SECONDS  # noqa: PLC0415 - as above
-    from entrepot.registry.orphans import SWEEP_NAME  # noqa: PLC0415 - as above
-    from entrepot.registry.sweep_turns import LONGEST_TURN_SECONDS  # noqa: PLC0415 - as above
-    from entrepot.registry.upload_expiry import HEALING_SESSION_SECONDS  # noqa: PLC0415 - as above
+    from entrepot.registry.pushes.leases import LONGEST_LEASE_SECONDS  # noqa: PLC0415 - as above
+    from entrepot.registry.sweeps.orphans import SWEEP_NAME  # noqa: PLC0415 - as above
+    from entrepot.registry.sweeps.turns import LONGEST_TURN_SECONDS  # noqa: PLC0415 - as above
+    from entrepot.registry.sweeps.upload_expiry import HEALING_SESSION_SECONDS  # noqa: PLC0415 - as above
 
     times = _Times()
     pauses = {SWEEP_NAME: settings.housekeeping.orphan_sweep_period_seconds}

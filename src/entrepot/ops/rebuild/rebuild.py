@@ -26,7 +26,7 @@ from entrepot.ops.rebuild.rehearsal import rehearse_rebuild
 from entrepot.ops.rebuild.run import leave_untold, offer_choice, require_storage, run_rebuild
 from entrepot.rebuild.errors import ChoiceNeededError
 from entrepot.rebuild.rebuild import RebuildOptions, choose_journals
-from entrepot.registry.store_hold import StoreHold
+from entrepot.registry.sweeps.store_hold import StoreHold
 from entrepot.settings import Settings, metadata_path, metadata_url, uses_postgresql
 
 if TYPE_CHECKING:

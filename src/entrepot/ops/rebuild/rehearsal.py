@@ -29,7 +29,7 @@ from entrepot.rebuild.catching_up import find_catch_up_start
 from entrepot.rebuild.errors import ChoiceNeededError, RebuildRefusedError
 from entrepot.rebuild.position import find_position
 from entrepot.rebuild.survey import count_facts
-from entrepot.registry.journal_reader import find_incarnations
+from entrepot.registry.journal.reader import find_incarnations
 from entrepot.settings import Settings, metadata_url
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from entrepot.projects.members import Members
 from entrepot.projects.project_metadata import ProjectMetadata
 from entrepot.projects.projects import Projects
 from entrepot.projects.visibility import Visibility
-from entrepot.registry.journal import Journal
+from entrepot.registry.journal.writer import Journal
 from entrepot.registry.repositories import ProjectRepositories
 from tests.asgi.identity import SettableEpochs
 from tests.plumbing.identity_doubles import no_obstacle

@@ -14,8 +14,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import PreparedPlace
-from entrepot.registry.journal_overlap import ComparedObjects
-from entrepot.registry.store_ownership import Discrepancy, find_discrepancy
+from entrepot.registry.journal.overlap import ComparedObjects
+from entrepot.registry.store_match.ownership import Discrepancy, find_discrepancy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

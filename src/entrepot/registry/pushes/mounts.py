@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.metadata.records import NewBlob, StoredBlob
 from entrepot.registry.audit import blob_record, departure_record
-from entrepot.registry.blob_publication import link_into
+from entrepot.registry.pushes.blob_publication import link_into
 from entrepot.registry.repository_access import granted_repository
 
 if TYPE_CHECKING:

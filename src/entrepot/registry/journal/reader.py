@@ -19,7 +19,7 @@ import msgspec
 
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_numbers, journal_segment_key
-from entrepot.registry.journal_listing import list_keys
+from entrepot.registry.journal.listing import list_keys
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence

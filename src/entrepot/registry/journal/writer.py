@@ -20,14 +20,14 @@ import structlog
 from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.kernel.failpoints import Failpoint, reach
-from entrepot.registry.journal_reader import RecordedLine, read_lines, tell_the_same
+from entrepot.registry.journal.reader import RecordedLine, read_lines, tell_the_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import JournalFact
-    from entrepot.registry.facts import RecordedFact
+    from entrepot.registry.journal.facts import RecordedFact
 
 __all__ = ["ENTRY_KINDS", "Journal", "JournalConflictError", "line_of"]
 

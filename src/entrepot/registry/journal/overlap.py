@@ -17,16 +17,16 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.keys import journal_numbers
-from entrepot.registry.journal import line_of
-from entrepot.registry.journal_listing import list_folder, starts_after
-from entrepot.registry.journal_reader import read_lines, tell_the_same
+from entrepot.registry.journal.listing import list_folder, starts_after
+from entrepot.registry.journal.reader import read_lines, tell_the_same
+from entrepot.registry.journal.writer import line_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import JournalFact
-    from entrepot.registry.journal_reader import RecordedLine
+    from entrepot.registry.journal.reader import RecordedLine
 
 __all__ = ["ComparedObjects", "find_other_history"]
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import MetadataError
 from entrepot.registry.errors import StoreHeldError
-from entrepot.registry.orphans import SWEEP_NAME
-from entrepot.registry.sweep_turns import LONGEST_TURN_SECONDS, Patience, wait_for_turn
+from entrepot.registry.sweeps.orphans import SWEEP_NAME
+from entrepot.registry.sweeps.turns import LONGEST_TURN_SECONDS, Patience, wait_for_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from entrepot.metadata.records import SweepClaim
     from entrepot.metadata.store import Metadata
-    from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
 
 __all__ = ["StoreHold"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from entrepot.registry.journal_reader import Rivals
+    from entrepot.registry.journal.reader import Rivals
 
 __all__ = ["THE_DATABASE", "RivalHistories"]
 

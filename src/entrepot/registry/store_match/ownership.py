@@ -22,9 +22,9 @@ from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_numbers, journal_segment_key
 from entrepot.kernel.first_in_order import first_in_order
 from entrepot.metadata.errors import RebuildUnfinishedError
-from entrepot.registry.journal_listing import list_folder, starts_after
-from entrepot.registry.journal_overlap import ComparedObjects, find_other_history
-from entrepot.registry.journal_reader import has_journal
+from entrepot.registry.journal.listing import list_folder, starts_after
+from entrepot.registry.journal.overlap import ComparedObjects, find_other_history
+from entrepot.registry.journal.reader import has_journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

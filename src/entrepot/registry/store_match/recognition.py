@@ -1,7 +1,7 @@
 """Tells another store from an older copy of the right one: whether pulls have anything to find there (F47).
 
-To write, a store must hold all that its database has journalled (:mod:`entrepot.registry.store_ownership`). To read,
-an older copy does: what lies there is right, and there may be nothing better. Of another one, a wrong prefix or a
+To write, a store must hold all that its database has journalled: see :mod:`entrepot.registry.store_match.ownership`. To
+read, an older copy does: what lies there is right, and there may be nothing better. Of another one, a wrong prefix or a
 directory whose volume is not mounted, nothing can be pulled, so clients are better served by any other node.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from entrepot.registry.store_ownership import Traces
+from entrepot.registry.store_match.ownership import Traces
 
 if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore

@@ -17,9 +17,9 @@ from entrepot.blobstore.driver import FileStager, UploadReference
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.records import NewBlob
 from entrepot.registry.audit import blob_record
-from entrepot.registry.blob_publication import finish_session
 from entrepot.registry.errors import SourceInterruptedError
 from entrepot.registry.hashing import RunningDigest
+from entrepot.registry.pushes.blob_publication import finish_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobWriter, Sharing
     from entrepot.metadata.records import UploadLease
     from entrepot.oci.digest import Digest
-    from entrepot.registry.uploads import UploadParts
+    from entrepot.registry.pushes.uploads import UploadParts
 
 __all__ = ["FilePushes", "FileTransfer", "PushableFile", "read_file"]
 

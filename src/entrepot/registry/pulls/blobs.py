@@ -10,13 +10,13 @@ from entrepot.blobstore.driver import LocalPaths, LocalSizes, Presigner
 from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.metadata.records import Missing, StoredBlob
 from entrepot.oci.digest import Digest
-from entrepot.registry.content_cache import MOST_BYTES
 from entrepot.registry.errors import (
     BlobLostError,
     BlobUnknownError,
     ContentDamagedError,
     RepositoryUnknownError,
 )
+from entrepot.registry.pulls.content_cache import MOST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata
     from entrepot.oci.ranges import ByteRange
-    from entrepot.registry.content_cache import ContentCache
+    from entrepot.registry.pulls.content_cache import ContentCache
 
 __all__ = ["BlobContent", "Blobs", "InlineContent", "LocalContent", "RemoteContent", "StreamedContent"]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from entrepot.blobstore.driver import UploadReference
-from entrepot.registry.leases import LONGEST_LEASE_SECONDS
-from entrepot.registry.times_ahead import tell_ahead
+from entrepot.registry.pushes.leases import LONGEST_LEASE_SECONDS
+from entrepot.registry.sweeps.times_ahead import tell_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from entrepot.metadata.records import ExpiredUpload
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.registry.staged_uploads import StagedUploads
-    from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.pushes.staged_uploads import StagedUploads
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
 
 __all__ = ["HEALING_SESSION_SECONDS", "UploadExpiry"]
 

@@ -23,11 +23,11 @@ import structlog
 from entrepot.blobstore.driver import MultipartUploads
 from entrepot.blobstore.errors import BlobStoreError
 from entrepot.blobstore.keys import AFTER_ALL_KEYS, BLOBS, INDEX, MANIFESTS, UPLOADS, stored_key_of, upload_of
-from entrepot.registry.journal_overlap import ComparedObjects
-from entrepot.registry.steady_clock import STEADY_SECONDS
-from entrepot.registry.store_ownership import find_discrepancy
-from entrepot.registry.sweep_turns import LONGEST_TURN_SECONDS, take_turn
-from entrepot.registry.times_ahead import tell_ahead
+from entrepot.registry.journal.overlap import ComparedObjects
+from entrepot.registry.store_match.ownership import find_discrepancy
+from entrepot.registry.sweeps.steady_clock import STEADY_SECONDS
+from entrepot.registry.sweeps.times_ahead import tell_ahead
+from entrepot.registry.sweeps.turns import LONGEST_TURN_SECONDS, take_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import Candidate, SweepClaim
     from entrepot.metadata.store import Metadata, Transaction
-    from entrepot.registry.steady_clock import SteadyClock
+    from entrepot.registry.sweeps.steady_clock import SteadyClock
 
 __all__ = ["SWEEP_NAME", "OrphanSweep", "SweepOptions", "SweepReport"]
 

@@ -10,14 +10,14 @@ from entrepot.metadata.records import Missing, NamePage, StoredManifest
 from entrepot.oci.digest import Digest
 from entrepot.oci.names import TagName
 from entrepot.registry.errors import ContentDamagedError, ManifestUnknownError, RepositoryUnknownError
-from entrepot.registry.tag_memory import TagMemory
+from entrepot.registry.pulls.tag_memory import TagMemory
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Pull
     from entrepot.metadata.store import Metadata
     from entrepot.oci.names import RepositoryName
-    from entrepot.registry.content_cache import ContentCache
     from entrepot.registry.hashing import HashingPool
+    from entrepot.registry.pulls.content_cache import ContentCache
 
 __all__ = ["Manifests"]
 

@@ -11,7 +11,7 @@ from entrepot.kernel.process_identity import ProcessIdentity
 from entrepot.metadata.errors import MetadataError
 from entrepot.metadata.records import Missing, NewUploadSession, UploadLease
 from entrepot.registry.errors import UploadConflictError, UploadUnknownError
-from entrepot.registry.lease_releases import LeaseReleases
+from entrepot.registry.pushes.lease_releases import LeaseReleases
 from entrepot.registry.repository_access import granted_repository
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import structlog
 from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError, StorageUnavailableError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.registry.errors import DigestMismatchError, UploadConflictError
-from entrepot.registry.facts import journalled_fact
-from entrepot.registry.store_ownership import find_lack
+from entrepot.registry.journal.facts import journalled_fact
+from entrepot.registry.store_match.ownership import find_lack
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -26,7 +26,6 @@ from entrepot.metadata.records import (
     UploadProgress,
 )
 from entrepot.registry.audit import blob_record
-from entrepot.registry.blob_publication import finish_session
 from entrepot.registry.errors import (
     DigestMismatchError,
     SourceInterruptedError,
@@ -34,6 +33,7 @@ from entrepot.registry.errors import (
     UploadOffsetError,
     UploadUnknownError,
 )
+from entrepot.registry.pushes.blob_publication import finish_session
 from entrepot.registry.repository_access import granted_repository
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata, Transaction
     from entrepot.oci.digest import Algorithm, Digest
-    from entrepot.registry.blob_publication import BlobPublication
     from entrepot.registry.hashing import RunningDigest, RunningDigests
-    from entrepot.registry.leases import SessionLeases
-    from entrepot.registry.staged_uploads import StagedUploads
-    from entrepot.registry.staging import StagingPipeline
+    from entrepot.registry.pushes.blob_publication import BlobPublication
+    from entrepot.registry.pushes.leases import SessionLeases
+    from entrepot.registry.pushes.staged_uploads import StagedUploads
+    from entrepot.registry.pushes.staging import StagingPipeline
 
 __all__ = ["UploadParts", "Uploads"]
 

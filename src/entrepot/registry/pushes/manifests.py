@@ -20,9 +20,9 @@ from entrepot.registry.errors import (
     ManifestReferencesMissingError,
     TagConditionError,
 )
-from entrepot.registry.facts import RecordedFact, journalled_fact
+from entrepot.registry.journal.facts import RecordedFact, journalled_fact
+from entrepot.registry.pushes.tag_conditions import UNCONDITIONAL
 from entrepot.registry.repository_access import granted_repository, require_overwrite
-from entrepot.registry.tag_conditions import UNCONDITIONAL
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import Grant, Push
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from entrepot.oci.manifest import ParsedManifest
     from entrepot.oci.names import TagName
     from entrepot.registry.hashing import HashingPool
-    from entrepot.registry.journal import Journal
-    from entrepot.registry.tag_conditions import TagCondition
+    from entrepot.registry.journal.writer import Journal
+    from entrepot.registry.pushes.tag_conditions import TagCondition
 
 __all__ = ["ManifestPush", "ManifestPushes", "PushedManifest", "manifest_row", "references_of"]
 

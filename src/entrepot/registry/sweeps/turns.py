@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.records import TimesAhead
-from entrepot.registry.steady_clock import STEADY_SECONDS, SteadyClock
-from entrepot.registry.times_ahead import tell_ahead
+from entrepot.registry.sweeps.steady_clock import STEADY_SECONDS, SteadyClock
+from entrepot.registry.sweeps.times_ahead import tell_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""What pulls read: manifests, blobs, lists of tags, repositories and referrers."""

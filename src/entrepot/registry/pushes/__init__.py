@@ -1,0 +1,1 @@
+"""What pushes do: upload sessions, the publication of blobs, mounts, manifests and tags."""

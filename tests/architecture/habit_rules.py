@@ -55,6 +55,7 @@ BROAD_EXCEPTS: Final[dict[str, str]] = {
         "supervises one request: the client is answered, the log is told"
     ),
     "src/entrepot/workers/worker.py::_repeat": "supervises one duty: the others go on",
+    "src/entrepot/kernel/periodic.py::Periodic._repeat": "supervises work beside requests: nobody would notice its end",
 }
 """`path::Class.function` of each supervisor that may catch everything, with the reason."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING
 
@@ -121,6 +122,17 @@ async def test_f47_a_watch_that_believes_for_a_minute_asks_the_store_once_in_eac
                 moments.extend([moment] * counts.statements.count("outbox.written"))
 
     assert asked == {60.0: [0.0, 60.0, 120.0], math.inf: [0.0]}
+
+
+async def test_f47_many_who_ask_at_once_find_a_lost_segment_missing(settings: Settings) -> None:
+    """What proved the first fact is forgotten by whoever is first to find it gone, and by no other."""
+    async with open_stores(settings) as stores:
+        assert await find_lack(stores.metadata, stores.blobs) == ""
+        await stores.metadata.write(lambda tx: tx.journal.forget_segment())
+        segments_of(settings)[0].unlink()
+        found = await asyncio.gather(*(find_lack(stores.metadata, stores.blobs) for _ in range(16)))
+
+    assert all("lacks fact 1" in lack for lack in found)
 
 
 def _listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from entrepot.kernel.cancelling import cancel_until_ended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 __all__ = ["Periodic"]
 
+_log: Any = structlog.get_logger()
+
 
 class Periodic:
-    """Does one thing every period. Belongs to one event loop; errors are the work's own to deal with."""
+    """Does one thing every period. Belongs to one event loop.
+
+    Errors are the work's own to deal with: one that it did not expect is logged, and the work done again all the same.
+    """
 
     def __init__(self, name: str, period_seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         self._name = name
@@ -27,12 +35,10 @@ class Periodic:
             self._task = asyncio.create_task(self._repeat(), name=self._name)
 
     async def cancel(self) -> None:
-        """Stop, be it in the middle of the work. May be called again."""
+        """Stop, be it in the middle of the work, whatever becomes of its cancellation there. May be called again."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await cancel_until_ended(task)
 
     async def aclose(self) -> None:
         """Stop, and do it a last time. May be called again."""
@@ -42,4 +48,7 @@ class Periodic:
     async def _repeat(self) -> None:
         while True:
             await asyncio.sleep(self._period_seconds)
-            await self._work()
+            try:
+                await self._work()
+            except Exception:  # noqa: BLE001  # nobody would notice its end: the log must tell, and the next try come
+                _log.exception("periodic.failed", work=self._name, next_try_seconds=self._period_seconds)

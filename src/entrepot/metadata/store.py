@@ -366,7 +366,7 @@ class Metadata(IdentityReaders, Protocol):
         ...
 
     async def lost_file(self) -> str:
-        """Return the database's file when another one, or none, lies in its place since this store was opened.
+        """Return the database's file or log when another one, or none, lies in its place since this store was opened.
 
         What is written then goes into one that nobody will open again. Empty as long as it is the same, and on an
         engine whose files are a server's. Nothing is opened for it: once a descriptor of a SQLite file is closed, all

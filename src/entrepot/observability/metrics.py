@@ -6,7 +6,9 @@ its values to files in that directory; without it (unit tests) values live in th
 
 from __future__ import annotations
 
+import contextlib
 import os
+import struct
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -177,13 +179,19 @@ def greatest_gauge(name: str) -> float:
     directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if directory is None:
         return 0.0
-    values = [_gauge_of(str(path), name) for path in Path(directory).glob("gauge_live*.db")]
-    return max(values, default=0.0)
+    with contextlib.suppress(OSError):  # without descriptors nothing can be read: not even the directory
+        return max(
+            (_gauge_of(str(path), name) for path in Path(directory).glob("gauge_live*.db")), default=0.0
+        )
+    return 0.0
 
 
 def _gauge_of(path: str, name: str) -> float:
-    """Return what one process says; 0 for one that ended meanwhile."""
-    metrics = cast("Iterable[Metric]", MultiProcessCollector.merge((path,)))  # type: ignore[no-untyped-call]  # as below
+    """Return what one process says; 0 for one that ended meanwhile, or that has made its file and not filled it yet."""
+    try:
+        metrics = cast("Iterable[Metric]", MultiProcessCollector.merge((path,)))  # type: ignore[no-untyped-call]  # as below
+    except (OSError, ValueError, struct.error):
+        return 0.0
     samples = chain.from_iterable(one.samples for one in metrics if one.name == name)
     return sum(sample.value for sample in samples)
 

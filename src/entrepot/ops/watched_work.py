@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from entrepot.kernel.cancelling import cancel_until_ended
 from entrepot.kernel.errors import EntrepotError
 from entrepot.ops.command_stores import refusal_of
 
@@ -43,9 +44,9 @@ async def run_watched(watch: StoreWatch, work: Coroutine[Any, Any, T]) -> T:
             raise refusal_of(watch.found, _BROKEN_OFF)
         return await task
     finally:
-        for each in (task, looks):
-            each.cancel()
-        await asyncio.gather(task, looks, return_exceptions=True)
+        task.cancel()
+        await cancel_until_ended(looks)
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _look_until_found(watch: StoreWatch) -> None:

@@ -29,7 +29,10 @@ class Loss(Enum):
 
 
 class PostgresRelay:
-    """Listens on a socket in `directory` and passes everything on to the server of `url`."""
+    """Listens on a socket in `directory` and passes everything on to the server of `url`, unless it `is_silent`.
+
+    `swallowed` is set once something arrived that it did not pass on.
+    """
 
     def __init__(self, url: str, directory: Path) -> None:
         parts = urlsplit(url)
@@ -39,6 +42,8 @@ class PostgresRelay:
         self._socket = directory / name
         self.url = f"postgresql://postgres@{parts.path}?host={directory}&port={query['port'][0]}"
         self.loss = Loss.NONE
+        self.is_silent = False
+        self.swallowed = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,6 +74,9 @@ class PostgresRelay:
                         server_writer.write(data)
                         assert await server_reader.read(65536)
                     break
+                if self.is_silent:
+                    self.swallowed.set()
+                    continue
                 server_writer.write(data)
                 await server_writer.drain()
         back.cancel()

@@ -255,3 +255,19 @@ def _elsewhere(database: RawDatabase, statement: str) -> None:
     thread = threading.Thread(target=lambda: asyncio.run(database.fetch(statement)))
     thread.start()
     thread.join()
+
+
+async def test_f18_who_stops_waiting_for_a_silent_server_is_told_nothing_else(relay: PostgresRelay) -> None:
+    """That the connection can't be handed back in time does not take the place of the cancellation."""
+    metadata = await open_metadata(relay.url, 1, 0.5)
+    await metadata.instance.ping()
+    relay.is_silent = True
+    waiting = asyncio.create_task(metadata.orphans.last_fact())
+    await relay.swallowed.wait()
+    waiting.cancel()
+    async with asyncio.timeout(30):
+        await asyncio.wait((waiting,))
+    relay.is_silent = False
+    await metadata.aclose()
+
+    assert waiting.cancelled()

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from entrepot.observability.buffered_metrics import BufferedDurations
 from entrepot.observability.metric_definitions import METRIC_DEFINITIONS
-from entrepot.observability.metrics import build_metrics, render_metrics
+from entrepot.observability.metrics import build_metrics, greatest_gauge, render_metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,3 +145,26 @@ def test_processes_are_gathered_into_one_scrape(tmp_path: Path) -> None:
     assert samples["registry_requests_total{operation=blob.get}{status=200}"] == 3
     assert samples["registry_uploads_in_progress"] == 6
     assert samples["registry_storage_used_bytes"] == 1234
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 3, b"\xff" * 64])
+def test_a_gauge_that_can_not_be_read_is_no_reason_to_stop_looking_f47(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """A process makes its file before it fills it."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    (tmp_path / "gauge_livemax_1.db").write_bytes(content)
+
+    assert greatest_gauge("registry_database_mismatch") == 0
+
+
+def test_without_descriptors_no_gauge_is_read_f47(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even their directory."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+
+    def refuse(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("pathlib.Path.glob", refuse)
+
+    assert greatest_gauge("registry_database_mismatch") == 0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from entrepot.metadata.sql.postgres_errors import NoConnectionGrantedError
+from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, NoConnectionGrantedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -43,12 +43,19 @@ class PostgresPool:
 
     @asynccontextmanager
     async def held(self, timeout_seconds: float) -> AsyncGenerator[PoolConnectionProxy[asyncpg.Record]]:
-        """Hold a connection for the body; raises what :meth:`acquire` does."""
+        """Hold a connection for the body; raises what :meth:`acquire` does.
+
+        What ends the body is raised, its cancellation above all, and not that the connection could not be handed back
+        in time, as one on which a statement is under way.
+        """
         connection = await self.acquire(timeout_seconds)
         try:
             yield connection
-        finally:
-            await self.release(connection, timeout_seconds)
+        except BaseException:
+            with suppress(*DRIVER_ERRORS):
+                await self.release(connection, timeout_seconds)
+            raise
+        await self.release(connection, timeout_seconds)
 
     async def acquire(self, timeout_seconds: float) -> PoolConnectionProxy[asyncpg.Record]:
         """Return a connection, for :meth:`release`, within `timeout_seconds`.

@@ -6,8 +6,8 @@ import asyncio
 import sqlite3
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, translate_error
+from entrepot.metadata.sql.sqlite_files import OpenFiles, log_of
 from entrepot.metadata.sql.sqlite_reader import SqliteReader
 from entrepot.metadata.sql.sqlite_turnstile import Turnstile
 from entrepot.metadata.sql.sqlite_writer import SqliteWriter
@@ -42,29 +42,35 @@ class SqliteMetadata(SqlReaders):
             MetadataUnavailableError: it can't be opened.
         """
         self._path = path
-        self._log = path.with_name(f"{path.name}-wal")
+        self._log = log_of(path)
         self._reader = SqliteReader(path, statement_timeout_seconds, observer)
         self._writer = SqliteWriter(path, observer)
         super().__init__(self._reader)
         self._closed = False
         # After the connections, as an overlay's file becomes another one once it is opened for writing.
-        self._file = _identity_of(path)
+        self._files = OpenFiles(path)
+        self._has_read = False
 
     async def write(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """See the protocol."""
         return await run_guarded(self._writer.submit, unit)
 
     async def maintain(self) -> None:
-        """Copy the log back into the file, and cut it when it has grown large."""
-        await asyncio.to_thread(self._checkpoint)
+        """Copy the log back into the file, and cut it when it has grown large; nothing where one of them was lost."""
+        # The log beside another file is the former one's, whose pages would be copied into this one.
+        if not await self.lost_file():
+            await asyncio.to_thread(self._checkpoint)
 
     async def write_ahead_log_bytes(self) -> int | None:
         """Return the size of the log file, 0 when there is none."""
         return await asyncio.to_thread(self._log_bytes)
 
     async def lost_file(self) -> str:
-        """See the protocol: what a name leads to is asked for by `stat`."""
-        return str(self._path) if await asyncio.to_thread(self._is_lost) else ""
+        """See the protocol: what the names of file and log lead to is asked for by `stat`."""
+        if not self._has_read:
+            await self.instance.ping()
+            self._has_read = True
+        return await asyncio.to_thread(self._files.find_lost)
 
     async def aclose(self) -> None:
         """See the protocol."""
@@ -76,9 +82,6 @@ class SqliteMetadata(SqlReaders):
         self._writer.close()
         self._reader.close()
 
-    def _is_lost(self) -> bool:
-        return _identity_of(self._path) != self._file
-
     def _log_bytes(self) -> int:
         try:
             return self._log.stat().st_size
@@ -86,8 +89,6 @@ class SqliteMetadata(SqlReaders):
             return 0
 
     def _checkpoint(self) -> None:
-        if self._is_lost():
-            return  # the log beside it is the former file's, whose pages would be copied into this one
         connection = connect_for_writing(self._path, _CHECKPOINT_BUSY_SECONDS)
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -105,18 +106,3 @@ class SqliteMetadata(SqlReaders):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             turnstile.close()
-
-
-def _identity_of(path: Path) -> tuple[int, int] | None:
-    """Return which file has this name, by device and inode; `None` when there is none.
-
-    Raises:
-        MetadataUnavailableError: it can't be told.
-    """
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
-    return found.st_dev, found.st_ino

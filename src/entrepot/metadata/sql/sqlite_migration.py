@@ -20,6 +20,7 @@ from entrepot.metadata.sql.schema import (
     split_script,
 )
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, create_private_file, translate_error
+from entrepot.metadata.sql.sqlite_files import require_no_log_alone
 from entrepot.metadata.sql.sqlite_turnstile import Turnstile
 from entrepot.metadata.sql.statements import render
 
@@ -67,6 +68,7 @@ def migrate_sqlite(
         MetadataUnavailableError: the file can't be read, written or copied.
     """
     _require_library()
+    require_no_log_alone(path)
     create_private_file(path)
     turnstile = Turnstile(path)
     try:

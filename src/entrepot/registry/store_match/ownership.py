@@ -54,7 +54,10 @@ _PUT_RIGHT: Final = (
 )
 
 
-_START_AGAIN: Final = "see to it that the right file lies there, and start this node again"
+_START_AGAIN: Final = (
+    "stop this node, see to it that the right file lies there, with its own log (-wal) or with none, and start this "
+    "node again"
+)
 _CHOOSE: Final = (
     "stop all nodes, put the newest copy of the database back or make a new one with entrepot rebuild, and push again "
     "what was pushed since; see the guide to entrepot rebuild, under two histories"
@@ -263,7 +266,7 @@ async def _holds_fact(blobs: BlobStore, incarnation: str, number: int) -> bool:
     if known is not None and (known.incarnation, known.number) == (incarnation, number):
         if await _is_there(blobs, known.key):
             return True
-        del _proofs[blobs]
+        _proofs.pop(blobs, None)  # somebody who asked at the same time may have done it
     key = await _find_fact(blobs, incarnation, number)
     if key:
         _proofs[blobs] = _Proof(incarnation, number, key)

@@ -1,0 +1,132 @@
+"""A SQLite file or its log that is exchanged under the processes that have it open (F47, F1)."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.opening import open_metadata
+from tests.drivers.metadata.material import push_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from entrepot.metadata.store import Metadata
+    from tests.drivers.metadata.raw_database import RawDatabase
+
+
+@pytest.fixture
+def engine() -> str:
+    """Return the only engine with a file."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def store(database: RawDatabase) -> AsyncIterator[Metadata]:
+    """Open the store, whose file is looked for once."""
+    store = await open_metadata(database.url, 1, 5.0)
+    assert await store.lost_file() == ""
+    yield store
+    await store.aclose()
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _backup(path: Path, name: str) -> Path:
+    """Return a copy that the engine makes."""
+    copy = path.with_name(name)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return copy
+
+
+def _integrity(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as connection:
+        (answer,) = connection.execute("PRAGMA integrity_check").fetchone()
+        return str(answer)
+
+
+async def test_f47_the_log_of_a_replaced_file_is_replayed_into_no_other(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """Whoever opens the new file, while the former one is open still or afterwards, finds it sound."""
+    path = database.path
+    copy = _backup(path, "copy.db")
+    with closing(sqlite3.connect(copy)) as connection:  # so that pages of the log mean something else in it
+        connection.execute("DROP TABLE audit_records")
+        connection.execute("VACUUM")
+    await push_manifest(store)
+    log = _log(path).stat().st_ino
+    copy.replace(path)
+
+    assert await store.lost_file() == str(path)
+    assert not _log(path).exists()
+    assert _log(path).with_name(f"{_log(path).name}.of-{log}").exists()
+    assert _integrity(path) == "ok"
+    await store.aclose()
+    assert _integrity(path) == "ok"
+
+
+async def test_f47_the_log_stays_where_the_file_is_only_away(store: Metadata, database: RawDatabase) -> None:
+    """It belongs to the file that comes back."""
+    path = database.path
+    await push_manifest(store)
+    away = path.rename(path.with_name("away"))
+    assert await store.lost_file() == str(path)
+    assert _log(path).exists()
+    away.rename(path)
+
+    assert await store.lost_file() == ""
+
+
+async def test_f47_a_log_that_is_removed_or_replaced_is_noticed(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """What is written goes into a file without a name: the next process would not find it."""
+    await push_manifest(store)
+    log = _log(database.path)
+    away = log.rename(log.with_name("away"))
+    assert await store.lost_file() == str(log)
+    shutil.copy(away, log)
+    assert await store.lost_file() == str(log)
+    log.unlink()
+    away.rename(log)
+
+    assert await store.lost_file() == ""
+
+
+async def test_f47_other_processes_that_come_and_go_take_no_log_with_them(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """Nor does one that cuts it."""
+    for _ in range(3):
+        other = await open_metadata(database.url, 1, 5.0)
+        await push_manifest(other)
+        await other.maintain()
+        await other.aclose()
+        with closing(sqlite3.connect(database.path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert await store.lost_file() == ""
+
+
+async def test_f47_no_database_is_made_beside_the_log_of_one_that_is_missing(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """As by a process that starts while the file is away: it would begin with the other one's log."""
+    await push_manifest(store)
+    away = database.path.rename(database.path.with_name("away"))
+    with pytest.raises(MetadataUnavailableError, match="is missing, though its log"):
+        await initialise_if_empty(database.url, lambda _: None)
+    assert not database.path.exists()
+    away.rename(database.path)
+
+    assert not await initialise_if_empty(database.url, lambda _: None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from entrepot.audit import export_verification
 from entrepot.audit.sealer import Sealer
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
@@ -42,7 +43,10 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AuditHost:
 
 
 def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoints(
-    host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: AuditHost,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "log.jsonl"
     pinned = ("--public-key", str(host.key), "--checkpoints", str(host.checkpoints))
@@ -62,6 +66,13 @@ def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoi
         "records up to 6 are signed, with a key that was given",
     ]
     assert times.startswith("asked for: from the beginning to the end, at 20")
+    monkeypatch.setattr(export_verification, "machine_milliseconds", lambda: 0)
+    assert run_command_line(("audit", "verify", str(file), *pinned, "--accept-unsigned")) == 0
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .startswith("that is later than the clock of this machine says")
+    )
     assert host.run("export", "--output", str(file)) == 2
     assert json.loads(file.read_bytes().splitlines()[2])["user.name"] == "alice"
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from entrepot.audit.checkpoints import CheckpointContent, name_of_signed
+from entrepot.audit.export_format import ExportEnd, ExportHeader, encode_line, encode_signature, fingerprint
 from entrepot.audit.signing import CheckpointSignature
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
 
-__all__ = ["ALICE", "BOB", "DAY", "KeyInMemory", "pull_record", "sign_days_ago"]
+__all__ = ["ALICE", "BOB", "DAY", "KeyInMemory", "pull_record", "sign_days_ago", "signed_anew"]
 
 DAY = 24 * 60 * 60 * 1000
 
@@ -100,3 +101,13 @@ async def sign_days_ago(
     )
     assert await metadata.write(lambda tx: tx.audit_chain.add_checkpoint(row))
     return row
+
+
+async def signed_anew(lines: list[bytes], key: KeyInMemory, **told: int | str) -> list[bytes]:
+    """Return a signed export whose first line tells other things, signed again with this key."""
+    header = msgspec.json.decode(lines[0], type=ExportHeader)
+    opening = encode_line(msgspec.structs.replace(header, **told))
+    end = msgspec.json.decode(lines[-2], type=ExportEnd)
+    ending = encode_line(msgspec.structs.replace(end, header=fingerprint(opening)))
+    first, last = [encode_signature(await key.sign(line)) for line in (opening, ending)]
+    return [opening + b"\n", first + b"\n", *lines[2:-2], ending + b"\n", last + b"\n"]

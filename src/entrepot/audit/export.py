@@ -33,6 +33,7 @@ from entrepot.audit.export_format import (
     fingerprint,
     sealed_record,
 )
+from entrepot.audit.export_reach import earliest_time, tells_when_begun
 from entrepot.audit.purge_mark import recorded_purge
 from entrepot.audit.sealer import NewChain
 from entrepot.auth.audit_actions import AuditAction
@@ -109,9 +110,9 @@ class AuditExport:
         )
         await self._metadata.write(lambda tx: tx.audit.append(record))
         newest = await self._metadata.audit.last_checkpoint()
-        if not unsigned_because and (newest is None or signed_at(newest) + 1 != header.made_at):
-            # Nothing was new, or what is newest has another time. That the clock showed this one is to be shown all the
-            # same, should what is signed next have an earlier one.
+        if not unsigned_because and (newest is None or not tells_when_begun(header, newest)):
+            # Nothing was new, or what is newest has another time, or a node with another clock signed it. That the
+            # clocks showed these times is to be shown all the same, should what is signed next have an earlier one.
             await self._end.sign()
         return begun
 
@@ -220,8 +221,7 @@ class AuditExport:
         span = await audit.sequences_between(since, until)
         newest = await audit.last_checkpoint()
         made_at = await self._made_at(begun_at, newest)
-        # By their columns, which at worst hide checkpoints as deleting them does: those that were kept tell of either.
-        reached = await audit.last_checkpoint(min(until, made_at))
+        reached = await self._reached(until, made_at)
         # Read after the checkpoints, so that its end is not before theirs.
         chain = await audit.chain()
         if chain is None:
@@ -254,6 +254,19 @@ class AuditExport:
             purged_hash=chain.purged_hash,
             purge_record="" if purge is None else purge.record_id,
         )
+
+    async def _reached(self, until: int, made_at: int) -> CheckpointRow | None:
+        """Return the last checkpoint that was signed before the end of these times, by whichever of its two clocks.
+
+        By their columns, which at worst hide checkpoints as deleting them does: those that were kept tell of either.
+        The clocks of nodes have none, so what comes behind is read.
+        """
+        reached = await self._metadata.audit.last_checkpoint(min(until, made_at))
+        first = 1 if reached is None else reached.sequence + 1
+        while page := await self._metadata.audit.checkpoints(first, _BATCH):
+            reached = next((one for one in reversed(page) if earliest_time(one) < until), reached)
+            first = page[-1].sequence + 1
+        return reached
 
     async def _made_at(self, begun_at: int, newest: CheckpointRow | None) -> int:
         """Return a time just behind the newest checkpoint: else a cut before it could pass for all that there was.

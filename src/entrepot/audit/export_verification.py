@@ -7,12 +7,11 @@ read by other programs as part of what was proven.
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from entrepot.audit.ancestry import Ancestry
-from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint, read_signed_content, signed_at
+from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint, signed_at
 from entrepot.audit.errors import AuditExportUnreadableError
 from entrepot.audit.export_format import (
     FORMAT,
@@ -28,11 +27,13 @@ from entrepot.audit.export_format import (
     encode_signature,
     fingerprint,
 )
+from entrepot.audit.export_reach import ExportReach, earliest_time
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
 from entrepot.audit.purge_mark import believable_time, purge_faults
 from entrepot.audit.signatures import is_signed_by
-from entrepot.audit.signed_times import SignedTimes, is_borne_out
+from entrepot.audit.signed_times import SignedTimes
 from entrepot.audit.verdict import AuditVerdict, make_verdict
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.metadata.audit_store import CheckpointRow
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from entrepot.audit.signing import CheckpointSignature
 
 __all__ = ["verify_export"]
-
-_MEANWHILE_MILLISECONDS: Final = 10 * 60 * 1000
-"""How much later than it was begun an export may sign that it was made."""
 
 
 def verify_export(
@@ -179,8 +177,10 @@ class _ExportReading:
             return self._follower, None
         header = self._header
         sound, faults = verify_checkpoints(header.chain, self._inside, self._trusted)
-        self._faults += [*self._purge_faults((*sound, *self._outside)), *faults, *self._key_faults(sound)]
-        known = (*sound, *self._covered(sound), *self._end_as_signed)
+        reach = ExportReach(header, sound, self._outside, any_key=bool(self._trusted))
+        of_key = self._key_faults(sound, reach)
+        self._faults += [*self._purge_faults((*sound, *self._outside)), *faults, *of_key]
+        known = (*sound, *reach.required(), *self._end_as_signed)
         self._follower = ChainFollower(header.chain, header.algorithm, header.after, header.after_hash, known)
         return self._follower, self._follower.begin()
 
@@ -188,16 +188,19 @@ class _ExportReading:
         """Return what is wrong with where the log begins.
 
         It may begin there since a time when the clock was ahead that has been set back (F27). Up to when that was the
-        checkpoints of the part prove, and the process that made the export has to bear it out.
+        checkpoints of the part prove, and the process that made the export has to bear it out. Where nobody is known to
+        have signed that, so has the machine that verifies.
         """
         header = self._header
         begun_at = header.made_at
         if header.node_at:
             begun_at = max(begun_at, SignedTimes(checkpoints).latest(header.purged, header.last))
         begun_at = believable_time(begun_at, header.node_at)
+        if self._is_key_unknown or not self._is_signed:
+            begun_at = believable_time(begun_at, machine_milliseconds())
         return purge_faults(header.purged, header.purge_record, checkpoints, begun_at)
 
-    def _key_faults(self, inside: Sequence[CheckpointRow]) -> Sequence[Fault]:
+    def _key_faults(self, inside: Sequence[CheckpointRow], reach: ExportReach) -> Sequence[Fault]:
         """Return what is wrong with the export's key, where none was given, and note if no kept checkpoint has it.
 
         It may be that of a stranger, or have been rotated. It was not, where another one signed both what the export
@@ -211,7 +214,7 @@ class _ExportReading:
         since = {
             kept.public_key
             for kept in self._outside
-            if kept.sequence > header.last and header.made_at <= signed_at(kept) < header.until
+            if kept.sequence > header.last and reach.is_later(kept) and signed_at(kept) < header.until
         }
         if not before & since:
             return ()
@@ -220,71 +223,6 @@ class _ExportReading:
             "holds the file may have cut and signed it; give the keys that were taken down (--public-key)"
         )
         return (Fault(FaultKind.SIGNATURE, header.last, "", message),)
-
-    def _covered(self, inside: Sequence[CheckpointRow]) -> list[CheckpointRow]:
-        """Return the kept checkpoints that an export of these times, whole as :mod:`.export` makes it, reaches."""
-        header = self._header
-        known_of = self._signed_before(inside)
-        return [
-            kept
-            for kept in self._outside
-            if header.after <= kept.sequence <= header.last
-            or (header.last < kept.sequence <= known_of and signed_at(kept) < header.until)
-        ]
-
-    def _signed_before(self, inside: Sequence[CheckpointRow]) -> int:
-        """Return up to which sequence there were checkpoints when the export was begun, by those that were kept.
-
-        One that was signed later may have an earlier time, if the clock was put back between. Then it was signed behind
-        one that tells of this export (:meth:`_may_tell_of_this`), which those between show by name (:mod:`.ancestry`).
-        That it was signed behind any other later time says nothing: when that was over too, an older copy would pass.
-        Nor is there a doubt where the clocks of the nodes tell it, which whoever owns the database does not set.
-        """
-        header = self._header
-        ancestry = Ancestry((*inside, *self._outside), self._may_tell_of_this, any_key=bool(self._trusted))
-        before = (
-            kept.sequence
-            for kept in self._outside
-            if self._was_there_by_nodes(kept)
-            or (
-                signed_at(kept) < header.made_at
-                and (not ancestry.is_behind(kept) or self._is_known_over(signed_at(kept)))
-            )
-        )
-        return max(before, default=0)
-
-    def _may_tell_of_this(self, checkpoint: CheckpointRow) -> bool:
-        """Whether it may be the one that tells when the export was begun: :meth:`.AuditExport.begin` leaves it behind.
-
-        That is the newest then, right behind which the export is dated, or that of the record that it was made, a
-        moment later and behind all that it holds. Of either the clock of the process that signed it said the same time
-        as that of the process that made the export; those of former programs do not tell.
-        """
-        header, content, at = self._header, read_signed_content(checkpoint.signed), signed_at(checkpoint)
-        is_newest = at + 1 == header.made_at
-        is_behind = checkpoint.sequence > header.last and 0 <= at - header.made_at <= _MEANWHILE_MILLISECONDS
-        if not (is_newest or is_behind):
-            return False
-        node_at = 0 if content is None else content.node_at
-        return not (node_at and header.node_at) or abs(node_at - header.node_at) <= NODES_APART_MILLISECONDS
-
-    def _was_there_by_nodes(self, kept: CheckpointRow) -> bool:
-        """Whether it was signed before the export was begun, by the clocks of the processes that did both.
-
-        Asked where the database's clock contradicts that of the process that made the export. Where both say the same,
-        they may be one, which was ahead then.
-        """
-        header, content = self._header, read_signed_content(kept.signed)
-        if not header.clocks_apart:
-            return False
-        if content is None or not is_borne_out(content):
-            return False
-        return content.node_at < header.node_at - NODES_APART_MILLISECONDS
-
-    def _is_known_over(self, at: int) -> bool:
-        """Whether a time was over by the clock of the process that made the export, where its database's was ahead."""
-        header = self._header
-        return believable_time(header.made_at, header.node_at) < header.made_at and at < header.node_at
 
     def _fault_at_end(self, end: ExportEnd, line: bytes, behind: Iterator[bytes]) -> Fault | None:
         follower, wrong = self._following()
@@ -311,7 +249,7 @@ class _ExportReading:
     def _with_doubts(self, cut: Fault | None) -> Fault | None:
         """Have what is missing at the end tell what else than a cut may look like that, where a clock was wrong."""
         header, doubt = self._header, ""
-        beyond = [kept.at for kept in self._outside if kept.sequence > header.last]
+        beyond = [kept for kept in self._outside if kept.sequence > header.last]
         if cut is None or not beyond:
             return cut
         if header.clocks_apart:
@@ -319,10 +257,12 @@ class _ExportReading:
                 f". Or the clock of the machine that made the export was wrong: {header.clocks_apart // 1000} s from "
                 "the database's; set it right and export again"
             )
-        elif any(min(beyond) <= known.at for known in self._inside):
+        elif any(earliest_time(kept) < kept.at for kept in beyond) or (
+            min(kept.at for kept in beyond) <= max((known.at for known in self._inside), default=0)
+        ):
             doubt = (
-                ". Or the clock was put back since, which all checkpoints from there on together would show, and where "
-                "keys were rotated the public keys"
+                ". Or a clock was wrong and was put right, or back, since: all checkpoints from there on together "
+                "would show that, and where keys were rotated the public keys"
             )
         return msgspec.structs.replace(cut, message=cut.message + doubt)
 
@@ -406,6 +346,7 @@ class _ExportReading:
             until=header.until,
             made_at=header.made_at,
             is_key_unknown=self._is_key_unknown,
+            is_dated_ahead=header.made_at > machine_milliseconds() + NODES_APART_MILLISECONDS,
         )
 
 

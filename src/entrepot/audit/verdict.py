@@ -35,6 +35,8 @@ class AuditVerdict(msgspec.Struct, frozen=True):
         since: the times that an export is of, in milliseconds, and when it was begun; `None` for a database.
         is_key_unknown: whether an export is signed with a key that neither was given nor signed any of the checkpoints
             that were, though some were.
+        is_dated_ahead: whether an export was begun later than now by the clock of the machine that verifies it. By that
+            time old records count as purged and not cut off.
     """
 
     chain: str
@@ -53,6 +55,7 @@ class AuditVerdict(msgspec.Struct, frozen=True):
     waiting_since: int | None = None
     waiting_record: str = ""
     is_key_unknown: bool = False
+    is_dated_ahead: bool = False
 
     @property
     def is_sound(self) -> bool:

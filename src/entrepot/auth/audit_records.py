@@ -7,6 +7,7 @@ salt and the value. The salts and values stand beside it, so that they can be er
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ __all__ = [
     "audit_record",
     "commitment",
     "name_of_another",
+    "read_disclosure",
     "reason_of",
     "repeated",
 ]
@@ -42,6 +44,7 @@ AuditOutcome = Literal["success", "failure"]
 BODY_VERSION: Final = 1
 PERSONAL_FIELDS: Final = ("user.name", "source.ip", "user_agent.original")
 _SALT_BYTES: Final = 16
+_SALT: Final = re.compile(rf"[0-9a-f]{{{2 * _SALT_BYTES}}}")
 _MOST_REASON_CHARACTERS: Final = 512
 _MOST_REFERENCE_CHARACTERS: Final = 256
 """Of what failed, since anybody may type anything: tags have 128 characters, digests fewer than 256."""
@@ -280,3 +283,19 @@ def _committed(
 def commitment(salt: str, value: str) -> str:
     """Return what stands for a personal value in the chain: SHA-256 (hex) of the salt (hex) and the value."""
     return hashlib.sha256(bytes.fromhex(salt) + value.encode()).hexdigest()
+
+
+def read_disclosure(disclosure: bytes) -> dict[str, tuple[str, str]]:
+    """Return salts and values by field, of what is to the byte as a record has it.
+
+    A name twice, a blank or a salt in capitals would leave room for what no commitment covers; and a salt that is
+    shorter or longer would take the first letters of its value, or give it more.
+
+    Raises:
+        ValueError: it is not (msgspec's errors are ones).
+    """
+    pairs = msgspec.json.decode(disclosure, type=dict[str, tuple[str, str]])
+    are_salts = all(_SALT.fullmatch(salt) for salt, _ in pairs.values())
+    if set(pairs) != set(PERSONAL_FIELDS) or not are_salts or _encoder.encode(pairs) != disclosure:
+        raise ValueError
+    return pairs

@@ -11,7 +11,7 @@ import pytest
 
 from entrepot.audit.checkpoints import CheckpointContent, Checkpoints
 from entrepot.audit.export import AuditExport
-from entrepot.audit.export_format import ExportEnd, ExportHeader, encode_line, encode_signature, fingerprint
+from entrepot.audit.export_format import ExportHeader
 from entrepot.audit.export_verification import verify_export
 from entrepot.audit.proof import FaultKind
 from entrepot.audit.sealer import Sealer
@@ -20,7 +20,7 @@ from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME, ChainState
 from tests.drivers.metadata.verified_while import Passing
-from tests.running.audit_material import DAY, KeyInMemory, pull_record, sign_days_ago
+from tests.running.audit_material import DAY, KeyInMemory, pull_record, sign_days_ago, signed_anew
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +73,12 @@ def _ahead(metadata: Metadata, days: float) -> Any:
     vars(store).update(audit=audit, diagnosis=diagnosis)
     vars(audit)["chain"], vars(diagnosis)["clock_milliseconds"] = chain, clock
     return store
+
+
+def _move_node(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    """Set the clock of the process."""
+    moved = time.time_ns() + minutes * 60_000_000_000  # noqa: TID251  # what the node's clock says
+    monkeypatch.setattr(time, "time_ns", lambda: moved)
 
 
 def _faults(lines: list[bytes], kept: list[CheckpointRow]) -> list[tuple[FaultKind, int]]:
@@ -152,7 +158,7 @@ async def test_only_the_clock_of_a_node_bears_out_that_the_databases_was_ahead_f
     lines = await _export(metadata, tmp_path / "b", now - DAY // 2)
 
     assert [one.sequence for one in kept] == [3, 5, 7]
-    assert _faults(lines, kept) == ([(FaultKind.TRUNCATED, 3)] if days_until_put_back else [])
+    assert _faults(lines, kept) == ([(FaultKind.TRUNCATED, 5)] if days_until_put_back else [])
 
 
 async def test_an_older_copy_is_found_though_the_databases_clock_is_moved_far_for_the_export_f27(
@@ -189,6 +195,104 @@ async def test_an_older_copy_is_found_though_the_databases_clock_is_moved_for_th
     lines = await _export(_ahead(metadata, days), tmp_path)
 
     assert _faults(lines, kept) == [(FaultKind.TRUNCATED, 3)]
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize(("ahead", "later_by_node", "later"), [(43_200, 20, 20), (30, 20, 20), (9, 12, 7)])
+async def test_an_older_copy_is_found_though_what_it_lacks_was_signed_while_the_databases_clock_was_ahead_i11(
+    metadata: Metadata,
+    database: RawDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead: int,
+    later_by_node: int,
+    later: int,
+    bounded: bool,
+) -> None:
+    """Who owns the database set it so, by these minutes; the clocks of the nodes, which are not his, were right."""
+    await _add(metadata, 3)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    await _add(metadata, 2)
+    assert await Checkpoints(_ahead(metadata, ahead / 1440), _KEY, tmp_path).run(0)
+    kept = await _kept(metadata)
+    await _go_back_to(database, 3)
+    until = await metadata.diagnosis.clock_milliseconds() + DAY // 96 if bounded else END_OF_TIME
+    _move_node(monkeypatch, later_by_node)
+
+    lines = await _export(_ahead(metadata, later / 1440), tmp_path, until)
+
+    (cut,) = verify_export(lines, kept, [_KEY.public_key]).faults
+    assert (cut.kind, cut.sequence) == (FaultKind.TRUNCATED, 3)
+
+
+@pytest.mark.parametrize("minutes", [15, 2880])
+async def test_what_a_node_whose_clock_is_behind_signs_after_an_export_is_not_missing_in_it_f27(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    """All checkpoints from there on show that; without one of them the doubt is told."""
+    await _add(metadata, 3)
+    lines = await _export(metadata, tmp_path)
+    await _add(metadata, 2)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    await _add(metadata, 2)
+    _move_node(monkeypatch, -minutes)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    kept = await _kept(metadata)
+
+    assert [one.sequence for one in kept] == [3, 6, 8]
+    assert _faults(lines, kept) == []
+    (cut,) = verify_export(lines, [kept[0], kept[2]], [_KEY.public_key]).faults
+    assert (cut.kind, cut.sequence) == (FaultKind.TRUNCATED, 3)
+    assert "Or a clock was wrong" in cut.message
+
+
+@pytest.mark.parametrize(("database_by", "node_by"), [(120, 0), (0, -120), (0, -60 * 24 * 400)])
+async def test_an_export_reaches_what_was_signed_before_its_end_by_whichever_of_two_clocks_f27(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_by: int, node_by: int
+) -> None:
+    """The records are dated behind that end, so nothing but their checkpoint tells that they belong there."""
+    now = await metadata.diagnosis.clock_milliseconds()
+    await _add(metadata, 3, now)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+    await _add(metadata, 2, now + DAY)
+    with monkeypatch.context() as patched:
+        _move_node(patched, node_by)
+        assert await Checkpoints(_ahead(metadata, database_by / 1440), _KEY, tmp_path).run(0)
+    until = now + (DAY // 48 if database_by else -DAY // 24)
+    _move_node(monkeypatch, 60)
+
+    lines = await _export(_ahead(metadata, 1 / 24), tmp_path, until)
+
+    assert msgspec.json.decode(lines[0], type=ExportHeader).last == 5
+    assert _faults(lines, await _kept(metadata)) == []
+
+
+async def test_an_export_that_a_node_with_another_clock_signed_the_end_for_shows_its_own_f27(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right behind that checkpoint it is dated, but when it was begun by its own clock that one does not tell."""
+    signed_end = SignedEnd(Sealer(metadata), Checkpoints(metadata, _KEY, tmp_path), _KEY)
+
+    class EndOfAnother(SignedEnd):
+        async def sign(self) -> str:
+            if await metadata.audit.last_checkpoint() is not None:
+                return await signed_end.sign()
+            with monkeypatch.context() as patched:
+                _move_node(patched, -60)
+                return await signed_end.sign()
+
+    await _add(metadata, 3)
+    end = EndOfAnother(Sealer(metadata), Checkpoints(metadata, _KEY, tmp_path), _KEY)
+    export = AuditExport(metadata, end)
+    begun = await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
+    lines = [line + b"\n" async for line in export.lines(begun)]
+    await _add(metadata, 2)
+    _move_node(monkeypatch, -60)
+    assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
+
+    kept = await _kept(metadata)
+    assert [one.sequence for one in kept] == [3, 4, 6]
+    assert _faults(lines, kept) == []
 
 
 @pytest.mark.parametrize("node_is_ahead", [False, True])
@@ -330,7 +434,7 @@ async def test_how_an_older_program_dated_checkpoints_neither_hides_a_cut_nor_sh
     await _add(metadata, 4)
     await sign_days_ago(metadata, _KEY, 2, -400, node_says=False)
     newest = await sign_days_ago(metadata, _KEY, 4, -400, later=1000, node_says=False)
-    lines = await _of_former_program(metadata, tmp_path, newest.at + 1)
+    lines = await signed_anew(await _export(metadata, tmp_path), _KEY, made_at=newest.at + 1)
     await _add(metadata, 2)
     assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
     kept = await _kept(metadata)
@@ -338,16 +442,5 @@ async def test_how_an_older_program_dated_checkpoints_neither_hides_a_cut_nor_sh
     assert _faults(lines, kept) == []
 
     await _go_back_to(database, 4)
-    cut = await _of_former_program(metadata, tmp_path, newest.at + 1)
+    cut = await signed_anew(await _export(metadata, tmp_path), _KEY, made_at=newest.at + 1)
     assert _faults(cut, kept) == [(FaultKind.TRUNCATED, 4)]
-
-
-async def _of_former_program(metadata: Metadata, directory: Path, made_at: int) -> list[bytes]:
-    """Export with the time that a former program would have signed."""
-    lines = await _export(metadata, directory)
-    header = msgspec.structs.replace(msgspec.json.decode(lines[0], type=ExportHeader), made_at=made_at)
-    opening = encode_line(header)
-    end = msgspec.json.decode(lines[-2], type=ExportEnd)
-    ending = encode_line(msgspec.structs.replace(end, header=fingerprint(opening)))
-    first, last = [encode_signature(await _KEY.sign(line)) for line in (opening, ending)]
-    return [opening + b"\n", first + b"\n", *lines[2:-2], ending + b"\n", last + b"\n"]

@@ -136,6 +136,11 @@ def _print(verdict: AuditVerdict, *, pinned: bool) -> None:
     if verdict.since is not None and verdict.until is not None and verdict.made_at is not None:
         since, until, made_at = map(shown_time, (verdict.since, verdict.until, verdict.made_at))
         print(f"asked for: from {since} to {until}, at {made_at}")
+    if verdict.is_dated_ahead:
+        print(
+            "that is later than the clock of this machine says: one of the two was wrong, or whoever signed the export "
+            "made the time up, by which old records count as purged and not cut off"
+        )
     if verdict.erased:
         print(f"{verdict.erased} records have no personal data any more")
     if verdict.unaccounted:

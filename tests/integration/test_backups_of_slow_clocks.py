@@ -426,6 +426,24 @@ def test_the_first_backup_of_a_registry_that_was_set_back_tells_which_snapshots_
     assert "set back" not in second.errors
 
 
+def test_snapshots_that_hold_more_are_told_though_one_that_was_dated_ahead_lies_behind_them_f27(
+    commands: BackupCommands, clocks: _Clocks
+) -> None:
+    """By its id it comes between, with fewer facts than either; that its time is over changes nothing."""
+    clocks.set(_DAY, _DAY)
+    ahead = _create(commands)
+    clocks.set(0, 0)
+    _, undone = _set_back(commands)
+    clocks.set(2 * _DAY, 2 * _DAY)
+    now = commands.run("create")
+
+    assert undone < ahead < now.report["id"], "or the case is none"
+    assert (
+        f"1 earlier snapshot holds more of this registry, which was set back since then: {undone}. "
+        in now.errors
+    )
+
+
 def test_a_manifest_that_names_no_overtaken_ones_is_read(commands: BackupCommands) -> None:
     """That of a former program, which did not write the field, doubts none."""
     ids = [_create(commands), _create(commands)]

@@ -155,22 +155,25 @@ async def fuller_ones(
 ) -> tuple[str, ...]:
     """Return which snapshots before this one hold more of the same database, oldest first: it was set back since.
 
-    They are read back to the last one that holds no more: what came before that one was told when it was made. Where
-    this one is dated ahead, it is not the newest, and there is nothing to tell.
+    They are gone through back to the last one that holds no more: what came before that one was told when it was made.
+    Those that are dated after a newer one do not lie where their ids are, and count for nothing; to know them, all are
+    read. Where this one is dated ahead, it is not the newest, and there is nothing to tell.
 
     Raises:
         BlobStoreError: the store failed.
     """
     if manifest.id in dated.ahead:
         return ()
+    places = await read_places(repository, dated.past)
+    in_place = set(part_doubtful(dated, places).past)
     fuller: list[str] = []
-    for snapshot in reversed([other for other in dated.past if other < manifest.id]):
-        for place in await read_places(repository, [snapshot]):
-            if place.incarnation != manifest.incarnation:
-                continue
-            if place.last_fact <= manifest.last_fact:
-                return tuple(reversed(fuller))
-            fuller.append(place.id)
+    for place in sorted(places, key=lambda one: one.id, reverse=True):
+        is_compared = place.id in in_place and place.id < manifest.id
+        if not is_compared or place.incarnation != manifest.incarnation:
+            continue
+        if place.last_fact <= manifest.last_fact:
+            break
+        fuller.append(place.id)
     return tuple(reversed(fuller))
 
 

@@ -32,7 +32,7 @@ __all__ = [
     "parse_filters",
 ]
 
-FilterKind = Literal["text", "number", "time"]
+FilterKind = Literal["text", "number", "time", "truth"]
 FilterValue: TypeAlias = str | int
 
 _MAX_CHARACTERS: Final = 4096
@@ -43,6 +43,8 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
 _REST_OF_SECOND: Final = 999
 """Milliseconds."""
+_TRUTHS: Final = {"true": 1, "1": 1, "false": 0, "0": 0}
+"""How Harbor's clients write what is so or not, in any case of letters."""
 _CLOSING: Final = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -51,6 +53,7 @@ class FilterField(msgspec.Struct, frozen=True):
 
     Attributes:
         name: what the term shall call it.
+        kind: what its values are; a truth comes as 1 or 0.
         operators: the shapes that the listing understands for it.
         label: how requests write it, where that is another name.
     """
@@ -230,6 +233,10 @@ def _parse_value(text: str, field: FilterField) -> FilterValue:
         if not _NUMBER.fullmatch(text):
             raise InvalidFilterError(f"{field.shown} is a number")
         return int(text)
+    if field.kind == "truth":
+        if text.lower() not in _TRUTHS:
+            raise InvalidFilterError(f"{field.shown} is true or false")
+        return _TRUTHS[text.lower()]
     if field.kind == "time":
         return _parse_time(text, field)
     return text

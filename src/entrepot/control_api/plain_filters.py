@@ -52,10 +52,26 @@ class PlainFilters:
         Raises:
             InvalidFilterError: both say something.
         """
-        part = self.part(field)
-        if part and own:
-            raise InvalidFilterError(f"{field} is there twice, in q and beside it")
-        return part or own
+        return _of_two(field, self.part(field), own)
+
+    def text_beside(self, field: str, own: str) -> str:
+        """Return what a field is, which a query field of its own may say instead of `q`.
+
+        Raises:
+            InvalidFilterError: both say something.
+        """
+        return _of_two(field, self.text(field), own)
+
+    def truth_beside(self, field: str, own: bool | None) -> bool | None:
+        """Return whether a field is so, which a query field of its own may say instead of `q`; `None` if neither does.
+
+        Raises:
+            InvalidFilterError: both say something.
+        """
+        found = self.values.get(field)
+        if found is not None and own is not None:
+            raise _said_twice(field)
+        return own if found is None else bool(found)
 
     def wanted(self, name: str, made: str) -> WantedRows:
         """Return what two fields, the name and the time of making, leave of a listing."""
@@ -80,3 +96,13 @@ def parse_plain_filters(text: str, allowed: Mapping[str, FilterField]) -> PlainF
         {field: found.values for field, found in conditions.items() if isinstance(found, AnyOf)},
         {field: found for field, found in conditions.items() if isinstance(found, Span)},
     )
+
+
+def _of_two(field: str, found: str, own: str) -> str:
+    if found and own:
+        raise _said_twice(field)
+    return found or own
+
+
+def _said_twice(field: str) -> InvalidFilterError:
+    return InvalidFilterError(f"{field} is there twice, in q and beside it")

@@ -122,3 +122,22 @@ async def test_robots_of_the_system_are_found_so_as_well(cast: Cast, q: str, fou
         reply = await admin.get("/robots", params={"q": q})
 
     assert sorted(item["name"] for item in reply.json()) == found
+
+
+async def test_projects_are_asked_for_by_whether_they_are_public_s26(cast: Cast) -> None:
+    """A value that is neither true nor false would show all if it were ignored, as would one of two that differ."""
+    for name, public in (("hidden", "false"), ("shown", "true")):
+        await cast.made("/projects", {"project_name": name, "metadata": {"public": public}})
+
+    async with cast.registry.plain() as admin:
+        for q, names in (("public=false", {"hidden"}), ("public=TRUE", {"shown"}), ("public=1", {"shown"})):
+            reply = await admin.get("/projects", params={"q": q})
+            assert {item["name"] for item in reply.json()} & {"hidden", "shown"} == names
+        for value in ("no", "yes", "bogus"):
+            refused = await admin.get("/projects", params={"q": f"public={value}"})
+            assert (refused.status_code, refused.json()["errors"][0]["message"]) == (
+                400,
+                "q: public is true or false",
+            )
+        for doubled in ({"q": "public=true", "public": "false"}, {"q": "owner=admin", "owner": "walker"}):
+            assert (await admin.get("/projects", params=doubled)).status_code == 400

@@ -15,6 +15,8 @@ _ALLOWED = {
     "projectid": FilterField("project_id", "number", frozenset({"exact"})),
 }
 
+_TRUTH = {"public": FilterField("public", "truth", frozenset({"exact"}))}
+
 
 def test_a_field_is_a_value_or_contains_a_part() -> None:
     filters = parse_plain_filters("name=~app,owner=alice,ProjectID=7", _ALLOWED)
@@ -56,3 +58,31 @@ def test_nothing_is_wanted_when_nothing_is_said() -> None:
 def test_what_a_listing_does_not_know_is_refused_s25_s26(text: str) -> None:
     with pytest.raises(InvalidFilterError):
         parse_plain_filters(text, _ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("true", True), ("TRUE", True), ("1", True), ("False", False), ("0", False)]
+)
+def test_what_is_so_or_not_is_read_as_harbors_clients_write_it(text: str, said: bool) -> None:
+    filters = parse_plain_filters(f"public={text}", _TRUTH)
+
+    assert filters.truth_beside("public", None) is said
+    assert parse_plain_filters("", _TRUTH).truth_beside("public", said) is said
+
+
+@pytest.mark.parametrize("text", ["no", "yes", "bogus", "2", "truee"])
+def test_what_is_neither_so_nor_not_is_refused_s26(text: str) -> None:
+    """Else a misspelt filter would show everything."""
+    with pytest.raises(InvalidFilterError, match="public is true or false"):
+        parse_plain_filters(f"public={text}", _TRUTH)
+
+
+def test_a_field_that_is_said_in_both_places_is_refused_s26() -> None:
+    """Else one of the two would be ignored."""
+    filters = parse_plain_filters("public=true,owner=alice", _TRUTH | _ALLOWED)
+
+    with pytest.raises(InvalidFilterError, match="public is there twice"):
+        filters.truth_beside("public", False)  # noqa: FBT003  # what a query field says
+    with pytest.raises(InvalidFilterError, match="owner is there twice"):
+        filters.text_beside("owner", "bob")
+    assert filters.text_beside("owner", "") == "alice"

@@ -30,7 +30,7 @@ _PROJECTS: Final = f"{API_PREFIX}/projects"
 _FILTERS: Final = {
     "name": FilterField("name", "text", NAME),
     "creationtime": MADE,
-    "public": FilterField("public", "text", frozenset({"exact"})),
+    "public": FilterField("public", "truth", frozenset({"exact"})),
     "owner": FilterField("owner", "text", frozenset({"exact"})),
 }
 _SORTS: Final = {
@@ -61,15 +61,14 @@ class ProjectNameInputs(msgspec.Struct, frozen=True):
 
 def _query(inputs: ProjectListInputs) -> ProjectQuery:
     filters = parse_plain_filters(inputs.q, _FILTERS)
-    public = {"true": True, "1": True, "false": False, "0": False}.get(filters.text("public").lower())
     return ProjectQuery(
         limit=inputs.page_size,
         offset=inputs.offset,
         sort=parse_order(inputs.sort, _SORTS, _ORDERS, "name"),
         name=filters.text("name"),
         name_part=filters.part_beside("name", inputs.name),
-        public=inputs.public if public is None else public,
-        owner=filters.text("owner") or inputs.owner,
+        public=filters.truth_beside("public", inputs.public),
+        owner=filters.text_beside("owner", inputs.owner),
         wanted=filters.wanted("name", MADE.name),
     )
 

@@ -283,6 +283,7 @@ def _demand(endpoint: AnyEndpoint) -> str:
         "own password": "an account",
         "own or one of": "one's own, or ",
         "person or": "to be a person, or ",
+        "person or one of": "on the system to be a person, or ",
     }
     return f"{plain.get(demand.kind, '')}{names}"
 

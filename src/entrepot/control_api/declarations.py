@@ -86,6 +86,8 @@ class Endpoint(Generic[G, I, B]):
         encoding: how the body is written.
         result: what the body of the answer is; `None` for an empty one.
         status: of the answer when all is well.
+        heeded: headers of requests that it looks at, besides those that its demand and inputs do.
+        sent: headers of its answer besides those that its status and inputs bring, and that all answers have.
     """
 
     method: Method
@@ -103,6 +105,8 @@ class Endpoint(Generic[G, I, B]):
     result: object = None
     result_media: str = "application/json"
     status: int = 200
+    heeded: tuple[str, ...] = ()
+    sent: tuple[str, ...] = ()
 
 
 AnyEndpoint: TypeAlias = Endpoint[Any, Any, Any]
@@ -145,7 +149,8 @@ def _require_sound_one(endpoint: AnyEndpoint) -> None:
     if parameter is not None and parameter not in in_path:
         raise DeclarationError(f"{where}: the project that is demanded is not in the path")
     if (
-        endpoint.demand.kind in ("system", "project", "one of", "own or one of", "person or")
+        endpoint.demand.kind
+        in ("system", "project", "one of", "own or one of", "person or", "person or one of")
         and not endpoint.demand.actions
     ):
         raise DeclarationError(f"{where}: no permission is named")

@@ -43,7 +43,9 @@ __all__ = [
     "OneOf",
     "OwnGate",
     "OwnOr",
+    "PersonGate",
     "PersonOr",
+    "PersonOrOneOf",
     "Public",
     "PublicDemand",
     "Question",
@@ -345,6 +347,24 @@ class OwnOr:
         return OwnGate(question, self.actions + self.visible_to)
 
 
+class PersonGate(OwnGate):
+    """A gate at which people get what it takes a permission on the system for who is no person."""
+
+    async def person_or(self, action: type[S]) -> SelfGrant | SystemGrant[S]:
+        """Return the grant; of a person who comes with an access token that has limits, these decide (S15).
+
+        Raises:
+            UndeclaredActionError: the endpoint does not declare it.
+            AuthenticationRequiredError, AccessDeniedError: the one who asks may not.
+            PasswordChangeRequiredError: a new password has to be chosen first.
+        """
+        limits = self.principal.limits
+        is_limited = limits is not None and limits.leave_out_anything
+        if self.principal.kind == "user" and not is_limited:
+            return await self.own()
+        return await self.system(action)
+
+
 @dataclass(frozen=True, slots=True)
 class OneOf:
     """One of several permissions, depending on what the request turns out to be about.
@@ -357,10 +377,24 @@ class OneOf:
 
     async def obtain(self, question: Question) -> Gate:
         """Return the gate at which the handler asks; nobody in particular gets there only for what may be public."""
-        if question.principal.kind == "anonymous" and not self._may_be_public():
-            raise AuthenticationRequiredError
+        _require_somebody(question, self.actions)
         return Gate(question, self.actions)
 
-    def _may_be_public(self) -> bool:
-        in_project = (one.permission.name for one in self.actions if issubclass(one, ProjectAction))
-        return not PUBLIC_PERMISSIONS.isdisjoint(in_project)
+
+@dataclass(frozen=True, slots=True)
+class PersonOrOneOf:
+    """As :class:`OneOf`, but on the system it is every person's, as in :class:`PersonOr`."""
+
+    actions: tuple[AnyAction, ...]
+    kind: str = "person or one of"
+
+    async def obtain(self, question: Question) -> PersonGate:
+        """Return the gate at which the handler asks; nobody in particular gets there only for what may be public."""
+        _require_somebody(question, self.actions)
+        return PersonGate(question, self.actions)
+
+
+def _require_somebody(question: Question, actions: tuple[AnyAction, ...]) -> None:
+    in_project = (one.permission.name for one in actions if issubclass(one, ProjectAction))
+    if question.principal.kind == "anonymous" and PUBLIC_PERMISSIONS.isdisjoint(in_project):
+        raise AuthenticationRequiredError

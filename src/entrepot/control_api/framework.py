@@ -126,7 +126,7 @@ def build_framework(endpoints: tuple[AnyEndpoint, ...]) -> Litestar:
     """
     require_sound(endpoints)
     return Litestar(
-        [_route(endpoint) for endpoint in endpoints],
+        [*_offers(endpoints), *map(_route, endpoints)],
         guards=[_admit],
         request_class=_ReadRequest,
         exception_handlers={Exception: _answer_error},
@@ -152,18 +152,41 @@ async def _admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
     endpoint: AnyEndpoint | None = handler.opt.get(_ENDPOINT)
     context = context_of(connection.scope)
     if endpoint is None and context.head.method == "OPTIONS":
-        return  # the framework's own answer, which only lists methods: no endpoint can declare this one
+        return  # it only lists methods: no endpoint can declare this one
     if endpoint is None:
         raise PathUnknownError
     await admitter_of(connection.scope).admit(endpoint, context, dict(connection.path_params))
 
 
-def _route(endpoint: AnyEndpoint) -> HTTPRouteHandler:
-    path = endpoint.path
+def _offers(endpoints: tuple[AnyEndpoint, ...]) -> Iterator[HTTPRouteHandler]:
+    """Yield what answers OPTIONS on each path: the framework's own answer knows only the method declared first."""
+    methods: dict[str, set[str]] = {}
+    for endpoint in endpoints:
+        methods.setdefault(endpoint.path, {"OPTIONS"}).add(endpoint.method)
+    for path, offered in methods.items():
+        route = HTTPRouteHandler(
+            _path(path), http_method="OPTIONS", status_code=204, include_in_schema=False, sync_to_thread=False
+        )
+        yield route(_telling(_allowed(", ".join(offered))))
+
+
+def _telling(allowed: str) -> Callable[[], Response[None]]:
+    def tell() -> Response[None]:
+        return Response(None, status_code=204, headers={"allow": allowed}, media_type="text/plain")
+
+    return tell
+
+
+def _path(path: str) -> str:
+    """Return a path as the framework writes it."""
     for name in path_parameters(path):
         path = path.replace(f"{{{name}}}", f"{{{name}:str}}")
+    return path
+
+
+def _route(endpoint: AnyEndpoint) -> HTTPRouteHandler:
     route = HTTPRouteHandler(
-        path,
+        _path(endpoint.path),
         http_method=endpoint.method,
         status_code=endpoint.status,
         opt={_ENDPOINT: endpoint},

@@ -62,7 +62,7 @@ class PlainFilters:
         """
         return _of_two(field, self.text(field), own)
 
-    def truth_beside(self, field: str, own: bool | None) -> bool | None:
+    def truth_beside(self, field: str, own: bool | None) -> bool | None:  # noqa: FBT001  # what a query field says
         """Return whether a field is so, which a query field of its own may say instead of `q`; `None` if neither does.
 
         Raises:

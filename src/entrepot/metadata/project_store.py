@@ -32,7 +32,7 @@ ProjectSort = Literal[
 class Viewer:
     """Who looks at projects.
 
-    What is public they see in any case, but for the last one.
+    What is public they see in any case, but for the last two.
 
     Attributes:
         subject: the public id of the person whose roles are told with each project; empty for nobody.
@@ -41,6 +41,7 @@ class Viewer:
         roles: names of the roles that let members see a project.
         reach: names of the projects that a robot may see at all, `None` for any.
         only_projects: the names to which a credential is limited, `None` for no limit.
+        sees_public: whether it is for everybody to see where it is public.
     """
 
     subject: str = ""
@@ -49,6 +50,7 @@ class Viewer:
     roles: Sequence[str] = ()
     reach: Sequence[str] | None = None
     only_projects: Sequence[str] | None = None
+    sees_public: bool = True
 
 
 @dataclass(frozen=True, slots=True)

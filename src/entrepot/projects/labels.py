@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import ProjectUnknownError
-from entrepot.auth.grants import ProjectGrant, SystemGrant
+from entrepot.auth.grants import ProjectGrant, SelfGrant, SystemGrant
 from entrepot.kernel.ids import new_public_id
 from entrepot.projects.errors import LabelExistsError, LabelInvalidError, LabelUnknownError
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Labels"]
 
-_AnyGrant: TypeAlias = "ProjectGrant[ProjectAction] | SystemGrant[SystemAction]"
+_AnyGrant: TypeAlias = "ProjectGrant[ProjectAction] | SystemGrant[SystemAction] | SelfGrant"
 _MAX_NAME: Final = 128
 _MAX_DESCRIPTION: Final = 1024
 _COLOR: Final = re.compile(r"(?:#[0-9A-Fa-f]{3}(?:[0-9A-Fa-f]{3})?)?", re.ASCII)
@@ -62,9 +62,9 @@ class Labels:
         return row.project_id
 
     async def list_page(
-        self, grant: ProjectGrant[ListLabel] | SystemGrant[ListSystemLabel], query: LabelQuery
+        self, grant: ProjectGrant[ListLabel] | SystemGrant[ListSystemLabel] | SelfGrant, query: LabelQuery
     ) -> LabelPage:
-        """Return a page of labels."""
+        """Return a page of labels; those of the registry are everybody's to see who is somebody."""
         return await self._metadata.labels.list_page(_project(grant), query)
 
     async def get(

@@ -15,8 +15,9 @@ from entrepot.auth.project_actions import ProjectAction, ReadProject
 from entrepot.auth.robots.sponsored_decisions import person_asking
 from entrepot.auth.role_catalog import RoleCatalog
 from entrepot.auth.role_subjects import robot_reach
+from entrepot.auth.roles import PUBLIC_PERMISSIONS
 from entrepot.auth.system_actions import ListProjects
-from entrepot.metadata.project_store import Viewer
+from entrepot.metadata.project_store import ProjectQuery, Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,8 @@ class Sight(Generic[P_co]):
 
     def of_public(self) -> Sight[P_co]:
         """Return the same where everybody sees it."""
-        return Sight(self.action, Viewer(only_projects=self.viewer.only_projects))
+        viewer = self.viewer
+        return Sight(self.action, Viewer(only_projects=viewer.only_projects, sees_public=viewer.sees_public))
 
 
 class Visibility:
@@ -54,8 +56,18 @@ class Visibility:
 
     def __init__(self, metadata: Metadata, decisions: Decisions) -> None:
         self._standings = metadata.standings
+        self._projects = metadata.projects
         self._roles = RoleCatalog(metadata.roles)
         self._decisions = decisions
+
+    async def any_project(self, principal: Principal, action: type[ProjectAction]) -> int | None:
+        """Return the number of a project in which a principal seems to be allowed an action; `None` without one.
+
+        Which of them it is means nothing. To decide is up to whoever asks for a grant there.
+        """
+        sight = await self.sight(principal, action)
+        found = (await self._projects.list_page(sight.viewer, ProjectQuery(limit=1))).projects
+        return found[0].id if found else None
 
     async def sight(self, principal: Principal, action: type[P]) -> Sight[P]:
         """Return where a principal may do an action that shows something; a credential shows no more than its own.
@@ -71,7 +83,11 @@ class Visibility:
         if asker.must_change_password or not within:
             return Sight(action, _BLIND)
         viewer = await self._viewer(asker, permission)
-        return Sight(action, _BLIND if viewer is None else replace(viewer, only_projects=only))
+        if viewer is None:
+            return Sight(action, _BLIND)
+        return Sight(
+            action, replace(viewer, only_projects=only, sees_public=permission in PUBLIC_PERMISSIONS)
+        )
 
     async def _lists_all(self, asker: Principal) -> bool:
         if asker.kind == "anonymous":

@@ -404,3 +404,47 @@ async def test_wrong_new_passwords_say_why(registry: Registry) -> None:
     with pytest.raises(BadRequest):
         await registry.client().create_user(UserCreationReq(username="alice", password="password"))
     assert await registry.client().get_users("username=alice") == []
+
+
+async def test_who_administers_a_project_learns_what_its_robots_can_be_given_s9(registry: Registry) -> None:
+    """Harbor's clients do not say for which project they ask; nobody else is told."""
+    admin = registry.client()
+    for name in ("alice", "bob"):
+        await _person(admin, name)
+    await admin.create_project(ProjectReq(project_name="open", metadata=ProjectMetadata(public="true")))
+    for name, role in (("alice", 1), ("bob", 4)):
+        member = ProjectMember(role_id=role, member_user=UserEntity(username=name))
+        await admin.add_project_member("open", member)
+
+    granted = await registry.client("alice", _PASSWORD).get_permissions()
+
+    assert granted.system == []
+    assert granted.project == (await admin.get_permissions()).project
+    async with registry.plain("bob", _PASSWORD) as bob:
+        refused = await bob.get("/permissions")
+    assert refused.status_code == 403
+    assert refused.json()["errors"][0]["message"] == (
+        "this takes robot:create on the system or in some project: ask who administers a project for a role that "
+        "permits it, or an operations administrator"
+    )
+
+
+async def test_labels_of_the_registry_are_for_every_person_to_see_s15(registry: Registry) -> None:
+    """But not for an access token whose limits leave them out, and not for nobody."""
+    admin = registry.client()
+    await _person(admin, "alice")
+    await admin.create_label(Label(name="blue", scope="g"))
+
+    assert [one.name for one in await registry.client("alice", _PASSWORD).get_labels(scope="g")] == ["blue"]
+    async with registry.plain("alice", _PASSWORD) as alice:
+        tokens = [
+            (await alice.post("/access-tokens", json={"name": name, **limits})).json()["secret"]
+            for name, limits in (("whole", {}), ("limited", {"permissions": ["repository:pull"]}))
+        ]
+    statuses: list[int] = []
+    for secret in tokens:
+        async with registry.plain("alice", secret) as client:
+            statuses.append((await client.get("/labels", params={"scope": "g"})).status_code)
+    assert statuses == [200, 403]
+    with pytest.raises(Unauthorized):
+        await registry.client("nobody", "none").get_labels(scope="g")

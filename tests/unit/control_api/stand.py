@@ -31,6 +31,7 @@ from entrepot.kernel.address_budget import AddressBudget
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.observability.metrics import build_metrics
 from entrepot.projects.audit_targets import AuditTarget, AuditTargets
+from entrepot.projects.visibility import Visibility
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -192,7 +193,7 @@ class Stand:
             administrators=none,
             groups=none,
             projects=none,
-            visibility=none,
+            visibility=_NoSight(none, none),
             project_metadata=none,
             members=none,
             labels=none,
@@ -235,6 +236,16 @@ class _Nothing(AuditTargets):
         return None
 
     async def numbered(self, kind: NumberedKind, number: int) -> AuditTarget | None:
+        return None
+
+
+class _NoSight(Visibility):
+    """Sees nothing, and asks no database for it."""
+
+    def __init__(self, metadata: Any, decisions: Any) -> None:
+        """Take what is not looked at."""
+
+    async def any_project(self, principal: Principal, action: type[ProjectAction]) -> int | None:
         return None
 
 

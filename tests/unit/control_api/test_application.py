@@ -90,6 +90,22 @@ async def test_options_lists_the_methods_and_nothing_else() -> None:
     assert "POST" in response.headers["allow"]
 
 
+async def test_options_and_a_wrong_method_tell_of_all_methods_of_each_path() -> None:
+    """Of every path there is, as its endpoints are declared."""
+    from entrepot.control_api.routes import all_endpoints
+
+    offered: dict[str, set[str]] = {}
+    for endpoint in all_endpoints():
+        offered.setdefault(endpoint.path, {"OPTIONS"}).add(endpoint.method)
+
+    async with calling(build_control_api(Stand().services(), "", "1.2.3", AddressBudget(0))) as client:
+        for path, methods in offered.items():
+            told = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+            assert (await client.options(path)).headers["allow"] == told
+            wrong = next(method for method in ("PATCH", "POST", "DELETE", "PUT") if method not in methods)
+            assert (await client.request(wrong, path)).headers["allow"] == told
+
+
 async def test_head_is_get_without_the_body() -> None:
     response = await _call("HEAD", "/api/v2.0/projects/apps/repositories/a")
 

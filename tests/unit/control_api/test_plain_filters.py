@@ -82,7 +82,7 @@ def test_a_field_that_is_said_in_both_places_is_refused_s26() -> None:
     filters = parse_plain_filters("public=true,owner=alice", _TRUTH | _ALLOWED)
 
     with pytest.raises(InvalidFilterError, match="public is there twice"):
-        filters.truth_beside("public", False)  # noqa: FBT003  # what a query field says
+        filters.truth_beside("public", False)
     with pytest.raises(InvalidFilterError, match="owner is there twice"):
         filters.text_beside("owner", "bob")
     assert filters.text_beside("owner", "") == "alice"

@@ -95,5 +95,6 @@ AUDIT_EXPORT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         body=NoBody,
         result=str,
         result_media=_JSON_LINES,
+        sent=("Content-Disposition",),
     ),
 )

@@ -23,7 +23,7 @@ from entrepot.auth.system_actions import (
     UpdateSystemLabel,
 )
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
-from entrepot.control_api.demands import OneOf
+from entrepot.control_api.demands import OneOf, PersonOrOneOf
 from entrepot.control_api.errors import InvalidInputError
 from entrepot.control_api.filters import FilterField
 from entrepot.control_api.homes import grant_at_home
@@ -38,7 +38,7 @@ from entrepot.projects.errors import LabelUnknownError
 if TYPE_CHECKING:
     from entrepot.auth.grants import ProjectGrant, SystemGrant
     from entrepot.control_api.declarations import AnyEndpoint, Call
-    from entrepot.control_api.demands import Gate
+    from entrepot.control_api.demands import Gate, PersonGate
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
     from entrepot.metadata.label_store import LabelRow
@@ -130,11 +130,11 @@ async def _grant(
     )
 
 
-async def list_labels(services: ControlServices, call: Call[Gate, LabelListInputs, NoBody]) -> Reply:
+async def list_labels(services: ControlServices, call: Call[PersonGate, LabelListInputs, NoBody]) -> Reply:
     """List the labels of a project or of the registry."""
     inputs, gate = call.inputs, call.grant
     grant = (
-        await gate.system(ListSystemLabel)
+        await gate.person_or(ListSystemLabel)
         if inputs.scope == "g"
         else await gate.project(ListLabel, _require_project(inputs.project_id))
     )
@@ -192,7 +192,7 @@ LABEL_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation_id="ListLabels",
         tag="label",
         summary="The labels of the registry (`scope=g`) or of a project (`scope=p` and `project_id`).",
-        demand=OneOf((ListSystemLabel, ListLabel)),
+        demand=PersonOrOneOf((ListSystemLabel, ListLabel)),
         handler=list_labels,
         inputs=LabelListInputs,
         body=NoBody,

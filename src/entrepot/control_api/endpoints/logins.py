@@ -87,6 +87,7 @@ LOGIN_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         inputs=NoInputs,
         body=LoginForm,
         encoding="form",
+        sent=("Set-Cookie", "X-Harbor-CSRF-Token"),
     ),
     Endpoint(
         method="POST",
@@ -99,5 +100,6 @@ LOGIN_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=log_out,
         inputs=NoInputs,
         body=NoBody,
+        sent=("Set-Cookie",),
     ),
 )

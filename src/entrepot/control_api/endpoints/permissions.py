@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
+from entrepot.auth.errors import AccessDeniedError
 from entrepot.auth.project_actions import CreateRobot
 from entrepot.auth.robots.permissions import ROBOT_PROJECT_PERMISSIONS, ROBOT_SYSTEM_PERMISSIONS
 from entrepot.auth.system_actions import CreateSystemRobot
@@ -14,6 +15,7 @@ from entrepot.control_api.demands import Gate, OneOf
 from entrepot.control_api.reply import json_reply
 
 if TYPE_CHECKING:
+    from entrepot.auth.principals import Principal
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
@@ -40,20 +42,40 @@ class PermissionInputs(msgspec.Struct, frozen=True):
 
     project_name_or_id: Annotated[
         str,
-        msgspec.Meta(
-            max_length=255, description="For who may create robots of one project only: its name or number."
-        ),
+        msgspec.Meta(max_length=255, description="Of robots of one project only: its name or number."),
     ] = ""
 
 
-async def get_permissions(_services: ControlServices, call: Call[Gate, PermissionInputs, NoBody]) -> Reply:
-    """Answer with what the one who asks could put into a robot of theirs."""
-    project = call.inputs.project_name_or_id
-    if project:
-        await call.grant.project(CreateRobot, call.grant.project_of(project))
+_NOWHERE: Final = (
+    "this takes robot:create on the system or in some project: ask who administers a project for a role that permits "
+    "it, or an operations administrator"
+)
+
+
+async def get_permissions(services: ControlServices, call: Call[Gate, PermissionInputs, NoBody]) -> Reply:
+    """Answer with what the one who asks could put into a robot of theirs.
+
+    As in Harbor, whoever may create robots in any project need not say in which: what they can be given is the same.
+    """
+    gate, named = call.grant, call.inputs.project_name_or_id
+    if named:
+        await gate.project(CreateRobot, gate.project_of(named))
         return json_reply(Permissions((), _listed(ROBOT_PROJECT_PERMISSIONS)))
-    await call.grant.system(CreateSystemRobot)
+    try:
+        await gate.system(CreateSystemRobot)
+    except AccessDeniedError as error:
+        project = await services.visibility.any_project(gate.principal, CreateRobot)
+        if project is None:
+            raise _denied(gate.principal, error) from None
+        await gate.project(CreateRobot, project)
+        return json_reply(Permissions((), _listed(ROBOT_PROJECT_PERMISSIONS)))
     return json_reply(Permissions(_listed(ROBOT_SYSTEM_PERMISSIONS), _listed(ROBOT_PROJECT_PERMISSIONS)))
+
+
+def _denied(principal: Principal, error: AccessDeniedError) -> AccessDeniedError:
+    """Return what is told to who may create robots nowhere; of a credential with limits, they may be why."""
+    limits = principal.limits
+    return AccessDeniedError(_NOWHERE) if limits is None or not limits.leave_out_anything else error
 
 
 def _listed(names: frozenset[str]) -> tuple[Permission, ...]:
@@ -67,7 +89,8 @@ PERMISSION_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation="api.permission.list",
         operation_id="getPermissions",
         tag="permissions",
-        summary="Everything that can be granted to a robot, on the system and in projects.",
+        summary="What can be granted to a robot, on the system and in projects: all, or the part of projects to who "
+        "may create robots in some project only.",
         demand=OneOf((CreateSystemRobot, CreateRobot)),
         handler=get_permissions,
         inputs=PermissionInputs,

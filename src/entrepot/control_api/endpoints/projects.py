@@ -177,6 +177,7 @@ PROJECT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         inputs=NoInputs,
         body=ProjectReq,
         status=201,
+        heeded=("X-Resource-Name-In-Location",),
     ),
     Endpoint(
         method="GET",

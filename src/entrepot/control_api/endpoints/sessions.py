@@ -130,6 +130,7 @@ SESSION_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         inputs=NoInputs,
         body=NewSession,
         status=201,
+        sent=("Set-Cookie", "X-Harbor-CSRF-Token"),
     ),
     Endpoint(
         method="GET",

@@ -34,7 +34,7 @@ _SUBJECTS: Final = """(
             WHERE v.public_id = [who] AND v.disabled_at IS NULL)"""
 VISIBLE_PROJECT: Final = """p.deleted_at IS NULL
         AND (:unlimited = 1 OR p.name IN {texts:only_projects})
-        AND (p.is_public = 1
+        AND (:sees_public = 1 AND p.is_public = 1
             OR (:anywhere = 1 OR p.name IN {texts:reach})
             AND (:everything = 1 OR EXISTS (SELECT 1 FROM role_assignments a
                 WHERE a.project_id = p.id AND a.subject_id IN [members] AND a.role IN {texts:roles})))""".replace(
@@ -129,6 +129,7 @@ def viewer_values(viewer: Viewer) -> dict[str, Value]:
     """Return the parameters of :data:`VISIBLE_PROJECT`."""
     only, reach = viewer.only_projects, viewer.reach
     return {
+        "sees_public": int(viewer.sees_public),
         "member": viewer.member,
         "everything": int(viewer.everything),
         "roles": json.dumps(list(viewer.roles)),

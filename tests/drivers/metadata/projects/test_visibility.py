@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.auth.principals import CredentialLimits, Sponsor
+from entrepot.auth.project_actions import CreateRobot, ListMember
 from tests.drivers.metadata.material import push_manifest
 from tests.drivers.metadata.projects.world import ALICE, BOB, NOBODY, named
 
@@ -110,6 +111,37 @@ async def test_a_listing_shows_what_single_requests_are_allowed_s9_s15_s19(world
         listed = [name.partition("/")[0] for name in await world.repositories_seen(principal)]
         assert await world.seen(principal) == await _allowed(world, principal, "project:read"), principal
         assert listed == await _allowed(world, principal, "repository:list"), principal
+
+
+async def test_some_project_is_found_for_whoever_may_in_one_and_not_for_what_is_public_s9_s15_s19(
+    world: World,
+) -> None:
+    """What is not everybody's in public projects takes a right also there."""
+    await _settle(world)
+    await world.add_project("also-open", public="true")
+    await world.give("erin", "project-admin", await world.add_project("own"))
+    makes = [{"kind": "project", "namespace": "private", "access": ["robot:create", "member:list"]}]
+    await world.add_robot("maker", makes)
+    principals = [*_everybody(), named("maker", "robot"), _limited("erin", projects=frozenset({"other"}))]
+    names = (*_PROJECTS, "also-open", "own")
+    finders: set[tuple[str, str]] = set()
+
+    for action in (CreateRobot, ListMember):
+        permission = action.permission.name
+        for principal in principals:
+            found = await world.visibility.any_project(principal, action)
+            allowed = [
+                standing.project_id
+                for standing in [await world.by_roles.on_project(principal, name) for name in names]
+                if standing is not None and permission in standing.permissions
+            ]
+            assert (found in allowed) if allowed else (found is None), (principal, permission)
+            finders |= {(principal.name, permission)} if allowed else set()
+
+    assert ("erin", "robot:create") in finders
+    assert ("maker", "robot:create") in finders
+    assert ("carol", "member:list") in finders
+    assert ("bob", "member:list") not in finders
 
 
 _ALL: Final = ["open", "other", "private"]

@@ -35,6 +35,16 @@ Caller = Literal[
     "robot",
     "password-due",
 ]
+_Who = Literal[
+    "everybody",
+    "everybody at ease",
+    "somebody",
+    "people",
+    "person at ease",
+    "anybody at ease",
+    "person at ease, or whom roles allow",
+    "whom roles allow",
+]
 Aspect = Literal["", "own", "of others", "on the system", "in the project", "new repository"]
 """What of an endpoint a row is about, where that decides which permission it takes."""
 
@@ -66,6 +76,8 @@ _BY_ACTION: Final[dict[type[Action], str]] = {
 }
 _NEVER_OWN: Final = "api.project.create"
 """Who may not make projects may where a setting lets everybody; here, as by default, it does not."""
+_ANYWHERE: Final = "api.permission.list"
+"""Who may create robots in some project need not say in which."""
 _OWN_PASSWORD: Final = "api.user.set-password"
 """Also where that is due."""
 _PASSWORD_ONLY: Final = "api.access-token."
@@ -78,6 +90,7 @@ class Row:
 
     Attributes:
         needs: names of permissions, all of which it takes; on the system, unless `in_project`.
+        or_in_a_project: whether those in some project do as well, whichever it is.
         who: who may without any permission; at ease is whose password is not due, and who has none.
         is_gated: whether the endpoint itself asks for its grants, so that only its success shows that it has them.
     """
@@ -88,16 +101,8 @@ class Row:
     aspect: Aspect = ""
     needs: tuple[str, ...] = ()
     in_project: bool = False
-    who: Literal[
-        "everybody",
-        "everybody at ease",
-        "somebody",
-        "people",
-        "person at ease",
-        "anybody at ease",
-        "person at ease, or whom roles allow",
-        "whom roles allow",
-    ] = "whom roles allow"
+    or_in_a_project: bool = False
+    who: _Who = "whom roles allow"
     is_gated: bool = False
 
 
@@ -126,6 +131,8 @@ def is_allowed(row: Row, caller: Caller, *, is_public: bool) -> bool:
             if row.who != "whom roles allow" and caller != "robot":
                 return caller != "password-due"
             held = _in_project(caller, is_public=is_public) if row.in_project else _on_system(caller)
+            if row.or_in_a_project:
+                held |= _in_project(caller, is_public=False)
             return held >= set(row.needs)
 
 
@@ -164,8 +171,12 @@ def _of_endpoint(endpoint: AnyEndpoint) -> list[Row]:
         case "project":
             return [Row(*head, "", in_project, in_project=True)]
         case _:
-            gated = demand.kind == "one of"
-            rows = [Row(*head, "on the system" if in_project else "", on_system, is_gated=gated)]
+            gated = demand.kind.endswith("one of")
+            anywhere = endpoint.operation == _ANYWHERE
+            person = demand.kind == "person or one of"
+            who: _Who = "person at ease, or whom roles allow" if person else "whom roles allow"
+            aspect: Aspect = "on the system" if in_project else ""
+            rows = [Row(*head, aspect, on_system, or_in_a_project=anywhere, who=who, is_gated=gated)]
             if in_project:
                 rows.append(Row(*head, "in the project", in_project, in_project=True, is_gated=gated))
             return rows

@@ -169,7 +169,10 @@ _GOLDEN: Final[tuple[tuple[str, str, str, str], ...]] = (
         "guest developer team-lead project-admin auditor operations-admin",
         "closed",
     ),
-    ("api.label.list", "on the system", "auditor operations-admin", "open"),
+    # Those of the registry are every person's to see, and what robots can be given is told to who may make some.
+    ("api.label.list", "on the system", _PEOPLE, "open"),
+    ("api.permission.list", "on the system", "project-admin operations-admin", "open"),
+    ("api.permission.list", "on the system", "project-admin operations-admin", "closed"),
     # Whose password is due does nothing but change it, and learn who they are.
     ("ping", "", _KNOWN, "open"),
     ("api.user.read-current", "", f"{_KNOWN} password-due", "open"),

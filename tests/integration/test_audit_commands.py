@@ -42,6 +42,20 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AuditHost:
     return make_audit_host(tmp_path, monkeypatch)
 
 
+def test_an_export_that_is_not_there_is_named_with_the_reason(
+    host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "none.jsonl"
+
+    assert run_command_line(("audit", "verify", str(file))) == 3
+    assert run_command_line(("audit", "verify", str(tmp_path))) == 3
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"entrepot: {file} can't be read: No such file or directory",
+        f"entrepot: {tmp_path} can't be read: Is a directory",
+    ]
+
+
 def test_an_export_is_proven_without_settings_with_a_given_key_and_kept_checkpoints(
     host: AuditHost,
     tmp_path: Path,

@@ -202,6 +202,25 @@ def test_an_action_that_there_is_not_is_refused(admin: ClientCommandLine) -> Non
     assert admin.run("audit list --action manifest.pusch", code=1) == ""
 
 
+def test_what_is_called_with_a_comma_is_found_and_what_is_not_there_ends_with_4(
+    admin: ClientCommandLine,
+) -> None:
+    """Commas part the terms of a filter, slashes the parts of a path: neither of them is what the message is about."""
+    admin.run("label create red,blue")
+    admin.run("project create team")
+
+    (act,) = json.loads(admin.run("audit list --resource red,blue -o json"))
+    assert (act["operation"], act["resource"]) == ("label.create", "red,blue")
+    assert admin.run("user list --name a,b -o name") == ""
+    for command in ("user show a,b", "user show ~admin", "project show team/app", "group members a,b"):
+        assert "there is no" in admin.say(command, code=4)
+    token = "token create ci --password-stdin"
+    said = admin.say(f"{token} --project nosuch", stdin=f"{ADMINISTRATOR.secret}\n", code=4)
+    assert said.startswith("entrepot: projects: there is no project nosuch")
+    said = admin.say(f"{token} --days 0", stdin=f"{ADMINISTRATOR.secret}\n", code=1)
+    assert said.startswith("entrepot: expires_in_days: 1 to 365")
+
+
 def test_lists_are_read_over_all_their_pages(
     admin: ClientCommandLine, registry: EntrepotWithAccounts
 ) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from entrepot.client.addresses import parse_address
 from entrepot.client.connection import Api
 from entrepot.client.errors import EXIT_NOT_LOGGED_IN, EXIT_USAGE, ClientError
 from entrepot.client.logins import Login, LoginFile, Logins, login_path
+from entrepot.client.refusals import RefusedError
+from entrepot.client.showing import time_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -38,7 +43,28 @@ def open_api(target: Target) -> Generator[Api]:
     """
     login = chosen_login(target, os.environ, login_file())
     with open_with(login, target) as api:
-        yield api
+        try:
+            yield api
+        except RefusedError as error:
+            if error.status == HTTPStatus.UNAUTHORIZED and _has_ended(login, error.date):
+                raise _ended(login) from error
+            raise
+
+
+def _has_ended(login: Login, date: str) -> bool:
+    """Tell whether the token of a login had ended by the clock of the registry, which also told when it would."""
+    try:
+        return datetime.fromisoformat(login.expires_at) <= parsedate_to_datetime(date)
+    except (ValueError, TypeError):  # one of them is not there, or of a form that no registry of ours writes
+        return False
+
+
+def _ended(login: Login) -> ClientError:
+    return ClientError(
+        EXIT_NOT_LOGGED_IN,
+        f"entrepot: the login to {login.url} ended {time_of(login.expires_at)}",
+        f"Log in again: entrepot login {login.url}",
+    )
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from entrepot.client.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, ClientError
+from entrepot.client.errors import EXIT_NOT_FOUND, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, ClientError
 from entrepot.client.refusals import refusal_of
 
 if TYPE_CHECKING:
@@ -211,10 +211,20 @@ def _basic(name: str, secret: str) -> str:
 
 
 def segment(text: str | int) -> str:
-    """Return one segment of a path."""
+    """Return one segment of a path.
+
+    Raises:
+        ClientError: it is a text with a slash, which nothing but a repository has in its name.
+    """
+    if "/" in str(text):
+        raise ClientError(
+            EXIT_NOT_FOUND,
+            f"entrepot: there is no {text!r}: only names of repositories have slashes",
+            "Name the project, or what is meant in it, alone.",
+        )
     return quote(str(text), safe="")
 
 
 def twice_encoded(text: str) -> str:
     """Return a name that may hold slashes as one segment, as Harbor's API wants names of repositories."""
-    return segment(segment(text))
+    return quote(quote(text, safe=""), safe="")

@@ -18,6 +18,8 @@ __all__ = ["Item", "equals", "find_item", "list_items", "not_found", "walk_items
 Item: TypeAlias = dict[str, Any]
 
 _LARGEST_PAGE: Final = 100
+_MEANING: Final = "~[{("
+"""Characters that say, at the beginning of a value, how it is meant."""
 _NEXT: Final = re.compile(r'<([^<>]*)>; rel="next"')
 
 
@@ -85,5 +87,16 @@ def not_found(what: str) -> ClientError:
 
 
 def equals(field: str, value: str) -> str:
-    """Return a term for the query field `q`; the registry undoes one more level of escapes there."""
-    return f"{field}={quote(value, safe='')}"
+    """Return a term for the query field `q`; the registry undoes one more level of escapes there.
+
+    What means something in a term is quoted, in a list of one.
+
+    Raises:
+        ClientError: a value can't be written so.
+    """
+    if value and value == value.strip() and "," not in value and value[0] not in _MEANING:
+        return f"{field}={quote(value, safe='')}"
+    mark = "'" if '"' in value else '"'
+    if not value or mark in value:
+        raise ClientError(EXIT_USAGE, f"entrepot: {value!r} can't be looked for")
+    return f"{field}={{{mark}{quote(value, safe='')}{mark}}}"

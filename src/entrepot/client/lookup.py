@@ -57,6 +57,8 @@ def project_id(api: Api, project: str) -> int:
 
 def find_person(api: Api, name: str) -> Item:
     """Return a person, for administrators. Raises ClientError."""
+    if not name:
+        raise not_found("user without a name")
     return find_item(api, "/users", {"q": equals("username", name)}, {"username": name}, f"user {name!r}")
 
 

@@ -54,12 +54,16 @@ class RefusedError(ClientError):
     Attributes:
         status: the HTTP status.
         messages: what the registry said.
+        date: when it said so, by its own clock, as HTTP writes it; empty when that is not known.
     """
 
-    def __init__(self, status: int, messages: tuple[str, ...], exit_code: int, *lines: str) -> None:
+    def __init__(
+        self, status: int, messages: tuple[str, ...], exit_code: int, *lines: str, date: str = ""
+    ) -> None:
         super().__init__(exit_code, *lines)
         self.status = status
         self.messages = messages
+        self.date = date
 
 
 def refusal_of(status: int, headers: Mapping[str, str], body: bytes, url: str) -> RefusedError:
@@ -84,7 +88,7 @@ def refusal_of(status: int, headers: Mapping[str, str], body: bytes, url: str) -
     if request_id := one_line(headers.get("x-request-id", "")):
         lines.append(f"Request id: {request_id}")
     exit_code = EXIT_NOT_LOGGED_IN if is_locked_out else _EXITS.get(status, EXIT_REFUSED)
-    return RefusedError(status, messages, exit_code, *lines)
+    return RefusedError(status, messages, exit_code, *lines, date=headers.get("date", ""))
 
 
 def _errors(body: bytes) -> list[dict[str, Any]]:

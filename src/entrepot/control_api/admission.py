@@ -25,7 +25,7 @@ from entrepot.control_api.credentials import Caller, find_caller, find_session
 from entrepot.control_api.deciding import AsDecided
 from entrepot.control_api.demands import PublicDemand, Question
 from entrepot.control_api.error_mapping import error_reply
-from entrepot.control_api.errors import ForeignRequestError, MalformedRequestError
+from entrepot.control_api.errors import ForeignRequestError, InvalidInputError, MalformedRequestError
 from entrepot.control_api.failed_acts import failure_record
 from entrepot.control_api.forgery import require_csrf_token, require_own_site
 from entrepot.control_api.offered_fields import require_offered_fields
@@ -54,6 +54,7 @@ _REFUSALS = (
 )
 """What is recorded as a refusal. Wrong credentials are recorded by whoever counts them; to be asked for any is none."""
 _MAX_QUERY_FIELDS = 128
+_FORM: Final = "application/x-www-form-urlencoded"
 _KEY: Final = "entrepot_admitter"
 
 
@@ -198,6 +199,9 @@ def _require_clear_request(endpoint: AnyEndpoint, context: RequestContext) -> No
     """Refuse what can't be read, once it is known that its sender may send such; others are on record as refused."""
     if context.body_failure is not None:
         raise context.body_failure
+    kind = context.head.header("content-type").partition(";")[0].strip().lower()
+    if endpoint.encoding == "form" and kind != _FORM:
+        raise InvalidInputError((f"the body has to be a form, of the type {_FORM}",))
     require_offered_fields(endpoint, _single_fields(context.head.query))
 
 

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditFilterInputs", "wanted_order", "wanted_records"]
 
-_EXACT: Final = frozenset({"exact"})
+_EXACT_OR_LISTED: Final = frozenset({"exact", "any"})
+"""Of several values none can be chosen; a list of one quotes what a term could not hold otherwise."""
 _FILTERS: Final = {
-    "username": FilterField("user", operators=_EXACT, label="username"),
-    "operation": FilterField("operation", operators=frozenset({"exact", "any"})),
-    "resource": FilterField("object_name", operators=_EXACT, label="resource"),
-    "projectname": FilterField("project", operators=_EXACT, label="project_name"),
-    "address": FilterField("address", operators=_EXACT),
-    "outcome": FilterField("outcome", operators=_EXACT),
-    "requestid": FilterField("request_id", operators=_EXACT, label="request_id"),
+    "username": FilterField("user", operators=_EXACT_OR_LISTED, label="username"),
+    "operation": FilterField("operation", operators=_EXACT_OR_LISTED),
+    "resource": FilterField("object_name", operators=_EXACT_OR_LISTED, label="resource"),
+    "projectname": FilterField("project", operators=_EXACT_OR_LISTED, label="project_name"),
+    "address": FilterField("address", operators=_EXACT_OR_LISTED),
+    "outcome": FilterField("outcome", operators=_EXACT_OR_LISTED),
+    "requestid": FilterField("request_id", operators=_EXACT_OR_LISTED, label="request_id"),
     "optime": FilterField("op_time", "time", frozenset({"range"})),
 }
 _SORTS: Final = {"id": "id", "optime": "op_time"}
@@ -64,7 +65,7 @@ class AuditFilterInputs(AuditPageInputs, kw_only=True, frozen=True):
             "`address=` (in any spelling of it), `request_id=` (of `X-Request-Id`), `outcome=` (`success` or "
             "`failure`), and `op_time=[least~most]` of times like "
             "`2026-11-27 10:00:00` or `2026-11-27T10:00:00.250Z`, in UTC unless they have an offset; one of the two "
-            "may be left out."
+            "may be left out. A value with a comma is quoted, in a list of one: `resource={'ci, laptop'}`."
         ),
     ] = ""
     sort: Annotated[
@@ -98,8 +99,8 @@ def wanted_records(text: str) -> AuditFilter:
             wanted = _between(wanted, condition)
         elif term.field == "operation":
             wanted = _of_acts(wanted, condition)
-        elif isinstance(condition, Exact):
-            named: dict[str, Any] = {term.field: str(condition.value)}
+        else:
+            named: dict[str, Any] = {term.field: _one_value(term.field, condition)}
             wanted = replace(wanted, **named)
     if wanted.outcome and wanted.outcome not in _OUTCOMES:
         raise InvalidFilterError("outcome is success or failure")
@@ -108,6 +109,16 @@ def wanted_records(text: str) -> AuditFilter:
     if wanted.until <= wanted.since:
         raise InvalidFilterError("op_time ends before it begins")
     return wanted
+
+
+def _one_value(field: str, condition: Condition) -> str:
+    """Return what a field is. Raises InvalidFilterError: one of several."""
+    if isinstance(condition, AnyOf) and len(condition.values) == 1:
+        return str(condition.values[0])
+    if isinstance(condition, Exact):
+        return str(condition.value)
+    shown = next(one.shown for one in _FILTERS.values() if one.name == field)
+    raise InvalidFilterError(f"{shown} is one value")
 
 
 def _address(text: str) -> str:

@@ -49,6 +49,7 @@ from entrepot.control_api.errors import (
 )
 from entrepot.control_api.json_bodies import (
     drop_nulls,
+    in_words,
     missing_field,
     names_its_fields,
     require_known_fields,
@@ -303,7 +304,7 @@ def _problems(error: ValidationException) -> Iterator[str]:
         key = str(problem.get("key", "")).removeprefix(_QUERY_PREFIX)
         message = str(problem.get("message", ""))
         if key == _BODY:
-            yield "a body is required" if message == repr(_BODY) else message
+            yield "a body is required" if message == repr(_BODY) else in_words(message)
         else:
             yield f"{key}: {message}" if key else message
     if not error.extra and (missing := _MISSING_FIELD.match(error.detail)):

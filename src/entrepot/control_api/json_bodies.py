@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_DEPTH",
     "drop_nulls",
+    "in_words",
     "missing_field",
     "names_its_fields",
     "require_known_fields",
@@ -146,6 +147,12 @@ def require_types(document: object, kind: object) -> None:
 def missing_field(field: str) -> str:
     """Return what is said of a field that has to be there and is not."""
     return f"{field}: is required"
+
+
+def in_words(message: str) -> str:
+    """Return what the decoder says of a body that is no JSON as it is said of one that is."""
+    missing = _MISSING.fullmatch(message)
+    return message if missing is None else missing_field(missing.group(1))
 
 
 def _problem(document: object, message: str, place: str) -> str:

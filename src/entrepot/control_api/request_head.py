@@ -106,4 +106,7 @@ def require_clarity(scope: Scope, head: RequestHead) -> None:
     if "\0" in head.path:
         raise MalformedRequestError("the path holds U+0000, which no name has")
     if _NEEDLESS_ESCAPE.search(head.raw_path.encode("latin-1")):
-        raise MalformedRequestError("the path escapes what needs no escape; encode repository names twice")
+        raise MalformedRequestError(
+            "the path escapes what needs no escape, as a slash: only names of repositories have slashes, and they are "
+            "encoded twice"
+        )

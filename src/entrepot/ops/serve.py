@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from entrepot.observability.structlog_import import import_structlog
+from entrepot.ops.checks.first_password import require_first_password
 from entrepot.ops.greeting import render_greeting, render_next_steps, render_warnings
 from entrepot.ops.options import (
     ConfigOption,
@@ -49,10 +50,11 @@ def serve(
     settings = load_command_settings(config, flags).settings
     for line in render_warnings(settings):
         print(line, file=sys.stderr)
+    import_structlog()
+    require_first_password(settings)
     greet = _is_for_a_person(settings)
     if greet:
         print(render_greeting(settings), file=sys.stderr, flush=True)
-    import_structlog()
     from entrepot.processes import parent  # noqa: PLC0415  # imports structlog, which was to be imported first
 
     return parent.run(

@@ -274,6 +274,21 @@ async def test_a_field_that_no_robot_has_is_refused_and_changes_nothing(
     assert await registry.database.fetch("SELECT * FROM robots") == stored
 
 
+async def test_a_robot_of_a_project_takes_one_entry_and_that_of_a_project(registry: Registry) -> None:
+    """Else what stands there as a place would be looked for as a project."""
+    entry = {**_ENTRY, "kind": "system", "namespace": "/"}
+    async with registry.plain() as client:
+        await client.post("/projects", json={"project_name": "apps"})
+        for entries in ([entry], [], [_ENTRY, _ENTRY]):
+            reply = await client.post(
+                "/robots", json={"name": "ci", "level": "project", "permissions": entries}
+            )
+            assert (reply.status_code, reply.json()["errors"][0]["message"]) == (
+                422,
+                "level: is system, or project with exactly one entry of permissions, of the kind project",
+            )
+
+
 async def test_a_robot_is_sent_back_as_it_was_read_and_as_harbors_model_has_it(registry: Registry) -> None:
     robot = {"name": "ci", "level": "project", "permissions": [_ENTRY]}
     async with registry.plain() as client:

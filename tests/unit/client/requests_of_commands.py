@@ -131,7 +131,7 @@ READS: Final[list[tuple[str, str, dict[str, str]]]] = [
     (
         "audit list --user a,b --action manifest.push --since 2026-11-27T10:00+02:00",
         "GET /audit-logs",
-        {"q": "username=a%2Cb,operation=manifest.push,op_time=[2026-11-27T08:00:00.000Z~]"},
+        {"q": 'username={"a%2Cb"},operation=manifest.push,op_time=[2026-11-27T08:00:00.000Z~]'},
     ),
     (
         "audit list --object team/app --from 2026-11-27T10:00+02:00 --to 2026-11-28T10:00+02:00",

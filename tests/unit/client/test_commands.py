@@ -162,6 +162,10 @@ def test_who_is_in_no_group_is_told_by_their_name(client: Client, api: ScriptedA
     "command",
     [
         "user show carol",
+        "user show a,b",
+        "user show ~bob",
+        "project show team/app",
+        "session end a/b --yes",
         "group members crew",
         "member remove team carol --yes",
         "robot show cd",
@@ -376,10 +380,12 @@ def test_settings_of_run_time_are_written_as_what_they_are(client: Client, api: 
 
 
 def test_names_are_escaped_in_paths_and_never_taken_for_numbers(client: Client, api: ScriptedApi) -> None:
-    client.run("project", "show", "a/../b?x")
+    client.run("project", "show", "../b?x".replace("/", "\\"))
     client.run("project", "show", "5")
+    shown = client.run("project", "show", "a/../b")
 
-    assert api.lines() == ["GET /projects/a%2F..%2Fb%3Fx", "GET /projects/5"]
+    assert api.lines() == ["GET /projects/..%5Cb%3Fx", "GET /projects/5"]
+    assert (shown.code, "only names of repositories have slashes" in shown.err) == (4, True)
     assert api.asked[-1].headers["x-is-resource-name"] == "true"
 
 

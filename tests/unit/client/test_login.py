@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entrepot.auth.errors import PasswordChangeRequiredError
 from entrepot.client.logins import Login, LoginFile
 from tests.unit.client.scripted_api import Answer, Asked, refusal
 
@@ -394,12 +395,13 @@ def test_s27_a_password_typed_at_a_terminal_is_not_shown(client: Client, api: Sc
 def test_a_password_that_has_to_be_changed_is_changed_at_the_login(
     client: Client, api: ScriptedApi, weak: int, code: int
 ) -> None:
-    """A weak new one is told to be so, and asked for again: three times in all."""
+    """A weak new one is told to be so, and asked for again: three times in all; no other command is named meanwhile."""
+    due = str(PasswordChangeRequiredError())
     changed: list[object] = []
 
     def make(asked: Asked) -> Answer:
         good = asked.credentials == "alice:n3w"
-        return Answer(201, _TOKEN) if good else refusal(403, "the password has to be changed first")
+        return Answer(201, _TOKEN) if good else refusal(403, due)
 
     def change(asked: Asked) -> Answer:
         changed.append(asked.document)
@@ -428,5 +430,7 @@ def test_a_password_that_has_to_be_changed_is_changed_at_the_login(
     assert process.returncode == code
     assert changed == [{"old_password": "old", "new_password": "n3w"}] * min(weak + 1, 3)
     assert seen.count(b"the password is not accepted") == weak
+    assert b"The password has to be changed first." in seen
+    assert b"entrepot user password" not in seen
     if code == 0:
         assert client.stored()["servers"][api.url]["secret"] == "ept_new"

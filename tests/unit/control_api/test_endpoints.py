@@ -173,6 +173,19 @@ async def test_a_login_that_fails_sets_no_cookie(form: dict[str, str], status: i
     assert "set-cookie" not in response.headers
 
 
+async def test_a_login_that_is_no_form_is_told_to_be_one() -> None:
+    """And what is missing in a form is named as in other bodies."""
+    async with calling(_application(Stand())) as client:
+        as_json = await client.post("/c/login", json=_FORM)
+        half = await client.post("/c/login", data={"password": "alice-secret"})
+
+    assert (as_json.status_code, half.status_code) == (422, 422)
+    assert as_json.json()["errors"][0]["message"] == (
+        "the body has to be a form, of the type application/x-www-form-urlencoded"
+    )
+    assert half.json()["errors"][0]["message"] == "principal: is required"
+
+
 async def test_another_site_can_neither_log_a_browser_in_nor_out_s22() -> None:
     stand = Stand()
     async with calling(_application(stand)) as client:

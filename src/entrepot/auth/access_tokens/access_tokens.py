@@ -264,7 +264,7 @@ class AccessTokens:
     def _days(self, asked: NewAccessToken) -> int:
         days = min(self._limits.default_days, self._limits.most_days) if asked.days is None else asked.days
         if not 1 <= days <= self._limits.most_days:
-            raise InvalidAccessTokenError("days", f"1 to {self._limits.most_days}")
+            raise InvalidAccessTokenError("expires_in_days", f"1 to {self._limits.most_days}")
         return days
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
@@ -11,10 +13,13 @@ from entrepot.client.choosing import open_api
 from entrepot.client.listing import equals, list_items
 from entrepot.client.lookup import project_path
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption
+from entrepot.client.refusals import RefusedError
 from entrepot.client.showing import Columns, show_items
 from entrepot.client.times import FromOption, ToOption, read_span, time_in_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from entrepot.client.listing import Item
 
 __all__ = ["list_acts"]
@@ -108,9 +113,20 @@ def list_acts(
     if since or until:
         terms.append(f"op_time=[{_within(since, until)}]")
     path = f"{project_path(project)}/logs" if project else "/audit-logs"
-    with open_api(target) as api:
+    with open_api(target) as api, _telling_of_projects(project):
         items = list_items(api, path, {"q": ",".join(terms)} if terms else {}, limit)
     show_items(items, _COLUMNS, output)
+
+
+@contextlib.contextmanager
+def _telling_of_projects(project: str) -> Generator[None]:
+    """Add to a refusal of the whole log that there are logs of projects, which more people may read."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.status == HTTPStatus.FORBIDDEN and not project:
+            error.lines = (*error.lines, "Team leads read the log of their project: --project NAME.")
+        raise
 
 
 def _within(since: str, until: str) -> str:

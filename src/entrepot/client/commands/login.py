@@ -43,6 +43,8 @@ _ROBOT_PREFIX: Final = "robot$"
 _TOKEN_PREFIX: Final = "ept_"  # noqa: S105  # how access tokens begin
 _NO_API: Final = "this registry has no such endpoint"
 """What a registry of ours says of the whole management API as long as it has no accounts."""
+_DUE: Final = "the password has to be changed first"
+"""What a registry of ours says then, and how to do it without a login, which is being made here."""
 _MOST_NAME_CHARACTERS: Final = 64
 
 _ServerArgument = Annotated[str, Parameter(help="The registry: a URL, or a host with or without a port.")]
@@ -146,7 +148,8 @@ def _kept(typed: Login, api: Api, person: Item | None, *, store_password: bool) 
                 f"--server {typed.url} --user {typed.user} --password-stdin"
             )
             raise ClientError(EXIT_REFUSED, error.lines[0], advice) from error
-        say(error.lines[0])  # a password that an administrator gave has to be changed first
+        is_due = any(_DUE in message for message in error.messages)  # as one that an administrator gave
+        say("The password has to be changed first." if is_due else error.lines[0])
         changed = _with_own_password(typed, api, person)
     with open_with(changed, ANYWHERE) as again:
         return _with_token(changed, again)

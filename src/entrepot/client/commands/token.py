@@ -18,7 +18,7 @@ from cyclopts import Parameter
 from entrepot.client.asking import ask_secret, read_secret, require_consent
 from entrepot.client.choosing import chosen_login, login_file, open_api, open_with
 from entrepot.client.connection import segment
-from entrepot.client.errors import EXIT_USAGE, ClientError
+from entrepot.client.errors import EXIT_NOT_FOUND, EXIT_USAGE, ClientError
 from entrepot.client.listing import Item, list_items, not_found
 from entrepot.client.lookup import find_person
 from entrepot.client.one_time import OneTimeSecret
@@ -31,6 +31,7 @@ from entrepot.client.options import (
     TargetOption,
     YesOption,
 )
+from entrepot.client.refusals import RefusedError
 from entrepot.client.showing import Columns, say, show_items, show_secret, text_of, time_of
 from entrepot.client.text import one_line
 
@@ -90,6 +91,8 @@ _COLUMNS: Columns = (
     ("LAST USED", _last_use),
     ("ID", "id"),
 )
+_NO_PROJECT = "projects: there is no project"
+"""How a registry of ours begins to say so."""
 _SECRET: Columns = (("NAME", "name"), ("SECRET", "secret"), ("ENDS", "expires_at"))
 
 
@@ -134,9 +137,10 @@ def create_token(
     )
     once.require_output()
     with _in_person(target, password_file, stdin=password_stdin) as api, once.until_shown():
-        made: Item = api.call(
-            "POST", "/access-tokens", {key: value for key, value in body.items() if value is not None}
-        ).document
+        with _missing_projects():
+            made: Item = api.call(
+                "POST", "/access-tokens", {key: value for key, value in body.items() if value is not None}
+            ).document
         show_secret(made, _SECRET, output, once)
 
 
@@ -162,6 +166,18 @@ def delete_token(
             raise not_found(f"access token {name!r}{whose}")
         api.call("DELETE", f"{path}/{segment(found[0]['id'])}")
     say(f"Deleted the access token {found[0]['name']}{whose}.")
+
+
+@contextlib.contextmanager
+def _missing_projects() -> Generator[None]:
+    """Turn the refusal of a project that is not there, or not theirs to see, into what other commands make of it."""
+    try:
+        yield
+    except RefusedError as error:
+        missing = [message for message in error.messages if message.startswith(_NO_PROJECT)]
+        if missing:
+            raise ClientError(EXIT_NOT_FOUND, f"entrepot: {missing[0]}", "Check the name.") from error
+        raise
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 from cyclopts import Parameter
 
@@ -64,6 +65,8 @@ _OwnOption = Annotated[
         help="Whose password it is, without a login: with --server, who has no login yet proves it by the password.",
     ),
 ]
+_ENDS_A_TERM = ","
+"""What no name of a user has; where names are looked for by a part, it would end that."""
 _INSTEAD = "Use --password-stdin or --password-file."
 
 _COLUMNS: Columns = (
@@ -86,7 +89,8 @@ def list_users(
 ) -> None:
     """List the users; for administrators."""
     with open_api(target) as api:
-        items = list_items(api, "/users", {"q": f"username=~{segment(name)}"} if name else {}, limit)
+        query = {"q": f"username=~{quote(name, safe='')}"} if name else {}
+        items = [] if _ENDS_A_TERM in name else list_items(api, "/users", query, limit)
     show_items(items, _COLUMNS, output)
 
 

@@ -69,6 +69,7 @@ _FILTERS: Final = {
     "creationtime": MADE,
 }
 _SORTS: Final = {"name": "name", "creationtime": "creation_time"}
+_LEVELS: Final = "level: is system, or project with exactly one entry of permissions, of the kind project"
 
 
 class RobotInputs(msgspec.Struct, frozen=True):
@@ -145,11 +146,11 @@ async def create_robot(services: ControlServices, call: Call[Gate, NoInputs, Rob
     )
     if body.level == "system":
         issued = await services.robots.create(await gate.system(CreateSystemRobot), asked)
-    elif body.level == "project" and len(body.permissions) == 1:
+    elif body.level == "project" and [entry.kind for entry in body.permissions] == ["project"]:
         grant = await gate.project(CreateRobot, body.permissions[0].namespace)
         issued = await services.robots.create(grant, asked)
     else:
-        raise InvalidInputError(("level: is system, or project with exactly one entry of permissions",))
+        raise InvalidInputError((_LEVELS,))
     robot = issued.robot
     shown = RobotCreated(
         robot.id, robot.name, issued.secret, format_time(robot.created_at), shown_expiry(robot)

@@ -88,7 +88,12 @@ def verify_audit_log(
             verdict = asyncio.run(_verify_database(settings, kept, trusted))
     except CommandError:
         raise
-    except (EntrepotError, OSError) as error:
+    except OSError as error:
+        where = error.filename or file or "the log"
+        raise CommandError(
+            EXIT_INCOMPLETE, f"entrepot: {where} can't be read: {error.strerror or error}"
+        ) from error
+    except EntrepotError as error:
         raise CommandError(EXIT_INCOMPLETE, f"entrepot: {error}") from error
     if output == "json":
         shown: dict[str, Any] = msgspec.to_builtins(verdict)

@@ -133,12 +133,17 @@ class AccountChangingError(EntrepotError):
 
 
 class PasswordChangeRequiredError(EntrepotError):
-    """The password is right but was set by somebody else, or is too old: it opens nothing but its own change."""
+    """The password is right but was set by somebody else, or is too old: it opens nothing but its own change.
 
-    def __init__(self) -> None:
+    Attributes:
+        whose: who is known by what was presented, where the error ends the search for who asks; else `None`.
+    """
+
+    def __init__(self, whose: Principal | None = None) -> None:
         super().__init__(
             "the password has to be changed first: `entrepot user password`, or PUT /api/v2.0/users/{id}/password"
         )
+        self.whose = whose
 
 
 class ProjectUnknownError(EntrepotError):

@@ -104,13 +104,17 @@ class LoginBook:
         """
         await self._note(attempt, kind, _BUSY, _NOT_CHECKED)
 
-    async def refuse(self, attempt: Attempt, kind: str, cause: str, subject: str = NOBODY) -> NoReturn:
+    async def refuse(
+        self, attempt: Attempt, kind: str, cause: str, subject: str = NOBODY, whose: Principal | None = None
+    ) -> NoReturn:
         """Count and record a failure; `subject` is whose account it is, by its public id.
+
+        Who acts in the record is `whose`, if the secret is right and yet opens nothing.
 
         Raises:
             InvalidCredentialsError: always.
         """
-        record = _failure(attempt, kind, cause, _FAILURE)
+        record = _failure(attempt, kind, cause, _FAILURE, whose)
 
         async def unit(tx: Transaction) -> bool:
             await tx.audit.append(record)
@@ -122,7 +126,7 @@ class LoginBook:
         self._watch.refused(cause)
         if locks:
             self._watch.locked_out(subject, attempt.address, forwarded=attempt.forwarded)
-        raise InvalidCredentialsError(cause)
+        raise InvalidCredentialsError(cause, whose)
 
     async def refuse_uncounted(
         self, attempt: Attempt, kind: str, cause: str, whose: Principal | None = None

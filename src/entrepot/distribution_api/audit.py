@@ -111,6 +111,8 @@ class EdgeAudit:
         presented = isinstance(error, AuthenticationRequiredError) and request.header(b"authorization")
         route, target = found
         action = AuditAction.ACCESS_DENIED
+        if isinstance(error, PasswordChangeRequiredError):
+            principal = error.whose or principal
         if not isinstance(error, _REFUSALS) and not presented:
             failed = _CHANGES.get(route.operation)
             if failed is None or status not in _FAILED or principal.kind == "anonymous":

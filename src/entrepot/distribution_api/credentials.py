@@ -52,7 +52,7 @@ class Identification:
             InvalidTokenError: the bearer token is wrong, has ended, or its subject has changed since (S14).
             InvalidCredentialsError: name or secret are wrong, or the header is malformed or of another scheme.
             LockedOutError: too many wrong ones for this account came from this address.
-            PasswordChangeRequiredError: the password opens nothing but its own change.
+            PasswordChangeRequiredError: the password opens nothing but its own change; whose it is, is in the error.
             MetadataUnavailableError: what changed since the token was issued is not known at present (I6).
         """
         header = request.only_text_header(b"authorization")
@@ -92,5 +92,5 @@ class Identification:
             forwarded=peer.forwarded,
         )
         if principal.must_change_password:
-            raise PasswordChangeRequiredError
+            raise PasswordChangeRequiredError(principal)
         return principal

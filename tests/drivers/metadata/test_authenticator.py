@@ -78,11 +78,12 @@ async def test_a_robot_is_never_asked_for_as_a_person_or_token(accounts: Account
 
 
 @on_sqlite
+@pytest.mark.parametrize("chosen", [None, "Wd9!ttRk-canary-2"], ids=["made", "chosen"])
 async def test_only_the_right_secret_learns_nothing_more_than_a_wrong_one_s19(
-    accounts: Accounts, database: RawDatabase
+    accounts: Accounts, database: RawDatabase, chosen: str | None
 ) -> None:
-    """What is wrong with a robot stands in the audit log."""
-    issued = await new_robot(accounts, allowed_addresses=["10.0.0.0/8"])
+    """What is wrong with a robot stands in the audit log, under its own id (I11)."""
+    issued = await new_robot(accounts, secret=chosen, allowed_addresses=["10.0.0.0/8"])
     secret = issued.secret
     assert await refused(accounts, ROBOT, secret) == "address not allowed"
     assert await refused(accounts, ROBOT, secret, address="10.0.0.1", forwarded=True) == "address not allowed"

@@ -81,7 +81,8 @@ class PasswordLogins:
         outcome = _outcome(found, matches=matches)
         if found is None or outcome != "success":
             subject = NOBODY if found is None else found.person.subject
-            raise await self._refusals.count(unknown, place, outcome, subject)
+            asker = unknown if found is None or not matches else self._principal(found, unknown)
+            raise await self._refusals.count(asker, place, outcome, subject)
         return await self._admit(found, place, unknown, password, session)
 
     async def _admit(
@@ -93,17 +94,7 @@ class PasswordLogins:
         session: BeginningSession | None,
     ) -> Principal:
         person, old_hash = found.person, found.password_hash or ""
-        principal = Principal(
-            person.subject,
-            unknown.address,
-            unknown.forwarded,
-            name=person.name,
-            kind="user",
-            origin=unknown.origin,
-            must_change_password=person.must_change_password
-            or self._policy.is_too_old(found.password_age_milliseconds),
-            epoch=person.epoch,
-        )
+        principal = self._principal(found, unknown)
         new_hash = old_hash
         if self._hashing.is_outdated(old_hash):
             async with self._refusals.noting_busy(unknown):
@@ -141,6 +132,21 @@ class PasswordLogins:
             return principal
         self._watch.refused(LOCKED if left else _CHANGED)
         raise refusal(left or 0, _CHANGED)
+
+    def _principal(self, found: CredentialsRow, unknown: Principal) -> Principal:
+        """Return who is known by the right password, as asking from where the unknown one does."""
+        person = found.person
+        return Principal(
+            person.subject,
+            unknown.address,
+            unknown.forwarded,
+            name=person.name,
+            kind="user",
+            origin=unknown.origin,
+            must_change_password=person.must_change_password
+            or self._policy.is_too_old(found.password_age_milliseconds),
+            epoch=person.epoch,
+        )
 
 
 def _outcome(found: CredentialsRow | None, *, matches: bool) -> _Outcome:

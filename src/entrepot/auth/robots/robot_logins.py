@@ -92,7 +92,7 @@ class RobotLogins:
         """Refuse an attempt, and count it where its secret can be a guess; only then anybody is locked out."""
         if is_unguessable(attempt.secret):
             await self._book.refuse_uncounted(attempt, _KIND, cause, whose)
-        await self._book.refuse(attempt, _KIND, cause, subject)
+        await self._book.refuse(attempt, _KIND, cause, subject, whose)
 
 
 def _obstacle(row: StoredRobotCredential, attempt: Attempt) -> str:

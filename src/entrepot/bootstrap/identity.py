@@ -39,7 +39,7 @@ from entrepot.auth.role_authorizer import RoleAuthorizer
 from entrepot.auth.role_decisions import RoleDecisions
 from entrepot.auth.typed_names import NamedLogins, TypedNames
 from entrepot.bootstrap.keys import open_sealing, open_token_ring
-from entrepot.bootstrap.passwords import load_password_policy
+from entrepot.bootstrap.passwords import load_serving_policy
 from entrepot.kernel.rate_budget import RateBudget
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.projects.configurations import Configurations
@@ -137,7 +137,7 @@ async def open_identity(
         stack.push_async_callback(uses.aclose)
         hashing = PasswordHashing(hash_cost)
         stack.callback(hashing.close)
-        policy = await asyncio.to_thread(load_password_policy, settings.passwords)
+        policy = await asyncio.to_thread(load_serving_policy, settings.passwords)
         given = settings.admin.password.reveal()
         try:
             await ensure_first_administrator(metadata, hashing, policy, settings.data.directory, given)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from entrepot.ops.checks.accounts import check_master_key_file, examine_accounts
 from entrepot.ops.checks.certificate import check_certificate
 from entrepot.ops.checks.database import examine_database
+from entrepot.ops.checks.dictionary import check_dictionary
 from entrepot.ops.checks.directories import (
     check_config_file,
     check_data_directory,
@@ -89,6 +90,7 @@ def examine_node(loaded: LoadedSettings) -> Iterator[Finding]:
         "ops.listen": check_ops_listener,
         "exposure": check_exposure,
         "certificate": check_certificate,
+        "dictionary": check_dictionary,
         "master-key-file": check_master_key_file,
     }
     for name, check in checks.items():

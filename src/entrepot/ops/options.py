@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from cyclopts import Parameter
 
 from entrepot.ops.errors import EXIT_USAGE, CommandError
 from entrepot.settings import LoadedSettings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "ConfigOption",
@@ -18,6 +22,7 @@ __all__ = [
     "load_command_settings",
     "load_with_flags",
     "make_flags",
+    "problems_end_the_command",
 ]
 
 ConfigOption: TypeAlias = Annotated[
@@ -53,8 +58,15 @@ def load_with_flags(config: Path | None, flags: dict[str, str | bool]) -> Loaded
 
 def load_command_settings(config: Path | None, flags: dict[str, str | bool]) -> LoadedSettings:
     """Load the settings, or end the command with all their problems and exit code 2."""
-    try:
+    with problems_end_the_command():
         return load_with_flags(config, flags)
+
+
+@contextlib.contextmanager
+def problems_end_the_command() -> Iterator[None]:
+    """Let a SettingsError end the command, with all problems and exit code 2."""
+    try:
+        yield
     except SettingsError as error:
         lines = [f"entrepot: {problem}" for problem in error.problems]
         raise CommandError(EXIT_USAGE, *lines, "Nothing was started or changed.") from error

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from entrepot.observability.structlog_import import import_structlog
+from entrepot.ops.checks.dictionary import require_dictionary
 from entrepot.ops.checks.first_password import require_first_password
 from entrepot.ops.greeting import render_greeting, render_next_steps, render_warnings
 from entrepot.ops.options import (
     ConfigOption,
     DataOption,
     ListenOption,
-    load_command_settings,
     load_with_flags,
     make_flags,
+    problems_end_the_command,
 )
 from entrepot.processes.data_directory import RUN_DIRECTORY
 
@@ -47,7 +48,8 @@ def serve(
     flags = make_flags(data, listen)
     if insecure_anonymous:
         flags["access.insecure_anonymous"] = True
-    settings = load_command_settings(config, flags).settings
+    with problems_end_the_command():
+        settings = require_dictionary(load_with_flags(config, flags))
     for line in render_warnings(settings):
         print(line, file=sys.stderr)
     import_structlog()
@@ -59,7 +61,7 @@ def serve(
 
     return parent.run(
         settings,
-        reload_settings=lambda: load_with_flags(config, flags).settings,
+        reload_settings=lambda: require_dictionary(load_with_flags(config, flags)),
         on_ready=(lambda: _say_next_steps(settings)) if greet else None,
     )
 

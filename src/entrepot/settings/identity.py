@@ -134,6 +134,7 @@ class PasswordSettings(Section, frozen=True):
             "Absolute path of a file of words, one per line, that no password may be or contain disguised.",
             "Empty: only a built-in list of the commonest ones, and the person's own names. Rows of the keyboard, the "
             "alphabet and the digits, and repetitions, are refused in any case.",
+            reloadable=True,
         ),
     ] = ""
 

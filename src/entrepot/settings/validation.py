@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_problems"]
 
-_PATH_KEYS = ("data.directory", "tls.certificate", "tls.key", "storage.root")
+_PATH_KEYS = ("data.directory", "tls.certificate", "tls.key", "storage.root", "passwords.dictionary_file")
 _LISTEN_KEYS = ("http.listen", "ops.listen")
 _MAX_PORT = 65535
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[^:\[\]]*)(?::[0-9]{1,5})?")

@@ -45,10 +45,11 @@ class RepositoryCreationDeniedError(AccessDeniedError):
 class TagOverwriteDeniedError(AccessDeniedError):
     """A push would move a tag, by somebody who may create tags but not move them (S11)."""
 
-    def __init__(self, tag: TagName | str, *, of_access_token: bool = False) -> None:
+    def __init__(self, tag: TagName | str, project: str, *, of_access_token: bool = False) -> None:
         super().__init__(
-            f"tag {tag} exists and points at something else, and you may create tags but not move them"
-            f"{_MAY_BE_LIMITS * of_access_token}"
+            f"tag {tag} exists and points at something else, and you may create tags but not move them, which takes "
+            f"tag:overwrite: push under another tag, or ask an administrator of project {project} for a role, or for "
+            f"a robot, that has this permission{_MAY_BE_LIMITS * of_access_token}"
         )
 
 
@@ -83,4 +84,5 @@ def require_overwrite(grant: Grant[Push], tag: str, previous: Digest | None, dig
         TagOverwriteDeniedError: the tag pointed at something else, and the grant does not reach so far.
     """
     if previous is not None and previous != digest and not grant.may_overwrite:
-        raise TagOverwriteDeniedError(tag, of_access_token=grant.principal.limits is not None)
+        limited = grant.principal.limits is not None
+        raise TagOverwriteDeniedError(tag, grant.repository.project, of_access_token=limited)

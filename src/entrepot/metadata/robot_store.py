@@ -70,6 +70,7 @@ class StoredRobot:
         creator_id: number of the person who answers for it; `None` for the operator of the host and those gone.
         creator_name: that person's login name; `None` as before.
         creator_disabled: whether that person is disabled.
+        read_at: the time of the database when it was read.
         is_stranded: whether the project that it is of is deleted: of no use, but its name is taken.
     """
 
@@ -91,6 +92,7 @@ class StoredRobot:
     created_at: int
     updated_at: int
     last_used_at: int | None
+    read_at: int
     is_stranded: bool = False
 
 

@@ -326,6 +326,7 @@ async def test_a_new_secret_ends_the_logins_with_the_former_one_s14(accounts: Ac
         RobotChanges(permissions=(AskedPermissions("project", "team", (("log", "list"),)),)),
         RobotChanges(disabled=False),
         RobotChanges(duration_days=-1),
+        RobotChanges(days_from_now=30),
         RobotChanges(allowed_addresses=[]),
     ],
 )

@@ -56,7 +56,7 @@ CHANGES: Final[list[tuple[str, str, Any]]] = [
     ("group delete team --yes", "DELETE /usergroups/31", None),
     ("group add team bob", "POST /usergroups/31/members", {"user_id": 8}),
     ("group remove team bob --yes", "DELETE /usergroups/31/members/8", None),
-    ("robot update ci --days 90 --disable", "PUT /robots/51", {"duration": 90, "disable": True}),
+    ("robot update ci --disable", "PUT /robots/51", {"disable": True}),
     (
         "robot update ci --address 10.2.0.0/16 --address 2001:db8::7",
         "PUT /robots/51",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.robots.addresses import encode_networks, parse_networks
+from entrepot.auth.robots.errors import InvalidRobotError
 from entrepot.auth.robots.permissions import encode_permissions, parse_permissions
 from entrepot.auth.robots.rules import lifetime_milliseconds, require_description, require_duration
 from entrepot.metadata.robot_store import RobotFields
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from entrepot.metadata.robot_store import StoredRobot
 
 __all__ = ["changed_fields", "decisive", "gives_more"]
+
+_LEFT: Final = "expires_in_days"
+"""As the API calls days from now."""
 
 
 def changed_fields(
@@ -39,7 +43,7 @@ def changed_fields(
     gives = (
         changes.permissions is not None
         or networks != seen.allowed_addresses
-        or days != seen.duration_days
+        or (days, expires_at) != (seen.duration_days, seen.expires_at)
         or (seen.disabled and not disabled)
     )
     return RobotFields(
@@ -64,16 +68,33 @@ def decisive(robot: StoredRobot | RobotFields) -> tuple[object, ...]:
         robot.permissions,
         robot.allowed_addresses,
         robot.duration_days,
+        robot.expires_at,
         robot.creator,
         robot.disabled,
     )
 
 
 def _expiry(seen: StoredRobot, changes: RobotChanges, limits: RobotLimits) -> tuple[int, int | None]:
-    """Return duration and end of life, which is counted from when the robot was made."""
-    days = changes.duration_days
-    if days is None or days == seen.duration_days:
+    """Return duration and end of life. A duration is counted from when the robot was made, days from now are from now.
+
+    A robot may have been made long ago, or by a clock that was ahead: then no duration leads to an end that is meant.
+    The days from now become its duration, so that a client that sends back what it was shown changes nothing.
+    """
+    days, left = changes.duration_days, changes.days_from_now
+    is_other = days is not None and days != seen.duration_days
+    if left is not None:
+        if is_other:
+            raise InvalidRobotError(
+                _LEFT, "or a duration that is counted from when the robot was made, not both"
+            )
+        require_duration(left, limits, _LEFT)
+        return left, _end(left, seen.read_at)
+    if days is None or not is_other:
         return seen.duration_days, seen.expires_at
     require_duration(days, limits)
+    return days, _end(days, seen.created_at)
+
+
+def _end(days: int, beginning: int) -> int | None:
     lifetime = lifetime_milliseconds(days)
-    return days, None if lifetime is None else seen.created_at + lifetime
+    return None if lifetime is None else beginning + lifetime

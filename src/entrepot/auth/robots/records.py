@@ -53,11 +53,17 @@ class NewRobot:
 
 @dataclass(frozen=True, slots=True)
 class RobotChanges:
-    """What is to change of a robot; `None` leaves a thing as it is. Name and place never change."""
+    """What is to change of a robot; `None` leaves a thing as it is. Name and place never change.
+
+    Attributes:
+        duration_days: counted from when the robot was made, as Harbor does; -1 for ever.
+        days_from_now: the same counted from now, so that it does not matter when the robot was made.
+    """
 
     permissions: Sequence[AskedPermissions] | None = None
     description: str | None = None
     duration_days: int | None = None
+    days_from_now: int | None = None
     allowed_addresses: Sequence[str] | None = None
     disabled: bool | None = None
 
@@ -102,6 +108,7 @@ class Robot:
             "permissions": msgspec.to_builtins(self.permissions),
             "allowed_addresses": list(self.allowed_addresses),
             "duration_days": self.duration_days,
+            "expires_at": self.expires_at,
             "disabled": self.disabled,
             "creator": self.creator,
         }

@@ -49,8 +49,8 @@ def require_description(description: str) -> None:
         raise InvalidRobotError("description", f"{_MOST_DESCRIPTION_CHARACTERS} characters at most")
 
 
-def require_duration(days: int, limits: RobotLimits) -> None:
-    """Check a duration in days.
+def require_duration(days: int, limits: RobotLimits, field: str = "duration") -> None:
+    """Check a duration in days, which was asked for in a field.
 
     Raises:
         InvalidRobotError: it is neither -1 nor a number of days, or is longer than the limits allow.
@@ -60,7 +60,7 @@ def require_duration(days: int, limits: RobotLimits) -> None:
         return
     if not 1 <= days <= longest:
         never = ", or -1 for ever" if limits.most_days is None else ""
-        raise InvalidRobotError("duration", f"1 to {longest} days{never}")
+        raise InvalidRobotError(field, f"1 to {longest} days{never}")
 
 
 def lifetime_milliseconds(days: int) -> int | None:

@@ -52,6 +52,9 @@ _AnyAddressOption = Annotated[
 _DaysOption = Annotated[
     int | None, Parameter(name="--days", help="How long it lives; -1 for ever. As a rule 30.")
 ]
+_LeftOption = Annotated[
+    int | None, Parameter(name="--days", help="How long it lives from now on; -1 for ever.")
+]
 _DescriptionOption = Annotated[str | None, Parameter(name="--description", help="What it is for.")]
 _DisabledOption = Annotated[
     bool | None, Parameter(name="--disable", negative="--enable", help="Keep it out, or let it in again.")
@@ -201,7 +204,7 @@ def update_robot(
     project: _ProjectOption = "",
     address: _AddressOption = (),
     any_address: _AnyAddressOption = False,
-    days: _DaysOption = None,
+    days: _LeftOption = None,
     description: _DescriptionOption = None,
     disabled: _DisabledOption = None,
     target: TargetOption = ANYWHERE,
@@ -211,7 +214,7 @@ def update_robot(
         raise ClientError(EXIT_USAGE, "entrepot: either --address or --any-address")
     body = {
         "permissions": _permissions(allow, project) if allow else None,
-        "duration": days,
+        "expires_in_days": days,
         "description": description,
         "disable": disabled,
         "allowed_addresses": list(address) if address or any_address else None,
@@ -222,7 +225,8 @@ def update_robot(
     with open_api(target) as api:
         number = find_robot(api, robot, project)["id"]
         api.call("PUT", f"/robots/{segment(number)}", changes)
-    say(f"Changed robot {robot}.")
+        ends = "" if days is None else f" It ends: {_expiry(find_robot(api, robot, project))}."
+    say(f"Changed robot {robot}.{ends}")
 
 
 def rotate_robot(
@@ -245,9 +249,8 @@ def rotate_robot(
         made: Item = {**item, **answer}
         _show_made(made, chosen, output, once)
     if _has_expired(item):
-        say(
-            f"Robot {item['name']} has expired, so the secret opens nothing: entrepot robot update {robot} --days N."
-        )
+        command = f"entrepot robot update {_named(robot, project)} --days 30"
+        say(f"Robot {item['name']} has expired, so the secret opens nothing. To let it live on: {command}")
 
 
 def delete_robot(
@@ -266,9 +269,14 @@ def delete_robot(
 
 
 def _once(deed: str, robot: str, project: str) -> OneTimeSecret:
-    place = f" --project {quote(one_line(project))}" if project else ""
-    command = f"entrepot robot rotate {quote(one_line(robot))}{place}"
+    command = f"entrepot robot rotate {_named(robot, project)}"
     return OneTimeSecret("the new secret", deed, f"Have another made: {command}")
+
+
+def _named(robot: str, project: str) -> str:
+    """Return how a command names a robot."""
+    place = f" --project {quote(one_line(project))}" if project else ""
+    return f"{quote(one_line(robot))}{place}"
 
 
 def _until_shown(once: OneTimeSecret, chosen: str) -> AbstractContextManager[None]:

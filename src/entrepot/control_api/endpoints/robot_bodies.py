@@ -112,10 +112,15 @@ class RobotCreated(msgspec.Struct, frozen=True):
 
 
 class RobotUpdate(msgspec.Struct, frozen=True):
-    """What is to change of a robot; what is left out stays, as name and level do in any case."""
+    """What is to change of a robot; what is left out stays, as name and level do in any case.
+
+    Another `duration`, in days, is counted from when the robot was made; `expires_in_days` is counted from now, and is
+    its duration from then on. -1 is for ever.
+    """
 
     description: str | None = None
     duration: int | None = None
+    expires_in_days: int | None = None
     disable: bool | None = None
     permissions: tuple[RobotPermission, ...] | None = None
     allowed_addresses: tuple[str, ...] | None = None

@@ -173,6 +173,7 @@ async def update_robot(services: ControlServices, call: Call[Gate, RobotInputs, 
         permissions=None if body.permissions is None else asked_permissions(body.permissions),
         description=body.description,
         duration_days=body.duration,
+        days_from_now=body.expires_in_days,
         allowed_addresses=body.allowed_addresses,
         disabled=body.disable,
     )

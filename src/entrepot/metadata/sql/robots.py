@@ -24,7 +24,7 @@ _COLUMNS: Final = """s.id, s.public_id, s.name, r.short_name, r.project_id, r.de
            (SELECT c.id FROM subjects c WHERE c.public_id = r.creator AND c.kind = 'user'),
            (SELECT c.name FROM subjects c WHERE c.public_id = r.creator AND c.kind = 'user'),
            (SELECT c.disabled_at FROM subjects c WHERE c.public_id = r.creator AND c.kind = 'user'),
-           s.disabled_at, s.created_at, r.updated_at, r.last_used_at,
+           s.disabled_at, s.created_at, r.updated_at, r.last_used_at, {now},
            EXISTS (SELECT 1 FROM projects p WHERE p.id = r.project_id AND p.deleted_at IS NOT NULL)"""
 _NAMED: Final = (
     f"r.short_name LIKE :pattern ESCAPE '!' AND {wanted_condition('r.short_name', 's.created_at')}"
@@ -308,6 +308,7 @@ def _robot(row: Row) -> StoredRobot:
         created_at,
         updated_at,
         last_used_at,
+        read_at,
         is_stranded,
     ) = row
     return StoredRobot(
@@ -329,5 +330,6 @@ def _robot(row: Row) -> StoredRobot:
         created_at,
         updated_at,
         last_used_at,
+        read_at,
         bool(is_stranded),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from entrepot.auth.robots.robot_logins import ROBOT_PREFIX
+
 if TYPE_CHECKING:
     from entrepot.metadata.credential_store import StoredRobotCredential
     from entrepot.metadata.user_store import PersonRow
@@ -32,8 +34,15 @@ def what_keeps_person_out(person: PersonRow, *, but_password: bool = False) -> s
 
 def what_keeps_robot_out(robot: StoredRobotCredential) -> str:
     """Return the same of a robot; from which addresses it may come is not looked at."""
+    command = f"entrepot robot update {_named(robot.name)}"
     if robot.disabled:
-        return f"{robot.name} is disabled and can't log in; to change that: entrepot robot update --enable"
+        return f"{robot.name} is disabled and can't log in; to change that: {command} --enable"
     if robot.remaining_milliseconds is not None and robot.remaining_milliseconds <= 0:
-        return f"{robot.name} has expired and can't log in; to change that: entrepot robot update --days"
+        return f"{robot.name} has expired and can't log in; to change that: {command} --days 30"
     return ""
+
+
+def _named(full_name: str) -> str:
+    """Return how a command of the client names the robot `robot$name` or `robot$project+name`."""
+    project, joined, name = full_name.removeprefix(ROBOT_PREFIX).rpartition("+")
+    return f"{name} --project {project}" if joined else name

@@ -131,6 +131,7 @@ _ROBOT_CHANGES: Final = Lone(
             403, lambda scene: {"permissions": robot_entries(scene.target.project, mighty=True, held=())}
         ),
         _refused(200, _body(duration=9)),
+        _refused(200, _body(expires_in_days=7)),
         _refused(200, _body(allowed_addresses=["192.0.2.0/24"])),
         _done(200, _body(description="seen")),
         _done(200, _body(disable=True)),

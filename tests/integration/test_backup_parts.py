@@ -279,3 +279,24 @@ def test_single_blobs_are_given_out_for_healing(commands: BackupCommands, tmp_pa
         await store.aclose()
 
     asyncio.run(look())
+
+
+def test_f47_numbers_that_a_segment_of_a_former_program_ends_with_are_not_given_again(
+    commands: BackupCommands,
+) -> None:
+    """However long before the snapshot's last fact it begins."""
+    filled(commands)
+    database = RawDatabase(f"sqlite://{commands.data}/metadata/entrepot.db")
+    asyncio.run(database.fetch("UPDATE sqlite_sequence SET seq = 15000 WHERE name = 'outbox'"))
+    on_registry(commands.data, lambda registry: put(registry.client, "late", image()))
+    commands.run("create")
+    for path in (commands.data / "metadata").iterdir():
+        path.unlink()
+    (journal,) = (commands.data / "storage" / "journal").iterdir()
+    (journal / "segments").mkdir(exist_ok=True)
+    (journal / "segments" / f"{2:020d}-{20_000:020d}").write_bytes(b"")
+
+    restored = commands.run("restore", "--database-only")
+
+    assert restored.code == 0, restored
+    assert asyncio.run(database.value("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")) == 20_000

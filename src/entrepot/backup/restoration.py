@@ -25,9 +25,7 @@ from entrepot.blobstore.keys import (
     BLOBS,
     JOURNAL,
     MANIFESTS,
-    journal_entry_key,
     journal_numbers,
-    journal_segment_key,
     manifest_key,
 )
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -49,7 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RestoreOptions", "RestoreReport", "WholeRestore", "has_audit_log", "require_empty_store"]
 
-_LONGEST_SEGMENT: Final = 10_000
 _AT_ONCE: Final = 16
 
 
@@ -209,11 +206,6 @@ class WholeRestore:
         last = self._manifest.last_fact
         if not self._options.database_only:
             return last
-        incarnation = self._incarnation
-        for start in (
-            journal_entry_key(incarnation, last),
-            journal_segment_key(incarnation, max(last - _LONGEST_SEGMENT, 0), 0),
-        ):
-            async for found in self._store.list_objects(start.rpartition("/")[0] + "/", start):
-                last = max(last, journal_numbers(found.key)[1])
+        async for found in self._store.list_objects(f"{JOURNAL}{self._incarnation}/"):
+            last = max(last, journal_numbers(found.key)[1])
         return last

@@ -85,3 +85,6 @@ class JournalRows(Protocol):
 
     async def forget_segment(self) -> None:
         """Undo :meth:`note_segment`, for a store that was found to have lost it."""
+
+    async def note_longest_segment(self, key: str) -> None:
+        """Remember the segment that covers the most numbers, of those that former programs wrote."""

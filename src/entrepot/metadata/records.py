@@ -290,10 +290,12 @@ class WrittenJournal:
     Attributes:
         first_fact: the number of the first of all facts, 0 without one and while it waits for its segment.
         newest_segment: the key of the segment that was written last, empty where no program has noted one yet.
+        longest_segment: likewise that of the segment that covers the most numbers, of those that former programs wrote.
     """
 
     first_fact: int
     newest_segment: str
+    longest_segment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

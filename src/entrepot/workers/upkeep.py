@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import SuspectableDisk
 from entrepot.blobstore.errors import StorageUnavailableError
+from entrepot.registry.journal.writer import first_segment_of
 from entrepot.registry.sweeps.clock_skew import clock_skew_seconds
 from entrepot.registry.sweeps.times_ahead import tell_ahead
 from entrepot.workers.worker import Duty
@@ -77,9 +78,10 @@ def journal_duty(metadata: Metadata, journal: Journal, clock: SteadyClock, watch
     What is compared for that, and what is known of it in this process, is `watch`'s.
     """
     written = ""
+    has_noted = False
 
     async def run() -> None:
-        nonlocal written
+        nonlocal written, has_noted
         ahead = await metadata.outbox.ahead(_AHEAD_MILLISECONDS, _SEGMENT_FACTS)
         if ahead.count:
             await clock.look(metadata)
@@ -88,7 +90,8 @@ def journal_duty(metadata: Metadata, journal: Journal, clock: SteadyClock, watch
             tell_ahead(f"{ahead.count} facts for the journal", ahead.furthest_milliseconds)
         await watch.look()
         leave_at = monotonic() + _LONGEST_RUN_SECONDS
-        while facts := await metadata.outbox.unjournalled(_ENTRY_GRACE_MILLISECONDS, _SEGMENT_FACTS):
+        while waiting := await metadata.outbox.unjournalled(_ENTRY_GRACE_MILLISECONDS, _SEGMENT_FACTS):
+            facts = first_segment_of(waiting)
             found = await watch.ask(written)
             if found is not None:
                 raise StorageUnavailableError(
@@ -103,7 +106,11 @@ def journal_duty(metadata: Metadata, journal: Journal, clock: SteadyClock, watch
 
             await metadata.write(unit)
             await journal.drop_entries(facts)
-            if len(facts) < _SEGMENT_FACTS or monotonic() >= leave_at:
+            if not has_noted:
+                await watch.note_longest_segment()
+                has_noted = True
+            is_last = len(facts) == len(waiting) < _SEGMENT_FACTS
+            if is_last or monotonic() >= leave_at:
                 return
 
     return Duty("journal", 5.0, run)

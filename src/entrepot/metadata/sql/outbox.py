@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["STATEMENTS", "SqlJournalRows", "SqlOutboxReader", "SqlOutboxWriterRows"]
 
 _NEWEST_SEGMENT: Final = "newest segment"
-"""The mark lies among the sweeps' rows, as those of a rebuild do. A restore into another store leaves all these out."""
+_LONGEST_SEGMENT: Final = "longest segment"
+"""The marks lie among the sweeps' rows, as those of a rebuild do. A restore into another store leaves all these out."""
 
 APPEND: Final = Statement(
     "outbox.append",
@@ -86,7 +87,8 @@ WRITTEN: Final = Statement(
             SELECT CASE WHEN outbox.journalled_at IS NULL THEN 0 ELSE outbox.id END
             FROM outbox WHERE outbox.id > 0 AND outbox.journalled = 1 ORDER BY outbox.id LIMIT 1
         ), 0),
-        coalesce((SELECT sweeps.progress FROM sweeps WHERE sweeps.name = :name), '')
+        coalesce((SELECT sweeps.progress FROM sweeps WHERE sweeps.name = :name), ''),
+        coalesce((SELECT sweeps.progress FROM sweeps WHERE sweeps.name = :longest), '')
     """,
 )
 NOTE_SEGMENT: Final = Statement(
@@ -148,8 +150,10 @@ class SqlOutboxReader:
 
     async def written(self) -> WrittenJournal:
         """See the protocol."""
-        ((first, segment),) = await self._executor.fetch_rows(WRITTEN, name=_NEWEST_SEGMENT)
-        return WrittenJournal(int(first), str(segment))
+        ((first, newest, longest),) = await self._executor.fetch_rows(
+            WRITTEN, name=_NEWEST_SEGMENT, longest=_LONGEST_SEGMENT
+        )
+        return WrittenJournal(int(first), str(newest), str(longest))
 
 
 class SqlOutboxWriterRows:
@@ -193,3 +197,7 @@ class SqlJournalRows:
     async def forget_segment(self) -> None:
         """See the protocol."""
         await self._executor.execute(FORGET_SEGMENT, name=_NEWEST_SEGMENT)
+
+    async def note_longest_segment(self, key: str) -> None:
+        """See the protocol."""
+        await self._executor.execute(NOTE_SEGMENT, name=_LONGEST_SEGMENT, key=key)

@@ -85,7 +85,7 @@ async def find_other_history(
     waiting: Sequence[JournalFact],
     compared: ComparedObjects,
     *,
-    in_entries_alone: bool,
+    segment_span: int | None,
 ) -> str:
     """Return which entry or segment tells of another fact under the number of one that waits, empty without one.
 
@@ -94,7 +94,7 @@ async def find_other_history(
     Args:
         waiting: facts without a segment, in sequence order.
         compared: says how much is read, and which.
-        in_entries_alone: whether the segments are known to be this database's.
+        segment_span: as of :func:`.starts_after`; `None` where the segments are known to be this database's.
 
     Raises:
         BlobStoreError: the store can't be read.
@@ -102,7 +102,7 @@ async def find_other_history(
     if not waiting:
         return ""
     lines = [line_of(fact) for fact in waiting]
-    starts = starts_after(incarnation, waiting[0].sequence - 1, in_entries_alone=in_entries_alone)
+    starts = starts_after(incarnation, waiting[0].sequence - 1, segment_span)
     listed: dict[str, Sequence[RecordedLine]] = {}
     for found in await asyncio.gather(*(_candidates(blobs, start_after, lines) for start_after in starts)):
         listed.update(found)

@@ -20,6 +20,7 @@ import structlog
 from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.registry.journal.listing import SEGMENT_SPAN
 from entrepot.registry.journal.reader import RecordedLine, read_lines, tell_the_same
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.records import JournalFact
     from entrepot.registry.journal.facts import RecordedFact
 
-__all__ = ["ENTRY_KINDS", "Journal", "JournalConflictError", "line_of"]
+__all__ = ["ENTRY_KINDS", "Journal", "JournalConflictError", "first_segment_of", "line_of"]
 
 _log: Any = structlog.get_logger()
 
@@ -115,6 +116,11 @@ class Journal:
         for fact in facts:
             if fact.kind in ENTRY_KINDS:
                 await self._blobs.delete(journal_entry_key(self._incarnation, fact.sequence))
+
+
+def first_segment_of(facts: Sequence[JournalFact]) -> Sequence[JournalFact]:
+    """Return those of facts in sequence order that go into one segment: it must not cover more numbers than one may."""
+    return [fact for fact in facts if fact.sequence < facts[0].sequence + SEGMENT_SPAN]
 
 
 def line_of(fact: JournalFact) -> RecordedLine:

@@ -22,7 +22,13 @@ from entrepot.blobstore.errors import ObjectNotFoundError
 from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_numbers, journal_segment_key
 from entrepot.kernel.first_in_order import first_in_order
 from entrepot.metadata.errors import RebuildUnfinishedError
-from entrepot.registry.journal.listing import list_folder, starts_after
+from entrepot.registry.journal.listing import (
+    SEGMENT_SPAN,
+    find_longest_segment,
+    list_folder,
+    span_of,
+    starts_after,
+)
 from entrepot.registry.journal.overlap import ComparedObjects, find_other_history
 from entrepot.registry.journal.reader import has_journal
 
@@ -121,6 +127,11 @@ class Traces:
         """Whether the database has noted a segment in that folder."""
         return self.written.newest_segment.startswith(self.folder)
 
+    @property
+    def names_longest(self) -> bool:
+        """Whether the database has noted the longest segment in that folder."""
+        return self.written.longest_segment.startswith(self.folder)
+
     async def lacks_segment(self) -> bool:
         """Whether the newest segment was noted and is not there.
 
@@ -138,6 +149,22 @@ class Traces:
         first = self.written.first_fact
         return first > 0 and not await _holds_fact(self.blobs, self.incarnation, first)
 
+    async def longest_span(self) -> int:
+        """Return how many numbers a segment in that folder covers at most.
+
+        Where the database has not noted it yet, all segments are listed, once in a process.
+
+        Raises:
+            BlobStoreError: it can't be told.
+        """
+        return max(span_of(await self.longest_segment()), SEGMENT_SPAN)
+
+    async def longest_segment(self) -> str:
+        """Return which segment in that folder covers the most numbers, as :func:`.find_longest_segment`."""
+        if self.names_longest:
+            return self.written.longest_segment
+        return await find_longest_segment(self.blobs, self.incarnation)
+
 
 async def find_foreign_facts(metadata: Metadata, blobs: BlobStore) -> str:
     """Return what of the journal this database can't have written, an empty text when there is nothing.
@@ -145,8 +172,10 @@ async def find_foreign_facts(metadata: Metadata, blobs: BlobStore) -> str:
     Raises:
         MetadataError, BlobStoreError: it can't be told.
     """
-    history = _find_other_history(metadata, blobs, ComparedObjects(None))
-    found = await first_in_order(_find_foreign(metadata, blobs), history)
+    traces = await Traces.of(metadata, blobs)
+    span = await traces.longest_span()
+    history = _find_other_history(metadata, traces, ComparedObjects(None), span)
+    found = await first_in_order(_find_foreign(metadata, traces, span), history)
     return "" if found is None else found.reason
 
 
@@ -205,11 +234,11 @@ async def find_discrepancy(
         return Discrepancy(reason, _START_AGAIN, _LOST_FILE)
     traces = await Traces.of(metadata, blobs)
     is_newest = own_segment != "" and traces.written.newest_segment == own_segment
-    unchanged = is_newest and isinstance(blobs, LocalPaths)
+    span = None if is_newest and isinstance(blobs, LocalPaths) else await traces.longest_span()
     return await first_in_order(
         _find_what_lacks(traces),
-        _find_foreign(metadata, blobs, in_entries_alone=unchanged),
-        _find_other_history(metadata, blobs, compared or ComparedObjects(), in_entries_alone=unchanged),
+        _find_foreign(metadata, traces, span),
+        _find_other_history(metadata, traces, compared or ComparedObjects(), span),
     )
 
 
@@ -219,29 +248,28 @@ async def _find_what_lacks(traces: Traces) -> Discrepancy | None:
 
 
 async def _find_other_history(
-    metadata: Metadata, blobs: BlobStore, compared: ComparedObjects, *, in_entries_alone: bool = False
+    metadata: Metadata, traces: Traces, compared: ComparedObjects, segment_span: int | None
 ) -> Discrepancy | None:
     waiting = await metadata.outbox.unjournalled(0, _MOST_WAITING)
-    incarnation = await metadata.instance.incarnation()
-    key = await find_other_history(blobs, incarnation, waiting, compared, in_entries_alone=in_entries_alone)
+    key = await find_other_history(
+        traces.blobs, traces.incarnation, waiting, compared, segment_span=segment_span
+    )
     if not key:
         return None
     reason = f"{key} tells of other facts than this database under the same numbers"
     return Discrepancy(reason, _CHOOSE, _WENT_ITS_OWN_WAY)
 
 
-async def _find_foreign(
-    metadata: Metadata, blobs: BlobStore, *, in_entries_alone: bool = False
-) -> Discrepancy | None:
-    incarnation = await metadata.instance.incarnation()
+async def _find_foreign(metadata: Metadata, traces: Traces, segment_span: int | None) -> Discrepancy | None:
     settled = await metadata.replay.settled()
-    for found in await blobs.list_folders(JOURNAL):
-        if found == incarnation:
-            ahead = await _first_unseen(metadata, blobs, incarnation, in_entries_alone=in_entries_alone)
+    for found in await traces.blobs.list_folders(JOURNAL):
+        if found == traces.incarnation:
+            newest = await metadata.orphans.last_fact()
+            ahead = await _first_ahead(traces.blobs, found, newest, segment_span, metadata)
             if ahead:
                 reason = f"{ahead} tells of what this database has not seen yet"
                 return Discrepancy(reason, "run entrepot rebuild --catch-up", _KNOWS_MORE)
-        elif await _has_unsettled(blobs, found, settled):
+        elif await _has_unsettled(traces.blobs, found, settled):
             reason = f"{JOURNAL}{found}/ was written for another database"
             remedy = "restore that database, or run entrepot rebuild on an empty one"
             return Discrepancy(reason, remedy, _KNOWS_MORE)
@@ -299,31 +327,23 @@ async def require_finished_rebuild(metadata: Metadata) -> None:
 async def _has_unsettled(blobs: BlobStore, incarnation: str, settled: Mapping[str, int]) -> bool:
     """Tell whether another database's journal holds anything that a rebuild has not taken over."""
     if incarnation in settled:
-        return await _first_ahead(blobs, incarnation, settled[incarnation], None) != ""
+        return await _first_ahead(blobs, incarnation, settled[incarnation], SEGMENT_SPAN) != ""
     return await has_journal(blobs, incarnation)
-
-
-async def _first_unseen(
-    metadata: Metadata, blobs: BlobStore, incarnation: str, *, in_entries_alone: bool
-) -> str:
-    newest = await metadata.orphans.last_fact()
-    return await _first_ahead(blobs, incarnation, newest, metadata, in_entries_alone=in_entries_alone)
 
 
 async def _first_ahead(
     blobs: BlobStore,
     incarnation: str,
     newest: int,
-    metadata: Metadata | None,
-    *,
-    in_entries_alone: bool = False,
+    segment_span: int | None,
+    metadata: Metadata | None = None,
 ) -> str:
     """Return the first entry or segment with a fact younger than `newest`, an empty text without one.
 
     `newest` is what the database knew before; with `metadata` it is asked again when a key goes beyond that: a fact is
     committed before it is journalled, so a database that has it says so by then.
     """
-    starts = starts_after(incarnation, newest, in_entries_alone=in_entries_alone)
+    starts = starts_after(incarnation, newest, segment_span)
     return await first_in_order(*(_first_behind(blobs, start, newest, metadata) for start in starts))
 
 

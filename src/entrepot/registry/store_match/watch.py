@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.driver import PreparedPlace
 from entrepot.registry.journal.overlap import ComparedObjects
-from entrepot.registry.store_match.ownership import Discrepancy, find_discrepancy
+from entrepot.registry.store_match.ownership import Discrepancy, Traces, find_discrepancy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +113,17 @@ class StoreWatch:
             MetadataError, BlobStoreError: it can't be told; what was known stays.
         """
         return await self._ask(own_segment, self._compared.all_anew())
+
+    async def note_longest_segment(self) -> None:
+        """Note in the database which segment covers the most numbers, if it is not: else each process has to find it.
+
+        Raises:
+            MetadataError, BlobStoreError: it can't be told, or not be noted.
+        """
+        traces = await Traces.of(self._metadata, self._blobs)
+        longest = "" if traces.names_longest else await traces.longest_segment()
+        if longest:
+            await self._metadata.write(lambda tx: tx.journal.note_longest_segment(longest))
 
     async def _ask(self, own_segment: str, compared: ComparedObjects) -> Discrepancy | None:
         began = self._clock()

@@ -18,13 +18,14 @@ from tests.faults.image import OneLayerImage, one_layer_image
 from tests.faults.pushing import AcknowledgementLog, push_image
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from entrepot.bootstrap import Stores
     from entrepot.lifecycle.scrub.findings import Finding
     from entrepot.settings import Settings
 
-__all__ = ["REPAIR", "Quiet", "Scrubbed", "scrubbed_registry", "verify_stores"]
+__all__ = ["REPAIR", "Quiet", "Scrubbed", "find_damage", "scrubbed_registry", "verify_stores"]
 
 REPAIR: Final = ScrubOptions(mode=Mode.REPAIR)
 
@@ -60,6 +61,13 @@ async def verify_stores(
         raise
     await ledger.complete(0)
     return progress, [finding async for finding in read_findings(ground.metadata, "verify")]
+
+
+async def find_damage(stores: Stores, options: ScrubOptions | None = None) -> Sequence[Finding]:
+    """Verify a registry of which nothing but the stores is open, and return what was found."""
+    with ThreadPoolExecutor(2) as executor:
+        ground = ScrubGround(stores.metadata, stores.blobs, HashingPool(executor))
+        return (await verify_stores(ground, options or ScrubOptions()))[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from tests.integration.backed_up import (
     stored_blobs,
     with_passphrase,
 )
+from tests.integration.scrubbing import find_damage
 from tests.running.backups import BackupCommands
 
 
@@ -89,6 +90,7 @@ def test_a_registry_comes_back_byte_for_byte(
         assert (await put(registry.client, "plain", image())).status == 201
 
     on_registry(elsewhere.data, push_more)
+    assert on_registry(elsewhere.data, lambda registry: find_damage(registry.stores)) == []
 
 
 def test_a_second_backup_copies_only_what_is_new(commands: BackupCommands, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.asgi.small_images import LAYER, image, push_blob, push_blobs, put
 from tests.drivers.metadata.raw_database import RawDatabase
 from tests.integration.backed_up import LARGE, contents, filled, on_registry, stored_blobs
 from tests.integration.rebuilding import compact
-from tests.integration.scrubbing import REPAIR, verify_stores
+from tests.integration.scrubbing import REPAIR, find_damage, verify_stores
 from tests.running.backups import BackupCommands
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def test_a_database_older_than_its_blobs(commands: BackupCommands) -> None:
     assert contents(commands.data)["team/app/manifests/later"] == image()
     on_registry(commands.data, lambda registry: put(registry.client, "after", image()))
     assert asyncio.run(database.value("SELECT max(id) FROM outbox")) > last
+    assert on_registry(commands.data, lambda registry: find_damage(registry.stores)) == []
 
 
 def test_f47_a_file_of_somebody_elses_in_the_journal_stops_no_restore(commands: BackupCommands) -> None:

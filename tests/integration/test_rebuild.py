@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from entrepot.bootstrap import open_stores
 from entrepot.oci.digest import Digest
 from entrepot.settings import metadata_path, storage_root
 from tests.asgi.history import DELETED_TAG, MOUNTED, live_through_everything, picture_of, times_of
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.asgi.small_images import CONFIG, INDEX_TYPE, LAYER, NAME, image, index, push_blobs, put
 from tests.integration.rebuilding import compact, database_of, lose_database, rebuild
+from tests.integration.scrubbing import find_damage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -270,3 +272,5 @@ async def test_several_journals_are_replayed_in_the_order_given(settings: Settin
         latest = await registry.client.request("GET", f"/v2/{NAME}/manifests/latest")
         assert latest.body == image(annotations={"n": "two"})
         assert (await put(registry.client, "three", image())).status == 201
+    async with open_stores(settings) as stores:
+        assert await find_damage(stores) == []

@@ -258,22 +258,60 @@ async def test_f11_a_segment_that_lost_facts_is_written_anew(scrubbed: Scrubbed,
     assert await scrubbed.found() == {}
 
 
-async def test_f11_a_segment_whose_name_covers_too_much_stays_and_its_facts_are_written_again(
-    scrubbed: Scrubbed, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", ["a line", "the end", "everything"])
+async def test_f11_of_a_segment_whose_name_covers_too_much_the_ends_are_written_anew(
+    scrubbed: Scrubbed, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    """As where a repair let old facts wait among new ones."""
+    """As former programs let old facts wait among new ones: what lay between them goes into segments of its own."""
     segment = await _compact(scrubbed)
-    _damage(segment, "a line")
+    facts = len(segment.read_bytes().splitlines())
+    _damage(segment, fault)
+    lost = {"a line": 0, "the end": 1, "everything": facts - 2}[fault]
     monkeypatch.setattr(journal_phase, "_FACTS", 2)
 
-    _, findings = await scrubbed.verify(REPAIR)
-    gap = next(finding for finding in findings if finding.kind is Kind.JOURNAL_GAP)
-    assert (gap.outcome, gap.detail) == (Outcome.HEALED, "1 facts are missing: 1")
-    assert await scrubbed.database.value("SELECT count(*) FROM outbox WHERE journalled_at IS NULL") == 1
-    await _compact(scrubbed)
+    found = await scrubbed.found(REPAIR)
 
-    progress, (note,) = await scrubbed.verify()
-    assert (note.kind, note.is_damage, progress.damaged) == (Kind.JOURNAL_UNREADABLE, False, {})
+    assert found == {"journal-unreadable": "healed"} | ({"journal-gap": "healed"} if lost else {})
+    waiting = "SELECT count(*) FROM outbox WHERE journalled_at IS NULL"
+    assert await scrubbed.database.value(waiting) == lost
+    await _compact(scrubbed)
+    assert await scrubbed.found() == {}
+
+
+async def test_f11_a_torn_line_behind_all_facts_is_taken_out(scrubbed: Scrubbed) -> None:
+    """Nothing is lacking, but every rebuild would end with 1."""
+    segment = await _compact(scrubbed)
+    whole = segment.read_bytes()
+    segment.write_bytes(whole + b'{"sequence":2')
+
+    assert await scrubbed.found(REPAIR) == {"journal-unreadable": "healed"}
+    assert segment.read_bytes() == whole
+    assert await scrubbed.found() == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"{torn"])
+async def test_f11_a_damaged_entry_of_a_fact_that_is_written_is_written_anew(
+    scrubbed: Scrubbed, content: bytes
+) -> None:
+    """One whose fact waits is left to the background worker, and of a number that nobody gave nothing is known."""
+    segment = await _compact(scrubbed)
+    first, last = segment.name.split("-")
+    entries = segment.parent.parent / "entries"
+    entries.mkdir(exist_ok=True)
+    for number in (last, f"{int(last) + 1:020d}"):
+        (entries / number).write_bytes(content)
+
+    found = {
+        one.name.rpartition("/")[2]: one.outcome for one in (await scrubbed.verify(REPAIR))[1] if one.key
+    }
+
+    assert found == {last: Outcome.HEALED, f"{int(last) + 1:020d}": Outcome.FOUND}
+    assert (entries / last).read_bytes() == segment.read_bytes().splitlines(keepends=True)[-1]
+    (entries / f"{int(last) + 1:020d}").unlink()
+    assert await scrubbed.found() == {}
+    (entries / first).write_bytes(content)
+    await scrubbed.database.fetch(f"UPDATE outbox SET journalled_at = NULL WHERE id = {int(first)}")
+    assert await scrubbed.found(REPAIR) == {"journal-unreadable": "found"}
 
 
 async def test_f47_a_segment_of_other_facts_is_not_completed(scrubbed: Scrubbed) -> None:

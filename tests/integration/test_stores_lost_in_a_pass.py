@@ -11,7 +11,7 @@ import pytest
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.blobstore.keys import BLOBS, JOURNAL, MANIFESTS
 from entrepot.lifecycle.errors import MassDamageError
-from entrepot.lifecycle.scrub.journal_phase import JournalPhase
+from entrepot.lifecycle.scrub.journal_phase import Comparison, JournalPhase
 from entrepot.registry.store_match.ownership import find_lack
 from tests.drivers.blobstore.staging import keys_of
 from tests.integration.rebuilding import compact
@@ -201,9 +201,7 @@ async def test_f47_no_fact_is_written_anew_for_a_volume_that_comes_and_goes(
     note = (await scrubbed.ground.metadata.outbox.written()).newest_segment
     proofs = 0
 
-    async def go_and_read(
-        phase: JournalPhase, damaged: dict[str, str], rivals: RivalHistories
-    ) -> tuple[int, list[int]]:
+    async def go_and_read(phase: JournalPhase, damaged: dict[str, str], rivals: RivalHistories) -> Comparison:
         volume.go()
         return await read(phase, damaged, rivals)
 
@@ -231,9 +229,7 @@ async def test_f47_only_who_forces_a_repair_has_the_newest_segment_forgotten(
     """Gone once the journal was read whole: a storage without it would be the right one from then on."""
     note = (await scrubbed.ground.metadata.outbox.written()).newest_segment
 
-    async def read_and_go(
-        phase: JournalPhase, damaged: dict[str, str], rivals: RivalHistories
-    ) -> tuple[int, list[int]]:
+    async def read_and_go(phase: JournalPhase, damaged: dict[str, str], rivals: RivalHistories) -> Comparison:
         found = await read(phase, damaged, rivals)
         volume.go()
         return found

@@ -153,6 +153,10 @@ class VerificationReader(Protocol):
         """Return facts with numbers greater than `after` that a segment of the journal must hold, in their order."""
         ...
 
+    async def recorded(self, sequences: Sequence[int]) -> frozenset[int]:
+        """Return under which of these numbers a fact was recorded, whether the journal holds it or not."""
+        ...
+
     async def sweep(self, name: str) -> SweepState:
         """Return what a sweep recorded last; an empty text when it never ran."""
         ...

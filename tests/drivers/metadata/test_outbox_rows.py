@@ -59,6 +59,7 @@ async def test_facts_that_a_segment_must_hold_are_read_as_they_are(metadata: Met
     following = await metadata.verification.journalled(found[-1].sequence, 10)
 
     assert [*found, *following] == [row for row in waiting if row.sequence != second]
+    assert await metadata.verification.recorded([third + 1, third, second]) == {second, third}
 
 
 async def test_young_facts_are_left_and_pages_are_bounded(metadata: Metadata, database: RawDatabase) -> None:
@@ -71,7 +72,7 @@ async def test_young_facts_are_left_and_pages_are_bounded(metadata: Metadata, da
 
 
 async def test_what_was_written_first_and_last_is_known(metadata: Metadata) -> None:
-    """The first of all facts for the journal once it lies there, whatever waits behind it, and the newest segment."""
+    """The first of all facts for the journal once it lies there, whatever waits behind it, and two segments."""
     await _append(metadata, "never journalled", journalled=False)
     nothing = await metadata.outbox.written()
     first, second = [await _append(metadata, kind) for kind in ("a", "b")]
@@ -82,14 +83,16 @@ async def test_what_was_written_first_and_last_is_known(metadata: Metadata) -> N
         await tx.journal.mark_journalled([first])
         for key in ("journal/x/segments/1-2", "journal/x/segments/3-4"):
             await tx.journal.note_segment(key)
+        for key in ("journal/x/segments/1-9", "journal/x/segments/1-2000"):
+            await tx.journal.note_longest_segment(key)
 
     await metadata.write(write)
     written = await metadata.outbox.written()
     await metadata.write(lambda tx: tx.journal.forget_segment())
 
     assert nothing == waiting == WrittenJournal(0, "")
-    assert written == WrittenJournal(first, "journal/x/segments/3-4")
-    assert await metadata.outbox.written() == WrittenJournal(first, "")
+    assert written == WrittenJournal(first, "journal/x/segments/3-4", "journal/x/segments/1-2000")
+    assert await metadata.outbox.written() == WrittenJournal(first, "", "journal/x/segments/1-2000")
 
 
 async def test_what_waits_hides_nothing_that_was_written_f47(metadata: Metadata) -> None:

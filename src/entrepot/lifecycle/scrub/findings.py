@@ -47,6 +47,8 @@ class Kind(StrEnum):
     """The journal tells of what this database does not know: another database's store, or an old copy of this one."""
     JOURNAL_DIVERGED = "journal-diverged"
     """Objects of the journal, or one and the database, tell of different facts under one number: two histories."""
+    DATABASE_GAP = "database-gap"
+    """The journal tells of facts before the database's last one that it lacks, as one that was rebuilt without them."""
 
 
 NOTES: Final = frozenset({Kind.JOURNAL_UNREADABLE})

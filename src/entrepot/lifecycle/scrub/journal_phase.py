@@ -6,13 +6,14 @@ Numbers alone don't tell: a segment of another registry, under the same name, ha
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from entrepot.blobstore.keys import journal_numbers, journal_segment_key
+from entrepot.blobstore.keys import journal_entry_key, journal_numbers, journal_segment_key
 from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.options import Mode
 from entrepot.lifecycle.scrub.steps import Step
@@ -29,15 +30,32 @@ if TYPE_CHECKING:
     from entrepot.metadata.records import JournalFact
     from entrepot.metadata.store import Transaction
 
-__all__ = ["JournalPhase"]
+__all__ = ["Comparison", "JournalPhase"]
 
 _log: Any = structlog.get_logger()
 
 _FACTS: Final = 2000
-"""Rows at a time; a segment whose name covers more of them is not written anew."""
+"""Rows at a time; of a segment whose name covers more of them, only the first and the last are written anew."""
 _MOST_MISSING: Final = 100_000
 """How many numbers are kept in memory; a repair goes on until none is left, as one that stopped would seem whole."""
 _NAMED_RUNS: Final = 10
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What the journal told, read once.
+
+    Attributes:
+        count: facts in it.
+        missing: numbers of those that it lacks, the first :data:`_MOST_MISSING`.
+        unknown: numbers of those that the database lacks, though it has given greater ones; likewise the first.
+        last: the database's last fact when the reading began.
+    """
+
+    last: int
+    count: int = 0
+    missing: list[int] = field(default_factory=list[int])
+    unknown: list[int] = field(default_factory=list[int])
 
 
 class JournalPhase:
@@ -74,60 +92,79 @@ class JournalPhase:
         findings: list[Finding] = []
         damaged: dict[str, str] = {}
         rivals = RivalHistories()
-        count, missing, more = await self._find_missing(damaged, rivals)
+        first = await self._read(damaged, rivals)
+        missing, more = await self._find_missing(first)
         outcomes = await self._write_anew(damaged)
         if missing and Outcome.HEALED in outcomes.values():
-            _, missing, more = await self._find_missing({}, RivalHistories())
+            missing, more = await self._find_missing(await self._read({}, RivalHistories()))
         if missing:
             findings.append(await self._settle(missing, more=more))
         findings += [_unreadable(key, why, outcomes[key]) for key, why in damaged.items()]
         findings += _diverged(rivals)
+        if first.unknown:
+            findings.append(_unknown(first.unknown))
         if self._is_forced and await find_lack(self._metadata, self._blobs):
             # Only who forces a repair has said that this is the right store; the next segment is noted again.
             await self._metadata.write(lambda tx: tx.journal.forget_segment())
         foreign = await find_foreign_facts(self._metadata, self._blobs)
         if foreign:
             findings.append(Finding(Kind.JOURNAL_FOREIGN, "journal", "journal", detail=foreign))
-        yield Step("done", count, findings=tuple(findings))
+        yield Step("done", first.count, findings=tuple(findings))
 
     @property
     def _is_forced(self) -> bool:
         return self._options.mode is Mode.REPAIR and self._options.force
 
-    async def _find_missing(
-        self, damaged: dict[str, str], rivals: RivalHistories
-    ) -> tuple[int, list[int], bool]:
-        """Return how many facts the journal holds, which it lacks, and whether it may lack more."""
-        count, missing = await self._read(damaged, rivals)
+    async def _find_missing(self, found: Comparison) -> tuple[list[int], bool]:
+        """Return which facts the journal lacks that was read, after a second look, and whether it may lack more."""
+        missing = found.missing
         more = len(missing) == _MOST_MISSING
         if missing:
             await self._guard.require_right_store()
             # What was compacted between the two looks is there at the second one, and so is a store that was away.
-            _, missing_again = await self._read({}, RivalHistories())
-            missing = sorted(set(missing) & set(missing_again))
-        return count, missing, more
+            missing = sorted(set(missing) & set((await self._read({}, RivalHistories())).missing))
+        return missing, more
 
-    async def _read(self, damaged: dict[str, str], rivals: RivalHistories) -> tuple[int, list[int]]:
-        """Return how many facts the journal holds, and which it lacks."""
-        last = await self._metadata.orphans.last_fact()
+    async def _read(self, damaged: dict[str, str], rivals: RivalHistories) -> Comparison:
+        """Read all, and compare it with what the database counts as written."""
+        found = Comparison(await self._metadata.orphans.last_fact())
         incarnation = await self._metadata.instance.incarnation()
         reader = JournalReader(self._blobs, incarnation, damaged.__setitem__, rivals.add)
-        missing: list[int] = []
-        count = 0
-        async with aclosing(reader.located()) as lines, aclosing(self._expected(last)) as expected:
+        unexpected: list[int] = []
+        async with aclosing(reader.located()) as lines, aclosing(self._expected(found.last)) as expected:
             waiting = await anext(expected, None)
             async for key, line in lines:
-                count += 1
-                while waiting is not None and waiting.sequence <= line.sequence:
-                    if waiting.sequence < line.sequence and len(missing) < _MOST_MISSING:
-                        missing.append(waiting.sequence)
-                    elif waiting.sequence == line.sequence and not tell_the_same(line, line_of(waiting)):
-                        rivals.add(Rivals(line.sequence, THE_DATABASE, key))
+                found.count += 1
+                while waiting is not None and waiting.sequence < line.sequence:
+                    if len(found.missing) < _MOST_MISSING:
+                        found.missing.append(waiting.sequence)
                     waiting = await anext(expected, None)
-            while waiting is not None and len(missing) < _MOST_MISSING:
-                missing.append(waiting.sequence)
+                if waiting is None or waiting.sequence > line.sequence:
+                    unexpected.append(line.sequence)
+                    if len(unexpected) == _FACTS:
+                        await self._add_unknown(found, unexpected)
+                    continue
+                if not tell_the_same(line, line_of(waiting)):
+                    rivals.add(Rivals(line.sequence, THE_DATABASE, key))
                 waiting = await anext(expected, None)
-        return count, missing
+            while waiting is not None and len(found.missing) < _MOST_MISSING:
+                found.missing.append(waiting.sequence)
+                waiting = await anext(expected, None)
+        await self._add_unknown(found, unexpected)
+        return found
+
+    async def _add_unknown(self, found: Comparison, unexpected: list[int]) -> None:
+        """Take in those numbers of the journal that the database has not recorded, of those that it has given by now.
+
+        Most wait for their segment, and have an entry: a fact is committed before it is journalled, so that whoever
+        asks the database after the journal finds it there. What is newer than its last one is told of as foreign.
+        """
+        given = [sequence for sequence in unexpected if 0 < sequence <= found.last]
+        unexpected.clear()
+        if given:
+            recorded = await self._metadata.verification.recorded(given)
+            unknown = [sequence for sequence in given if sequence not in recorded]
+            found.unknown += unknown[: _MOST_MISSING - len(found.unknown)]
 
     async def _expected(self, last: int) -> AsyncGenerator[JournalFact, None]:
         """Yield the facts up to number `last` that must be there."""
@@ -139,7 +176,7 @@ class JournalPhase:
             after = page[-1].sequence
 
     async def _write_anew(self, damaged: Iterable[str]) -> dict[str, Outcome]:
-        """Complete the damaged segments of whose range the database has first and last fact; return what became of all.
+        """Complete damaged entries and segments of whose names the database has the facts; return what became of all.
 
         What can still be read in one stays as it is.
         """
@@ -154,19 +191,25 @@ class JournalPhase:
         return outcomes
 
     async def _facts_named_by(self, key: str, incarnation: str) -> Sequence[JournalFact]:
-        """Return the facts that lie, or should lie, in the range of a segment's name, none if its ends are unknown."""
+        """Return the facts that lie, or should lie, in the range of a name, none if its ends are not known as written.
+
+        Of more than a segment holds, those of its ends: the others wait again if they lie nowhere else.
+        """
         first, last = journal_numbers(key)
-        if key != journal_segment_key(incarnation, first, last):
+        names = journal_segment_key(incarnation, first, last), journal_entry_key(incarnation, first)
+        if key not in names or last > await self._metadata.orphans.last_fact():
             return ()
         page = await self._metadata.verification.journalled(first - 1, _FACTS)
         facts = [fact for fact in page if fact.sequence <= last]
+        if len(facts) == _FACTS and facts[-1].sequence < last:
+            facts = [facts[0], *await self._metadata.verification.journalled(last - 1, 1)]
         return facts if facts and (facts[0].sequence, facts[-1].sequence) == (first, last) else ()
 
     async def _complete(self, journal: Journal, key: str, facts: Sequence[JournalFact]) -> bool:
-        """Let a segment hold these facts; whether nothing in it is damaged then."""
+        """Let an entry or a segment hold these facts; whether nothing in it is damaged then."""
         await self._guard.require_right_store()
         try:
-            await journal.write_segment(facts)
+            await journal.complete(key, facts)
         except JournalConflictError:
             return False
         left: list[str] = []
@@ -182,7 +225,9 @@ class JournalPhase:
             await self._guard.require_right_store()
             await self._reopen(found)
             # A gap that is closed in part would pass for closed: what is reopened is not found again.
-            _, found, more = await self._find_missing({}, RivalHistories()) if more else (0, [], False)
+            found, more = (
+                await self._find_missing(await self._read({}, RivalHistories())) if more else ([], False)
+            )
             total += len(found)
         count = f"{total} facts or more" if more else f"{total} facts"
         detail = f"{count} are missing: {_runs(missing, more=more or total > len(missing))}"
@@ -202,6 +247,16 @@ def _unreadable(key: str, reason: str, outcome: Outcome) -> Finding:
     return Finding(
         Kind.JOURNAL_UNREADABLE, "journal", key, key, detail=reason, outcome=outcome, source=source
     )
+
+
+def _unknown(sequences: Sequence[int]) -> Finding:
+    more = len(sequences) == _MOST_MISSING
+    count = f"{len(sequences)} facts or more" if more else f"{len(sequences)} facts"
+    detail = (
+        f"the database lacks {count} that the journal tells of: {_runs(sequences, more=more)}; "
+        "run entrepot rebuild --catch-up before the sweep of orphans removes what they tell of"
+    )
+    return Finding(Kind.DATABASE_GAP, "journal", "journal", detail=detail)
 
 
 def _diverged(rivals: RivalHistories) -> Iterator[Finding]:

@@ -134,6 +134,7 @@ JOURNALLED: Final = Statement(
     ORDER BY id LIMIT :rows
     """,
 )
+RECORDED: Final = Statement("verification.recorded", "SELECT id FROM outbox WHERE id IN {integers:sequences}")
 SWEEP: Final = Statement(
     "verification.sweep",
     "SELECT coalesce((SELECT progress FROM sweeps WHERE name = :name), ''), {now}",
@@ -162,6 +163,7 @@ STATEMENTS: Final = (
     REFERENCES_OF,
     BROKEN_TAGS,
     JOURNALLED,
+    RECORDED,
     SWEEP,
     FINDINGS,
 )
@@ -256,6 +258,11 @@ class SqlVerificationReader:
         """See the protocol."""
         rows = await self._executor.fetch_rows(JOURNALLED, after=after, rows=limit)
         return [JournalFact(*row) for row in rows]
+
+    async def recorded(self, sequences: Sequence[int]) -> frozenset[int]:
+        """See the protocol."""
+        rows = await self._executor.fetch_rows(RECORDED, sequences=json.dumps(list(sequences)))
+        return frozenset(int(sequence) for (sequence,) in rows)
 
     async def sweep(self, name: str) -> SweepState:
         """See the protocol."""

@@ -13,6 +13,8 @@ from entrepot.ops.output import format_json, format_table
 from entrepot.ops.progress import Progress, format_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from entrepot.lifecycle.scrub import ledger
     from entrepot.lifecycle.scrub.findings import Finding
 
@@ -129,9 +131,17 @@ def _as_text(report: VerifyReport) -> str:
     lines.append(f"Examined {examined or 'nothing'}; {format_bytes(progress.read_bytes)} were hashed.")
     if progress.orphans:
         size = format_bytes(progress.orphan_bytes)
-        lines.append(f"{progress.orphans} objects ({size}) belong to no row; the sweep removes them in time.")
+        lines.append(
+            f"{progress.orphans} objects ({size}) belong to no row; {_fate_of_orphans(progress.damaged)}"
+        )
     lines.append(_verdict(report))
     return "\n".join(lines)
+
+
+def _fate_of_orphans(damaged: Mapping[str, int]) -> str:
+    if damaged.get(Kind.DATABASE_GAP):
+        return "some may be what the database lacks: run entrepot rebuild --catch-up before the sweep removes them."
+    return "the sweep removes them in time."
 
 
 def _verdict(report: VerifyReport) -> str:

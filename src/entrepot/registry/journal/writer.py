@@ -24,7 +24,7 @@ from entrepot.registry.journal.listing import SEGMENT_SPAN
 from entrepot.registry.journal.reader import RecordedLine, read_lines, tell_the_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import JournalFact
@@ -87,29 +87,40 @@ class Journal:
     async def write_segment(self, facts: Sequence[JournalFact]) -> str:
         """Write facts, in sequence order, as one object of JSON lines, and return its key.
 
-        What a worker that was killed has left under the key stays, and what it lacks is added to it.
+        What a worker that was killed has left under the key stays, as of :meth:`complete`.
 
         Raises:
             JournalConflictError: something else lies there under one of the numbers.
             BlobStoreError: when the store fails; nothing is marked then.
         """
-        lines = {fact.sequence: line_of(fact) for fact in facts}
         key = journal_segment_key(self._incarnation, facts[0].sequence, facts[-1].sequence)
         # Asked for beforehand, too: a store without conditional writes would replace it.
-        if not await self._read(key) and await self._blobs.put_new(key, self._encoded(lines)):
-            return key
-        there = {line.sequence: line for line in await read_lines(self._blobs, key, _leave_to_verify)}
-        for sequence in sorted(there.keys() & lines.keys()):
-            if not tell_the_same(there[sequence], lines[sequence]):
-                _log.error("journal.conflict", sequence=sequence, key=key)
-                self._on_conflict()
-                raise JournalConflictError(key, sequence)
-        if lines.keys() - there.keys():
-            await self._blobs.put(key, self._encoded(lines | there))
+        whole = self._encoder.encode_lines([line_of(fact) for fact in facts])
+        if await self._read(key) or not await self._blobs.put_new(key, whole):
+            await self.complete(key, facts)
         return key
 
-    def _encoded(self, lines: Mapping[int, RecordedLine]) -> bytes:
-        return self._encoder.encode_lines([lines[sequence] for sequence in sorted(lines)])
+    async def complete(self, key: str, facts: Sequence[JournalFact]) -> None:
+        """Let an entry or a segment hold these facts; what can be read in it stays, and what can't is taken out.
+
+        Raises:
+            JournalConflictError: it tells of something else under one of the numbers; nothing was changed.
+            BlobStoreError: when the store fails.
+        """
+        lacking = {fact.sequence: line_of(fact) for fact in facts}
+        damage: list[str] = []
+        there = await read_lines(self._blobs, key, lambda _, reason: damage.append(reason))
+        for line in there:
+            own = lacking.get(line.sequence)
+            if own is not None and not tell_the_same(line, own):
+                _log.error("journal.conflict", sequence=line.sequence, key=key)
+                self._on_conflict()
+                raise JournalConflictError(key, line.sequence)
+        for line in there:
+            lacking.pop(line.sequence, None)
+        if lacking or damage:
+            lines = sorted([*there, *lacking.values()], key=lambda line: line.sequence)
+            await self._blobs.put(key, self._encoder.encode_lines(lines))
 
     async def drop_entries(self, facts: Sequence[JournalFact]) -> None:
         """Delete the entries that a durable, recorded segment has made superfluous."""
@@ -133,7 +144,3 @@ def line_of(fact: JournalFact) -> RecordedLine:
         msgspec.Raw(fact.payload),
         fact.at_milliseconds,
     )
-
-
-def _leave_to_verify(key: str, reason: str) -> None:
-    """Say nothing of a line that can't be read: what it told of is written anew here."""

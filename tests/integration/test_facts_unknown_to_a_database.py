@@ -1,0 +1,152 @@
+"""Facts that the journal tells of and the database lacks, though it has given greater numbers since (F11, F47)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.bootstrap import open_stores
+from entrepot.lifecycle.scrub import journal_phase
+from entrepot.lifecycle.scrub.findings import Kind, Outcome
+from entrepot.lifecycle.scrub.options import ScrubOptions
+from tests.asgi.services import in_process_registry
+from tests.asgi.small_images import image, put
+from tests.integration.rebuilding import (
+    compact,
+    compacted_registry,
+    database_of,
+    lose_database,
+    rebuild,
+    segments_of,
+)
+from tests.integration.scrubbing import REPAIR, find_damage
+from tests.integration.test_commands import run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from entrepot.lifecycle.scrub.findings import Finding
+    from entrepot.settings import Settings
+
+
+@pytest.fixture
+async def settings(tmp_path: Path) -> Settings:
+    """A registry whose journal lies in the segments `1-3`, `4-6` and `7-7`."""
+    settings = await compacted_registry(tmp_path / "data")
+    for tags in ("bcd", "e"):
+        async with in_process_registry(settings) as registry:
+            for tag in tags:
+                assert (await put(registry.client, tag, image(annotations={"n": tag}))).status == 201
+            await compact(registry.stores)
+    return settings
+
+
+async def _verify(settings: Settings, options: ScrubOptions | None = None) -> Sequence[Finding]:
+    async with open_stores(settings) as stores:
+        return await find_damage(stores, options)
+
+
+async def _rebuild_without_a_segment(settings: Settings) -> None:
+    """Let a file of the journal be gone during a rebuild, and put it back afterwards."""
+    segment = segments_of(settings)[1]
+    content = segment.read_bytes()
+    segment.unlink()
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 0
+    segment.write_bytes(content)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 2_000])
+async def test_f11_facts_that_came_back_behind_a_rebuild_are_told(
+    settings: Settings, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few are asked for at a time; a repair leaves them, as only a catch-up can take them in."""
+    assert await _verify(settings) == []
+    await _rebuild_without_a_segment(settings)
+    monkeypatch.setattr(journal_phase, "_FACTS", batch)
+    for options in (ScrubOptions(), REPAIR):
+        (finding,) = await _verify(settings, options)
+
+        assert (finding.kind, finding.outcome, finding.is_damage) == (Kind.DATABASE_GAP, Outcome.FOUND, True)
+        assert finding.detail.startswith(
+            "the database lacks 3 facts that the journal tells of: 4-6; run entrepot"
+        )
+
+    assert (await rebuild(settings, "--catch-up"))[0] == 0
+    assert await _verify(settings) == []
+
+
+async def test_f11_the_command_does_not_say_that_a_sweep_may_take_what_they_tell_of(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The bytes of an acknowledged image's manifest belong to no row until the facts are in the database."""
+    await _rebuild_without_a_segment(settings)
+
+    done = run(tmp_path, "verify", "--fast", "--data", str(settings.data.directory))
+
+    assert (done.returncode, "database-gap" in done.stdout, "in time" in done.stdout) == (1, True, False)
+    assert "3 objects" in done.stdout
+    assert "run entrepot rebuild --catch-up before the sweep removes them" in done.stdout
+
+
+async def test_f11_no_more_numbers_are_kept_than_fit_into_memory(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _rebuild_without_a_segment(settings)
+    monkeypatch.setattr(journal_phase, "_MOST_MISSING", 2)
+
+    (finding,) = await _verify(settings)
+
+    assert "lacks 2 facts or more that the journal tells of: 4-5 …" in finding.detail
+
+
+async def test_f11_a_registry_whose_facts_wait_or_are_compacted_meanwhile_is_sound(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries of facts that no segment has; then they go while they are read, and newer ones come."""
+    async with in_process_registry(settings) as registry:
+        for tag in "fgh":
+            await put(registry.client, tag, image(annotations={"n": tag}))
+        assert await find_damage(registry.stores) == []
+        met = 0
+        read = FilesystemBlobStore.read
+
+        async def reading(
+            store: FilesystemBlobStore, key: str, start: int = 0, end: int | None = None
+        ) -> AsyncIterator[bytes]:
+            nonlocal met
+            met += key.startswith("journal/")
+            if key.startswith("journal/") and met == 1:
+                await put(registry.client, "i", image(annotations={"n": "i"}))
+                await compact(registry.stores)
+                await put(registry.client, "j", image(annotations={"n": "j"}))
+            async for chunk in read(store, key, start, end):
+                yield chunk
+
+        monkeypatch.setattr(FilesystemBlobStore, "read", reading)
+
+        assert await find_damage(registry.stores) == []
+        assert met > 1
+
+
+async def test_f11_a_fact_that_is_committed_behind_a_greater_one_is_sound(settings: Settings) -> None:
+    """As PostgreSQL's may be, whose numbers are drawn before: the database has it once the journal tells of it."""
+    await database_of(settings).fetch("UPDATE outbox SET journalled_at = NULL WHERE id = 5")
+
+    assert await _verify(settings) == []
+
+
+async def test_f11_a_rebuilt_registry_is_sound_and_numbers_that_nobody_got_accuse_nobody(
+    settings: Settings,
+) -> None:
+    """What was rolled back has a number, and no line in the journal."""
+    await database_of(settings).fetch("UPDATE sqlite_sequence SET seq = seq + 9 WHERE name = 'outbox'")
+    async with in_process_registry(settings) as registry:
+        await put(registry.client, "f", image(annotations={"n": "f"}))
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 0
+
+    assert await _verify(settings) == []

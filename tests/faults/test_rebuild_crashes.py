@@ -13,11 +13,19 @@ from typing import TYPE_CHECKING, Any
 from entrepot.bootstrap import open_stores
 from entrepot.kernel.failpoints import Failpoint
 from entrepot.oci.digest import Digest
-from entrepot.settings import storage_root
+from entrepot.settings import metadata_path, storage_root
 from tests.asgi.history import live_through_everything, picture_of
 from tests.asgi.services import in_process_registry, scratch_settings
-from tests.asgi.small_images import image
-from tests.integration.rebuilding import compact, database_of, lose_database, segments_of
+from tests.asgi.small_images import image, push_blobs, put
+from tests.integration.rebuilding import (
+    compact,
+    copy_database,
+    database_of,
+    lose_database,
+    rebuild,
+    restore_database,
+    segments_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,19 +37,28 @@ if TYPE_CHECKING:
 _DAMAGED = image(annotations={"n": "1"})
 
 
-async def _make(settings: Settings) -> None:
+async def _make(settings: Settings, newest: Path | None = None) -> None:
+    """Make a registry with a damaged manifest, and lose its database; a copy of it may be kept."""
     async with in_process_registry(settings) as registry:
         await live_through_everything(registry.client)
         await compact(registry.stores)
     for file in storage_root(settings).glob(f"manifests/sha256/*/{Digest.of_bytes(_DAMAGED).hex}/*"):
         file.write_bytes(b"{}")
+    if newest is not None:
+        copy_database(settings, newest)
     lose_database(settings)
 
 
-def _rebuild(settings: Settings, failpoints: str = "") -> tuple[int, dict[str, Any]]:
-    command = [sys.executable, "-m", "tests.faults.rebuild_child", str(settings.data.directory), failpoints]
+def _rebuild(settings: Settings, failpoints: str = "", *options: str) -> tuple[int, dict[str, Any]]:
+    data = str(settings.data.directory)
+    command = [sys.executable, "-m", "tests.faults.rebuild_child", data, failpoints, *options]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return ended.returncode, json.loads(ended.stdout or "{}")
+
+
+def _go_on(settings: Settings, *options: str) -> tuple[int, dict[str, Any]]:
+    """Rebuild in this process, which is not to die."""
+    return asyncio.run(rebuild(settings, *options))
 
 
 async def _unfinished(settings: Settings) -> bool:
@@ -57,11 +74,11 @@ def test_f1_a_rebuild_that_was_killed_goes_on(tmp_path: Path, subtests: pytest.S
     expected = asyncio.run(picture_of(database_of(settings)))
     assert (whole_code, len(whole["losses"]) > 0) == (1, True)
 
-    for failpoint, turn, may_be_unsure in (
-        (Failpoint.UNIT_AFTER_COMMIT, 2, True),
-        (Failpoint.UNIT_BEFORE_COMMIT, 3, False),
-        (Failpoint.REBUILD_UNIT_COMMITTED, 1, True),
-        (Failpoint.REBUILD_UNIT_COMMITTED, 4, True),
+    for failpoint, turn in (
+        (Failpoint.UNIT_AFTER_COMMIT, 2),
+        (Failpoint.UNIT_BEFORE_COMMIT, 3),
+        (Failpoint.REBUILD_UNIT_COMMITTED, 1),
+        (Failpoint.REBUILD_UNIT_COMMITTED, 4),
     ):
         with subtests.test(f"{failpoint}:{turn}"):
             shutil.rmtree(settings.data.directory / "metadata")
@@ -72,8 +89,8 @@ def test_f1_a_rebuild_that_was_killed_goes_on(tmp_path: Path, subtests: pytest.S
 
             assert (code, report["resumed"]) == (1, True)
             assert asyncio.run(picture_of(database_of(settings))) == expected
-            unsure = [spot for spot in report["spots"] if "interrupted" in spot["key"]]
-            assert (report["losses"] == whole["losses"] and not unsure) or (may_be_unsure and unsure)
+            assert (report["losses"], report["lost_tags"]) == (whole["losses"], whole["lost_tags"])
+            assert (report["spots"], report["facts"]) == ([], whole["facts"])
 
 
 def _add_rival(settings: Settings) -> tuple[Path, str]:
@@ -118,3 +135,155 @@ def test_f1_the_report_of_a_finished_rebuild_outlives_a_kill(tmp_path: Path) -> 
     assert [loss["digest"] for loss in report["losses"]].count(str(Digest.of_bytes(_DAMAGED))) == 2
     assert not asyncio.run(_unfinished(settings))
     assert _rebuild(settings)[0] == 1
+
+
+def _work_files(settings: Settings) -> list[Path]:
+    return sorted((settings.data.directory / "rebuild").glob("work.db*"))
+
+
+def test_f1_what_nobody_knows_any_more_is_told_after_a_kill(tmp_path: Path) -> None:
+    """The scratch file went with the disk it lay on: what the first run left out is left to a rehearsal to tell."""
+    settings = scratch_settings(tmp_path / "data")
+    asyncio.run(_make(settings))
+    assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:4")[0] == -signal.SIGKILL
+    for file in _work_files(settings):
+        file.unlink()
+
+    code, report = _go_on(settings)
+
+    ((key, reason),) = [(spot["key"], spot["reason"]) for spot in report["spots"]]
+    assert (code, key) == (1, "the run that was interrupted")
+    assert "entrepot rebuild --dry-run names all" in reason
+    lost = {loss["digest"] for loss in _go_on(settings, "--dry-run")[1]["losses"]}
+    assert lost > {loss["digest"] for loss in report["losses"]}
+
+
+def _make_older(settings: Settings, copy: Path, newest: Path | None = None) -> None:
+    """Let the database be a copy from before everything but one image; of what came later a manifest is damaged."""
+
+    async def live() -> None:
+        async with in_process_registry(settings) as registry:
+            await push_blobs(registry.client)
+            await put(registry.client, "before", image(annotations={"n": "before"}))
+            await compact(registry.stores)
+        copy_database(settings, copy)
+
+    asyncio.run(live())
+    asyncio.run(_make(settings, newest))
+    shutil.copytree(copy, metadata_path(settings).parent)
+
+
+def test_f1_a_catch_up_that_was_killed_tells_all_that_it_left_out(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    """Whenever it was killed, the run that goes on tells the same as one that was not; the next one has nothing to."""
+    settings = scratch_settings(tmp_path / "data")
+    _make_older(settings, tmp_path / "older")
+    whole_code, whole = _go_on(settings, "--catch-up")
+    expected = asyncio.run(picture_of(database_of(settings)))
+    assert (whole_code, len(whole["lost_tags"]) > 0) == (1, True)
+
+    for failpoint, turn in (
+        (Failpoint.UNIT_BEFORE_COMMIT, 3),
+        (Failpoint.REBUILD_UNIT_COMMITTED, 4),
+    ):
+        with subtests.test(f"{failpoint}:{turn}"):
+            restore_database(settings, tmp_path / "older")
+            assert _rebuild(settings, f"{failpoint}:{turn}", "--catch-up")[0] == -signal.SIGKILL
+
+            code, report = _go_on(settings, "--catch-up")
+
+            assert (code, report["resumed"], report["spots"]) == (1, True, [])
+            assert (report["losses"], report["lost_tags"]) == (whole["losses"], whole["lost_tags"])
+            assert asyncio.run(picture_of(database_of(settings))) == expected
+    code, report = _go_on(settings, "--catch-up")
+    assert (code, report["resumed"], report["losses"]) == (0, False, [])
+
+
+def test_f1_another_run_s_scratch_file_accuses_no_catch_up(tmp_path: Path) -> None:
+    """Neither one of a whole rebuild that was killed, nor that of a database that was replaced since."""
+    settings = scratch_settings(tmp_path / "data")
+    _make_older(settings, tmp_path / "older", tmp_path / "newest")
+    for options in (("--catch-up",), ()):
+        if not options:
+            lose_database(settings)
+        assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:4", *options)[0] == -signal.SIGKILL
+        assert _work_files(settings)
+        restore_database(settings, tmp_path / "newest")
+
+        code, report = _go_on(settings, "--catch-up")
+
+        assert (code, report["resumed"], report["losses"], report["lost_tags"]) == (0, False, [], [])
+
+
+def _split(settings: Settings, last: int = 3) -> Path:
+    """Let the second fact and those behind it, up to another, lie in a file of their own, and return that."""
+    (segment,) = segments_of(settings)
+    lines = segment.read_bytes().splitlines(keepends=True)
+    for part in (lines[:1], lines[1:last], lines[last:]):
+        first, last = (json.loads(line)["sequence"] for line in (part[0], part[-1]))
+        segment.with_name(f"{first:020d}-{last:020d}").write_bytes(b"".join(part))
+    segment.unlink()
+    return segments_of(settings)[1]
+
+
+def test_f1_a_file_of_the_journal_that_comes_back_behind_a_kill_is_not_passed_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its facts belong before what is there already: the rebuild has to begin again, and says so."""
+    settings = scratch_settings(tmp_path / "data")
+    asyncio.run(_make(settings))
+    whole = _go_on(settings)[1]
+    part = _split(settings)
+    away = part.rename(tmp_path / "away")
+    lose_database(settings)
+    assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:2")[0] == -signal.SIGKILL
+    away.rename(part)
+
+    code, report = _go_on(settings)
+
+    assert (code, report) == (1, {})
+    assert "files of it have come back since" in capfd.readouterr().err
+    assert asyncio.run(_unfinished(settings))
+    lose_database(settings)
+    assert _go_on(settings)[1]["losses"] == whole["losses"]
+
+
+def test_f1_a_catch_up_that_was_killed_brings_what_needed_the_facts_that_came_back(tmp_path: Path) -> None:
+    """The index that a rebuild left out for want of an image: the image came back before the kill, it comes after."""
+    settings = scratch_settings(tmp_path / "data")
+
+    async def live() -> None:
+        async with in_process_registry(settings) as registry:
+            await live_through_everything(registry.client)
+            await compact(registry.stores)
+
+    asyncio.run(live())
+    expected = asyncio.run(picture_of(database_of(settings)))["tags"]
+    part = _split(settings, 5)
+    away = part.rename(tmp_path / "away")
+    lose_database(settings)
+    assert len(_go_on(settings)[1]["lost_tags"]) == 1
+    away.rename(part)
+    assert _rebuild(settings, Failpoint.REBUILD_UNIT_COMMITTED, "--catch-up")[0] == -signal.SIGKILL
+    assert len(asyncio.run(picture_of(database_of(settings)))["tags"]) < len(expected)
+
+    code, report = _go_on(settings, "--catch-up")
+
+    assert (code, report["resumed"]) == (0, True)
+    assert asyncio.run(picture_of(database_of(settings)))["tags"] == expected
+
+
+def test_f1_numbers_that_no_fact_has_are_told_after_a_kill(tmp_path: Path) -> None:
+    """They may be those of a file that is gone, and lie before what the first run did."""
+    settings = scratch_settings(tmp_path / "data")
+    asyncio.run(_make(settings))
+    part = _split(settings)
+    first, last = map(int, part.name.split("-"))
+    part.unlink()
+    assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:2")[0] == -signal.SIGKILL
+
+    _, report = _go_on(settings)
+
+    (gaps,) = report["gaps"]
+    assert (report["resumed"], gaps["count"], gaps["longest"]) == (True, last - first + 1, [[first, last]])

@@ -136,6 +136,24 @@ async def test_f47_an_object_with_facts_that_its_name_does_not_cover_is_told(set
     assert report["spots"][0]["key"].endswith(segments[1].name)
 
 
+@pytest.mark.parametrize("options", [(), ("--catch-up",), ("--dry-run",)])
+async def test_f11_a_name_with_a_number_that_no_fact_can_have_is_told(
+    settings: Settings, options: tuple[str, ...]
+) -> None:
+    """And no number is made of it: pushes go on with those behind the last fact."""
+    last = int(segments_of(settings)[-1].name.split("-")[1])
+    strange = segments_of(settings)[0].with_name(f"{last + 1:020d}-{'9' * 20}")
+    strange.touch()
+    if options != ("--catch-up",):
+        lose_database(settings)
+
+    code, report = await rebuild(settings, *options)
+
+    ((key, reason),) = [(spot["key"], spot["reason"]) for spot in report["spots"]]
+    assert (code, key.rpartition("/")[2], report["last_fact"]) == (1, strange.name, last)
+    assert reason == "its name is not that of an entry or segment"
+
+
 async def test_a_copy_that_is_caught_up_tells_of_damage_that_it_knows_nothing_of(
     settings: Settings, tmp_path: Path
 ) -> None:

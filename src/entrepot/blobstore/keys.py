@@ -87,6 +87,8 @@ AFTER_ALL_KEYS: Final = "~"
 _NESTED_PARTS: Final = 5
 """Segments of the key of a nested blob or of manifest bytes."""
 
+_NO_NUMBER: Final = 1 << 62
+"""Greater than any number of a fact; engines have a bit more, so that those behind one of these can still be given."""
 _LONGEST_KEY: Final = 1024
 """Bytes in a key, at most (Amazon S3 user guide, "Naming Amazon S3 objects")."""
 
@@ -191,11 +193,14 @@ def journal_segment_key(incarnation: str, first: int, last: int) -> str:
 def journal_numbers(key: str) -> tuple[int, int]:
     """Return the first and the last number that the key of an entry or a segment names; an entry has only one.
 
-    0, which no fact has, stands for what is no number, as in the name of a file that none of our programs wrote.
+    0, which no fact has, stands for what is no number, as in the name of a file that none of our programs wrote. A name
+    with a number that no engine could give names none at all.
     """
     name = key.rpartition("/")[2]
-    first, last = name.partition("-")[0], name.rpartition("-")[2]
-    return int(first) if first.isdecimal() else 0, int(last) if last.isdecimal() else 0
+    first, last = (
+        int(text) if text.isdecimal() else 0 for text in (name.partition("-")[0], name.rpartition("-")[2])
+    )
+    return (first, last) if max(first, last) < _NO_NUMBER else (0, 0)
 
 
 def upload_of(key: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from entrepot.oci.digest import Digest
 
-__all__ = ["Content", "Loss", "LostTag", "RebuildWork", "Spot"]
+__all__ = ["Content", "LaterChange", "Loss", "LostTag", "RebuildWork", "Spot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,24 @@ class Spot:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class LaterChange:
+    """That a fact of this number changed something in a repository: `what` is its kind, `name` its digest or tag."""
+
+    repository: str
+    what: str
+    name: str
+    sequence: int
+
+
 class RebuildWork(Protocol):
-    """A scratch file. Calls block for as long as a local file takes, and belong to one task; all may be repeated."""
+    """A scratch file. Calls block for as long as a local file takes, and belong to one task; all may be repeated.
+
+    So they may be made within a unit, which may be begun again, and on whatever thread that runs.
+    """
+
+    def begin_anew(self) -> None:
+        """Forget everything: what is there belongs to another run."""
 
     def note(self, key: str) -> str:
         """Return what was written down under a name, an empty text when nothing was."""
@@ -114,6 +130,19 @@ class RebuildWork(Protocol):
 
     def add_spot(self, spot: Spot) -> None:
         """Remember a part of the journal that can't be read."""
+
+    def forget_spots(self, prefix: str) -> None:
+        """Forget what was told of objects whose keys have a prefix: they are read again."""
+
+    def clear_changes(self) -> None:
+        """Forget all later changes."""
+
+    def add_changes(self, changes: Sequence[LaterChange]) -> None:
+        """Remember changes, in ascending order of their numbers; of each thing the last one counts."""
+
+    def last_change(self, repository: str, what: str, name: str) -> int:
+        """Return the number of the last change of something, 0 when there is none."""
+        ...
 
     def losses(self) -> Iterator[Loss]:
         """Yield what is left out, by repository."""

@@ -28,8 +28,12 @@ class ReplayReader(Protocol):
         """Return under which keys the rows of these blobs, of every state, say that their bytes lie."""
         ...
 
-    async def contradicts(self, fact: JournalFact) -> bool:
-        """Whether another fact was recorded under the number of this one."""
+    async def catching_up(self) -> str | None:
+        """Return what the run that brings this database up to date and has not come to its end says of itself."""
+        ...
+
+    async def recorded(self, after: int, limit: int) -> Sequence[JournalFact]:
+        """Return facts with numbers greater than `after`, in their order, whether the journal has them or not."""
         ...
 
 
@@ -55,6 +59,12 @@ class ReplayRows(Protocol):
 
     async def mark_finished(self) -> None:
         """Undo :meth:`mark_unfinished`."""
+
+    async def mark_catching_up(self, progress: str) -> None:
+        """Remember that a run brings this database up to date; it is served all the same, as far as any older one."""
+
+    async def mark_caught_up(self) -> None:
+        """Undo :meth:`mark_catching_up`."""
 
     async def settle(self, incarnation: str, last: int) -> None:
         """Remember that another database's journal went into this one, up to this number."""

@@ -97,6 +97,14 @@ class FactApplication:
             await self._delete_repository(step, outcome)
         return outcome
 
+    async def lacks_manifest(self, step: Step) -> bool:
+        """Whether the manifest that a step puts is not there; one that was set aside as damaged is."""
+        if not isinstance(step.change, ManifestPut):
+            return False
+        repository = await self._tx.repositories.find(step.line.repository)
+        digest = Digest.parse(step.change.digest)
+        return repository is None or await self._tx.manifests.hold(repository.id, digest) is None
+
     async def _link(self, step: Step, change: BlobLinked, outcome: Outcome) -> None:
         digest = Digest.parse(change.digest)
         repository = await self._repository(step)
@@ -138,6 +146,8 @@ class FactApplication:
             # A database that is brought up to date may have the bytes that the storage has lost.
             if not await self._tx.manifests.absent_from(repository.id, [digest]):
                 problem = ""
+            elif step.is_overtaken:
+                return
         else:
             problem = await self._put_row(step, repository.id, digest)
         for tag in sorted(change.tags):
@@ -231,6 +241,9 @@ class FactApplication:
             await self._tx.replay.date_tag(repository.id, change.tag, step.line.at_milliseconds)
 
     async def _delete_repository(self, step: Step, outcome: Outcome) -> None:
+        if step.problem:
+            outcome.losses.append(Loss("deletion", step.line.repository, "", step.problem))
+            return
         outcome.deleted_repositories.append(step.line.repository)
         repository_id = await self._tx.project_repositories.hold_named(step.line.repository)
         if repository_id is not None:

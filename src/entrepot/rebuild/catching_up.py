@@ -1,30 +1,60 @@
-"""Tells whether a database can be brought up to its storage, before anything is changed."""
+"""Tells whether a database can be brought up to its storage, and from where on, before anything is changed.
+
+The whole journal is compared with what the database recorded. What it lacks need not lie behind its last number: a copy
+may have been made while a unit was open that had drawn a smaller one, and a file of the journal may have been away when
+the database was rebuilt from the rest.
+"""
 
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import HistoryDivergedError
 from entrepot.rebuild.errors import RebuildRefusedError
-from entrepot.rebuild.replay import fact_of
-from entrepot.registry.journal.reader import JournalReader, find_incarnations
+from entrepot.registry.journal.reader import JournalReader, find_incarnations, tell_the_same
 from entrepot.registry.journal.rival_histories import RivalHistories
+from entrepot.registry.journal.writer import line_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from entrepot.blobstore.driver import BlobStore
+    from entrepot.metadata.records import JournalFact
     from entrepot.metadata.store import Metadata
 
-__all__ = ["find_catch_up_start", "require_one_history"]
+__all__ = ["CatchUpStart", "find_catch_up_start"]
 
-_OVERLAP: Final = 10_000
-"""How many numbers before a database's last one are looked at again: a copy may lack facts that began before it."""
+_PAGE: Final = 2000
 
 
-async def find_catch_up_start(metadata: Metadata, blobs: BlobStore) -> tuple[str, int]:
-    """Return whose journal brings a database up to date, and the number after which it is read.
+@dataclass(frozen=True, slots=True)
+class CatchUpStart:
+    """What a database lacks of its journal.
 
-    Reads the journal, and compares it from there on with what the database has recorded.
+    Attributes:
+        incarnation: whose journal it is.
+        known: the youngest fact that the database recorded, 0 without one.
+        unseen: how many facts of the journal it has not recorded.
+        earlier: how many of those have smaller numbers than `known`.
+        first: the first of all, 0 when there is none.
+    """
+
+    incarnation: str
+    known: int
+    unseen: int = 0
+    earlier: int = 0
+    first: int = 0
+
+    @property
+    def after(self) -> int:
+        """The number up to which the database has recorded every fact that the journal tells of."""
+        return self.first - 1 if self.unseen else self.known
+
+
+async def find_catch_up_start(metadata: Metadata, blobs: BlobStore) -> CatchUpStart:
+    """Return what of its journal a database lacks. A registry may be writing to both.
 
     Raises:
         RebuildRefusedError: it can't be brought up to date.
@@ -41,26 +71,23 @@ async def find_catch_up_start(metadata: Metadata, blobs: BlobStore) -> tuple[str
             f"the storage holds no journal of this database ({own})",
             "this is another registry's storage, or the database was made anew: then rebuild it without --catch-up",
         )
-    after = max(await metadata.orphans.last_fact() - _OVERLAP, 0)
-    await require_one_history(metadata, blobs, own, after)
-    return own, after
+    return await _compare(metadata, blobs, own)
 
 
-async def require_one_history(metadata: Metadata, blobs: BlobStore, own: str, after: int) -> None:
-    """Refuse where the journal, or the journal after a number and the database, tell of different facts under one.
-
-    Raises:
-        RebuildRefusedError, HistoryDivergedError: they do.
-        MetadataError, BlobStoreError: it can't be told.
-    """
+async def _compare(metadata: Metadata, blobs: BlobStore, own: str) -> CatchUpStart:
     rivals = RivalHistories()
     known = await metadata.orphans.last_fact()
-    diverged: int | None = None
-    async with aclosing(JournalReader(blobs, own, _unheard, rivals.add).facts(after)) as lines:
+    recorded = _RecordedFacts(metadata)
+    unseen: list[int] = [0, 0]
+    first = diverged = 0
+    async with aclosing(JournalReader(blobs, own, _unheard, rivals.add).facts()) as lines:
         async for line in lines:
-            if line.sequence > known or diverged is not None:
-                continue
-            if await metadata.replay.contradicts(fact_of(line)):
+            is_later = line.sequence > known
+            fact = None if is_later else await recorded.find(line.sequence)
+            if fact is None:
+                unseen[is_later] += 1
+                first = first or line.sequence
+            elif not diverged and not tell_the_same(line_of(fact), line):
                 diverged = line.sequence
     if rivals:
         raise RebuildRefusedError(
@@ -68,8 +95,30 @@ async def require_one_history(metadata: Metadata, blobs: BlobStore, own: str, af
             "move the files of the one that is not wanted out of the journal, and see the guide to entrepot rebuild, "
             "under two histories",
         )
-    if diverged is not None:
+    if diverged:
         raise HistoryDivergedError(diverged)
+    return CatchUpStart(own, known, sum(unseen), unseen[0], first)
+
+
+class _RecordedFacts:
+    """Finds facts of a database by ascending numbers, a page to a statement."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+        self._page: Sequence[JournalFact] = ()
+        self._place = 0
+
+    async def find(self, sequence: int) -> JournalFact | None:
+        """Return the fact of a number that is greater than the last one asked for."""
+        if not self._page or self._page[-1].sequence < sequence:
+            self._page, self._place = await self._metadata.replay.recorded(sequence - 1, _PAGE), 0
+        while self._place < len(self._page) and self._page[self._place].sequence < sequence:
+            self._place += 1
+        following = self._page[self._place : self._place + 1]
+        if not following or following[0].sequence > sequence:
+            # A unit that was open when the page was read may have ended, and be in the journal by now.
+            following = await self._metadata.replay.recorded(sequence - 1, 1)
+        return following[0] if following and following[0].sequence == sequence else None
 
 
 def _unheard(key: str, reason: str) -> None:

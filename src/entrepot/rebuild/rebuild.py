@@ -1,8 +1,9 @@
 """The rebuild as a whole: of an empty database from everything, or of one that is behind from what it has not seen.
 
 What a rebuild of an empty database has done so far stands in the database itself, written by the units that did it; as
-long as it stands there no registry serves from it. One that is behind needs no such mark: the facts it has recorded
-tell, and until it has caught up it is served for reading only.
+long as it stands there no registry serves from it. Of one that is behind the facts it has recorded tell, and until it
+has caught up it is served for reading only. Both name the run that is under way, as does the scratch file with what
+that had to leave out: another run's is of no use to this one.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.blobstore.keys import JOURNAL
 from entrepot.kernel.failpoints import Failpoint, reach
+from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.rebuild_work import Spot
 from entrepot.rebuild.catching_up import find_catch_up_start
 from entrepot.rebuild.errors import ChoiceNeededError, RebuildRefusedError
+from entrepot.rebuild.later_changes import note_later_changes
 from entrepot.rebuild.position import find_last_number
 from entrepot.rebuild.replay import JournalReplay, Replayed, Source
 from entrepot.rebuild.report import RebuildReport
@@ -32,11 +36,19 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.rebuild_work import RebuildWork
     from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.rebuild.later_changes import LaterChanges
     from entrepot.registry.hashing import HashingPool
 
 __all__ = ["Rebuild", "RebuildOptions", "RebuildProgress", "choose_journals"]
 
 _REBUILT: Final = "database.rebuilt"
+_RUN: Final = "run"
+_EVERYTHING: Final = 1 << 62
+"""Greater than any number of a fact."""
+_UNKNOWN_LOSSES: Final = (
+    "its scratch file in rebuild/ is gone, or another run's, so what it left out is not named here; entrepot rebuild "
+    "--dry-run names all that the storage lacks now"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +82,33 @@ class RebuildProgress:
 
 
 class _Mark(msgspec.Struct, frozen=True):
-    """How far a rebuild of an empty database has come: `after` this fact of the journal of this index."""
+    """How far a rebuild of an empty database has come: `after` this fact of the journal of this index.
+
+    That of a database that is caught up stays where it began: the recorded facts tell how far it has come.
+
+    Attributes:
+        run: whose work it is; the scratch file names it, too.
+        counts: how many facts each journal up to that one told of, as far as it was replayed.
+        among_known: whether a catch-up brings in facts with smaller numbers than others that were known.
+    """
 
     incarnations: tuple[str, ...]
     index: int = 0
     after: int = 0
+    run: str = ""
+    counts: tuple[int, ...] = ()
+    among_known: bool = False
 
     @property
     def has_begun(self) -> bool:
         """Whether any fact was dealt with."""
         return self.index > 0 or self.after > 0
+
+    def ends_at(self, index: int) -> int:
+        """Return up to which of its facts the journal of an index was dealt with."""
+        if index == self.index:
+            return self.after
+        return _EVERYTHING if index < self.index else 0
 
 
 class Rebuild:
@@ -112,22 +141,34 @@ class Rebuild:
             HistoryDivergedError: what the database recorded is not what the journal tells.
             MetadataError, BlobStoreError: it broke off; run it again.
         """
-        mark = await self._catch_up_mark() if self._options.catch_up else await self._fresh_mark()
-        unfinished = await self._metadata.replay.unfinished()
-        if unfinished is not None and mark.has_begun and self._work.note("observed") != unfinished:
-            reason = "it may have left out more than is named here: run entrepot verify afterwards"
-            self._work.add_spot(Spot("the run that was interrupted", reason))
+        replay = self._metadata.replay
+        under_way = await (replay.catching_up() if self._options.catch_up else replay.unfinished())
+        mark = await (
+            self._catch_up_mark(under_way) if self._options.catch_up else self._fresh_mark(under_way)
+        )
+        self._own_work(mark.run, resumed=under_way is not None and (self._options.catch_up or mark.has_begun))
+        later = await note_later_changes(self._metadata, self._work, mark.after) if mark.among_known else None
         await take_inventory(self._blobs, self._work, progress.on_objects)
-        done = await self._replay_all(mark, progress)
-        report = await self._report(mark, done, resumed=unfinished is not None)
+        done = await self._replay_all(mark, later, progress)
+        report = await self._report(mark, done, resumed=under_way is not None)
         keep(report)
         await self._finish(grant, mark, done)
         reach(Failpoint.REBUILD_FINISHED)
         return report
 
-    async def _fresh_mark(self) -> _Mark:
+    def _own_work(self, run: str, *, resumed: bool) -> None:
+        """Let the scratch file be this run's; what is in it of another one is forgotten."""
+        if self._work.note(_RUN) == run:
+            self._work.forget_spots(JOURNAL)
+        else:
+            self._work.begin_anew()
+            self._work.write_down(_RUN, run)
+            if resumed:
+                self._work.add_spot(Spot("the run that was interrupted", _UNKNOWN_LOSSES))
+        self._work.save()
+
+    async def _fresh_mark(self, unfinished: str | None) -> _Mark:
         """Return where to begin or to go on in a database that is empty, or that a rebuild left unfinished."""
-        unfinished = await self._metadata.replay.unfinished()
         wanted = self._options.incarnations
         if unfinished is not None:
             mark = msgspec.json.decode(unfinished, type=_Mark)
@@ -136,14 +177,15 @@ class Rebuild:
                     f"a rebuild from {' and '.join(mark.incarnations)} was interrupted in this database",
                     "go on with that one, or begin with an empty database",
                 )
-            return mark
+            # A former program named no run.
+            return mark if mark.run else msgspec.structs.replace(mark, run=new_public_id())
         if not await self._is_empty():
             raise RebuildRefusedError(
                 "the database is not empty",
                 "use --catch-up if it is an older copy of the storage's own; "
                 "to make it anew, move it away (SQLite) or name an empty one (PostgreSQL)",
             )
-        return _Mark(await choose_journals(self._blobs, wanted))
+        return _Mark(await choose_journals(self._blobs, wanted), run=new_public_id())
 
     async def _is_empty(self) -> bool:
         """Whether nobody has pushed anything into the database yet; one that was merely started is as good as new."""
@@ -154,24 +196,39 @@ class Rebuild:
             and not await metadata.inventory.blobs(0, 1)
         )
 
-    async def _catch_up_mark(self) -> _Mark:
-        own, after = await find_catch_up_start(self._metadata, self._blobs)
-        return _Mark((own,), 0, after)
+    async def _catch_up_mark(self, under_way: str | None) -> _Mark:
+        """Return where to begin: again in front of what may have been left out for want of facts that came back."""
+        start = await find_catch_up_start(self._metadata, self._blobs)
+        after, among_known = start.after, start.earlier > 0
+        if under_way is None:
+            return _Mark((start.incarnation,), 0, after, new_public_id(), among_known=among_known)
+        begun = msgspec.json.decode(under_way, type=_Mark)
+        if begun.among_known:
+            after = min(after, begun.after)
+        return msgspec.structs.replace(begun, after=after, among_known=among_known or begun.among_known)
 
-    async def _replay_all(self, mark: _Mark, progress: RebuildProgress) -> Sequence[Replayed]:
+    async def _replay_all(
+        self, mark: _Mark, later: LaterChanges | None, progress: RebuildProgress
+    ) -> Sequence[Replayed]:
+        """Read every journal from its beginning, and replay what lies behind the mark."""
         done: list[Replayed] = []
-        if not self._options.catch_up:
-            await self._metadata.write(
-                lambda tx: tx.replay.mark_unfinished(msgspec.json.encode(mark).decode())
-            )
+
+        async def begin(tx: Transaction) -> None:
+            text = msgspec.json.encode(mark).decode()
+            await (tx.replay.mark_catching_up if self._options.catch_up else tx.replay.mark_unfinished)(text)
+
+        await self._metadata.write(begin)
         lasts = [await find_last_number(self._blobs, name) for name in mark.incarnations[mark.index :]]
         progress.on_journal(max(sum(lasts) - mark.after, 0))
-        for index in range(mark.index, len(mark.incarnations)):
+        for index, incarnation in enumerate(mark.incarnations):
+            counts = tuple(one.left_out + one.dealt for one in done)
             source = Source(
-                mark.incarnations[index],
+                incarnation,
                 own=index == len(mark.incarnations) - 1,
-                after=mark.after if index == mark.index else 0,
-                mark=None if self._options.catch_up else _marker(mark.incarnations, index),
+                after=mark.ends_at(index),
+                mark=None if self._options.catch_up else _marker(mark, counts),
+                before=mark.counts[index] if index < len(mark.counts) else -1,
+                later=later,
             )
             done.append(await self._replay.run(source, progress.on_facts))
         return done
@@ -190,6 +247,7 @@ class Rebuild:
                 for name, end in ends.items():
                     await tx.replay.settle(name, end)
                 await tx.replay.mark_finished()
+            await tx.replay.mark_caught_up()
             if last > 0:
                 await tx.replay.number_on(last)
             if facts or last > known:
@@ -203,7 +261,7 @@ class Rebuild:
         return RebuildReport(
             incarnation=own,
             ancestors=tuple(ancestors),
-            facts=sum(one.read for one in done),
+            facts=sum(one.left_out + one.read for one in done),
             applied=sum(one.applied for one in done),
             last_fact=done[-1].last,
             resumed=resumed,
@@ -240,5 +298,11 @@ async def choose_journals(blobs: BlobStore, wanted: tuple[str, ...]) -> tuple[st
     return tuple(found)
 
 
-def _marker(incarnations: tuple[str, ...], index: int) -> Callable[[int], str]:
-    return lambda after: msgspec.json.encode(_Mark(incarnations, index, after)).decode()
+def _marker(mark: _Mark, counts: tuple[int, ...]) -> Callable[[int, int], str]:
+    """Return what encodes how far the journal behind those of these counts has come."""
+
+    def encode(after: int, count: int) -> str:
+        reached = _Mark(mark.incarnations, len(counts), after, mark.run, (*counts, count))
+        return msgspec.json.encode(reached).decode()
+
+    return encode

@@ -10,7 +10,8 @@ from entrepot.blobstore.keys import journal_numbers
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.rebuild_work import Spot
 from entrepot.metadata.records import JournalFact
-from entrepot.rebuild.application import FactApplication, Outcome
+from entrepot.rebuild.application import FactApplication
+from entrepot.rebuild.errors import RebuildRefusedError
 from entrepot.rebuild.noted_rivals import NotedRivals
 from entrepot.rebuild.number_gaps import NumberGaps
 from entrepot.registry.journal.reader import JournalReader
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.rebuild_work import RebuildWork
     from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.rebuild.application import Outcome
+    from entrepot.rebuild.later_changes import LaterChanges
     from entrepot.rebuild.steps import Step, StepMaker
     from entrepot.registry.journal.reader import RecordedLine
 
@@ -40,14 +43,18 @@ class Source:
     Attributes:
         own: whether the database is to be the one that wrote it: then its facts keep their numbers.
         after: facts up to this number are left out.
-        mark: what a unit leaves behind in the database of how far it came, given its last number; absent, nothing: the
-            recorded facts tell.
+        mark: what a unit leaves behind in the database of how far it came, given its last number and how many facts the
+            journal has up to there; absent, nothing: the recorded facts tell.
+        before: how many facts the journal had up to `after` when they were replayed; -1 where nobody knows.
+        later: what the database did behind facts that it lacks; absent where it knows none behind them.
     """
 
     incarnation: str
     own: bool
     after: int
-    mark: Callable[[int], str] | None
+    mark: Callable[[int, int], str] | None
+    before: int = -1
+    later: LaterChanges | None = None
 
 
 @dataclass(slots=True)
@@ -55,14 +62,18 @@ class Replayed:
     """What a replay has done so far.
 
     Attributes:
-        read: facts that were read.
-        applied: those of them that the database did not know.
+        left_out: facts that were left out, as the source wants it.
+        read: facts behind those.
+        dealt: those of them whose units are committed.
+        applied: those of these that the database did not know.
         last: the greatest number that the journal gives to anything, readable or not.
-        gaps: numbers between the facts that were read.
+        gaps: numbers between all its facts.
     """
 
     gaps: NumberGaps
+    left_out: int = 0
     read: int = 0
+    dealt: int = 0
     applied: int = 0
     last: int = 0
 
@@ -89,10 +100,11 @@ class JournalReplay:
         """Replay one journal to its end; `on_facts` is told how many facts were dealt with since it was last called.
 
         Raises:
+            RebuildRefusedError: the journal has facts in front of those that are replayed that it did not have before.
             HistoryDivergedError: the database has facts of its own under the journal's numbers.
             MetadataError, BlobStoreError: it broke off; the next run goes on.
         """
-        done = Replayed(NumberGaps(source.incarnation), last=source.after)
+        done = Replayed(NumberGaps(source.incarnation))
         count = 0
         async with aclosing(self._units(source, done)) as units:
             async for unit in units:
@@ -124,17 +136,24 @@ class JournalReplay:
         rivals = NotedRivals(self._work, source.incarnation)
         reader = JournalReader(self._blobs, source.incarnation, on_damage, rivals.add)
         group: list[RecordedLine] = []
-        before = source.after
-        async with aclosing(reader.facts(source.after)) as lines:
+        before = 0
+        async with aclosing(reader.facts()) as lines:
             async for line in lines:
                 done.gaps.pass_from(before, line.sequence)
                 before = line.sequence
-                done.read += 1
                 done.last = max(done.last, line.sequence)
+                if line.sequence <= source.after:
+                    done.left_out += 1
+                    continue
+                if not done.read:
+                    _require_no_more(source, done)
+                done.read += 1
                 group.append(line)
                 if len(group) == _READ_AT_ONCE:
                     yield group
                     group = []
+        if not done.read:
+            _require_no_more(source, done)
         if group:
             yield group
         for spot in rivals.spots():
@@ -144,30 +163,51 @@ class JournalReplay:
         digests = {digest for step in steps for digest in step.blobs}
         keys = await self._metadata.replay.blob_keys(sorted(digests))
         dead = frozenset(digest for digest, key in keys.items() if not self._work.holds(key))
-        outcomes: list[Outcome] = []
-        mark = None if source.mark is None else source.mark(steps[-1].line.sequence)
+        count = done.left_out + done.dealt + len(steps)
+        mark = None if source.mark is None else source.mark(steps[-1].line.sequence, count)
 
-        async def unit(tx: Transaction) -> None:
-            outcomes.clear()
+        async def unit(tx: Transaction) -> int:
             application = FactApplication(tx, dead, sparse=self._sparse)
-            outcomes.extend(
-                [
-                    await application.apply(step)
-                    for step in steps
-                    if not source.own or await tx.replay.record(fact_of(step.line))
-                ]
-            )
+            applied = 0
+            for step in steps:
+                is_new = not source.own or await tx.replay.record(fact_of(step.line))
+                applied += is_new
+                for outcome in await _apply_step(application, step, source.later, is_new=is_new):
+                    outcome.write_to(self._work)
             if mark is not None:
                 await tx.replay.mark_unfinished(mark)
+            # Before the commit: what was left out must be known to whoever goes on behind it. If that never comes, the
+            # same facts are applied again, and what became of each thing is noted anew.
+            self._work.save()
+            return applied
 
-        await self._metadata.write(unit)
+        done.applied += await self._metadata.write(unit)
+        done.dealt += len(steps)
         reach(Failpoint.REBUILD_UNIT_COMMITTED)
-        done.applied += len(outcomes)
-        for outcome in outcomes:
-            outcome.write_to(self._work)
-        if mark is not None:
-            self._work.write_down("observed", mark)
-        self._work.save()
+
+
+async def _apply_step(
+    application: FactApplication, step: Step, later: LaterChanges | None, *, is_new: bool
+) -> Sequence[Outcome]:
+    """Do what is to be done for a fact that is new to the database, or that it knows.
+
+    Of those that it knows, a manifest may have been left out for want of earlier ones that it learns of only now.
+    """
+    if not is_new and (
+        later is None or not later.is_last(step) or not await application.lacks_manifest(step)
+    ):
+        return ()
+    return [await application.apply(left) for left in ((step,) if later is None else later.left_of(step))]
+
+
+def _require_no_more(source: Source, done: Replayed) -> None:
+    """Refuse where facts have come to be in front of those that are still to be replayed: their time is over."""
+    if 0 <= source.before < done.left_out:
+        raise RebuildRefusedError(
+            f"the journal of {source.incarnation} tells of {done.left_out:,} facts up to {source.after}, and told of "
+            f"{source.before:,} when the run that was interrupted replayed them: files of it have come back since",
+            "move the unfinished database away (SQLite) or name an empty one (PostgreSQL), and rebuild again",
+        )
 
 
 def fact_of(line: RecordedLine) -> JournalFact:

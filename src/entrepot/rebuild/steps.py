@@ -43,8 +43,9 @@ class Step:
     Attributes:
         push: the manifest, when its bytes were found and can be understood.
         key: where these bytes lie.
-        problem: why there is no `push` although the fact is about one.
+        problem: why there is no `push` although the fact is about one, or why what it tells can't be done any more.
         blobs: where the bytes of each blob lie that the fact mentions; those not found are left out.
+        is_overtaken: whether a later fact, which the database knows already, has put the manifest again or deleted it.
     """
 
     line: RecordedLine
@@ -53,6 +54,7 @@ class Step:
     key: str = ""
     problem: str = ""
     blobs: Mapping[Digest, Content] = field(default_factory=dict[Digest, "Content"])
+    is_overtaken: bool = False
 
     @property
     def body_bytes(self) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata
     from entrepot.registry.journal.reader import Rivals
 
-__all__ = ["count_facts", "count_leftovers", "count_totals", "summarise_journal"]
+__all__ = ["count_leftovers", "count_totals", "summarise_journal"]
 
 _PAGE: Final = 500
 _NAMES: Final = 5
@@ -43,19 +43,6 @@ async def summarise_journal(blobs: BlobStore, incarnation: str) -> JournalSummar
     summary.repositories = sorted(names)[:_NAMES]
     summary.repository_count = len(names)
     return summary
-
-
-async def count_facts(blobs: BlobStore, incarnation: str, after: int) -> int:
-    """Return how many facts with numbers greater than `after` a journal has.
-
-    Raises:
-        BlobStoreError: the store can't be read.
-    """
-    count = 0
-    async with aclosing(JournalReader(blobs, incarnation, _unheard, _unasked).facts(after)) as lines:
-        async for _ in lines:
-            count += 1
-    return count
 
 
 def _unheard(key: str, reason: str) -> None:

@@ -69,6 +69,20 @@ async def test_another_fact_under_the_number_is_refused(metadata: Metadata, othe
         await _record(metadata, other)
 
 
+async def test_recorded_facts_are_read_in_pages(metadata: Metadata) -> None:
+    """Those that the journal holds, and those that wait for it."""
+    await _record(metadata, _FACT)
+    await metadata.write(lambda tx: tx.replay.number_on(_FACT.sequence))
+    waiting = await metadata.write(lambda tx: tx.outbox.append(fact()))
+
+    first, second = await metadata.replay.recorded(40, 5)
+
+    assert (first, second.sequence, second.kind) == (_FACT, waiting, fact().kind)
+    assert await metadata.replay.recorded(40, 1) == [first]
+    assert await metadata.replay.recorded(first.sequence, 5) == [second]
+    assert await metadata.replay.recorded(waiting, 5) == []
+
+
 @pytest.mark.parametrize("last", [41, 90])
 async def test_numbers_go_on_after_what_was_recorded_and_what_was_told(
     metadata: Metadata, database: RawDatabase, last: int
@@ -89,12 +103,17 @@ async def test_marks_are_set_changed_and_removed(metadata: Metadata) -> None:
     for progress in ("one", "two"):
         await metadata.write(lambda tx, progress=progress: tx.replay.mark_unfinished(progress))  # type: ignore[misc]  # mypy can't infer a default
         assert await metadata.replay.unfinished() == progress
+    await metadata.write(lambda tx: tx.replay.mark_catching_up("run"))
+    assert await metadata.replay.catching_up() == "run"
     await metadata.write(lambda tx: tx.replay.mark_finished())
     await metadata.write(lambda tx: tx.replay.settle("aaa", 7))
     await metadata.write(lambda tx: tx.replay.settle("bbb", 8))
     await metadata.write(lambda tx: tx.orphans.hold("orphans", 60))
 
     assert await metadata.replay.unfinished() is None
+    assert await metadata.replay.catching_up() == "run"
+    await metadata.write(lambda tx: tx.replay.mark_caught_up())
+    assert await metadata.replay.catching_up() is None
     assert await metadata.replay.settled() == {"aaa": 7, "bbb": 8}
 
 

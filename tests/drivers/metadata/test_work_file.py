@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.metadata.rebuild_work import Content, Loss, LostTag, Spot
+from entrepot.metadata.rebuild_work import Content, LaterChange, Loss, LostTag, Spot
 from entrepot.metadata.sql.work_file import SqliteWorkFile
 from tests.drivers.metadata.material import digest_of
 
@@ -72,6 +72,47 @@ def test_losses_and_notes_outlive_the_process(tmp_path: Path) -> None:
     assert list(again.spots()) == [Spot("journal/x", "line 1")]
     assert (again.note("observed"), again.note("nothing")) == ("here", "")
     again.close()
+    work.close()
+
+
+def test_another_run_s_work_is_forgotten_and_what_is_read_again_by_itself(tmp_path: Path) -> None:
+    work = SqliteWorkFile(tmp_path / "work.db")
+    work.add_spot(Spot("journal/x", "line 1"))
+    work.add_spot(Spot("fact 3", "unknown"))
+
+    work.forget_spots("journal/")
+
+    assert list(work.spots()) == [Spot("fact 3", "unknown")]
+    work.add_contents([Content("blobs/1", _A, 1)])
+    work.lose(Loss("blob", "team/app", str(_A), "gone"))
+    work.lose_tag(LostTag("team/app", "1", str(_A)))
+    work.write_down("run", "another")
+    work.begin_anew()
+    assert (
+        work.note("run"),
+        work.find(_A),
+        list(work.losses()),
+        list(work.lost_tags()),
+        list(work.spots()),
+    ) == (
+        "",
+        [],
+        [],
+        [],
+        [],
+    )
+    work.close()
+
+
+def test_of_later_changes_the_last_one_counts(tmp_path: Path) -> None:
+    work = SqliteWorkFile(tmp_path / "work.db")
+    work.add_changes([LaterChange("team/app", "tag", "1", 4), LaterChange("team/app", "tag", "2", 5)])
+    work.add_changes([LaterChange("team/app", "tag", "1", 7)])
+
+    names = [("tag", "1"), ("tag", "2"), ("manifest", "1")]
+    assert [work.last_change("team/app", what, name) for what, name in names] == [7, 5, 0]
+    work.clear_changes()
+    assert work.last_change("team/app", "tag", "1") == 0
     work.close()
 
 

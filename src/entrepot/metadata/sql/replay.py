@@ -6,13 +6,13 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import HistoryDivergedError
+from entrepot.metadata.records import JournalFact
 from entrepot.metadata.sql.rows import digest_from_text
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from entrepot.metadata.records import JournalFact
     from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row
     from entrepot.oci.digest import Digest
 
@@ -20,6 +20,7 @@ __all__ = ["STATEMENTS", "SqlReplayReader", "SqlReplayRows"]
 
 _NO_KIND: Final = "none"
 _UNFINISHED: Final = "rebuild"
+_CATCHING_UP: Final = "catch-up"
 _SETTLED: Final = "journal/"
 _AFTER_SETTLED: Final = "journal0"
 """The marks lie among the sweeps' rows: like those they say how far something has come, and there are few of them."""
@@ -41,6 +42,10 @@ RECORD: Final = Statement(
 )
 RECORDED: Final = Statement(
     "replay.recorded", "SELECT kind, repository, actor, payload FROM outbox WHERE id = :sequence"
+)
+RECORDED_AFTER: Final = Statement(
+    "replay.recorded_after",
+    "SELECT id, at, kind, repository, actor, payload FROM outbox WHERE id > :after ORDER BY id LIMIT :rows",
 )
 NUMBER_ON: Final = Statement("replay.number_on", "SELECT {last_outbox_id} FROM outbox")
 FORGET: Final = Statement("replay.forget", "DELETE FROM outbox WHERE id = :sequence AND kind = :kind")
@@ -107,6 +112,7 @@ STATEMENTS: Final = (
     BLOB_KEYS,
     RECORD,
     RECORDED,
+    RECORDED_AFTER,
     NUMBER_ON,
     FORGET,
     TAKE_INCARNATION,
@@ -131,8 +137,11 @@ class SqlReplayReader:
 
     async def unfinished(self) -> str | None:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(MARK_OF, name=_UNFINISHED)
-        return str(rows[0][0]) if rows else None
+        return await self._mark(_UNFINISHED)
+
+    async def catching_up(self) -> str | None:
+        """See the protocol."""
+        return await self._mark(_CATCHING_UP)
 
     async def settled(self) -> Mapping[str, int]:
         """See the protocol."""
@@ -145,10 +154,14 @@ class SqlReplayReader:
         rows = await self._executor.fetch_rows(BLOB_KEYS, digests=wanted)
         return {digest_from_text(digest): str(key) for digest, key in rows}
 
-    async def contradicts(self, fact: JournalFact) -> bool:
+    async def recorded(self, after: int, limit: int) -> Sequence[JournalFact]:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(RECORDED, sequence=fact.sequence)
-        return bool(rows) and not _tells_of(fact, rows[0])
+        rows = await self._executor.fetch_rows(RECORDED_AFTER, after=after, rows=limit)
+        return [JournalFact(*row) for row in rows]
+
+    async def _mark(self, name: str) -> str | None:
+        rows = await self._executor.fetch_rows(MARK_OF, name=name)
+        return str(rows[0][0]) if rows else None
 
 
 class SqlReplayRows:
@@ -195,6 +208,14 @@ class SqlReplayRows:
     async def mark_finished(self) -> None:
         """See the protocol."""
         await self._executor.execute(UNMARK, name=_UNFINISHED)
+
+    async def mark_catching_up(self, progress: str) -> None:
+        """See the protocol."""
+        await self._executor.execute(MARK, name=_CATCHING_UP, progress=progress)
+
+    async def mark_caught_up(self) -> None:
+        """See the protocol."""
+        await self._executor.execute(UNMARK, name=_CATCHING_UP)
 
     async def settle(self, incarnation: str, last: int) -> None:
         """See the protocol."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from entrepot.metadata.rebuild_work import LaterChange
     from entrepot.metadata.sql.statements import Row
     from entrepot.oci.digest import Digest
 
@@ -21,7 +22,7 @@ __all__ = ["SqliteWorkFile"]
 
 _SCHEMA: Final = """
 PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
+PRAGMA synchronous = FULL;
 PRAGMA cache_size = -16384;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS contents (
@@ -34,9 +35,13 @@ CREATE TABLE IF NOT EXISTS losses (
 CREATE TABLE IF NOT EXISTS lost_tags (
     repository TEXT, tag TEXT, digest TEXT NOT NULL, PRIMARY KEY (repository, tag)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS changes (
+    repository TEXT, what TEXT, name TEXT, sequence INTEGER NOT NULL, PRIMARY KEY (repository, what, name)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spots (storage_key TEXT, reason TEXT, PRIMARY KEY (storage_key, reason)) STRICT;
 """
-"""A power cut may cost the last page of such a file, never the file (synchronous = NORMAL); it has 16 MiB of memory."""
+"""What is saved outlives a power cut (synchronous = FULL), as the unit whose outcome it is does; 16 MiB of memory."""
+_TABLES: Final = ("notes", "contents", "losses", "lost_tags", "changes", "spots")
 
 _FIND: Final = """
 SELECT storage_key, digest, size_bytes FROM contents
@@ -60,10 +65,16 @@ class SqliteWorkFile:
         self._path = path
         create_private_file(path)
         try:
-            self._connection = sqlite3.connect(path)
+            # A unit, which saves what it left out, may run on the database's own thread while this one waits for it.
+            self._connection = sqlite3.connect(path, check_same_thread=False)
             self._connection.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise translate_error(error, path) from error
+
+    def begin_anew(self) -> None:
+        """See the protocol."""
+        for table in _TABLES:
+            self._change(f"DELETE FROM {table} WHERE ?", (1,))  # noqa: S608 - names from above
 
     def note(self, key: str) -> str:
         """See the protocol."""
@@ -156,6 +167,27 @@ class SqliteWorkFile:
         self._change(
             "INSERT OR IGNORE INTO spots (storage_key, reason) VALUES (?, ?)", (spot.key, spot.reason)
         )
+
+    def forget_spots(self, prefix: str) -> None:
+        """See the protocol."""
+        self._change("DELETE FROM spots WHERE substr(storage_key, 1, length(?)) = ?", (prefix, prefix))
+
+    def clear_changes(self) -> None:
+        """See the protocol."""
+        self._change("DELETE FROM changes WHERE sequence >= ?", (0,))
+
+    def add_changes(self, changes: Sequence[LaterChange]) -> None:
+        """See the protocol."""
+        self._change(
+            "INSERT OR REPLACE INTO changes (repository, what, name, sequence) VALUES (?, ?, ?, ?)",
+            *((one.repository, one.what, one.name, one.sequence) for one in changes),
+        )
+
+    def last_change(self, repository: str, what: str, name: str) -> int:
+        """See the protocol."""
+        query = "SELECT sequence FROM changes WHERE repository = ? AND what = ? AND name = ?"
+        rows = self._rows(query, repository, what, name)
+        return int(rows[0][0]) if rows else 0
 
     def losses(self) -> Iterator[Loss]:
         """See the protocol."""

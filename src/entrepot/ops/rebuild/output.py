@@ -31,12 +31,15 @@ _NOT_REBUILT: Final = (
 class DryRun:
     """What a dry run found of the database as it is: nothing, or where it stands, and the facts it has not seen.
 
-    `problem` says why it can't be read, if so: that is what a rebuild is for. `refusal` says why `--catch-up` would do
-    nothing with it, if so.
+    `earlier_facts` says how many of those have smaller numbers than its last one, `first_unseen` the number of the
+    first of all. `problem` says why it can't be read, if so: that is what a rebuild is for. `refusal` says why
+    `--catch-up` would do nothing with it, if so.
     """
 
     position: Position | None
-    unseen_facts: int
+    unseen_facts: int = 0
+    earlier_facts: int = 0
+    first_unseen: int = 0
     problem: str = ""
     refusal: str = ""
 
@@ -97,7 +100,9 @@ def _as_json(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None) -
         result["database"] = {
             **asdict(position),
             "unseen_facts": dry_run.unseen_facts,
-            "database_is_behind": position.database_is_behind,
+            "earlier_facts": dry_run.earlier_facts,
+            "first_unseen": dry_run.first_unseen,
+            "database_is_behind": position.database_is_behind or dry_run.earlier_facts > 0,
             "storage_is_behind": position.storage_is_behind,
             "refusal": dry_run.refusal,
         }
@@ -144,7 +149,8 @@ def _damage(report: RebuildReport, work: RebuildWork) -> Iterator[str]:
     if report.losses:
         yield f"Left out ({report.losses:,}):"
         for one in islice(work.losses(), _SHOWN):
-            yield f"  {one.what} {one.repository}@{one.digest}: {one.reason}"
+            named = f"{one.repository}@{one.digest}" if one.digest else one.repository
+            yield f"  {one.what} {named}: {one.reason}"
     if report.spots:
         yield f"Parts of the journal that can't be read, or contradict others ({report.spots:,}):"
         yield from (f"  {one.key}: {one.reason}" for one in islice(work.spots(), _SHOWN))
@@ -166,6 +172,13 @@ def _comparison(dry_run: DryRun) -> Iterator[str]:
         )
     elif dry_run.refusal:
         yield f"The database can't be brought up to date, entrepot rebuild --catch-up refuses: {dry_run.refusal}."
+    elif dry_run.earlier_facts:
+        behind = dry_run.unseen_facts - dry_run.earlier_facts
+        yield (
+            f"The database lacks {dry_run.earlier_facts:,} facts of the journal, from {dry_run.first_unseen} on, "
+            f"though it knows later ones, and {behind:,} behind those, as where a file of the journal was away when it "
+            "was rebuilt. Bring it up to date with entrepot rebuild --catch-up."
+        )
     elif position.database_is_behind:
         yield (
             f"The database is older than the storage: it has not seen {dry_run.unseen_facts:,} facts after "

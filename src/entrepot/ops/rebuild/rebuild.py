@@ -119,7 +119,8 @@ async def _rebuild(settings: Settings, options: RebuildOptions, output: str) -> 
     if not options.catch_up:
         await _make_schema(settings)
     async with open_command_stores(settings) as stores, contextlib.AsyncExitStack() as stack:
-        if not options.catch_up and await stores.metadata.replay.unfinished() is None:
+        replay = stores.metadata.replay
+        if await (replay.catching_up() if options.catch_up else replay.unfinished()) is None:
             _forget_earlier_run(path)
         if uses_postgresql(settings):
             # A SQLite file has no other node that could sweep, and the lock of the data directory keeps this one away.

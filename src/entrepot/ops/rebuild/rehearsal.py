@@ -28,7 +28,6 @@ from entrepot.ops.rebuild.run import (
 from entrepot.rebuild.catching_up import find_catch_up_start
 from entrepot.rebuild.errors import ChoiceNeededError, RebuildRefusedError
 from entrepot.rebuild.position import find_position
-from entrepot.rebuild.survey import count_facts
 from entrepot.registry.journal.reader import find_incarnations
 from entrepot.settings import Settings, metadata_url
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.store import Metadata
+    from entrepot.rebuild.position import Position
     from entrepot.rebuild.rebuild import RebuildOptions
 
 __all__ = ["rehearse_rebuild"]
@@ -98,30 +98,29 @@ async def _examine_database(settings: Settings, blobs: BlobStore, options: Rebui
     """Look at the real database without making one; whether it can be read is part of the answer."""
     try:
         if has_no_database(settings):
-            return DryRun(None, 0)
+            return DryRun(None)
         version, newest = await schema_version(metadata_url(settings))
         if version == 0:
-            return DryRun(None, 0)
+            return DryRun(None)
         require_current(version, newest)
         metadata = await open_metadata(metadata_url(settings), 1, _STATEMENT_SECONDS)
         try:
             position = await find_position(metadata, blobs)
-            refusal = await _find_refusal(metadata, blobs, options)
+            return await _compare(metadata, blobs, position, options)
         finally:
             await metadata.aclose()
     except (MetadataError, RegistryUnusableError) as error:
-        return DryRun(None, 0, str(error))
-    unseen = await count_facts(blobs, position.incarnation, position.database_last)
-    return DryRun(position, unseen, refusal=refusal)
+        return DryRun(None, problem=str(error))
 
 
-async def _find_refusal(metadata: Metadata, blobs: BlobStore, options: RebuildOptions) -> str:
-    """Return why the database can't be brought up to date, empty where it can or where nobody would want to."""
-    own = await metadata.instance.incarnation()
-    if not options.catch_up and own not in await find_incarnations(blobs):
-        return ""
+async def _compare(
+    metadata: Metadata, blobs: BlobStore, position: Position, options: RebuildOptions
+) -> DryRun:
+    """Tell what the database lacks, or why it can't be brought up to date where anybody would want that."""
+    if not options.catch_up and position.incarnation not in await find_incarnations(blobs):
+        return DryRun(position)
     try:
-        await find_catch_up_start(metadata, blobs)
+        start = await find_catch_up_start(metadata, blobs)
     except (RebuildRefusedError, HistoryDivergedError) as refused:
-        return str(refused)
-    return ""
+        return DryRun(position, refusal=str(refused))
+    return DryRun(position, start.unseen, start.earlier, start.first)

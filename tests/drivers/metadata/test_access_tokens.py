@@ -92,9 +92,9 @@ async def test_no_token_is_made_but_by_a_person_with_the_password_s15(
         ("name", NewAccessToken("  ")),
         ("name", NewAccessToken("a\nb")),
         ("name", NewAccessToken("n" * 65)),
-        ("days", NewAccessToken("a", days=0)),
-        ("days", NewAccessToken("a", days=-1)),
-        ("days", NewAccessToken("a", days=366)),
+        ("expires_in_days", NewAccessToken("a", days=0)),
+        ("expires_in_days", NewAccessToken("a", days=-1)),
+        ("expires_in_days", NewAccessToken("a", days=366)),
         ("permissions", NewAccessToken("a", permissions=["no:such"])),
     ],
 )

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.records import StoredManifest
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
-from tests.drivers.metadata.material import push_manifest
+from tests.drivers.metadata.material import REPOSITORY, TAG, push_manifest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,6 +75,24 @@ async def test_f47_the_log_of_a_replaced_file_is_replayed_into_no_other(
     assert _integrity(path) == "ok"
     await store.aclose()
     assert _integrity(path) == "ok"
+
+
+async def test_f47_the_log_comes_back_with_its_file(store: Metadata, database: RawDatabase) -> None:
+    """Whoever put another one in its place by mistake puts it back, and nothing is lost."""
+    path = database.path
+    await push_manifest(store)
+    log = _log(path).stat()
+    former = path.rename(path.with_name("former"))
+    shutil.copy(former, path)
+    assert await store.lost_file() == str(path)
+    former.replace(path)
+
+    assert await store.lost_file() == ""
+    assert _log(path).stat().st_ino == log.st_ino
+    await store.aclose()
+    reopened = await open_metadata(database.url, 1, 5.0)
+    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    await reopened.aclose()
 
 
 async def test_f47_the_log_stays_where_the_file_is_only_away(store: Metadata, database: RawDatabase) -> None:

@@ -49,7 +49,8 @@ class OpenFiles:
         """Return which of both is another one by now, or none; an empty text as long as they are the same.
 
         The log is known from the first time on. A connection must have read by then, and be open still: no other
-        process removes the log from then on. Where the file was replaced, the log is put out of the new one's way.
+        process removes the log from then on. Where the file was replaced, the log is put out of the new one's way, and
+        comes back with the former file.
 
         Raises:
             MetadataUnavailableError: it can't be told.
@@ -57,21 +58,25 @@ class OpenFiles:
         present, log = _identity_of(self._path), _identity_of(self._log)
         if present != self._file:
             if present is not None and log is not None and log == self._own_log:
-                self._set_log_aside(log[1])
+                self._move_log("", f".of-{log[1]}", ("-wal", "-shm"))
             return str(self._path)
         if self._own_log is None:
             self._own_log = log
+        elif log is None:
+            self._move_log(f".of-{self._own_log[1]}", "", ("-shm", "-wal"))
+            log = _identity_of(self._log)
         return "" if log == self._own_log else str(self._log)
 
-    def _set_log_aside(self, inode: int) -> None:
-        """Rename the log, which whoever has it open goes on with, and what goes with it. The log comes first.
+    def _move_log(self, before: str, after: str, suffixes: tuple[str, str]) -> None:
+        """Rename the log, which whoever has it open goes on with, and what goes with it.
 
-        Without it what goes with it says of pages that they are not there; the log alone would be replayed.
+        For a moment only what goes with it has its name, which tells whoever opens the file then of pages that are not
+        there, and fails. The log alone would be replayed.
         """
-        for suffix in ("-wal", "-shm"):
+        for suffix in suffixes:
             name = f"{self._path.name}{suffix}"
             with suppress(OSError):  # another process was first, or nothing can be written here
-                self._path.with_name(name).rename(self._path.with_name(f"{name}.of-{inode}"))
+                self._path.with_name(name + before).rename(self._path.with_name(name + after))
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:

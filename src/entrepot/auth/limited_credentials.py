@@ -29,9 +29,7 @@ _TOLD: Final = (
 
 def _owner_of(principal: Principal) -> Principal | None:
     """Return who came with an access token as they are without its limits; `None` where there are none."""
-    if principal.limits is None or not principal.limits.leave_out_anything:
-        return None
-    return msgspec.structs.replace(principal, limits=None)
+    return msgspec.structs.replace(principal, limits=None) if principal.is_limited else None
 
 
 def _told(permission: str, project: str = "") -> AccessDeniedError:

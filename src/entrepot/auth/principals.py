@@ -126,6 +126,11 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     sponsor: Sponsor | None = None
     ends_at: float | None = None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the credential that was presented is weaker than its subject (S15)."""
+        return self.limits is not None and self.limits.leave_out_anything
+
 
 THE_REGISTRY: Final = Principal("registry", "", forwarded=False, name="registry", kind="host")
 """Does what nobody asked for: the background worker, by its settings. Not the login name it runs under: whoever has

@@ -147,7 +147,7 @@ class RoleAuthorizer:
 
     async def _makes_projects_as_everybody(self, asker: Principal) -> bool:
         """Whether somebody may make projects as all people may, which takes the password or a token without limits."""
-        if self._everybody_makes_projects is None or asker.kind != "user" or _is_limited(asker):
+        if self._everybody_makes_projects is None or asker.kind != "user" or asker.is_limited:
             return False
         return await self._everybody_makes_projects()
 
@@ -252,10 +252,5 @@ def _require_somebody(principal: Principal) -> None:
 
 def _require_account(principal: Principal) -> None:
     _require_somebody(principal)
-    if _is_limited(principal):
+    if principal.is_limited:
         raise AccessDeniedError(_DENIED_SELF)
-
-
-def _is_limited(principal: Principal) -> bool:
-    """Whether the credential that was presented is weaker than its subject."""
-    return principal.limits is not None and principal.limits.leave_out_anything

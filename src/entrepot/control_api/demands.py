@@ -358,9 +358,7 @@ class PersonGate(OwnGate):
             AuthenticationRequiredError, AccessDeniedError: the one who asks may not.
             PasswordChangeRequiredError: a new password has to be chosen first.
         """
-        limits = self.principal.limits
-        is_limited = limits is not None and limits.leave_out_anything
-        if self.principal.kind == "user" and not is_limited:
+        if self.principal.kind == "user" and not self.principal.is_limited:
             return await self.own()
         return await self.system(action)
 

@@ -15,7 +15,6 @@ from entrepot.control_api.demands import Gate, OneOf
 from entrepot.control_api.reply import json_reply
 
 if TYPE_CHECKING:
-    from entrepot.auth.principals import Principal
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
@@ -66,16 +65,11 @@ async def get_permissions(services: ControlServices, call: Call[Gate, Permission
     except AccessDeniedError as error:
         project = await services.visibility.any_project(gate.principal, CreateRobot)
         if project is None:
-            raise _denied(gate.principal, error) from None
+            # Of a credential with limits, they may be why, which it says.
+            raise (error if gate.principal.is_limited else AccessDeniedError(_NOWHERE)) from None
         await gate.project(CreateRobot, project)
         return json_reply(Permissions((), _listed(ROBOT_PROJECT_PERMISSIONS)))
     return json_reply(Permissions(_listed(ROBOT_SYSTEM_PERMISSIONS), _listed(ROBOT_PROJECT_PERMISSIONS)))
-
-
-def _denied(principal: Principal, error: AccessDeniedError) -> AccessDeniedError:
-    """Return what is told to who may create robots nowhere; of a credential with limits, they may be why."""
-    limits = principal.limits
-    return AccessDeniedError(_NOWHERE) if limits is None or not limits.leave_out_anything else error
 
 
 def _listed(names: frozenset[str]) -> tuple[Permission, ...]:

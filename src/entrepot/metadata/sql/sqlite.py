@@ -57,9 +57,8 @@ class SqliteMetadata(SqlReaders):
 
     async def maintain(self) -> None:
         """Copy the log back into the file, and cut it when it has grown large; nothing where one of them was lost."""
-        # The log beside another file is the former one's, whose pages would be copied into this one.
-        if not await self.lost_file():
-            await asyncio.to_thread(self._checkpoint)
+        await self._read_once()
+        await asyncio.to_thread(self._checkpoint)
 
     async def write_ahead_log_bytes(self) -> int | None:
         """Return the size of the log file, 0 when there is none."""
@@ -67,9 +66,7 @@ class SqliteMetadata(SqlReaders):
 
     async def lost_file(self) -> str:
         """See the protocol: what the names of file and log lead to is asked for by `stat`."""
-        if not self._has_read:
-            await self.instance.ping()
-            self._has_read = True
+        await self._read_once()
         return await asyncio.to_thread(self._files.find_lost)
 
     async def aclose(self) -> None:
@@ -77,6 +74,12 @@ class SqliteMetadata(SqlReaders):
         if not self._closed:
             self._closed = True
             await asyncio.to_thread(self._close)
+
+    async def _read_once(self) -> None:
+        """Read, so that a connection has the log open, before anybody asks for its name."""
+        if not self._has_read:
+            await self.instance.ping()
+            self._has_read = True
 
     def _close(self) -> None:
         self._writer.close()
@@ -89,6 +92,8 @@ class SqliteMetadata(SqlReaders):
             return 0
 
     def _checkpoint(self) -> None:
+        if self._files.find_lost():
+            return  # the log beside another file is the former one's, whose pages would be copied into this one
         connection = connect_for_writing(self._path, _CHECKPOINT_BUSY_SECONDS)
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

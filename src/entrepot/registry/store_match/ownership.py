@@ -58,8 +58,6 @@ _PUT_RIGHT: Final = (
     "put the right storage in place and start again; if this is the right one and has lost things, first run "
     "entrepot verify --repair --force"
 )
-
-
 _START_AGAIN: Final = (
     "stop this node, see to it that the right file lies there, with its own log (-wal) or with none, and start this "
     "node again"

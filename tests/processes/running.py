@@ -61,6 +61,7 @@ class RunningRegistry:
     def __enter__(self) -> Self:
         self.start()
         self.wait_until_ready()
+        self.wait_for_event("serve.ready")  # of the background worker, too, for which no probe asks
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,7 +4,8 @@ With `--share=DIRECTORY` a process runs, of all tests that it found, those of th
 with the largest budget that nobody has taken, then the next. (Without the `=` pytest takes the directory for tests.)
 A suite stays whole and in order, with the fixtures of a session around it. What a process has done it leaves in the
 directory; `python -m tests.plumbing.shares DIRECTORY COUNT` puts the notes of `COUNT` processes together, prints one
-summary and ends with 1 unless every test has run and passed; names of stages that failed may follow.
+summary and ends with 1 unless every test has run and passed, be it at a second look (`second_look.py`); names of stages
+that failed may follow.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from tests.plumbing.budgets import STARTED_AT, budget_lines, read_budgets, secon
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Note", "claimed", "main", "summary_of"]
+__all__ = ["SECOND_LOOK", "Note", "claimed", "failed_tests", "main", "read_notes", "summary_of"]
+
+SECOND_LOOK: Final = "second-look"
+"""Where `second_look.py` leaves the names of the tests that failed once and then passed alone."""
 
 _TOGETHER: Final = ("blackbox", "conformance", "stateful")
 """They ask the same registries, one per setup, which are started and stopped once for all of them."""
@@ -139,15 +143,41 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
     (directory / f"{os.getpid()}.json").write_bytes(msgspec.json.encode(note))
 
 
+def read_notes(directory: Path) -> list[Note]:
+    """Return what the processes left."""
+    return [msgspec.json.decode(path.read_bytes(), type=Note) for path in sorted(directory.glob("*.json"))]
+
+
+def failed_tests(notes: Sequence[Note]) -> list[str]:
+    """Return the names of the tests that failed, each once."""
+    return list(dict.fromkeys(_test_of(line) for note in notes for line in note.bad))
+
+
+def _is_told(note: Note) -> bool:
+    """Whether its end says no more than its tests: pytest ends with 1 when one of them failed."""
+    return note.exit_status == (1 if note.bad else 0)
+
+
+def _test_of(line: str) -> str:
+    return line.partition(" ")[2]
+
+
 def summary_of(
-    notes: Sequence[Note], expected: int, started_at: float | None, failed_stages: Sequence[str] = ()
+    notes: Sequence[Note],
+    expected: int,
+    started_at: float | None,
+    failed_stages: Sequence[str] = (),
+    passed_alone: Sequence[str] = (),
 ) -> tuple[list[str], bool]:
-    """Return the lines of the summary of all processes, and whether all is well."""
+    """Return the lines of the summary of all processes, and whether all is well.
+
+    `passed_alone` names tests that failed and then passed a second look.
+    """
     faults = [f"FAILED {name}" for name in failed_stages]
-    faults += dict.fromkeys(line for note in notes for line in note.bad)
+    faults += dict.fromkeys(line for note in notes for line in note.bad if _test_of(line) not in passed_alone)
     if len(notes) != expected:
         faults.append(f"{expected - len(notes)} of {expected} processes ended without a word")
-    faults += [f"a process ended with {note.exit_status}" for note in notes if note.exit_status not in {0, 1}]
+    faults += [f"a process ended with {note.exit_status}" for note in notes if not _is_told(note)]
     collected = {name for note in notes for name in note.collected}
     ran = [name for note in notes for name in note.ran]
     faults += [f"NOT RUN {name}" for name in sorted(collected.difference(ran))]
@@ -161,10 +191,9 @@ def summary_of(
         seconds["preparation"] = min(note.started for note in notes) - started_at
         seconds["total"] = max(note.ended for note in notes) - started_at
     lines = ["", "=== time and budget", *(line for line, _ in budget_lines(seconds, read_budgets(_BUDGETS)))]
-    lines += ["", *(f"!!! {fault}" for fault in faults)]
-    return [*lines, _last_line(notes, failed=bool(faults))], not faults and all(
-        note.exit_status == 0 for note in notes
-    )
+    unsteady = [f"UNSTEADY, mend it: failed here, passed alone: {name}" for name in passed_alone]
+    lines += ["", *(f"!!! {line}" for line in (*unsteady, *faults))]
+    return [*lines, _last_line(notes, failed=bool(faults))], not faults
 
 
 def _last_line(notes: Sequence[Note], *, failed: bool) -> str:
@@ -183,9 +212,18 @@ def _last_line(notes: Sequence[Note], *, failed: bool) -> str:
 
 def main(directory: Path, expected: int, failed_stages: Sequence[str] = ()) -> int:
     """Print the summary and return the exit code."""
-    notes = [msgspec.json.decode(path.read_bytes(), type=Note) for path in sorted(directory.glob("*.json"))]
     started = os.environ.get(STARTED_AT)
-    lines, well = summary_of(notes, expected, None if started is None else float(started), failed_stages)
+    looked_again = directory / SECOND_LOOK
+    passed_alone = (
+        msgspec.json.decode(looked_again.read_bytes(), type=list[str]) if looked_again.exists() else []
+    )
+    lines, well = summary_of(
+        read_notes(directory),
+        expected,
+        None if started is None else float(started),
+        failed_stages,
+        passed_alone,
+    )
     print("\n".join(lines))  # noqa: T201 - what it is for
     return 0 if well else 1
 

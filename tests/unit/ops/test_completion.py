@@ -6,11 +6,14 @@ import contextlib
 import io
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
+from entrepot.auth.roles import BUILT_IN_ROLES
+from entrepot.client.suggestions import MemberRole, MetadataValue, SystemRole
 from entrepot.ops.application import COMMANDS, run_command_line
+from entrepot.projects.metadata_values import PUBLIC, REPOSITORY_CREATION, check_metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +65,9 @@ def test_bash_completes_words_options_and_choices_without_starting_a_program(bas
         "entrepot robot ": ["create", "delete", "list", "rotate", "show", "update"],
         "entrepot member add --r": ["--role"],
         "entrepot project list --output ": ["json", "name", "table"],
+        "entrepot member add team ada --role gu": ["guest"],
+        "entrepot role assign ada au": ["auditor"],
+        "entrepot project set team repository_creation=d": ["repository_creation=developers"],
         "entrepot backup re": ["restore"],
         "entrepot completion ": ["bash", "fish", "zsh"],
     }
@@ -89,3 +95,26 @@ def test_the_other_scripts_can_be_read(shell: str, tmp_path: Path) -> None:
         file = tmp_path / "script"
         file.write_text(script)
         subprocess.run([shell, "-n", str(file)], check=True)
+
+
+def _words_of(suggestions: Any) -> set[str]:
+    return {word for part in get_args(suggestions) for word in get_args(part)}
+
+
+def test_roles_that_are_offered_are_those_that_every_registry_has() -> None:
+    """Roles of one's own are taken as well, which is why these are suggestions and not choices."""
+    roles = BUILT_IN_ROLES.values()
+    offered = [_words_of(MemberRole), _words_of(SystemRole)]
+
+    assert offered == [
+        {role.name for role in roles if role.assignable_in_project},
+        {role.name for role in roles if role.assignable_on_system},
+    ]
+
+
+def test_metadata_that_are_offered_are_taken() -> None:
+    pairs = [words.split("=") for words in _words_of(MetadataValue)]
+
+    assert {key for key, _ in pairs} == {PUBLIC, REPOSITORY_CREATION}
+    for key, value in pairs:
+        assert check_metadata({key: value}) == {key: value}

@@ -13,6 +13,7 @@ from entrepot.client.listing import Item, list_items
 from entrepot.client.lookup import find_member, project_path, role_id, role_name
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
 from entrepot.client.showing import Columns, say, show_items
+from entrepot.client.suggestions import MemberRole
 
 __all__ = ["add_member", "change_member", "list_members", "remove_member"]
 
@@ -20,9 +21,11 @@ _ProjectArgument = Annotated[str, Parameter(help="Name of the project.")]
 _MemberArgument = Annotated[str, Parameter(help="Name of the user, or of the group with --group.")]
 _GroupOption = Annotated[bool, Parameter(name="--group", negative="", help="The name is that of a group.")]
 _RoleOption = Annotated[
-    str,
+    MemberRole,
     Parameter(
         name="--role",
+        show_choices=False,
+        metavar="ROLE",
         help="project-admin, team-lead, developer, guest, limited-guest, auditor, or a role of your own, "
         "also by its number.",
     ),

@@ -13,6 +13,7 @@ from entrepot.client.listing import Item, list_items
 from entrepot.client.lookup import project_path
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
 from entrepot.client.showing import Columns, say, show_created, show_item, show_items
+from entrepot.client.suggestions import MetadataValue
 
 __all__ = ["create_project", "delete_project", "list_projects", "set_project", "show_project"]
 
@@ -22,15 +23,22 @@ _PublicOption = Annotated[
     bool, Parameter(name="--public", negative="", help="Everybody may pull, also without an account.")
 ]
 _MetadataOption = Annotated[
-    tuple[str, ...],
+    tuple[MetadataValue, ...],
     Parameter(
         name="--set",
         negative="",
+        show_choices=False,
+        metavar="KEY=VALUE",
         help="KEY=VALUE of the project's metadata, as repository_creation=developers; may be repeated.",
     ),
 ]
 _ValuesArgument = Annotated[
-    str, Parameter(help="KEY=VALUE of the metadata, as public=true or repository_creation=team-leads.")
+    MetadataValue,
+    Parameter(
+        help="KEY=VALUE of the metadata, as public=true or repository_creation=team-leads.",
+        show_choices=False,
+        metavar="KEY=VALUE",
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from entrepot.client.listing import Item, find_item, list_items
 from entrepot.client.lookup import find_group, find_person, roles_of
 from entrepot.client.options import ANYWHERE, LimitOption, OutputOption, TargetOption, YesOption
 from entrepot.client.showing import Columns, say, show_item, show_items, text_of
+from entrepot.client.suggestions import SystemRole
 
 if TYPE_CHECKING:
     from entrepot.client.connection import Api
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _RoleArgument = Annotated[str, Parameter(help="Name of the role.")]
+_SystemRoleArgument = Annotated[SystemRole, Parameter(help="Name of the role.", show_choices=False)]
 _SubjectArgument = Annotated[str, Parameter(help="Name of the user, or of the group with --group.")]
 _GroupOption = Annotated[bool, Parameter(name="--group", negative="", help="The name is that of a group.")]
 _LevelOption = Annotated[
@@ -159,7 +161,7 @@ def list_assignments(
 
 def assign_role(
     name: _SubjectArgument,
-    role: _RoleArgument,
+    role: _SystemRoleArgument,
     /,
     *,
     group: _GroupOption = False,
@@ -174,7 +176,7 @@ def assign_role(
 
 def revoke_role(
     name: _SubjectArgument,
-    role: _RoleArgument,
+    role: _SystemRoleArgument,
     /,
     *,
     group: _GroupOption = False,

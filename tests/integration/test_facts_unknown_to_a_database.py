@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,8 @@ from entrepot.bootstrap import open_stores
 from entrepot.lifecycle.scrub import journal_phase
 from entrepot.lifecycle.scrub.findings import Kind, Outcome
 from entrepot.lifecycle.scrub.options import ScrubOptions
+from entrepot.lifecycle.scrub.standing import why_nothing_may_be_removed
+from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions
 from tests.asgi.services import in_process_registry
 from tests.asgi.small_images import image, put
 from tests.integration.rebuilding import (
@@ -23,6 +26,7 @@ from tests.integration.rebuilding import (
 )
 from tests.integration.scrubbing import REPAIR, find_damage
 from tests.integration.test_commands import run
+from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -89,7 +93,33 @@ async def test_f11_the_command_does_not_say_that_a_sweep_may_take_what_they_tell
 
     assert (done.returncode, "database-gap" in done.stdout, "in time" in done.stdout) == (1, True, False)
     assert "3 objects" in done.stdout
-    assert "run entrepot rebuild --catch-up before the sweep removes them" in done.stdout
+    assert "the sweep removes none before entrepot rebuild --catch-up" in done.stdout
+
+
+async def test_f11_nothing_is_swept_until_the_facts_are_there_and_a_verification_has_seen_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """The sweep would have removed the objects that only those facts tell of (F47, I8)."""
+    await _rebuild_without_a_segment(settings)
+    assert await _sweep(settings) == ("", 3)
+
+    assert run(tmp_path, "verify", "--fast", "--data", str(settings.data.directory)).returncode == 1
+    assert "rebuild --catch-up" in (await _sweep(settings))[0]
+
+    assert (await rebuild(settings, "--catch-up"))[0] == 0
+    assert (await _sweep(settings))[0] != ""
+    assert run(tmp_path, "verify", "--data", str(settings.data.directory)).returncode == 0
+    assert await _sweep(settings) == ("", 0)
+
+
+async def _sweep(settings: Settings) -> tuple[str, int]:
+    """Do a pass; return why nothing may be removed, and how many orphans it saw for the first time."""
+    async with open_stores(settings) as stores:
+        clock = await steady_clock(stores.metadata)
+        objection = partial(why_nothing_may_be_removed, stores.metadata)
+        once = SweepOptions(grace_seconds=3_600, period_seconds=0, page_pause_seconds=0)
+        report = await OrphanSweep(stores.metadata, stores.blobs, once, clock, objection).run()
+        return report.refused, report.found
 
 
 async def test_f11_no_more_numbers_are_kept_than_fit_into_memory(

@@ -124,13 +124,16 @@ async def _audit_duties(settings: Settings, metadata: Metadata, metrics: Metrics
 def _clearing_duties(
     settings: Settings, stores: Stores, metrics: Metrics, clock: SteadyClock
 ) -> tuple[Duty, ...]:
+    from entrepot.lifecycle.scrub.standing import why_nothing_may_be_removed  # noqa: PLC0415  # one process needs it
+
     metadata, blobs = stores.metadata, stores.blobs
     chosen = settings.housekeeping
     options = SweepOptions(chosen.orphan_grace_seconds, chosen.orphan_sweep_period_seconds)
     staged, life = StagedUploads(metadata, blobs), settings.uploads.session_ttl_seconds
+    sweep = OrphanSweep(metadata, blobs, options, clock, partial(why_nothing_may_be_removed, metadata))
     return (
         expiry_duty(UploadExpiry(metadata, staged, life, clock), metrics),
-        orphan_duty(OrphanSweep(metadata, blobs, options, clock), metadata, metrics),
+        orphan_duty(sweep, metadata, metrics),
     )
 
 

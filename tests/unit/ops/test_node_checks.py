@@ -32,6 +32,7 @@ from entrepot.ops.checks.storage_match import check_storage_match
 from entrepot.ops.checks.suspicion import check_suspicion
 from entrepot.ops.checks.sync_speed import check_sync_speed, judge_sync_speed, measure_syncs
 from entrepot.ops.checks.times_ahead import TimeAhead, judge_times_ahead
+from entrepot.ops.checks.verification import judge_verification
 from entrepot.ops.doctor import examine_node
 from entrepot.settings import (
     DataSettings,
@@ -297,13 +298,20 @@ def _used(directory: Path) -> Settings:
     return settings
 
 
+def test_damage_that_stands_is_told_by_kind() -> None:
+    finding = judge_verification({"missing": 2, "database-gap": 1})
+
+    assert (finding.status, judge_verification({}).status) == ("warn", "ok")
+    assert finding.message == "the last verification left damage: 1 database-gap, 2 missing"
+
+
 def test_a_sound_database_is_examined_and_left_alone(tmp_path: Path) -> None:
     settings = _used(tmp_path)
     before = sorted(str(path) for path in tmp_path.rglob("*") if not path.name.endswith(("-wal", "-shm")))
 
     findings = {finding.check: finding for finding in examine_database(settings)}
 
-    assert sorted(findings) == ["forecast", "journal", "node-id", "times-ahead", "wal"]
+    assert sorted(findings) == ["forecast", "journal", "node-id", "times-ahead", "verification", "wal"]
     assert {finding.status for finding in findings.values()} == {"ok"}
     assert "1 changes are not in the journal yet" in findings["journal"].message
     assert check_storage_match(settings).status == "ok"

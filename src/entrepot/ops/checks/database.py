@@ -14,11 +14,12 @@ from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.checks.forecast import GROWTH_SECONDS, judge_forecast
 from entrepot.ops.checks.network import is_node_running
 from entrepot.ops.checks.times_ahead import TimeAhead, find_times_ahead, judge_times_ahead
+from entrepot.ops.checks.verification import judge_verification
 from entrepot.registry.sweeps.clock_skew import clock_skew_seconds
 from entrepot.settings import metadata_path, metadata_url, storage_root, uses_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from entrepot.metadata.diagnosis import RecentGrowth
@@ -55,6 +56,7 @@ class _Answers:
     growth: RecentGrowth
     lease_owners: Sequence[str]
     times_ahead: Sequence[TimeAhead]
+    standing_damage: Mapping[str, int]
 
 
 def examine_database(settings: Settings) -> Iterator[Finding]:
@@ -72,6 +74,7 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
     running = is_node_running(settings)
     yield judge_journal(answers.backlog, running=running)
     yield judge_times_ahead(answers.times_ahead)
+    yield judge_verification(answers.standing_damage)
     yield judge_lease_owners(node, answers.lease_owners, running=running)
     if uses_postgresql(settings):
         yield judge_clock_skew(answers.clock_skew_seconds)
@@ -88,6 +91,8 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
 
 
 async def _ask(settings: Settings, node: str) -> _Answers | None:
+    from entrepot.lifecycle.scrub.standing import read_standing_damage  # noqa: PLC0415 - loads much; only when asked
+
     async with asked_database(settings, _PATIENCE_SECONDS) as metadata:
         if metadata is None:
             return None
@@ -99,6 +104,7 @@ async def _ask(settings: Settings, node: str) -> _Answers | None:
             growth=await metadata.diagnosis.recent_growth(GROWTH_SECONDS, _YOUNGEST_BLOBS),
             lease_owners=await metadata.upload_sessions.lease_owners(f"{node}/") if node else (),
             times_ahead=await find_times_ahead(metadata, settings, backlog),
+            standing_damage=await read_standing_damage(metadata),
         )
 
 

@@ -140,7 +140,9 @@ def _as_text(report: VerifyReport) -> str:
 
 def _fate_of_orphans(damaged: Mapping[str, int]) -> str:
     if damaged.get(Kind.DATABASE_GAP):
-        return "some may be what the database lacks: run entrepot rebuild --catch-up before the sweep removes them."
+        return (
+            "some may be what the database lacks: the sweep removes none before entrepot rebuild --catch-up."
+        )
     return "the sweep removes them in time."
 
 

@@ -30,7 +30,7 @@ from entrepot.registry.sweeps.times_ahead import tell_ahead
 from entrepot.registry.sweeps.turns import LONGEST_TURN_SECONDS, take_turn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from entrepot.blobstore.driver import BlobStore
     from entrepot.metadata.records import Candidate, SweepClaim
@@ -108,12 +108,19 @@ class OrphanSweep:
     """
 
     def __init__(
-        self, metadata: Metadata, blobs: BlobStore, options: SweepOptions, clock: SteadyClock
+        self,
+        metadata: Metadata,
+        blobs: BlobStore,
+        options: SweepOptions,
+        clock: SteadyClock,
+        objection: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
+        """Take the stores; `objection` says why nothing may be removed, beside what the journal says of them."""
         self._metadata = metadata
         self._blobs = blobs
         self._options = options
         self._clock = clock
+        self._objection = objection
 
     async def run(self) -> SweepReport:
         """Go on with the pass, if one is due and nobody else is at it.
@@ -127,14 +134,19 @@ class OrphanSweep:
         )
         if claim is None:
             return report
-        discrepancy = await find_discrepancy(self._metadata, self._blobs, compared=ComparedObjects(None))
-        if discrepancy is not None:
-            report.refused = discrepancy.reason
+        report.refused = await self._find_objection()
+        if report.refused:
             _log.error("sweep.refused", reason=report.refused)
             await self._release(replace(claim, progress=""), self._options.period_seconds)
             return report
         await self._go_on(claim, report)
         return report
+
+    async def _find_objection(self) -> str:
+        discrepancy = await find_discrepancy(self._metadata, self._blobs, compared=ComparedObjects(None))
+        if discrepancy is not None:
+            return discrepancy.reason
+        return "" if self._objection is None else await self._objection()
 
     async def _go_on(self, claim: SweepClaim, report: SweepReport) -> None:
         position = msgspec.json.decode(claim.progress, type=_Position) if claim.progress else _Position()

@@ -1,0 +1,54 @@
+"""The damage that is known to stand, for those who must not go on as if all were well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from entrepot.lifecycle.scrub.findings import Kind
+from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, VERIFY_SWEEP
+from entrepot.lifecycle.scrub.ledger import read_progress
+
+if TYPE_CHECKING:
+    from entrepot.lifecycle.scrub.ledger import Progress
+    from entrepot.metadata.store import Metadata
+
+__all__ = ["read_standing_damage", "standing_in", "why_nothing_may_be_removed"]
+
+
+async def read_standing_damage(metadata: Metadata) -> dict[str, int]:
+    """Return how much damage stands, by kind; kinds of which there is none are left out.
+
+    That is the larger of what the scheduled verification and the command found. The command's is out of date once a
+    scheduled pass has ended after it.
+
+    Raises:
+        MetadataError: the database can't be asked.
+    """
+    scheduled, asked = await read_progress(metadata, SCRUB_SWEEP), await read_progress(metadata, VERIFY_SWEEP)
+    standing = standing_in(scheduled)
+    if asked.running or asked.completed_at_milliseconds >= scheduled.completed_at_milliseconds:
+        for kind, count in standing_in(asked).items():
+            standing[kind] = max(count, standing.get(kind, 0))
+    return standing
+
+
+def standing_in(progress: Progress) -> dict[str, int]:
+    """Return what one of the two found; a pass under way has not refuted what the one before it found."""
+    before = progress.damaged_before if progress.running else {}
+    kinds = progress.damaged.keys() | before.keys()
+    counts = {kind: max(progress.damaged.get(kind, 0), before.get(kind, 0)) for kind in kinds}
+    return {kind: count for kind, count in counts.items() if count}
+
+
+async def why_nothing_may_be_removed(metadata: Metadata) -> str:
+    """Return why bytes that no row mentions may be needed all the same; empty when nothing is known that says so.
+
+    Raises:
+        MetadataError: the database can't be asked.
+    """
+    if not (await read_standing_damage(metadata)).get(Kind.DATABASE_GAP):
+        return ""
+    return (
+        "a verification found facts in the journal that the database lacks, and only they may tell what some objects "
+        "are for; stop the registry and run entrepot rebuild --catch-up, then entrepot verify, which ends this"
+    )

@@ -142,13 +142,14 @@ async def test_s8_a_role_consists_of_known_permissions_of_its_level(
 async def test_a_name_is_taken_by_built_in_roles_custom_ones_and_those_somebody_still_has(
     identity: Identity, roles: Roles
 ) -> None:
+    """By what Harbor calls a built-in one and by numbers, too: clients take these for another role (S9)."""
     grant = SystemGrant(CreateRole, _ROOT)
     await roles.create(grant, "puller", "project", ["repository:pull"])
     await identity.rows.give(
         await identity.rows.user("ann"), "left-over", await identity.rows.project("team")
     )
 
-    for name in ("puller", "guest", "operations-admin", "left-over"):
+    for name in ("puller", "guest", "operations-admin", "left-over", "maintainer", "1", "1000"):
         with pytest.raises(RoleNameTakenError):
             await roles.create(grant, name, "project", ["repository:pull"])
 

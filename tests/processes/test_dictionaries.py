@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ from entrepot.processes.assignment import Role
 from tests.running.entrepot import RunningEntrepot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _PASSWORD: Final = "Brisk-Lantern-77"
@@ -63,14 +64,19 @@ def test_a_start_without_its_dictionary_ends_with_2_and_names_setting_file_and_r
     assert registry.events("process.started") == []
 
 
+@pytest.mark.parametrize(
+    ("make", "reason"), [(None, _NOT_THERE), (os.mkfifo, "is no file")], ids=["gone", "pipe"]
+)
 def test_i1_a_process_that_is_started_anew_serves_without_the_dictionary_and_says_so(
-    registry: RunningEntrepot, words: Path
+    registry: RunningEntrepot, words: Path, make: Callable[[Path], None] | None, reason: str
 ) -> None:
     """A list of words is no reason to be down: one HTTP process killed, its successor serves and warns."""
     registry.start()
     registry.wait_until_ready()
     assert registry.events("dictionary.unreadable") == []
     words.unlink()
+    if make is not None:
+        make(words)
 
     killed = registry.kill(Role.HTTP)
     registry.wait_for_event("process.ready", count=2, timeout_seconds=60, role="http")
@@ -80,7 +86,7 @@ def test_i1_a_process_that_is_started_anew_serves_without_the_dictionary_and_say
     assert registry.events("process.crashed") == []
     warning = registry.wait_for_event("dictionary.unreadable", path=str(words))
     assert warning["log.level"] == "warning"
-    assert _NOT_THERE in warning["reason"]
+    assert reason in warning["reason"]
 
 
 def test_a_reload_without_the_dictionary_is_refused_with_the_reason_and_one_with_another_takes_effect(

@@ -12,7 +12,7 @@ from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy,
 if TYPE_CHECKING:
     from entrepot.settings.identity import PasswordSettings
 
-__all__ = ["load_password_policy", "load_serving_policy"]
+__all__ = ["load_password_policy", "load_serving_policy", "policy_without_dictionary"]
 
 _log: Any = structlog.get_logger()
 
@@ -37,7 +37,12 @@ def load_serving_policy(chosen: PasswordSettings) -> PasswordPolicy:
         return load_password_policy(chosen)
     except (OSError, UnicodeDecodeError) as error:
         _log.warning("dictionary.unreadable", path=chosen.dictionary_file, reason=str(error))
-        return PasswordPolicy(_limits(chosen))
+        return policy_without_dictionary(chosen)
+
+
+def policy_without_dictionary(chosen: PasswordSettings) -> PasswordPolicy:
+    """Return the policy that was chosen, with the built-in words only."""
+    return PasswordPolicy(_limits(chosen))
 
 
 def _limits(chosen: PasswordSettings) -> PasswordLimits:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["image_of_act", "is_of_the_host", "reason_of_act"]
+__all__ = ["actor_of", "image_of_act", "reason_of_act"]
+
+_THE_REGISTRY: Final = "registry"
+"""The id of what nobody asked for; those of people on the host begin with `host:`."""
 
 _DIGEST_CHARACTERS: Final = len("sha256:") + 12
 """As many as clients show of a digest; the records have all of it."""
@@ -29,9 +32,15 @@ def reason_of_act(fields: Mapping[str, object]) -> str:
     return f"{reason} ({times} times{several})"
 
 
-def is_of_the_host(fields: Mapping[str, object]) -> bool:
-    """Tell whether a user of the host did it, who may be called as a person or robot is."""
-    return fields.get("entrepot.user.kind") == "host"
+def actor_of(fields: Mapping[str, object], name: str) -> str:
+    """Return who did it: the name, or the id where the record has no name, as that of a token that is no longer good.
+
+    Of users of the host, as `host:root`, and of the registry, who may be called as a person or robot is, it is told so.
+    """
+    number = str(fields.get("user.id", ""))
+    if fields.get("entrepot.user.kind") == "host":
+        return f"({number})" if number == _THE_REGISTRY else number
+    return name or number
 
 
 def _texts(found: object) -> Sequence[str]:

@@ -224,9 +224,12 @@ async def test_labels_of_a_project_and_of_the_registry(registry: Registry) -> No
     of_project = _id(await admin.create_label(Label(name="mine", scope="p", project_id=project)))
     of_all = _id(await admin.create_label(Label(name="all", scope="g", color="#00AB9A")))
 
+    await admin.create_label(Label(name="without a scope", project_id=project))
+
     await admin.update_label(of_project, Label(name="ours"))
 
-    assert [label.name for label in await admin.get_labels(scope="p", project_id=project)] == ["ours"]
+    of_it = [label.name for label in await admin.get_labels(scope="p", project_id=project)]
+    assert sorted(str(name) for name in of_it) == ["ours", "without a scope"]
     assert [label.name for label in await admin.get_labels(scope="g")] == ["all"]
     assert (await admin.get_label(of_all)).color == "#00AB9A"
     await _person(admin, "alice")

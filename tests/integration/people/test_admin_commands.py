@@ -149,6 +149,17 @@ def test_a_password_that_could_not_be_shown_is_not_lost_in_silence(
         host.log_in("alice", ALICE_PASSWORD)
 
 
+@pytest.mark.parametrize("command", ["list", "unlock admin", "enable alice", "reset-password admin"])
+def test_i1_a_missing_dictionary_keeps_nobody_from_the_way_back_in(
+    host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("ENTREPOT_PASSWORDS_DICTIONARY_FILE", str(host.data / "words"))
+
+    assert host.run(*command.split()) == 0
+
+    assert "warning: passwords.dictionary_file can't be read, so only the built-in" in capsys.readouterr().err
+
+
 def test_ctrl_c_after_the_change_does_not_lose_the_new_password(
     host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

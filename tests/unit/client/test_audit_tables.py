@@ -72,3 +72,25 @@ def test_acts_on_images_tell_their_tags_and_digests(client: Client, api: Scripte
     line = client.run("audit", "list").out.splitlines()[1]
 
     assert "team/app  v3,latest sha256:dcf333b5b7c2  repository" in line
+
+
+def test_who_acted_is_told_apart_from_whoever_is_called_the_same(client: Client, api: ScriptedApi) -> None:
+    """The registry from a person of that name, and by id where a record has no name."""
+    fields = {
+        "registry": {"user.id": "registry", "entrepot.user.kind": "host"},
+        "": {"user.id": "user:7", "entrepot.user.kind": "user"},
+    }
+    act = {
+        "op_time": "",
+        "resource": "",
+        "resource_type": "",
+        "operation": "key.rotate",
+        "outcome": "success",
+    }
+    acts = [{"id": 1, "username": name, "fields": facts, **act} for name, facts in fields.items()]
+    person = {"id": 1, "username": "registry", "fields": {"user.id": "user:8", "entrepot.user.kind": "user"}}
+    api.on("GET /audit-logs", [*acts, {**person, **act}])
+
+    rows = client.run("audit", "list").out.splitlines()[1:]
+
+    assert [row.split()[1] for row in rows] == ["(registry)", "user:7", "registry"]

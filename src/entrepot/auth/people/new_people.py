@@ -20,7 +20,7 @@ __all__ = [
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}\Z")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\Z")
 _LONGEST_TEXT: Final = 255
-_RESERVED: Final = frozenset({"admin", "anonymous", "host", "system"})
+_RESERVED: Final = frozenset({"admin", "anonymous", "host", "registry", "system"})
 """In any case: records name the registry itself so, and nobody shall pass for the first administrator."""
 
 

@@ -6,8 +6,11 @@ of them, whatever it has beside. Every reason is told at once: nobody has to gue
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import secrets
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -147,11 +150,19 @@ def load_words(path: Path) -> frozenset[str]:
     """Return the words of a dictionary file, one per line; those of fewer than four letters are left out. Blocks.
 
     Raises:
-        OSError, UnicodeDecodeError: it can't be read, or is not UTF-8.
+        OSError, UnicodeDecodeError: it can't be read, is no file, or is not UTF-8.
     """
-    lines = path.read_text("utf-8").splitlines()
+    lines = _read_file(path).decode().splitlines()
     words = {text.casefold() for line in lines if (text := composed(line.strip())) is not None}
     return frozenset(word for word in words if _LEAST_WORD <= len(word) <= MAX_LENGTH)
+
+
+def _read_file(path: Path) -> bytes:
+    """Read a file, and nothing else: a pipe would keep whoever reads it for ever."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "is no file", str(path))
+        return file.read()
 
 
 def _class_of(character: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
-from entrepot.client.acts import image_of_act, is_of_the_host, reason_of_act
+from entrepot.client.acts import actor_of, image_of_act, reason_of_act
 from entrepot.client.choosing import open_api
 from entrepot.client.listing import equals, list_items
 from entrepot.client.lookup import project_path
@@ -43,9 +43,7 @@ _OutcomeOption = Annotated[
 
 
 def _who(item: Item) -> str:
-    """Return the name; of users of the host, as `host:root`, since a person or robot may be called the same."""
-    fields = _fields(item)
-    return str(fields["user.id"] if is_of_the_host(fields) else item["username"])
+    return actor_of(_fields(item), str(item["username"]))
 
 
 def _time(item: Item) -> str:

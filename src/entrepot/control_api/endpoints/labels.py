@@ -73,8 +73,13 @@ class LabelReq(msgspec.Struct, frozen=True):
     name: str
     description: str | None = None
     color: str | None = None
-    scope: Literal["g", "p"] = "g"
+    scope: Literal["g", "p"] | None = None
     project_id: int | None = None
+
+    @property
+    def is_of_the_registry(self) -> bool:
+        """Whether it belongs to no project: as `scope` says, and else if no project is named."""
+        return self.scope == "g" or (self.scope is None and not self.project_id)
 
     def text(self) -> LabelText:
         """Return what can be written."""
@@ -155,7 +160,7 @@ async def create_label(services: ControlServices, call: Call[Gate, NoInputs, Lab
     body, gate = call.body, call.grant
     grant = (
         await gate.system(CreateSystemLabel)
-        if body.scope == "g"
+        if body.is_of_the_registry
         else await gate.project(CreateLabel, _require_project(body.project_id))
     )
     return created(location(_LABELS, await services.labels.create(grant, body.text())))

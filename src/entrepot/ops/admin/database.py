@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING
 
 from entrepot.auth.host import HostAuthorizer, host_operator, host_rights
 from entrepot.auth.people.passwords import PasswordHashing
 from entrepot.auth.people.people import People
 from entrepot.auth.system_actions import UpdateUser
-from entrepot.bootstrap.passwords import load_password_policy
+from entrepot.bootstrap.passwords import load_password_policy, policy_without_dictionary
 from entrepot.metadata.errors import MetadataTimeoutError
 from entrepot.metadata.unit_guard import in_order
 from entrepot.ops.command_stores import open_command_metadata
@@ -68,14 +69,13 @@ async def require_person(metadata: Metadata, name: str) -> PersonRow:
 
 
 def policy_of(settings: Settings) -> PasswordPolicy:
-    """Return what passwords must be.
+    """Return what passwords must be, without a dictionary that can't be read, which is said on standard error.
 
-    Raises:
-        CommandError: its dictionary can't be read.
+    Whoever has to break the glass must not be kept from it by a list of words.
     """
     try:
         return load_password_policy(settings.passwords)
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(
-            EXIT_USAGE, f"entrepot: passwords.dictionary_file can't be read: {error}"
-        ) from error
+        reason = f"passwords.dictionary_file can't be read, so only the built-in words count: {error}"
+        print(f"entrepot: warning: {reason}", file=sys.stderr)
+        return policy_without_dictionary(settings.passwords)

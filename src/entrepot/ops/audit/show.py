@@ -12,7 +12,7 @@ from entrepot.audit.queries import MOST_ROWS, AuditLog
 from entrepot.auth.audit_actions import AuditAction, near_actions
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ListAuditLog
-from entrepot.client.acts import image_of_act, is_of_the_host, reason_of_act
+from entrepot.client.acts import actor_of, image_of_act, reason_of_act
 from entrepot.client.times import FromOption, ToOption  # noqa: TC001  # read at run time
 from entrepot.kernel.plain_addresses import written_address
 from entrepot.metadata.audit_store import END_OF_TIME, AuditFilter, AuditPageQuery
@@ -125,7 +125,7 @@ def _row(entry: AuditEntry) -> tuple[str, ...]:
     return (
         str(entry.id),
         str(fields["@timestamp"]),
-        _who(entry),
+        actor_of(fields, entry.user_name),
         str(fields.get("source.ip", "")),
         entry.action,
         entry.outcome,
@@ -133,10 +133,3 @@ def _row(entry: AuditEntry) -> tuple[str, ...]:
         image_of_act(fields),
         reason_of_act(fields),  # the last column, which pads no other: it may be long
     )
-
-
-def _who(entry: AuditEntry) -> str:
-    """Return the name; of users of the host, as `host:root`, since a person or robot may be called the same."""
-    fields = entry.fields
-    is_by_id = is_of_the_host(fields) or not entry.user_name
-    return str(fields.get("user.id", "")) if is_by_id else entry.user_name

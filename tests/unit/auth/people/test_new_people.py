@@ -27,7 +27,7 @@ def test_a_name_of_another_form_is_refused(name: str) -> None:
         require_new_name(name)
 
 
-@pytest.mark.parametrize("name", ["admin", "Admin", "ADMIN", "anonymous", "host", "System"])
+@pytest.mark.parametrize("name", ["admin", "Admin", "ADMIN", "anonymous", "host", "registry", "System"])
 def test_nobody_can_pass_for_the_registry_or_its_first_administrator(name: str) -> None:
     with pytest.raises(NameTakenError):
         require_new_name(name)

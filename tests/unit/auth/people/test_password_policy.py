@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -158,3 +159,11 @@ def test_every_word_of_the_own_list_is_refused() -> None:
     for word in WORST_WORDS:
         assert len(word) >= 4
         assert _WORD in _POLICY.reasons_against(f"Z#{word}7K")
+
+
+def test_words_are_read_from_files_and_not_awaited_from_a_pipe(tmp_path: Path) -> None:
+    """Nobody may ever write into it, and whoever serves must not wait for that (I1)."""
+    os.mkfifo(tmp_path / "words")
+
+    with pytest.raises(OSError, match="is no file"):
+        load_words(tmp_path / "words")

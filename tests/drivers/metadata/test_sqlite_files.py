@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import StoredManifest
+from entrepot.metadata.sql import sqlite_files
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from tests.drivers.metadata.material import REPOSITORY, TAG, push_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from entrepot.metadata.store import Metadata
@@ -66,12 +68,13 @@ async def test_f47_the_log_of_a_replaced_file_is_replayed_into_no_other(
         connection.execute("DROP TABLE audit_records")
         connection.execute("VACUUM")
     await push_manifest(store)
-    log = _log(path).stat().st_ino
+    log, former = _log(path).stat().st_ino, path.stat()
     copy.replace(path)
 
     assert await store.lost_file() == str(path)
     assert not _log(path).exists()
-    assert _log(path).with_name(f"{_log(path).name}.of-{log}").exists()
+    aside = _log(path).with_name(f"{_log(path).name}.of-{former.st_size}-{former.st_mtime_ns}")
+    assert aside.stat().st_ino == log
     assert _integrity(path) == "ok"
     await store.aclose()
     assert _integrity(path) == "ok"
@@ -93,6 +96,131 @@ async def test_f47_the_log_comes_back_with_its_file(store: Metadata, database: R
     reopened = await open_metadata(database.url, 1, 5.0)
     assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
     await reopened.aclose()
+
+
+@pytest.mark.parametrize("put_back", [os.replace, shutil.copy2], ids=["mv", "cp -p"])
+async def test_f47_the_log_comes_back_with_its_file_when_nobody_runs_any_more(
+    store: Metadata, database: RawDatabase, put_back: Callable[[Path, Path], object]
+) -> None:
+    """The newest units, as the removal of an account, lie in it and nowhere else."""
+    path = database.path
+    await store.maintain()
+    copy = _backup(path, "copy.db")
+    await push_manifest(store)
+    former = path.rename(path.with_name("former"))
+    copy.replace(path)
+    assert await store.lost_file() == str(path)
+    await store.aclose()
+    assert _integrity(path) == "ok"
+    put_back(former, path)
+
+    reopened = await open_metadata(database.url, 1, 5.0)
+    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    assert [file.name for file in path.parent.glob("*.of-*")] == []
+    await reopened.aclose()
+
+
+async def test_f47_of_two_logs_neither_is_chosen(store: Metadata, database: RawDatabase) -> None:
+    """The other one is that of the file which was there meanwhile, and would be replayed into this one."""
+    path = database.path
+    await push_manifest(store)
+    former = path.rename(path.with_name("former"))
+    shutil.copy(former, path)
+    assert await store.lost_file() == str(path)
+    await store.aclose()
+    former.replace(path)
+    _log(path).write_bytes(b"another")
+
+    with pytest.raises(MetadataUnavailableError, match="move the one away that is not this file's"):
+        await open_metadata(database.url, 1, 5.0)
+    _log(path).unlink()
+    reopened = await open_metadata(database.url, 1, 5.0)
+    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    await reopened.aclose()
+
+
+@pytest.mark.parametrize("name", ["", "-wal"])
+async def test_f47_no_unit_is_committed_into_what_has_lost_its_name(
+    store: Metadata, database: RawDatabase, name: str
+) -> None:
+    """From the first one on, however seldom anybody looks; a copy that takes the place gets none of it (F1)."""
+    path = database.path.with_name(database.path.name + name)
+    former = path.rename(path.with_name("former"))
+    shutil.copy(former, path)
+
+    with pytest.raises(MetadataUnavailableError, match="was replaced or removed under this process"):
+        await push_manifest(store)
+    former.replace(path)
+    await push_manifest(store)
+
+
+async def test_f47_a_log_is_renamed_by_nobody_who_looked_before_another_came(
+    store: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that sleeps between its look and its turn leaves the log of the new file alone."""
+    path = database.path
+    await push_manifest(store)
+    path.rename(path.with_name("former"))
+    shutil.copy(path.with_name("former"), path)
+    turn = sqlite_files._turn
+
+    @contextmanager
+    def late_turn(directory: Path, *, wait: bool) -> Iterator[bool]:
+        _log(path).rename(path.with_name("put aside by another"))
+        _log(path).write_bytes(b"of the new file")
+        with turn(directory, wait=wait) as is_let_in:
+            yield is_let_in
+
+    monkeypatch.setattr(sqlite_files, "_turn", late_turn)
+
+    assert await store.lost_file() == str(path)
+    assert _log(path).read_bytes() == b"of the new file"
+    _log(path).unlink()
+
+
+async def test_f47_while_another_process_renames_nobody_waits(store: Metadata, database: RawDatabase) -> None:
+    """It may have been stopped; what is lost is known all the same, and the next look renames."""
+    path = database.path
+    await push_manifest(store)
+    path.rename(path.with_name("former"))
+    shutil.copy(path.with_name("former"), path)
+    with sqlite_files._turn(path.parent, wait=True):
+        assert await store.lost_file() == str(path)
+        assert _log(path).exists()
+
+    assert await store.lost_file() == str(path)
+    assert not _log(path).exists()
+
+
+async def test_f47_the_log_of_a_file_behind_a_link_lies_beside_the_file(
+    database: RawDatabase, tmp_path: Path
+) -> None:
+    """The engine puts it there; a link that leads elsewhere by now leaves it where it is."""
+    link, real = tmp_path / "link.db", database.path
+    link.symlink_to(real)
+    store = await open_metadata(f"sqlite://{link}", 1, 5.0)
+    await push_manifest(store)
+    assert (await store.lost_file(), (await store.write_ahead_log_bytes() or 0) > 0) == ("", True)
+
+    copy = _backup(real, "copy.db")
+    link.unlink()
+    link.symlink_to(copy)
+    assert (await store.lost_file(), _log(real).exists()) == (str(link), True)
+    link.unlink()
+    link.symlink_to(real)
+    assert await store.lost_file() == ""
+    copy.replace(real)
+    assert (await store.lost_file(), _log(real).exists()) == (str(link), False)
+    await store.aclose()
+
+    real.unlink()
+    with pytest.raises(MetadataUnavailableError, match="is missing, though its log"):  # that was put aside
+        await initialise_if_empty(f"sqlite://{link}", lambda _: None)
+    for aside in real.parent.glob("*.of-*"):
+        aside.unlink()
+    _log(real).write_bytes(b"alone")
+    with pytest.raises(MetadataUnavailableError, match="is missing, though its log"):
+        await initialise_if_empty(f"sqlite://{link}", lambda _: None)
 
 
 async def test_f47_the_log_stays_where_the_file_is_only_away(store: Metadata, database: RawDatabase) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, translate_error
 from entrepot.metadata.sql.sqlite_files import OpenFiles, log_of
 from entrepot.metadata.sql.sqlite_reader import SqliteReader
@@ -44,7 +45,7 @@ class SqliteMetadata(SqlReaders):
         self._path = path
         self._log = log_of(path)
         self._reader = SqliteReader(path, statement_timeout_seconds, observer)
-        self._writer = SqliteWriter(path, observer)
+        self._writer = SqliteWriter(path, observer, self._require_files)
         super().__init__(self._reader)
         self._closed = False
         # After the connections, as an overlay's file becomes another one once it is opened for writing.
@@ -81,9 +82,21 @@ class SqliteMetadata(SqlReaders):
             await self.instance.ping()
             self._has_read = True
 
+    def _require_files(self) -> None:
+        """Refuse to commit what nobody would find again (F47). Within a transaction, so that the log is open.
+
+        Raises:
+            MetadataUnavailableError: file or log are others by now.
+        """
+        if lost := self._files.find_lost():
+            raise MetadataUnavailableError(
+                f"{lost} was replaced or removed under this process, and what lay there before is written no more"
+            )
+
     def _close(self) -> None:
         self._writer.close()
         self._reader.close()
+        self._files.close()
 
     def _log_bytes(self) -> int:
         try:

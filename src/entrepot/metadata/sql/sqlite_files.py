@@ -1,37 +1,78 @@
 """Which files a store has open by their names, and what becomes of a log whose file was replaced under it (F47).
 
 SQLite knows a log by its name only. Beside another file than its own it is replayed into that one all the same, page by
-page, and damages it; beside none, whoever makes a new file begins with it.
+page, and damages it; beside none, whoever makes a new file begins with it. So the log of a file that was replaced is
+put aside, under a name that says whose it is, and comes back with its file: it holds the newest units of that.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import MetadataUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["OpenFiles", "log_of", "require_no_log_alone"]
+__all__ = ["OpenFiles", "log_of", "require_no_log_alone", "take_back_log"]
+
+_LOG: Final = "-wal"
+_INDEX: Final = "-shm"
+"""What goes with the log. Where only this has its name, whoever opens the file is told of pages that are not there, and
+fails; the log alone would be replayed. So it goes last and comes back first."""
+
+_ASIDE: Final = ".of-"
 
 
 def log_of(path: Path) -> Path:
-    """Return where the write-ahead log of a database's file lies."""
-    return path.with_name(f"{path.name}-wal")
+    """Return where the write-ahead log of a database's file lies: beside what a symbolic link leads to."""
+    real = path.resolve()
+    return real.with_name(f"{real.name}{_LOG}")
 
 
 def require_no_log_alone(path: Path) -> None:
-    """Refuse to make a database where one was: a log without its file. Blocks.
+    """Refuse to make a database where one was: a log without its file, or one that was put aside. Blocks.
 
     Raises:
         MetadataUnavailableError: the file is missing, and a log lies there; or it can't be told.
     """
-    if _identity_of(path) is None and _identity_of(log_of(path)) is not None:
+    if _identity_of(path) is not None:
+        return
+    log = log_of(path)
+    alone = log if _identity_of(log) is not None else next(log.parent.glob(f"{log.name}{_ASIDE}*"), None)
+    if alone is not None:
         raise MetadataUnavailableError(
-            f"{path} is missing, though its log {log_of(path).name} is there: put the file back; if a new database is "
-            f"meant, or another copy will come, move the log and {path.name}-shm away first"
+            f"{path} is missing, though its log {alone} is there: put the file back; if a new database is "
+            f"meant, or another copy will come, move all of {log.name}* and {path.name}{_INDEX}* away first"
+        )
+
+
+def take_back_log(path: Path) -> None:
+    """Give a log that was put aside its name again where its file was put back. Before anybody opens the file; blocks.
+
+    Raises:
+        MetadataUnavailableError: another log lies beside the file, or the files can't be looked at or renamed.
+    """
+    real, log = path.resolve(), log_of(path)
+    aside = _aside(real)
+    if not aside or _identity_of(log.with_name(log.name + aside)) is None:
+        return
+    with _turn(real.parent, wait=True):
+        if _identity_of(log.with_name(log.name + aside)) is None:
+            return  # who was first has done it
+        if _identity_of(log) is not None:
+            raise MetadataUnavailableError(
+                f"{log.name}{aside} has the newest changes of {path}, and another log, {log.name}, lies beside it: "
+                "stop the registry and move the one away that is not this file's"
+            )
+        _take_back(real, aside)
+    if _identity_of(log) is None:
+        raise MetadataUnavailableError(
+            f"{log.name}{aside} is the log of {path} and can't be renamed to {log.name}"
         )
 
 
@@ -39,11 +80,25 @@ class OpenFiles:
     """The file and the log that a store has open. Blocks; any thread may ask."""
 
     def __init__(self, path: Path) -> None:
-        """Take the file that has this name now; its connections must be open."""
+        """Take the file that has this name now; its connections must be open.
+
+        Raises:
+            MetadataUnavailableError: it can't be told which it is.
+        """
         self._path = path
+        self._real = path.resolve()
         self._log = log_of(path)
         self._file = _identity_of(path)
         self._own_log: tuple[int, int] | None = None
+        try:
+            # Only to know the file: to close one that can be read would end SQLite's locks on it.
+            self._descriptor = os.open(self._real, os.O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
 
     def find_lost(self) -> str:
         """Return which of both is another one by now, or none; an empty text as long as they are the same.
@@ -55,28 +110,94 @@ class OpenFiles:
         Raises:
             MetadataUnavailableError: it can't be told.
         """
-        present, log = _identity_of(self._path), _identity_of(self._log)
-        if present != self._file:
-            if present is not None and log is not None and log == self._own_log:
-                self._move_log("", f".of-{log[1]}", ("-wal", "-shm"))
+        log = _identity_of(self._log)
+        if _identity_of(self._path) != self._file:
+            is_replaced = _identity_of(self._real) not in {None, self._file}
+            if is_replaced and log is not None and log == self._own_log:
+                self._put_aside()
             return str(self._path)
         if self._own_log is None:
             self._own_log = log
         elif log is None:
-            self._move_log(f".of-{self._own_log[1]}", "", ("-shm", "-wal"))
+            self._take_back()
             log = _identity_of(self._log)
         return "" if log == self._own_log else str(self._log)
 
-    def _move_log(self, before: str, after: str, suffixes: tuple[str, str]) -> None:
-        """Rename the log, which whoever has it open goes on with, and what goes with it.
+    def _put_aside(self) -> None:
+        """Rename the log, which whoever has it open goes on with. Who is not let in now looks again in seconds."""
+        aside = _mark_of(os.fstat(self._descriptor))
+        with _turn(self._real.parent, wait=False) as is_let_in:
+            if is_let_in and _identity_of(self._log) == self._own_log:
+                _put_aside(self._real, aside)
 
-        For a moment only what goes with it has its name, which tells whoever opens the file then of pages that are not
-        there, and fails. The log alone would be replayed.
-        """
-        for suffix in suffixes:
-            name = f"{self._path.name}{suffix}"
-            with suppress(OSError):  # another process was first, or nothing can be written here
-                self._path.with_name(name + before).rename(self._path.with_name(name + after))
+    def _take_back(self) -> None:
+        aside = _aside(self._real)
+        with _turn(self._real.parent, wait=False) as is_let_in:
+            if is_let_in and _identity_of(self._log.with_name(self._log.name + aside)) == self._own_log:
+                _take_back(self._real, aside)
+
+
+def _aside(real: Path) -> str:
+    """Return what the names of a file's log end with when it is put aside; an empty text where there is no file."""
+    try:
+        return _mark_of(real.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise MetadataUnavailableError(f"{real}: {error.strerror}") from error
+
+
+def _mark_of(found: os.stat_result) -> str:
+    """Return what tells a file from others also when it was moved: nothing is written to it while its log is aside.
+
+    An inode does not: its number is given to the next file that is made.
+    """
+    return f"{_ASIDE}{found.st_size}-{found.st_mtime_ns}"
+
+
+def _put_aside(real: Path, aside: str) -> None:
+    if _renamed(real, _LOG, _LOG + aside):
+        _renamed(real, _INDEX, _INDEX + aside)
+
+
+def _take_back(real: Path, aside: str) -> None:
+    if _identity_of(real.with_name(real.name + _INDEX + aside)) is None or _renamed(
+        real, _INDEX + aside, _INDEX
+    ):
+        _renamed(real, _LOG + aside, _LOG)
+
+
+def _renamed(real: Path, before: str, after: str) -> bool:
+    """Whether it could be: it may be gone, or nothing can be written there."""
+    try:
+        real.with_name(real.name + before).rename(real.with_name(real.name + after))
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _turn(directory: Path, *, wait: bool) -> Generator[bool]:
+    """Keep other processes from renaming; yield whether that is so, which without `wait` it may not be.
+
+    Who looked and then slept must not rename the log of those who came meanwhile.
+
+    Raises:
+        MetadataUnavailableError: the directory can't be opened.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise MetadataUnavailableError(f"{directory}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from entrepot.metadata.sql.schema import (
     split_script,
 )
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, create_private_file, translate_error
-from entrepot.metadata.sql.sqlite_files import require_no_log_alone
+from entrepot.metadata.sql.sqlite_files import require_no_log_alone, take_back_log
 from entrepot.metadata.sql.sqlite_turnstile import Turnstile
 from entrepot.metadata.sql.statements import render
 
@@ -46,6 +46,7 @@ def read_sqlite_version(path: Path) -> int:
     _require_library()
     if not path.exists() or path.stat().st_size == 0:
         return 0
+    take_back_log(path)
     try:
         with closing(connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)) as connection:
             return max(_applied(connection), default=0)
@@ -69,6 +70,7 @@ def migrate_sqlite(
     """
     _require_library()
     require_no_log_alone(path)
+    take_back_log(path)
     create_private_file(path)
     turnstile = Turnstile(path)
     try:

@@ -69,8 +69,12 @@ class _AcceptedUnit:
 class SqliteWriter:
     """Takes units from any task and answers each when the group it was part of is durable."""
 
-    def __init__(self, path: Path, observer: StatementObserver | None) -> None:
+    def __init__(
+        self, path: Path, observer: StatementObserver | None, require_files: Callable[[], None] = lambda: None
+    ) -> None:
+        """Open the file; `require_files` is called in each transaction, and what it raises refuses all units of it."""
         self._path = path
+        self._require_files = require_files
         self._observer = observer
         self._turnstile = Turnstile(path)
         self._connection = connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)
@@ -134,6 +138,7 @@ class SqliteWriter:
             Whether the end of the queue was found.
         """
         self._begin()
+        self._require_files()
         started = perf_counter()
         following: _AcceptedUnit | None = first
         while following is not None:

@@ -82,7 +82,9 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
         yield judge_durability(facts)
         yield judge_connections(facts, settings.metadata.pool_size)
     else:
-        log = metadata_path(settings).with_name(f"{metadata_path(settings).name}-wal")
+        from entrepot.metadata.sql.sqlite_files import log_of  # noqa: PLC0415 - as the driver it belongs to
+
+        log = log_of(metadata_path(settings))
         yield judge_log_size(log.stat().st_size if log.exists() else 0, running=running)
     if settings.storage.driver == "filesystem" and storage_root(settings).is_dir():
         state = os.statvfs(storage_root(settings))

@@ -60,7 +60,8 @@ _PUT_RIGHT: Final = (
 )
 _START_AGAIN: Final = (
     "stop this node, see to it that the right file lies there, with its own log (-wal) or with none, and start this "
-    "node again"
+    "node again; the former file's log was put aside (-wal.of-…) and is found again if that file comes back by mv or "
+    "cp -p"
 )
 _CHOOSE: Final = (
     "stop all nodes, put the newest copy of the database back or make a new one with entrepot rebuild, and push again "
@@ -227,7 +228,7 @@ async def find_discrepancy(
     lost = await metadata.lost_file()
     if lost:
         reason = (
-            f"{lost} was replaced or removed under this process, which goes on with what lay there before"
+            f"{lost} was replaced or removed under this process, which goes on reading what lay there before"
         )
         return Discrepancy(reason, _START_AGAIN, _LOST_FILE)
     traces = await Traces.of(metadata, blobs)

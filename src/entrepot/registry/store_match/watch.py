@@ -129,6 +129,9 @@ class StoreWatch:
         began = self._clock()
         suspicions = self._suspicions  # one that comes meanwhile may have been found behind what is asked now
         found = await self._find(own_segment, compared)
+        if found is None and self._found is not None and isinstance(self._blobs, PreparedPlace):
+            # A volume that was away at the start, or was filled by a tool that leaves empty folders out, may lack some.
+            await self._blobs.prepare()
         self._looked_into, self._asked_at = suspicions, began
         if found != self._found:
             self._found = found

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.drivers.metadata.machine_accounts import on_sqlite
+from tests.integration.control_api.building import ADMIN_PASSWORD
 from tests.integration.control_api.cast import PASSWORD
 
 if TYPE_CHECKING:
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
 
 pytestmark = on_sqlite
 
-_ASKERS: Final = ("anonymous", "outsider", "limited token")
+_ASKERS: Final = (
+    "anonymous",
+    "outsider",
+    "limited token",
+    "custom system role",
+    "custom system role by a group",
+    "auditor's token",
+)
 _REQUESTS: Final = (
     ("GET", "/projects/{project}", None),
     ("GET", "/projects/{number}", None),
@@ -35,6 +43,8 @@ _REQUESTS: Final = (
     ("GET", "/labels/{label}", None),
     ("GET", "/robots/{robot}", None),
     ("DELETE", "/robots/{robot}", None),
+    ("GET", "/robots?q=Level=project,ProjectID={number}", None),
+    ("GET", "/permissions?project_name_or_id={project}", None),
 )
 
 
@@ -64,12 +74,32 @@ class _Costs:
         return reply.status_code, Counter(self._counts.statements), self._asked
 
 
-async def _token(registry: Registry) -> str:
-    """Return the secret of a token of the administrator that is good for one project only."""
-    async with registry.plain() as admin:
-        await admin.post("/projects", json={"project_name": "open"})
-        made = await admin.post("/access-tokens", json={"name": "ci", "projects": ["open"]})
+async def _token(registry: Registry, name: str, secret: str, **limits: list[str]) -> str:
+    """Return the secret of a person's token with limits."""
+    async with registry.plain(name, secret) as person:
+        made = await person.post("/access-tokens", json={"name": "ci", **limits})
     return str(made.json()["secret"])
+
+
+async def _secrets(cast: Cast) -> dict[str, tuple[str, str] | None]:
+    """Return what each asker comes with: nobody of them may do anything in a project that is private."""
+    await cast.made("/projects", {"project_name": "open"})
+    await cast.person("bob")
+    await cast.person("labels", "label:list", "label:create")
+    group = await cast.made("/usergroups", {"group_name": "crew"})
+    await cast.made(f"/usergroups/{group}/members", {"user_id": await cast.person("ted")})
+    await cast.made("/role-assignments", {"subject_id": group, "role": "labels"})
+    await cast.made("/role-assignments", {"subject_id": await cast.person("eva"), "role": "auditor"})
+    of_admin = await _token(cast.registry, "admin", ADMIN_PASSWORD, projects=["open"])
+    of_eva = await _token(cast.registry, "eva", PASSWORD, permissions=["repository:push", "user:list"])
+    return {
+        "anonymous": None,
+        "outsider": ("bob", PASSWORD),
+        "limited token": ("admin", of_admin),
+        "custom system role": ("labels", PASSWORD),
+        "custom system role by a group": ("ted", PASSWORD),
+        "auditor's token": ("eva", of_eva),
+    }
 
 
 @pytest.mark.parametrize("asker", _ASKERS)
@@ -88,12 +118,7 @@ async def test_what_is_private_costs_as_much_as_what_is_missing_s19(
             "permissions": [{"kind": "project", "namespace": "hidden", "access": access}],
         },
     )
-    await cast.person("bob")
-    secrets = {
-        "anonymous": None,
-        "outsider": ("bob", PASSWORD),
-        "limited token": ("admin", await _token(cast.registry)),
-    }
+    secrets = await _secrets(cast)
     costs = _Costs(cast.registry, counts, monkeypatch)
     there = {"project": "hidden", "number": number, "label": label, "robot": robot}
     missing = {"project": "nowhere", "number": 990, "label": 990, "robot": 990}

@@ -11,10 +11,11 @@ import structlog
 from entrepot.auth.cedar.policies import render_policies
 from entrepot.auth.cedar.questions import REGISTRY, encode_entities, uid
 from entrepot.auth.cedar.schema import SYSTEM_PREFIX, render_schema
+from entrepot.auth.roles import BUILT_IN_ROLES
 from entrepot.kernel.errors import EntrepotError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from entrepot.auth.cedar.questions import Subject
 
@@ -25,6 +26,12 @@ _log: Any = structlog.get_logger()
 _cedar: Any = cedarpy
 """The same library: its types leave out what its dictionaries hold."""
 _NOTHING: Final[frozenset[str]] = frozenset()
+_ACTIONS_OF_ROLES: Final = {
+    role.name: role.project | {SYSTEM_PREFIX + name for name in role.system}
+    for role in BUILT_IN_ROLES.values()
+}
+"""What a built-in role permits wherever it is given, at most. A custom one is named by no built-in policy: what it
+permits stands in `permissions`."""
 
 
 class InvalidPoliciesError(EntrepotError):
@@ -38,9 +45,10 @@ class InvalidPoliciesError(EntrepotError):
 class PolicyEngine:
     """Policies that were parsed and checked once. Synchronous, about 20 µs a permission, and safe to share.
 
-    Where only the built-in policies hold, whoever has no role and no permission is refused without asking Cedar, but in
-    a public project: those policies permit them nothing (tests ask them). Else anybody without credentials would have a
-    registry ask about hundreds of permissions, and could tell by the time which projects there are (S19, F41).
+    Where only the built-in policies hold, whoever has neither a role nor a permission that is about what is asked is
+    refused without asking Cedar, but in a public project: those policies permit them nothing (tests ask them). Else
+    anybody without credentials would have a registry ask about hundreds of permissions, and they, or whoever has a
+    custom role on the system, could tell by the time which projects there are (S19, F41).
     """
 
     def __init__(self, policies: str | None = None) -> None:
@@ -72,37 +80,47 @@ class PolicyEngine:
         return not self._only_built_in
 
     def in_project(
-        self, subject: Subject, permissions: Iterable[str], project: str, *, is_public: bool
+        self, subject: Subject, permissions: Collection[str], project: str, *, is_public: bool
     ) -> frozenset[str]:
         """Return which of the project permissions the subject has in a project."""
-        if not is_public and self._is_refused(subject):
+        if not is_public and self._is_refused(subject, permissions):
             return _NOTHING
         entities = encode_entities(subject, project, is_public=is_public)
         return self._allowed(subject, permissions, uid("Project", project), entities)
 
     def in_repository(
-        self, subject: Subject, permissions: Iterable[str], project: str, repository: str, *, is_public: bool
+        self,
+        subject: Subject,
+        permissions: Collection[str],
+        project: str,
+        repository: str,
+        *,
+        is_public: bool,
     ) -> frozenset[str]:
         """Return which of the project permissions the subject has in one repository, which need not exist."""
-        if not is_public and self._is_refused(subject):
+        if not is_public and self._is_refused(subject, permissions):
             return _NOTHING
         entities = encode_entities(subject, project, repository, is_public=is_public)
         return self._allowed(subject, permissions, uid("Repository", repository), entities)
 
-    def on_registry(self, subject: Subject, permissions: Iterable[str]) -> frozenset[str]:
+    def on_registry(self, subject: Subject, permissions: Collection[str]) -> frozenset[str]:
         """Return which of the system permissions the subject has."""
-        if self._is_refused(subject):
-            return _NOTHING
         asked = [SYSTEM_PREFIX + name for name in permissions]
+        if self._is_refused(subject, asked):
+            return _NOTHING
         allowed = self._allowed(subject, asked, uid("Registry", REGISTRY), encode_entities(subject))
         return frozenset(name.removeprefix(SYSTEM_PREFIX) for name in allowed)
 
-    def _is_refused(self, subject: Subject) -> bool:
-        has_any = subject.permissions or subject.project_roles or subject.system_roles
-        return self._only_built_in and not has_any
+    def _is_refused(self, subject: Subject, actions: Collection[str]) -> bool:
+        if not self._only_built_in:
+            return False
+        roles = subject.project_roles | subject.system_roles
+        return subject.permissions.isdisjoint(actions) and all(
+            _ACTIONS_OF_ROLES.get(role, _NOTHING).isdisjoint(actions) for role in roles
+        )
 
     def _allowed(
-        self, subject: Subject, actions: Iterable[str], resource: dict[str, str], entities: str
+        self, subject: Subject, actions: Collection[str], resource: dict[str, str], entities: str
     ) -> frozenset[str]:
         principal = uid(subject.kind, subject.name)
         asked = list(actions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import cedarpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,14 +12,18 @@ from hypothesis import strategies as st
 from entrepot.auth.cedar.engine import InvalidPoliciesError, PolicyEngine
 from entrepot.auth.cedar.policies import render_policies
 from entrepot.auth.cedar.questions import Asker, Subject
-from entrepot.auth.cedar.schema import NAMESPACE
+from entrepot.auth.cedar.schema import NAMESPACE, SYSTEM_PREFIX
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.roles import BUILT_IN_ROLES
 
 _ENGINE: Final = PolicyEngine()
+_ASKING: Final = PolicyEngine(render_policies())
+"""The same policies as if somebody had written them: Cedar is asked in any case."""
 _ANYBODY: Final = Subject("Anonymous", "anonymous")
 _ALL_IN_PROJECT: Final = frozenset(PROJECT_PERMISSIONS)
 _ALL_ON_SYSTEM: Final = frozenset(SYSTEM_PERMISSIONS)
+
+_ACTIONS: Final = sorted(_ALL_IN_PROJECT) + [SYSTEM_PREFIX + name for name in sorted(_ALL_ON_SYSTEM)]
 
 _DATA_PLANE: Final = (
     "repository:pull",
@@ -209,13 +214,69 @@ def test_policies_that_do_not_fit_the_schema_are_refused(text: str) -> None:
 @pytest.mark.parametrize("kind", ["User", "Robot", "Anonymous"])
 def test_i6_whoever_is_refused_without_asking_would_be_refused_by_cedar(kind: Asker) -> None:
     """Neither a role nor a permission, and nothing public: the policies in full permit nothing."""
-    nobody, asking = Subject(kind, "n"), PolicyEngine(render_policies())
+    nobody = Subject(kind, "n")
 
-    for engine in (asking, _ENGINE):
+    for engine in (_ASKING, _ENGINE):
         assert not engine.in_project(nobody, _ALL_IN_PROJECT, "p", is_public=False)
         assert not engine.in_repository(nobody, _ALL_IN_PROJECT, "p", "p/r", is_public=False)
         assert not engine.on_registry(nobody, _ALL_ON_SYSTEM)
         assert engine.in_project(nobody, _ALL_IN_PROJECT, "p", is_public=True)
+
+
+@given(
+    st.sampled_from(["", "own role", *BUILT_IN_ROLES]),
+    st.sampled_from(["", "own role", *BUILT_IN_ROLES]),
+    st.frozensets(st.sampled_from(_ACTIONS), max_size=2),
+    st.frozensets(st.sampled_from(sorted(_ALL_IN_PROJECT)), max_size=2),
+    st.frozensets(st.sampled_from(_DATA_PLANE), max_size=2),
+    st.frozensets(st.sampled_from(sorted(_ALL_ON_SYSTEM)), max_size=2),
+)
+def test_i6_what_is_refused_without_asking_is_what_cedar_refuses(
+    project_role: str,
+    system_role: str,
+    permissions: frozenset[str],
+    in_project: frozenset[str],
+    in_repository: frozenset[str],
+    on_system: frozenset[str],
+) -> None:
+    who = _user(project_role=project_role, system_role=system_role, permissions=permissions)
+
+    usual, asking = (
+        (
+            engine.in_project(who, in_project, "p", is_public=False),
+            engine.in_repository(who, in_repository, "p", "p/r", is_public=False),
+            engine.on_registry(who, on_system),
+        )
+        for engine in (_ENGINE, _ASKING)
+    )
+
+    assert usual == asking
+
+
+@pytest.mark.parametrize(
+    ("who", "asked"),
+    [
+        (_user(system_role="own role"), _ALL_IN_PROJECT),
+        (_user(project_role="own role"), _ALL_IN_PROJECT),
+        (_user(system_role="auditor"), frozenset({"repository:push"})),
+        (_user(permissions=frozenset({"project:read"})), frozenset({"repository:push"})),
+    ],
+)
+def test_cedar_is_not_asked_for_what_no_role_of_the_asker_permits_s19_f41(
+    monkeypatch: pytest.MonkeyPatch, who: Subject, asked: frozenset[str]
+) -> None:
+    """A custom role on the system is about no project, and by the time of an answer one would learn which there are."""
+    questions: list[object] = []
+
+    def asked_of_cedar(*question: object) -> list[object]:
+        questions.append(question)
+        return []
+
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", asked_of_cedar)
+
+    assert not _ENGINE.in_project(who, asked, "p", is_public=False)
+    assert not _ENGINE.in_repository(who, asked, "p", "p/r", is_public=False)
+    assert questions == []
 
 
 @given(

@@ -7,9 +7,9 @@ takes, from which the matrix of roles and endpoints and the documents are made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from entrepot.auth.errors import AuthenticationRequiredError, PasswordChangeRequiredError
+from entrepot.auth.errors import AccessDeniedError, AuthenticationRequiredError, PasswordChangeRequiredError
 from entrepot.auth.project_actions import ProjectAction
 from entrepot.auth.roles import PUBLIC_PERMISSIONS
 from entrepot.auth.system_actions import SystemAction
@@ -52,6 +52,11 @@ __all__ = [
 ]
 
 AnyAction: TypeAlias = type[SystemAction] | type[ProjectAction]
+
+_LIMITED_PERSON: Final = (
+    "every person may do this, but an access token with limits takes {permission} on the system, among its own "
+    "permissions and among those of its person: present one without limits, or the password"
+)
 
 G_co = TypeVar("G_co", covariant=True)
 P = TypeVar("P", bound=ProjectAction)
@@ -189,7 +194,7 @@ class OnSystem(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class PersonOr(Generic[S]):
-    """Every person may; it takes a permission on the system for who is none, as a robot.
+    """Every person may; it takes a permission on the system for who is none, as a robot, and for a limited token.
 
     For what people look up of each other. A robot is no colleague, and decided about as for any permission: by what it
     was given, and by what who answers for it holds, so that one that nobody answers for learns nothing.
@@ -205,9 +210,7 @@ class PersonOr(Generic[S]):
 
     async def obtain(self, question: Question) -> SelfGrant | SystemGrant[S]:
         """Return the grant."""
-        if question.principal.kind == "user":
-            return await question.authorizer.authorize_self(question.principal)
-        return await question.authorizer.authorize_system(question.principal, self.action)
+        return await _grant_person_or(question, self.action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,16 +354,17 @@ class PersonGate(OwnGate):
     """A gate at which people get what it takes a permission on the system for who is no person."""
 
     async def person_or(self, action: type[S]) -> SelfGrant | SystemGrant[S]:
-        """Return the grant; of a person who comes with an access token that has limits, these decide (S15).
+        """Return the grant, as :class:`PersonOr` does.
 
         Raises:
             UndeclaredActionError: the endpoint does not declare it.
             AuthenticationRequiredError, AccessDeniedError: the one who asks may not.
             PasswordChangeRequiredError: a new password has to be chosen first.
         """
-        if self.principal.kind == "user" and not self.principal.is_limited:
-            return await self.own()
-        return await self.system(action)
+        self._require_declared(action)
+        grant = await _grant_person_or(self._question, action)
+        self.has_granted = True
+        return grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +394,19 @@ class PersonOrOneOf:
         """Return the gate at which the handler asks; nobody in particular gets there only for what may be public."""
         _require_somebody(question, self.actions)
         return PersonGate(question, self.actions)
+
+
+async def _grant_person_or(question: Question, action: type[S]) -> SelfGrant | SystemGrant[S]:
+    """Return the grant; of a person who comes with an access token that has limits, these decide (S15)."""
+    authorizer, principal = question.authorizer, question.principal
+    if principal.kind == "user" and not principal.is_limited:
+        return await authorizer.authorize_self(principal)
+    try:
+        return await authorizer.authorize_system(principal, action)
+    except AccessDeniedError as error:
+        if principal.kind != "user":
+            raise
+        raise AccessDeniedError(_LIMITED_PERSON.format(permission=action.permission.name)) from error
 
 
 def _require_somebody(question: Question, actions: tuple[AnyAction, ...]) -> None:

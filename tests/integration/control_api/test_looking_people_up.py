@@ -9,6 +9,7 @@ import pytest
 from entrepot.control_api.declarations import API_PREFIX
 from entrepot.control_api.routes import all_endpoints
 from tests.drivers.metadata.machine_accounts import on_sqlite
+from tests.integration.control_api.building import ADMIN_PASSWORD
 from tests.integration.control_api.cast import PASSWORD, reason
 
 if TYPE_CHECKING:
@@ -131,6 +132,38 @@ async def test_a_robot_finds_people_and_groups_by_its_right_only_s9(
         f"this takes {permission} on the system: ask an operations administrator for a role that permits it"
     )
     assert [(one.status_code, reason(one)) for one in (refused, stops)] == [(403, lacks)] * 2
+
+
+@on_sqlite
+@pytest.mark.parametrize(("path", "permission", "_field"), _SEARCHES)
+async def test_an_access_token_with_limits_finds_people_and_groups_by_its_permission_only_s15(
+    cast: Cast, registry: Registry, path: str, permission: str, _field: str
+) -> None:
+    """As it lists them, though everybody may search: what is neither in its limits nor its person's right is not."""
+    await _people(cast)
+    await cast.made("/projects", {"project_name": "team"})
+    await cast.person("holder", "user:list", "user-group:list")
+    others = [name for name in ("user:list", "user-group:list") if name != permission]
+    tokens: tuple[tuple[str, dict[str, list[str]]], ...] = (
+        ("holder", {"permissions": [permission]}),
+        ("mate", {}),
+        ("holder", {"permissions": others}),
+        ("mate", {"permissions": [permission]}),
+        ("admin", {"permissions": [permission], "projects": ["team"]}),
+    )
+    replies: list[httpx.Response] = []
+    for number, (person, limits) in enumerate(tokens):
+        async with registry.plain(person, ADMIN_PASSWORD if person == "admin" else PASSWORD) as client:
+            made = await client.post("/access-tokens", json={"name": f"ci-{number}", **limits})
+        async with registry.plain(person, made.json()["secret"]) as client:
+            replies.append(await client.get(path))
+
+    lacks = (
+        f"every person may do this, but an access token with limits takes {permission} on the system, among its own "
+        "permissions and among those of its person: present one without limits, or the password"
+    )
+    assert [(one.status_code, len(one.json())) for one in replies[:2]] == [(200, 3)] * 2
+    assert [(one.status_code, reason(one)) for one in replies[2:]] == [(403, lacks)] * 3
 
 
 @on_sqlite

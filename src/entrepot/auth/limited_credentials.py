@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
     from entrepot.oci.names import RepositoryName
 
-__all__ = ["tell_limits_in_project", "tell_limits_on_repository", "tell_limits_on_system"]
+__all__ = [
+    "limits_in_the_way",
+    "owner_of",
+    "tell_limits_in_project",
+    "tell_limits_on_repository",
+    "tell_limits_on_system",
+]
 
 _TOLD: Final = (
     "this access token is not good for {permission} {where}, though you have that right: its limits leave it "
@@ -27,14 +33,13 @@ _TOLD: Final = (
 )
 
 
-def _owner_of(principal: Principal) -> Principal | None:
+def owner_of(principal: Principal) -> Principal | None:
     """Return who came with an access token as they are without its limits; `None` where there are none."""
     return msgspec.structs.replace(principal, limits=None) if principal.is_limited else None
 
 
-def _told(permission: str, project: str = "") -> AccessDeniedError:
-    """Return the refusal where the owner holds the permission: in a project or, without one, on the system."""
-    where = f"in project {project}" if project else "on the system"
+def limits_in_the_way(permission: str, where: str = "on the system") -> AccessDeniedError:
+    """Return the refusal where the owner holds the permission: on the system, or in a project that is told."""
     return AccessDeniedError(_TOLD.format(permission=permission, where=where))
 
 
@@ -49,9 +54,9 @@ async def tell_limits_on_repository(
     Raises:
         AccessDeniedError: they would have it, and only the limits of their access token leave it out.
     """
-    owner = _owner_of(principal)
+    owner = owner_of(principal)
     if owner is not None and action in (await decisions.on_repository(owner, repository)).actions:
-        raise _told(f"repository:{action}", repository.project)
+        raise limits_in_the_way(f"repository:{action}", f"in project {repository.project}")
 
 
 async def tell_limits_on_system(decisions: Decisions, principal: Principal, permission: str) -> None:
@@ -60,9 +65,9 @@ async def tell_limits_on_system(decisions: Decisions, principal: Principal, perm
     Raises:
         AccessDeniedError: they would have it, and only the limits of their access token leave it out.
     """
-    owner = _owner_of(principal)
+    owner = owner_of(principal)
     if owner is not None and permission in await decisions.on_registry(owner):
-        raise _told(permission)
+        raise limits_in_the_way(permission)
 
 
 async def tell_limits_in_project(
@@ -73,7 +78,7 @@ async def tell_limits_in_project(
     Raises:
         AccessDeniedError: they would have it, and only the limits of their access token leave it out.
     """
-    owner = _owner_of(principal)
+    owner = owner_of(principal)
     standing = None if owner is None else await decisions.on_project(owner, project)
     if standing is not None and permission in standing.permissions:
-        raise _told(permission, standing.project)
+        raise limits_in_the_way(permission, f"in project {standing.project}")

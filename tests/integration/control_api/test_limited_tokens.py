@@ -98,3 +98,51 @@ async def test_limits_are_told_on_the_system_as_well(registry: Registry) -> None
     assert refused.status_code == 403
     assert refused.json()["errors"][0]["message"] == _limits("user:list", "on the system")
     assert (missing.status_code, missing.json()["errors"][0]["message"]) == (403, _ANYBODY)
+
+
+_NOWHERE: Final = (
+    "this takes robot:create on the system or in some project: ask who administers a project for a role that permits "
+    "it, or an operations administrator"
+)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"permissions": ["member:create"]}, _limits("robot:create", "in any project")),
+        ({"projects": ["team"]}, _limits("robot:create", "in any project")),
+        ({"permissions": ["robot:create"], "projects": ["team"]}, _limits("robot:create", "in any project")),
+        ({"permissions": ["robot:create"], "projects": ["own"]}, None),
+    ],
+)
+async def test_limits_are_told_to_who_could_give_robots_rights_in_some_project_s19(
+    registry: Registry, limits: dict[str, list[str]], reason: str | None
+) -> None:
+    """Not in which, which the limits may leave out: they do not name what they are not for."""
+    await _begin(registry)
+    async with registry.plain() as admin:
+        await admin.post("/projects", json={"project_name": "own"})
+        body = {"role_id": 1, "member_user": {"username": "ann"}}
+        assert (await admin.post("/projects/own/members", json=body)).status_code == 201
+    async with registry.plain("ann", _PASSWORD) as ann:
+        made = await ann.post("/access-tokens", json={"name": "limited", **limits})
+
+    secret = made.json()["secret"]
+    if reason is None:
+        async with registry.plain("ann", secret) as client:
+            assert (await client.get("/permissions")).status_code == 200
+    else:
+        assert await _message(registry, secret, "GET", "/permissions") == reason
+
+
+async def test_limits_are_not_told_to_who_could_give_robots_nothing_s19(registry: Registry) -> None:
+    """And on the system to who could give them everything."""
+    secret = await _begin(registry, permissions=["repository:pull"])
+    async with registry.plain() as admin:
+        made = await admin.post("/access-tokens", json={"name": "ci", "permissions": ["repository:pull"]})
+    async with registry.plain("admin", made.json()["secret"]) as limited:
+        of_admin = await limited.get("/permissions")
+
+    assert await _message(registry, secret, "GET", "/permissions") == _NOWHERE
+    assert await _message(registry, _PASSWORD, "GET", "/permissions") == _NOWHERE
+    assert of_admin.json()["errors"][0]["message"] == _limits("robot:create", "on the system")

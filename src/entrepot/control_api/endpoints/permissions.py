@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from entrepot.auth.errors import AccessDeniedError
+from entrepot.auth.limited_credentials import limits_in_the_way, owner_of
 from entrepot.auth.project_actions import CreateRobot
 from entrepot.auth.robots.permissions import ROBOT_PROJECT_PERMISSIONS, ROBOT_SYSTEM_PERMISSIONS
 from entrepot.auth.system_actions import CreateSystemRobot
@@ -15,6 +16,7 @@ from entrepot.control_api.demands import Gate, OneOf
 from entrepot.control_api.reply import json_reply
 
 if TYPE_CHECKING:
+    from entrepot.auth.principals import Principal
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
@@ -65,11 +67,30 @@ async def get_permissions(services: ControlServices, call: Call[Gate, Permission
     except AccessDeniedError as error:
         project = await services.visibility.any_project(gate.principal, CreateRobot)
         if project is None:
-            # Of a credential with limits, they may be why, which it says.
-            raise (error if gate.principal.is_limited else AccessDeniedError(_NOWHERE)) from None
+            raise await _refusal(services, gate.principal, error) from None
         await gate.project(CreateRobot, project)
         return json_reply(Permissions((), _listed(ROBOT_PROJECT_PERMISSIONS)))
     return json_reply(Permissions(_listed(ROBOT_SYSTEM_PERMISSIONS), _listed(ROBOT_PROJECT_PERMISSIONS)))
+
+
+async def _refusal(
+    services: ControlServices, principal: Principal, on_system: AccessDeniedError
+) -> AccessDeniedError:
+    """Return why somebody can give nothing anywhere: of one with limits, whether these are all that is in the way.
+
+    Args:
+        on_system: the refusal on the system, which says so where the owner of the credential holds the right there.
+    """
+    owner = owner_of(principal)
+    if owner is None:
+        return AccessDeniedError(_NOWHERE)
+    permission = CreateSystemRobot.permission.name
+    if permission in await services.decisions.on_registry(owner):
+        return on_system
+    # Some project, which is not named: the limits may leave out that one altogether (S19).
+    if await services.visibility.any_project(owner, CreateRobot) is not None:
+        return limits_in_the_way(CreateRobot.permission.name, "in any project")
+    return AccessDeniedError(_NOWHERE)
 
 
 def _listed(names: frozenset[str]) -> tuple[Permission, ...]:

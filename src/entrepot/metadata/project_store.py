@@ -52,6 +52,11 @@ class Viewer:
     only_projects: Sequence[str] | None = None
     sees_public: bool = True
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether no project that is there is kept from them."""
+        return self.everything and self.reach is None and self.only_projects is None
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectQuery:

@@ -23,7 +23,7 @@ from entrepot.projects.openings import permissions_in, require_opened_held
 from entrepot.projects.robot_namespaces import without_project
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from entrepot.auth.decisions import Decisions
     from entrepot.auth.grants import ProjectGrant, SystemGrant
@@ -121,6 +121,19 @@ class Projects:
         """Whether there is a project of this name that somebody sees; others do not exist for them (S19)."""
         page = await self.list_visible(sight, ProjectQuery(limit=1, name=name))
         return bool(name) and page.total > 0
+
+    async def seen_among(self, sight: Sight[ReadProject], names: Collection[str]) -> frozenset[str]:
+        """Return which of some names of projects somebody sees; to others they are as those of none (S19).
+
+        Who sees all projects sees all names, also those of projects that are not there any more.
+        """
+        viewer = sight.viewer
+        if not names or viewer.sees_all:
+            return frozenset(names)
+        only = names if viewer.only_projects is None else set(names).intersection(viewer.only_projects)
+        narrowed = replace(viewer, only_projects=sorted(only))
+        page = await self._metadata.projects.list_page(narrowed, ProjectQuery(limit=len(names)))
+        return frozenset(project.name for project in page.projects)
 
     async def get(self, grant: ProjectGrant[ReadProject]) -> ListedProject:
         """Return a project.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -247,6 +248,33 @@ def test_roles_of_members_are_looked_up_in_the_project_whose_administrators_see_
         )
         asked = [one for one in api.asked if one.path == "/roles"][-1]
         assert asked.query["project_name_or_id"] == "team"
+
+
+def test_what_a_token_is_good_for_is_told_apart_from_no_limits(client: Client, api: ScriptedApi) -> None:
+    """Where projects are hidden from whoever looks, and where the scopes are damaged; older registries hide none."""
+    limits: tuple[tuple[object, object, object], ...] = (
+        (None, None, 0),
+        (["user:read"], ["red", "team"], 2),
+        (["user:read"], [], 1),
+        ([], [], 0),
+        (None, ["red"], None),
+    )
+    tokens = [
+        {"id": "t", "name": "lap", "permissions": what, "projects": where, "hidden_project_count": hidden}
+        for what, where, hidden in limits
+    ]
+    api.on("GET /users/8/access-tokens", tokens)
+
+    result = client.run("token", "list", "--user", "bob")
+
+    shown = [re.split(r"  +", line)[1:3] for line in result.out.splitlines()[1:]]
+    assert shown == [
+        ["everything", "everywhere"],
+        ["user:read", "red, team, 2 hidden"],
+        ["user:read", "1 hidden"],
+        ["nothing", "nowhere"],
+        ["everything", "red"],
+    ]
 
 
 def test_last_uses_are_shown_as_other_times_are(client: Client, api: ScriptedApi) -> None:

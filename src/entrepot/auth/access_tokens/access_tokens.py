@@ -186,6 +186,13 @@ class AccessTokens:
             raise TokenOwnerUnknownError(person_id)
         return tuple(_token(row) for row in rows)
 
+    async def are_own(self, grant: SystemGrant[ReadUser], person_id: int) -> bool:
+        """Whether the tokens of a person are those of the principal, who did not come with limits."""
+        principal = grant.principal
+        if principal.kind != "user" or principal.is_limited:
+            return False
+        return await self._metadata.access_tokens.find_person(person_id) == principal.subject
+
     async def delete_of(self, grant: SystemGrant[UpdateUser], person_id: int, public_id: str) -> None:
         """Remove a token of any person.
 

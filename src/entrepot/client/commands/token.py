@@ -70,11 +70,16 @@ _DaysOption = Annotated[
 
 
 def _what(item: Item) -> str:
-    return text_of(item.get("permissions")) or "everything"
+    permissions = item.get("permissions")
+    return "everything" if permissions is None else text_of(permissions) or "nothing"
 
 
 def _where(item: Item) -> str:
-    return text_of(item.get("projects")) or "everywhere"
+    """Return where it is good; projects that whoever looks may not see are counted only."""
+    projects, hidden = item.get("projects"), item.get("hidden_project_count")
+    if projects is None:
+        return "everywhere"
+    return text_of([*projects, f"{hidden} hidden"] if hidden else projects) or "nowhere"
 
 
 def _last_use(item: Item) -> str:

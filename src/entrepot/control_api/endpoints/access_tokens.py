@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from entrepot.auth.access_tokens.access_tokens import NewAccessToken
+from entrepot.auth.project_actions import ReadProject
 from entrepot.auth.system_actions import ReadUser, UpdateUser
 from entrepot.control_api.declarations import API_PREFIX, Endpoint, NoBody, NoInputs
 from entrepot.control_api.demands import OnOwnCredential, OnSelf, OnSystem
@@ -28,6 +29,7 @@ _OWN: Final = f"{API_PREFIX}/access-tokens"
 _MOST_PROJECTS: Final = 100
 """How many are looked up; the service refuses more."""
 _NOT_TAKEN: Final = "Refused: how long a token lives is said by `expires_in_days`."
+_HIDDEN: Final = "How many projects it is good for besides that the one who asks may not see."
 _OF_PERSON: Final = f"{API_PREFIX}/users/{{user_id}}/access-tokens"
 
 
@@ -38,6 +40,7 @@ class AccessToken(msgspec.Struct, frozen=True):
     name: str
     permissions: tuple[str, ...] | None
     projects: tuple[str, ...] | None
+    hidden_project_count: Annotated[int, msgspec.Meta(description=_HIDDEN)]
     creation_time: str
     expires_at: str | None
     last_use_time: str | None
@@ -89,27 +92,30 @@ def _time(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else format_time(milliseconds)
 
 
-def _shown(token: TokenFacts) -> AccessToken:
+def _shown(token: TokenFacts, projects: tuple[str, ...] | None) -> AccessToken:
+    """Return a token with those of its projects that may be seen."""
     return AccessToken(
         token.public_id,
         token.name,
         token.scopes.permissions,
-        token.scopes.projects,
+        projects,
+        len(token.scopes.projects or ()) - len(projects or ()),
         format_time(token.created_at),
         _time(token.expires_at),
         _time(token.last_used_at),
     )
 
 
-def _page(tokens: tuple[TokenFacts, ...], page: PageInputs) -> list[AccessToken]:
+def _page(tokens: tuple[TokenFacts, ...], page: PageInputs) -> tuple[TokenFacts, ...]:
     """Return the page of what nobody has more than a hundred of."""
-    return [_shown(token) for token in tokens[page.offset : page.offset + page.page_size]]
+    return tokens[page.offset : page.offset + page.page_size]
 
 
 async def list_own_tokens(services: ControlServices, call: Call[SelfGrant, PageInputs, NoBody]) -> Reply:
     """List one's own tokens."""
     tokens = await services.access_tokens.list_own(call.grant)
-    return page_reply(_page(tokens, call.inputs), len(tokens), call.inputs, call.head)
+    shown = [_shown(token, token.scopes.projects) for token in _page(tokens, call.inputs)]
+    return page_reply(shown, len(tokens), call.inputs, call.head)
 
 
 async def create_token(services: ControlServices, call: Call[SelfGrant, NoInputs, AccessTokenReq]) -> Reply:
@@ -157,9 +163,19 @@ async def delete_own_token(
 async def list_tokens_of(
     services: ControlServices, call: Call[SystemGrant[ReadUser], PersonTokenListInputs, NoBody]
 ) -> Reply:
-    """List the tokens of a person."""
+    """List the tokens of a person, with the projects that the one who asks sees: of others there is a number (S19)."""
     tokens = await services.access_tokens.list_of(call.grant, call.inputs.user_id)
-    return page_reply(_page(tokens, call.inputs), len(tokens), call.inputs, call.head)
+    page = _page(tokens, call.inputs)
+    names = {name for token in page for name in token.scopes.projects or ()}
+    if not await services.access_tokens.are_own(call.grant, call.inputs.user_id):
+        sight = await services.visibility.sight(call.grant.principal, ReadProject)
+        names &= await services.projects.seen_among(sight, names)
+    shown = [_shown(token, _within(names, token.scopes.projects)) for token in page]
+    return page_reply(shown, len(tokens), call.inputs, call.head)
+
+
+def _within(seen: set[str], projects: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if projects is None else tuple(name for name in projects if name in seen)
 
 
 async def delete_token_of(
@@ -217,7 +233,8 @@ ACCESS_TOKEN_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         operation="api.access-token.list-of-person",
         operation_id="listUserAccessTokens",
         tag="accesstoken",
-        summary="The access tokens of a person, without their secrets.",
+        summary="The access tokens of a person, without their secrets, and without the names of projects that the one "
+        "who asks may not see.",
         demand=OnSystem(ReadUser),
         handler=list_tokens_of,
         inputs=PersonTokenListInputs,

@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.plumbing.skips",
     "tests.plumbing.seeds",
     "tests.plumbing.budgets",
+    "tests.plumbing.patience",
     "tests.plumbing.timing",
     "tests.plumbing.shares",
     "tests.running.calm_disk",

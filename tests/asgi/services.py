@@ -130,7 +130,7 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
     blobs = await _open_blobs(settings, counts)
     await asyncio.to_thread(lay_schema_for, settings)
     await prepare_metadata(settings)
-    metadata = await open_metadata(metadata_url(settings), 4, 5.0, counts)
+    metadata = await open_metadata(metadata_url(settings), 4, 60.0, counts)
     await prepare_place(metadata, blobs)
     executor = ThreadPoolExecutor(2)
     try:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PostgresServer", "empty_postgres_url", "postgres_server", "registry_database_url"]
 
-_START_SECONDS: Final = 30.0
-_STOP_SECONDS: Final = 15.0
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 60.0
 _PR_SET_PDEATHSIG: Final = 1
 _PORT: Final = 5432
 """Names the socket only; nothing listens on a network."""

@@ -58,7 +58,7 @@ def served_fingerprint(port: int) -> str:
     """SHA-256 of the certificate that the server on this port shows."""
     context = unverified_context()
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         context.wrap_socket(plain) as secure,
     ):
         shown = secure.getpeercert(binary_form=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from entrepot.http1.listener import Listener
 from entrepot.http1.options import ListenerOptions, TlsOptions
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import unverified_context
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from entrepot.http1.connection import Connection
     from entrepot.kernel.asgi import Application, Receive, Scope, Send
 
-PATIENCE_SECONDS: Final = 20.0
-"""How long a test waits for what takes some milliseconds."""
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [\x20-\x7e]*")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([\x20-\x7e]*)")
 _SIZE: Final = re.compile(rb"[0-9a-f]+")
@@ -247,6 +246,14 @@ class Serving:
         async with self.connected() as client:
             await client.send(request)
             return await client.answer(method)
+
+    async def the_connection(self) -> Connection:
+        """Wait for the only connection to stand, and return it."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not self.listener.connections:  # noqa: ASYNC110  # which tell nobody
+                await asyncio.sleep(0.005)
+        (connection,) = self.listener.connections
+        return connection
 
     async def until_idle(self) -> None:
         """Wait until no connection and no request is left."""

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from tests.plumbing.patience import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from tests.processes.running import RunningRegistry
 
@@ -29,7 +31,7 @@ class SteadyLoad:
         self._ended.set()
         self._thread.join()
 
-    def wait_for_successes(self, count: int, timeout_seconds: float = 15) -> None:
+    def wait_for_successes(self, count: int, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until `count` more requests were answered."""
         wanted = self.success_count + count
         give_up_at = time.monotonic() + timeout_seconds
@@ -42,7 +44,7 @@ class SteadyLoad:
     def _ask_on(self) -> None:
         while not self._ended.is_set():
             try:
-                status, _ = self._registry.get("/v2/", timeout_seconds=15)
+                status, _ = self._registry.get("/v2/", timeout_seconds=PATIENCE_SECONDS)
             except OSError as error:
                 self.failures.append(error)
             else:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["PatientPusher", "PushFailedError"]
 
 _ATTEMPTS: Final = 5
-_PAUSE_SECONDS: Final = 1.0
-"""Docker waits five times as long: the first pause is as long as this one times one, the next two, and so on."""
+_PAUSE_SECONDS: Final = 2.5
+"""Docker waits twice as long: the first pause is as long as this one times one, the next two, and so on."""
 _PIECES: Final = 8
 _MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 

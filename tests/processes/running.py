@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import unverified_context
 from tests.running.free_ports import find_free_port
 
@@ -59,9 +60,12 @@ class RunningRegistry:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        starts = len(self.events("serve.ready"))
         self.start()
         self.wait_until_ready()
-        self.wait_for_event("serve.ready")  # of the background worker, too, for which no probe asks
+        self.wait_for_event(
+            "serve.ready", starts + 1
+        )  # of the background worker, too, for which no probe asks
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,9 +105,9 @@ class RunningRegistry:
             assert self.parent.poll() is None, self.log_text()
             return self.get_ops("/readyz")[0] == 200
 
-        wait_for(look, 20, lambda: f"not ready: {self.log_text()}")
+        wait_for(look, PATIENCE_SECONDS, lambda: f"not ready: {self.log_text()}")
 
-    def wait_exit(self, timeout_seconds: float = 15) -> int:
+    def wait_exit(self, timeout_seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for the parent's end and return its exit code."""
         return self.parent.wait(timeout_seconds)
 
@@ -111,7 +115,7 @@ class RunningRegistry:
         """Kill it, if it still runs: what a test wants to know of an orderly end it asks before."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.wait(5)
+            self._process.wait(PATIENCE_SECONDS)
 
     def pids(self, role: Role) -> list[int]:
         """Living processes of a role, oldest first."""
@@ -130,12 +134,12 @@ class RunningRegistry:
         """The only process of a role; waits for one to be started or a replaced one to end."""
         return wait_for(
             lambda: pids if len(pids := self.pids(role)) == 1 else [],
-            10,
+            PATIENCE_SECONDS,
             lambda: f"{role}: {self.pids(role)} in place of one process: {self.log_text()}",
         )[0]
 
     def wait_for_event(
-        self, event: str, count: int = 1, timeout_seconds: float = 15, **facts: object
+        self, event: str, count: int = 1, timeout_seconds: float = PATIENCE_SECONDS, **facts: object
     ) -> dict[str, Any]:
         """Wait until the log holds `count` lines of `event` with these facts; return the last of them."""
         found = wait_for(
@@ -147,8 +151,9 @@ class RunningRegistry:
 
     def events(self, event: str | None = None, **facts: object) -> list[dict[str, Any]]:
         """Log lines so far, in order, of one event with these facts."""
-        written = self._log_file.read_bytes().splitlines()
-        lines: list[dict[str, Any]] = [json.loads(line) for line in written if line.startswith(b"{")]
+        written = self._log_file.read_bytes() if self._log_file.exists() else b""
+        whole = written.rpartition(b"\n")[0].splitlines()  # the last one may be under way
+        lines: list[dict[str, Any]] = [json.loads(line) for line in whole if line.startswith(b"{")]
         return [
             line
             for line in lines
@@ -159,7 +164,7 @@ class RunningRegistry:
         """The whole log."""
         return self._log_file.read_text()
 
-    def get(self, path: str, timeout_seconds: float = 10) -> tuple[int, bytes]:
+    def get(self, path: str, timeout_seconds: float = 30) -> tuple[int, bytes]:
         """Ask the public listener."""
         scheme = "https" if self.settings.get("tls") else "http"
         return ask(f"{scheme}://127.0.0.1:{self.port}{path}", timeout_seconds)
@@ -167,7 +172,7 @@ class RunningRegistry:
     def get_ops(self, path: str, method: str = "GET") -> tuple[int, bytes]:
         """Ask the ops listener; 0 when it can't be reached."""
         try:
-            return ask(f"http://127.0.0.1:{self.ops_port}{path}", 10, method)
+            return ask(f"http://127.0.0.1:{self.ops_port}{path}", 30, method)
         except OSError:
             return 0, b""
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from entrepot.processes.assignment import Role
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import wait_for
 from tests.running.entrepot import RunningEntrepot
 from tests.running.process_resources import open_files, resident_bytes
@@ -120,7 +121,9 @@ def test_f10_with_few_descriptors_fewer_connections_are_taken_and_all_succeed(
     resource.prlimit(product.parent.pid, resource.RLIMIT_NOFILE, (160, 160))
     product.parent.send_signal(signal.SIGHUP)
     wait_for(
-        lambda: len(product.pids(Role.HTTP)) == 1 and product.pids(Role.HTTP) != before, 20, product.log_tail
+        lambda: len(product.pids(Role.HTTP)) == 1 and product.pids(Role.HTTP) != before,
+        PATIENCE_SECONDS,
+        product.log_tail,
     )
 
     def push(number: int) -> str:
@@ -159,4 +162,8 @@ def test_f10_a_process_without_a_free_descriptor_says_so_and_recovers(product: R
         assert client.patch(location, content=content).status_code == 202
         assert client.put(location, params={"digest": digest}).status_code == 201
         assert client.get(f"/v2/team/app/blobs/{digest}").content == content
-        assert len(open_files(pid)) <= before + 2
+        wait_for(
+            lambda: len(open_files(pid)) <= before + 2,
+            PATIENCE_SECONDS,
+            lambda: f"{before}: {open_files(pid)}",
+        )

@@ -13,6 +13,7 @@ import pytest
 from entrepot.processes.errors import ExitCode, StartRefusedError
 from entrepot.processes.sockets import bind_listener
 from entrepot.settings import ListenAddress
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import RunningRegistry
 from tests.running.free_ports import find_free_port
 
@@ -78,8 +79,8 @@ def test_a_port_beyond_the_last_is_a_bad_setting() -> None:
 def test_an_ipv6_wildcard_takes_ipv4_clients_too() -> None:
     port = find_free_port()
     with bind_listener(ListenAddress("::", port), "http.listen"):
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
-        socket.create_connection(("::1", port), timeout=2).close()
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS).close()
+        socket.create_connection(("::1", port), timeout=PATIENCE_SECONDS).close()
 
 
 def test_a_read_only_data_directory_is_refused_with_the_systems_reason(tmp_path: Path) -> None:

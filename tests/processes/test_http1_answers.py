@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from entrepot.http1.options import TlsOptions
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate
 from tests.processes.http1_serving import NoAnswerError, chunked, get, message_of, post, reply, serving, tell
 
@@ -299,9 +300,12 @@ async def test_i12_a_client_that_does_not_read_stops_the_application() -> None:
     async with serving(application) as server:
         async with server.connected(receive_buffer_bytes=4096) as client:
             await client.send(get())
+            connection = await server.the_connection()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not connection.channel.is_congested:  # noqa: ASYNC110  # which tells senders only
+                    await asyncio.sleep(0.005)
             await asyncio.sleep(0.2)
             held_bytes = sent_bytes
-            (connection,) = server.listener.connections
             assert connection.channel.is_congested
             client.reset()
         await server.until_idle()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from entrepot.http1.options import TlsOptions
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate
 from tests.processes.http1_serving import chunked, get, message_of, post, read_body, reply, serving, tell
 
@@ -126,7 +127,7 @@ async def test_f41_a_body_without_an_end_ends_with_the_time_for_a_head_and_its_a
         await client.send(get("/", "Transfer-Encoding: chunked", method="PUT"))
         answer = await client.answer()
         assert answer.body == b"/ answered"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             with pytest.raises(ConnectionError):
                 await _dribble(client)
 
@@ -264,17 +265,18 @@ async def test_permission_is_not_given_to_who_would_not_understand_it(request_by
 @pytest.mark.parametrize("how", ["close", "reset", "finish", "malformed"])
 async def test_a_client_that_leaves_within_its_body_is_told_to_the_application(how: str) -> None:
     told: list[tuple[str, bytes]] = []
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         while not told or told[-1][0] != "http.disconnect":
             message = await receive()
             told.append((message["type"], message.get("body", b"")))
+            begun.set()
         ended.set()
 
     async with serving(application) as server, server.connected() as client:
         await client.send(get("/", "Transfer-Encoding: chunked", method="PUT") + b"4\r\nbody\r\n")
-        await asyncio.sleep(0.05)
+        await begun.wait()
         if how == "close":
             await client.close()
         elif how == "reset":
@@ -283,7 +285,7 @@ async def test_a_client_that_leaves_within_its_body_is_told_to_the_application(h
             client.finish()
         else:
             await client.send(b"no size\r\n")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await ended.wait()
     assert told == [("http.request", b"body"), ("http.disconnect", b"")]
 
@@ -304,26 +306,28 @@ async def test_after_the_body_the_application_waits_until_the_client_leaves() ->
         await asyncio.sleep(0.05)
         assert told == []
         await client.close()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await ended.wait()
     assert told == ["http.disconnect"]
 
 
 async def test_a_client_that_leaves_is_noticed_even_when_it_had_asked_for_more() -> None:
     """Its second request waits, so nothing is read; that it has left must be seen all the same."""
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)
+        begun.set()
         await receive()
         ended.set()
 
     async with serving(application) as server, server.connected() as client:
         await client.send(get() + get())
+        await begun.wait()
         await asyncio.sleep(0.05)
         client.reset()
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await ended.wait()
         finally:
             for connection in tuple(server.listener.connections):
@@ -362,7 +366,7 @@ async def test_a_client_that_falls_silent_within_an_answer_sees_the_end_after_it
         client.finish()
         await asyncio.sleep(0.05)
         gate.set()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             rest = await client.read_to_end()
         assert (first + rest).endswith(b"3\r\ntwo\r\n0\r\n\r\n")
 
@@ -370,9 +374,11 @@ async def test_a_client_that_falls_silent_within_an_answer_sees_the_end_after_it
 async def test_i11_a_request_whose_client_has_left_already_names_its_address() -> None:
     """A reset takes the peer's name from the socket, but not what was sent before it, which is carried out."""
     clients: list[tuple[str, int]] = []
+    begun = asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         clients.append(scope["client"])
+        begun.set()
         await tell(scope, receive, send)
 
     async with serving(application) as server:
@@ -380,7 +386,8 @@ async def test_i11_a_request_whose_client_has_left_already_names_its_address() -
             address = connection.getsockname()
             connection.sendall(post(b"body"))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await begun.wait()
         await server.until_idle()
     assert clients == [address]
 
@@ -415,6 +422,7 @@ async def test_a_reset_between_the_last_byte_and_the_end_is_nobodys_complaint(tm
     """The socket has no other direction to close by then; `serving` counts the complaints."""
     path = tmp_path / "file"
     path.write_bytes(bytes(1000))
+    is_reset = asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         fields = [(b"connection", b"close")]
@@ -422,10 +430,12 @@ async def test_a_reset_between_the_last_byte_and_the_end_is_nobodys_complaint(tm
         await send(message_of("response.pathsend", path=str(path)))
         client.reset()
         time.sleep(0.02)  # noqa: ASYNC251  # the event loop must not hear of it yet
+        is_reset.set()
 
     async with serving(application) as server:
         async with server.connected() as client:
             await client.send(get())
+            await is_reset.wait()
             await asyncio.sleep(0.1)
         await server.until_idle()
         gc.collect()

@@ -16,6 +16,7 @@ import pytest
 
 from entrepot.http1.answer import AnswerError
 from entrepot.http1.options import TlsOptions
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate
 from tests.processes.http1_serving import (
     get,
@@ -244,7 +245,7 @@ async def test_readers_that_take_nothing_keep_no_thread_from_the_others_f41(file
         for _ in range(stalled):
             group.create_task(stall())
         await asyncio.sleep(0.2)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await server.ask(get("/65536"))).body == _content(65536)
         gate.set()
 
@@ -263,7 +264,7 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
         if what == "open" and arguments[0] != path:
             return real(*arguments)
         entered.set()
-        let_go.wait(5)
+        let_go.wait(PATIENCE_SECONDS)
         try:
             return real(*arguments)
         except OSError as error:
@@ -272,15 +273,17 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await send(message_of("response.start", status=200))
-        async with asyncio.timeout(0.1):
-            await send(message_of("response.pathsend", path=path))
+        sending = asyncio.ensure_future(send(message_of("response.pathsend", path=path)))
+        await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
+        sending.cancel()
+        await sending
 
     before = open_descriptors()
     monkeypatch.setattr(f"entrepot.http1.file_sending.os.{what}", slow)
     async with serving(application) as server:
         async with server.connected() as client:
             await client.send(get())
-            assert await asyncio.to_thread(entered.wait, 5)
+            assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
             await asyncio.sleep(0.2)
             let_go.set()
             received = await client.read_to_any_end()
@@ -380,7 +383,7 @@ async def test_i12_where_no_thread_can_be_started_files_wait_for_those_there_are
     sendfile = os.sendfile
 
     def slow(*arguments: Any) -> int:
-        let_go.wait(5)
+        let_go.wait(PATIENCE_SECONDS)
         return sendfile(*arguments)
 
     async with serving(_from(files)) as server:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from entrepot.http1.options import TlsOptions
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import chunked, get, give, post, read_body, reply, serving, tell
 
@@ -68,7 +69,7 @@ async def test_f41_handshakes_that_never_end_give_their_places_back(tls: TlsOpti
         holders = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
         holders[0][1].write(b"\x16\x03\x01")  # the beginning of a handshake
         holders[1][1].write(b"GET / HTTP/1.1\r\n\r\n")  # none at all: ends at once
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             for reader, _ in (holders[0], holders[2]):
                 assert await reader.read() == b""
         assert (await server.ask(get("/well"))).body == b"GET /well? "
@@ -86,8 +87,8 @@ async def test_f41_a_tls_client_that_does_not_say_goodbye_is_not_waited_for(
         connection.sendall(get("/", "Connection: close"))
         return connection.recv(1000)
 
-    async with serving(tell, tls=tls, header_timeout_seconds=0.4) as server:
-        with socket.create_connection(("127.0.0.1", server.port), 5) as plain:
+    async with serving(tell, tls=tls, header_timeout_seconds=8) as server:
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS) as plain:
             connection = await asyncio.to_thread(unverified_context().wrap_socket, plain)
             assert (await asyncio.to_thread(ask, connection)).startswith(b"HTTP/1.1 200 ")
             await server.until_idle()
@@ -115,10 +116,10 @@ async def test_f41_a_tls_client_that_is_slow_and_says_no_goodbye_is_not_waited_f
             taken += len(piece)
         return taken
 
-    async with serving(application, tls=tls, header_timeout_seconds=0.4, send_buffer_bytes=16_384) as server:
+    async with serving(application, tls=tls, header_timeout_seconds=8, send_buffer_bytes=16_384) as server:
         with socket.socket() as plain:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-            plain.settimeout(5)
+            plain.settimeout(PATIENCE_SECONDS)
             await asyncio.to_thread(plain.connect, ("127.0.0.1", server.port))
             connection = await asyncio.to_thread(unverified_context().wrap_socket, plain)
             assert await asyncio.to_thread(ask, connection) >= size
@@ -130,7 +131,7 @@ async def test_f41_a_tls_client_that_is_slow_and_says_no_goodbye_is_not_waited_f
 async def test_f41_idle_connections_and_unfinished_heads_end(sent: bytes) -> None:
     async with serving(tell, header_timeout_seconds=0.3) as server, server.connected() as client:
         await client.send(sent)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             received = await client.read_to_end()
     assert (b"HTTP/1.1 408 " in received) == (sent not in {b"", b"\r\n"})
 
@@ -172,8 +173,7 @@ async def test_s36_a_head_has_at_most_128_kib_however_it_arrives(
 ) -> None:
     request = get("/", f"X-Padding: {'a' * (head_kib * _KIB)}")
     async with serving(tell) as server, server.connected() as client:
-        await asyncio.sleep(0.02)
-        (connection,) = server.listener.connections
+        connection = await server.the_connection()
         most = min(piece_kib, 256) * _KIB  # more is never read at once
         for start in range(0, len(request), most):
             give(connection, request[start : start + most])
@@ -284,12 +284,12 @@ async def test_f10_without_descriptors_connections_wait_and_are_served_afterward
             writer.write(get("/waited", "Connection: close"))
         await asyncio.sleep(0.1)
         child.stdin.write(b"\n")
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             answers = await asyncio.gather(*(reader.read() for reader, _ in clients))
         for _, writer in clients:
             writer.close()
         child.stdin.write(b"\n")
-        output, errors = await asyncio.wait_for(child.communicate(), 5)
+        output, errors = await asyncio.wait_for(child.communicate(), PATIENCE_SECONDS)
     finally:
         if child.returncode is None:
             child.kill()

@@ -219,8 +219,7 @@ async def test_s39_a_large_body_does_not_count_as_head_of_the_next_request() -> 
 
     async with serving(application) as server, server.connected() as client:
         everything = post(bytes(200 * 1024)) + get("/next")
-        await asyncio.sleep(0.05)
-        (connection,) = server.listener.connections
+        connection = await server.the_connection()
         give(connection, everything[:-10])  # as much as the event loop reads at once
         assert (await client.answer()).body == b"204800"
         await client.send(everything[-10:])
@@ -267,8 +266,7 @@ async def test_i12_thousands_of_requests_behind_a_chunked_body_wait_in_little_me
         await tell(scope, receive, send)
 
     async with serving(application) as server, server.connected() as client:
-        await asyncio.sleep(0.05)
-        (connection,) = server.listener.connections
+        connection = await server.the_connection()
         give(connection, get("/", "Transfer-Encoding: chunked", method="PUT") + b"4\r\n")
         tracemalloc.start()
         try:

@@ -13,6 +13,7 @@ import pytest
 from entrepot.http1.connection import Connection
 from entrepot.http1.listener import Listener
 from entrepot.http1.options import TlsOptions
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import get, message_of, serving, tell
 
@@ -69,7 +70,7 @@ async def test_a_file_on_its_way_to_a_slow_reader_is_finished_first(
         assert body == _CONTENT
         assert await client.read_to_end() == b""
         await client.close()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await stopping
 
 
@@ -80,15 +81,17 @@ async def test_idle_connections_end_at_once(tls: TlsOptions | None) -> None:
         async with server.connected() as silent:
             await silent.send(b"GET / HT")
             await asyncio.sleep(0.05)
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await asyncio.gather(server.listener.stop(), client.read_to_end(), silent.read_to_any_end())
 
 
 async def test_an_answer_before_the_end_of_a_long_body_is_not_lost_to_the_end_of_the_listener() -> None:
     """The connection waits for the rest of that body, which nobody asks for; a reset would overtake the answer."""
     content = _CONTENT[:20_000]
+    begun = asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
         await send(message_of("response.start", status=200, headers=[(b"content-length", b"20000")]))
         await send(message_of("response.body", body=content))
 
@@ -97,6 +100,7 @@ async def test_an_answer_before_the_end_of_a_long_body_is_not_lost_to_the_end_of
         server.connected(receive_buffer_bytes=8 * 1024) as client,
     ):
         await client.send(get("/", f"Content-Length: {64 * _MIB}", method="PUT"))
+        await begun.wait()
         await asyncio.sleep(0.1)
         stopping = asyncio.create_task(server.listener.stop())
         for _ in range(20):
@@ -105,7 +109,7 @@ async def test_an_answer_before_the_end_of_a_long_body_is_not_lost_to_the_end_of
         assert (await client.answer()).body == content
         await client.expect_end()
         await client.close()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await stopping
 
 
@@ -119,7 +123,7 @@ async def test_requests_that_wait_in_line_are_answered_before_the_end_or_visibly
     async with serving(application, header_timeout_seconds=30) as server, server.connected() as client:
         await client.send(get("/0") + get("/1") + get("/2"))
         assert not (await client.answer()).is_last
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             stopping = asyncio.create_task(server.listener.stop())
             answers = [await client.answer()]
             while not answers[-1].is_last:
@@ -133,24 +137,27 @@ async def test_requests_that_wait_in_line_are_answered_before_the_end_or_visibly
 async def test_a_client_that_leaves_while_it_stops_leaves_no_request_running(tmp_path: Path) -> None:
     """A handshake was under way, its request comes late, and its client is gone: the application is waited for."""
     is_over = False
+    begun = asyncio.Event()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal is_over
+        begun.set()
         await asyncio.sleep(0.3)
         is_over = True
         await tell(scope, receive, send)
 
     options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    async with serving(application, tls=options, header_timeout_seconds=2) as server:
+    async with serving(application, tls=options, header_timeout_seconds=30) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        await asyncio.sleep(0.05)
+        while not server.listener._open_count:  # noqa: ASYNC110  # which tells nobody
+            await asyncio.sleep(0.005)
         stopping = asyncio.create_task(server.listener.stop())
         await asyncio.sleep(0.05)
         await writer.start_tls(unverified_context(), server_hostname="localhost")
         writer.write(get())
-        await asyncio.sleep(0.1)
+        await begun.wait()
         writer.transport.abort()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await stopping
         assert is_over
         assert reader is not None
@@ -175,7 +182,7 @@ async def test_a_request_that_was_cancelled_before_it_began_holds_nothing_up(
             await begun.wait()
             stopping = asyncio.create_task(server.listener.stop())
             client.reset()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await stopping
         assert not server.listener._exchanges
 

@@ -20,6 +20,7 @@ from entrepot.http1 import body_reading
 from entrepot.http1.options import TlsOptions
 from entrepot.http1.request_body import RequestBody
 from entrepot.kernel.asgi import BODY_ON_THREAD
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate
 from tests.processes.http1_serving import (
     chunked,
@@ -164,7 +165,7 @@ async def test_a_client_that_leaves_while_a_thread_listens_is_told_and_what_came
             client.finish()
         else:
             await client.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await taker.ended.wait()
         assert taker.was_cut
         assert taker.by_thread
@@ -181,7 +182,7 @@ async def test_what_is_no_chunk_ends_the_body_where_a_thread_reads_it() -> None:
     async with serving(taker) as server, server.connected() as client:
         request = _request(_CONTENT, is_chunked=True).removesuffix(b"0\r\n\r\n")
         await client.send(request + b"no size\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await taker.ended.wait()
         assert taker.was_cut
         assert bytes(taker.received) == _CONTENT
@@ -220,7 +221,7 @@ async def test_a_request_that_is_given_up_while_a_thread_listens_leaves_nothing_
     before = open_descriptors()
     async with serving(application) as server, server.connected() as client:
         await client.send(get("/", f"Content-Length: {len(_CONTENT)}", method="PUT") + _CONTENT[: 2 * _MIB])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await cancelled.wait()
         assert (await client.answer()).status == 408
         await client.send(_CONTENT[2 * _MIB :] + get("/next"))
@@ -240,7 +241,7 @@ async def test_a_connection_that_is_thrown_away_while_a_thread_reads_ends_when_t
 
         def sink(pieces: Sequence[bytes | memoryview]) -> None:
             loop.call_soon_threadsafe(entered.set)
-            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(5)
+            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(PATIENCE_SECONDS)
 
         await receive()
         await asyncio.sleep(0.05)
@@ -288,7 +289,7 @@ async def test_a_connection_that_ends_between_reading_and_parsing_breaks_no_thre
 
     def receive_late(descriptor: int, buffer: memoryview) -> int:
         size = receive(descriptor, buffer)
-        asyncio.run_coroutine_threadsafe(throw_away(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(throw_away(), loop).result(PATIENCE_SECONDS)
         return size
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -301,7 +302,7 @@ async def test_a_connection_that_ends_between_reading_and_parsing_breaks_no_thre
     monkeypatch.setattr(body_reading, "_receive", receive_late)
     async with serving(application) as server, server.connected() as client:
         await client.send(_request(_CONTENT, is_chunked=True)[: 2 * _MIB])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await taker.ended.wait()
         await server.until_idle()
     assert taker.was_cut
@@ -339,23 +340,26 @@ async def test_s39_where_memory_runs_out_on_a_thread_nothing_more_is_taken_for_a
 
 async def test_a_reading_that_is_cancelled_ends_with_its_thread() -> None:
     """Whoever cancels may close the file that the thread writes to."""
-    go_on = threading.Event()
+    entered, go_on = threading.Event(), threading.Event()
     at_work: list[bool] = [False]
 
     def sink(pieces: Sequence[bytes | memoryview]) -> None:
         at_work[0] = True
-        go_on.wait(5)
+        entered.set()
+        go_on.wait(PATIENCE_SECONDS)
         at_work[0] = False
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         source: BodyOnThread = scope["extensions"][BODY_ON_THREAD]
         await receive()
         await asyncio.sleep(0.05)
-        asyncio.get_running_loop().call_later(0.2, go_on.set)
+        reading = asyncio.ensure_future(source.read(sink))
+        assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+        reading.cancel()
         try:
-            async with asyncio.timeout(0.1):
-                await source.read(sink)
-        except TimeoutError:
+            await reading
+        except asyncio.CancelledError:
             assert not at_work[0]
             await reply(send, b"cancelled")
 
@@ -409,7 +413,7 @@ async def test_i12_a_body_is_refused_whose_chunks_are_too_small_for_what_is_arou
 
 async def _answer_of_slow(client: Client) -> bytes:
     received = b""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while not received.endswith(b"\r\n\r\n"):
             received += await asyncio.get_running_loop().sock_recv(client.socket, 1)
         size = int(received.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])

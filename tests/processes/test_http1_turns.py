@@ -14,6 +14,7 @@ import pytest
 from entrepot.http1 import body_reading
 from entrepot.http1.connection import Connection
 from entrepot.kernel.asgi import BODY_ON_THREAD
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.http1_serving import get, post, reply, serving
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def test_a_turn_that_ends_with_bytes_that_were_not_parsed_is_followed_by_a
         taken.extend((await receive())["body"])
         await asyncio.sleep(0.2)  # so that all of it is in the kernel
         while not source.has_ended:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await source.arrival()
             await source.read(lambda pieces: taken.extend(b"".join(pieces)))
         await reply(send, b"%d" % len(taken))
@@ -121,11 +122,12 @@ async def test_f8_a_reading_that_no_thread_has_begun_is_given_up_at_once(
 ) -> None:
     """The only thread waits for a disk; whoever waits behind it and gives up must neither wait nor write later."""
     monkeypatch.setattr(body_reading, "_THREADS", 1)
-    go_on = threading.Event()
+    entered, go_on = threading.Event(), threading.Event()
     late: list[object] = []
 
     def wait(_: Sequence[bytes | memoryview]) -> None:
-        go_on.wait(5)
+        entered.set()
+        go_on.wait(PATIENCE_SECONDS)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         source: BodyOnThread = scope["extensions"][BODY_ON_THREAD]
@@ -143,7 +145,7 @@ async def test_f8_a_reading_that_no_thread_has_begun_is_given_up_at_once(
     request = get("/first", f"Content-Length: {4 * _MIB}", method="PUT") + bytes(_MIB)
     async with serving(application) as server, server.connected() as one, server.connected() as two:
         await one.send(request)
-        await asyncio.sleep(0.02)
+        assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
         await two.send(request.replace(b"/first", b"/second"))
         assert (await two.answer()).body == b"/second"
         go_on.set()
@@ -154,9 +156,11 @@ async def test_f8_a_reading_that_no_thread_has_begun_is_given_up_at_once(
 async def test_a_reading_that_is_given_up_ends_with_its_step_and_its_failure_interests_nobody() -> None:
     """The listener's fixture fails on what asyncio has to complain about."""
     taken: list[int] = []
+    entered = threading.Event()
 
     def sink(pieces: Sequence[bytes | memoryview]) -> None:
         taken.append(sum(map(len, pieces)))
+        entered.set()
         time.sleep(0.3)
         raise OSError("full, says a test")
 
@@ -164,9 +168,11 @@ async def test_a_reading_that_is_given_up_ends_with_its_step_and_its_failure_int
         source: BodyOnThread = scope["extensions"][BODY_ON_THREAD]
         await receive()
         await asyncio.sleep(0.05)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await source.read(sink)
+        reading = asyncio.ensure_future(source.read(sink))
+        assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
         await reply(send, b"given up")
 
     async with serving(application) as server, server.connected() as client:
@@ -178,20 +184,25 @@ async def test_a_reading_that_is_given_up_ends_with_its_step_and_its_failure_int
 
 async def test_a_reading_that_is_given_up_takes_no_more_steps() -> None:
     steps: list[bool] = []
-    given_up = threading.Event()
+    is_second, given_up = threading.Event(), threading.Event()
 
     def sink(_: Sequence[bytes | memoryview]) -> None:
         steps.append(given_up.is_set())
+        if len(steps) == 2:
+            is_second.set()
         time.sleep(0.05)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         source: BodyOnThread = scope["extensions"][BODY_ON_THREAD]
         await receive()
         await asyncio.sleep(0.05)
-        asyncio.get_running_loop().call_later(0.16, given_up.set)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.15):
-                await source.read(sink)
+        reading = asyncio.ensure_future(source.read(sink))
+        assert await asyncio.to_thread(is_second.wait, PATIENCE_SECONDS)
+        reading.cancel()
+        await asyncio.sleep(0.01)  # it has heard of it then
+        given_up.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
         await reply(send, b"given up")
 
     async with serving(application) as server, server.connected() as client:

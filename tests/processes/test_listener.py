@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from entrepot.http1.options import ListenerOptions
 from entrepot.processes.lifespan import LifespanError, run_lifespan
 from entrepot.processes.sockets import bind_listener
 from entrepot.settings import ListenAddress
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.running.free_ports import find_free_port
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer as the path says."""
     if scope["path"] == "/broken":
         raise RuntimeError("broken by a test")
-    if scope["path"] == "/sleep":
-        await asyncio.sleep(0.5)
     body = repr((scope["root_path"], scope["state"], scope["http_version"])).encode()
     await send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]}
@@ -54,7 +52,6 @@ async def serving(
 async def test_f41_a_head_that_does_not_end_ends_its_connection() -> None:
     async with serving(header_timeout_seconds=0.5) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        began = time.monotonic()
         writer.write(b"GET / HTTP/1.1\r\n")
         answer_text = asyncio.create_task(reader.read(1000))
         while not answer_text.done():
@@ -64,7 +61,6 @@ async def test_f41_a_head_that_does_not_end_ends_its_connection() -> None:
         # What was written after the end is answered by a reset.
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
-        assert time.monotonic() - began < 5
         writer.close()
 
 
@@ -72,7 +68,7 @@ async def test_f41_an_idle_connection_ends_with_the_time_for_a_head() -> None:
     async with serving(header_timeout_seconds=0.5) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await reader.read()
         writer.close()
 
@@ -95,23 +91,33 @@ async def test_an_exception_of_the_application_answers_500_and_leaves_the_listen
 
 
 async def test_stopping_waits_for_a_request_under_way_and_its_answer_closes_the_connection() -> None:
-    async with serving() as (listener, port):
-        began = time.monotonic()
-        request = asyncio.create_task(ask(port, "/sleep"))
-        await asyncio.sleep(0.1)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await go_on.wait()
+        await answer(scope, receive, send)
+
+    async with serving(wait) as (listener, port):
+        request = asyncio.create_task(ask(port, "/"))
+        await begun.wait()
         listener.stop_accepting()
         listener.refuse_connections()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
-        await listener.stop()
-        assert time.monotonic() - began >= 0.5  # the answer's way to this client is not waited for
+        stopping = asyncio.create_task(listener.stop())
+        await asyncio.wait({stopping}, timeout=0.3)
+        assert not stopping.done()
+        go_on.set()
+        await stopping
         assert (await request)[0] == 200
 
 
 async def test_a_connection_made_before_the_end_may_still_send_its_first_request() -> None:
     async with serving() as (listener, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.sleep(0.1)
+        while not listener.connections:  # noqa: ASYNC110  # which tell nobody
+            await asyncio.sleep(0.005)
         listener.stop_accepting()
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         answer_text = await reader.read()
@@ -154,7 +160,7 @@ async def ask(port: int, path: str) -> tuple[int, bytes]:
     """One request over a new connection; status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     return int(head.split(b" ")[1]), body

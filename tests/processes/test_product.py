@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from entrepot.processes.assignment import Role
+from tests.plumbing.patience import PATIENCE_SECONDS
+from tests.processes.running import wait_for
 from tests.running.entrepot import RunningEntrepot
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class _SlowPatch:
 
     def __init__(self, product: RunningEntrepot, location: str) -> None:
         self._left = _LAYER
-        self._socket = socket.create_connection(("127.0.0.1", product.port), timeout=20)
+        self._socket = socket.create_connection(("127.0.0.1", product.port), timeout=PATIENCE_SECONDS)
         head = f"PATCH {location} HTTP/1.1\r\nHost: {product.host}\r\nContent-Length: {len(_LAYER)}\r\n\r\n"
         self._socket.sendall(head.encode())
 
@@ -84,7 +86,7 @@ def test_f40_an_upload_of_ten_seconds_outlives_a_reload(product: RunningEntrepot
             product.parent.send_signal(signal.SIGHUP)
         patch.send(10_000)
         time.sleep(0.1)
-    assert product.pids(Role.HTTP) != [before], "the reload did not replace the HTTP process"
+    product.wait_for_event("process.replaced", role="http", former_pid=before)
 
     assert patch.finish() == b"HTTP/1.1 202 Accepted"
     assert _finish(product, location) == 201
@@ -96,7 +98,8 @@ def test_f1_a_killed_http_process_does_not_block_its_uploads(product: RunningEnt
     location = _begin(product)
     patch = _SlowPatch(product, location)
     patch.send(1_500_000)
-    time.sleep(0.3)
+    staged = product.data_directory / "storage" / "uploads" / location.rpartition("/")[2]
+    wait_for(staged.exists, PATIENCE_SECONDS, product.log_tail)
     product.kill(Role.HTTP)
     patch.close()
     product.wait_until_ready()
@@ -125,14 +128,14 @@ def test_i1_pushes_go_on_while_every_process_is_killed_in_turn(product: RunningE
 
 
 def _push_patiently(product: RunningEntrepot, digest: str, content: bytes) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             response = httpx.post(f"{product.url}{_UPLOADS}", params={"digest": digest}, content=content)
             assert response.status_code == 201, response.text
             return
         time.sleep(0.1)
-    pytest.fail(f"no push in 20 s\n{product.log_tail()}")
+    pytest.fail(f"no push in {PATIENCE_SECONDS:g} s\n{product.log_tail()}")
 
 
 def test_no_answered_request_is_missing_from_the_log_after_sigterm(product: RunningEntrepot) -> None:
@@ -149,13 +152,24 @@ def test_no_answered_request_is_missing_from_the_log_after_sigterm(product: Runn
 
 def test_a_scrape_counts_what_was_answered_a_second_ago(product: RunningEntrepot) -> None:
     """Counts are handed on twice a second, though nothing more is asked; a killed process loses no more than that."""
-    time.sleep(1)  # the probes of the start
     before = _answered_pings(product)
+    while before != (settled := _settled_pings(product)):  # the probes of the start
+        before = settled
     for _ in range(7):
         assert httpx.get(f"{product.url}/v2/").status_code == 200
-    time.sleep(1)
 
-    assert _answered_pings(product) - before == 7
+    wait_for(
+        lambda: _answered_pings(product) - before >= 7,
+        PATIENCE_SECONDS,
+        lambda: f"{_answered_pings(product)} answers are counted, {before} of them from before",
+    )
+    assert _settled_pings(product) - before == 7
+
+
+def _settled_pings(product: RunningEntrepot) -> float:
+    """What is counted after twice the time in which counts are handed on."""
+    time.sleep(1)
+    return _answered_pings(product)
 
 
 def _answered_pings(product: RunningEntrepot) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrepot.processes.assignment import Role
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.applications import REFUSE_FILE
 from tests.processes.certificates import fingerprint, make_certificate, served_fingerprint
 from tests.processes.load import SteadyLoad
@@ -52,7 +53,7 @@ def test_the_log_level_changes_and_an_address_is_said_to_need_a_restart(tmp_path
         before = {role: registry.pid(role) for role in Role}
         registry.parent.send_signal(signal.SIGHUP)
         registry.wait_for_event("setting.needs_restart", key="http.listen")
-        wait_for(lambda: before[Role.OPS] not in registry.pids(Role.OPS), 10, registry.log_text)
+        wait_for(lambda: before[Role.OPS] not in registry.pids(Role.OPS), PATIENCE_SECONDS, registry.log_text)
         assert registry.get("/v2/")[0] == 200
         assert all(registry.pid(role) != pid for role, pid in before.items())
         # replaced last: the parent already speaks from "warning" on by then

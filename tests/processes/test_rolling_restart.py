@@ -15,6 +15,7 @@ from entrepot.processes.assignment import Role
 from tests.blackbox.clients.program import Program, scratch_environment
 from tests.blackbox.material.images import build_image, build_random_layer, digest_of
 from tests.blackbox.material.layouts import write_layout
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.plumbing.skips import require_program
 from tests.processes.patient_pusher import PatientPusher
 from tests.processes.running import wait_for
@@ -57,29 +58,39 @@ def _image(number: int) -> Image:
 
 async def _push_while(
     product: RunningEntrepot, disturb: Callable[[], Awaitable[None]]
-) -> tuple[list[Image], list[str]]:
-    """Push all images at once, `disturb` in the middle; return them and what had to be tried again."""
-    images = [_image(number) for number in range(_PUSHES)]
+) -> tuple[list[list[Image]], list[str]]:
+    """Push from all clients at once, `disturb` in the middle.
+
+    Return the images, those of a client in a list, and what had to be tried again. Each client pushes one after the
+    other until the disturbance is over, however long that takes.
+    """
     pushers = [PatientPusher(product.url, f"team/app-{n}", _SECONDS_PER_LAYER) for n in range(_PUSHES)]
-    pushing = asyncio.gather(
-        *(pusher.push(image, "latest") for pusher, image in zip(pushers, images, strict=True))
-    )
+    is_over = asyncio.Event()
+
+    async def push(number: int) -> list[Image]:
+        pushed: list[Image] = []
+        while not (pushed and is_over.is_set()):
+            image = _image(1000 * len(pushed) + number)
+            await pushers[number].push(image, f"v{len(pushed)}")
+            pushed.append(image)
+        return pushed
+
+    pushing = asyncio.gather(*(push(number) for number in range(_PUSHES)))
     await asyncio.sleep(_SECONDS_PER_LAYER)
-    assert not pushing.done()
     await disturb()
-    assert not pushing.done(), "the pushes were over before the disturbance was"
-    await pushing
-    return images, [retry for pusher in pushers for retry in pusher.retries]
+    is_over.set()
+    return await pushing, [retry for pusher in pushers for retry in pusher.retries]
 
 
-def _require_all(product: RunningEntrepot, images: list[Image]) -> None:
+def _require_all(product: RunningEntrepot, images: list[list[Image]]) -> None:
     """Every image is there under its tag, byte for byte."""
     with httpx.Client(base_url=product.url, timeout=60) as client:
-        for number, image in enumerate(images):
+        for number, of_client in enumerate(images):
             repository = f"/v2/team/app-{number}"
-            assert client.get(f"{repository}/manifests/latest").content == image.manifest
-            for blob in image.blobs:
-                assert client.get(f"{repository}/blobs/{digest_of(blob)}").content == blob
+            for version, image in enumerate(of_client):
+                assert client.get(f"{repository}/manifests/v{version}").content == image.manifest
+                for blob in image.blobs:
+                    assert client.get(f"{repository}/blobs/{digest_of(blob)}").content == blob
 
 
 async def test_f40_a_hundred_pushes_outlive_two_reloads(product: RunningEntrepot) -> None:
@@ -95,7 +106,7 @@ async def test_f40_a_hundred_pushes_outlive_two_reloads(product: RunningEntrepot
             await asyncio.to_thread(
                 wait_for,
                 lambda before=before: set(product.pids(Role.HTTP)) - set(before),
-                20,
+                PATIENCE_SECONDS,
                 lambda: f"no new HTTP process\n{product.log_tail()}",
             )
             await asyncio.sleep(1)
@@ -126,7 +137,7 @@ async def test_f40_a_hundred_pushes_outlive_a_restart(product: RunningEntrepot) 
 def test_f40_skopeo_outlives_a_change(
     product: RunningEntrepot, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Six copies with --retry-times 3 under way: every command ends with status 0."""
+    """Six copies with --retry-times under way: every command ends with status 0."""
     skopeo = Program((require_program("skopeo"),), scratch_environment(tmp_path / "home"))
     for index in range(6):
         write_layout(
@@ -141,7 +152,7 @@ def test_f40_skopeo_outlives_a_change(
                 *(
                     "copy",
                     "--retry-times",
-                    "3",
+                    "5",  # half a minute in all
                     "--dest-tls-verify=false",
                     f"oci:{tmp_path}/image-{index}:latest",
                 ),
@@ -149,7 +160,11 @@ def test_f40_skopeo_outlives_a_change(
             )
             for index in range(6)
         ]
-        wait_for(lambda: _is_any_uploading(product), 30, lambda: f"no upload began\n{product.log_tail()}")
+        wait_for(
+            lambda: _is_any_uploading(product),
+            PATIENCE_SECONDS,
+            lambda: f"no upload began\n{product.log_tail()}",
+        )
         assert not all(copy.done() for copy in copies)
         product.parent.send_signal(number)
         if number is signal.SIGTERM:

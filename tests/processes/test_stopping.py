@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrepot.processes.assignment import Role
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.applications import STOP_SLOWLY_FILE
 from tests.processes.running import RunningRegistry, is_alive
 from tests.processes.uploads import SlowUpload
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def test_f40_sigterm_goes_through_its_order_while_a_request_in_flight_finishes(tmp_path: Path) -> None:
-    settings = {"http": {"drain_delay_seconds": 0.7}}
+    settings = {"http": {"drain_delay_seconds": 4}}
     with RunningRegistry(tmp_path, settings=settings) as registry:
         upload = SlowUpload(registry, 1000)
         upload.send(500)
@@ -40,7 +41,7 @@ def test_f40_sigterm_goes_through_its_order_while_a_request_in_flight_finishes(t
         assert [line["exit_status"] for line in registry.events("process.exited")] == [0, 0, 0]
         assert not any(is_alive(pid) for pid in pids)
         drain, stopping = registry.events("drain.started")[0], registry.events("process.stopping")[0]
-        assert seconds_between(drain, stopping) >= 0.7
+        assert seconds_between(drain, stopping) > 3.9  # by two clocks
 
 
 def test_a_body_that_outlasts_the_drain_timeout_is_broken_off(tmp_path: Path) -> None:
@@ -79,16 +80,16 @@ def test_a_request_that_outlasts_that_too_does_not_hold_up_the_end(tmp_path: Pat
             client.sendall(b"GET /sleep?60 HTTP/1.1\r\nHost: x\r\n\r\n")
             registry.get("/v2/")
             registry.parent.terminate()
-            assert registry.wait_exit(20) == 0
+            assert registry.wait_exit() == 0
         killed, parting = registry.events("process.killed"), registry.events("process.parting")
         assert [(line["role"], line["reason"]) for line in killed] == [("http", "took too long to stop")]
-        assert 4.5 < seconds_between(parting[0], killed[0]) < 8
+        assert 4.5 < seconds_between(parting[0], killed[0]) < 30
 
 
 def test_an_answer_that_is_being_worked_on_is_given_after_the_drain_timeout(tmp_path: Path) -> None:
     """Of a request that is here whole the work goes on for the time that broken bodies get."""
     with RunningRegistry(tmp_path, settings={"http": {"drain_timeout_seconds": 1}}) as registry:
-        with socket.create_connection(("127.0.0.1", registry.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", registry.port), timeout=PATIENCE_SECONDS) as client:
             client.sendall(b"GET /sleep?3 HTTP/1.1\r\nHost: x\r\n\r\n")
             registry.get("/v2/")
             registry.parent.terminate()
@@ -108,9 +109,10 @@ def test_a_second_signal_ends_delay_and_patience(tmp_path: Path) -> None:
         began = time.monotonic()
         registry.parent.send_signal(signal.SIGINT)
         assert registry.wait_exit() == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # half of the delay
         assert [line["role"] for line in registry.events("process.parting", reason="hurry")] == ["http"]
-        assert [line["role"] for line in registry.events("process.killed", reason="hurry")] == ["background"]
+        # On a busy machine the other one may not be through in its second either.
+        assert "background" in [line["role"] for line in registry.events("process.killed", reason="hurry")]
         upload.abort()
 
 
@@ -141,13 +143,13 @@ def test_stopping_while_starting_ends_at_once(tmp_path: Path) -> None:
     registry.start()
     registry.wait_for_event("process.started", role="http")
     registry.parent.terminate()
-    assert registry.wait_exit(5) == 0
+    assert registry.wait_exit(20) == 0  # and not after the time-out of a drain
     assert registry.pids(Role.HTTP) == []
 
 
 def wait_until_refused(port: int) -> None:
     """Wait until nobody listens on the port."""
-    end = time.monotonic() + 3
+    end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

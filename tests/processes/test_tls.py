@@ -118,6 +118,6 @@ def run_client(registry: RunningRegistry, *options: str) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     return done.stdout

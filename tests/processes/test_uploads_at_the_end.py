@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import pytest
 
+from tests.plumbing.patience import PATIENCE_SECONDS
+from tests.processes.running import wait_for
 from tests.running.entrepot import RunningEntrepot
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 _UPLOADS: Final = "/v2/team/app/blobs/uploads/"
 _LAYER: Final = random.Random(7).randbytes(24_000_000)
 _SENT: Final = 20_000_000
+_AT_HAND: Final = 2_000_000
+"""More than the registry keeps in memory of what it has taken."""
 _DIGEST: Final = f"sha256:{hashlib.sha256(_LAYER).hexdigest()}"
 
 
@@ -30,10 +34,12 @@ def test_f40_what_has_arrived_when_the_drain_ends_is_kept(tmp_path: Path, pieces
     product = RunningEntrepot(tmp_path, settings={"http": {"drain_timeout_seconds": 1.5}})
     with product, httpx.Client(base_url=product.url) as client:
         location = client.post(_UPLOADS).headers["location"]
-        with socket.create_connection(("127.0.0.1", product.port), timeout=20) as patch:
+        with socket.create_connection(("127.0.0.1", product.port), timeout=PATIENCE_SECONDS) as patch:
             _send_head(patch, product, location)
             for start in range(0, _SENT, _SENT // pieces):
                 patch.sendall(_LAYER[start : start + _SENT // pieces])
+            staged = product.data_directory / "storage" / "uploads" / location.rpartition("/")[2]
+            wait_for(lambda: _size(staged) > _SENT - _AT_HAND, PATIENCE_SECONDS, product.log_tail)
             time.sleep(1)  # all of it is with the registry then
             product.stop()
             with contextlib.suppress(ConnectionResetError):
@@ -48,6 +54,10 @@ def test_f40_what_has_arrived_when_the_drain_ends_is_kept(tmp_path: Path, pieces
         assert client.patch(location, content=_LAYER[_SENT:], headers=rest).status_code == 202
         assert client.put(location, params={"digest": _DIGEST}).status_code == 201
         product.stop()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _send_head(patch: socket.socket, product: RunningEntrepot, location: str) -> None:

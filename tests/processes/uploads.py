@@ -6,6 +6,8 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from tests.plumbing.patience import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     import ssl
 
@@ -16,7 +18,7 @@ class SlowUpload:
     """A PUT whose body a test sends piece by piece on one connection."""
 
     def __init__(self, registry: RunningRegistry, size_bytes: int, tls: ssl.SSLContext | None = None) -> None:
-        plain = socket.create_connection(("127.0.0.1", registry.port), timeout=20)
+        plain = socket.create_connection(("127.0.0.1", registry.port), timeout=PATIENCE_SECONDS)
         self._socket = tls.wrap_socket(plain) if tls is not None else plain
         self._left_bytes = size_bytes
         self._socket.sendall(

@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.plumbing.skips import require_program
 from tests.processes.running import ask, wait_for
 from tests.running.free_ports import find_free_port
@@ -72,7 +73,7 @@ def running_docker_registry(
         try:
             wait_for(
                 lambda: _answers(host),
-                20,
+                PATIENCE_SECONDS,
                 lambda: f"docker-registry does not answer\n{log.read_text()}",
             )
             yield DockerRegistry(host, root)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import RunningRegistry, is_alive, wait_for
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RunningEntrepot"]
 
-_START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 30.0
 _LOG_TAIL_CHARACTERS: Final = 20_000
 
 
@@ -66,7 +65,7 @@ class RunningEntrepot(RunningRegistry):
             assert self.parent.poll() is None, self.log_tail()
             return self.get_ops("/readyz")[0] == 200
 
-        wait_for(look, _START_SECONDS, lambda: f"not ready after {_START_SECONDS:g} s\n{self.log_tail()}")
+        wait_for(look, PATIENCE_SECONDS, lambda: f"not ready after {PATIENCE_SECONDS:g} s\n{self.log_tail()}")
 
     @property
     def host(self) -> str:
@@ -95,11 +94,11 @@ class RunningEntrepot(RunningRegistry):
         """Stop it as an operator does, and check that it ends soon, with exit code 0 and without leaving a process."""
         processes = self.processes()
         self.parent.send_signal(signal.SIGTERM)
-        exit_code = self.wait_exit(_STOP_SECONDS)
+        exit_code = self.wait_exit()
         assert exit_code == 0, f"exit code {exit_code} after SIGTERM\n{self.log_tail()}"
         wait_for(
             lambda: not any(is_alive(pid) for pid in processes),
-            5,
+            PATIENCE_SECONDS,
             lambda: f"left behind: {[pid for pid in processes if is_alive(pid)]}\n{self.log_tail()}",
         )
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING
 
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.plumbing.skips import require_program
 from tests.processes.running import wait_for
 
@@ -51,7 +52,7 @@ def _running(command: Sequence[str], ports: Sequence[int]) -> Iterator[None]:
             for port in ports:
                 wait_for(
                     lambda port=port: _listens(port, process),  # type: ignore[misc]  # mypy can't infer a default
-                    10,
+                    PATIENCE_SECONDS,
                     lambda port=port: f"{command[0]} does not listen on {port}",  # type: ignore[misc]  # as above
                 )
             yield

@@ -61,7 +61,7 @@ async def test_opening_that_is_cancelled_does_not_stay_held(locking_store: BlobS
         result = (await asyncio.gather(opening, return_exceptions=True))[0]
         if not isinstance(result, BaseException):
             await result.close()
-        for _ in range(100):
+        for _ in range(6000):
             try:
                 writer = await locking_store.open_writer(continued(upload))
             except UploadBusyError:

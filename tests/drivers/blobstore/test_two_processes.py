@@ -42,7 +42,7 @@ def nursery() -> Iterator[str]:
 
 
 def _await_listener(address: str) -> None:
-    for _ in range(300):
+    for _ in range(600):
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(f"\0{address}") == 0:
                 return

@@ -73,7 +73,7 @@ def counts() -> CountingObserver:
 @pytest.fixture
 async def metadata(database: RawDatabase, counts: CountingObserver) -> AsyncIterator[Metadata]:
     """Open the store."""
-    store = await open_metadata(database.url, 20, 10.0, counts)
+    store = await open_metadata(database.url, 20, 60.0, counts)
     yield store
     await store.aclose()
 

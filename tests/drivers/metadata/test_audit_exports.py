@@ -423,7 +423,7 @@ async def test_an_export_of_a_database_that_takes_no_writes_says_so_soon(
     with pytest.raises(AuditUnavailableError, match=r"took no write within 0\.1 s"):
         await export.begin(host_system_grant(ExportAuditLog), 0, END_OF_TIME)
 
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def _long_record(number: int, characters: int) -> NewAuditRecord:

@@ -151,7 +151,7 @@ from entrepot.metadata.sql.migrate import apply_migrations
 from entrepot.metadata.sql.schema import Migration, load_migrations
 
 endless = "SELECT count(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n) x"
-wait = endless if sys.argv[1].startswith("sqlite") else "SELECT pg_sleep(2)"
+wait = endless if sys.argv[1].startswith("sqlite") else "SELECT pg_sleep(4)"
 slow = Migration(_SECOND.version + 1, "slow", f"CREATE TABLE third (id {{integer}} NOT NULL) {{table}};\\n{wait};")
 known = (*load_migrations(), _SECOND, slow)
 asyncio.run(apply_migrations(sys.argv[1], known, None, lambda line: print(line, flush=True)))

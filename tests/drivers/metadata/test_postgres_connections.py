@@ -46,7 +46,7 @@ async def limited_url(database: RawDatabase) -> AsyncIterator[str]:
 
 async def test_f18_a_pool_that_cannot_grow_waits_for_its_own(limited_url: str, database: RawDatabase) -> None:
     """Many readers and writers at once share two connections, and none of them hears of it (F18)."""
-    async with _opened(limited_url, 5.0) as metadata:
+    async with _opened(limited_url, 60.0) as metadata:
         digest = await push_manifest(metadata)
         await tag_manifest(metadata, TAG, digest)
         for _ in range(5):
@@ -63,8 +63,9 @@ async def test_f18_a_pool_that_cannot_grow_waits_for_its_own(limited_url: str, d
 
 async def test_f18_the_wait_for_a_connection_is_bounded(limited_url: str) -> None:
     """Whoever gets none within the time of a statement is told what the server grants, and what to change (F18)."""
-    async with _opened(limited_url, 0.5) as metadata:
+    async with _opened(limited_url, 60.0) as metadata:
         digest = await push_manifest(metadata)
+    async with _opened(limited_url, 1.0) as metadata:
         async with _all_held(metadata, 2):
             started = monotonic()
             for attempt in (
@@ -75,7 +76,7 @@ async def test_f18_the_wait_for_a_connection_is_bounded(limited_url: str) -> Non
                     MetadataTimeoutError, match=r"grants this process \d of 10.*max_connections"
                 ):
                     await attempt
-            assert 0.9 < monotonic() - started < 3
+            assert 1.9 < monotonic() - started < 30
         await tag_manifest(metadata, TAG, digest)
 
 
@@ -87,7 +88,7 @@ async def test_f18_a_first_connection_that_is_refused_fails_at_once(
     started = monotonic()
     with pytest.raises(MetadataUnavailableError, match=r"metadata.pool_size.*max_connections"):
         await open_metadata(limited_url, _POOL_SIZE, 30.0)
-    assert monotonic() - started < 5
+    assert monotonic() - started < 20  # and not for the time of a statement
 
 
 async def test_f18_a_pool_whose_connections_are_all_gone_fails_at_once(
@@ -103,7 +104,7 @@ async def test_f18_a_pool_whose_connections_are_all_gone_fails_at_once(
         started = monotonic()
         with pytest.raises(MetadataUnavailableError, match="SQLSTATE 53300"):
             await metadata.manifests.find_by_tag(REPOSITORY, TAG)
-        assert monotonic() - started < 5
+        assert monotonic() - started < 20  # and not for the time of a statement
 
         await database.fetch("ALTER ROLE limited CONNECTION LIMIT 2")
         await tag_manifest(metadata, TAG, digest)
@@ -112,7 +113,7 @@ async def test_f18_a_pool_whose_connections_are_all_gone_fails_at_once(
 async def test_f18_a_pool_grows_again_once_the_server_grants_more(
     limited_url: str, database: RawDatabase
 ) -> None:
-    async with _opened(limited_url, 5.0) as metadata:
+    async with _opened(limited_url, 60.0) as metadata:
         digest = await push_manifest(metadata)
         await asyncio.gather(*(tag_manifest(metadata, f"t{number}", digest) for number in range(24)))
         await database.fetch("ALTER ROLE limited CONNECTION LIMIT 50")
@@ -127,9 +128,9 @@ async def test_f18_a_pool_grows_on_though_a_refusal_overtook_what_was_granted(
 ) -> None:
     """One of two that ask at once is granted a connection after the other was refused; more are asked for (F18)."""
     await database.fetch("ALTER ROLE limited CONNECTION LIMIT 1")
-    async with _opened(limited_url, 5.0) as metadata, AsyncExitStack() as stack:
+    async with _opened(limited_url, 60.0) as metadata, AsyncExitStack() as stack:
         pool = metadata._pool
-        await stack.enter_async_context(pool.held(5.0))
+        await stack.enter_async_context(pool.held(60.0))
         connect: Callable[[object], Awaitable[object]] = vars(Pool)["_get_new_connection"]
         asked, may_connect = asyncio.Event(), asyncio.Event()
 
@@ -140,9 +141,9 @@ async def test_f18_a_pool_grows_on_though_a_refusal_overtook_what_was_granted(
             return await connect(asked_pool)
 
         monkeypatch.setattr(Pool, "_get_new_connection", connect_late)
-        granted = asyncio.create_task(stack.enter_async_context(pool.held(5.0)))
+        granted = asyncio.create_task(stack.enter_async_context(pool.held(60.0)))
         await asked.wait()
-        refused = asyncio.create_task(stack.enter_async_context(pool.held(5.0)))
+        refused = asyncio.create_task(stack.enter_async_context(pool.held(60.0)))
         while not pool._line:  # noqa: ASYNC110  # the server refuses it in its own time
             await asyncio.sleep(0.01)
         await database.fetch("ALTER ROLE limited CONNECTION LIMIT 50")
@@ -157,7 +158,7 @@ async def test_f18_a_server_that_grants_no_more_is_asked_for_one_in_a_second(
     limited_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A refusal costs the server a process; requests that are served over what there is ask for nothing (F18)."""
-    async with _opened(limited_url, 5.0) as metadata:
+    async with _opened(limited_url, 60.0) as metadata:
         digest = await push_manifest(metadata)
         await tag_manifest(metadata, TAG, digest)
         refusals = list[float]()
@@ -172,12 +173,12 @@ async def test_f18_a_server_that_grants_no_more_is_asked_for_one_in_a_second(
         while monotonic() < until:
             await asyncio.gather(*(metadata.manifests.find_by_tag(REPOSITORY, TAG) for _ in range(12)))
 
-    assert len([at for at in refusals if at > until - 2]) <= 4
+    assert len([at for at in refusals if until - 2 < at <= until]) <= 4
 
 
 async def test_whoever_gives_up_waiting_leaves_no_gap(limited_url: str) -> None:
     """Requests that end while they wait take no connection with them."""
-    async with _opened(limited_url, 5.0) as metadata:
+    async with _opened(limited_url, 60.0) as metadata:
         digest = await push_manifest(metadata)
         for _ in range(20):
             waiting = [asyncio.create_task(tag_manifest(metadata, TAG, digest)) for _ in range(12)]
@@ -192,17 +193,17 @@ async def test_whoever_gives_up_waiting_leaves_no_gap(limited_url: str) -> None:
 
 async def test_whoever_is_let_in_at_the_moment_of_giving_up_leaves_no_gap(limited_url: str) -> None:
     """A request ends in the same turn of the event loop in which a connection came free for it."""
-    async with _opened(limited_url, 5.0) as metadata:
+    async with _opened(limited_url, 60.0) as metadata:
         pool = metadata._pool
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(pool.held(5.0))
-            connection = await pool.acquire(5.0)
-            waiting = asyncio.create_task(pool.acquire(5.0))
+            await stack.enter_async_context(pool.held(60.0))
+            connection = await pool.acquire(60.0)
+            waiting = asyncio.create_task(pool.acquire(60.0))
             while not pool._line:  # noqa: ASYNC110  # the server refuses a third one in its own time
                 await asyncio.sleep(0.01)
             (place,) = pool._line
 
-            await pool.release(connection, 5.0)
+            await pool.release(connection, 60.0)
             assert place.done()
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
@@ -213,7 +214,7 @@ async def test_whoever_is_let_in_at_the_moment_of_giving_up_leaves_no_gap(limite
 
 
 async def test_the_engine_tells_what_it_grants(limited_url: str) -> None:
-    async with _opened(limited_url, 5.0):
+    async with _opened(limited_url, 60.0):
         options = (await read_engine_facts(limited_url)).options
 
     names = (
@@ -239,5 +240,5 @@ async def _opened(url: str, timeout_seconds: float) -> AsyncIterator[PostgresMet
 async def _all_held(metadata: PostgresMetadata, connections: int) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for _ in range(connections):
-            await stack.enter_async_context(metadata._pool.held(5.0))
+            await stack.enter_async_context(metadata._pool.held(60.0))
         yield

@@ -200,7 +200,7 @@ async def test_an_erasure_steps_by_the_rows_there_are_whatever_their_numbers(
             await database.fetch(f"UPDATE audit_records SET id = {key} WHERE sequence = {sequence}")
     erasure, grant = AuditErasure(metadata), SystemGrant(DeleteUser, BOB)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         counted = await erasure.count(grant, ALICE.subject)
         erased = await erasure.erase(grant, ALICE.subject)
 

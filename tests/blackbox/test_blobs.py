@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from entrepot.processes.assignment import Role
 from tests.blackbox.http_client import RegistryClient, error_code
 from tests.blackbox.material.images import build_image, build_layer, digest_of
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import wait_for
 from tests.running.authorising import proof_of
 
@@ -126,7 +127,7 @@ def test_s40_ten_thousand_ranges_are_no_work(http: RegistryClient) -> None:
     response = http.request("GET", f"blobs/{digest}", headers={"range": text})
 
     assert (response.status_code, response.content) == (200, _SMALL)
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 10
 
 
 def test_if_range_protects_a_download_of_something_else(http: RegistryClient) -> None:
@@ -200,7 +201,7 @@ def test_clients_that_vanish_leave_no_open_file(http: RegistryClient, registry: 
     allowed = before + 10
     wait_for(
         lambda: len(list(descriptors.iterdir())) <= allowed,
-        5,
+        PATIENCE_SECONDS,
         lambda: f"{before} before: {[link.readlink() for link in descriptors.iterdir()]}",
     )
     assert _part(http, blob, "bytes=7-").content == blob[7:]

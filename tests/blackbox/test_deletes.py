@@ -158,4 +158,4 @@ def _reload(registry: RunningEntrepot, count: int, modes: dict[str, bool]) -> No
     registry.parent.send_signal(signal.SIGHUP)
     registry.wait_for_event("reload.finished", count, timeout_seconds=60)
     # A connection that is open may bring the former process one more request before it ends.
-    wait_for(lambda: not is_alive(former), 30, registry.log_tail)
+    wait_for(lambda: not is_alive(former), 60, registry.log_tail)

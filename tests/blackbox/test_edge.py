@@ -67,7 +67,7 @@ def _ask(
     edge: RunningEntrepot, method: str, target: str, headers: Mapping[str, str] | None = None
 ) -> tuple[int, bytes]:
     """Send the target as it is written."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", edge.port, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", edge.port, timeout=60)) as connection:
         connection.request(method, target, headers=dict(headers or {}))
         reply = connection.getresponse()
         return reply.status, reply.read()

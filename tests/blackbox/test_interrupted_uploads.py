@@ -109,7 +109,7 @@ def _send_part(
     headers = {"Host": registry.host, "Content-Length": announced, **proof_of(http.client.get(target))}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"{method} {target.removeprefix(registry.url)} HTTP/1.1\r\n{lines}\r\n"
-    with socket.create_connection(("127.0.0.1", registry.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", registry.port), timeout=60) as connection:
         connection.sendall(head.encode() + sent)
         time.sleep(0.2)  # so that the registry is in the middle of reading, rather than not yet begun
 
@@ -117,7 +117,7 @@ def _send_part(
 def _settled_offset(http: RegistryClient, location: str) -> int:
     """Ask for the state of the session until it no longer changes."""
     seen: list[str] = []
-    give_up_at = time.monotonic() + 15
+    give_up_at = time.monotonic() + 60
     while len(seen) < 3 or len(set(seen[-3:])) > 1 or seen[-1] == "0-0":
         assert time.monotonic() < give_up_at, seen
         response = http.client.get(location)

@@ -107,7 +107,7 @@ def _break_off(registry: RunningEntrepot, proxy: FaultProxy) -> None:
 
         assert http.get_blob(digest).content == _LARGE
     assert registry.wait_for_event("response.broken", 2)["error"] == "StorageUnavailableError"
-    wait_for(lambda: _aborted(registry) == 2, 5, lambda: f"aborted: {_aborted(registry)}")
+    wait_for(lambda: _aborted(registry) == 2, 60, lambda: f"aborted: {_aborted(registry)}")
 
 
 def _reads_a_blob(request: web.Request) -> bool:

@@ -32,7 +32,7 @@ def _at_once(
     def run(item: _Item) -> httpx.Response:
         with httpx.Client(base_url=like.base_url, auth=like.auth, timeout=60) as client:
             client.get("/v2/")
-            barrier.wait(30)
+            barrier.wait(60)
             return do(client, item)
 
     with ThreadPoolExecutor(len(items)) as pool:

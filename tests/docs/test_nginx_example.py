@@ -18,6 +18,7 @@ from tests.docs.pages import load_page
 from tests.plumbing.skips import require_program
 from tests.processes.certificates import make_certificate
 from tests.processes.running import wait_for
+from tests.running.free_ports import find_free_port
 from tests.running.with_accounts import ADMINISTRATOR, EntrepotWithAccounts
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Proxied:
         """Return a client that trusts nginx's certificate."""
         auth = None if password is None else (ADMINISTRATOR.name, password)
         trust = ssl.create_default_context(cafile=str(self.certificate))
-        return httpx.Client(base_url=self.url, verify=trust, auth=auth, timeout=20)
+        return httpx.Client(base_url=self.url, verify=trust, auth=auth, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     """Start both; nginx with the example, of which only paths, port and host name are replaced."""
     directory = tmp_path_factory.mktemp("nginx")
     certificate, key = make_certificate(directory, _HOST)
-    port = _free_port()
+    port = find_free_port()
     settings = tomllib.loads(load_page("docs/how-to/behind-nginx.md").code("toml")[0])
     settings["http"] |= {"external_url": f"https://{_HOST}:{port}"}
     del settings["http"]["listen"]
@@ -132,7 +133,7 @@ def test_the_request_id_of_nginx_stands_in_the_log(proxied: Proxied) -> None:
             for line in proxied.registry.events("request.completed")
             if line.get("request.id") == reply.headers["x-request-id"]
         ],
-        5,
+        60,
         proxied.registry.log_text,
     )
     assert [(line["path"], line["status"], line["address"]) for line in lines] == [
@@ -145,15 +146,8 @@ def _run(program: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _wait_for_port(port: int, nginx: subprocess.Popen[bytes]) -> None:
-    give_up_at = time.monotonic() + 10
+    give_up_at = time.monotonic() + 60
     while nginx.poll() is None and time.monotonic() < give_up_at:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

@@ -52,7 +52,7 @@ async def _make(settings: Settings, newest: Path | None = None) -> None:
 def _rebuild(settings: Settings, failpoints: str = "", *options: str) -> tuple[int, dict[str, Any]]:
     data = str(settings.data.directory)
     command = [sys.executable, "-m", "tests.faults.rebuild_child", data, failpoints, *options]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
     return ended.returncode, json.loads(ended.stdout or "{}")
 
 

@@ -123,7 +123,7 @@ async def test_logins_whose_bodies_never_come_leave_no_room_for_pulls_of_their_a
         asyncio.create_task(registry.greedy.request("POST", path, _FORM, ()))
         for path in ("/service/token", "/service/token", "/c/login")
     ]
-    for _ in range(500):
+    for _ in range(6000):
         if registry.budget._under_way.get(_GREEDY) == _MOST:
             break
         await asyncio.sleep(0.01)  # the management API is built at its first request

@@ -57,7 +57,7 @@ class _Sink:
         ]
 
     async def until_none_waits(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.spool.waiting:  # noqa: ASYNC110  # the spool has no event for that
                 await asyncio.sleep(0.005)
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.running.free_ports import find_free_pair
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
@@ -55,16 +57,7 @@ def run(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.Compl
 
 def free_port() -> int:
     """Return a port that is free now, and whose ops neighbour is too."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port: int = first.getsockname()[1]
-        if port + 80 > 65535:
-            continue
-        try:
-            socket.create_server(("127.0.0.1", port + 80)).close()
-        except OSError:
-            continue
-        return port
+    return find_free_pair(80)
 
 
 def find(answer: dict[str, Any], check: str) -> tuple[str, str]:
@@ -428,7 +421,7 @@ def _next_of(terminal: int) -> str:
 
 
 def _wait_until_gone(file: Path) -> None:
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + 60
     while file.exists():
         assert time.monotonic() < give_up_at
         time.sleep(0.1)

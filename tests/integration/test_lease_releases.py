@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 _UPLOADS = "/v2/team/app/blobs/uploads/"
 _BLOB = bytes(range(256)) * 200
 _GRANT = Grant(Push, RepositoryName.parse("team/app"), Principal(ANONYMOUS, "127.0.0.1", forwarded=False))
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 60.0
 _HELD = "SELECT count(*) FROM upload_sessions WHERE lease_owner IS NOT NULL"
 _WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 )
-_SOON_SECONDS = 12.0
+_SOON_SECONDS = 20.0
 """Far less than the 30 s of a lease."""
 
 

@@ -26,7 +26,7 @@ from tests.running.backups import BackupCommands
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SECONDS = 30
+_SECONDS = 60
 
 
 def _replaces(data: Path, aside: Path) -> Callable[[], None]:

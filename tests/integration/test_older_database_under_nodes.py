@@ -265,7 +265,7 @@ async def test_f18_a_process_ends_though_what_it_watches_gives_no_answer(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(edges, "_LOOK_SECONDS", 0.0)
-    async with asyncio.timeout(30), edges.open_edges(node.registry.settings):
+    async with asyncio.timeout(60), edges.open_edges(node.registry.settings):
         monkeypatch.setattr(StoreWatch, "look", hang)
         while not asked:  # noqa: ASYNC110  # what is called is not ours
             await asyncio.sleep(0.01)

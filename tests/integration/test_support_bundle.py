@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
@@ -185,7 +184,7 @@ def _failing_runs(
     directory: Path, environment: dict[str, str]
 ) -> dict[str, subprocess.CompletedProcess[str]]:
     """Run with a database that is away, one whose address can't be read, and a bucket that is not there."""
-    away = f"postgresql://ann:{quote(_DATABASE_PASSWORD, safe='')}@127.0.0.1:{_closed_port()}/e"
+    away = f"postgresql://ann:{quote(_DATABASE_PASSWORD, safe='')}@127.0.0.1:{find_free_port()}/e"
     unreadable = f"postgresql://ann:{_DATABASE_PASSWORD}@127.0.0.1/e"
     port = find_free_port()
     common = {
@@ -199,12 +198,6 @@ def _failing_runs(
         "! serve, unreadable": _run({**common, "ENTREPOT_METADATA_URL": unreadable}, "serve"),
         "! doctor, no bucket": _run({**common, "ENTREPOT_STORAGE_S3_BUCKET": "not-there"}, "doctor"),
     }
-
-
-def _closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 def read_bundle(path: Path) -> dict[str, str]:

@@ -166,7 +166,7 @@ async def test_the_background_worker_does_both(registry: InProcessRegistry) -> N
     stop = asyncio.Event()
     working = asyncio.create_task(build_background_worker(registry.settings).run(stop))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while _staged(registry) or not _query(registry, _SWEPT):  # noqa: ASYNC110  # rows set no event
             await asyncio.sleep(0.05)
         stop.set()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ROLES", "Account", "ControlClient", "ControlError", "Reply"]
 
 _PATH: Final = "/api/v2.0"
-_TIMEOUT_SECONDS: Final = 30
+_TIMEOUT_SECONDS: Final = 60
 
 ROLES: Final = {
     "project-admin": 1,

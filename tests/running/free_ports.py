@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["find_free_port"]
+__all__ = ["find_free_pair", "find_free_port"]
 
 _FIRST: Final = 10_000
 _BLOCK: Final = 200
@@ -40,6 +40,25 @@ def find_free_port() -> int:
                 continue
             return port
     raise RuntimeError("no port is free")
+
+
+def find_free_pair(distance: int) -> int:
+    """Return such a port of which the one at this distance above it is free, too, and in the hands of no other run.
+
+    Raises:
+        RuntimeError: as above.
+    """
+    for _ in range(_FIRST):
+        port = find_free_port()
+        if port % _BLOCK + distance >= _BLOCK:  # in another block
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port + distance))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no two ports are free")
 
 
 @functools.cache

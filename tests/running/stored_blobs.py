@@ -22,7 +22,7 @@ class StoredBlobs:
 
     count: Callable[[str], int]
 
-    def wait_for_copies(self, digest: str, expected: int, timeout_seconds: float = 5) -> int:
+    def wait_for_copies(self, digest: str, expected: int, timeout_seconds: float = 60) -> int:
         """Return the number of copies once it is `expected`, else what it is at the end.
 
         A loser of a race deletes its copy after the winner was acknowledged, so the number may need a moment.

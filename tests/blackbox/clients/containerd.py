@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Containerd", "run_containerd"]
 
-_START_SECONDS: Final = 30.0
+_START_SECONDS: Final = 100.0
 _CONFIGURATION: Final = """\
 version = 2
 root = "{directory}/root"
@@ -77,7 +77,7 @@ def run_containerd(daemon: str, client: str) -> Iterator[Program]:
         yield ctr
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
         shutil.rmtree(directory, ignore_errors=True)
 
 

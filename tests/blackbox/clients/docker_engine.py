@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerEngine", "run_docker_engine"]
 
-_START_SECONDS: Final = 40.0
+_START_SECONDS: Final = 100.0
 _STOP_SECONDS: Final = 30.0
 
 

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,8 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["CONFINED", "ClientFailedError", "Program", "scratch_environment"]
 
-CONFINED: Final = ("setpriv", "--pdeathsig", "TERM", "unshare", "--mount")
-"""Begins the command of a daemon (as root): it ends with the test run, and what it mounts vanishes with it."""
+_LET_GO: Final = """
+findmnt --list --noheadings --output TARGET | sort --reverse | while read -r mount; do
+    case $mount in $0/*) umount --lazy --quiet "$mount" ;; esac
+done
+exec "$@"
+"""
+CONFINED: Final = (
+    *("setpriv", "--pdeathsig", "TERM", "unshare", "--mount"),
+    *("sh", "-c", _LET_GO, tempfile.gettempdir()),
+)
+"""Begins the command of a daemon (as root): it ends with the test run, and what it mounts vanishes with it.
+
+It lets go of what other tests have mounted at that moment: its copies would keep those file systems until it ends.
+"""
 
 
 class ClientFailedError(AssertionError):

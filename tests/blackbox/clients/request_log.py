@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AnsweredRequest", "RequestLog", "watch_requests"]
 
-_LOG_SECONDS: Final = 10.0
+_LOG_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

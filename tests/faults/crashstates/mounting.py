@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["recorded"]
 
-_PATIENCE_SECONDS: Final = 20.0
+_PATIENCE_SECONDS: Final = 60.0
 _END_SECONDS: Final = 3.0
 _PAUSE_SECONDS: Final = 0.01
 

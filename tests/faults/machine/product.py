@@ -11,6 +11,7 @@ from entrepot.settings import Settings, load_settings
 from tests.faults.machine.content import content_of, push_content
 from tests.faults.machine.remote import BROKEN, remote_client
 from tests.faults.pushing import AcknowledgementLog
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import is_alive, wait_for
 from tests.running.entrepot import RunningEntrepot
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from tests.faults.machine.content import Content
 
 __all__ = ["Product", "running_product"]
-
-_ANSWERING_SECONDS = 30
 
 
 class Product:
@@ -76,17 +75,19 @@ class Product:
         def look() -> bool:
             assert self.registry.parent.poll() is None, self.registry.log_tail()
             try:
-                return self.registry.get("/v2/", 5)[0] == 200
+                return self.registry.get("/v2/", 10)[0] == 200
             except BROKEN:
                 return False
 
-        wait_for(look, _ANSWERING_SECONDS, self.registry.log_tail)
+        wait_for(look, PATIENCE_SECONDS, self.registry.log_tail)
 
     def kill(self) -> None:
         """Kill the parent, with which its children die, and wait until the data directory is free."""
         processes = self.registry.processes()
         self.registry.end()
-        wait_for(lambda: not any(is_alive(pid) for pid in processes), 10, self.registry.log_tail)
+        wait_for(
+            lambda: not any(is_alive(pid) for pid in processes), PATIENCE_SECONDS, self.registry.log_tail
+        )
 
     def restart(self, *, ready: bool = False) -> None:
         """Kill it and start it on the same directory."""

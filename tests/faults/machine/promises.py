@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check_complete", "check_deleted", "check_kept", "check_mounted", "check_store"]
 
 _AT_ONCE: Final = SweepOptions(grace_seconds=0, period_seconds=0, page_pause_seconds=0)
-_SWEPT_WITHIN_SECONDS: Final = 20
+_SWEPT_WITHIN_SECONDS: Final = 60
 
 
 async def check_kept(client: AsgiClient, content: Content, acknowledged: Sequence[Acknowledgement]) -> None:

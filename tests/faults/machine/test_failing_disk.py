@@ -17,6 +17,7 @@ from tests.faults.machine.promises import check_complete, check_kept, check_stor
 from tests.faults.machine.remote import BROKEN
 from tests.faults.machine.tracing import injected
 from tests.faults.pushing import AcknowledgementLog, read_acknowledgements
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import is_alive, wait_for
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ async def test_f6_errors_of_writes_and_renames_are_never_acknowledged(
         assert failures == ["request.failed"], calls
         await product.push(product.new_content())
         findings.note("F6", f"EIO of {calls.replace('?', '')}", statuses=[503])
-    assert product.metric("registry_store_failures_total", store="blobs", reason="unavailable") == 3
-    assert product.is_write_ready()
+    _require_counted(product, 3, reason="unavailable")
+    wait_for(product.is_write_ready, PATIENCE_SECONDS, lambda: "not ready")
     await check_store(product.settings)
 
 
@@ -114,7 +115,9 @@ async def test_f7_a_failed_fsync_is_not_acknowledged_and_the_disk_is_trusted_no_
     product.registry.kill(Role.HTTP)
     product.wait_until_answering()
     await _require_refusal(product, kept)
-    wait_for(lambda: product.metric("registry_storage_suspect") == 1, 15, product.registry.log_tail)
+    wait_for(
+        lambda: product.metric("registry_storage_suspect") == 1, PATIENCE_SECONDS, product.registry.log_tail
+    )
 
     started = time.monotonic()
     product.restart(ready=True)
@@ -131,9 +134,20 @@ def _require_distrust(product: Product, log_size: int) -> None:
     events = [line["event"] for line in product.faults_logged(log_size)]
     assert events.count("disk.suspect") == 1
     assert set(events) == {"disk.suspect", "request.failed"}
-    wait_for(lambda: not product.is_write_ready(), 5, lambda: "/readyz/write says that all is well")
+    wait_for(
+        lambda: not product.is_write_ready(), PATIENCE_SECONDS, lambda: "/readyz/write says that all is well"
+    )
     assert product.registry.get_ops("/readyz/read")[0] == 200
-    assert product.metric("registry_store_failures_total", store="blobs", reason="suspect") >= 1
+    _require_counted(product, 1, reason="suspect")
+
+
+def _require_counted(product: Product, least: int, *, reason: str) -> None:
+    """Failures are counted, a moment after they were told."""
+    wait_for(
+        lambda: product.metric("registry_store_failures_total", store="blobs", reason=reason) >= least,
+        PATIENCE_SECONDS,
+        lambda: f"not {least} failures were counted",
+    )
 
 
 async def _require_refusal(product: Product, kept: Content) -> None:

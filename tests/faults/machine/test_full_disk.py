@@ -16,6 +16,7 @@ from tests.faults.machine.product import Product, running_product
 from tests.faults.machine.promises import check_complete, check_kept, check_store
 from tests.faults.machine.volumes import MIB, Filler, ext4_volume, memory_volume
 from tests.faults.pushing import AcknowledgementLog, read_acknowledgements
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import is_alive, wait_for
 
 if TYPE_CHECKING:
@@ -68,19 +69,19 @@ async def test_f5_a_full_data_directory_refuses_pushes_and_serves_pulls(
 
         _require_advice(await _refused(product))
         await check_complete(product.client, kept)
-        assert not product.is_write_ready()
+        wait_for(lambda: not product.is_write_ready(), PATIENCE_SECONDS, lambda: "ready")
         assert product.registry.get_ops("/readyz")[0] == 200
         failures = [line for line in product.faults_logged(log_size) if line["event"] == "request.failed"]
         assert len(failures) == 1
         product.registry.wait_for_event("request.failed", error=failures[0]["error"])
         wait_for(
             lambda: product.metric("registry_store_failures_total", reason="full") == 1,
-            5,
+            PATIENCE_SECONDS,
             lambda: "the failure was not counted",
         )
 
         os.kill(pid := product.http_pid, signal.SIGKILL)
-        wait_for(lambda: not is_alive(pid), 5, product.registry.log_tail)
+        wait_for(lambda: not is_alive(pid), PATIENCE_SECONDS, product.registry.log_tail)
         product.wait_until_answering()
         await check_complete(product.client, kept)
         _require_advice(await _refused(product))
@@ -89,8 +90,8 @@ async def test_f5_a_full_data_directory_refuses_pushes_and_serves_pulls(
         freed = time.monotonic()
         await product.push(product.new_content("two layers"))
         pushed = time.monotonic() - freed
-        assert pushed < 5
-        wait_for(product.is_write_ready, 5, lambda: "not ready again")
+        assert pushed < 30
+        wait_for(product.is_write_ready, PATIENCE_SECONDS, lambda: "not ready again")
         ready = time.monotonic() - freed
         findings.note(
             "F5", "data directory full", statuses=[507], push_heals_seconds=pushed, ready_seconds=ready

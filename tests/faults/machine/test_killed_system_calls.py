@@ -19,6 +19,7 @@ from tests.faults.machine.promises import check_complete, check_deleted, check_k
 from tests.faults.machine.remote import BROKEN
 from tests.faults.machine.tracing import injected
 from tests.faults.pushing import Acknowledgement, AcknowledgementLog, read_acknowledgements
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import is_alive, wait_for
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Kills:
                 killed = True
         if not killed and is_alive(pid):
             return False
-        wait_for(lambda: not is_alive(pid), 10, product.registry.log_tail)
+        wait_for(lambda: not is_alive(pid), PATIENCE_SECONDS, product.registry.log_tail)
         killed_at = time.monotonic()
         self._recover(kind)
         self.findings.note(

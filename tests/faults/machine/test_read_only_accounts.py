@@ -19,6 +19,7 @@ from tests.faults.machine.content import RefusedError, content_of, push_content
 from tests.faults.machine.remote import BROKEN, remote_client
 from tests.faults.machine.volumes import MIB, ext4_volume, repair_ext4, report_damage
 from tests.faults.pushing import AcknowledgementLog
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import is_alive, wait_for
 from tests.running.control_client import Account
 from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
@@ -104,11 +105,11 @@ class _Site:
 
     def kill_http(self) -> None:
         self.registry.kill(Role.HTTP)
-        wait_for(self._is_answering, 30, self.registry.log_tail)
+        wait_for(self._is_answering, PATIENCE_SECONDS, self.registry.log_tail)
 
     def _is_answering(self) -> bool:
         try:
-            return self.registry.get("/v2/", 5)[0] == 401
+            return self.registry.get("/v2/", 10)[0] == 401
         except BROKEN:
             return False
 
@@ -138,7 +139,7 @@ def _site(tmp_path: Path, volume: Path) -> Iterator[_Site]:
     finally:
         processes = registry.processes()
         registry.end()
-        wait_for(lambda: not any(is_alive(pid) for pid in processes), 10, registry.log_tail)
+        wait_for(lambda: not any(is_alive(pid) for pid in processes), PATIENCE_SECONDS, registry.log_tail)
 
 
 def _require_unavailable(reply: AsgiReply) -> None:
@@ -180,7 +181,9 @@ async def test_f9_accounts_on_a_volume_that_turns_read_only_and_a_process_that_s
             assert site.control_status("POST", "/projects", {"project_name": "new"}) == 503
             await _require_logins_refused(site, _BOB)
             await site.require_push_refused()
-            wait_for(lambda: site.buffered() == 3, 5, lambda: f"{site.buffered()} records wait")
+            wait_for(
+                lambda: site.buffered() == 3, PATIENCE_SECONDS, lambda: f"{site.buffered()} records wait"
+            )
 
             site.kill_http()
             await _require_what_was_proven_goes_on(site, held)
@@ -188,7 +191,7 @@ async def test_f9_accounts_on_a_volume_that_turns_read_only_and_a_process_that_s
                 _require_unavailable(await site.pull(site.client(account.basic), site.private))
             assert site.control_status("GET", "/users/current") == 503
             await site.require_push_refused()
-            wait_for(lambda: not site.is_write_ready(), 20, lambda: "still ready to write")
+            wait_for(lambda: not site.is_write_ready(), PATIENCE_SECONDS, lambda: "still ready to write")
             # Two records wait by now. As many as are allowed are answered, and not one more.
             statuses = [(await site.pull(held, site.private)).status for _ in range(_BUFFERED)]
             assert statuses == [200] * (_BUFFERED - 2) + [503] * 2
@@ -197,7 +200,7 @@ async def test_f9_accounts_on_a_volume_that_turns_read_only_and_a_process_that_s
 
             site.registry.end()
             site.registry.start()
-            assert site.registry.wait_exit(30) == _NOT_WRITABLE
+            assert site.registry.wait_exit() == _NOT_WRITABLE
         repair_ext4(volume)
         with _site(tmp_path, volume) as site:
             for account in (ADMINISTRATOR, _BOB):

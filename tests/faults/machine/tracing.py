@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.plumbing.skips import require_program
 from tests.processes.running import wait_for
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = ["Trace", "injected"]
-
-_END_SECONDS = 10
 
 
 class Trace:
@@ -47,12 +46,16 @@ def injected(
     command += [part for path in paths for part in ("-P", str(path))]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     try:
-        wait_for(lambda: process.poll() is not None or _is_traced(pid), 10, lambda: "strace did not attach")
+        wait_for(
+            lambda: process.poll() is not None or _is_traced(pid),
+            PATIENCE_SECONDS,
+            lambda: "strace did not attach",
+        )
         assert process.poll() is None, process.stderr.read() if process.stderr is not None else b""
         yield Trace(log)
     finally:
         process.terminate()
-        process.communicate(timeout=_END_SECONDS)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def _is_traced(pid: int) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.plumbing.skips import require_program
 from tests.processes.running import wait_for
 
@@ -20,7 +21,6 @@ __all__ = ["Filler", "ext4_volume", "memory_volume", "remount", "repair_ext4", "
 
 _BLOCK: Final = 64 * 1024
 MIB: Final = 1024 * 1024
-_UNMOUNT_SECONDS: Final = 10
 
 
 class Filler:
@@ -98,9 +98,23 @@ def repair_ext4(volume: Path) -> None:
     """Do what a keeper does: unmount, check, mount."""
     image = volume.with_name(f"{volume.name}.ext4")
     unmount(volume)
+    # A container that was started meanwhile, by other tests, has a copy of the mount until it ends. As long as there is
+    # one the kernel keeps the file system with all that it found, and mounts that one again.
+    wait_for(lambda: not _loop_device(image), PATIENCE_SECONDS, lambda: f"{image} is mounted elsewhere")
     checked = subprocess.run(["fsck.ext4", "-f", "-y", str(image)], check=False, capture_output=True)
     assert checked.returncode <= 1
     subprocess.run(["mount", "-o", "loop", str(image), str(volume)], check=True)
+
+
+def _loop_device(image: Path) -> str:
+    """The device that shows a file; empty when there is none any more."""
+    listed = subprocess.run(
+        ["losetup", "--noheadings", "--output", "NAME", "--associated", str(image)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return listed.stdout.strip()
 
 
 def _mount(directory: Path, *arguments: str) -> None:
@@ -115,6 +129,6 @@ def unmount(directory: Path) -> None:
     command = ["umount", str(directory)]
     wait_for(
         lambda: subprocess.run(command, check=False, capture_output=True).returncode == 0,
-        _UNMOUNT_SECONDS,
+        PATIENCE_SECONDS,
         lambda: f"{directory} is busy",
     )

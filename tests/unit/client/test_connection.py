@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from entrepot.client.addresses import parse_address
 from entrepot.client.connection import Api
 from entrepot.client.errors import EXIT_CODES
 from tests.processes.certificates import make_certificate
+from tests.running.free_ports import find_free_port
 from tests.unit.client.scripted_api import Answer, Asked, refusal, scripted_api
 
 if TYPE_CHECKING:
@@ -148,8 +148,7 @@ def test_s29_a_redirect_is_not_followed_with_the_credentials(client: Client, api
 
 
 def test_a_registry_that_is_not_there_ends_with_6(client: Client, api: ScriptedApi) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = find_free_port()
     client.log_in(api)
 
     result = client.run("login", f"127.0.0.1:{port}", "-u", "a", "--password-stdin", stdin="p\n")

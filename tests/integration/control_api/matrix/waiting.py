@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Announced", "Order"]
 
-_PATIENCE_SECONDS: Final = 5.0
+_PATIENCE_SECONDS: Final = 60.0
 _WAITING: Final = """
 SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
 """
@@ -58,7 +58,7 @@ class Order:
         """Connect."""
         if self._database.is_sqlite:
             with contextlib.closing(
-                sqlite3.connect(self._database.path, isolation_level=None, timeout=10)
+                sqlite3.connect(self._database.path, isolation_level=None, timeout=60)
             ) as self._file:
                 yield self
             return

@@ -67,7 +67,7 @@ def test_f35_two_chunks_for_the_same_place_at_once_are_not_mixed(http: RegistryC
     def append(client: httpx.Client, letter: bytes) -> httpx.Response:
         def slow() -> Iterator[bytes]:
             yield halves[letter]
-            time.sleep(0.7)  # longer than the two can differ in their start
+            time.sleep(2)  # longer than the two can differ in their start
             yield halves[letter]
 
         return client.patch(location, content=slow(), headers={"content-range": "0-599999"})

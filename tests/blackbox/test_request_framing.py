@@ -21,7 +21,7 @@ from tests.running.proxies import running_haproxy, running_nginx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PATIENCE_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 4.0
 _NGINX: Final = """
 upstream registry {{ server {registry}; keepalive 8; }}
 server {{

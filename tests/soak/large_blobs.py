@@ -129,7 +129,8 @@ class LargeBlobs:
 
     def _where_it_stands(self, left: _BrokenOff) -> int:
         """Ask until the registry has noticed; what had come before an orderly end is kept, to the last byte."""
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        # Of what a reset took nothing will ever be there; the rest may take the time that a busy machine needs.
+        give_up_at = time.monotonic() + (_PATIENCE_SECONDS if left.by_reset else 60.0)
         while True:
             offset = self._offset(left.location)
             sentence = f"{left}: it stands at {offset}"

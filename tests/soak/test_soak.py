@@ -99,7 +99,7 @@ def test_ten_seconds_of_mixed_load_without_a_failed_request(
 
     assert run.failures == []
     assert run.log_errors == []
-    assert run.requests > 300
+    assert run.requests > 100  # of 800 on a machine that has time for them
     assert _rows_too_many(run) == []
     operations = {operation for client in run.clients for operation, _ in client.record.latencies}
     assert operations >= _RARE_OPERATIONS

@@ -31,7 +31,7 @@ __all__ = ["require_accounts", "require_proof", "require_records"]
 
 _MANIFESTS: Final = f"/v2/{APPLICATION}/manifests"
 _DONE: Final = {"pull": 200, "push": 201, "delete": 202}
-_DRAIN_SECONDS: Final = 30.0
+_DRAIN_SECONDS: Final = 60.0
 _PAGE: Final = 100
 
 

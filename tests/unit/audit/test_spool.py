@@ -146,7 +146,7 @@ async def test_a_caller_that_goes_away_leaves_the_others_of_its_turn_alone(tmp_p
     await asyncio.sleep(0)
     first.cancel()
 
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, 60)
     with pytest.raises(asyncio.CancelledError):
         await first
     assert len(_noted(tmp_path)) == 2
@@ -232,7 +232,7 @@ async def test_records_that_come_during_a_flush_that_fails_are_refused_too_i11(t
     class _SlowFiles(FailingFiles):
         def flush(self, descriptor: int) -> None:
             loop.call_soon_threadsafe(begun.set)
-            go_on.wait(5)
+            go_on.wait(60)
             super().flush(descriptor)
 
     loop, begun, go_on, files = asyncio.get_running_loop(), asyncio.Event(), threading.Event(), _SlowFiles()
@@ -244,7 +244,7 @@ async def test_records_that_come_during_a_flush_that_fails_are_refused_too_i11(t
     second = asyncio.ensure_future(spool.note(pull_record(2)))
     await asyncio.sleep(0)
     go_on.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         outcomes = await asyncio.gather(first, second, return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes] == [AuditUnavailableError] * 2

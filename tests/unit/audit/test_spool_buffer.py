@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -75,7 +76,7 @@ class _Sink:
         ]
 
     async def until_none_waits(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.spool.waiting:  # noqa: ASYNC110  # the spool has no event for that
                 await asyncio.sleep(0.005)
 
@@ -222,10 +223,11 @@ async def test_a_disk_whose_flush_keeps_failing_is_not_filled_with_repetitions(t
     sink.files.flush_error = _BROKEN
 
     await asyncio.gather(*(sink.note(number) for number in range(50)))
+    started = time.monotonic()
     await asyncio.sleep(0.2)
 
     assert sink.spool.waiting == 50
-    assert sink.files.appends <= 50 + 11
+    assert sink.files.appends <= 50 + 1 + (time.monotonic() - started) / 0.02
     sink.files.flush_error = None
     await sink.spool.aclose()
     assert sink.noted()[-50:] == list(range(50))

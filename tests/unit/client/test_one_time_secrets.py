@@ -123,7 +123,7 @@ def test_ctrl_c_waits_for_a_secret_that_is_on_its_way_unless_it_comes_again(
 
     def press(_: Asked) -> Answer:
         signal.pthread_kill(waiting, signal.SIGINT)
-        said.heard.wait(5)
+        said.heard.wait(60)
         for _again in range(100 if presses == 2 else 0):  # one that falls into a handler waits for the next
             signal.pthread_kill(waiting, signal.SIGINT)
             if ended.wait(0.1):

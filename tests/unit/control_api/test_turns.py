@@ -45,7 +45,7 @@ async def test_who_waits_too_long_is_told_that_others_are_ahead() -> None:
         with pytest.raises(ChangesAheadError, match="other changes are ahead of this one"):
             await _served(turns, "second", [])
 
-    await asyncio.wait_for(_served(turns, "second", []), 1)  # and has left the line
+    await asyncio.wait_for(_served(turns, "second", []), 60)  # and has left the line
 
 
 @pytest.mark.parametrize("subject", ["first", "second"], ids=["in their own line", "in that of all"])
@@ -57,7 +57,7 @@ async def test_a_client_that_goes_away_while_it_waits_leaves_the_line(subject: s
         gone.cancel()
         await asyncio.wait((gone,))
 
-    await asyncio.wait_for(_served(turns, subject, order), 1)
+    await asyncio.wait_for(_served(turns, subject, order), 60)
     assert order == [subject]
 
 
@@ -73,7 +73,7 @@ async def test_a_client_that_goes_away_while_it_has_the_turn_gives_it_back() -> 
     gone.cancel()
     await asyncio.wait((gone,))
 
-    await asyncio.wait_for(_served(turns, "second", []), 1)
+    await asyncio.wait_for(_served(turns, "second", []), 60)
 
 
 async def test_units_of_who_has_the_turn_do_not_wait_for_another_one() -> None:
@@ -90,12 +90,12 @@ async def test_a_turn_ends_by_itself_so_that_a_slow_decision_keeps_nobody(
     turns, order = Turns(), list[str]()
     turn = LastingTurn(turns, "slow")
     async with turn.held():
-        await asyncio.wait_for(_served(turns, "second", order), 1)
+        await asyncio.wait_for(_served(turns, "second", order), 60)
         assert not turn.is_held
         async with turn.unit():
             order.append("slow")
 
-    await asyncio.wait_for(_served(turns, "third", order), 1)
+    await asyncio.wait_for(_served(turns, "third", order), 60)
     assert order == ["second", "slow", "third"]
 
 
@@ -108,7 +108,7 @@ async def test_a_unit_under_way_keeps_the_turn_until_its_own_end(monkeypatch: py
             waiting = asyncio.ensure_future(_served(turns, "second", order))
             await asyncio.sleep(0.05)
             assert order == []
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, 60)
 
     assert order == ["second"]
 

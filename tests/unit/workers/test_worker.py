@@ -30,7 +30,7 @@ class _Stores:
 async def _run_until(worker: Worker, enough: asyncio.Event) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(worker.run(stop))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await enough.wait()
         stop.set()
         await running

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_BOMB: Final = "a" + "\u0315\u0300" * 20_000
+_BOMB: Final = "a" + "\u0315\u0300" * 40_000
 """Each mark is compared with all before it: composing takes seconds, quadratically in the length."""
-_SECONDS: Final = 0.3
+_SECONDS: Final = 1.0
 """Composing the whole takes many times as long."""
 _FOUR_PARTS: Final = "\u1f82"
 """A small alpha with breathing, accent and iota: four characters when it is taken apart."""

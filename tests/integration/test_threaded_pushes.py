@@ -175,7 +175,7 @@ async def test_f5_a_disk_that_is_full_meanwhile_is_answered_and_the_upload_ends_
 async def test_f41_a_client_that_falls_silent_while_a_thread_listens_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with _open(tmp_path, monkeypatch, limits__silence_seconds="1") as registry:
+    async with _open(tmp_path, monkeypatch, limits__silence_seconds="3") as registry:
         session = await registry.begin()
         half = _LAYER[: len(_LAYER) // 2]
         async with registry.server.connected() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from tests.processes.certificates import unverified_context
 from tests.running.free_ports import find_free_port
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from entrepot.processes.assignment import Role
@@ -58,6 +60,7 @@ class RunningRegistry:
         self._log_file = directory / "log.jsonl"
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
+        self._leftovers = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         starts = len(self.events("serve.ready"))
@@ -113,9 +116,14 @@ class RunningRegistry:
 
     def end(self) -> None:
         """Kill it, if it still runs: what a test wants to know of an orderly end it asks before."""
+        self._leftovers.close()
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait(PATIENCE_SECONDS)
+
+    def close_at_the_end(self, left: socket.socket) -> None:
+        """Close a socket with the registry, unless it is closed by then: of a test that fails nothing stays open."""
+        self._leftovers.callback(left.close)
 
     def pids(self, role: Role) -> list[int]:
         """Living processes of a role, oldest first."""

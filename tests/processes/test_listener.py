@@ -49,9 +49,18 @@ async def serving(
         await listener.stop()
 
 
+@contextlib.asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection that is closed however the test ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
 async def test_f41_a_head_that_does_not_end_ends_its_connection() -> None:
-    async with serving(header_timeout_seconds=0.5) as (_, port):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with serving(header_timeout_seconds=0.5) as (_, port), connected(port) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\n")
         answer_text = asyncio.create_task(reader.read(1000))
         while not answer_text.done():
@@ -61,25 +70,23 @@ async def test_f41_a_head_that_does_not_end_ends_its_connection() -> None:
         # What was written after the end is answered by a reset.
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
-        writer.close()
 
 
 async def test_f41_an_idle_connection_ends_with_the_time_for_a_head() -> None:
-    async with serving(header_timeout_seconds=0.5) as (_, port):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with serving(header_timeout_seconds=0.5) as (_, port), connected(port) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         async with asyncio.timeout(PATIENCE_SECONDS):
             await reader.read()
-        writer.close()
 
 
 async def test_f41_connections_beyond_the_limit_wait_for_their_turn() -> None:
-    async with serving(max_connections=2, header_timeout_seconds=1) as (_, port):
-        holders = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    async with (
+        serving(max_connections=2, header_timeout_seconds=1) as (_, port),
+        connected(port),
+        connected(port),
+    ):
         status, _ = await ask(port, "/")
         assert status == 200
-        for _, writer in holders:
-            writer.close()
 
 
 async def test_an_exception_of_the_application_answers_500_and_leaves_the_listener_serving() -> None:
@@ -114,8 +121,7 @@ async def test_stopping_waits_for_a_request_under_way_and_its_answer_closes_the_
 
 
 async def test_a_connection_made_before_the_end_may_still_send_its_first_request() -> None:
-    async with serving() as (listener, port):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with serving() as (listener, port), connected(port) as (reader, writer):
         while not listener.connections:  # noqa: ASYNC110  # which tell nobody
             await asyncio.sleep(0.005)
         listener.stop_accepting()
@@ -123,18 +129,16 @@ async def test_a_connection_made_before_the_end_may_still_send_its_first_request
         answer_text = await reader.read()
         assert answer_text.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"connection: close" in answer_text
-        writer.close()
 
 
 async def test_connections_after_the_end_wait_in_the_socket_for_somebody_else() -> None:
     async with serving() as (listener, port):
         listener.stop_accepting()
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await reader.read()
-        writer.close()
+        async with connected(port) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await reader.read()
 
 
 async def test_an_application_that_breaks_at_its_start_is_not_served() -> None:
@@ -158,9 +162,7 @@ async def test_an_application_that_says_it_failed_to_start_is_not_served() -> No
 
 async def ask(port: int, path: str) -> tuple[int, bytes]:
     """One request over a new connection; status and body."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS), connected(port) as (reader, writer):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-    writer.close()
     return int(head.split(b" ")[1]), body

@@ -47,6 +47,7 @@ class _SlowPatch:
     def __init__(self, product: RunningEntrepot, location: str) -> None:
         self._left = _LAYER
         self._socket = socket.create_connection(("127.0.0.1", product.port), timeout=PATIENCE_SECONDS)
+        product.close_at_the_end(self._socket)
         head = f"PATCH {location} HTTP/1.1\r\nHost: {product.host}\r\nContent-Length: {len(_LAYER)}\r\n\r\n"
         self._socket.sendall(head.encode())
 

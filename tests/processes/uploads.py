@@ -19,7 +19,9 @@ class SlowUpload:
 
     def __init__(self, registry: RunningRegistry, size_bytes: int, tls: ssl.SSLContext | None = None) -> None:
         plain = socket.create_connection(("127.0.0.1", registry.port), timeout=PATIENCE_SECONDS)
+        registry.close_at_the_end(plain)
         self._socket = tls.wrap_socket(plain) if tls is not None else plain
+        registry.close_at_the_end(self._socket)
         self._left_bytes = size_bytes
         self._socket.sendall(
             f"PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: {size_bytes}\r\n\r\n".encode()

@@ -182,7 +182,10 @@ async def test_a_reading_that_is_given_up_ends_with_its_step_and_its_failure_int
     assert len(taken) == 1
 
 
-async def test_a_reading_that_is_given_up_takes_no_more_steps() -> None:
+async def test_a_reading_that_is_given_up_takes_no_more_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it wait for the end of its turn, which is far away here."""
+    monkeypatch.setattr(body_reading, "_TURN_SECONDS", 30.0)
+    monkeypatch.setattr(body_reading, "_TURN_BYTES", 100 * _MIB)
     steps: list[bool] = []
     is_second, given_up = threading.Event(), threading.Event()
 

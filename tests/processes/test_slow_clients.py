@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _UPLOADS: Final = "/v2/team/app/blobs/uploads/"
 _MIB: Final = 1 << 20
-_HEAD_SECONDS: Final = 6
-_SILENCE_SECONDS: Final = 3
+_HEAD_SECONDS: Final = 9
+_SILENCE_SECONDS: Final = 4
 _LIMITS: Final = {
     "head_seconds": _HEAD_SECONDS,
     "bodies": 8,

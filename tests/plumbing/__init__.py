@@ -1,1 +1,1 @@
-"""What every kind of test shares: loud skips, rotating seeds, time budgets."""
+"""What every kind of test shares: loud skips, rotating seeds, time budgets, patience."""

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -15,14 +16,13 @@ import pytest
 
 from entrepot.auth.generated_secrets import new_secret
 from tests.integration.test_commands import run
-from tests.integration.test_support_bundle import read_bundle
+from tests.integration.test_support_bundle import read_bundle, texts_below
 from tests.processes.running import read_command_line
 from tests.running.control_client import Account, ControlClient
 from tests.running.entrepot import RunningEntrepot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _NEW_PASSWORD: Final = "cAnArY+Orchard+58"
 _WRONG_PASSWORD: Final = "cAnArY-wrong-77"
@@ -156,11 +156,8 @@ def _collect(registry: RunningEntrepot, directory: Path, secrets: Mapping[str, s
     outputs = {name: result.stdout + result.stderr for name, result in ended.items()}
     outputs |= {f"argv of {pid}": read_command_line(pid) for pid in registry.processes()}
     outputs |= {path: registry.get_ops(path)[1].decode() for path in ("/metrics", "/readyz")}
-    outputs |= {
-        str(file): file.read_bytes().decode(errors="replace")
-        for file in registry.data_directory.rglob("*")
-        if file.is_file() and file.parent.name != "secrets"
-    }
+    files = texts_below(registry.data_directory)
+    outputs |= {file: text for file, text in files.items() if Path(file).parent.name != "secrets"}
     outputs |= {f"bundle {name}": text for name, text in read_bundle(bundle).items()}
     database = registry.data_directory / "metadata" / "entrepot.db"
     with closing(sqlite3.connect(database)) as connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -104,16 +105,22 @@ def exposed(
             path: registry.get_ops(path)[1].decode() for path in ("/metrics", "/readyz", "/readyz/write")
         }
         outputs |= {"database": asyncio.run(_dump(environment["ENTREPOT_METADATA_URL"]))}
-        outputs |= {
-            str(file): file.read_bytes().decode(errors="replace")
-            for file in registry.data_directory.rglob("*")
-            if file.is_file()
-        }
+        outputs |= texts_below(registry.data_directory)
         outputs |= _commands(directory, node)
         registry.stop()
     canaries = {*environment.values(), _DATABASE_PASSWORD, quote(_DATABASE_PASSWORD, safe=""), signature}
     canaries |= {_CLIENT_PASSWORD, base64.b64encode(f"ann:{_CLIENT_PASSWORD}".encode()).decode()}
     return Exposed(node, frozenset(canaries), outputs, directory / "log.jsonl")
+
+
+def texts_below(directory: Path) -> dict[str, str]:
+    """Return what lies in files below a directory, but for what a process takes away meanwhile."""
+    found: dict[str, str] = {}
+    for file in directory.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if file.is_file():
+                found[str(file)] = file.read_bytes().decode(errors="replace")
+    return found
 
 
 async def _dump(url: str) -> str:

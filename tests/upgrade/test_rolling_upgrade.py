@@ -213,7 +213,7 @@ def _require_that_it_refuses(late: OldEntrepot) -> None:
     late.start()
     try:
         sentence = "this program is older than the database"
-        wait_for(lambda: sentence in late.log_text(), 30, late.log_tail)
+        wait_for(lambda: sentence in late.log_text(), 60, late.log_tail)
         assert late.get_ops("/readyz")[0] != 200
         assert late.events("process.ready", **{"process.role": "parent", "role": "http"}) == []
     finally:

@@ -42,15 +42,16 @@ def tells_when_begun(header: ExportHeader, checkpoint: CheckpointRow) -> bool:
 
     That is the newest then, right behind which the export is dated, or that of the record that it was made, a moment
     later and behind all that it holds. Of either the clock of the process that signed it said the same time as that of
-    the process that made the export; those of former programs do not tell.
+    the process that made the export. Checkpoints of former programs do not say that time, so they tell of exports by
+    such programs only: of others one is left behind that says it. Else whoever owns the database had its clock show
+    the moment behind a former checkpoint, and an older copy passed.
     """
     at = signed_at(checkpoint)
     is_newest = at + 1 == header.made_at
     is_behind = checkpoint.sequence > header.last and 0 <= at - header.made_at <= _MEANWHILE_MILLISECONDS
     if not (is_newest or is_behind):
         return False
-    node_at = _node_at(checkpoint)
-    return not (node_at and header.node_at) or abs(node_at - header.node_at) <= NODES_APART_MILLISECONDS
+    return not header.node_at or abs(_node_at(checkpoint) - header.node_at) <= NODES_APART_MILLISECONDS
 
 
 class ExportReach:

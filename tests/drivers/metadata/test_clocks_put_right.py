@@ -434,7 +434,7 @@ async def test_how_an_older_program_dated_checkpoints_neither_hides_a_cut_nor_sh
     await _add(metadata, 4)
     await sign_days_ago(metadata, _KEY, 2, -400, node_says=False)
     newest = await sign_days_ago(metadata, _KEY, 4, -400, later=1000, node_says=False)
-    lines = await signed_anew(await _export(metadata, tmp_path), _KEY, made_at=newest.at + 1)
+    lines = await signed_anew(await _export(metadata, tmp_path), _KEY, made_at=newest.at + 1, node_at=0)
     await _add(metadata, 2)
     assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
     kept = await _kept(metadata)

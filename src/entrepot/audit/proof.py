@@ -221,7 +221,9 @@ def _checkpoint_fault(chain_id: str, checkpoint: CheckpointRow, trusted: Sequenc
         return Fault(FaultKind.SIGNATURE, sequence, "", "a checkpoint says something else than was signed")
     if content.chain != chain_id:
         message = (
-            "a checkpoint is of another chain: another database took the place of the one it was made of"
+            "a checkpoint is of another chain: another database took the place of the one it was made of. If you know "
+            "why, as after a rebuild from the storage, move the checkpoints of the old log to its exports: they prove "
+            "those, and this log by its own"
         )
         return Fault(FaultKind.FOREIGN, sequence, "", message)
     return None

@@ -23,7 +23,13 @@ __all__ = ["DryRun", "keep_result", "print_choice", "print_result"]
 _SHOWN: Final = 50
 """Lines of each kind that people are shown; JSON has them all."""
 _NOT_REBUILT: Final = (
-    "upload sessions, statistics of pulls, and whatever else no push or delete has written down"
+    "people, groups, roles, members, robots, tokens, labels, which projects are public, settings made over the API, "
+    "the audit log and the keys that sign, upload sessions, statistics of pulls, and whatever else no push or delete "
+    "has written down"
+)
+_ANOTHER_LOG: Final = (
+    "The audit log begins anew: before that, move the files of audit/checkpoints in the data directory of each node to "
+    "where the exports of the old log are kept. entrepot audit verify calls them FOREIGN here."
 )
 
 
@@ -135,9 +141,14 @@ def _lines(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None) -> 
     yield from _damage(report, work)
     if dry_run is not None:
         yield from _comparison(dry_run)
+        if report.totals is not None:
+            yield f"Not in the storage, so a rebuild would not bring: {_NOT_REBUILT}."
         return
-    yield f"Not in the storage, so not in the database: {_NOT_REBUILT}."
+    place = "as they were in this database" if report.totals is None else "not in the database"
+    yield f"Not in the storage, so {place}: {_NOT_REBUILT}."
     yield "Next: entrepot serve" if report.is_whole else "Next: read what was left out, then entrepot serve"
+    if report.totals is not None:
+        yield _ANOTHER_LOG
 
 
 def _damage(report: RebuildReport, work: RebuildWork) -> Iterator[str]:

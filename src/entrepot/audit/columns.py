@@ -41,7 +41,7 @@ def _difference(row: AuditRow) -> str:
     body = msgspec.json.decode(row.body, type=dict[str, Any])
     about = msgspec.convert(body.get("object") or {}, type=dict[str, Any])
     personal = disclosed_values(row.disclosure)
-    columns: dict[str, tuple[str, Any]] = {
+    columns: dict[str, tuple[str | int | None, Any]] = {
         "action": (row.action, body.get("event.action")),
         "outcome": (row.outcome, body.get("event.outcome")),
         "subject": (row.subject, body.get("user.id")),
@@ -52,6 +52,10 @@ def _difference(row: AuditRow) -> str:
         "user_name": (row.user_name, personal.get("user.name", "")),
         "address": (row.address, personal.get("source.ip", "")),
     }
+    if "project_id" in body:
+        columns["project_id"] = (row.project_id, body["project_id"])
+    elif row.project_id == 0 and row.outcome == "success":
+        return "its column project_id says that there was no such project, which only refusals can tell"
     for column, (actual, sealed) in columns.items():
         if actual != sealed:
             return f"its column {column} is not what was sealed"

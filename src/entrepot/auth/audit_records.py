@@ -106,6 +106,8 @@ class _Body(
     about: AuditObject
     personal: msgspec.Raw
     change: _Change = msgspec.UNSET
+    project_id: int | msgspec.UnsetType | None = msgspec.UNSET
+    """Where the object is in a project; the last, as :data:`UNNUMBERED` says. Former programs did not tell."""
 
 
 def audit_record(
@@ -148,6 +150,7 @@ def audit_record(
         about=about,
         personal=personal,
         change=_change(before, after),
+        project_id=project_id if about.project else msgspec.UNSET,
     )
     return NewAuditRecord(
         record_id=record_id or new_ordered_id(),
@@ -162,7 +165,7 @@ def audit_record(
         request_id=origin.request_id,
         body=_encoded(body),
         disclosure=disclosure,
-        project_id=project_id,
+        project_id=project_id if about.project else None,
     )
 
 
@@ -206,6 +209,7 @@ def repeated(
     if of_several:
         body["repeats_from"] = "several addresses"
     if without_object:
+        body.pop("project_id", None)
         body |= {"object": AuditObject("registry", ""), "url.path": "", "event.reason": "several reasons"}
         record = msgspec.structs.replace(
             record, project="", project_id=None, object_kind="registry", object_name=""

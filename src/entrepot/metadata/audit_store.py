@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "END_OF_TIME",
+    "UNNUMBERED",
     "AuditChainRows",
     "AuditFilter",
     "AuditPageQuery",
@@ -29,6 +30,8 @@ __all__ = [
 
 END_OF_TIME: Final = 2**62
 """In milliseconds: later than any record."""
+UNNUMBERED: Final = b'"project_id":null}'
+"""How a body ends whose project nobody has looked up yet."""
 
 
 class NewAuditRecord(msgspec.Struct, frozen=True, gc=False):
@@ -37,10 +40,11 @@ class NewAuditRecord(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         record_id: can't be guessed, and the reason why a record that is added twice is kept once.
         at_milliseconds: when it happened, for records that were noted in a file first; `None` for now, by the database.
-        body: canonical JSON that is hashed into the chain; personal data in it are salted commitments.
+        body: canonical JSON that is hashed into the chain; personal data in it are salted commitments. What names a
+            project says at its end which number that has, as `project_id` does.
         disclosure: JSON of those data and their salts, by name.
         project_id: the number of the project that it names, 0 where there was none of that name, `None` where nobody
-            looked. A unit that adds a record without a date looks itself.
+            looked. A unit that adds a record without a date looks itself, and puts into `body` what it found.
     """
 
     record_id: str
@@ -65,6 +69,7 @@ class AuditRow:
 
     Attributes:
         sequence: its place in the chain, `None` until it is sealed; so is `chain_hash`.
+        project_id: as in :class:`NewAuditRecord`.
         disclosure: `None` after the personal data in it were erased.
     """
 
@@ -84,6 +89,7 @@ class AuditRow:
     disclosure: bytes | None
     sequence: int | None
     chain_hash: str | None
+    project_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

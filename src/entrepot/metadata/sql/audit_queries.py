@@ -27,7 +27,7 @@ __all__ = ["STATEMENTS", "SqlAuditReader"]
 
 _OLDER: Final = """
     SELECT id, record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name,
-        request_id, body, disclosure, sequence, chain_hash
+        request_id, body, disclosure, sequence, chain_hash, project_id
     FROM audit_records
     WHERE <leading> AND id < :edge
         AND (:user = '' OR user_name = :user) AND (:subject = '' OR subject = :subject)
@@ -91,7 +91,7 @@ SEALED: Final = Statement(
     "audit_records.sealed",
     """
     SELECT id, record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name,
-        request_id, body, disclosure, sequence, chain_hash
+        request_id, body, disclosure, sequence, chain_hash, project_id
     FROM audit_records WHERE sequence > :after ORDER BY sequence LIMIT :rows
     """,
 )
@@ -113,7 +113,7 @@ WAITING: Final = Statement(
     "audit_records.waiting",
     """
     SELECT id, record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name,
-        request_id, body, disclosure, sequence, chain_hash
+        request_id, body, disclosure, sequence, chain_hash, project_id
     FROM audit_records WHERE sequence IS NULL AND id > :after AND id < :end ORDER BY id LIMIT :rows
     """,
 )

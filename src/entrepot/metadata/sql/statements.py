@@ -11,6 +11,7 @@ token                   meaning
 ``{for_key_share}``     the same, and the rows can be changed meanwhile, but for their keys; they are not deleted
 ``{texts:name}``        a set of texts, from a JSON array in the parameter ``name``
 ``{integers:name}``     a set of integers, from a JSON array in the parameter ``name``
+``{bytes}``             the type of bytes, for CAST
 ``{email_not_ascii}``    whether the column ``email`` has more than ASCII, whose case lower() does not know
 ``{explicit_id}``       lets an INSERT choose the number of a row that the engine would number itself
 ``{last_outbox_id}``    the greatest number in the outbox; the engine's own numbers go on after it from then on
@@ -54,6 +55,7 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "for_update": "",
         "for_share": "",
         "for_key_share": "",
+        "bytes": "BLOB",
         "texts": "(SELECT value FROM json_each(:{name}))",
         "integers": "(SELECT value FROM json_each(:{name}))",
         "email_not_ascii": "length(email) <> length(CAST(email AS BLOB))",
@@ -66,6 +68,7 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "for_update": "FOR UPDATE",
         "for_share": "FOR SHARE",
         "for_key_share": "FOR KEY SHARE",
+        "bytes": "bytea",
         "texts": "(SELECT json_array_elements_text(:{name}))",
         "integers": "(SELECT json_array_elements_text(:{name})::bigint)",
         "email_not_ascii": "char_length(email) <> octet_length(email)",

@@ -215,13 +215,24 @@ class FactApplication:
         name, digest = step.line.repository, Digest.parse(change.digest)
         outcome.regained.append(("manifest", name, change.digest))
         outcome.all_tags_of.append((name, change.digest))
+        outcome.regained_tags += [(name, tag) for tag in change.tags]
         repository = await self._tx.repositories.find(name)
-        manifest_id = None if repository is None else await self._tx.manifests.hold(repository.id, digest)
-        if repository is None or manifest_id is None:
+        if repository is None:
             return
+        manifest_id = await self._tx.manifests.hold(repository.id, digest)
+        if manifest_id is not None:
+            await self._condemn(step, repository, manifest_id, digest, outcome)
+        # Those that it names went with it, also where they point elsewhere since a push of it is not in the journal.
+        for tag in sorted(change.tags):
+            await self._remove_tag(step, repository.id, tag)
+
+    async def _condemn(
+        self, step: Step, repository: RepositoryRow, manifest_id: int, digest: Digest, outcome: Outcome
+    ) -> None:
+        """Delete a manifest that nothing needs, and every tag that points at it."""
         indexes = await self._tx.references.indexes_with_manifest(repository.id, manifest_id, digest, _NAMED)
         if indexes:
-            outcome.losses.append(_kept(name, digest, indexes))
+            outcome.losses.append(_kept(repository.name, digest, indexes))
         else:
             # When it was condemned stays now: what can still be restored shall be so for the whole of its time.
             await self._tx.manifests.condemn(manifest_id)
@@ -234,11 +245,13 @@ class FactApplication:
         name = step.line.repository
         outcome.regained_tags.append((name, change.tag))
         repository = await self._tx.repositories.find(name)
-        if repository is None:
-            return
-        removed = await self._tx.tags.remove(repository.id, change.tag, step.line.actor)
+        if repository is not None:
+            await self._remove_tag(step, repository.id, change.tag)
+
+    async def _remove_tag(self, step: Step, repository_id: int, tag: str) -> None:
+        removed = await self._tx.tags.remove(repository_id, tag, step.line.actor)
         if removed is not None and step.line.at_milliseconds is not None:
-            await self._tx.replay.date_tag(repository.id, change.tag, step.line.at_milliseconds)
+            await self._tx.replay.date_tag(repository_id, tag, step.line.at_milliseconds)
 
     async def _delete_repository(self, step: Step, outcome: Outcome) -> None:
         if step.problem:

@@ -40,6 +40,8 @@ __all__ = ["LaterChanges", "note_later_changes"]
 _PAGE: Final = 2000
 _ANYTHING: Final = "anything"
 _DELETION: Final = "deletion"
+_GONE: Final = "manifest gone"
+"""A manifest was deleted, whatever became of it later."""
 _STAYS: Final = (
     "the repository was deleted by fact {}, which the database learns of only now, and filled again later; what it "
     "held before stays: delete what is not wanted"
@@ -81,12 +83,14 @@ class LaterChanges:
     def _left_of_manifest(self, step: Step, change: ManifestPut | ManifestDeleted) -> Sequence[Step]:
         overtaken = self._is_changed(step.line, "manifest", change.digest)
         tags = tuple(tag for tag in change.tags if not self._is_changed(step.line, "tag", tag))
-        if isinstance(change, ManifestPut):
-            left = replace(step, change=msgspec.structs.replace(change, tags=tags))
-            return (replace(left, push=None, problem="", is_overtaken=True),) if overtaken else (left,)
         if not overtaken:
-            return (step,)
-        return [replace(step, change=TagDeleted(tag, change.digest)) for tag in tags]
+            return (replace(step, change=msgspec.structs.replace(change, tags=tags)),)
+        if isinstance(change, ManifestDeleted) or self._is_changed(step.line, _GONE, change.digest):
+            # The database that deleted the manifest later can't have named a tag of which it did not know.
+            gone = replace(step, push=None, problem="")
+            return [replace(gone, change=TagDeleted(tag, change.digest)) for tag in tags]
+        change = msgspec.structs.replace(change, tags=tags)
+        return (replace(step, change=change, push=None, problem="", is_overtaken=True),)
 
     def _is_changed(self, line: RecordedLine, what: str, name: str) -> bool:
         return self._work.last_change(line.repository, what, name) > line.sequence
@@ -121,6 +125,8 @@ def _changes_of(line: RecordedLine) -> Iterator[LaterChange]:
         names.append(("tag", change.tag))
     elif isinstance(change, ManifestPut | ManifestDeleted):
         names.append(("manifest", change.digest))
+        if isinstance(change, ManifestDeleted):
+            names.append((_GONE, change.digest))
         names += [("tag", tag) for tag in change.tags]
     for what, name in names:
         yield LaterChange(line.repository, what, name, line.sequence)

@@ -12,7 +12,17 @@ import pytest
 
 from entrepot.oci.digest import Digest
 from tests.asgi.services import in_process_registry, scratch_settings
-from tests.asgi.small_images import NAME, image, push_blobs, put
+from tests.asgi.small_images import (
+    INDEX_TYPE,
+    LAYER_TYPE,
+    NAME,
+    descriptor,
+    image,
+    index,
+    push_blob,
+    push_blobs,
+    put,
+)
 from tests.integration.rebuilding import compact, database_of, lose_database, rebuild, segments_of
 
 if TYPE_CHECKING:
@@ -129,3 +139,39 @@ async def test_i5_a_tag_stays_away_whose_image_was_deleted_without_knowing_of_it
     lose_database(settings)
     await rebuild(settings)
     assert await _state(settings) == caught_up
+
+
+async def test_i5_a_deletion_that_a_later_push_undid_is_no_loss(settings: Settings) -> None:
+    """It comes back with that push, behind the index that needs the image: the database is what it was."""
+    async with _running(settings) as registry:
+        await _push(registry, ("base", _OTHER), ("prod", _OLD))
+        await _delete(registry, _OLD)
+        await _push(registry, ("prod", _OLD))
+        await put(registry.client, "multi", index(_OLD, _OTHER), INDEX_TYPE)
+    expected = await _state(settings)
+    away, part = await _rebuild_without(settings, 1)
+    away.rename(part)
+
+    code, report = await rebuild(settings, "--catch-up")
+
+    assert (code, report["losses"], await _state(settings)) == (0, [], expected)
+
+
+async def test_i5_a_blob_that_was_linked_again_is_no_loss(settings: Settings) -> None:
+    """Likewise, where an image needs it by now."""
+    layer = b"a layer of its own"
+    path = f"/v2/{NAME}/blobs/{Digest.of_bytes(layer)}"
+    async with _running(settings) as registry:
+        await push_blob(registry.client, layer)
+        await compact(registry.stores)
+        assert (await registry.client.request("DELETE", path)).status == 202
+        await push_blob(registry.client, layer)
+        await compact(registry.stores)
+        await _push(registry, ("prod", image(layers=[descriptor(layer, LAYER_TYPE)])))
+    expected = await _state(settings)
+    away, part = await _rebuild_without(settings, 1)
+    away.rename(part)
+
+    code, report = await rebuild(settings, "--catch-up")
+
+    assert (code, report["losses"], await _state(settings)) == (0, [], expected)

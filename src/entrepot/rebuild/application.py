@@ -49,6 +49,10 @@ class Outcome:
     all_tags_of: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     deleted_repositories: list[str] = field(default_factory=list[str])
 
+    def regain(self, what: str, repository: str, digest: str) -> None:
+        """Forget that something is missing, or stays though it was deleted: it was pushed, or deleted, again."""
+        self.regained += [(what, repository, digest), ("deletion", repository, digest)]
+
     def write_to(self, work: RebuildWork) -> None:
         """Keep it."""
         for repository in self.deleted_repositories:
@@ -114,7 +118,7 @@ class FactApplication:
             outcome.losses.append(Loss("blob", repository.name, change.digest, reason))
             return
         await self._link_content(step, repository.id, content)
-        outcome.regained.append(("blob", repository.name, change.digest))
+        outcome.regain("blob", repository.name, change.digest)
 
     async def _link_content(self, step: Step, repository_id: int, content: Content) -> None:
         blob = NewBlob(content.digest, content.size_bytes, content.storage_key, step.line.actor)
@@ -126,7 +130,7 @@ class FactApplication:
             await self._tx.replay.date_link(repository_id, adopted.id, step.line.at_milliseconds)
 
     async def _unlink(self, step: Step, change: BlobUnlinked, outcome: Outcome) -> None:
-        outcome.regained.append(("blob", step.line.repository, change.digest))
+        outcome.regain("blob", step.line.repository, change.digest)
         digest = Digest.parse(change.digest)
         repository = await self._tx.repositories.find(step.line.repository)
         blob_id = None if repository is None else await self._tx.blobs.hold_link(repository.id, digest)
@@ -160,7 +164,7 @@ class FactApplication:
         if problem:
             outcome.losses.append(Loss("manifest", repository.name, change.digest, problem))
         else:
-            outcome.regained.append(("manifest", repository.name, change.digest))
+            outcome.regain("manifest", repository.name, change.digest)
 
     async def _put_row(self, step: Step, repository_id: int, digest: Digest) -> str:
         """Put the manifest and return nothing, or what it lacks."""
@@ -213,7 +217,7 @@ class FactApplication:
 
     async def _delete_manifest(self, step: Step, change: ManifestDeleted, outcome: Outcome) -> None:
         name, digest = step.line.repository, Digest.parse(change.digest)
-        outcome.regained.append(("manifest", name, change.digest))
+        outcome.regain("manifest", name, change.digest)
         outcome.all_tags_of.append((name, change.digest))
         outcome.regained_tags += [(name, tag) for tag in change.tags]
         repository = await self._tx.repositories.find(name)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from entrepot.bootstrap import open_stores
 from entrepot.kernel.failpoints import Failpoint
 from entrepot.oci.digest import Digest
@@ -29,8 +31,6 @@ from tests.integration.rebuilding import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from entrepot.settings import Settings
 
@@ -124,17 +124,61 @@ def test_f1_f47_two_histories_are_told_after_a_kill(tmp_path: Path, subtests: py
             assert "two databases wrote under one name" in reason
 
 
-def test_f1_the_report_of_a_finished_rebuild_outlives_a_kill(tmp_path: Path) -> None:
-    """Killed after its last unit, it has told what was left out in a file, and the registry can be served (F1)."""
+def test_f1_the_report_of_a_finished_rebuild_outlives_a_kill(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Killed after its last unit, the registry can be served, and the next run prints what was left out (F1)."""
     settings = scratch_settings(tmp_path / "data")
     asyncio.run(_make(settings))
 
     assert _rebuild(settings, Failpoint.REBUILD_FINISHED)[0] == -signal.SIGKILL
 
-    report = json.loads((settings.data.directory / "rebuild" / "report.json").read_text())
+    report = _report(settings)
     assert [loss["digest"] for loss in report["losses"]].count(str(Digest.of_bytes(_DAMAGED))) == 2
     assert not asyncio.run(_unfinished(settings))
-    assert _rebuild(settings)[0] == 1
+    capfd.readouterr()
+    assert _go_on(settings, "--catch-up") == (1, report)
+    assert "the last run came to its end, and was killed" in capfd.readouterr().err
+    assert _report(settings) == report
+    assert _go_on(settings, "--catch-up")[0] == 0  # told once, it is this run's turn
+    assert (_work_files(settings), _report(settings)["losses"]) == ([], [])
+
+
+def _report(settings: Settings) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((settings.data.directory / "rebuild" / "report.json").read_text())
+    return report
+
+
+def test_f1_another_database_is_not_told_what_a_finished_run_left_out(tmp_path: Path) -> None:
+    """It was killed before it said so, and the database is an older copy by now: that one is brought up to date."""
+    settings = scratch_settings(tmp_path / "data")
+    _make_older(settings, tmp_path / "older")
+    assert _rebuild(settings, Failpoint.REBUILD_FINISHED, "--catch-up")[0] == -signal.SIGKILL
+    restore_database(settings, tmp_path / "older")
+
+    code, report = _go_on(settings, "--catch-up")
+
+    assert (code, report) == (1, _report(settings))
+    assert (report["resumed"], report["applied"] > 0, len(report["lost_tags"]) > 0) == (False, True, True)
+
+
+@pytest.mark.parametrize("killed", ["rebuild", "catch-up"])
+def test_f1_a_command_that_is_refused_leaves_what_an_interrupted_run_left_out(
+    tmp_path: Path, killed: str
+) -> None:
+    """The other of the two commands was typed by mistake before the run was gone on with."""
+    settings = scratch_settings(tmp_path / "data")
+    _make_older(settings, tmp_path / "older")
+    right, wrong = ((), ("--catch-up",)) if killed == "rebuild" else (("--catch-up",), ())
+    if killed == "rebuild":
+        lose_database(settings)
+    assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:4", *right)[0] == -signal.SIGKILL
+
+    assert _go_on(settings, *wrong) == (1, {})
+
+    code, report = _go_on(settings, *right)
+    assert (code, report["resumed"], report["spots"]) == (1, True, [])
+    assert str(Digest.of_bytes(_DAMAGED)) in {loss["digest"] for loss in report["losses"]}
 
 
 def _work_files(settings: Settings) -> list[Path]:

@@ -32,6 +32,10 @@ class ReplayReader(Protocol):
         """Return what the run that brings this database up to date and has not come to its end says of itself."""
         ...
 
+    async def ended_run(self) -> str | None:
+        """Return which run was the last one that came to its end in this database, if any named itself."""
+        ...
+
     async def recorded(self, after: int, limit: int) -> Sequence[JournalFact]:
         """Return facts with numbers greater than `after`, in their order, whether the journal has them or not."""
         ...
@@ -65,6 +69,9 @@ class ReplayRows(Protocol):
 
     async def mark_caught_up(self) -> None:
         """Undo :meth:`mark_catching_up`."""
+
+    async def mark_ended(self, run: str) -> None:
+        """Remember that this run came to its end, so that its report is known to be this database's."""
 
     async def settle(self, incarnation: str, last: int) -> None:
         """Remember that another database's journal went into this one, up to this number."""

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from entrepot.rebuild.later_changes import LaterChanges
     from entrepot.registry.hashing import HashingPool
 
-__all__ = ["Rebuild", "RebuildOptions", "RebuildProgress", "choose_journals"]
+__all__ = ["Rebuild", "RebuildOptions", "RebuildProgress", "choose_journals", "find_untold_report"]
 
 _REBUILT: Final = "database.rebuilt"
 _RUN: Final = "run"
+_REPORT: Final = "report"
 _EVERYTHING: Final = 1 << 62
 """Greater than any number of a fact."""
 _UNKNOWN_LOSSES: Final = (
@@ -151,6 +152,8 @@ class Rebuild:
         await take_inventory(self._blobs, self._work, progress.on_objects)
         done = await self._replay_all(mark, later, progress)
         report = await self._report(mark, done, resumed=under_way is not None)
+        self._work.write_down(_REPORT, msgspec.json.encode(report).decode())
+        self._work.save()
         keep(report)
         await self._finish(grant, mark, done)
         reach(Failpoint.REBUILD_FINISHED)
@@ -248,6 +251,7 @@ class Rebuild:
                     await tx.replay.settle(name, end)
                 await tx.replay.mark_finished()
             await tx.replay.mark_caught_up()
+            await tx.replay.mark_ended(mark.run)
             if last > 0:
                 await tx.replay.number_on(last)
             if facts or last > known:
@@ -272,6 +276,20 @@ class Rebuild:
             lost_tags=sum(1 for _ in self._work.lost_tags()),
             spots=sum(1 for _ in self._work.spots()),
         )
+
+
+async def find_untold_report(metadata: Metadata, work: RebuildWork) -> RebuildReport | None:
+    """Return the report of a run that came to its end in this database, if its scratch file is still there.
+
+    Whoever prints a report removes that file: the run was killed before it did.
+
+    Raises:
+        MetadataError: it can't be told.
+    """
+    run, report = work.note(_RUN), work.note(_REPORT)
+    if not (run and report) or await metadata.replay.ended_run() != run:
+        return None
+    return msgspec.json.decode(report, type=RebuildReport)
 
 
 async def choose_journals(blobs: BlobStore, wanted: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from entrepot.rebuild.number_gaps import NumberGaps
+from entrepot.rebuild.number_gaps import NumberGaps  # noqa: TC001 - what decodes a report reads the annotation
 
 __all__ = ["JournalSummary", "Leftovers", "RebuildReport", "Totals"]
 

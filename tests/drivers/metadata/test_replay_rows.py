@@ -114,6 +114,10 @@ async def test_marks_are_set_changed_and_removed(metadata: Metadata) -> None:
     assert await metadata.replay.catching_up() == "run"
     await metadata.write(lambda tx: tx.replay.mark_caught_up())
     assert await metadata.replay.catching_up() is None
+    assert await metadata.replay.ended_run() is None
+    for run in ("one", "two"):
+        await metadata.write(lambda tx, run=run: tx.replay.mark_ended(run))  # type: ignore[misc]  # as above
+        assert await metadata.replay.ended_run() == run
     assert await metadata.replay.settled() == {"aaa": 7, "bbb": 8}
 
 

@@ -21,6 +21,7 @@ __all__ = ["STATEMENTS", "SqlReplayReader", "SqlReplayRows"]
 _NO_KIND: Final = "none"
 _UNFINISHED: Final = "rebuild"
 _CATCHING_UP: Final = "catch-up"
+_ENDED: Final = "rebuilt"
 _SETTLED: Final = "journal/"
 _AFTER_SETTLED: Final = "journal0"
 """The marks lie among the sweeps' rows: like those they say how far something has come, and there are few of them."""
@@ -143,6 +144,10 @@ class SqlReplayReader:
         """See the protocol."""
         return await self._mark(_CATCHING_UP)
 
+    async def ended_run(self) -> str | None:
+        """See the protocol."""
+        return await self._mark(_ENDED)
+
     async def settled(self) -> Mapping[str, int]:
         """See the protocol."""
         rows = await self._executor.fetch_rows(MARKS_BETWEEN, after=_SETTLED, before=_AFTER_SETTLED)
@@ -216,6 +221,10 @@ class SqlReplayRows:
     async def mark_caught_up(self) -> None:
         """See the protocol."""
         await self._executor.execute(UNMARK, name=_CATCHING_UP)
+
+    async def mark_ended(self, run: str) -> None:
+        """See the protocol."""
+        await self._executor.execute(MARK, name=_ENDED, progress=run)
 
     async def settle(self, incarnation: str, last: int) -> None:
         """See the protocol."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -25,16 +26,23 @@ from entrepot.ops.rebuild.output import keep_result, print_result
 from entrepot.ops.rebuild.rehearsal import rehearse_rebuild
 from entrepot.ops.rebuild.run import leave_untold, offer_choice, require_storage, run_rebuild
 from entrepot.rebuild.errors import ChoiceNeededError
-from entrepot.rebuild.rebuild import RebuildOptions, choose_journals
+from entrepot.rebuild.rebuild import RebuildOptions, choose_journals, find_untold_report
 from entrepot.registry.sweeps.store_hold import StoreHold
 from entrepot.settings import Settings, metadata_path, metadata_url, uses_postgresql
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from entrepot.bootstrap import Stores
+    from entrepot.rebuild.report import RebuildReport
+
 __all__ = ["rebuild"]
 
 _WORK_DIRECTORY: Final = "rebuild"
+_TOLD_LATE: Final = (
+    "entrepot: the last run came to its end, and was killed before it could say so. This is what it said; nothing was "
+    "done now."
+)
 
 _CatchUpOption = Annotated[
     bool,
@@ -118,27 +126,37 @@ async def _rebuild(settings: Settings, options: RebuildOptions, output: str) -> 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not options.catch_up:
         await _make_schema(settings)
-    async with open_command_stores(settings) as stores, contextlib.AsyncExitStack() as stack:
-        replay = stores.metadata.replay
-        if await (replay.catching_up() if options.catch_up else replay.unfinished()) is None:
-            _forget_earlier_run(path)
-        if uses_postgresql(settings):
-            # A SQLite file has no other node that could sweep, and the lock of the data directory keeps this one away.
-            await stack.enter_async_context(StoreHold(stores.metadata).held(_say_waiting, _say_overlong))
+    was_there = path.exists()
+    async with open_command_stores(settings) as stores:
+        # It is opened as it is: another run may want what it tells, whatever becomes of this one.
         work = SqliteWorkFile(path)
         try:
-            report = await run_rebuild(
-                stores, work, options, lambda report: keep_result(report, work, path.with_name("report.json"))
-            )
+            report = await _go_on(settings, stores, work, options, path.with_name("report.json"))
         except ChoiceNeededError as choice:
-            work.remove()
+            (work.close if was_there else work.remove)()
             return await offer_choice(stores.blobs, choice, output)
         except BaseException:
             work.close()
             raise
         print_result(report, work, None, output)
+        sys.stdout.flush()  # before what tells of it is gone
         work.remove()
     return EXIT_OK if report.is_whole else EXIT_CHECK_FAILED
+
+
+async def _go_on(
+    settings: Settings, stores: Stores, work: SqliteWorkFile, options: RebuildOptions, kept: Path
+) -> RebuildReport:
+    """Rebuild, or return what a run came to that was killed behind its last unit, before it could print that."""
+    untold = await find_untold_report(stores.metadata, work)
+    if untold is not None:
+        print(_TOLD_LATE, file=sys.stderr)
+        return untold
+    async with contextlib.AsyncExitStack() as stack:
+        if uses_postgresql(settings):
+            # A SQLite file has no other node that could sweep, and the lock of the data directory keeps this one away.
+            await stack.enter_async_context(StoreHold(stores.metadata).held(_say_waiting, _say_overlong))
+        return await run_rebuild(stores, work, options, lambda report: keep_result(report, work, kept))
 
 
 async def _make_schema(settings: Settings) -> None:
@@ -146,11 +164,6 @@ async def _make_schema(settings: Settings) -> None:
     if not uses_postgresql(settings):
         metadata_path(settings).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     await initialise_if_empty(metadata_url(settings), leave_untold)
-
-
-def _forget_earlier_run(path: Path) -> None:
-    for left in path.parent.glob(f"{path.name}*"):
-        left.unlink()
 
 
 def _say_overlong(reason: str) -> None:

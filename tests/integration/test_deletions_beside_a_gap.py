@@ -70,12 +70,12 @@ async def _state(settings: Settings) -> dict[str, list[Any]]:
     return {"tags": await database.fetch(_TAGS), "manifests": await database.fetch(_MANIFESTS)}
 
 
-async def _rebuild_without(settings: Settings, place: int) -> tuple[Path, Path]:
+async def _rebuild_without(settings: Settings, place: int, *, code: int = 0) -> tuple[Path, Path]:
     """Lose the database and make it again while a file of the journal is away; return where it is and belongs."""
     part = segments_of(settings)[place]
     away = part.rename(settings.data.directory / "away")
     lose_database(settings)
-    assert (await rebuild(settings))[0] == 0
+    assert (await rebuild(settings))[0] == code
     return away, part
 
 
@@ -170,6 +170,47 @@ async def test_i5_a_blob_that_was_linked_again_is_no_loss(settings: Settings) ->
         await _push(registry, ("prod", image(layers=[descriptor(layer, LAYER_TYPE)])))
     expected = await _state(settings)
     away, part = await _rebuild_without(settings, 1)
+    away.rename(part)
+
+    code, report = await rebuild(settings, "--catch-up")
+
+    assert (code, report["losses"], await _state(settings)) == (0, [], expected)
+
+
+async def test_f1_every_tag_of_an_index_that_was_left_out_comes_back(settings: Settings) -> None:
+    """Not only those of its last push: the images that it lists were away."""
+    listed = index(_OLD, _NEW)
+    async with _running(settings) as registry:
+        await _push(registry, ("base", _OTHER))
+        await _push(registry, ("old", _OLD), ("new", _NEW))
+        for tag in ("one", "two"):
+            assert (await put(registry.client, tag, listed, INDEX_TYPE)).status == 201
+            await compact(registry.stores)
+    expected = await _state(settings)
+    away, part = await _rebuild_without(settings, 1, code=1)
+    assert [name for name, _ in (await _state(settings))["tags"]] == ["base"]
+    away.rename(part)
+
+    code, report = await rebuild(settings, "--catch-up")
+
+    assert (code, report["lost_tags"], await _state(settings)) == (0, [], expected)
+
+
+async def test_i5_a_deletion_that_could_not_be_repeated_is_when_what_stood_in_its_way_was_deleted(
+    settings: Settings,
+) -> None:
+    """The database knows that the image was deleted, and learns only now that its index had been before."""
+    listed = index(_OLD, _OTHER)
+    async with _running(settings) as registry:
+        await _push(registry, ("other", _OTHER), ("old", _OLD))
+        assert (await put(registry.client, "multi", listed, INDEX_TYPE)).status == 201
+        await compact(registry.stores)
+        await _delete(registry, listed)
+        await compact(registry.stores)
+        await _delete(registry, _OLD)
+    expected = await _state(settings)
+    away, part = await _rebuild_without(settings, 2, code=1)
+    assert await _state(settings) != expected
     away.rename(part)
 
     code, report = await rebuild(settings, "--catch-up")

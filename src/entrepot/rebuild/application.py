@@ -101,13 +101,31 @@ class FactApplication:
             await self._delete_repository(step, outcome)
         return outcome
 
-    async def lacks_manifest(self, step: Step) -> bool:
-        """Whether the manifest that a step puts is not there; one that was set aside as damaged is."""
-        if not isinstance(step.change, ManifestPut):
-            return False
+    async def is_to_be_repeated(self, step: Step) -> bool:
+        """Whether a fact that the database knows may have been done in part, for want of earlier ones.
+
+        A push may lack its manifest, or tags of it; what was deleted may be there, as something needed it. What was set
+        aside as damaged is there.
+        """
+        change = step.change
         repository = await self._tx.repositories.find(step.line.repository)
-        digest = Digest.parse(step.change.digest)
-        return repository is None or await self._tx.manifests.hold(repository.id, digest) is None
+        if isinstance(change, ManifestPut):
+            digest = Digest.parse(change.digest)
+            return (
+                repository is None
+                or await self._tx.manifests.hold(repository.id, digest) is None
+                or not await self._tx.manifests.absent_from(repository.id, [digest])
+            )
+        if repository is None or not isinstance(change, ManifestDeleted | BlobUnlinked):
+            return False
+        digest = Digest.parse(change.digest)
+        if isinstance(change, ManifestDeleted):
+            return await self._tx.manifests.hold(repository.id, digest) is not None
+        blob_id = await self._tx.blobs.hold_link(repository.id, digest)
+        # A manifest that was pushed later may have linked it again: that is no loss.
+        return blob_id is not None and not await self._tx.references.manifests_with_blob(
+            repository.id, blob_id, digest, 1
+        )
 
     async def _link(self, step: Step, change: BlobLinked, outcome: Outcome) -> None:
         digest = Digest.parse(change.digest)
@@ -145,15 +163,11 @@ class FactApplication:
     async def _put(self, step: Step, change: ManifestPut, outcome: Outcome) -> None:
         digest = Digest.parse(change.digest)
         repository = await self._repository(step)
-        problem = step.problem
-        if step.push is None:
-            # A database that is brought up to date may have the bytes that the storage has lost.
-            if not await self._tx.manifests.absent_from(repository.id, [digest]):
-                problem = ""
-            elif step.is_overtaken:
-                return
-        else:
-            problem = await self._put_row(step, repository.id, digest)
+        # A database that is brought up to date may have the bytes that the storage has lost.
+        is_there = (step.push is None or step.may_be_there) and not await self._tx.manifests.absent_from(
+            repository.id, [digest]
+        )
+        problem = "" if is_there else await self._put_row(step, repository.id, digest)
         for tag in sorted(change.tags):
             if problem:
                 await self._tx.tags.remove(repository.id, tag, step.line.actor)

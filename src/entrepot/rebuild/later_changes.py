@@ -71,26 +71,16 @@ class LaterChanges:
             return self._left_of_manifest(step, change)
         return (step,)
 
-    def is_last(self, step: Step) -> bool:
-        """Whether a step puts a manifest that no later fact put again or deleted, alone or with its repository."""
-        line, change = step.line, step.change
-        return (
-            isinstance(change, ManifestPut)
-            and not self._is_changed(line, _DELETION, "")
-            and not self._is_changed(line, "manifest", change.digest)
-        )
-
     def _left_of_manifest(self, step: Step, change: ManifestPut | ManifestDeleted) -> Sequence[Step]:
         overtaken = self._is_changed(step.line, "manifest", change.digest)
         tags = tuple(tag for tag in change.tags if not self._is_changed(step.line, "tag", tag))
-        if not overtaken:
-            return (replace(step, change=msgspec.structs.replace(change, tags=tags)),)
-        if isinstance(change, ManifestDeleted) or self._is_changed(step.line, _GONE, change.digest):
+        gone = isinstance(change, ManifestDeleted) or self._is_changed(step.line, _GONE, change.digest)
+        if overtaken and gone:
             # The database that deleted the manifest later can't have named a tag of which it did not know.
-            gone = replace(step, push=None, problem="")
-            return [replace(gone, change=TagDeleted(tag, change.digest)) for tag in tags]
-        change = msgspec.structs.replace(change, tags=tags)
-        return (replace(step, change=change, push=None, problem="", is_overtaken=True),)
+            bare = replace(step, push=None, problem="")
+            return [replace(bare, change=TagDeleted(tag, change.digest)) for tag in tags]
+        left = replace(step, change=msgspec.structs.replace(change, tags=tags))
+        return (replace(left, may_be_there=overtaken),)
 
     def _is_changed(self, line: RecordedLine, what: str, name: str) -> bool:
         return self._work.last_change(line.repository, what, name) > line.sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.keys import journal_numbers
@@ -191,13 +191,17 @@ async def _apply_step(
 ) -> Sequence[Outcome]:
     """Do what is to be done for a fact that is new to the database, or that it knows.
 
-    Of those that it knows, a manifest may have been left out for want of earlier ones that it learns of only now.
+    Those that it knows may have been done in part, for want of earlier ones that it learns of only now.
     """
-    if not is_new and (
-        later is None or not later.is_last(step) or not await application.lacks_manifest(step)
-    ):
-        return ()
-    return [await application.apply(left) for left in ((step,) if later is None else later.left_of(step))]
+    if later is None:
+        return [await application.apply(step)] if is_new else ()
+    outcomes: list[Outcome] = []
+    for left in later.left_of(step):
+        if is_new:
+            outcomes.append(await application.apply(left))
+        elif await application.is_to_be_repeated(left):
+            outcomes.append(await application.apply(replace(left, may_be_there=True)))
+    return outcomes
 
 
 def _require_no_more(source: Source, done: Replayed) -> None:

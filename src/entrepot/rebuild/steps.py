@@ -45,7 +45,8 @@ class Step:
         key: where these bytes lie.
         problem: why there is no `push` although the fact is about one, or why what it tells can't be done any more.
         blobs: where the bytes of each blob lie that the fact mentions; those not found are left out.
-        is_overtaken: whether a later fact, which the database knows already, has put the manifest again or deleted it.
+        may_be_there: whether the database knows this fact, or a later one that put the manifest again: then it is put
+            only where it is lacking.
     """
 
     line: RecordedLine
@@ -54,7 +55,7 @@ class Step:
     key: str = ""
     problem: str = ""
     blobs: Mapping[Digest, Content] = field(default_factory=dict[Digest, "Content"])
-    is_overtaken: bool = False
+    may_be_there: bool = False
 
     @property
     def body_bytes(self) -> int:

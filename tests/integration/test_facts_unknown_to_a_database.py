@@ -11,7 +11,7 @@ from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.bootstrap import open_stores
 from entrepot.lifecycle.scrub import journal_phase
 from entrepot.lifecycle.scrub.findings import Kind, Outcome
-from entrepot.lifecycle.scrub.options import ScrubOptions
+from entrepot.lifecycle.scrub.options import Mode, ScrubOptions
 from entrepot.lifecycle.scrub.standing import why_nothing_may_be_removed
 from entrepot.registry.sweeps.orphans import OrphanSweep, SweepOptions
 from tests.asgi.services import in_process_registry
@@ -179,4 +179,39 @@ async def test_f11_a_rebuilt_registry_is_sound_and_numbers_that_nobody_got_accus
     lose_database(settings)
     assert (await rebuild(settings))[0] == 0
 
+    assert await _verify(settings) == []
+
+
+@pytest.mark.parametrize("fault", ["a word", "a line", "the first line", "the lines behind it as well"])
+async def test_f11_a_line_that_only_the_journal_had_is_not_taken_out(settings: Settings, fault: str) -> None:
+    """A rebuild left its fact out, so the database can't complete the file: it may still be mended."""
+    segment = segments_of(settings)[1]
+    whole = segment.read_bytes()
+    first, second, third = whole.splitlines(keepends=True)
+    word = second.replace(b'"payload"', b'"paylo')
+    damaged = {
+        "a word": first + word + third,
+        "a line": first + b"{damaged\n" + third,
+        "the first line": b"{damaged\n" + second + third,
+        "the lines behind it as well": first + word + third,
+    }[fault]
+    segment.write_bytes(damaged)
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 1
+    if fault == "the lines behind it as well":
+        damaged = (
+            first + word
+        )  # one fact is lacking that the database knows, and one line is damaged: another one's
+        segment.write_bytes(damaged)
+
+    for options in (ScrubOptions(), ScrubOptions(mode=Mode.REHEARSE), REPAIR):
+        found = {one.kind: one for one in await _verify(settings, options)}
+        lost = found.pop(Kind.JOURNAL_LOST)
+        assert (lost.outcome, lost.is_damage, lost.key.endswith(segment.name)) == (Outcome.FOUND, True, True)
+        assert "the database does not know what it told of" in lost.detail
+        assert found.keys() <= {Kind.JOURNAL_GAP}
+        assert segment.read_bytes() == damaged
+
+    segment.write_bytes(whole)
+    assert (await rebuild(settings, "--catch-up"))[0] == 0
     assert await _verify(settings) == []

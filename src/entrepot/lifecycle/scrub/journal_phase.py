@@ -17,7 +17,13 @@ from entrepot.blobstore.keys import journal_entry_key, journal_numbers, journal_
 from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.options import Mode
 from entrepot.lifecycle.scrub.steps import Step
-from entrepot.registry.journal.reader import JournalReader, Rivals, read_lines, tell_the_same
+from entrepot.registry.journal.reader import (
+    JournalReader,
+    Rivals,
+    find_torn_lines,
+    read_lines,
+    tell_the_same,
+)
 from entrepot.registry.journal.rival_histories import THE_DATABASE, RivalHistories
 from entrepot.registry.journal.writer import Journal, JournalConflictError, line_of
 from entrepot.registry.store_match.ownership import find_foreign_facts, find_lack
@@ -94,12 +100,16 @@ class JournalPhase:
         rivals = RivalHistories()
         first = await self._read(damaged, rivals)
         missing, more = await self._find_missing(first)
-        outcomes = await self._write_anew(damaged)
+        lost = {key for key in damaged if not await self._knows_torn_lines(key)}
+        outcomes = await self._write_anew(damaged.keys() - lost)
         if missing and Outcome.HEALED in outcomes.values():
             missing, more = await self._find_missing(await self._read({}, RivalHistories()))
         if missing:
             findings.append(await self._settle(missing, more=more))
-        findings += [_unreadable(key, why, outcomes[key]) for key, why in damaged.items()]
+        findings += [
+            _lost(key, why) if key in lost else _unreadable(key, why, outcomes[key])
+            for key, why in damaged.items()
+        ]
         findings += _diverged(rivals)
         if first.unknown:
             findings.append(_unknown(first.unknown))
@@ -190,6 +200,20 @@ class JournalPhase:
                 outcomes[key] = Outcome.HEALED
         return outcomes
 
+    async def _knows_torn_lines(self, key: str) -> bool:
+        """Whether the database has recorded as many facts as lines of an object can't be read, where those lie.
+
+        Others would be lost with the lines: it was rebuilt without what they tell of.
+        """
+        for torn in await find_torn_lines(self._blobs, key):
+            wanted = min(torn.count, torn.before - torn.after - 1)
+            known = await self._metadata.replay.recorded(torn.after, wanted) if wanted > 0 else ()
+            if len(known) < wanted or (known and known[-1].sequence >= torn.before):
+                return False
+            if len(await self._metadata.verification.recorded(torn.legible)) < len(set(torn.legible)):
+                return False
+        return True
+
     async def _facts_named_by(self, key: str, incarnation: str) -> Sequence[JournalFact]:
         """Return the facts that lie, or should lie, in the range of a name, none if its ends are not known as written.
 
@@ -247,6 +271,15 @@ def _unreadable(key: str, reason: str, outcome: Outcome) -> Finding:
     return Finding(
         Kind.JOURNAL_UNREADABLE, "journal", key, key, detail=reason, outcome=outcome, source=source
     )
+
+
+def _lost(key: str, reason: str) -> Finding:
+    detail = (
+        f"{reason}; the database does not know what it told of, so it is left as it is: mend it by hand or put a sound "
+        "copy of it in its place, as from a backup, then run entrepot rebuild --catch-up; or delete what can't be read "
+        "to give that up"
+    )
+    return Finding(Kind.JOURNAL_LOST, "journal", key, key, detail=detail)
 
 
 def _unknown(sequences: Sequence[int]) -> Finding:

@@ -11,6 +11,7 @@ an older copy was put under running nodes: the journal then holds two histories,
 from __future__ import annotations
 
 import heapq
+import re
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -30,13 +31,17 @@ __all__ = [
     "JournalReader",
     "RecordedLine",
     "Rivals",
+    "TornLines",
     "find_incarnations",
+    "find_torn_lines",
     "has_journal",
     "read_lines",
     "tell_the_same",
 ]
 
 _NO_NUMBER: Final = 1 << 62
+_SEQUENCE: Final = re.compile(rb'\{"sequence":([0-9]{1,18}),')
+"""How every line begins."""
 
 
 class RecordedLine(msgspec.Struct, frozen=True):
@@ -60,6 +65,23 @@ class Rivals:
     sequence: int
     kept: str
     other: str
+
+
+@dataclass(frozen=True, slots=True)
+class TornLines:
+    """Successive lines of an object that can't be read, between facts of two numbers.
+
+    Where none can be read on one side, that is the number next to those that the object is named by.
+
+    Attributes:
+        count: how many.
+        legible: numbers between those two that some of them still begin with.
+    """
+
+    after: int
+    before: int
+    count: int
+    legible: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +131,54 @@ async def read_lines(
         return []
     lines: list[RecordedLine] = []
     for number, text in enumerate(content.splitlines(), 1):
-        try:
-            lines.append(msgspec.json.decode(text, type=RecordedLine))
-        except msgspec.MsgspecError as error:
-            on_damage(key, f"line {number}: {error}")
+        line = _decoded(text)
+        if isinstance(line, RecordedLine):
+            lines.append(line)
+        else:
+            on_damage(key, f"line {number}: {line}")
     lines.sort(key=lambda line: line.sequence)
     named, held = journal_numbers(key), (lines[0].sequence, lines[-1].sequence) if lines else None
     if 0 not in named and held != named:
         on_damage(key, f"it holds {_facts_of(held)} instead of {_facts_of(named)}")
     return lines
+
+
+def _decoded(text: bytes) -> RecordedLine | msgspec.MsgspecError:
+    """Return a line, or why it can't be read."""
+    try:
+        return msgspec.json.decode(text, type=RecordedLine)
+    except msgspec.MsgspecError as error:
+        return error
+
+
+async def find_torn_lines(blobs: BlobStore, key: str) -> Sequence[TornLines]:
+    """Return where in one object lines can't be read, as the order of its facts tells.
+
+    Raises:
+        BlobStoreError: the store can't be read.
+    """
+    try:
+        content = b"".join([chunk async for chunk in blobs.read(key)])
+    except ObjectNotFoundError:
+        return []
+    first, last = journal_numbers(key)
+    torn: list[TornLines] = []
+    after, broken = first - 1, list[bytes]()
+    for text in content.splitlines():
+        line = _decoded(text)
+        if isinstance(line, RecordedLine):
+            torn += _torn_lines(after, line.sequence, broken)
+            after, broken = line.sequence, []
+        else:
+            broken.append(text)
+    return [*torn, *_torn_lines(after, last + 1, broken)]
+
+
+def _torn_lines(after: int, before: int, broken: Sequence[bytes]) -> Iterator[TornLines]:
+    if broken:
+        begun = [int(found[1]) for text in broken if (found := _SEQUENCE.match(text))]
+        legible = tuple(number for number in begun if after < number < before)
+        yield TornLines(after, before, len(broken), legible)
 
 
 def _facts_of(numbers: tuple[int, int] | None) -> str:

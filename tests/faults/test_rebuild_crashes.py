@@ -293,6 +293,25 @@ def test_f1_a_file_of_the_journal_that_comes_back_behind_a_kill_is_not_passed_ov
     assert _go_on(settings)[1]["losses"] == whole["losses"]
 
 
+def test_f1_a_file_that_was_away_for_one_run_only_is_no_more_than_was_replayed(tmp_path: Path) -> None:
+    """It was replayed before, missed by a run that was killed as well, and is there again."""
+    settings = scratch_settings(tmp_path / "data")
+    asyncio.run(_make(settings))
+    whole = _go_on(settings)[1]
+    expected = asyncio.run(picture_of(database_of(settings)))
+    part = _split(settings)
+    lose_database(settings)
+    assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:2")[0] == -signal.SIGKILL
+    away = part.rename(tmp_path / "away")
+    assert _rebuild(settings, Failpoint.REBUILD_UNIT_COMMITTED)[0] == -signal.SIGKILL
+    away.rename(part)
+
+    code, report = _go_on(settings)
+
+    assert (code, report["resumed"], report["losses"]) == (1, True, whole["losses"])
+    assert asyncio.run(picture_of(database_of(settings))) == expected
+
+
 def test_f1_a_catch_up_that_was_killed_brings_what_needed_the_facts_that_came_back(tmp_path: Path) -> None:
     """The index that a rebuild left out for want of an image: the image came back before the kill, it comes after."""
     settings = scratch_settings(tmp_path / "data")

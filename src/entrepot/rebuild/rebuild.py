@@ -223,14 +223,15 @@ class Rebuild:
         await self._metadata.write(begin)
         lasts = [await find_last_number(self._blobs, name) for name in mark.incarnations[mark.index :]]
         progress.on_journal(max(sum(lasts) - mark.after, 0))
+        befores = (*mark.counts, *[-1] * len(mark.incarnations))
         for index, incarnation in enumerate(mark.incarnations):
-            counts = tuple(one.left_out + one.dealt for one in done)
+            counts = tuple(one.counted_from(before) for one, before in zip(done, befores, strict=False))
             source = Source(
                 incarnation,
                 own=index == len(mark.incarnations) - 1,
                 after=mark.ends_at(index),
                 mark=None if self._options.catch_up else _marker(mark, counts),
-                before=mark.counts[index] if index < len(mark.counts) else -1,
+                before=befores[index],
                 later=later,
             )
             done.append(await self._replay.run(source, progress.on_facts))

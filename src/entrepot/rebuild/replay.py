@@ -77,6 +77,13 @@ class Replayed:
     applied: int = 0
     last: int = 0
 
+    def counted_from(self, before: int) -> int:
+        """Return of how many facts it is known what became of them, where that was known of so many before.
+
+        A file with some of those may be away for this run, and come back.
+        """
+        return max(self.left_out, before) + self.dealt
+
 
 class JournalReplay:
     """Replays journals one after the other."""
@@ -163,7 +170,7 @@ class JournalReplay:
         digests = {digest for step in steps for digest in step.blobs}
         keys = await self._metadata.replay.blob_keys(sorted(digests))
         dead = frozenset(digest for digest, key in keys.items() if not self._work.holds(key))
-        count = done.left_out + done.dealt + len(steps)
+        count = done.counted_from(source.before) + len(steps)
         mark = None if source.mark is None else source.mark(steps[-1].line.sequence, count)
 
         async def unit(tx: Transaction) -> int:

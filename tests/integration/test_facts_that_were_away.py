@@ -138,6 +138,7 @@ async def test_f1_a_dry_run_names_the_command_that_brings_them_in(
     said = capfd.readouterr().out
     assert "The database lacks 3 facts of the journal, from 4 on, though it knows later ones" in said
     assert "entrepot rebuild --catch-up" in said
+    assert "what is shown above is a rebuild of an empty database" in said
     await rebuild(settings, "--catch-up")
     assert await asyncio.to_thread(run_command_line, arguments) == 0
     assert "knows everything" in capfd.readouterr().out

@@ -188,7 +188,8 @@ def _comparison(dry_run: DryRun) -> Iterator[str]:
         yield (
             f"The database lacks {dry_run.earlier_facts:,} facts of the journal, from {dry_run.first_unseen} on, "
             f"though it knows later ones, and {behind:,} behind those, as where a file of the journal was away when it "
-            "was rebuilt. Bring it up to date with entrepot rebuild --catch-up."
+            "was rebuilt. Bring it up to date with entrepot rebuild --catch-up. That leaves what later facts changed "
+            "as it is, and names what it could not do therefore; what is shown above is a rebuild of an empty database."
         )
     elif position.database_is_behind:
         yield (

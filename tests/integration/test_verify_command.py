@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -26,6 +26,10 @@ async def scrubbed(tmp_path: Path) -> AsyncIterator[Scrubbed]:
     """A registry in `data` that runs while the command does."""
     async with scrubbed_registry(tmp_path) as scrubbed:
         yield scrubbed
+
+
+_HAS_BEGUN: Final = "SELECT count(*) FROM sweeps WHERE name = 'verify' AND progress LIKE '%\"running\":true%'"
+"""It has taken its turn before, when there is nothing yet to go on with."""
 
 
 def _verify(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -125,7 +129,7 @@ async def test_ctrl_c_ends_with_4_and_resume_goes_on(scrubbed: Scrubbed, tmp_pat
     ) as process:
         give_up_at = time.monotonic() + 60
         while time.monotonic() < give_up_at:
-            if await scrubbed.database.value("SELECT count(*) FROM sweeps WHERE name = 'verify'"):
+            if await scrubbed.database.value(_HAS_BEGUN):
                 break
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)

@@ -9,6 +9,7 @@ are a defect. `python -m tests.plumbing.second_look DIRECTORY` comes between the
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tests.plumbing.budgets import STARTED_AT
 from tests.plumbing.shares import SECOND_LOOK, failed_tests, read_notes
 
 if TYPE_CHECKING:
@@ -36,7 +38,9 @@ def steady_when_alone(failed: Sequence[str], passes: Callable[[str], bool]) -> l
 
 def passes_alone(name: str) -> bool:
     """Whether the test passes in a process of its own, the output of which goes where this one's goes."""
-    return subprocess.run([sys.executable, "-m", "pytest", name], check=False).returncode == 0
+    environment = {key: value for key, value in os.environ.items() if key != STARTED_AT}
+    done = subprocess.run([sys.executable, "-m", "pytest", name], check=False, env=environment)
+    return done.returncode == 0
 
 
 def main(directory: Path) -> None:

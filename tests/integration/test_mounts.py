@@ -16,6 +16,7 @@ from entrepot.bootstrap import build_distribution
 from entrepot.oci.digest import Digest
 from entrepot.settings import metadata_path
 from tests.asgi.client import AsgiClient, AsgiReply
+from tests.asgi.identity import KeptNotes
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from entrepot.auth.grants import Authorizer, RegistryGrant
     from entrepot.auth.principals import Principal
-    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.oci.names import RepositoryName
 
 _BLOB = b"layer" * 20_000
@@ -177,21 +177,11 @@ async def test_s6_what_may_not_be_pulled_is_not_mounted(registry: InProcessRegis
     assert (await registry.client.request("HEAD", f"{_TARGET}/{_DIGEST}")).status == 404
 
 
-class _Noted:
-    """Keeps notes in memory."""
-
-    def __init__(self) -> None:
-        self.records: list[NewAuditRecord] = []
-
-    async def note(self, record: NewAuditRecord) -> None:
-        self.records.append(record)
-
-
 async def test_a_mount_from_where_one_may_not_pull_is_on_record_as_a_refused_pull_i11_s19(
     registry: InProcessRegistry,
 ) -> None:
     """In the log of the source's project, which is not told of the target; answered with 202 as before."""
-    notes, guarded = _Noted(), NoPullFrom(registry.services.authorizer, {"base/closed"})
+    notes, guarded = KeptNotes(), NoPullFrom(registry.services.authorizer, {"base/closed"})
     services = replace(registry.services, authorizer=guarded, notes=notes)  # type: ignore[arg-type]  # delegates
     client = AsgiClient(build_distribution(registry.settings, services))
 

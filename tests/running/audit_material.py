@@ -23,12 +23,13 @@ from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.principals import Origin, Principal
 from entrepot.metadata.audit_store import CheckpointRow
+from entrepot.metadata.project_store import NewProject
 
 if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
 
-__all__ = ["ALICE", "BOB", "DAY", "KeyInMemory", "pull_record", "sign_days_ago", "signed_anew"]
+__all__ = ["ALICE", "BOB", "DAY", "KeyInMemory", "add_team", "pull_record", "sign_days_ago", "signed_anew"]
 
 DAY = 24 * 60 * 60 * 1000
 
@@ -49,6 +50,14 @@ def pull_record(
     """Return the record of a pull; `number` is in its tag."""
     about = AuditObject("repository", name, name.partition("/")[0], f"v{number}", "sha256:" + "0" * 64)
     return audit_record(principal, AuditAction.MANIFEST_PULL, about, status=200, record_id=record_id)
+
+
+async def add_team(metadata: Metadata, public_id: str = "a") -> int:
+    """Make the project that those records name, and return its number."""
+    project = NewProject(public_id * 32, "team", "", None, is_public=False, repository_creation="operators")
+    number = await metadata.write(lambda tx: tx.projects.insert(project))
+    assert number is not None
+    return number
 
 
 @dataclass

@@ -10,11 +10,17 @@ import structlog
 from entrepot.auth.people.password_policy import PasswordLimits, PasswordPolicy, load_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entrepot.settings.identity import PasswordSettings
 
-__all__ = ["load_password_policy", "load_serving_policy", "policy_without_dictionary"]
+__all__ = ["load_password_policy", "load_serving_policy"]
 
 _log: Any = structlog.get_logger()
+
+
+def _log_unreadable(chosen: PasswordSettings, error: Exception) -> None:
+    _log.warning("dictionary.unreadable", path=chosen.dictionary_file, reason=str(error))
 
 
 def load_password_policy(chosen: PasswordSettings) -> PasswordPolicy:
@@ -27,22 +33,23 @@ def load_password_policy(chosen: PasswordSettings) -> PasswordPolicy:
     return PasswordPolicy(_limits(chosen), words)
 
 
-def load_serving_policy(chosen: PasswordSettings) -> PasswordPolicy:
+def load_serving_policy(
+    chosen: PasswordSettings, tell: Callable[[PasswordSettings, Exception], None] = _log_unreadable
+) -> PasswordPolicy:
     """Return the policy that was chosen, without the words of a dictionary that can't be read. Blocks likewise.
 
-    For processes that serve: the file was there when the registry was started, and who takes the place of a process
-    that ended must not be kept from serving pulls by a list of words.
+    For who must not be kept from its work by a list of words: a process that takes the place of one that ended, as the
+    file was there when the registry was started, and an operator who has to break the glass.
+
+    Args:
+        chosen: the settings.
+        tell: is told why the dictionary can't be read; as a rule the log.
     """
     try:
         return load_password_policy(chosen)
     except (OSError, UnicodeDecodeError) as error:
-        _log.warning("dictionary.unreadable", path=chosen.dictionary_file, reason=str(error))
-        return policy_without_dictionary(chosen)
-
-
-def policy_without_dictionary(chosen: PasswordSettings) -> PasswordPolicy:
-    """Return the policy that was chosen, with the built-in words only."""
-    return PasswordPolicy(_limits(chosen))
+        tell(chosen, error)
+        return PasswordPolicy(_limits(chosen))
 
 
 def _limits(chosen: PasswordSettings) -> PasswordLimits:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import NewAuditRecord
     from tests.drivers.metadata.raw_database import RawDatabase
 
-__all__ = ["FORGED", "any_numbers", "forge", "literal"]
+__all__ = ["FORGED", "any_numbers", "forge", "go_back_to", "literal"]
 
 FORGED: Final = "forged"
 """The id of the record that :func:`forge` makes."""
@@ -55,3 +55,13 @@ async def forge(
             f"'{record.object_name}', '{record.request_id}', {literal(database, record_body)}, "
             f"{literal(database, record.disclosure)}, {place}, {'NULL' if sequence is None else repr('0' * 64)})"
         )
+
+
+async def go_back_to(database: RawDatabase, sequence: int) -> None:
+    """Put an older copy in the place of the database."""
+    await database.fetch(f"DELETE FROM audit_checkpoints WHERE sequence > {sequence}")
+    await database.fetch(f"DELETE FROM audit_records WHERE sequence > {sequence} OR sequence IS NULL")
+    await database.fetch(
+        f"UPDATE audit_chain SET sequence = {sequence}, "
+        f"chain_hash = (SELECT chain_hash FROM audit_records WHERE sequence = {sequence})"
+    )

@@ -12,22 +12,11 @@ from entrepot.auth.grants import ProjectGrant, SystemGrant
 from entrepot.auth.project_actions import ListLog
 from entrepot.auth.system_actions import ListAuditLog
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
-from entrepot.metadata.project_store import NewProject
-from tests.running.audit_material import ALICE, BOB, pull_record
+from tests.asgi.identity import KeptNotes
+from tests.running.audit_material import ALICE, BOB, add_team, pull_record
 
 if TYPE_CHECKING:
-    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata
-
-
-class _Notes:
-    """Keeps notes in memory."""
-
-    def __init__(self) -> None:
-        self.records: list[NewAuditRecord] = []
-
-    async def note(self, record: NewAuditRecord) -> None:
-        self.records.append(record)
 
 
 async def test_users_of_the_host_are_found_apart_from_people_of_their_name(metadata: Metadata) -> None:
@@ -54,12 +43,10 @@ async def test_users_of_the_host_are_found_apart_from_people_of_their_name(metad
 
 
 async def test_auditors_see_all_and_others_their_project_and_both_are_noted(metadata: Metadata) -> None:
-    project = NewProject("p" * 32, "team", "", None, is_public=False, repository_creation="operators")
-    number = await metadata.write(lambda tx: tx.projects.insert(project))
-    assert number is not None
+    number = await add_team(metadata)
     records = [pull_record(1), pull_record(2, BOB, "other/app")]
     await metadata.write(lambda tx: tx.audit.extend(records))
-    notes = _Notes()
+    notes = KeptNotes()
     log = AuditLog(metadata, notes)
 
     everything = await log.list(SystemGrant(ListAuditLog, BOB), AuditPageQuery(AuditFilter(), 1))

@@ -17,6 +17,7 @@ from entrepot.audit.signed_end import SignedEnd
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME, ChainState
+from tests.drivers.metadata.forged_rows import go_back_to
 from tests.drivers.metadata.verified_while import Passing
 from tests.running.audit_material import DAY, KeyInMemory, pull_record, sign_days_ago
 
@@ -74,16 +75,6 @@ async def _kept(metadata: Metadata) -> list[CheckpointRow]:
     return list(await metadata.audit.checkpoints(1, 100))
 
 
-async def _go_back_to(database: RawDatabase, sequence: int) -> None:
-    """Put an older copy in the place of the database."""
-    await database.fetch(f"DELETE FROM audit_checkpoints WHERE sequence > {sequence}")
-    await database.fetch(f"DELETE FROM audit_records WHERE sequence > {sequence} OR sequence IS NULL")
-    await database.fetch(
-        f"UPDATE audit_chain SET sequence = {sequence}, "
-        f"chain_hash = (SELECT chain_hash FROM audit_records WHERE sequence = {sequence})"
-    )
-
-
 @pytest.mark.parametrize("moments", [1, 60_000])
 @pytest.mark.parametrize("told_then", [True, False])
 async def test_an_older_copy_is_found_though_it_is_exported_behind_a_former_programs_checkpoint_f27(
@@ -106,7 +97,7 @@ async def test_an_older_copy_is_found_though_it_is_exported_behind_a_former_prog
         await _sign(_with_clock(metadata, await _now(metadata) + 10 * DAY), tmp_path)
     kept = await _kept(metadata)
     assert [one.sequence for one in kept] == [4, 6, 8]
-    await _go_back_to(database, 6)
+    await go_back_to(database, 6)
 
     lines = await _export(_with_clock(metadata, former.at + moments), tmp_path)
 

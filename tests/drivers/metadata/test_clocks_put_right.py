@@ -19,6 +19,7 @@ from entrepot.audit.signed_end import SignedEnd
 from entrepot.auth.host import host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME, ChainState
+from tests.drivers.metadata.forged_rows import go_back_to
 from tests.drivers.metadata.verified_while import Passing
 from tests.running.audit_material import DAY, KeyInMemory, pull_record, sign_days_ago, signed_anew
 
@@ -47,16 +48,6 @@ async def _export(
     export = AuditExport(metadata, SignedEnd(Sealer(metadata), checkpoints, key))
     begun = await export.begin(host_system_grant(ExportAuditLog), 0, until)
     return [line + b"\n" async for line in export.lines(begun)]
-
-
-async def _go_back_to(database: RawDatabase, sequence: int) -> None:
-    """Put an older copy in the place of the database."""
-    await database.fetch(f"DELETE FROM audit_checkpoints WHERE sequence > {sequence}")
-    await database.fetch(f"DELETE FROM audit_records WHERE sequence > {sequence} OR sequence IS NULL")
-    await database.fetch(
-        f"UPDATE audit_chain SET sequence = {sequence}, "
-        f"chain_hash = (SELECT chain_hash FROM audit_records WHERE sequence = {sequence})"
-    )
 
 
 def _ahead(metadata: Metadata, days: float) -> Any:
@@ -100,7 +91,7 @@ async def test_an_older_copy_is_found_by_what_was_signed_after_the_clock_was_put
     await _add(metadata, 2)
     assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
     kept = await _kept(metadata)
-    await _go_back_to(database, 4)
+    await go_back_to(database, 4)
     until = (await metadata.diagnosis.clock_milliseconds()) + DAY // 48 if bounded else END_OF_TIME
 
     lines = await _export(metadata, tmp_path, until)
@@ -122,7 +113,7 @@ async def test_an_older_copy_is_found_when_the_time_that_a_clock_once_showed_is_
     for sequence, days in ((6, 10), (8, 9.5)):
         await sign_days_ago(metadata, _KEY, sequence, days)
     kept = await _kept(metadata)
-    await _go_back_to(database, 4)
+    await go_back_to(database, 4)
 
     lines = await _export(metadata, tmp_path, now - 9 * DAY if bounded else END_OF_TIME)
 
@@ -153,7 +144,7 @@ async def test_only_the_clock_of_a_node_bears_out_that_the_databases_was_ahead_f
     await _add(metadata, 2)
     await sign_days_ago(metadata, _KEY, 7, 1)
     kept = await _kept(metadata)
-    await _go_back_to(database, 5)
+    await go_back_to(database, 5)
 
     lines = await _export(metadata, tmp_path / "b", now - DAY // 2)
 
@@ -170,7 +161,7 @@ async def test_an_older_copy_is_found_though_the_databases_clock_is_moved_far_fo
     await _add(metadata, 2)
     assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
     kept = await _kept(metadata)
-    await _go_back_to(database, 4)
+    await go_back_to(database, 4)
 
     lines = await _export(_ahead(metadata, 25), tmp_path)
 
@@ -188,7 +179,7 @@ async def test_an_older_copy_is_found_though_the_databases_clock_is_moved_for_th
     await _add(metadata, 2)
     assert await Checkpoints(metadata, _KEY, tmp_path).run(0)
     kept = await _kept(metadata)
-    await _go_back_to(database, 3)
+    await go_back_to(database, 3)
     an_hour_later = time.time_ns() + DAY * 1_000_000 // 24  # noqa: TID251  # what the node's clock says
     monkeypatch.setattr(time, "time_ns", lambda: an_hour_later)
 
@@ -215,7 +206,7 @@ async def test_an_older_copy_is_found_though_what_it_lacks_was_signed_while_the_
     await _add(metadata, 2)
     assert await Checkpoints(_ahead(metadata, ahead / 1440), _KEY, tmp_path).run(0)
     kept = await _kept(metadata)
-    await _go_back_to(database, 3)
+    await go_back_to(database, 3)
     until = await metadata.diagnosis.clock_milliseconds() + DAY // 96 if bounded else END_OF_TIME
     _move_node(monkeypatch, later_by_node)
 
@@ -372,7 +363,7 @@ async def test_what_an_older_copy_signs_as_it_goes_on_excuses_nothing_i11(
         await _add(metadata, 7)
         assert await Checkpoints(metadata, _KEY, tmp_path / "a").run(0)
     kept = await _kept(metadata)
-    await _go_back_to(database, 5)
+    await go_back_to(database, 5)
     theirs = _KEY if is_their_key_known else KeyInMemory()
     await _add(metadata, 1)
     assert await Checkpoints(_ahead(metadata, ahead / DAY), theirs, tmp_path / "b").run(0)
@@ -441,6 +432,6 @@ async def test_how_an_older_program_dated_checkpoints_neither_hides_a_cut_nor_sh
     assert [one.sequence for one in kept] == [2, 4, 5, 7]
     assert _faults(lines, kept) == []
 
-    await _go_back_to(database, 4)
+    await go_back_to(database, 4)
     cut = await signed_anew(await _export(metadata, tmp_path), _KEY, made_at=newest.at + 1)
     assert _faults(cut, kept) == [(FaultKind.TRUNCATED, 4)]

@@ -12,11 +12,10 @@ from entrepot.audit.sealer import NewChain, add_sealed
 from entrepot.auth.grants import ProjectGrant
 from entrepot.auth.project_actions import ListLog
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
-from entrepot.metadata.project_store import NewProject
-from tests.running.audit_material import BOB, DAY, pull_record
+from tests.asgi.identity import KeptNotes
+from tests.running.audit_material import BOB, DAY, add_team, pull_record
 
 if TYPE_CHECKING:
-    from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
     from tests.drivers.metadata.counting import CountingObserver
     from tests.drivers.metadata.raw_database import RawDatabase
@@ -25,23 +24,9 @@ _CLOCKS: Final = (-2 * DAY, 0, 2 * DAY)
 """How far the clock behind a record's time was off."""
 
 
-class _Notes:
-    """Takes notes and keeps none."""
-
-    async def note(self, record: NewAuditRecord) -> None:
-        """See the protocol."""
-
-
-async def _make(metadata: Metadata, public_id: str) -> int:
-    project = NewProject(public_id * 32, "team", "", None, is_public=False, repository_creation="operators")
-    number = await metadata.write(lambda tx: tx.projects.insert(project))
-    assert number is not None
-    return number
-
-
 async def _make_again(metadata: Metadata, former: int) -> int:
     await metadata.write(lambda tx: tx.projects.delete(former))
-    return await _make(metadata, "b")
+    return await add_team(metadata, "b")
 
 
 async def _now(metadata: Metadata) -> int:
@@ -60,7 +45,7 @@ async def _note(metadata: Metadata, tags: range, at: int, project: int | None) -
 
 async def _tags(metadata: Metadata, project: int) -> list[int]:
     """Return the numbers in the tags of the records that a team lead finds, in the order of the log."""
-    log, grant = AuditLog(metadata, _Notes()), ProjectGrant(ListLog, project, "team", BOB)
+    log, grant = AuditLog(metadata, KeptNotes()), ProjectGrant(ListLog, project, "team", BOB)
     page = await log.list(grant, AuditPageQuery(AuditFilter(), 100, 0, "newer"))
     assert await log.count(grant, AuditFilter()) == len(page.entries)
     return [int(str(entry.fields["container.image.tag"][0]).removeprefix("v")) for entry in page.entries]  # type: ignore[index]  # a list
@@ -70,7 +55,7 @@ async def test_records_of_units_are_of_the_project_that_was_there_whatever_the_c
     metadata: Metadata, database: RawDatabase
 ) -> None:
     """The clock of the database was ahead for the former project, and before that for the new one's making."""
-    former = await _make(metadata, "a")
+    former = await add_team(metadata, "a")
     await metadata.write(lambda tx: tx.audit.extend([pull_record(1), pull_record(2)]))
     await database.fetch(f"UPDATE audit_records SET at = at + {DAY}")
 
@@ -88,7 +73,7 @@ async def test_notes_that_are_taken_over_late_are_of_the_project_they_were_made_
     metadata: Metadata,
 ) -> None:
     """By nodes whose clocks are right, behind and ahead, and after the new project has records of its own."""
-    former = await _make(metadata, "a")
+    former = await add_team(metadata, "a")
     now = await _now(metadata)
     await _note(metadata, range(3), now, former)
 
@@ -105,7 +90,7 @@ async def test_a_project_that_a_push_makes_has_its_own_records_only_f27(
     metadata: Metadata, database: RawDatabase
 ) -> None:
     """As without accounts, and by commands on the host."""
-    former = await _make(metadata, "a")
+    former = await add_team(metadata, "a")
     await metadata.write(lambda tx: tx.audit.append(pull_record(1)))
     await metadata.write(lambda tx: tx.projects.delete(former))
     await database.fetch(f"UPDATE audit_records SET at = at + {DAY}, project_id = NULL")
@@ -126,7 +111,7 @@ async def test_records_without_a_number_are_told_by_their_place_and_by_their_tim
     metadata: Metadata, database: RawDatabase, ahead: int
 ) -> None:
     """As a program of the version before adds them: what was there when the project was made is not its own."""
-    former = await _make(metadata, "a")
+    former = await add_team(metadata, "a")
     await metadata.write(lambda tx: tx.audit.append(pull_record(1)))
     await database.fetch(f"UPDATE audit_records SET at = at + {ahead}")
     project = await _make_again(metadata, former)
@@ -140,7 +125,7 @@ async def test_records_without_a_number_are_told_by_their_place_and_by_their_tim
 async def test_a_project_from_before_goes_by_the_time_it_was_made(
     metadata: Metadata, database: RawDatabase
 ) -> None:
-    former = await _make(metadata, "a")
+    former = await add_team(metadata, "a")
     await metadata.write(lambda tx: tx.audit.append(pull_record(1)))
     project = await _make_again(metadata, former)
     await metadata.write(lambda tx: tx.audit.append(pull_record(2)))
@@ -163,7 +148,7 @@ async def test_a_page_and_a_count_cost_a_statement_and_a_point_read_each(
     metadata: Metadata, counts: CountingObserver
 ) -> None:
     """The project is asked for once, not at each record: of a million that took longer than the rest."""
-    project = await _make(metadata, "a")
+    project = await add_team(metadata, "a")
     counts.reset()
 
     await _tags(metadata, project)

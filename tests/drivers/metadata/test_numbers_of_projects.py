@@ -17,8 +17,8 @@ from entrepot.auth.audit_records import AuditObject, audit_record, repeated
 from entrepot.auth.grants import ProjectGrant
 from entrepot.auth.project_actions import ListLog
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery, NewAuditRecord
-from entrepot.metadata.project_store import NewProject
-from tests.running.audit_material import ALICE, BOB
+from tests.asgi.identity import KeptNotes
+from tests.running.audit_material import ALICE, BOB, add_team
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,20 +30,6 @@ if TYPE_CHECKING:
 _Kind = Literal["unit", "pull", "refusal", "refusal of nobody"]
 _KINDS: Final[tuple[_Kind, ...]] = ("unit", "pull", "refusal", "refusal of nobody")
 _ABOUT: Final = AuditObject("repository", "team/app", "team", "v1")
-
-
-class _Notes:
-    """Takes notes and keeps none."""
-
-    async def note(self, record: NewAuditRecord) -> None:
-        """See the protocol."""
-
-
-async def _project(metadata: Metadata, public_id: str) -> int:
-    project = NewProject(public_id * 32, "team", "", None, is_public=False, repository_creation="operators")
-    number = await metadata.write(lambda tx: tx.projects.insert(project))
-    assert number is not None
-    return number
 
 
 def _noted(action: AuditAction, outcome: Literal["success", "failure"], number: int | None) -> NewAuditRecord:
@@ -74,7 +60,7 @@ async def _verdict(metadata: Metadata) -> AuditVerdict:
 
 async def _log_of(metadata: Metadata, project: int) -> Sequence[str]:
     grant = ProjectGrant(ListLog, project, "team", BOB)
-    page = await AuditLog(metadata, _Notes()).list(grant, AuditPageQuery(AuditFilter(), 100))
+    page = await AuditLog(metadata, KeptNotes()).list(grant, AuditPageQuery(AuditFilter(), 100))
     return [entry.action for entry in page.entries]
 
 
@@ -84,9 +70,9 @@ async def test_a_record_that_is_hidden_from_its_projects_log_by_its_number_is_fo
     metadata: Metadata, database: RawDatabase, kind: _Kind, another: str
 ) -> None:
     """Whichever number it gets, also that of a former project of the name, of which it could well have been."""
-    former = await _project(metadata, "a")
+    former = await add_team(metadata, "a")
     await metadata.write(lambda tx: tx.projects.delete(former))
-    project = await _project(metadata, "b")
+    project = await add_team(metadata, "b")
     await _add(metadata, kind, project)
     before = await database.value("SELECT coalesce(CAST(project_id AS text), 'NULL') FROM audit_records")
     assert (await _verdict(metadata)).faults == ()
@@ -104,11 +90,11 @@ async def test_what_a_unit_finds_as_it_adds_a_record_is_what_the_chain_covers_i1
 ) -> None:
     """Before there is a project, in a former one, after that was deleted, and in the one that comes next."""
     await _add(metadata, "unit", 0)
-    former = await _project(metadata, "a")
+    former = await add_team(metadata, "a")
     await _add(metadata, "unit", 0)
     await metadata.write(lambda tx: tx.projects.delete(former))
     await _add(metadata, "unit", 0)
-    project = await _project(metadata, "b")
+    project = await add_team(metadata, "b")
     await _add(metadata, "unit", 0)
 
     rows = await database.fetch("SELECT project_id, body FROM audit_records ORDER BY id")
@@ -124,7 +110,7 @@ async def test_what_a_unit_finds_as_it_adds_a_record_is_what_the_chain_covers_i1
 async def test_a_row_that_waits_to_be_sealed_shows_the_number_that_it_will_seal(
     metadata: Metadata, database: RawDatabase
 ) -> None:
-    await _project(metadata, "a")
+    await add_team(metadata, "a")
     record = audit_record(ALICE, AuditAction.TAG_DELETE, _ABOUT)
     await metadata.write(lambda tx: tx.audit.append(record))
     assert (await _verdict(metadata)).faults == ()

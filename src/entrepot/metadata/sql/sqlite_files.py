@@ -58,21 +58,22 @@ def take_back_log(path: Path) -> None:
         MetadataUnavailableError: another log lies beside the file, or the files can't be looked at or renamed.
     """
     real, log = path.resolve(), log_of(path)
-    aside = _aside(real)
-    if not aside or _identity_of(log.with_name(log.name + aside)) is None:
+    mark = _mark_at(real)
+    aside = log.with_name(log.name + mark)
+    if not mark or _identity_of(aside) is None:
         return
     with _turn(real.parent, wait=True):
-        if _identity_of(log.with_name(log.name + aside)) is None:
+        if _identity_of(aside) is None:
             return  # who was first has done it
         if _identity_of(log) is not None:
             raise MetadataUnavailableError(
-                f"{log.name}{aside} has the newest changes of {path}, and another log, {log.name}, lies beside it: "
+                f"{aside.name} has the newest changes of {path}, and another log, {log.name}, lies beside it: "
                 "stop the registry and move the one away that is not this file's"
             )
-        _take_back(real, aside)
+        _rename_back(real, mark)
     if _identity_of(log) is None:
         raise MetadataUnavailableError(
-            f"{log.name}{aside} is the log of {path} and can't be renamed to {log.name}"
+            f"{aside.name} is the log of {path} and can't be renamed to {log.name}"
         )
 
 
@@ -125,20 +126,22 @@ class OpenFiles:
 
     def _put_aside(self) -> None:
         """Rename the log, which whoever has it open goes on with. Who is not let in now looks again in seconds."""
-        aside = _mark_of(os.fstat(self._descriptor))
         with _turn(self._real.parent, wait=False) as is_let_in:
             if is_let_in and _identity_of(self._log) == self._own_log:
-                _put_aside(self._real, aside)
+                _rename_aside(self._real, self._mark)
 
     def _take_back(self) -> None:
-        aside = _aside(self._real)
         with _turn(self._real.parent, wait=False) as is_let_in:
-            if is_let_in and _identity_of(self._log.with_name(self._log.name + aside)) == self._own_log:
-                _take_back(self._real, aside)
+            if is_let_in and _identity_of(self._log.with_name(self._log.name + self._mark)) == self._own_log:
+                _rename_back(self._real, self._mark)
+
+    @property
+    def _mark(self) -> str:
+        return _mark_of(os.fstat(self._descriptor))
 
 
-def _aside(real: Path) -> str:
-    """Return what the names of a file's log end with when it is put aside; an empty text where there is no file."""
+def _mark_at(real: Path) -> str:
+    """Return the mark of the file that lies there; an empty text where there is none."""
     try:
         return _mark_of(real.stat())
     except (FileNotFoundError, NotADirectoryError):
@@ -148,23 +151,23 @@ def _aside(real: Path) -> str:
 
 
 def _mark_of(found: os.stat_result) -> str:
-    """Return what tells a file from others also when it was moved: nothing is written to it while its log is aside.
+    """Return what the name of a log that is put aside ends with, to tell its file from others also when that is moved.
 
-    An inode does not: its number is given to the next file that is made.
+    Nothing is written to a file while its log is aside. An inode does not tell: the next file that is made may have it.
     """
     return f"{_ASIDE}{found.st_size}-{found.st_mtime_ns}"
 
 
-def _put_aside(real: Path, aside: str) -> None:
-    if _renamed(real, _LOG, _LOG + aside):
-        _renamed(real, _INDEX, _INDEX + aside)
+def _rename_aside(real: Path, mark: str) -> None:
+    if _renamed(real, _LOG, _LOG + mark):
+        _renamed(real, _INDEX, _INDEX + mark)
 
 
-def _take_back(real: Path, aside: str) -> None:
-    if _identity_of(real.with_name(real.name + _INDEX + aside)) is None or _renamed(
-        real, _INDEX + aside, _INDEX
+def _rename_back(real: Path, mark: str) -> None:
+    if _identity_of(real.with_name(real.name + _INDEX + mark)) is None or _renamed(
+        real, _INDEX + mark, _INDEX
     ):
-        _renamed(real, _LOG + aside, _LOG)
+        _renamed(real, _LOG + mark, _LOG)
 
 
 def _renamed(real: Path, before: str, after: str) -> bool:

@@ -10,7 +10,7 @@ from entrepot.auth.host import HostAuthorizer, host_operator, host_rights
 from entrepot.auth.people.passwords import PasswordHashing
 from entrepot.auth.people.people import People
 from entrepot.auth.system_actions import UpdateUser
-from entrepot.bootstrap.passwords import load_password_policy, policy_without_dictionary
+from entrepot.bootstrap.passwords import load_serving_policy
 from entrepot.metadata.errors import MetadataTimeoutError
 from entrepot.metadata.unit_guard import in_order
 from entrepot.ops.command_stores import open_command_metadata
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata
     from entrepot.metadata.user_store import PersonRow
     from entrepot.settings import Settings
+    from entrepot.settings.identity import PasswordSettings
 
 __all__ = ["open_for_changes", "opened_people", "policy_of", "require_person", "update_grant"]
 
@@ -69,13 +70,10 @@ async def require_person(metadata: Metadata, name: str) -> PersonRow:
 
 
 def policy_of(settings: Settings) -> PasswordPolicy:
-    """Return what passwords must be, without a dictionary that can't be read, which is said on standard error.
+    """Return what passwords must be, without a dictionary that can't be read, which is said on standard error."""
+    return load_serving_policy(settings.passwords, _say_unreadable)
 
-    Whoever has to break the glass must not be kept from it by a list of words.
-    """
-    try:
-        return load_password_policy(settings.passwords)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = f"passwords.dictionary_file can't be read, so only the built-in words count: {error}"
-        print(f"entrepot: warning: {reason}", file=sys.stderr)
-        return policy_without_dictionary(settings.passwords)
+
+def _say_unreadable(_: PasswordSettings, error: Exception) -> None:
+    reason = f"passwords.dictionary_file can't be read, so only the built-in words count: {error}"
+    print(f"entrepot: warning: {reason}", file=sys.stderr)

@@ -125,12 +125,11 @@ async def read_lines(
     Raises:
         BlobStoreError: the store can't be read.
     """
-    try:
-        content = b"".join([chunk async for chunk in blobs.read(key)])
-    except ObjectNotFoundError:
+    texts = await _read_texts(blobs, key)
+    if texts is None:
         return []
     lines: list[RecordedLine] = []
-    for number, text in enumerate(content.splitlines(), 1):
+    for number, text in enumerate(texts, 1):
         line = _decoded(text)
         if isinstance(line, RecordedLine):
             lines.append(line)
@@ -141,6 +140,14 @@ async def read_lines(
     if 0 not in named and held != named:
         on_damage(key, f"it holds {_facts_of(held)} instead of {_facts_of(named)}")
     return lines
+
+
+async def _read_texts(blobs: BlobStore, key: str) -> Sequence[bytes] | None:
+    """Return the lines of one object as they lie there; `None` where it is gone."""
+    try:
+        return b"".join([chunk async for chunk in blobs.read(key)]).splitlines()
+    except ObjectNotFoundError:
+        return None
 
 
 def _decoded(text: bytes) -> RecordedLine | msgspec.MsgspecError:
@@ -157,14 +164,10 @@ async def find_torn_lines(blobs: BlobStore, key: str) -> Sequence[TornLines]:
     Raises:
         BlobStoreError: the store can't be read.
     """
-    try:
-        content = b"".join([chunk async for chunk in blobs.read(key)])
-    except ObjectNotFoundError:
-        return []
     first, last = journal_numbers(key)
     torn: list[TornLines] = []
     after, broken = first - 1, list[bytes]()
-    for text in content.splitlines():
+    for text in await _read_texts(blobs, key) or ():
         line = _decoded(text)
         if isinstance(line, RecordedLine):
             torn += _torn_lines(after, line.sequence, broken)

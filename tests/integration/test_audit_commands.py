@@ -370,7 +370,7 @@ def test_the_newest_records_are_shown_first_and_reading_is_recorded(
     assert [line.split()[0] for line in lines[1:]] == ["6", "4", "more:"]
     pulled = ["manifest.pull", "success", "repository", "team/app", "v5", "sha256:000000000000"]
     assert lines[1].split()[2:] == ["bob", "192.0.2.2", *pulled]
-    assert len(reads) == 2
+    assert len(reads) == 1  # the first look; the second is recorded once it is done
 
 
 def test_an_erasure_says_first_how_many_records_it_concerns_and_the_chain_holds(

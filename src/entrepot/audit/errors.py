@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["AuditExportUnreadableError", "AuditRetentionError"]
+__all__ = ["AuditExportUnreadableError", "AuditRetentionError", "AuditSearchTooWideError"]
 
 
 class AuditRetentionError(EntrepotError):
@@ -24,3 +24,12 @@ class AuditExportUnreadableError(EntrepotError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"this is no export of an audit log that can be read: {reason}")
         self.reason = reason
+
+
+class AuditSearchTooWideError(EntrepotError):
+    """So many records had to be looked at that the database gave up."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "too many records had to be looked at: say between which times, or whose acts, of which kind or on what"
+        )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.audit.ecs import ecs_fields
+from entrepot.audit.errors import AuditSearchTooWideError
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.grants import ProjectGrant
 from entrepot.kernel.secret_forms import without_secrets
+from entrepot.metadata.errors import MetadataTimeoutError
 
 if TYPE_CHECKING:
     from entrepot.auth.audit_notes import AuditNotes
@@ -68,23 +70,35 @@ class AuditLog:
     ) -> AuditPage:
         """Return a page; a grant for a project shows the records of this project, whatever the query says.
 
-        Those of a former project of the same name are not this one's.
+        Those of a former project of the same name are not this one's. What is shown is noted, and before it is.
 
         Raises:
             AuditUnavailableError: the reading can't be noted.
-            MetadataError: the database failed.
+            AuditSearchTooWideError: the database gave up.
+            MetadataError: it failed.
         """
         wanted = _within(grant, query.wanted)
         limit = min(max(query.limit, 1), MOST_ROWS)
+        try:
+            rows = await self._metadata.audit.page(replace(query, wanted=wanted, limit=limit + 1))
+        except MetadataTimeoutError as error:
+            raise AuditSearchTooWideError from error
         await self._note(grant, wanted)
-        rows = await self._metadata.audit.page(replace(query, wanted=wanted, limit=limit + 1))
         return AuditPage(tuple(_entry(row) for row in rows[:limit]), more=len(rows) > limit)
 
     async def count(
         self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter
     ) -> int:
-        """Return how many records :meth:`list` has in all; costs time with their number."""
-        return await self._metadata.audit.count(_within(grant, wanted))
+        """Return how many records :meth:`list` has in all, of a search :data:`MOST_COUNTED` at most.
+
+        Raises:
+            AuditSearchTooWideError: the database gave up.
+            MetadataError: it failed.
+        """
+        try:
+            return await self._metadata.audit.count(_within(grant, wanted))
+        except MetadataTimeoutError as error:
+            raise AuditSearchTooWideError from error
 
     async def newest(self, _grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog]) -> int:
         """Return the id of the newest record, 0 without records: what a walk over pages holds on to."""
@@ -98,7 +112,7 @@ class AuditLog:
         filters = {
             "action": wanted.action or ", ".join(wanted.actions),
             "outcome": wanted.outcome,
-            "project": wanted.project,
+            "project": wanted.project or ", ".join(wanted.projects),
             "since": wanted.since,
             "until": wanted.until,
         }
@@ -119,9 +133,19 @@ def _within(grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: Au
 
     Names are looked for as records tell them, without secrets.
     """
-    user, project, about = map(without_secrets, (wanted.user, wanted.project, wanted.object_name))
-    request_id = without_secrets(wanted.request_id)
-    wanted = replace(wanted, user=user, project=project, object_name=about, request_id=request_id)
+    wanted = replace(
+        wanted,
+        user=without_secrets(wanted.user),
+        users=tuple(map(without_secrets, wanted.users)),
+        user_part=without_secrets(wanted.user_part),
+        project=without_secrets(wanted.project),
+        projects=tuple(map(without_secrets, wanted.projects)),
+        project_part=without_secrets(wanted.project_part),
+        object_name=without_secrets(wanted.object_name),
+        objects=tuple(map(without_secrets, wanted.objects)),
+        object_part=without_secrets(wanted.object_part),
+        request_id=without_secrets(wanted.request_id),
+    )
     if not isinstance(grant, ProjectGrant):
         return wanted
     return replace(wanted, project=grant.project, project_id=grant.project_id)

@@ -10,29 +10,48 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction, near_actions
 from entrepot.control_api.audit_pages import AuditPageInputs
 from entrepot.control_api.errors import InvalidFilterError
-from entrepot.control_api.filters import AnyOf, Exact, FilterField, Span, parse_filters
+from entrepot.control_api.filters import AnyOf, Exact, FilterField, Fuzzy, Span, parse_filters
+from entrepot.control_api.plain_filters import NAME
 from entrepot.control_api.sorting import parse_sort
 from entrepot.kernel.plain_addresses import written_address
 from entrepot.metadata.audit_store import AuditFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from entrepot.control_api.audit_pages import Direction
     from entrepot.control_api.filters import Condition
 
 __all__ = ["AuditFilterInputs", "wanted_order", "wanted_records"]
 
-_EXACT_OR_LISTED: Final = frozenset({"exact", "any"})
+_ONE: Final = frozenset({"exact", "any"})
 """Of several values none can be chosen; a list of one quotes what a term could not hold otherwise."""
 _FILTERS: Final = {
-    "username": FilterField("user", operators=_EXACT_OR_LISTED, label="username"),
-    "operation": FilterField("operation", operators=_EXACT_OR_LISTED),
-    "resource": FilterField("object_name", operators=_EXACT_OR_LISTED, label="resource"),
-    "projectname": FilterField("project", operators=_EXACT_OR_LISTED, label="project_name"),
-    "address": FilterField("address", operators=_EXACT_OR_LISTED),
-    "outcome": FilterField("outcome", operators=_EXACT_OR_LISTED),
-    "requestid": FilterField("request_id", operators=_EXACT_OR_LISTED, label="request_id"),
+    "username": FilterField("user", operators=NAME, label="username"),
+    "userid": FilterField("subject", operators=_ONE, label="user_id"),
+    "operation": FilterField("operation", operators=NAME),
+    "resource": FilterField("object_name", operators=NAME, label="resource"),
+    "resourcetype": FilterField("object_kind", operators=NAME, label="resource_type"),
+    "projectname": FilterField("project", operators=NAME, label="project_name"),
+    "address": FilterField("address", operators=_ONE),
+    "outcome": FilterField("outcome", operators=_ONE),
+    "requestid": FilterField("request_id", operators=_ONE, label="request_id"),
     "optime": FilterField("op_time", "time", frozenset({"range"})),
 }
+_LISTED: Final = {
+    "user": "users",
+    "object_name": "objects",
+    "object_kind": "object_kinds",
+    "project": "projects",
+    "address": "addresses",
+}
+_PARTIAL: Final = {
+    "user": "user_part",
+    "object_name": "object_part",
+    "object_kind": "object_kind_part",
+    "project": "project_part",
+}
+"""By field, what of :class:`AuditFilter` any of several values is, and what it contains."""
 _SORTS: Final = {"id": "id", "optime": "op_time"}
 _OUTCOMES: Final = frozenset({"success", "failure"})
 _HARBORS_WORDS: Final[dict[str, tuple[AuditAction, ...]]] = {
@@ -60,12 +79,13 @@ class AuditFilterInputs(AuditPageInputs, kw_only=True, frozen=True):
         str,
         msgspec.Meta(
             description="Terms joined by commas, all of which hold: `username=` (`host:root` for root of the "
-            "host), `operation=` (a name as "
-            "`manifest.push`, one of Harbor's words, or `{a b}` for any of several), `resource=`, `project_name=`, "
-            "`address=` (in any spelling of it), `request_id=` (of `X-Request-Id`), `outcome=` (`success` or "
-            "`failure`), and `op_time=[least~most]` of times like "
-            "`2026-11-27 10:00:00` or `2026-11-27T10:00:00.250Z`, in UTC unless they have an offset; one of the two "
-            "may be left out. A value with a comma is quoted, in a list of one: `resource={'ci, laptop'}`."
+            "host), `user_id=` (which stays when a name is erased), `operation=` (a name as `manifest.push`, or one of "
+            "Harbor's words), `resource=`, `resource_type=`, `project_name=`, `address=` (in any spelling of it), "
+            "`request_id=` (of `X-Request-Id`), `outcome=` (`success` or `failure`), and `op_time=[least~most]` of "
+            "times like `2026-11-27 10:00:00` or `2026-11-27T10:00:00.250Z`, in UTC unless they have an offset; one of "
+            "the two may be left out. Names, operations, resources and addresses may be any of several, `{a b}`; all "
+            "of these but addresses may be said in part, `=~`, in any case of letters, for which each record of the "
+            "time is looked at: give `op_time`, too. What has a comma in it is quoted in a list: `resource={'a, b'}`."
         ),
     ] = ""
     sort: Annotated[
@@ -100,25 +120,39 @@ def wanted_records(text: str) -> AuditFilter:
         elif term.field == "operation":
             wanted = _of_acts(wanted, condition)
         else:
-            named: dict[str, Any] = {term.field: _one_value(term.field, condition)}
-            wanted = replace(wanted, **named)
+            wanted = replace(wanted, **_named(term.field, condition))
     if wanted.outcome and wanted.outcome not in _OUTCOMES:
         raise InvalidFilterError("outcome is success or failure")
-    if wanted.address:
-        wanted = replace(wanted, address=_address(wanted.address))
+    if wanted.address or wanted.addresses:
+        addresses = tuple(map(_address, wanted.addresses))
+        wanted = replace(wanted, address=wanted.address and _address(wanted.address), addresses=addresses)
     if wanted.until <= wanted.since:
         raise InvalidFilterError("op_time ends before it begins")
     return wanted
 
 
-def _one_value(field: str, condition: Condition) -> str:
-    """Return what a field is. Raises InvalidFilterError: one of several."""
-    if isinstance(condition, AnyOf) and len(condition.values) == 1:
-        return str(condition.values[0])
-    if isinstance(condition, Exact):
-        return str(condition.value)
-    shown = next(one.shown for one in _FILTERS.values() if one.name == field)
-    raise InvalidFilterError(f"{shown} is one value")
+def _named(field: str, condition: Condition) -> dict[str, Any]:
+    """Return what of :class:`AuditFilter` a condition on names sets.
+
+    Raises:
+        InvalidFilterError: the field can't be any of several.
+    """
+    if isinstance(condition, Fuzzy):
+        return {_PARTIAL[field]: condition.text}
+    values = _values(condition)
+    if len(values) == 1:
+        return {field: values[0]}
+    if field not in _LISTED:
+        shown = next(one.shown for one in _FILTERS.values() if one.name == field)
+        raise InvalidFilterError(f"{shown} is one value")
+    return {_LISTED[field]: values}
+
+
+def _values(condition: Condition) -> tuple[str, ...]:
+    """Return what a field may be."""
+    if isinstance(condition, AnyOf):
+        return tuple(map(str, condition.values))
+    return (str(condition.value),) if isinstance(condition, Exact) else ()
 
 
 def _address(text: str) -> str:
@@ -139,11 +173,30 @@ def _between(wanted: AuditFilter, span: Span) -> AuditFilter:
 
 
 def _of_acts(wanted: AuditFilter, condition: Condition) -> AuditFilter:
-    words = condition.values if isinstance(condition, AnyOf) else ()
-    if isinstance(condition, Exact):
-        words = (condition.value,)
-    actions = sorted({action.value for word in words for action in _acts(str(word))})
+    if isinstance(condition, Fuzzy):
+        actions = sorted(_acts_named_in_part(condition.text))
+    else:
+        actions = sorted({action.value for word in _values(condition) for action in _acts(word)})
     return replace(wanted, action=actions[0]) if len(actions) == 1 else replace(wanted, actions=actions)
+
+
+def _acts_named_in_part(text: str) -> Iterable[str]:
+    """Return the acts whose name, or a word of Harbor's for them, contains a text.
+
+    Raises:
+        InvalidFilterError: there are none.
+    """
+    part = text.lower()
+    found = {action.value for action in AuditAction if part in action.value or part in _harbors_form(action)}
+    found.update(action.value for word, acts in _HARBORS_WORDS.items() if part in word for action in acts)
+    if not found:
+        raise InvalidFilterError(f"no operation has {text[:100]} in its name")
+    return found
+
+
+def _harbors_form(action: AuditAction) -> str:
+    kind, _, verb = action.value.partition(".")
+    return f"{verb}_{kind}"
 
 
 def _acts(word: str) -> tuple[AuditAction, ...]:

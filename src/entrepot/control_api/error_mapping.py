@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.errors import AuditExportUnreadableError, AuditRetentionError
+from entrepot.audit.errors import AuditExportUnreadableError, AuditRetentionError, AuditSearchTooWideError
 from entrepot.auth.access_tokens.errors import (
     AccessTokenNameTakenError,
     AccessTokenUnknownError,
@@ -210,6 +210,7 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     RepositoryUnknownError: (404, HarborCode.NOT_FOUND),
     AuditExportUnreadableError: (400, HarborCode.BAD_REQUEST),
     AuditRetentionError: (400, HarborCode.BAD_REQUEST),
+    AuditSearchTooWideError: (400, HarborCode.BAD_REQUEST),
     AccessTokenNameTakenError: (409, HarborCode.CONFLICT),
     AccessTokenUnknownError: (404, HarborCode.NOT_FOUND),
     InvalidAccessTokenError: (400, HarborCode.BAD_REQUEST),

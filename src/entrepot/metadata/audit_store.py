@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "END_OF_TIME",
+    "MOST_COUNTED",
     "UNNUMBERED",
     "AuditChainRows",
     "AuditFilter",
@@ -30,6 +31,8 @@ __all__ = [
 
 END_OF_TIME: Final = 2**62
 """In milliseconds: later than any record."""
+MOST_COUNTED: Final = 100_000
+"""Of records that are searched for: to count more would take longer than to find the page that is asked for."""
 UNNUMBERED: Final = b'"project_id":null}'
 """How a body ends whose project nobody has looked up yet."""
 
@@ -171,8 +174,14 @@ class CheckpointRow:
 class AuditFilter:
     """Which records are wanted; an empty text sets no condition. Times are `since <= at < until`, milliseconds.
 
+    What is any of several values, or has a text in it, costs a look at each record of that time.
+
     Attributes:
-        actions: any of these; none sets no condition.
+        subject: the public id of who did it, which stays when the name is erased.
+        actions: any of these; none sets no condition. So with `users`, which may be of the host, `objects`, `projects`,
+            `object_kinds` and `addresses`.
+        user_part: what the name contains, whatever the case of its ASCII letters. So with `object_part`, `project_part`
+            and `object_kind_part`.
         newest: no record with a greater id, so that what is added meanwhile moves nothing.
         project_id: records of this project, which exists, and not of a former one of its name; 0 sets no condition.
     """
@@ -189,6 +198,17 @@ class AuditFilter:
     actions: Sequence[str] = ()
     newest: int = END_OF_TIME
     project_id: int = 0
+    subject: str = ""
+    object_kind: str = ""
+    users: Sequence[str] = ()
+    objects: Sequence[str] = ()
+    projects: Sequence[str] = ()
+    object_kinds: Sequence[str] = ()
+    addresses: Sequence[str] = ()
+    user_part: str = ""
+    object_part: str = ""
+    project_part: str = ""
+    object_kind_part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +228,22 @@ class AuditPageQuery:
 
 
 class AuditReader(Protocol):
-    """The audit log as it is read. Each call is one statement."""
+    """The audit log as it is read. Each call is one statement, a search by time or in a project up to three."""
 
     async def page(self, query: AuditPageQuery) -> Sequence[AuditRow]:
-        """Return a page."""
+        """Return a page.
+
+        Raises:
+            MetadataTimeoutError: too many records had to be looked at.
+        """
         ...
 
     async def count(self, wanted: AuditFilter) -> int:
-        """Return how many records there are; costs time with their number."""
+        """Return how many records there are: of all exactly, of those with a condition at most :data:`MOST_COUNTED`.
+
+        Raises:
+            MetadataTimeoutError: too many had to be looked at.
+        """
         ...
 
     async def sealed(self, after: int, limit: int) -> Sequence[AuditRow]:

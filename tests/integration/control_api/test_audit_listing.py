@@ -186,7 +186,7 @@ async def _asked(registry: Registry, query: str) -> tuple[int, Any]:
 _SORTS = "sort: this listing can be sorted by id, op_time only"
 _FIELDS = (
     "q: this listing can be filtered by address, op_time, operation, outcome, project_name, request_id, resource,"
-    " username only"
+    " resource_type, user_id, username only"
 )
 _TIME = "q: op_time is a time of the form 2020-04-09 02:36:00 or 2020-04-09T02:36:00.250Z"
 
@@ -208,8 +208,12 @@ _TIME = "q: op_time is a time of the form 2020-04-09 02:36:00 or 2020-04-09T02:3
         ("q=op_time=[2026-12-01 00:00:00~2026-11-01 00:00:00]", "q: op_time ends before it begins"),
         ("q=source.ip=192.0.2.1", _FIELDS),
         ("q=user=bob", _FIELDS),
-        ("q=resource=~priv", "q: resource can't be filtered in this way"),
-        ("q=username=~b", "q: username can't be filtered in this way"),
+        ("q=address=~192", "q: address can't be filtered in this way"),
+        ("q=outcome={success failure}", "q: outcome is one value"),
+        ("q=user_id={a b}", "q: user_id is one value"),
+        ("q=username=(a b)", "q: username can't be filtered in this way"),
+        ("q=address={192.0.2.1 999}", "q: address is one IP address, as 192.0.2.7, and not 999"),
+        ("q=operation=~nosuch", "q: no operation has nosuch in its name"),
         ("q=username=a,username=b", "q: username is there twice"),
         ("q=op_time=[yesterday~]", _TIME),
         ("q=op_time=[2026-11-28T10:00Z~]", _TIME),
@@ -257,6 +261,9 @@ async def test_an_address_is_found_in_whichever_spelling(
         ("create", ["project.create", "manifest.push", "user.create"]),
         ("delete", []),
         ("{login_user manifest.push}", ["session.login", "manifest.push"]),
+        ("~Manifest.pu", ["manifest.push", "manifest.pull"]),
+        ("~create_pro", ["project.create"]),
+        ("~login", ["session.login"]),
     ],
 )
 async def test_acts_are_found_by_our_names_and_by_harbors_words(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entrepot.audit.errors import AuditSearchTooWideError
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.grants import ProjectGrant
 from entrepot.auth.project_actions import ListLog
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from entrepot.control_api.declarations import AnyEndpoint, Call
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.services import ControlServices
+    from entrepot.metadata.audit_store import AuditFilter
 
 __all__ = ["AUDIT_LOG_ENDPOINTS", "AuditLog"]
 
@@ -110,12 +112,28 @@ async def _page(
         raise InvalidFilterError(f"this is the log of {call.grant.project}: project_name can't be another")
     newest = inputs.upto or await log.newest(call.grant)
     walk = read_walk(inputs, wanted, newest, order)
-    entries = walk.in_order((await log.list(call.grant, walk.query())).entries)
+    page = await log.list(call.grant, walk.query())
+    entries = walk.in_order(page.entries)
     total = walk.known_total
     if total is None:
-        total = await log.count(call.grant, walk.wanted)
+        total = await _count(services, call, walk.wanted)
+    if not walk.is_backward:
+        total = max(total, inputs.offset + len(entries) + page.more if entries else 0)
     shown = [show(entry) for entry in entries]
     return page_reply(shown, total, inputs, call.head, walk.neighbours(entries, total))
+
+
+async def _count(
+    services: ControlServices,
+    call: Call[SystemGrant[ListAuditLog], AuditFilterInputs, NoBody]
+    | Call[ProjectGrant[ListLog], ProjectAuditInputs, NoBody],
+    wanted: AuditFilter,
+) -> int:
+    """Return how many records there are, as far as they were counted: a page that was found is shown all the same."""
+    try:
+        return await services.audit_log.count(call.grant, wanted)
+    except AuditSearchTooWideError:
+        return 0
 
 
 async def list_audit_logs(

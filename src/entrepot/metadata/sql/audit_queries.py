@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.audit_store import (
     END_OF_TIME,
+    MOST_COUNTED,
+    AuditFilter,
     AuditRow,
     ChainLink,
     ChainState,
@@ -15,12 +17,13 @@ from entrepot.metadata.audit_store import (
     RowOutside,
 )
 from entrepot.metadata.sql.audit_chain import LINKS
+from entrepot.metadata.sql.patterns import filter_containing, lowered
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
+    from entrepot.metadata.audit_store import AuditPageQuery
     from entrepot.metadata.sql.statements import ReadExecutor, Row, Value
 
 __all__ = ["STATEMENTS", "SqlAuditReader"]
@@ -29,33 +32,32 @@ _OLDER: Final = """
     SELECT id, record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name,
         request_id, body, disclosure, sequence, chain_hash, project_id
     FROM audit_records
-    WHERE <leading> AND id < :edge
-        AND (:user = '' OR user_name = :user) AND (:subject = '' OR subject = :subject)
-        AND (:action = '' OR action = :action)
-        AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
-        AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
-        AND (:request_id = '' OR request_id = :request_id)
-        AND (:any_action = 1 OR action IN {texts:actions})
-        AND at >= :since AND at < :until AND id <= :newest
-        AND <within>
+    WHERE <leading> AND <wanted>
     ORDER BY id DESC LIMIT :rows OFFSET :skipped
     """
 _COUNT: Final = """
-    SELECT count(*) FROM audit_records
-    WHERE <leading>
-        AND (:user = '' OR user_name = :user) AND (:subject = '' OR subject = :subject)
-        AND (:action = '' OR action = :action)
-        AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
-        AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
-        AND (:request_id = '' OR request_id = :request_id)
-        AND (:any_action = 1 OR action IN {texts:actions})
-        AND at >= :since AND at < :until AND id <= :newest
-        AND <within>
+    SELECT count(*) FROM (SELECT 1 AS one FROM audit_records WHERE <leading> AND <wanted> LIMIT :most) AS page
     """
 # A record without a project's number comes from a program of the version before, or from a node that did not look.
 # What the project's row says is read before: asked for at each record, it would cost more than the record.
 _WITHIN: Final = """(CAST(:project_id AS bigint) = 0 OR project_id = CAST(:project_id AS bigint)
             OR (project_id IS NULL AND id > CAST(:mark AS bigint) AND at >= CAST(:made_at AS bigint)))"""
+_WANTED: Final = f"""id > :after AND id <= :upto AND at >= :since AND at < :until AND {_WITHIN}
+        AND (:user = '' OR user_name = :user) AND (:subject = '' OR subject = :subject)
+        AND (:action = '' OR action = :action)
+        AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
+        AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
+        AND (:request_id = '' OR request_id = :request_id) AND (:object_kind = '' OR object_kind = :object_kind)
+        AND (:any_actions = 1 OR action IN {{texts:actions}})
+        AND (:any_users = 1 OR user_name IN {{texts:users}} OR subject IN {{texts:hosts}})
+        AND (:any_objects = 1 OR object_name IN {{texts:objects}})
+        AND (:any_projects = 1 OR project IN {{texts:projects}})
+        AND (:any_object_kinds = 1 OR object_kind IN {{texts:object_kinds}})
+        AND (:any_addresses = 1 OR address IN {{texts:addresses}})
+        AND (:user_part = '' OR lower(user_name) LIKE :user_part ESCAPE '!')
+        AND (:object_part = '' OR lower(object_name) LIKE :object_part ESCAPE '!')
+        AND (:project_part = '' OR lower(project) LIKE :project_part ESCAPE '!')
+        AND (:object_kind_part = '' OR lower(object_kind) LIKE :object_kind_part ESCAPE '!')"""
 BEGINNING: Final = Statement(
     "audit_records.beginning",
     "SELECT coalesce(audit_mark, 0), created_at FROM projects WHERE id = :project_id AND deleted_at IS NULL",
@@ -63,12 +65,16 @@ BEGINNING: Final = Statement(
 _LEADING: Final = {
     "user": "user_name = :user",
     "address": "address = :address",
+    "object": "object_name = :object_name",
     "project": "project = :project",
     "action": "action = :action",
-    "none": "id > 0",
+    "failure": "outcome = 'failure'",
+    "none": "1 = 1",
 }
 """Conditions by the indexes that serve them, the most selective first; an OR would find none of these indexes."""
 
+_MOST_NEAR: Final = 2_000_000
+"""Of how many records of a time the numbers are looked at, up to 100 ms: of more they would not narrow much."""
 _HOST: Final = "host:"
 """How users of the host begin, and no name: it has a colon."""
 
@@ -76,17 +82,32 @@ _HOST: Final = "host:"
 def _by_leading(name: str, template: str) -> dict[str, Statement]:
     return {
         leading: Statement(
-            f"{name}_by_{leading}", template.replace("<leading>", condition).replace("<within>", _WITHIN)
+            f"{name}_by_{leading}", template.replace("<leading>", condition).replace("<wanted>", _WANTED)
         )
         for leading, condition in _LEADING.items()
     }
 
 
 OLDER: Final = _by_leading("audit_records.older", _OLDER)
-NEWER: Final = _by_leading(
-    "audit_records.newer", _OLDER.replace("id < :edge", "id > :edge").replace("id DESC", "id")
-)
+NEWER: Final = _by_leading("audit_records.newer", _OLDER.replace("id DESC", "id"))
 COUNT: Final = _by_leading("audit_records.count", _COUNT)
+# Records are numbered as they arrive, nearly in the order of their times, by which they are indexed.
+NUMBERS_BETWEEN: Final = Statement(
+    "audit_records.numbers_between",
+    """
+    SELECT min(id), max(id), count(*)
+    FROM (SELECT id FROM audit_records WHERE at >= :since AND at < :until LIMIT :most) AS page
+    """,
+)
+# What is sealed is numbered without gaps, so that nothing has to be counted but what is not.
+TOTAL: Final = Statement(
+    "audit_records.total",
+    """
+    SELECT coalesce((SELECT c.sequence - c.purged_sequence FROM audit_chain c WHERE c.id = 1), 0)
+        + (SELECT count(*) FROM audit_records w WHERE w.sequence IS NULL AND w.id <= :newest)
+        - (SELECT count(*) FROM audit_records s WHERE s.id > :newest AND s.chain_hash IS NOT NULL)
+    """,
+)
 SEALED: Final = Statement(
     "audit_records.sealed",
     """
@@ -172,6 +193,8 @@ STATEMENTS: Final = (
     *OLDER.values(),
     *NEWER.values(),
     *COUNT.values(),
+    NUMBERS_BETWEEN,
+    TOTAL,
     SEALED,
     SEALED_SIZES,
     SEQUENCES_BETWEEN,
@@ -198,14 +221,17 @@ class SqlAuditReader:
     async def page(self, query: AuditPageQuery) -> Sequence[AuditRow]:
         """See the protocol."""
         statements = OLDER if query.direction == "older" else NEWER
-        began = await self._beginning(query.wanted)
-        if began is None:
+        values = await self._bounded(query.wanted)
+        if values is None:
             return ()
+        after, upto = values["after"], values["upto"]
+        if query.direction == "older":
+            upto = min(upto, query.edge - 1)
+        else:
+            after = max(after, query.edge)
         rows = await self._executor.fetch_rows(
             statements[_leading(query.wanted)],
-            **_values(query.wanted),
-            **began,
-            edge=query.edge,
+            **{**_values(query.wanted), **values, "after": after, "upto": upto},
             rows=query.limit,
             skipped=query.offset,
         )
@@ -213,13 +239,39 @@ class SqlAuditReader:
 
     async def count(self, wanted: AuditFilter) -> int:
         """See the protocol."""
-        began = await self._beginning(wanted)
-        if began is None:
+        if replace(wanted, newest=END_OF_TIME) == AuditFilter():
+            ((number,),) = await self._executor.fetch_rows(TOTAL, newest=wanted.newest)
+            return int(number)
+        values = await self._bounded(wanted)
+        if values is None:
             return 0
-        ((number,),) = await self._executor.fetch_rows(COUNT[_leading(wanted)], **_values(wanted), **began)
+        ((number,),) = await self._executor.fetch_rows(
+            COUNT[_leading(wanted)], **_values(wanted), **values, most=MOST_COUNTED
+        )
         return int(number)
 
-    async def _beginning(self, wanted: AuditFilter) -> Mapping[str, Value] | None:
+    async def _bounded(self, wanted: AuditFilter) -> dict[str, int] | None:
+        """Return between which numbers a search walks, and where a project's log begins; `None` if nothing is there.
+
+        By time alone it would go on to the first record of all. There is one bound at either end: of two SQLite takes
+        one, and looks at all records for the other.
+        """
+        began = await self._beginning(wanted)
+        if began is None:
+            return None
+        values = {**began, "after": 0, "upto": wanted.newest}
+        if wanted.since <= 0 and wanted.until >= END_OF_TIME:
+            return values
+        ((least, greatest, near),) = await self._executor.fetch_rows(
+            NUMBERS_BETWEEN, since=wanted.since, until=wanted.until, most=_MOST_NEAR
+        )
+        if not near:
+            return None
+        if near == _MOST_NEAR:
+            return values
+        return {**values, "after": max(least - 1, 0), "upto": min(greatest, wanted.newest)}
+
+    async def _beginning(self, wanted: AuditFilter) -> Mapping[str, int] | None:
         """Return where the log of a project begins, for records without its number; `None` if there is no project."""
         if not wanted.project_id:
             return {"mark": 0, "made_at": 0}
@@ -307,8 +359,10 @@ def _leading(wanted: AuditFilter) -> str:
     for name, value in (
         ("user", wanted.user),
         ("address", wanted.address),
+        ("object", wanted.object_name),
         ("project", wanted.project),
         ("action", wanted.action),
+        ("failure", wanted.outcome == "failure"),
     ):
         if value:
             return name
@@ -319,7 +373,7 @@ def _values(wanted: AuditFilter) -> dict[str, Value]:
     return {
         "user": wanted.user.removeprefix(_HOST),
         # A user of the host is called as a person may be, and has this in the place of a public id.
-        "subject": wanted.user if wanted.user.startswith(_HOST) else "",
+        "subject": wanted.user if wanted.user.startswith(_HOST) else wanted.subject,
         "action": wanted.action,
         "project": wanted.project,
         "address": wanted.address,
@@ -328,10 +382,32 @@ def _values(wanted: AuditFilter) -> dict[str, Value]:
         "request_id": wanted.request_id,
         "since": wanted.since,
         "until": wanted.until,
-        "any_action": int(not wanted.actions),
-        "actions": json.dumps(list(wanted.actions)),
-        "newest": wanted.newest,
+        "object_kind": wanted.object_kind,
         "project_id": wanted.project_id,
+        **_listed_and_partial_values(wanted),
+    }
+
+
+def _listed_and_partial_values(wanted: AuditFilter) -> dict[str, Value]:
+    lists = {
+        "actions": wanted.actions,
+        "users": wanted.users,
+        "objects": wanted.objects,
+        "projects": wanted.projects,
+        "object_kinds": wanted.object_kinds,
+        "addresses": wanted.addresses,
+    }
+    parts = {
+        "user_part": wanted.user_part,
+        "object_part": wanted.object_part,
+        "project_part": wanted.project_part,
+        "object_kind_part": wanted.object_kind_part,
+    }
+    return {
+        **{name: json.dumps(list(values)) for name, values in lists.items()},
+        **{f"any_{name}": int(not values) for name, values in lists.items()},
+        "hosts": json.dumps([user for user in wanted.users if user.startswith(_HOST)]),
+        **{name: filter_containing(lowered(part)) for name, part in parts.items()},
     }
 
 

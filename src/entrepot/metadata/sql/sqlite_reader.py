@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.loop_allowance import LoopAllowance
-from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.errors import MetadataTimeoutError
 from entrepot.metadata.sql.catalogue import POINT_READS, SHORT_LISTINGS, STATEMENTS
 from entrepot.metadata.sql.sqlite_connection import (
     connect_for_reading,
@@ -33,6 +33,8 @@ _THREADS: Final = 3
 """More do not help: lookups per second fall with each further thread, as the interpreter is shared."""
 _SHORT_STEPS: Final = 2000
 """After how many steps of SQLite's machine a listing on the event loop is asked whether it is too long, some 60 µs."""
+_STEPS_BETWEEN_LOOKS: Final = 100_000
+"""After how many a statement on a thread is, some milliseconds."""
 
 
 class SqliteReader:
@@ -122,20 +124,28 @@ class SqliteReader:
         if self._observer is not None:
             self._observer.statement(rendered.name)
         loop = asyncio.get_running_loop()
+        give_up_at = perf_counter() + self._timeout_seconds
+        arguments = rendered.arguments(named)
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await loop.run_in_executor(
-                    self._threads, self._fetch, rendered, rendered.arguments(named)
-                )
+                return await loop.run_in_executor(self._threads, self._fetch, rendered, arguments, give_up_at)
         except TimeoutError as error:
-            detail = f"{self._path}: {rendered.name} took longer than {self._timeout_seconds:g} s"
-            raise MetadataUnavailableError(detail) from error
+            raise self._too_long(rendered) from error
 
-    def _fetch(self, rendered: RenderedStatement, arguments: list[Value]) -> list[Row]:
+    def _fetch(self, rendered: RenderedStatement, arguments: list[Value], give_up_at: float) -> list[Row]:
+        """Return all rows; what takes too long is ended, or it would keep a thread from those who ask for less."""
         connection = self._idle.get()
+        connection.set_progress_handler(lambda: perf_counter() > give_up_at, _STEPS_BETWEEN_LOOKS)
         try:
             return connection.execute(rendered.sql, arguments).fetchall()
         except sqlite3.Error as error:
+            if is_interrupted(error):
+                raise self._too_long(rendered) from error
             raise translate_error(error, self._path) from error
         finally:
+            connection.set_progress_handler(None, 0)
             self._idle.put(connection)
+
+    def _too_long(self, rendered: RenderedStatement) -> MetadataTimeoutError:
+        detail = f"{self._path}: {rendered.name} took longer than {self._timeout_seconds:g} s"
+        return MetadataTimeoutError(detail)

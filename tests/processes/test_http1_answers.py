@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from entrepot.http1.answer import _layout
 from entrepot.http1.options import TlsOptions
 from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate
@@ -368,3 +370,45 @@ async def test_a_status_without_a_body_leaves_the_500_in_its_place_its_own() -> 
     async with serving(application) as server:
         answer = await server.ask(get())
     assert (answer.status, answer.body) == (500, b"Internal Server Error\n")
+
+
+async def test_s39_fields_come_as_they_were_said_each_with_the_value_of_its_own_answer() -> None:
+    """Heads of the same names are rendered alike: signs of percent, repeated names, and the framing between."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        query: bytes = scope["query_string"]
+        fields = ((b"X-%b", query), (b"a", b"%d"), (b"Content-Length", b"4"), (b"a", query), (b"z", b""))
+        await send(_start(*fields))
+        await send(_piece(b"body"))
+
+    heads: list[bytes] = []
+    async with serving(application) as server:
+        for query in ("first", "%62", "third"):
+            async with server.connected() as client:
+                await client.send(get(f"/?{query}", "Connection: close"))
+                head, _, body = (await client.read_to_end()).partition(b"\r\ndate: ")
+                assert body.endswith(b"\r\n\r\nbody")
+                heads.append(head)
+    expected = (
+        b"HTTP/1.1 200 OK\r\nX-%%b: %b\r\na: %%d\r\na: %b\r\nz: \r\ncontent-length: 4\r\nconnection: close"
+    )
+    assert heads == [expected % (query, query) for query in (b"first", b"%62", b"third")]
+
+
+async def test_i12_of_heads_that_were_sent_few_names_are_kept_and_no_value() -> None:
+    kept = _layout.cache_info
+    value = b"secret" * 1000
+    references = sys.getrefcount(value)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(_start((b"x-" + scope["query_string"], b"1"), (b"x-secret", value)))
+        await send(_piece(b"whole"))
+
+    async with serving(application) as server:
+        async with server.connected() as client:
+            for number in range(2 * (kept().maxsize or 0)):
+                await client.send(get(f"/?{number}"))
+                assert (await client.answer()).fields[b"x-%d" % number] == b"1"
+        await server.until_idle()
+    assert kept().currsize == kept().maxsize == 256
+    assert sys.getrefcount(value) == references

@@ -23,6 +23,9 @@ _STATUS_LINES: Final = {
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 """Fields that this module writes: what they say must be what is sent."""
+_CR: Final = ord("\r")
+_LF: Final = ord("\n")
+"""Looked for as numbers: as bytes of length one they take ten times as long."""
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _JOINED_BYTES: Final = 64 * 1024
 """A body up to this size goes out in one piece with its head."""
@@ -38,21 +41,21 @@ class Answer:
     Attributes:
         has_started: whether the client has been sent a part of it.
         has_ended: whether it has been sent whole.
+        keeps_alive: whether the connection can take another request after it, once it has ended.
     """
 
     __slots__ = (
         "_begun",
         "_channel",
         "_has_body",
+        "_head",
         "_is_chunked",
-        "_is_head",
-        "_is_old",
-        "_keeps_alive",
         "_left_bytes",
         "_on_end",
         "_peer",
         "has_ended",
         "has_started",
+        "keeps_alive",
     )
 
     def __init__(self, peer: Peer, head: RequestHead, on_end: Callable[[], None]) -> None:
@@ -60,20 +63,14 @@ class Answer:
         self._peer = peer
         self._channel = peer.channel
         self._on_end = on_end
-        self._is_head = head.method == "HEAD"
-        self._has_body = not self._is_head
-        self._is_old = head.version == "1.0"
-        self._keeps_alive = head.keeps_alive
-        self._begun: tuple[int, list[tuple[bytes, bytes]]] | None = None
+        self._head = head
+        self._has_body = head.method != "HEAD"
+        self.keeps_alive = head.keeps_alive
+        self._begun: tuple[int, tuple[bytes, ...], tuple[bytes, ...]] | None = None
         self._left_bytes: int | None = None
         self._is_chunked = False
         self.has_started = False
         self.has_ended = False
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether the connection can take another request after it."""
-        return self._keeps_alive and self.has_ended
 
     @property
     def says_its_end(self) -> bool:
@@ -83,13 +80,13 @@ class Answer:
     def keep_alive(self, *, wished: bool) -> None:
         """Say whether the connection shall go on; of no effect once the answer has started."""
         if not self.has_started:
-            self._keeps_alive = wished
+            self.keeps_alive = wished
 
     def begin_anew(self) -> None:
         """Forget what the application has said of an answer that has not started; the connection ends with it."""
         self._begun = self._left_bytes = None
-        self._is_chunked = self._keeps_alive = False
-        self._has_body = not self._is_head
+        self._is_chunked = self.keeps_alive = False
+        self._has_body = self._head.method != "HEAD"
 
     async def send(self, message: Scope) -> None:
         """Take a message of the application (ASGI `send`); wait while the client does not keep up.
@@ -117,7 +114,8 @@ class Answer:
             raise AnswerError("an answer begins once")
         if status < 200:
             raise AnswerError(f"{status} is no answer")
-        self._begun = (status, list(fields))
+        names, values = zip(*fields) if fields else ((), ())  # noqa: B905  # of pairs, and strictness costs
+        self._begun = (status, names, values)
 
     def _send_piece(self, body: bytes, *, is_last: bool) -> None:
         if self.has_ended:
@@ -148,52 +146,44 @@ class Answer:
         """Return the head; `whole_bytes` is the size of the body where all of it is at hand."""
         if self._begun is None:
             raise AnswerError("an answer begins with its status")
-        status, fields = self._begun
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status]
-        for name, value in fields:
-            beginning = _beginning_of_line(name)
-            if beginning is None:
-                self._take_framing(name.lower(), value)
-            else:
-                lines.append(beginning + value)
+        status, names, values = self._begun
+        layout, framing = _layout(status, names)
+        for name, place in framing:
+            self._take_framing(name, values[place])
+        _require_one_line(b"".join(values))
         if self._peer.is_closing:
-            self._keeps_alive = False
-        lines += self._framing_lines(status, whole_bytes)
-        lines.append(b"")
-        head = b"\r\n".join(lines)
-        if len(head.splitlines()) >= len(lines):
-            raise AnswerError("a header has a line end in it")
-        return head + self._peer.end_of_head()
+            self.keeps_alive = False
+        return layout % values + self._framing_lines(status, whole_bytes) + self._peer.end_of_head()
 
     def _take_framing(self, name: bytes, value: bytes) -> None:
         """Note what the application says of length and connection; a coding is this module's business alone."""
-        if name == b"connection":
-            self._keeps_alive = self._keeps_alive and b"close" not in value.lower()
-        elif name == b"content-length":
+        if name == b"content-length":
             if self._left_bytes is not None or not value.isdigit():
                 raise AnswerError("an answer has one Content-Length, which is a number")
             self._left_bytes = int(value)
+        elif name == b"connection":
+            self.keeps_alive = self.keeps_alive and b"close" not in value.lower()
 
-    def _framing_lines(self, status: int, whole_bytes: int | None) -> list[bytes]:
+    def _framing_lines(self, status: int, whole_bytes: int | None) -> bytes:
         """Say how long the body is, or that it comes in chunks, or let it end with the connection (HTTP/1.0)."""
-        lines: list[bytes] = []
+        lines = b""
         if status in _WITHOUT_BODY:
             self._has_body = False
         elif self._left_bytes is None and (
             self._has_body or whole_bytes
         ):  # else HEAD, of a length nobody knows
             self._left_bytes = whole_bytes
-            if whole_bytes is None and self._is_old:
-                self._keeps_alive = False
+            if whole_bytes is None and self._head.version == "1.0":
+                self.keeps_alive = False
             elif whole_bytes is None:
                 self._is_chunked = True
-                lines.append(b"transfer-encoding: chunked")
+                lines = b"transfer-encoding: chunked\r\n"
         if self._left_bytes is not None and status != 204:
-            lines.append(b"content-length: %d" % self._left_bytes)
-        if not self._keeps_alive:
-            lines.append(b"connection: close")
-        elif self._is_old:
-            lines.append(b"connection: keep-alive")
+            lines = b"content-length: %d\r\n" % self._left_bytes
+        if not self.keeps_alive:
+            lines += b"connection: close\r\n"
+        elif self._head.version == "1.0":
+            lines += b"connection: keep-alive\r\n"
         return lines
 
     def _frame(self, body: bytes, *, is_last: bool) -> bytes:
@@ -225,6 +215,23 @@ class Answer:
 
 
 @lru_cache(maxsize=256)
-def _beginning_of_line(name: bytes) -> bytes | None:
-    """Return what stands before a field's value, `None` for a field of the framing. Applications use few names."""
-    return None if name.lower() in _FRAMING else name + b": "
+def _layout(status: int, names: tuple[bytes, ...]) -> tuple[bytes, tuple[tuple[bytes, int], ...]]:
+    """Return a head to be filled with the fields' values, and which of them are of the framing: names and places.
+
+    Those leave nothing in it (`%.0b`). Applications have few such sequences of names, and no client chooses them; of
+    values, which can be secrets, none is kept.
+
+    Raises:
+        AnswerError: a name has a line end in it.
+    """
+    _require_one_line(b"".join(names))
+    framing = tuple((name.lower(), at) for at, name in enumerate(names) if name.lower() in _FRAMING)
+    lines = [
+        b"%.0b" if name.lower() in _FRAMING else name.replace(b"%", b"%%") + b": %b\r\n" for name in names
+    ]
+    return (_STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status) + b"\r\n" + b"".join(lines), framing
+
+
+def _require_one_line(text: bytes) -> None:
+    if _LF in text or _CR in text:
+        raise AnswerError("a header has a line end in it")

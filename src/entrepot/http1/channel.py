@@ -48,6 +48,7 @@ class Channel:
         is_congested: whether the client does not keep up with what it is sent.
         is_ending: whether it is to be closed, so that nothing more that comes is of interest.
         is_lost: whether there is nobody on the other side any more.
+        is_paused: whether nothing is read from it for now.
         scheme: `https` when the client speaks TLS to this server, else `http`.
     """
 
@@ -59,10 +60,10 @@ class Channel:
         self.is_congested = False
         self.is_ending = False
         self.is_lost = False
+        self.is_paused = False
         self.scheme = scheme
         self._loop = loop
         self._drained: asyncio.Future[None] | None = None
-        self._is_paused = False
         self._is_silent = False
 
     # What the event loop tells.
@@ -164,8 +165,8 @@ class Channel:
         With TLS, asyncio would go on to read from the socket, and once it has found the end there it drops whatever is
         sent, without a word to anybody.
         """
-        if not self._is_paused and not self._transport.is_closing():
-            self._is_paused = True
+        if not self.is_paused and not self._transport.is_closing():
+            self.is_paused = True
             self._transport.pause_reading()
             if self.scheme == "https":
                 self._keep_from_socket()
@@ -177,15 +178,15 @@ class Channel:
         A limit of nothing does it, but is one that is passed in both directions: each look at it, and there is one more
         after what was just read, turns reading off or on again. So it is set once more when that is over, and anew.
         """
-        if self._is_paused and not self._transport.is_closing():
+        if self.is_paused and not self._transport.is_closing():
             transport = cast("Any", self._transport)
             transport.set_read_buffer_limits()
             transport.set_read_buffer_limits(high=0)
 
     def resume_reading(self) -> None:
         """Let the client go on; going on also tells when it leaves."""
-        if self._is_paused and not self._transport.is_closing():
-            self._is_paused = False
+        if self.is_paused and not self._transport.is_closing():
+            self.is_paused = False
             if self.scheme == "https":
                 cast("Any", self._transport).set_read_buffer_limits()
             self._transport.resume_reading()

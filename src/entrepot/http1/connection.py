@@ -212,20 +212,22 @@ class Connection(asyncio.BufferedProtocol):
         if exchange is None:
             return
         self._server.end_exchange(exchange)
-        if self.channel.is_lost:
+        channel, answer = self.channel, exchange.answer
+        if channel.is_lost:
             return
-        if not exchange.answer.has_ended:
-            self.channel.break_off(by_reset=not exchange.answer.says_its_end)
-        elif not exchange.answer.keeps_alive:
+        if not answer.has_ended:
+            channel.break_off(by_reset=not answer.says_its_end)
+        elif not answer.keeps_alive:
             # TLS has no way to say that there is no more but to close: it is done where nothing can be on its way.
             is_heard = exchange.body.has_ended and not self._waiting and not self._parser.has_rest
-            self.channel.end(is_silent=is_heard and self.channel.scheme == "https")
-        elif self.channel.has_heard_all and not self._waiting:
-            self.channel.end(is_silent=True)
+            channel.end(is_silent=is_heard and channel.scheme == "https")
+        elif channel.has_heard_all and not self._waiting:
+            channel.end(is_silent=True)
         else:
             exchange.body.discard()
             self._await_request()
-            self.go_on()
+            if self._waiting or self._parser.has_rest or channel.is_paused:  # else there is nothing
+                self.go_on()
 
     # What the listener asks for.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from entrepot.auth.errors import ActionDisabledError
 from entrepot.auth.grants import Action, Delete, Push
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["ModeAuthorizer", "ModeGate", "Modes", "ReadOnlySwitch"]
 
 A = TypeVar("A", bound=Action)
+
+_CHANGES: Final = (Push, Delete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class ModeGate:
             ActionDisabledError: it is forbidden to everybody.
             MetadataUnavailableError: whether it is can't be told.
         """
-        if not issubclass(action, Push | Delete):
+        if not issubclass(action, _CHANGES):
             return
         if obstacle := self._obstacle():
             raise ActionDisabledError(obstacle)

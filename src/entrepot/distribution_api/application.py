@@ -77,6 +77,7 @@ class DistributionApplication:
         self._request_ids = RequestIds()
         self._flush_is_planned = False
         metrics = services.metrics
+        self._count = metrics.requests.count
         self._durations: dict[str, BufferedDurations] = {
             "manifest.pull": metrics.pull_manifest,
             "blob.pull": metrics.pull_blob,
@@ -187,7 +188,7 @@ class DistributionApplication:
     def _record(
         self, request: Request, principal: Principal, operation: str, status: int, seconds: float
     ) -> None:
-        self._services.metrics.requests.count(operation, status)
+        self._count(operation, status)
         duration = self._durations.get(operation)
         if duration is not None and request.method != "HEAD":
             duration.observe(seconds)

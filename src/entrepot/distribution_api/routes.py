@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
@@ -139,6 +140,8 @@ class Target(msgspec.Struct, frozen=True, gc=False):
 _REGISTRY_PATHS: Final = {"/v2": Endpoint.PING, "/v2/": Endpoint.PING, "/v2/_catalog": Endpoint.CATALOG}
 _KINDS: Final = {"manifests": Endpoint.MANIFEST, "blobs": Endpoint.BLOB, "referrers": Endpoint.REFERRERS}
 _BY_METHOD: Final = {(route.endpoint, method): route for route in ROUTES for method in route.methods}
+_MOST_KEPT_CHARACTERS: Final = 512
+"""Of a path: more would only fill the memory of paths (I12). The longest that names something has some 460."""
 _ALLOWED: Final = {
     endpoint: tuple(method for route in ROUTES if route.endpoint is endpoint for method in route.methods)
     for endpoint in Endpoint
@@ -152,11 +155,19 @@ def find_route(method: str, path: str) -> tuple[Route, Target]:
         RouteUnknownError: no endpoint has this shape.
         MethodNotAllowedError: the endpoint does not take `method`.
     """
+    return _find_kept(method, path) if len(path) <= _MOST_KEPT_CHARACTERS else _find(method, path)
+
+
+def _find(method: str, path: str) -> tuple[Route, Target]:
     target = _read_path(path)
     route = _BY_METHOD.get((target.endpoint, method))
     if route is None:
         raise MethodNotAllowedError(_ALLOWED[target.endpoint])
     return route, target
+
+
+_find_kept: Final = lru_cache(maxsize=4096)(_find)
+"""For the paths that are asked for all the time; what is refused is not kept."""
 
 
 def _read_path(path: str) -> Target:

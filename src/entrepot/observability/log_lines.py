@@ -24,13 +24,14 @@ LogEntry: TypeAlias = MutableMapping[str, Any]
 RenderLine: TypeAlias = Callable[[Mapping[str, Any]], bytes]
 
 _encoder = msgspec.json.Encoder(enc_hook=repr)
+_FRACTIONS = tuple(f".{milliseconds:03d}Z" for milliseconds in range(1000))
 _HEAD_KEYS = frozenset({"@timestamp", "log.level", "event", "process.role", "process.pid", "error.stack"})
 
 
 def format_timestamp(seconds: float) -> str:
     """Return RFC 3339 in UTC with milliseconds, as 2026-11-23T22:50:01.042Z."""
     whole, milliseconds = divmod(round(seconds * 1e6) // 1000, 1000)
-    return f"{_format_second(whole)}.{milliseconds:03d}Z"
+    return _format_second(whole) + _FRACTIONS[milliseconds]
 
 
 @lru_cache(maxsize=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from entrepot.distribution_api import routes
 from entrepot.distribution_api.errors import MethodNotAllowedError, RouteUnknownError
 from entrepot.distribution_api.routes import ROUTES, Endpoint, find_route
 
@@ -89,3 +90,19 @@ def test_a_known_path_names_the_methods_it_takes() -> None:
 def test_every_endpoint_has_a_route() -> None:
     """The table of endpoints and the table of routes speak of the same things."""
     assert {route.endpoint for route in ROUTES} == set(Endpoint)
+
+
+def test_what_paths_mean_is_kept_of_usual_ones_only_i12() -> None:
+    """Neither what is refused nor what is long fills the memory: anybody may ask for anything."""
+    routes._find_kept.cache_clear()
+    usual, long = "/v2/team/app/manifests/v1", f"/v2/team/{'a' * 600}/manifests/v1"
+    for _ in range(2):
+        assert find_route("GET", usual)[1].reference == "v1"
+        assert find_route("GET", long)[1].name == f"team/{'a' * 600}"
+        with pytest.raises(RouteUnknownError):
+            find_route("GET", "/v2/team/app/nothing/v1")
+        with pytest.raises(MethodNotAllowedError):
+            find_route("PATCH", usual)
+
+    kept = routes._find_kept.cache_info()
+    assert (kept.currsize, kept.hits, kept.maxsize) == (1, 1, 4096)

@@ -262,6 +262,15 @@ async def test_permission_is_not_given_to_who_would_not_understand_it(request_by
         assert (await client.answer()).body == b"POST /? body"
 
 
+async def test_s39_who_was_not_given_permission_is_not_listened_to_any_more() -> None:
+    """Also where no field says how a body would come: what follows can be one, or a request."""
+    async with serving(_answer_first) as server, server.connected() as client:
+        await client.send(get("/", "Expect: 100-continue") + get("/canary"))
+        answer = await client.answer()
+        assert (answer.body, answer.is_last) == (b"/ answered", True)
+        await client.expect_end()
+
+
 @pytest.mark.parametrize("how", ["close", "reset", "finish", "malformed"])
 async def test_a_client_that_leaves_within_its_body_is_told_to_the_application(how: str) -> None:
     told: list[tuple[str, bytes]] = []

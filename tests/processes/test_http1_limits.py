@@ -188,6 +188,17 @@ async def test_s39_a_length_has_few_digits_and_more_are_400(digits: int, status:
         assert (await client.answer()).status == status
 
 
+@pytest.mark.parametrize(("version", "coding"), [("1.1", "gzip, chunked"), ("1.0", "chunked")])
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "transfer-encoding"])
+async def test_s39_a_coding_that_a_proxy_may_understand_otherwise_is_400(
+    version: str, coding: str, name: str
+) -> None:
+    request = get("/", f"{name}: {coding}", method="POST", version=version) + b"4\r\nbody\r\n0\r\n\r\n"
+    async with serving(tell) as server, server.connected() as client:
+        await client.send(request)
+        assert (await client.answer()).status == 400
+
+
 async def test_s36_too_many_fields_are_refused_before_their_head_ends() -> None:
     """What goes on after them would cost a look at all of them for each byte."""
     async with serving(tell) as server, server.connected() as client:

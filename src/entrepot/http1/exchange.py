@@ -75,7 +75,7 @@ class Exchange:
             self.scope["extensions"] = {**_EXTENSIONS, BODY_ON_THREAD: self._threaded}
         self.answer = Answer(peer, head, body.break_off)
         self._was_told_end = False
-        self._awaits_permission = head.version != "1.0" and _asks_for_permission(head)
+        self._awaits_permission = head.asks_for_permission
         if self._awaits_permission:
             # Who gets the answer instead may send the body or another request: nobody could tell which.
             self.answer.keep_alive(wished=False)
@@ -138,9 +138,3 @@ class Exchange:
         self.answer.begin_anew()
         await self.answer.send({"type": "http.response.start", "status": 500})
         await self.answer.send({"type": "http.response.body", "body": b"Internal Server Error\n"})
-
-
-def _asks_for_permission(head: RequestHead) -> bool:
-    """Whether the client sends the body only when told to (RFC 9110, section 10.1.1)."""
-    expectation = head.field(b"expect")
-    return expectation is not None and expectation.lower() == b"100-continue"

@@ -138,7 +138,8 @@ class Listener:
     def begin_exchange(self, exchange: Exchange) -> None:
         """Run the application for a request."""
         # Not by a callback of the task is it taken out again: that would be another turn for each request.
-        self._exchanges[exchange] = self.loop.create_task(exchange.run(self._application))
+        # The loop's own way to make it is a call in Python that heeds a factory of tasks, and there is none.
+        self._exchanges[exchange] = asyncio.Task(exchange.run(self._application), loop=self.loop)
 
     def end_exchange(self, exchange: Exchange) -> None:
         """Note that a request has been answered."""

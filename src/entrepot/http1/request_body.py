@@ -60,12 +60,14 @@ class RequestBody:
     def end(self) -> None:
         """Note that all has arrived."""
         self.has_ended = True
-        self.wake()
+        if self._waiter is not None:
+            self.wake()
 
     def break_off(self) -> None:
         """Note that nothing more will arrive."""
         self.is_broken = True
-        self.wake()
+        if self._waiter is not None:
+            self.wake()
 
     def discard(self) -> None:
         """Forget what has arrived and what will: nobody asks for it any more."""

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 import httptools
 
 from entrepot.http1.refusals import Refusal
-from entrepot.http1.request_head import MAX_FIELDS, MAX_TARGET_BYTES, RequestHead, judge_head, origin_form
+from entrepot.http1.request_head import (
+    MAX_FIELDS,
+    MAX_TARGET_BYTES,
+    RequestHead,
+    judge_head,
+    origin_form,
+    tell_of_body,
+)
 
 if TYPE_CHECKING:
     from entrepot.http1.request_body import RequestBody
@@ -82,7 +89,7 @@ class RequestParser:
     @property
     def has_rest(self) -> bool:
         """Whether more has come than whole requests, or will."""
-        return bool(self._unparsed) or self.is_in_head or self.is_in_body or self.refusal is not None
+        return self.is_in_head or self._body is not None or self.refusal is not None or self._unparsed != b""
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take what was read, which nobody keeps, or nothing: to go on with what there was no room for.
@@ -101,23 +108,23 @@ class RequestParser:
     def _feed(self, data: bytes | memoryview) -> None:
         if self._unparsed:
             data = self._unparsed + data
-        start = 0
-        while start < len(data) and self._has_room():
-            size = self._bytes_at_once()
-            piece = data if not start and len(data) <= size else data[start : start + size]
+        start, end = 0, len(data)
+        while start < end and (size := self._bytes_at_once()):
+            piece = data[start : start + size] if start or end > size else data
+            size = len(piece)
             if self._is_counting:
                 self._feed_counted(bytes(piece))
             else:
-                self._framing_bytes += len(piece)
+                self._framing_bytes += size
                 self._parse(piece)
             if self.is_in_head:
-                self._bound_head(len(piece))
+                self._bound_head(size)
             elif self._body is None:
                 self._framing_bytes = 0
             elif self._framing_bytes > _MAX_FRAMING_BYTES:
                 self._refuse(Refusal(400, "the chunks of the body are too small for what is around them"))
-            start += len(piece)
-        self._unparsed = b"" if self.refusal is not None else bytes(data[start:])
+            start += size
+        self._unparsed = bytes(data[start:]) if start < end and self.refusal is None else b""
 
     def count_body(self) -> bool:
         """Only count the rest of a body of a known length, so that it can be taken elsewhere; `False` if it is none.
@@ -187,7 +194,7 @@ class RequestParser:
             return
         if self._declined is not None:  # this head stands for the one in which the parser stopped
             (head, self._body), self._declined = self._declined, None
-            self._left_bytes = int(head.field(b"content-length") or 0)
+            self._left_bytes = head.body_bytes
             return
         parser = self._parser
         head = RequestHead(
@@ -196,6 +203,7 @@ class RequestParser:
             self._fields,
             parser.get_http_version(),
             parser.should_keep_alive(),
+            tell_of_body(self._fields),
         )
         refusal = judge_head(head)
         if refusal is not None:
@@ -206,7 +214,7 @@ class RequestParser:
             self._declined = head, body
         else:
             self._body = body
-            self._left_bytes = int(head.field(b"content-length") or 0)
+            self._left_bytes = head.body_bytes
 
     def on_body(self, piece: bytes) -> None:
         """Hand a piece of the body on."""
@@ -226,14 +234,15 @@ class RequestParser:
             self._body.feed(piece)
             self.pass_over(len(piece))
 
-    def _has_room(self) -> bool:
-        if self._body is not None and self._body.is_full:
-            return False
-        return self.refusal is None and self._receiver.has_room
-
     def _bytes_at_once(self) -> int:
-        if self._body is None:
+        """Return how much may be parsed before this is asked again; 0 where there is no room for anything."""
+        if self.refusal is not None or not self._receiver.has_room:
+            return 0
+        body = self._body
+        if body is None:
             return _HEADS_BYTES
+        if body.is_full:
+            return 0
         return self._left_bytes if self._left_bytes > 0 else _CHUNKS_BYTES
 
     def _parse(self, data: bytes | memoryview) -> None:

@@ -17,8 +17,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import msgspec
 import structlog
+from msgspec.structs import replace
 
 from entrepot.audit.frames import encode_frame
 from entrepot.audit.spool_writer import SpoolFiles, SpoolLimits, SpoolWriter
@@ -57,14 +57,6 @@ class SpoolBuffer:
 
 
 @dataclass(slots=True)
-class _Gathered:
-    """A record that came in this turn of the event loop; `written` is told whether it is in the file."""
-
-    frame: bytes
-    written: asyncio.Future[bool]
-
-
-@dataclass(slots=True)
 class _Unflushed:
     """A record in a file that was not flushed yet.
 
@@ -96,7 +88,8 @@ class AuditSpool:
         self._limits = limits or SpoolLimits()
         self._writer = SpoolWriter(directory, self._limits, files or SpoolFiles(), flushed=self._flushes)
         self._kept: deque[bytes] = deque()
-        self._gathered: list[_Gathered] = []
+        # What came in this turn of the event loop, and who is told whether it is in the file.
+        self._gathered: list[tuple[bytes, asyncio.Future[bool]]] = []
         self._unflushed: list[_Unflushed] = []
         self._kept_unflushed = 0
         self._flushing: asyncio.Task[None] | None = None
@@ -114,9 +107,9 @@ class AuditSpool:
 
     async def note(self, record: NewAuditRecord) -> None:
         """See the protocol."""
-        frame = encode_frame(
-            msgspec.structs.replace(record, at_milliseconds=record.at_milliseconds or machine_milliseconds())
-        )
+        if not record.at_milliseconds:
+            record = replace(record, at_milliseconds=machine_milliseconds())
+        frame = encode_frame(record)
         if self._kept or self._flushes or not await self._write_with_others(frame):
             await self._write_alone(frame)
         reach(Failpoint.AUDIT_NOTED)
@@ -142,12 +135,12 @@ class AuditSpool:
 
     def _write_with_others(self, frame: bytes) -> asyncio.Future[bool]:
         """Write a record with all that come before the event loop turns; the result is whether it is in the file."""
-        loop = asyncio.get_running_loop()
-        written: asyncio.Future[bool] = loop.create_future()
-        self._gathered.append(_Gathered(frame, written))
-        if len(self._gathered) == 1:
-            loop.call_soon(self._write_gathered)
-        elif len(self._gathered) == _MOST_AT_ONCE:
+        written: asyncio.Future[bool] = asyncio.Future()
+        gathered = self._gathered
+        gathered.append((frame, written))
+        if len(gathered) == 1:
+            asyncio.get_running_loop().call_soon(self._write_gathered)
+        elif len(gathered) == _MOST_AT_ONCE:
             self._write_gathered()
         return written
 
@@ -161,14 +154,14 @@ class AuditSpool:
             return
         are_written = False
         try:
-            self._writer.append(b"".join([record.frame for record in gathered]))
+            self._writer.append(b"".join([frame for frame, _ in gathered]))
             are_written = True
         except OSError as error:
             self._reason = _reason_of(error)
         finally:
-            for record in gathered:
-                if not record.written.done():  # else its caller went away
-                    record.written.set_result(are_written)
+            for _, written in gathered:
+                if not written.done():  # else its caller went away
+                    written.set_result(are_written)
 
     async def _write_alone(self, frame: bytes) -> None:
         """Write a record behind those that wait, or let it wait too."""

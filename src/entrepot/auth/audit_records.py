@@ -15,11 +15,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import UNSET
 
-from entrepot.auth.audit_masking import masked_request, masked_values
+from entrepot.auth.audit_masking import masked_values
 from entrepot.kernel.ids import new_ordered_id
 from entrepot.kernel.plain_addresses import written_address
-from entrepot.kernel.secret_forms import bytes_without_secrets, without_secrets
+from entrepot.kernel.secret_forms import MOST_CHARACTERS, bytes_without_secrets, without_secrets
 from entrepot.metadata.audit_store import NewAuditRecord
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ PERSONAL_FIELDS: Final = ("user.name", "source.ip", "user_agent.original")
 _SALT_BYTES: Final = 16
 _SALT: Final = re.compile(rf"[0-9a-f]{{{2 * _SALT_BYTES}}}")
 _MOST_REASON_CHARACTERS: Final = 512
+_MOST_OF_A_REASON: Final = 4096
+"""Characters. What is longer is cut before it is looked through; what is left of a secret then is none."""
 _MOST_REFERENCE_CHARACTERS: Final = 256
 """Of what failed, since anybody may type anything: tags have 128 characters, digests fewer than 256."""
 _MOST_PROGRAM_CHARACTERS: Final = 256
@@ -105,8 +108,8 @@ class _Body(
     request_id: str
     about: AuditObject
     personal: msgspec.Raw
-    change: _Change = msgspec.UNSET
-    project_id: int | msgspec.UnsetType | None = msgspec.UNSET
+    change: _Change = UNSET
+    project_id: int | msgspec.UnsetType | None = UNSET
     """Where the object is in a project; the last, as :data:`UNNUMBERED` says. Former programs did not tell."""
 
 
@@ -132,56 +135,53 @@ def audit_record(
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
     origin, about, reason = _told(principal.origin, about, reason, refused=outcome == "failure")
+    act, subject, limits = str(action), principal.subject, principal.limits
+    request_id, project = origin.request_id, about.project
+    period = time.monotonic() // _SHARED_SECONDS
     user_name, address, personal, disclosure = _committed(
-        principal.subject, principal.name, principal.address, origin.user_agent, _period()
+        subject, principal.name, principal.address, origin.user_agent, period
     )
+    change: _Change = UNSET
+    if before is not None or after is not None:
+        change = {"before": before, "after": after}
     body = _Body(
         v=BODY_VERSION,
-        action=action.value,
+        action=act,
         outcome=outcome,
         reason=reason,
-        user_id=principal.subject,
+        user_id=subject,
         user_kind=principal.kind,
-        credential=principal.session if principal.limits is None else principal.limits.credential,
+        credential=principal.session if limits is None else limits.credential,
         method=origin.method,
         status=status or (origin.success_status if outcome == "success" else 0),
         path=origin.path,
-        request_id=origin.request_id,
+        request_id=request_id,
         about=about,
         personal=personal,
-        change=_change(before, after),
-        project_id=project_id if about.project else msgspec.UNSET,
+        change=change,
+        project_id=project_id if project else UNSET,
     )
     return NewAuditRecord(
         record_id=record_id or new_ordered_id(),
-        action=action.value,
+        action=act,
         outcome=outcome,
-        subject=principal.subject,
+        subject=subject,
         user_name=user_name,
         address=address,
-        project=about.project,
+        project=project,
         object_kind=about.kind,
         object_name=about.name,
-        request_id=origin.request_id,
-        body=_encoded(body),
+        request_id=request_id,
+        body=_encoder.encode(body) if change is UNSET else _encoded(body),
         disclosure=disclosure,
-        project_id=project_id if about.project else None,
+        project_id=project_id if project else None,
     )
-
-
-def _period() -> float:
-    """Return the number of the period within which salts are shared."""
-    return time.monotonic() // _SHARED_SECONDS
-
-
-def _change(before: Mapping[str, object] | None, after: Mapping[str, object] | None) -> _Change:
-    return msgspec.UNSET if before is None and after is None else {"before": before, "after": after}
 
 
 def _encoded(body: _Body) -> bytes:
     """Return a body as it is hashed; its other texts hold no secrets, those of what was changed may."""
     encoded = _encoder.encode(body)
-    if body.change is msgspec.UNSET or bytes_without_secrets(encoded) is encoded:
+    if bytes_without_secrets(encoded) is encoded:
         return encoded
     return _encoder.encode(msgspec.structs.replace(body, change=masked_values(body.change)))
 
@@ -221,13 +221,18 @@ def _told(
     origin: Origin, about: AuditObject, reason: str, *, refused: bool
 ) -> tuple[Origin, AuditObject, str]:
     """Return what a record tells of the request, the object and the reason: without secrets, and not too long."""
-    origin, reason = masked_request(origin, reason)
-    texts = f"{about.name} {about.project} {about.tag} {about.digest}"  # no secret reaches over a blank
+    path, reason = origin.path[:MOST_CHARACTERS], reason[:_MOST_OF_A_REASON]
+    # No secret reaches over a blank.
+    texts = f"{path} {origin.request_id} {reason} {about.name} {about.project} {about.tag} {about.digest}"
     if without_secrets(texts) is not texts:
+        path, request_id, reason = map(without_secrets, (path, origin.request_id, reason))
         name, project, tag, digest = map(
             without_secrets, (about.name, about.project, about.tag, about.digest)
         )
+        origin = msgspec.structs.replace(origin, request_id=request_id)
         about = msgspec.structs.replace(about, name=name, project=project, tag=tag, digest=digest)
+    if path is not origin.path:
+        origin = msgspec.structs.replace(origin, path=path)
     return (origin, _bounded(about), reason[:_MOST_REASON_CHARACTERS]) if refused else (origin, about, reason)
 
 

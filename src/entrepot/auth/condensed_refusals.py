@@ -23,7 +23,7 @@ from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.periodic import Periodic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from entrepot.auth.audit_notes import AuditNotes
     from entrepot.metadata.audit_store import NewAuditRecord
@@ -93,17 +93,15 @@ class CondensedRefusals:
         """Begin to note what was counted, every period."""
         self._periodic.start()
 
-    async def note(self, record: NewAuditRecord) -> None:
+    def note(self, record: NewAuditRecord) -> Coroutine[Any, Any, None]:
         """See the protocol. What is only counted is not noted before the reply.
 
         Raises:
             AuditUnavailableError: as the protocol says.
         """
-        if record.outcome == "failure" and _costs_nothing(record) and not self._is_among_first(record):
-            self._keep(self._kind(record), record, 1)
-            self._count()
-        else:
-            await self._notes.note(record)
+        if record.outcome == "failure" and _costs_nothing(record):
+            return self._note_or_count(record)
+        return self._notes.note(record)  # not awaited here: each pull passes by
 
     async def flush(self) -> None:
         """Note what was counted, and begin anew. What can't be noted stays counted."""
@@ -120,6 +118,13 @@ class CondensedRefusals:
     async def aclose(self) -> None:
         """Stop, and note what is left. May be called again."""
         await self._periodic.aclose()
+
+    async def _note_or_count(self, record: NewAuditRecord) -> None:
+        if self._is_among_first(record):
+            await self._notes.note(record)
+        else:
+            self._keep(self._kind(record), record, 1)
+            self._count()
 
     def _is_among_first(self, record: NewAuditRecord) -> bool:
         """Whether a record is to be noted by itself."""

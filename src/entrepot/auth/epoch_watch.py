@@ -7,6 +7,7 @@ noticed too, and its tokens die like those of one that was disabled.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -55,8 +56,9 @@ class EpochWatch:
         self._clock = clock
         self._heard_at: float | None = None
         self._moves = 0
-        self._subjects: Mapping[str, int] = {}
-        self._projects: Mapping[str, int] = {}
+        # The least epoch of what is current, by name: infinite for what is gone.
+        self._subjects: Mapping[str, float] = {}
+        self._projects: Mapping[str, float] = {}
         self._moved: frozenset[tuple[str, str, int]] = frozenset()
         self._gone: dict[tuple[str, str], float] = {}
         self._asked_subjects: set[str] = set()
@@ -102,14 +104,18 @@ class EpochWatch:
     def is_current(self, subject: str, subject_epoch: int, projects: Mapping[str, int]) -> bool:
         """See the protocol."""
         if subject not in WITHOUT_EPOCH:
-            if len(self._asked_subjects) < _MOST_NAMES:
-                self._asked_subjects.add(subject)
-            if self._subjects.get(subject, 0) > subject_epoch or ("subject", subject) in self._gone:
+            asked = self._asked_subjects
+            if subject not in asked and len(asked) < _MOST_NAMES:
+                asked.add(subject)
+            if self._subjects.get(subject, 0) > subject_epoch:
                 return False
+        if not projects:
+            return True
+        asked, least = self._asked_projects, self._projects
         for project, epoch in projects.items():
-            if len(self._asked_projects) < _MOST_NAMES:
-                self._asked_projects.add(project)
-            if self._projects.get(project, 0) > epoch or ("project", project) in self._gone:
+            if project not in asked and len(asked) < _MOST_NAMES:
+                asked.add(project)
+            if least.get(project, 0) > epoch:
                 return False
         return True
 
@@ -137,8 +143,11 @@ class EpochWatch:
             thing: at for thing, at in (kept | dict.fromkeys(missing, now)).items() if thing not in back
         }
         self._moved = moved
-        self._subjects = {**found.named_subjects, **found.moved_subjects}
-        self._projects = {**found.named_projects, **found.moved_projects}
+        self._subjects = {**found.named_subjects, **found.moved_subjects, **self._all_gone("subject")}
+        self._projects = {**found.named_projects, **found.moved_projects, **self._all_gone("project")}
+
+    def _all_gone(self, kind: str) -> dict[str, float]:
+        return {name: math.inf for each, name in self._gone if each == kind}
 
     async def _watch(self) -> None:
         while True:

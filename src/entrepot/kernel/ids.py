@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 
 __all__ = ["new_ordered_id", "new_public_id"]
 
 _RANDOM_BYTES = 16
+_TIME_BYTES = 6
 _RANDOM_BYTES_BEHIND_TIME = 10
 
 
@@ -23,4 +25,4 @@ def new_ordered_id() -> str:
     the more there are; these are added at its end. No time is read from them, so that clocks may differ.
     """
     milliseconds = time.time_ns() // 1_000_000  # noqa: TID251  # only for the order
-    return f"{milliseconds:012x}{secrets.token_hex(_RANDOM_BYTES_BEHIND_TIME)}"
+    return (milliseconds.to_bytes(_TIME_BYTES, "big") + os.urandom(_RANDOM_BYTES_BEHIND_TIME)).hex()

@@ -91,6 +91,30 @@ def test_no_field_of_a_record_of_what_was_done_holds_a_secret_either_s27() -> No
     assert hashed == body["personal"]["user_agent.original"]
 
 
+def test_texts_that_a_secret_would_be_made_of_together_are_told_as_they_are_i11() -> None:
+    """Of all texts of a record, which are looked through in one, a beginning and what would follow it."""
+    texts = (
+        "/v2/ept_",
+        new_secret("ept_")[4:],
+        "ept",
+        f"_{'x1' * 21}",
+        "eyJhbGciOiJIUzI1NiJ9",
+        ".eyJ",
+        "." * 20,
+    )
+    path, request_id, reason, name, project, tag, digest = texts
+    principal = msgspec.structs.replace(ALICE, origin=Origin(request_id, "curl", "GET", path, 200))
+    about = AuditObject("label", name, project, tag, digest)
+
+    body = json.loads(audit_record(principal, AuditAction.LABEL_UPDATE, about, reason=reason).body)
+
+    told = body["object"]
+    assert texts == (
+        *(body[field] for field in ("url.path", "http.request.id", "event.reason")),
+        *(told[field] for field in ("name", "project", "tag", "digest")),
+    )
+
+
 _SOUND: Final = "customers_EU-west-production-payments-platform-images-2"
 """Of the form of a secret behind some letters, as names of projects, tags and people may be."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.ids import new_ordered_id, new_public_id
 
 
@@ -25,3 +26,4 @@ def test_s5_an_ordered_id_has_80_random_bits_behind_the_time() -> None:
     assert len({identifier[12:] for identifier in identifiers}) == 1000
     times = [identifier[:12] for identifier in identifiers]
     assert times == sorted(times)
+    assert abs(int(times[-1], 16) - machine_milliseconds()) < 60_000

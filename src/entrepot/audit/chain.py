@@ -7,23 +7,19 @@ two different records give the same bytes.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from entrepot.kernel.errors import EntrepotError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 __all__ = ["ALGORITHM", "UnknownChainAlgorithmError", "chain_start", "link_hash"]
 
 ALGORITHM: Final = "sha256"
 """How new links are made."""
 
-_HASHES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "sha256": lambda content: hashlib.sha256(content).digest(),
-}
-_LINK: Final = b"entrepot audit link 1"
-_START: Final = b"entrepot audit chain 1"
+_HASHES: Final = {"sha256": hashlib.sha256}
+_START: Final = b"22:entrepot audit chain 1%d:%b"
+_LINK: Final = b"21:entrepot audit link 1%d:%b%d:%b%d:%b%d:%b%d:%b"
+"""Each part with its length in front, those that never change as they are."""
 
 
 class UnknownChainAlgorithmError(EntrepotError):
@@ -40,7 +36,8 @@ def chain_start(algorithm: str, chain_id: str) -> str:
     Raises:
         UnknownChainAlgorithmError: this program is too old.
     """
-    return _hash(algorithm, (_START, chain_id.encode()))
+    name = chain_id.encode()
+    return _hash(algorithm, _START % (len(name), name))
 
 
 def link_hash(algorithm: str, previous: str, sequence: int, record_id: str, at: int, body: bytes) -> str:
@@ -49,12 +46,13 @@ def link_hash(algorithm: str, previous: str, sequence: int, record_id: str, at: 
     Raises:
         UnknownChainAlgorithmError: this program is too old.
     """
-    parts = (_LINK, bytes.fromhex(previous), b"%d" % sequence, record_id.encode(), b"%d" % at, body)
-    return _hash(algorithm, parts)
+    link, number, name, time = bytes.fromhex(previous), b"%d" % sequence, record_id.encode(), b"%d" % at
+    parts = len(link), link, len(number), number, len(name), name, len(time), time, len(body), body
+    return _hash(algorithm, _LINK % parts)
 
 
-def _hash(algorithm: str, parts: tuple[bytes, ...]) -> str:
+def _hash(algorithm: str, content: bytes) -> str:
     known = _HASHES.get(algorithm)
     if known is None:
         raise UnknownChainAlgorithmError(algorithm)
-    return known(b"".join([b"%d:%b" % (len(part), part) for part in parts])).hex()
+    return known(content).hexdigest()

@@ -56,13 +56,22 @@ async def add_sealed(tx: Transaction, beginning: NewChain, records: Sequence[New
     chain = await beginning.hold(tx)
     known = await tx.audit_chain.known([record.record_id for record in records])
     fresh = {record.record_id: record for record in records if record.record_id not in known}.values()
-    dated = [(record, record.at_milliseconds) for record in fresh if record.at_milliseconds is not None]
-    if chain.algorithm == ALGORITHM and len(dated) == len(fresh):
-        places = _places(chain, ((record.record_id, at, record.body) for record, at in dated))
-        sealed = [SealedNewRecord(record, *place) for (record, _), place in zip(dated, places, strict=True)]
+    sealed = list(_sealed(chain, fresh)) if chain.algorithm == ALGORITHM else []
+    if len(sealed) == len(fresh):
         await tx.audit_chain.extend(sealed)
     else:
         await tx.audit.extend(list(fresh))
+
+
+def _sealed(chain: ChainState, records: Iterable[NewAuditRecord]) -> Iterator[SealedNewRecord]:
+    """Yield records with their places in the chain, as far as they are dated."""
+    link = chain.chain_hash
+    for sequence, record in enumerate(records, chain.sequence + 1):
+        at = record.at_milliseconds
+        if at is None:
+            return
+        link = link_hash(ALGORITHM, link, sequence, record.record_id, at, record.body)
+        yield SealedNewRecord(record, sequence, link)
 
 
 def _places(chain: ChainState, contents: Iterable[tuple[str, int, bytes]]) -> Iterator[tuple[int, str]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
+from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery, NewAuditRecord, SealedNewRecord
 from tests.running.audit_material import ALICE, BOB, pull_record
 
 if TYPE_CHECKING:
@@ -46,6 +47,27 @@ async def test_a_record_that_is_added_twice_is_kept_once_i11(metadata: Metadata)
     assert (row.record_id, row.action, row.user_name) == (record.record_id, "manifest.pull", "alice")
     assert (row.body, row.disclosure, row.sequence) == (record.body, record.disclosure, None)
     assert row.at > 1_600_000_000_000
+
+
+async def test_a_record_that_is_added_with_its_place_has_each_value_in_its_column_i11(
+    metadata: Metadata,
+) -> None:
+    values: dict[str, Any] = {name: f"its {name}" for name in NewAuditRecord.__struct_fields__}
+    values |= {"body": b"{}", "disclosure": b'{"a":1}', "at_milliseconds": 1_700_000_000_000, "project_id": 7}
+    record = NewAuditRecord(**values)
+
+    async def unit(tx: Transaction) -> None:
+        await tx.audit_chain.hold("chain", "sha256", "0" * 64)
+        await tx.audit_chain.extend([SealedNewRecord(record, 1, "1" * 64)])
+
+    await metadata.write(unit)
+
+    (row,) = await metadata.audit.page(AuditPageQuery(AuditFilter(), 10))
+    kept = {
+        name: getattr(row, name) for name in NewAuditRecord.__struct_fields__ if name != "at_milliseconds"
+    }
+    assert msgspec.structs.asdict(record) == kept | {"at_milliseconds": row.at}
+    assert (row.sequence, row.chain_hash) == (1, "1" * 64)
 
 
 async def test_a_record_of_a_failed_unit_never_happened_i11(metadata: Metadata) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from entrepot.metadata.audit_store import ChainLink, ChainState, UnsealedRecord
 from entrepot.metadata.errors import MetadataUnavailableError
-from entrepot.metadata.sql.audit_records import record_values
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -41,15 +41,16 @@ UNSEALED: Final = Statement(
 KNOWN: Final = Statement(
     "audit_chain.known", "SELECT record_id FROM audit_records WHERE record_id IN {texts:record_ids}"
 )
+# The values are a record's, in the order of its fields, and its place in the chain.
 APPEND: Final = Statement(
     "audit_chain.append",
     """
     INSERT INTO audit_records
-        (record_id, at, action, outcome, subject, user_name, address, project, object_kind, object_name, request_id,
-         body, disclosure, project_id, sequence, chain_hash)
+        (record_id, action, outcome, subject, user_name, address, project, object_kind, object_name, request_id, body,
+         disclosure, at, project_id, sequence, chain_hash)
     VALUES
-        (:record_id, :at, :action, :outcome, :subject, :user_name, :address, :project, :object_kind, :object_name,
-         :request_id, :body, :disclosure, :project_id, :sequence, :chain_hash)
+        (:record_id, :action, :outcome, :subject, :user_name, :address, :project, :object_kind, :object_name,
+         :request_id, :body, :disclosure, :at_milliseconds, :project_id, :sequence, :chain_hash)
     """,
 )
 SEAL: Final = Statement(
@@ -151,11 +152,8 @@ class SqlAuditChainRows:
         """See the protocol."""
         if not records:
             return
-        rows: list[dict[str, Value]] = [
-            {**record_values(one.record), "sequence": one.sequence, "chain_hash": one.chain_hash}
-            for one in records
-        ]
-        await self._executor.execute_many(APPEND, rows)
+        rows = [(*astuple(one.record), one.sequence, one.chain_hash) for one in records]
+        await self._executor.execute_rows(APPEND, rows)
         await self._executor.execute(
             MOVE_END, sequence=records[-1].sequence, chain_hash=records[-1].chain_hash
         )

@@ -85,6 +85,12 @@ class PostgresUnitExecutor:
         with self._working():
             await self._connection.executemany(rendered.sql, [rendered.arguments(row) for row in rows])
 
+    async def execute_rows(self, statement: Statement, rows: Sequence[Row]) -> None:
+        """Do the same with values in order."""
+        rendered = self._rendered(statement)
+        with self._working():
+            await self._connection.executemany(rendered.sql, rows)
+
     def _rendered(self, statement: Statement) -> RenderedStatement:
         if self._observer is not None:
             self._observer.statement(statement.name)

@@ -47,6 +47,15 @@ class SqliteUnitExecutor:
         for row in rows:
             self._run(statement, row)
 
+    async def execute_rows(self, statement: Statement, rows: Sequence[Row]) -> None:
+        """Do the same with values in order."""
+        if self._observer is not None:
+            self._observer.statement(statement.name)
+        try:
+            self._connection.executemany(self._statements[statement.name].sql, rows)
+        except sqlite3.Error as error:
+            raise translate_error(error, self._path) from error
+
     def _run(self, statement: Statement, named: Mapping[str, Value]) -> sqlite3.Cursor:
         if self._observer is not None:
             self._observer.statement(statement.name)

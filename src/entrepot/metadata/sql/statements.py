@@ -133,6 +133,12 @@ class Executor(ReadExecutor, Protocol):
     async def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Value]]) -> None:
         """Run a change once for each of `rows`."""
 
+    async def execute_rows(self, statement: Statement, rows: Sequence[Row]) -> None:
+        """Do the same with values in the order in which the statement names its parameters, each once.
+
+        For rows that come by the thousand: values by name cost a third of what the engine takes for them.
+        """
+
 
 @cache
 def render(statement: Statement, dialect: Dialect) -> RenderedStatement:

@@ -96,6 +96,7 @@ _EXECUTING: Final = frozenset(
         "executemany",
         "executescript",
         "execute_many",
+        "execute_rows",
         "fetch",
         "fetchrow",
         "fetchval",

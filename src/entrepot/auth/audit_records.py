@@ -135,15 +135,12 @@ def audit_record(
     if about.kind == "user":
         about = msgspec.structs.replace(about, name=name_of_another(principal, about.name))
     origin, about, reason = _told(principal.origin, about, reason, refused=outcome == "failure")
-    act, subject, limits = str(action), principal.subject, principal.limits
-    request_id, project = origin.request_id, about.project
+    act, subject, project = str(action), principal.subject, about.project
     period = time.monotonic() // _SHARED_SECONDS
     user_name, address, personal, disclosure = _committed(
         subject, principal.name, principal.address, origin.user_agent, period
     )
-    change: _Change = UNSET
-    if before is not None or after is not None:
-        change = {"before": before, "after": after}
+    change: _Change = UNSET if before is None and after is None else {"before": before, "after": after}
     body = _Body(
         v=BODY_VERSION,
         action=act,
@@ -151,11 +148,11 @@ def audit_record(
         reason=reason,
         user_id=subject,
         user_kind=principal.kind,
-        credential=principal.session if limits is None else limits.credential,
+        credential=principal.session if principal.limits is None else principal.limits.credential,
         method=origin.method,
         status=status or (origin.success_status if outcome == "success" else 0),
         path=origin.path,
-        request_id=request_id,
+        request_id=origin.request_id,
         about=about,
         personal=personal,
         change=change,
@@ -171,7 +168,7 @@ def audit_record(
         project=project,
         object_kind=about.kind,
         object_name=about.name,
-        request_id=request_id,
+        request_id=origin.request_id,
         body=_encoder.encode(body) if change is UNSET else _encoded(body),
         disclosure=disclosure,
         project_id=project_id if project else None,

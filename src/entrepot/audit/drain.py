@@ -1,7 +1,9 @@
 """Takes what a node noted in local files into the database, in batches, and removes files that are done with.
 
 A unit adds a batch of records, each with its place in the chain, and moves the cursor of their file. Reading a file
-twice does no harm, since a record is kept once by its id (I11); the cursor spares the work.
+twice does no harm, since a record is kept once by its id (I11); the cursor spares the work. It is believed no further
+than this process has read: who owns the database could have notes passed over, and their file removed, by a number. In
+a database that was set back it is what counts.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ class AuditDrain:
         self._directory = directory
         self._metadata = metadata
         self._node = node
+        self._taken: dict[str, int] = {}
 
     async def run(self) -> DrainReport:
         """Drain all that is there now.
@@ -66,8 +69,10 @@ class AuditDrain:
             return report
         paths = await asyncio.to_thread(segment_paths, self._directory)
         cursors = dict(await self._metadata.audit.spool_cursors(self._node))
+        self._taken = {path.name: self._taken.get(path.name, 0) for path in paths}
         for path in paths:
-            await self._drain(path, cursors.pop(path.name, 0), report)
+            start = min(cursors.pop(path.name, 0), self._taken[path.name])
+            await self._drain(path, start, report)
         for segment in cursors:  # removed, and the process died before it could say so
             await self._forget(segment)
         return report
@@ -82,6 +87,7 @@ class AuditDrain:
                 damaged += batch.damaged
                 report.records += len(batch.records)
                 await self._take_over(path.name, batch, offset)
+                self._taken[path.name] = offset
             elif ended:
                 break
             else:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STATEMENTS", "SqlLabelReader", "SqlLabelRows"]
 
-_NAMED: Final = "name > '' AND (:name = '' OR name = :name) AND (:part = '' OR name LIKE :part ESCAPE '!')"
+_NAMED: Final = (
+    "name > '' AND (:name = '' OR name = :name) AND (:part = '' OR lower(name) LIKE :part ESCAPE '!')"
+)
 _OF_PROJECT: Final = f"project_id = :project_id AND {_NAMED}"
 _OF_REGISTRY: Final = f"project_id IS NULL AND {_NAMED}"
 _LIST: Final = """

@@ -19,7 +19,7 @@ LIST: Final = Statement(
     """
     SELECT a.id, a.project_id, s.id, s.kind, s.name, a.role
     FROM role_assignments a JOIN subjects s ON s.id = a.subject_id
-    WHERE a.project_id = :project_id AND (:part = '' OR s.name LIKE :part ESCAPE '!')
+    WHERE a.project_id = :project_id AND (:part = '' OR lower(s.name) LIKE :part ESCAPE '!')
     ORDER BY s.name, a.id LIMIT CAST(:rows AS bigint) OFFSET CAST(:skipped AS bigint)
     """,
 )
@@ -27,7 +27,7 @@ COUNT: Final = Statement(
     "members.count",
     """
     SELECT count(*) FROM role_assignments a JOIN subjects s ON s.id = a.subject_id
-    WHERE a.project_id = :project_id AND (:part = '' OR s.name LIKE :part ESCAPE '!')
+    WHERE a.project_id = :project_id AND (:part = '' OR lower(s.name) LIKE :part ESCAPE '!')
     """,
 )
 FIND: Final = Statement(

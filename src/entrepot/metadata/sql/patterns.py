@@ -1,7 +1,7 @@
 """Patterns for LIKE … ESCAPE '!' from what somebody typed, in which nothing but what is added here is a wildcard (S25).
 
-SQLite's LIKE looks past case and PostgreSQL's does not. A statement that lowers its column wants the text lowered as
-well; all others take it as it was typed.
+SQLite's LIKE looks past case and PostgreSQL's does not. For one answer on both, patterns are lowered here, and every
+statement lowers its column.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ _ASCII_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") +
 
 
 def literal(text: str) -> str:
-    """Return the pattern of exactly this text."""
-    return _SPECIAL.sub(lambda match: f"!{match[0]}", text)
+    """Return the pattern of exactly this text, in whichever case."""
+    return _SPECIAL.sub(lambda match: f"!{match[0]}", lowered(text))
 
 
 def containing(text: str) -> str:

@@ -25,7 +25,7 @@ _EVERYWHERE: Final = "r.name > ''"
 _IN_PROJECT: Final = "r.project_id = CAST(:project_id AS bigint)"
 _FILTER: Final = """[scope] AND r.deleted_at IS NULL AND [visible]
         AND (:name = '' OR r.name = :name)
-        AND (:part = '' OR r.name LIKE :part ESCAPE '!')""".replace("[visible]", VISIBLE_PROJECT)
+        AND (:part = '' OR lower(r.name) LIKE :part ESCAPE '!')""".replace("[visible]", VISIBLE_PROJECT)
 
 # What a page costs beside its rows is the sort; counts are read for its rows only.
 _LIST: Final = """

@@ -44,7 +44,7 @@ VISIBLE_PROJECT: Final = """p.deleted_at IS NULL
 
 _FILTER: Final = """p.id > 0 AND [visible]
         AND (:name = '' OR p.name = :name)
-        AND (:part = '' OR p.name LIKE :part ESCAPE '!')
+        AND (:part = '' OR lower(p.name) LIKE :part ESCAPE '!')
         AND [wanted]
         AND (:public < 0 OR p.is_public = :public)
         AND (:owner = ''

@@ -27,7 +27,7 @@ _COLUMNS: Final = """s.id, s.public_id, s.name, r.short_name, r.project_id, r.de
            s.disabled_at, s.created_at, r.updated_at, r.last_used_at, {now},
            EXISTS (SELECT 1 FROM projects p WHERE p.id = r.project_id AND p.deleted_at IS NOT NULL)"""
 _NAMED: Final = (
-    f"r.short_name LIKE :pattern ESCAPE '!' AND {wanted_condition('r.short_name', 's.created_at')}"
+    f"lower(r.short_name) LIKE :pattern ESCAPE '!' AND {wanted_condition('r.short_name', 's.created_at')}"
 )
 _OF_SYSTEM: Final = f"r.project_id IS NULL AND {_NAMED}"
 _OF_PROJECT: Final = f"r.project_id = :project_id AND {_NAMED}"

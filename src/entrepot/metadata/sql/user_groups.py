@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.group_store import GroupMember, GroupMemberPage, GroupPage, GroupQuery, GroupRow
 from entrepot.metadata.sql.epochs import SqlEpochRows
-from entrepot.metadata.sql.patterns import containing, lowered, starting_with
+from entrepot.metadata.sql.patterns import containing, starting_with
 from entrepot.metadata.sql.statements import Statement
 
 if TYPE_CHECKING:
@@ -165,12 +165,12 @@ class SqlGroupReader:
 
     async def list_page(self, query: GroupQuery) -> GroupPage:
         """See the protocol."""
-        return await self._page(query, containing(lowered(query.name_part)))
+        return await self._page(query, containing(query.name_part))
 
     async def search(self, prefix: str, limit: int, skip: int) -> GroupPage:
         """See the protocol."""
         query = GroupQuery(limit=limit, skip=skip)
-        return await self._page(query, starting_with(lowered(prefix)))
+        return await self._page(query, starting_with(prefix))
 
     async def _page(self, query: GroupQuery, pattern: str) -> GroupPage:
         filters = {"name": query.name, "name_pattern": pattern}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from entrepot.metadata.sql.patterns import containing, lowered, starting_with
+from entrepot.metadata.sql.patterns import containing, starting_with
 from entrepot.metadata.sql.statements import Statement
 from entrepot.metadata.sql.taken_identities import read_identities
 from entrepot.metadata.sql.wanted_rows import wanted_condition, wanted_values
@@ -196,9 +196,9 @@ class SqlUserReader:
         """See the protocol."""
         filters = {
             "name": query.name,
-            "name_pattern": containing(lowered(query.name_part)),
+            "name_pattern": containing(query.name_part),
             "email": query.email,
-            "email_pattern": containing(lowered(query.email_part)),
+            "email_pattern": containing(query.email_part),
             **wanted_values(query.wanted),
         }
         rows = await self._executor.fetch_rows(
@@ -209,7 +209,7 @@ class SqlUserReader:
 
     async def search(self, prefix: str, limit: int, skip: int) -> PersonPage:
         """See the protocol."""
-        pattern = starting_with(lowered(prefix))
+        pattern = starting_with(prefix)
         rows = await self._executor.fetch_rows(SEARCH, name_pattern=pattern, rows=limit, skip=skip)
         ((total,),) = await self._executor.fetch_rows(COUNT_FOUND, name_pattern=pattern)
         return PersonPage([person_from_row(row) for row in rows], total)

@@ -18,9 +18,10 @@ from tests.integration.identity import ANYBODY, Identity, open_identity, princip
 from tests.unit.auth.identity_fakes import HandEpochs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from pathlib import Path
 
+    from entrepot.auth.cedar.questions import Subject
     from entrepot.auth.principals import Principal
 
 _APP: Final = RepositoryName.parse("team/app")
@@ -47,6 +48,34 @@ _ON_SYSTEM: Final = {
     "operations-admin": ("lpdco", "lpdco", "lpdco"),
 }
 _LETTERS: Final = (("pull", "l"), ("push", "p"), ("delete", "d"), ("create", "c"), ("overwrite", "o"))
+
+
+class _Noted(PolicyEngine):
+    """Tells what it was asked: about whom, and how many permissions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Subject, int, bool]] = []
+
+    def in_project(
+        self, subject: Subject, permissions: Collection[str], project: str, *, is_public: bool
+    ) -> frozenset[str]:
+        """See there."""
+        self.asked.append((subject, len(permissions), is_public))
+        return super().in_project(subject, permissions, project, is_public=is_public)
+
+    def in_repository(
+        self,
+        subject: Subject,
+        permissions: Collection[str],
+        project: str,
+        repository: str,
+        *,
+        is_public: bool,
+    ) -> frozenset[str]:
+        """See there."""
+        self.asked.append((subject, len(permissions), is_public))
+        return super().in_repository(subject, permissions, project, repository, is_public=is_public)
 
 
 @pytest.fixture
@@ -313,6 +342,28 @@ async def test_one_statement_decides_and_a_remembered_decision_needs_none(identi
     for _ in range(3):
         await identity.decisions.on_project(principal("ann"), "team")
     assert identity.counts.statements == {"standings.in_project_by_name": 1}
+
+
+async def test_a_missing_project_is_decided_like_one_of_others_and_permits_nothing_s19(
+    identity: Identity,
+) -> None:
+    """Not even who may do everything everywhere: what policies permit there counts for nothing."""
+    engine = _Noted()
+    decisions = RoleDecisions(identity.metadata.standings, engine, HandEpochs())
+    await identity.rows.give(await identity.rows.user("root"), "operations-admin")
+    await identity.rows.user("ann")
+    nowhere = RepositoryName.parse("nowhere/app")
+
+    for name in ("ann", "root"):
+        engine.asked.clear()
+        assert await decisions.on_repository(principal(name), nowhere) == NO_STANDING
+        assert await decisions.on_project(principal(name), "nowhere") is None
+        assert await decisions.on_project(principal(name), 990) is None
+        missing = list(engine.asked)
+        engine.asked.clear()
+        await decisions.on_repository(principal(name), _OTHER)
+        await decisions.on_project(principal(name), "other")
+        assert missing == [*engine.asked, engine.asked[-1]], name
 
 
 async def test_a_remembered_decision_tells_the_epoch_that_it_was_made_by_s14(identity: Identity) -> None:

@@ -78,7 +78,7 @@ class HostControlAuthorizer(HostAuthorizer):
         self, principal: Principal, action: type[P], project: str | int
     ) -> ProjectGrant[P]:
         """Return the grant, or raise `ProjectUnknownError`."""
-        facts = await self._standings.in_project(principal.subject, project)
+        facts = (await self._standings.in_project(principal.subject, project)).project
         if facts is None:
             raise ProjectUnknownError(project)
         return ProjectGrant(action, facts.project_id, facts.name, principal)
@@ -104,7 +104,7 @@ class HostDecisions:
 
     async def on_repository(self, principal: Principal, repository: RepositoryName) -> RepositoryStanding:
         """Return all actions in a project that exists."""
-        facts = await self._standings.in_project(principal.subject, repository.project)
+        facts = (await self._standings.in_project(principal.subject, repository.project)).project
         if facts is None:
             return NO_STANDING
         return RepositoryStanding(facts.name, facts.epoch, frozenset(REPOSITORY_ACTIONS))
@@ -119,7 +119,7 @@ class HostDecisions:
 
     async def on_project(self, principal: Principal, project: str | int) -> ProjectStanding | None:
         """Return all permissions in a project that exists."""
-        facts = await self._standings.in_project(principal.subject, project)
+        facts = (await self._standings.in_project(principal.subject, project)).project
         if facts is None:
             return None
         return ProjectStanding(facts.project_id, facts.name, facts.epoch, frozenset(PROJECT_PERMISSIONS))

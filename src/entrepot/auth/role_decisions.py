@@ -13,6 +13,7 @@ from entrepot.auth.decisions import NO_STANDING, NOTHING, ProjectStanding, Repos
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 from entrepot.auth.role_subjects import subject_in_project, subject_on_system
 from entrepot.auth.unmoved import watch_project
+from entrepot.metadata.standing_store import ProjectFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from entrepot.auth.cedar.engine import PolicyEngine
     from entrepot.auth.epochs import Epochs
     from entrepot.auth.principals import Principal
-    from entrepot.metadata.standing_store import ProjectFacts, StandingReader
+    from entrepot.metadata.standing_store import StandingReader, SubjectFacts
     from entrepot.oci.names import RepositoryName
 
 __all__ = ["REPOSITORY_ACTIONS", "RoleDecisions"]
@@ -72,11 +73,12 @@ class RoleDecisions:
         if (remembered := self._repositories.find(key)) is not None:
             return remembered
         moves = self._repositories.moves()
-        facts = await self._standings.in_project(principal.subject, repository.project)
-        actions = NOTHING if facts is None else self._decide_repository(principal, facts, repository)
-        if facts is None or not actions:
+        asked = await self._standings.in_project(principal.subject, repository.project)
+        project = asked.project or _missing(repository.project)
+        actions = self._decide_repository(principal, asked.subject, project, repository)
+        if asked.project is None or not actions:
             return NO_STANDING
-        standing = RepositoryStanding(facts.name, facts.epoch, actions)
+        standing = RepositoryStanding(project.name, project.epoch, actions)
         self._repositories.keep(key, standing, moves)
         return standing
 
@@ -113,41 +115,47 @@ class RoleDecisions:
             watch_project(remembered.project_id, remembered.epoch)
             return remembered
         moves = self._projects.moves()
-        facts = await self._standings.in_project(principal.subject, project)
-        if facts is None:
+        asked = await self._standings.in_project(principal.subject, project)
+        standing = self._decide_project(principal, asked.subject, asked.project or _missing(project))
+        if asked.project is None:
             return None
-        standing = self._decide_project(principal, facts)
         watch_project(standing.project_id, standing.epoch)
         if standing.permissions:
             self._projects.keep(key, standing, moves)
         return standing
 
     def _decide_repository(
-        self, principal: Principal, facts: ProjectFacts, repository: RepositoryName
+        self,
+        principal: Principal,
+        facts: SubjectFacts | None,
+        project: ProjectFacts,
+        repository: RepositoryName,
     ) -> frozenset[str]:
-        subject = subject_in_project(principal, facts)
+        subject = subject_in_project(principal, facts, project)
         if subject is None:
             return NOTHING
-        asked = _within_limits(principal, REPOSITORY_ACTIONS.values(), facts.name)
+        asked = _within_limits(principal, REPOSITORY_ACTIONS.values(), project.name)
         allowed = self._engine.in_repository(
-            subject, asked, facts.name, repository.text, is_public=facts.is_public
+            subject, asked, project.name, repository.text, is_public=project.is_public
         )
         actions = {action for action, permission in REPOSITORY_ACTIONS.items() if permission in allowed}
-        needed = _MAY_CREATE_AS_WELL.get(facts.repository_creation)
+        needed = _MAY_CREATE_AS_WELL.get(project.repository_creation)
         if needed is not None and needed <= actions:
             actions.add("create")
         return frozenset(actions)
 
-    def _decide_project(self, principal: Principal, facts: ProjectFacts) -> ProjectStanding:
-        subject = None if principal.must_change_password else subject_in_project(principal, facts)
+    def _decide_project(
+        self, principal: Principal, facts: SubjectFacts | None, project: ProjectFacts
+    ) -> ProjectStanding:
+        subject = None if principal.must_change_password else subject_in_project(principal, facts, project)
         if subject is None:
-            return ProjectStanding(facts.project_id, facts.name, facts.epoch, NOTHING)
-        asked = _within_limits(principal, PROJECT_PERMISSIONS, facts.name)
+            return ProjectStanding(project.project_id, project.name, project.epoch, NOTHING)
+        asked = _within_limits(principal, PROJECT_PERMISSIONS, project.name)
         return ProjectStanding(
-            facts.project_id,
-            facts.name,
-            facts.epoch,
-            self._engine.in_project(subject, asked, facts.name, is_public=facts.is_public),
+            project.project_id,
+            project.name,
+            project.epoch,
+            self._engine.in_project(subject, asked, project.name, is_public=project.is_public),
             subject.project_roles | subject.system_roles,
         )
 
@@ -159,6 +167,16 @@ class RoleDecisions:
         if allowed:
             self._sets.keep(key, allowed, moves)
         return allowed
+
+
+def _missing(project: str | int) -> ProjectFacts:
+    """Return what a missing project is decided as: a private one of others, so that no time tells which it is (S19).
+
+    Nothing of what is decided counts.
+    """
+    return ProjectFacts(
+        0, project if isinstance(project, str) else "", 0, is_public=False, repository_creation=""
+    )
 
 
 def _asker(principal: Principal) -> tuple[Hashable, ...]:

@@ -42,15 +42,17 @@ class _RobotAccess(msgspec.Struct, frozen=True):
 _robot_decoder: Final = msgspec.json.Decoder(tuple[_RobotAccess, ...])
 
 
-def subject_in_project(principal: Principal, facts: ProjectFacts) -> Subject | None:
+def subject_in_project(
+    principal: Principal, facts: SubjectFacts | None, project: ProjectFacts
+) -> Subject | None:
     """Return the subject as it stands in a project; `None` for one who is not there any more, or may do nothing."""
     if principal.kind == "anonymous":
         return NOBODY
-    found = _present(principal, facts.subject)
+    found = _present(principal, facts)
     if found is None:
         return None
     if found.kind == "robot":
-        return Subject("Robot", principal.subject, _robot_in_project(principal.name, found, facts))
+        return Subject("Robot", principal.subject, _robot_in_project(principal.name, found, project))
     return Subject(
         "User",
         principal.subject,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["GivenRole", "HeldRole", "ProjectFacts", "StandingReader", "SubjectFacts"]
+__all__ = ["AskedProject", "GivenRole", "HeldRole", "ProjectFacts", "StandingReader", "SubjectFacts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +60,33 @@ class SubjectFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProjectFacts:
-    """A project, and who asks about it: `None` for everybody who is not known, or not any more."""
+    """What decides in a project, whoever asks."""
 
     project_id: int
     name: str
     epoch: int
     is_public: bool
     repository_creation: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskedProject:
+    """A project that somebody asks about, and who that is. Both are read in any case: no time tells of one (S19).
+
+    Attributes:
+        project: `None` where there is none.
+        subject: `None` for everybody who is not known, or not any more.
+    """
+
+    project: ProjectFacts | None
     subject: SubjectFacts | None
 
 
 class StandingReader(Protocol):
     """What decisions are made from. Each call is one statement; nothing is remembered."""
 
-    async def in_project(self, subject: str, project: str | int) -> ProjectFacts | None:
-        """Return a project by name or number with the standing of a subject (public id); `None` without a project."""
+    async def in_project(self, subject: str, project: str | int) -> AskedProject:
+        """Return a project by name or number, and the standing of a subject (public id) also where there is none."""
         ...
 
     async def on_system(self, subject: str) -> SubjectFacts | None:

@@ -134,7 +134,7 @@ class AuditTargets:
         return AuditTarget(AuditObject(kind, name, project=home.about.project), home.project_id)
 
     async def _project(self, project: str | int) -> AuditTarget | None:
-        facts = await self._metadata.standings.in_project("", project)
+        facts = (await self._metadata.standings.in_project("", project)).project
         if facts is None:
             return None
         return AuditTarget(AuditObject("project", facts.name, project=facts.name), facts.project_id)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.metadata.standing_store import HeldRole, ProjectFacts, SubjectFacts
+from entrepot.metadata.standing_store import AskedProject, HeldRole, ProjectFacts, SubjectFacts
 from tests.drivers.metadata.identity_rows import IdentityRows
 
 if TYPE_CHECKING:
@@ -41,9 +41,8 @@ async def test_roles_come_directly_by_groups_and_from_the_system_and_from_no_oth
     by_number = await metadata.standings.in_project("id-ann", team)
     on_system = await metadata.standings.on_system("id-ann")
 
-    assert by_name is not None
     assert by_name == by_number
-    assert (by_name.project_id, by_name.name, by_name.epoch, by_name.is_public) == (team, "team", 0, False)
+    assert by_name.project == ProjectFacts(team, "team", 0, is_public=False, repository_creation="operators")
     assert _roles(by_name.subject) == {("developer", False), ("team-lead", False), ("auditor", True)}
     assert _roles(on_system) == {("auditor", True)}
     assert counts.statements == {
@@ -58,12 +57,35 @@ async def test_a_project_is_found_for_nobody_and_nobody_in_a_missing_one(
 ) -> None:
     team = await rows.project("team", public=True, creation="developers")
 
-    assert await metadata.standings.in_project("anonymous", "team") == ProjectFacts(
-        team, "team", 0, is_public=True, repository_creation="developers", subject=None
+    assert await metadata.standings.in_project("anonymous", "team") == AskedProject(
+        ProjectFacts(team, "team", 0, is_public=True, repository_creation="developers"), None
     )
-    assert await metadata.standings.in_project("anonymous", "nowhere") is None
-    assert await metadata.standings.in_project("anonymous", team + 1) is None
+    for missing in ("nowhere", team + 1):
+        assert await metadata.standings.in_project("anonymous", missing) == AskedProject(None, None)
     assert await metadata.standings.on_system("anonymous") is None
+
+
+async def test_who_asks_is_read_alike_in_a_project_of_others_and_in_none_s19(
+    metadata: Metadata, rows: IdentityRows, database: RawDatabase
+) -> None:
+    """So that it takes as long to be told of neither: a deleted project is none as well."""
+    hidden, gone = await rows.project("hidden"), await rows.project("gone")
+    await database.fetch(f"UPDATE projects SET deleted_at = 1 WHERE id = {gone}")
+    ann = await rows.user("ann")
+    await rows.custom_role("reader", "system", ["role:list"])
+    await rows.give(ann, "reader")
+    await rows.give(await rows.group("audit", ann), "auditor")
+    await rows.robot("ci", [{"kind": "project", "namespace": "open", "access": ["repository:pull"]}])
+    missing: tuple[str | int, ...] = ("nowhere", gone + 1, "gone", gone)
+
+    for who in ("ann", "ci"):
+        there = [await metadata.standings.in_project(f"id-{who}", name) for name in ("hidden", hidden)]
+        assert there[0] == there[1]
+        assert there[0].project is not None
+        assert there[0].subject is not None
+        for name in missing:
+            found = await metadata.standings.in_project(f"id-{who}", name)
+            assert found == AskedProject(None, there[0].subject), name
 
 
 async def test_a_custom_role_comes_with_what_it_permits(metadata: Metadata, rows: IdentityRows) -> None:
@@ -73,7 +95,6 @@ async def test_a_custom_role_comes_with_what_it_permits(metadata: Metadata, rows
 
     facts = await metadata.standings.in_project("id-ann", "team")
 
-    assert facts is not None
     assert facts.subject is not None
     assert facts.subject.roles == (
         HeldRole("puller", on_system=False, level="project", permissions=b'["repository:pull"]'),
@@ -95,7 +116,6 @@ async def test_s14_the_disabled_and_the_expired_are_no_subjects_any_more(
     ageless = await metadata.standings.on_system("id-ageless")
 
     assert standing == {"ann": None, "old": None}
-    assert young is not None
     assert young.subject is not None
     assert young.subject.robot_project_id == team
     assert ageless is not None

@@ -223,7 +223,7 @@ def _scans(statement: Statement, step: str) -> bool:
     if (
         not step.startswith("SCAN")
         or "VIRTUAL TABLE" in step
-        or step.startswith(("SCAN (", "SCAN CONSTANT", "SCAN page"))
+        or step.startswith(("SCAN (", "SCAN CONSTANT", "SCAN page", "SCAN asked"))
     ):
         return False
     allowed = _SCANS_ALLOWED.get(statement.name)

@@ -1,6 +1,6 @@
 """What somebody may not know costs the same whether it is there or not, so that no time tells (S19).
 
-Counted, not timed: statements by name, and permissions that Cedar is asked about.
+Counted, not timed: statements by name, what policies are asked about whom, and permissions that Cedar is asked about.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import cedarpy
 import httpx
 import pytest
 
+from entrepot.auth.cedar.engine import PolicyEngine
 from tests.drivers.metadata.machine_accounts import on_sqlite
 from tests.integration.control_api.building import ADMIN_PASSWORD
 from tests.integration.control_api.cast import PASSWORD
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from entrepot.auth.cedar.questions import Subject
     from tests.drivers.metadata.counting import CountingObserver
     from tests.integration.control_api.cast import Cast
     from tests.integration.control_api.conftest import Registry
@@ -55,6 +59,7 @@ class _Costs:
         self._registry = registry
         self._counts = counts
         self._asked = 0
+        self._decided: list[tuple[str, list[str], bool]] = []
         cedar: Any = cedarpy  # its types leave out what its dictionaries hold
         batch = cedar.is_authorized_batch
 
@@ -62,16 +67,31 @@ class _Costs:
             self._asked += len(requests)
             return batch(requests, *rest)
 
+        decide = PolicyEngine.in_project
+
+        def decided(
+            engine: PolicyEngine,
+            subject: Subject,
+            permissions: Collection[str],
+            project: str,
+            *,
+            is_public: bool,
+        ) -> frozenset[str]:
+            self._decided.append((subject.name, sorted(permissions), is_public))
+            return decide(engine, subject, permissions, project, is_public=is_public)
+
         patch.setattr(cedarpy, "is_authorized_batch", counted)
+        patch.setattr(PolicyEngine, "in_project", decided)
 
     async def of(self, secret: tuple[str, str] | None, method: str, path: str, body: Any) -> tuple[Any, ...]:
-        """Return the status of a request, its statements, and how many permissions were asked about."""
+        """Return the status of a request, its statements, how many permissions were asked about, and of whom."""
         self._counts.reset()
         self._asked = 0
+        self._decided.clear()
         async with self._registry.plain() as client:
             client.auth = httpx.Auth() if secret is None else httpx.BasicAuth(*secret)
             reply = await client.request(method, path, json=body)
-        return reply.status_code, Counter(self._counts.statements), self._asked
+        return reply.status_code, Counter(self._counts.statements), self._asked, [*self._decided]
 
 
 async def _token(registry: Registry, name: str, secret: str, **limits: list[str]) -> str:

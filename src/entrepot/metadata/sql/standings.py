@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from entrepot.metadata.sql.statements import Statement
-from entrepot.metadata.standing_store import GivenRole, HeldRole, ProjectFacts, SubjectFacts
+from entrepot.metadata.standing_store import AskedProject, GivenRole, HeldRole, ProjectFacts, SubjectFacts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -40,15 +40,16 @@ _FACTS: Final = """LEFT JOIN users u ON u.subject_id = s.id
 _COLUMNS: Final = """s.kind, u.must_change_password, b.permissions, b.project_id, h.role, h.on_system, r.level,
         r.permissions"""
 
-# One row for each role, or a single one.
+# One row for each role, or a single one, also where there is no project: what is missing takes as long as what is there
+# and somebody else's (S19).
 _STANDING_IN_PROJECT: Final = (
     """
     WITH [held]
     SELECT p.id, p.name, p.epoch, p.is_public, p.repository_creation, [columns]
-    FROM projects p
+    FROM (SELECT 1) AS asked
+    LEFT JOIN projects p ON [this project] AND p.deleted_at IS NULL
     LEFT JOIN subjects s ON [present]
     [facts]
-    WHERE [this project] AND p.deleted_at IS NULL
     """.replace("[held]", _HELD.replace("[where given]", _IN_PROJECT))
     .replace("[columns]", _COLUMNS)
     .replace("[present]", _PRESENT)
@@ -154,16 +155,11 @@ class SqlStandingReader:
     def __init__(self, executor: ReadExecutor) -> None:
         self._executor = executor
 
-    async def in_project(self, subject: str, project: str | int) -> ProjectFacts | None:
+    async def in_project(self, subject: str, project: str | int) -> AskedProject:
         """See the protocol."""
         statement = IN_PROJECT_BY_NAME if isinstance(project, str) else IN_PROJECT_BY_NUMBER
         rows = await self._executor.fetch_rows(statement, subject=subject, project=project)
-        if not rows:
-            return None
-        project_id, name, epoch, is_public, repository_creation = rows[0][:5]
-        return ProjectFacts(
-            project_id, name, epoch, is_public == 1, repository_creation, _subject([row[5:] for row in rows])
-        )
+        return AskedProject(_project(rows[0][:5]), _subject([row[5:] for row in rows]))
 
     async def on_system(self, subject: str) -> SubjectFacts | None:
         """See the protocol."""
@@ -187,6 +183,13 @@ class SqlStandingReader:
     async def roles_of_holders(self, role: str) -> Sequence[GivenRole]:
         """See the protocol."""
         return [GivenRole(*row) for row in await self._executor.fetch_rows(ROLES_OF_HOLDERS, role=role)]
+
+
+def _project(columns: tuple[Any, ...]) -> ProjectFacts | None:
+    project_id, name, epoch, is_public, repository_creation = columns
+    if project_id is None:
+        return None
+    return ProjectFacts(project_id, name, epoch, is_public == 1, repository_creation)
 
 
 def _subject(rows: Sequence[tuple[Any, ...]]) -> SubjectFacts | None:

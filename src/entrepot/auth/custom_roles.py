@@ -19,7 +19,7 @@ from entrepot.auth.role_errors import (
     RoleNameTakenError,
     RoleUnknownError,
 )
-from entrepot.auth.roles import BUILT_IN_ROLES
+from entrepot.auth.roles import is_taken_for_built_in
 from entrepot.auth.stored_permissions import known_permissions, stored_names
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.role_store import NewRole
@@ -41,8 +41,6 @@ __all__ = ["Roles"]
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z", re.ASCII)
 _MOST_NAME_CHARACTERS: Final = 64
 _MOST_DESCRIPTION_CHARACTERS: Final = 1024
-_HARBOR_NAMES: Final = frozenset(role.harbor_name for role in BUILT_IN_ROLES.values())
-"""By which Harbor's clients name built-in roles, and so does ours; it takes a number for one as well."""
 
 _THAT_CHANGES: Final = " that can be changed or deleted: built-in ones can't"
 _encoder: Final = msgspec.json.Encoder()
@@ -98,7 +96,7 @@ class Roles:
             raise InvalidRoleError(
                 "the name of a role is lower-case letters and digits, joined by '.', '_' or '-', 64 at most"
             )
-        if name in BUILT_IN_ROLES or name in _HARBOR_NAMES or name.isdigit():
+        if is_taken_for_built_in(name):
             raise RoleNameTakenError(name)
         wanted = await self._check(grant.principal, level, permissions, description)
         new = NewRole(name, level, description, wanted)

@@ -12,7 +12,14 @@ import msgspec
 
 from entrepot.auth.permissions import PROJECT_PERMISSIONS, SYSTEM_PERMISSIONS
 
-__all__ = ["BUILT_IN_ROLES", "FIRST_CUSTOM_ROLE_ID", "PUBLIC_PERMISSIONS", "ROLES_BY_ID", "Role"]
+__all__ = [
+    "BUILT_IN_ROLES",
+    "FIRST_CUSTOM_ROLE_ID",
+    "PUBLIC_PERMISSIONS",
+    "ROLES_BY_ID",
+    "Role",
+    "is_taken_for_built_in",
+]
 
 FIRST_CUSTOM_ROLE_ID: Final = 1000
 """Numbers of custom roles begin here, so that they never meet one that Harbor has or will have."""
@@ -133,5 +140,12 @@ PUBLIC_PERMISSIONS: Final = frozenset(
 )
 """What everybody may in a public project, also without a name: pull and look, but not see who its members are."""
 
+_HARBOR_NAMES: Final = frozenset(role.harbor_name for role in BUILT_IN_ROLES.values())
+
 ROLES_BY_ID: Final = {role.role_id: role for role in BUILT_IN_ROLES.values()}
 """By Harbor's number."""
+
+
+def is_taken_for_built_in(name: str) -> bool:
+    """Whether clients, ours too, take a name for a built-in role: its own name, Harbor's, or any number."""
+    return name in BUILT_IN_ROLES or name in _HARBOR_NAMES or name.isdigit()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.metadata.diagnosis import StoppedRobot
+from entrepot.metadata.role_store import NewRole, StoredRole
 from entrepot.metadata.user_store import PersonIdentity
 from entrepot.ops.checks.accounts import (
     check_master_key_file,
@@ -17,6 +18,7 @@ from entrepot.ops.checks.accounts import (
     judge_people,
     judge_read_only,
     judge_robots,
+    judge_roles,
 )
 from entrepot.settings import DataSettings, Secret, Settings
 from entrepot.settings.identity import SecretsSettings
@@ -106,6 +108,7 @@ async def test_a_database_without_keys_and_people_passes(tmp_path: Path) -> None
         ("master-key", "ok"),
         ("first-password", "ok"),
         ("people", "ok"),
+        ("roles", "ok"),
         ("robots", "ok"),
         ("read-only", "ok"),
     ]
@@ -178,3 +181,30 @@ def test_robots_that_stopped_with_their_sponsors_are_warned_of_without_the_names
     assert finding.message.endswith("is disabled or gone: robot$team+ci (disabled), robot$ci (gone)")
     assert "entrepot robot rotate NAME --project PROJECT" in finding.remedy
     assert many.message.endswith("robot$19 (gone), and more")
+
+
+def test_custom_roles_that_clients_take_for_others_are_warned_of_by_number() -> None:
+    """They were made before that was refused; on the system roles are given by their names alone."""
+    names = ("maintainer", "1", "maintainers", "guest2")
+    roles = [StoredRole(number, name, "project", "", b"[]", 1, 1) for number, name in enumerate(names)]
+    on_system = StoredRole(9, "maintainer", "system", "", b"[]", 1, 1)
+
+    finding, sound = judge_roles([*roles, on_system]), judge_roles([*roles[2:], on_system])
+    many = judge_roles([StoredRole(number, f"{number}", "project", "", b"[]", 1, 1) for number in range(21)])
+
+    assert (finding.status, sound.status) == ("warn", "ok")
+    assert finding.message.endswith("for other roles: maintainer (number 1000), 1 (number 1001)")
+    assert "entrepot role delete NAME" in finding.remedy
+    assert many.message.endswith("19 (number 1019), and more")
+
+
+async def test_a_role_of_a_former_program_is_found_in_the_database(tmp_path: Path) -> None:
+    settings = scratch_settings(tmp_path)
+    async with in_process_registry(settings) as registry:
+        await registry.stores.metadata.write(
+            lambda tx: tx.roles.add(NewRole("maintainer", "project", "", b'["repository:pull"]'))
+        )
+
+    found = await asyncio.to_thread(lambda: list(examine_accounts(settings)))
+
+    assert [finding.status for finding in found if finding.check == "roles"] == ["warn"]

@@ -1,4 +1,4 @@
-"""Checks of what comes with accounts: master key, first password, people alike, robots that stopped, read-only."""
+"""Checks of what comes with accounts: master key, first password, people alike, roles, stopped robots, read-only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.keys.sealed_rows import sealing_master_keys
 from entrepot.auth.people.identities import people_of_one_address, people_of_one_name
+from entrepot.auth.roles import FIRST_CUSTOM_ROLE_ID, is_taken_for_built_in
 from entrepot.ops.checks.asked_database import asked_database
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.keys.master_keys import master_key_file, present_master_keys
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from entrepot.metadata.diagnosis import StoppedRobot
+    from entrepot.metadata.role_store import StoredRole
     from entrepot.metadata.user_store import PersonIdentity
     from entrepot.settings import Settings
 
@@ -31,6 +33,7 @@ __all__ = [
     "judge_people",
     "judge_read_only",
     "judge_robots",
+    "judge_roles",
 ]
 
 _PATIENCE_SECONDS: Final = 10.0
@@ -64,11 +67,12 @@ def check_master_key_file(settings: Settings) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What the database was asked: which master keys seal something, the first password, people, robots, mode."""
+    """What the database was asked: which master keys seal something, first password, people, roles, robots, mode."""
 
     sealed_with: frozenset[str]
     must_change: bool
     people: Sequence[PersonIdentity]
+    roles: Sequence[StoredRole]
     robots: Sequence[StoppedRobot]
     read_only: bool
 
@@ -88,6 +92,7 @@ def examine_accounts(settings: Settings) -> Iterator[Finding]:
     file = first_password_file(settings)
     yield judge_first_password(file, present=os.path.lexists(file), must_change=answers.must_change)
     yield judge_people(answers.people)
+    yield judge_roles(answers.roles)
     yield judge_robots(answers.robots)
     yield judge_read_only(in_settings=settings.registry.read_only, in_configuration=answers.read_only)
 
@@ -99,10 +104,11 @@ async def _ask(settings: Settings) -> _Answers | None:
         sealed_with = await sealing_master_keys(metadata)
         person = await metadata.users.find_named(_FIRST_ADMINISTRATOR)
         people = await metadata.users.identities()
+        roles = await metadata.roles.list_all()
         robots = await metadata.diagnosis.stopped_robots(_MOST_SHOWN + 1)
         values = await metadata.configurations.values()
     must_change = person is not None and person.must_change_password
-    return _Answers(sealed_with, must_change, people, robots, values.get("read_only") == "true")
+    return _Answers(sealed_with, must_change, people, roles, robots, values.get("read_only") == "true")
 
 
 def judge_master_key(sealed_with: frozenset[str], present: frozenset[str]) -> Finding:
@@ -142,6 +148,26 @@ def judge_people(people: Sequence[PersonIdentity]) -> Finding:
         "give them addresses of their own, and delete what nobody needs."
     )
     return warned("people", f"accounts from before this was refused have {'; and '.join(told)}", remedy)
+
+
+def judge_roles(roles: Sequence[StoredRole]) -> Finding:
+    """Judge whether clients give members the custom role that is meant, and no built-in one in its place."""
+    mistaken = [
+        f"{role.name} (number {FIRST_CUSTOM_ROLE_ID + role.id})"
+        for role in roles
+        if role.level == "project" and is_taken_for_built_in(role.name)
+    ]
+    if not mistaken:
+        return passed("roles", "no custom role has a name that clients take for another one")
+    shown = ", ".join(mistaken[:_MOST_SHOWN])
+    more = ", and more" if len(mistaken) > _MOST_SHOWN else ""
+    message = f"custom roles from before this was refused have names that clients take for other roles: {shown}{more}"
+    remedy = (
+        "Give such a role to members by its number: by its name they get the other one. To be rid of it, as roles keep "
+        "their names, make one that permits the same (entrepot role show NAME, entrepot role create), give that to the "
+        "members who have it (entrepot member change), then run: entrepot role delete NAME."
+    )
+    return warned("roles", message, remedy)
 
 
 def judge_robots(stopped: Sequence[StoppedRobot]) -> Finding:

@@ -50,13 +50,16 @@ class NewChain:
 async def add_sealed(tx: Transaction, beginning: NewChain, records: Sequence[NewAuditRecord]) -> None:
     """Add records that were dated when they were noted, with their places in the chain; none is added twice (I11).
 
-    What can't be linked is added all the same, for a sealer that can: records without a date, and all of them when a
-    newer program made the chain.
+    Records without a date are added all the same, for the sealer. Those that can't be linked are not: in their files
+    they are safe, and as rows that nothing proves they could be removed by who owns the database.
+
+    Raises:
+        UnknownChainAlgorithmError: a newer program made the chain, or somebody wants it to look so.
     """
     chain = await beginning.hold(tx)
     known = await tx.audit_chain.known([record.record_id for record in records])
     fresh = {record.record_id: record for record in records if record.record_id not in known}.values()
-    sealed = list(_sealed(chain, fresh)) if chain.algorithm == ALGORITHM else []
+    sealed = list(_sealed(chain, fresh))
     if len(sealed) == len(fresh):
         await tx.audit_chain.extend(sealed)
     else:
@@ -70,7 +73,7 @@ def _sealed(chain: ChainState, records: Iterable[NewAuditRecord]) -> Iterator[Se
         at = record.at_milliseconds
         if at is None:
             return
-        link = link_hash(ALGORITHM, link, sequence, record.record_id, at, record.body)
+        link = link_hash(chain.algorithm, link, sequence, record.record_id, at, record.body)
         yield SealedNewRecord(record, sequence, link)
 
 

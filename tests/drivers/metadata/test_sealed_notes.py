@@ -6,7 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
+from entrepot.audit.chain import UnknownChainAlgorithmError
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.sealer import NewChain, Sealer, add_sealed
@@ -99,15 +101,22 @@ async def test_nodes_that_drain_while_another_seals_make_one_chain(
     assert (verdict.records, verdict.unsealed, verdict.faults) == (180, 0, ())
 
 
-async def test_notes_are_kept_unsealed_when_a_newer_program_made_the_chain(
+async def test_notes_stay_in_their_files_when_a_newer_program_made_the_chain_i11(
     metadata: Metadata, database: RawDatabase, tmp_path: Path
 ) -> None:
+    """Or who owns the database says so, to have rows that he can remove before they are sealed."""
     await metadata.write(lambda tx: tx.audit.append(pull_record(0)))
     await Sealer(metadata).run()
     await database.fetch("UPDATE audit_chain SET algorithm = 'sha512'")
     await _noted(tmp_path / "spool", 3)
 
-    assert (await AuditDrain(tmp_path / "spool", metadata, "node").run()).records == 3
+    drain = AuditDrain(tmp_path / "spool", metadata, "node")
+    with pytest.raises(UnknownChainAlgorithmError, match="sha512"):
+        await drain.run()
+    assert await metadata.audit.count(AuditFilter()) == 1
+    await database.fetch("UPDATE audit_chain SET algorithm = 'sha256'")
 
-    assert await metadata.audit.unsealed_count() == 3
+    assert (await drain.run()).records == 3
+
+    assert await metadata.audit.unsealed_count() == 0
     assert await metadata.audit.count(AuditFilter()) == 4

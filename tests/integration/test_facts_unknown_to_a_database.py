@@ -112,6 +112,30 @@ async def test_f11_nothing_is_swept_until_the_facts_are_there_and_a_verification
     assert await _sweep(settings) == ("", 0)
 
 
+async def test_f11_nothing_is_swept_while_a_line_is_lost_that_the_database_does_not_know(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """A sound copy may come back, and the objects that only the line tells of must be there by then (F47, I8)."""
+    segment = segments_of(settings)[1]
+    whole = segment.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    segment.write_bytes(b"".join([lines[0], b"{damaged\n", *lines[2:]]))
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 1
+    assert await _sweep(settings) == ("", 1)
+
+    verify = ("verify", "--fast", "--data", str(settings.data.directory))
+    done = run(tmp_path, *verify)
+
+    assert (done.returncode, "journal-lost" in done.stdout, "in time" in done.stdout) == (1, True, False)
+    assert "mend it or give it up" in (await _sweep(settings))[0]
+
+    segment.write_bytes(whole)
+    assert (await rebuild(settings, "--catch-up"))[0] == 0
+    assert run(tmp_path, *verify).returncode == 0
+    assert await _sweep(settings) == ("", 0)
+
+
 async def _sweep(settings: Settings) -> tuple[str, int]:
     """Do a pass; return why nothing may be removed, and how many orphans it saw for the first time."""
     async with open_stores(settings) as stores:

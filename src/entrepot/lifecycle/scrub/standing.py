@@ -46,9 +46,16 @@ async def why_nothing_may_be_removed(metadata: Metadata) -> str:
     Raises:
         MetadataError: the database can't be asked.
     """
-    if not (await read_standing_damage(metadata)).get(Kind.DATABASE_GAP):
-        return ""
-    return (
-        "a verification found facts in the journal that the database lacks, and only they may tell what some objects "
-        "are for; stop the registry and run entrepot rebuild --catch-up, then entrepot verify, which ends this"
-    )
+    standing = await read_standing_damage(metadata)
+    if standing.get(Kind.DATABASE_GAP):
+        return (
+            "a verification found facts in the journal that the database lacks, and only they may tell what some "
+            "objects are for; stop the registry and run entrepot rebuild --catch-up, then entrepot verify, which ends "
+            "this"
+        )
+    if standing.get(Kind.JOURNAL_LOST):
+        return (
+            "a verification found a part of the journal that can't be read, and only that may tell what some objects "
+            "are for; mend it or give it up as entrepot verify says, then run entrepot verify, which ends this"
+        )
+    return ""

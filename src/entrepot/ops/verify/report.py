@@ -143,6 +143,8 @@ def _fate_of_orphans(damaged: Mapping[str, int]) -> str:
         return (
             "some may be what the database lacks: the sweep removes none before entrepot rebuild --catch-up."
         )
+    if damaged.get(Kind.JOURNAL_LOST):
+        return "some may be what only the lost part of the journal told of: the sweep removes none for now."
     return "the sweep removes them in time."
 
 

@@ -44,7 +44,7 @@ class Kind(StrEnum):
     JOURNAL_UNREADABLE = "journal-unreadable"
     """Part of the journal can't be read; if that is the only place of a fact, there is a `journal-gap` as well."""
     JOURNAL_LOST = "journal-lost"
-    """As `journal-unreadable`, and the database does not know all that it told of: only somebody who mends it would."""
+    """As `journal-unreadable`, and the database may not know all that it told of: only somebody who mends it would."""
     JOURNAL_FOREIGN = "journal-foreign"
     """The journal tells of what this database does not know: another database's store, or an old copy of this one."""
     JOURNAL_DIVERGED = "journal-diverged"

@@ -201,17 +201,25 @@ class JournalPhase:
         return outcomes
 
     async def _knows_torn_lines(self, key: str) -> bool:
-        """Whether the database has recorded as many facts as lines of an object can't be read, where those lie.
+        """Whether the database has recorded every fact that the lines of an object may tell of that can't be read.
 
-        Others would be lost with the lines: it was rebuilt without what they tell of.
+        Another would be lost with the lines, as where it was rebuilt without what they tell of. To count them is not
+        enough: what it knows between two of the object's numbers may lie in other objects.
         """
         for torn in await find_torn_lines(self._blobs, key):
-            wanted = min(torn.count, torn.before - torn.after - 1)
-            known = await self._metadata.replay.recorded(torn.after, wanted) if wanted > 0 else ()
-            if len(known) < wanted or (known and known[-1].sequence >= torn.before):
+            known = await self._metadata.verification.recorded(torn.legible)
+            if not torn.is_in_order or len(known) < len(set(torn.legible)):
                 return False
-            if len(await self._metadata.verification.recorded(torn.legible)) < len(set(torn.legible)):
+            if not await self._knows_all_between(torn.after, torn.before):
                 return False
+        return True
+
+    async def _knows_all_between(self, after: int, before: int) -> bool:
+        while after + 1 < before:
+            page = await self._metadata.replay.recorded(after, min(_FACTS, before - after - 1))
+            if not page or page[-1].sequence != after + len(page):
+                return False
+            after = page[-1].sequence
         return True
 
     async def _facts_named_by(self, key: str, incarnation: str) -> Sequence[JournalFact]:
@@ -275,9 +283,9 @@ def _unreadable(key: str, reason: str, outcome: Outcome) -> Finding:
 
 def _lost(key: str, reason: str) -> Finding:
     detail = (
-        f"{reason}; the database does not know what it told of, so it is left as it is: mend it by hand or put a sound "
-        "copy of it in its place, as from a backup, then run entrepot rebuild --catch-up; or delete what can't be read "
-        "to give that up"
+        f"{reason}; the database does not know all that it may have told of, so it is left as it is: mend it by hand "
+        "or put a sound copy of it in its place, as from a backup, then run entrepot rebuild --catch-up. To give that "
+        "up, run entrepot rebuild --catch-up, move the file away, and run entrepot verify --repair"
     )
     return Finding(Kind.JOURNAL_LOST, "journal", key, key, detail=detail)
 

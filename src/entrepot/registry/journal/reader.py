@@ -71,17 +71,21 @@ class Rivals:
 class TornLines:
     """Successive lines of an object that can't be read, between facts of two numbers.
 
-    Where none can be read on one side, that is the number next to those that the object is named by.
+    Where none can be read on one side, that is the number next to those that the object is named by. How many facts
+    they told of nobody knows: the end of a line may be damaged, too.
 
     Attributes:
-        count: how many.
-        legible: numbers between those two that some of them still begin with.
+        legible: numbers that some of them still begin with.
     """
 
     after: int
     before: int
-    count: int
     legible: tuple[int, ...]
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether the two numbers ascend, as in every object that a writer of the journal made."""
+        return self.after < self.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +178,13 @@ async def find_torn_lines(blobs: BlobStore, key: str) -> Sequence[TornLines]:
             after, broken = line.sequence, []
         else:
             broken.append(text)
-    return [*torn, *_torn_lines(after, last + 1, broken)]
+    return [*torn, *_torn_lines(after, last + 1 if last else _NO_NUMBER, broken)]
 
 
 def _torn_lines(after: int, before: int, broken: Sequence[bytes]) -> Iterator[TornLines]:
     if broken:
-        begun = [int(found[1]) for text in broken if (found := _SEQUENCE.match(text))]
-        legible = tuple(number for number in begun if after < number < before)
-        yield TornLines(after, before, len(broken), legible)
+        legible = tuple(int(found[1]) for text in broken if (found := _SEQUENCE.match(text)))
+        yield TornLines(after, before, legible)
 
 
 def _facts_of(numbers: tuple[int, int] | None) -> str:

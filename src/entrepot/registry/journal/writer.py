@@ -21,7 +21,7 @@ from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.registry.journal.listing import SEGMENT_SPAN
-from entrepot.registry.journal.reader import RecordedLine, read_lines, tell_the_same
+from entrepot.registry.journal.reader import RecordedLine, find_torn_lines, read_lines, tell_the_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +87,9 @@ class Journal:
     async def write_segment(self, facts: Sequence[JournalFact]) -> str:
         """Write facts, in sequence order, as one object of JSON lines, and return its key.
 
-        What a worker that was killed has left under the key stays, as of :meth:`complete`.
+        What a worker that was killed has left under the key stays, as of :meth:`complete`. Where lines there can't be
+        read that may tell of more than these facts, they stay, too, and the facts go under several keys, of which the
+        last one is returned.
 
         Raises:
             JournalConflictError: something else lies there under one of the numbers.
@@ -97,8 +99,19 @@ class Journal:
         # Asked for beforehand, too: a store without conditional writes would replace it.
         whole = self._encoder.encode_lines([line_of(fact) for fact in facts])
         if await self._read(key) or not await self._blobs.put_new(key, whole):
+            if len(facts) > 1 and await self._may_tell_of_others(key, facts):
+                await self.write_segment(facts[:-1])
+                return await self.write_segment(facts[-1:])
             await self.complete(key, facts)
         return key
+
+    async def _may_tell_of_others(self, key: str, facts: Sequence[JournalFact]) -> bool:
+        """Whether lines of an object that can't be read may be the last trace of other facts."""
+        own = {fact.sequence for fact in facts}
+        return any(
+            not torn.is_in_order or not own.issuperset((*torn.legible, *range(torn.after + 1, torn.before)))
+            for torn in await find_torn_lines(self._blobs, key)
+        )
 
     async def complete(self, key: str, facts: Sequence[JournalFact]) -> None:
         """Let an entry or a segment hold these facts; what can be read in it stays, and what can't is taken out.

@@ -1,0 +1,148 @@
+"""Parts of the journal that are damaged, of which a database that was rebuilt from it knows only some (F11, F47)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from entrepot.bootstrap import open_stores
+from entrepot.lifecycle.scrub import journal_phase
+from entrepot.lifecycle.scrub.findings import Kind, Outcome
+from entrepot.lifecycle.scrub.options import Mode, ScrubOptions
+from tests.asgi.services import in_process_registry
+from tests.asgi.small_images import image, put
+from tests.integration.rebuilding import compact, compacted_registry, lose_database, rebuild, segments_of
+from tests.integration.scrubbing import REPAIR, find_damage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from entrepot.lifecycle.scrub.findings import Finding
+    from entrepot.settings import Settings
+
+
+@pytest.fixture
+async def settings(tmp_path: Path) -> Settings:
+    """A registry whose journal lies in the segments `1-3` and `4-8`."""
+    settings = await compacted_registry(tmp_path / "data")
+    async with in_process_registry(settings) as registry:
+        for tag in "bcdef":
+            assert (await put(registry.client, tag, image(annotations={"n": tag}))).status == 201
+        await compact(registry.stores)
+    return settings
+
+
+def _lines_of(settings: Settings) -> dict[int, bytes]:
+    """Return the lines of the whole journal by their numbers."""
+    texts = b"".join(segment.read_bytes() for segment in segments_of(settings)).splitlines(keepends=True)
+    return dict(enumerate(texts, 1))
+
+
+def _write_segment(settings: Settings, first: int, last: int, content: bytes) -> Path:
+    """Let there be a segment that is named by these numbers."""
+    segment = segments_of(settings)[0].with_name(f"{first:020d}-{last:020d}")
+    segment.write_bytes(content)
+    return segment
+
+
+def _bytes_of(segment: Path) -> bytes:
+    return segment.read_bytes()
+
+
+async def _verify(settings: Settings, options: ScrubOptions | None = None) -> Sequence[Finding]:
+    async with open_stores(settings) as stores:
+        return await find_damage(stores, options)
+
+
+async def _compact(settings: Settings) -> None:
+    async with open_stores(settings) as stores:
+        await compact(stores)
+
+
+async def _require_lost(settings: Settings, segment: Path) -> None:
+    """Verify in every way: the segment is damage, and stays as it is."""
+    before = _bytes_of(segment)
+    for options in (ScrubOptions(), ScrubOptions(mode=Mode.REHEARSE), REPAIR):
+        (lost,) = [one for one in await _verify(settings, options) if one.kind is not Kind.JOURNAL_GAP]
+        assert (lost.kind, lost.outcome, lost.is_damage) == (Kind.JOURNAL_LOST, Outcome.FOUND, True)
+        assert lost.key.endswith(segment.name)
+        assert _bytes_of(segment) == before
+
+
+async def _require_mended_by(settings: Settings, segment: Path, content: bytes) -> None:
+    """Put a sound copy in its place, and do as the finding says."""
+    first, last = map(int, segment.name.split("-"))
+    _write_segment(settings, first, last, content)
+    assert (await rebuild(settings, "--catch-up"))[0] == 0
+    assert await _verify(settings) == []
+
+
+@pytest.mark.parametrize("batch", [1, 2_000])
+async def test_f11_facts_of_interleaving_segments_do_not_stand_for_a_torn_line_between_them(
+    settings: Settings, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the numbers 5 to 7 another segment tells of 5 and 7, which the database knows: the torn line told of 6."""
+    lines = _lines_of(settings)
+    _write_segment(settings, 5, 7, lines[5] + lines[7])
+    whole = b"".join(lines[number] for number in (4, 6, 8))
+    segment = _write_segment(settings, 4, 8, whole.replace(lines[6], bytes(20) + lines[6][20:]))
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 1
+    monkeypatch.setattr(journal_phase, "_FACTS", batch)
+
+    await _require_lost(settings, segment)
+
+    await _require_mended_by(settings, segment, whole)
+
+
+async def test_f11_lines_that_lost_their_ends_are_not_counted_as_one(settings: Settings) -> None:
+    """Zeros lie over the end of the lines 5 and 6, and over the beginning of 7, which a killed worker's lacks."""
+    lines = _lines_of(settings)
+    _write_segment(settings, 4, 6, lines[4] + lines[5] + lines[6])
+    whole = segments_of(settings)[-1].read_bytes()
+    begin, end = len(lines[4]) + 40, len(lines[4] + lines[5] + lines[6]) + 12
+    segment = _write_segment(settings, 4, 8, whole[:begin] + bytes(end - begin) + whole[end:])
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 1
+
+    await _require_lost(settings, segment)
+
+    await _require_mended_by(settings, segment, whole)
+
+
+async def test_f11_what_the_database_knows_is_written_anew_however_its_lines_lost_their_ends(
+    settings: Settings,
+) -> None:
+    """No fact is lost with them."""
+    segment = segments_of(settings)[-1]
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:40] + bytes(len(whole) - 80) + whole[-40:])
+
+    (healed,) = [one for one in await _verify(settings, REPAIR) if one.kind is not Kind.JOURNAL_GAP]
+
+    assert (healed.kind, healed.outcome) == (Kind.JOURNAL_UNREADABLE, Outcome.HEALED)
+    assert segment.read_bytes() == whole
+    assert await _verify(settings) == []
+
+
+async def test_f11_the_worker_that_writes_facts_again_leaves_a_torn_line_of_another_one(
+    settings: Settings,
+) -> None:
+    """The known ones around it are damaged later, and what is written for them has the name of the damaged file."""
+    lines = _lines_of(settings)
+    segment = segments_of(settings)[-1]
+    torn = b"{damaged\n"
+    segment.write_bytes(lines[4] + torn + lines[6] + lines[7] + lines[8])
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 1
+    await _compact(settings)
+    segment.write_bytes(torn * 5)
+    await _require_lost(settings, segment)
+
+    await _compact(settings)
+
+    assert segment.read_bytes() == torn * 5
+    assert [one.kind for one in await _verify(settings)] == [Kind.JOURNAL_LOST]
+    await _require_mended_by(settings, segment, b"".join(lines[number] for number in range(4, 9)))

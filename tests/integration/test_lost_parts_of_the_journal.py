@@ -112,6 +112,58 @@ async def test_f11_lines_that_lost_their_ends_are_not_counted_as_one(settings: S
     await _require_mended_by(settings, segment, whole)
 
 
+@pytest.mark.parametrize("held", [(4, 5, 6), (6, 7, 8), (5, 6), ()])
+async def test_f11_a_segment_that_ends_short_of_its_name_is_lost_to_who_lacks_the_rest(
+    settings: Settings, held: tuple[int, ...]
+) -> None:
+    """It was cut where a line ends, or emptied, before a rebuild: no line is torn, and a sound copy may come back."""
+    lines, segment = _lines_of(settings), segments_of(settings)[-1]
+    whole = segment.read_bytes()
+    segment.write_bytes(b"".join(lines[number] for number in held))
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 1
+
+    await _require_lost(settings, segment)
+
+    await _require_mended_by(settings, segment, whole)
+
+
+@pytest.mark.parametrize("held", [(4,), ()])
+async def test_f11_interleaving_segments_of_which_one_ends_short_are_written_anew_from_who_knows_all(
+    settings: Settings, held: tuple[int, ...]
+) -> None:
+    """A database that was never rebuilt has what lay there, and what lies in between."""
+    lines = _lines_of(settings)
+    _write_segment(settings, 5, 7, lines[5] + lines[7])
+    _write_segment(settings, 4, 8, b"".join(lines[number] for number in held))
+
+    found = {one.kind: one.outcome for one in await _verify(settings, REPAIR)}
+
+    assert found[Kind.JOURNAL_UNREADABLE] is Outcome.HEALED
+    assert Kind.JOURNAL_LOST not in found
+    assert await _verify(settings) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{damaged\n"])
+async def test_f11_what_was_lost_is_given_up_by_moving_the_file_away(
+    settings: Settings, content: bytes
+) -> None:
+    """What the database knows of it is written again; then all is sound, and the sweep goes on."""
+    lines, segment = _lines_of(settings), segments_of(settings)[-1]
+    segment.write_bytes(lines[4] + lines[5] + content)
+    lose_database(settings)
+    assert (await rebuild(settings))[0] == 1
+    await _compact(settings)
+    await _require_lost(settings, segment)
+    segment.unlink()
+
+    assert [one.kind for one in await _verify(settings, REPAIR)] == [Kind.JOURNAL_GAP]
+    await _compact(settings)
+
+    assert await _verify(settings) == []
+    assert (await rebuild(settings, "--catch-up"))[0] == 0
+
+
 async def test_f11_what_the_database_knows_is_written_anew_however_its_lines_lost_their_ends(
     settings: Settings,
 ) -> None:

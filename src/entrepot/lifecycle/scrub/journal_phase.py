@@ -20,7 +20,7 @@ from entrepot.lifecycle.scrub.steps import Step
 from entrepot.registry.journal.reader import (
     JournalReader,
     Rivals,
-    find_torn_lines,
+    find_unread_parts,
     read_lines,
     tell_the_same,
 )
@@ -100,7 +100,7 @@ class JournalPhase:
         rivals = RivalHistories()
         first = await self._read(damaged, rivals)
         missing, more = await self._find_missing(first)
-        lost = {key for key in damaged if not await self._knows_torn_lines(key)}
+        lost = {key for key in damaged if not await self._knows_unread_parts(key)}
         outcomes = await self._write_anew(damaged.keys() - lost)
         if missing and Outcome.HEALED in outcomes.values():
             missing, more = await self._find_missing(await self._read({}, RivalHistories()))
@@ -200,17 +200,17 @@ class JournalPhase:
                 outcomes[key] = Outcome.HEALED
         return outcomes
 
-    async def _knows_torn_lines(self, key: str) -> bool:
-        """Whether the database has recorded every fact that the lines of an object may tell of that can't be read.
+    async def _knows_unread_parts(self, key: str) -> bool:
+        """Whether the database has recorded every fact that an object may have told of where it can't be read.
 
-        Another would be lost with the lines, as where it was rebuilt without what they tell of. To count them is not
-        enough: what it knows between two of the object's numbers may lie in other objects.
+        Another would be lost with it, as where the database was rebuilt without what it told of. To count lines is not
+        enough: what is known between two of the object's numbers may lie in other objects.
         """
-        for torn in await find_torn_lines(self._blobs, key):
-            known = await self._metadata.verification.recorded(torn.legible)
-            if not torn.is_in_order or len(known) < len(set(torn.legible)):
+        for part in await find_unread_parts(self._blobs, key):
+            known = await self._metadata.verification.recorded(part.legible)
+            if not part.is_in_order or len(known) < len(set(part.legible)):
                 return False
-            if not await self._knows_all_between(torn.after, torn.before):
+            if not await self._knows_all_between(part.after, part.before):
                 return False
         return True
 

@@ -31,9 +31,9 @@ __all__ = [
     "JournalReader",
     "RecordedLine",
     "Rivals",
-    "TornLines",
+    "UnreadPart",
     "find_incarnations",
-    "find_torn_lines",
+    "find_unread_parts",
     "has_journal",
     "read_lines",
     "tell_the_same",
@@ -68,14 +68,15 @@ class Rivals:
 
 
 @dataclass(frozen=True, slots=True)
-class TornLines:
-    """Successive lines of an object that can't be read, between facts of two numbers.
+class UnreadPart:
+    """A part of an object, between facts of two numbers, of which nobody can read what it told of.
 
-    Where none can be read on one side, that is the number next to those that the object is named by. How many facts
-    they told of nobody knows: the end of a line may be damaged, too.
+    Lines there are torn, or the object begins or ends short of a number that it is named by, and holds a fact of that
+    no more; then the two are the number next to that and the one next to it that is held. How many facts are lost is
+    not known: the end of a line may be damaged, too.
 
     Attributes:
-        legible: numbers that some of them still begin with.
+        legible: numbers that torn lines there still begin with.
     """
 
     after: int
@@ -162,29 +163,34 @@ def _decoded(text: bytes) -> RecordedLine | msgspec.MsgspecError:
         return error
 
 
-async def find_torn_lines(blobs: BlobStore, key: str) -> Sequence[TornLines]:
-    """Return where in one object lines can't be read, as the order of its facts tells.
+async def find_unread_parts(blobs: BlobStore, key: str) -> Sequence[UnreadPart]:
+    """Return which parts of one object can't be read, as its name and the order of its facts tell.
 
     Raises:
         BlobStoreError: the store can't be read.
     """
-    first, last = journal_numbers(key)
-    torn: list[TornLines] = []
-    after, broken = first - 1, list[bytes]()
-    for text in await _read_texts(blobs, key) or ():
+    texts = await _read_texts(blobs, key)
+    if texts is None:
+        return []
+    named = journal_numbers(key)
+    parts: list[UnreadPart] = []
+    after, torn = named[0] - 1, list[bytes]()
+    is_end = 0 not in named
+    for text in texts:
         line = _decoded(text)
         if isinstance(line, RecordedLine):
-            torn += _torn_lines(after, line.sequence, broken)
-            after, broken = line.sequence, []
+            parts += _unread_part(after, line.sequence, torn, is_end=is_end)
+            after, torn, is_end = line.sequence, [], False
         else:
-            broken.append(text)
-    return [*torn, *_torn_lines(after, last + 1 if last else _NO_NUMBER, broken)]
+            torn.append(text)
+    before = named[1] + 1 if named[1] else _NO_NUMBER
+    return [*parts, *_unread_part(after, before, torn, is_end=0 not in named)]
 
 
-def _torn_lines(after: int, before: int, broken: Sequence[bytes]) -> Iterator[TornLines]:
-    if broken:
-        legible = tuple(int(found[1]) for text in broken if (found := _SEQUENCE.match(text)))
-        yield TornLines(after, before, legible)
+def _unread_part(after: int, before: int, torn: Sequence[bytes], *, is_end: bool) -> Iterator[UnreadPart]:
+    if torn or (is_end and before - after > 1):
+        legible = tuple(int(found[1]) for text in torn if (found := _SEQUENCE.match(text)))
+        yield UnreadPart(after, before, legible)
 
 
 def _facts_of(numbers: tuple[int, int] | None) -> str:

@@ -21,7 +21,7 @@ from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.registry.journal.listing import SEGMENT_SPAN
-from entrepot.registry.journal.reader import RecordedLine, find_torn_lines, read_lines, tell_the_same
+from entrepot.registry.journal.reader import RecordedLine, find_unread_parts, read_lines, tell_the_same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,9 +87,9 @@ class Journal:
     async def write_segment(self, facts: Sequence[JournalFact]) -> str:
         """Write facts, in sequence order, as one object of JSON lines, and return its key.
 
-        What a worker that was killed has left under the key stays, as of :meth:`complete`. Where lines there can't be
-        read that may tell of more than these facts, they stay, too, and the facts go under several keys, of which the
-        last one is returned.
+        What a worker that was killed has left under the key stays, as of :meth:`complete`. Where it is damaged and
+        may have told of more than these facts, it stays as it is, and they go under several keys, of which the last one
+        is returned.
 
         Raises:
             JournalConflictError: something else lies there under one of the numbers.
@@ -106,11 +106,11 @@ class Journal:
         return key
 
     async def _may_tell_of_others(self, key: str, facts: Sequence[JournalFact]) -> bool:
-        """Whether lines of an object that can't be read may be the last trace of other facts."""
+        """Whether an object that is damaged may be the last trace of other facts."""
         own = {fact.sequence for fact in facts}
         return any(
-            not torn.is_in_order or not own.issuperset((*torn.legible, *range(torn.after + 1, torn.before)))
-            for torn in await find_torn_lines(self._blobs, key)
+            not part.is_in_order or not own.issuperset((*part.legible, *range(part.after + 1, part.before)))
+            for part in await find_unread_parts(self._blobs, key)
         )
 
     async def complete(self, key: str, facts: Sequence[JournalFact]) -> None:

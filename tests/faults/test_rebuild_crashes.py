@@ -350,3 +350,57 @@ def test_f1_numbers_that_no_fact_has_are_told_after_a_kill(tmp_path: Path) -> No
 
     (gaps,) = report["gaps"]
     assert (report["resumed"], gaps["count"], gaps["longest"]) == (True, last - first + 1, [[first, last]])
+
+
+def _split_each(settings: Settings) -> list[Path]:
+    """Let each fact lie in a file of its own, and return those."""
+    (segment,) = segments_of(settings)
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.unlink()
+    for line in lines:
+        number = json.loads(line)["sequence"]
+        segment.with_name(f"{number:020d}-{number:020d}").write_bytes(line)
+    return segments_of(settings)
+
+
+@pytest.mark.parametrize("ancestors", [0, 1])
+def test_f1_a_file_that_comes_back_while_another_goes_away_is_not_passed_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], ancestors: int
+) -> None:
+    """It tells of as many facts, but of other ones; also where they are another database's, which records none."""
+    settings = scratch_settings(tmp_path / "data")
+    asyncio.run(_make(settings))
+    files = _split_each(settings)
+    own = files[0].parent.parent
+    if ancestors:
+        shutil.copytree(own, own.with_name("0" * 32))
+    names = ["0" * 32] * ancestors + [own.name]
+    wanted = [word for name in names for word in ("--incarnation", name)]
+    folder = own.with_name(names[0]) / "segments"
+    one, other = (folder / file.name for file in files[1:3])
+    away = one.rename(tmp_path / "away")
+    assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:2", *wanted)[0] == -signal.SIGKILL
+    away.rename(one)
+    other_away = other.rename(tmp_path / "other")
+
+    assert _go_on(settings, *wanted) == (1, {})
+
+    assert "come back since" in capfd.readouterr().err
+    one.rename(tmp_path / "away")
+    other_away.rename(other)
+    assert _go_on(settings, *wanted)[1]["resumed"]
+
+
+def test_f1_a_file_that_is_replaced_behind_a_kill_is_told_of_as_another_history(tmp_path: Path) -> None:
+    """What it told of is in the database, and what it tells of now is not (F47)."""
+    settings = scratch_settings(tmp_path / "data")
+    asyncio.run(_make(settings))
+    file = _split_each(settings)[1]
+    assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:2")[0] == -signal.SIGKILL
+    file.write_bytes(file.read_bytes().replace(b'"repository":"', b'"repository":"else/'))
+
+    code, report = _go_on(settings)
+
+    (spot,) = report["spots"]
+    assert (code, spot["key"].endswith(file.name)) == (1, True)
+    assert "than the database: two databases wrote under one name" in spot["reason"]

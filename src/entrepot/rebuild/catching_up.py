@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from entrepot.metadata.errors import HistoryDivergedError
 from entrepot.rebuild.errors import RebuildRefusedError
+from entrepot.rebuild.recorded_facts import RecordedFacts
 from entrepot.registry.journal.reader import JournalReader, find_incarnations, tell_the_same
 from entrepot.registry.journal.rival_histories import RivalHistories
 from entrepot.registry.journal.writer import line_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from entrepot.blobstore.driver import BlobStore
-    from entrepot.metadata.records import JournalFact
     from entrepot.metadata.store import Metadata
 
 __all__ = ["CatchUpStart", "find_catch_up_start"]
-
-_PAGE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ async def find_catch_up_start(metadata: Metadata, blobs: BlobStore) -> CatchUpSt
 async def _compare(metadata: Metadata, blobs: BlobStore, own: str) -> CatchUpStart:
     rivals = RivalHistories()
     known = await metadata.orphans.last_fact()
-    recorded = _RecordedFacts(metadata)
+    recorded = RecordedFacts(metadata)
     unseen: list[int] = [0, 0]
     first = diverged = 0
     async with aclosing(JournalReader(blobs, own, _unheard, rivals.add).facts()) as lines:
@@ -98,27 +94,6 @@ async def _compare(metadata: Metadata, blobs: BlobStore, own: str) -> CatchUpSta
     if diverged:
         raise HistoryDivergedError(diverged)
     return CatchUpStart(own, known, sum(unseen), unseen[0], first)
-
-
-class _RecordedFacts:
-    """Finds facts of a database by ascending numbers, a page to a statement."""
-
-    def __init__(self, metadata: Metadata) -> None:
-        self._metadata = metadata
-        self._page: Sequence[JournalFact] = ()
-        self._place = 0
-
-    async def find(self, sequence: int) -> JournalFact | None:
-        """Return the fact of a number that is greater than the last one asked for."""
-        if not self._page or self._page[-1].sequence < sequence:
-            self._page, self._place = await self._metadata.replay.recorded(sequence - 1, _PAGE), 0
-        while self._place < len(self._page) and self._page[self._place].sequence < sequence:
-            self._place += 1
-        following = self._page[self._place : self._place + 1]
-        if not following or following[0].sequence > sequence:
-            # A unit that was open when the page was read may have ended, and be in the journal by now.
-            following = await self._metadata.replay.recorded(sequence - 1, 1)
-        return following[0] if following and following[0].sequence == sequence else None
 
 
 def _unheard(key: str, reason: str) -> None:

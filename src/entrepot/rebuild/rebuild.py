@@ -89,7 +89,7 @@ class _Mark(msgspec.Struct, frozen=True):
 
     Attributes:
         run: whose work it is; the scratch file names it, too.
-        counts: how many facts each journal up to that one told of, as far as it was replayed.
+        checksums: of the numbers of the facts of each journal up to that one, as far as it was replayed.
         among_known: whether a catch-up brings in facts with smaller numbers than others that were known.
     """
 
@@ -97,7 +97,7 @@ class _Mark(msgspec.Struct, frozen=True):
     index: int = 0
     after: int = 0
     run: str = ""
-    counts: tuple[int, ...] = ()
+    checksums: tuple[int, ...] = ()
     among_known: bool = False
 
     @property
@@ -223,14 +223,14 @@ class Rebuild:
         await self._metadata.write(begin)
         lasts = [await find_last_number(self._blobs, name) for name in mark.incarnations[mark.index :]]
         progress.on_journal(max(sum(lasts) - mark.after, 0))
-        befores = (*mark.counts, *[-1] * len(mark.incarnations))
+        befores = (*mark.checksums, *[-1] * len(mark.incarnations))
         for index, incarnation in enumerate(mark.incarnations):
-            counts = tuple(one.counted_from(before) for one, before in zip(done, befores, strict=False))
+            checksums = tuple(one.checksum for one in done)
             source = Source(
                 incarnation,
                 own=index == len(mark.incarnations) - 1,
                 after=mark.ends_at(index),
-                mark=None if self._options.catch_up else _marker(mark, counts),
+                mark=None if self._options.catch_up else _marker(mark, checksums),
                 before=befores[index],
                 later=later,
             )
@@ -317,11 +317,11 @@ async def choose_journals(blobs: BlobStore, wanted: tuple[str, ...]) -> tuple[st
     return tuple(found)
 
 
-def _marker(mark: _Mark, counts: tuple[int, ...]) -> Callable[[int, int], str]:
+def _marker(mark: _Mark, checksums: tuple[int, ...]) -> Callable[[int, int], str]:
     """Return what encodes how far the journal behind those of these counts has come."""
 
-    def encode(after: int, count: int) -> str:
-        reached = _Mark(mark.incarnations, len(counts), after, mark.run, (*counts, count))
+    def encode(after: int, checksum: int) -> str:
+        reached = _Mark(mark.incarnations, len(checksums), after, mark.run, (*checksums, checksum))
         return msgspec.json.encode(reached).decode()
 
     return encode

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from entrepot.blobstore.keys import journal_numbers
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -14,7 +15,10 @@ from entrepot.rebuild.application import FactApplication
 from entrepot.rebuild.errors import RebuildRefusedError
 from entrepot.rebuild.noted_rivals import NotedRivals
 from entrepot.rebuild.number_gaps import NumberGaps
-from entrepot.registry.journal.reader import JournalReader
+from entrepot.rebuild.recorded_facts import RecordedFacts
+from entrepot.registry.journal.reader import JournalReader, Rivals, tell_the_same
+from entrepot.registry.journal.rival_histories import THE_DATABASE
+from entrepot.registry.journal.writer import line_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -34,6 +38,9 @@ _READ_AT_ONCE: Final = 16
 _UNIT_FACTS: Final = 256
 _UNIT_BYTES: Final = 16 * 1024 * 1024
 _UNITS_PER_CHECKPOINT: Final = 8
+_BEGIN_AGAIN: Final = (
+    "move the unfinished database away (SQLite) or name an empty one (PostgreSQL), and rebuild again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,10 @@ class Source:
     Attributes:
         own: whether the database is to be the one that wrote it: then its facts keep their numbers.
         after: facts up to this number are left out.
-        mark: what a unit leaves behind in the database of how far it came, given its last number and how many facts the
-            journal has up to there; absent, nothing: the recorded facts tell.
-        before: how many facts the journal had up to `after` when they were replayed; -1 where nobody knows.
+        mark: what a unit leaves behind in the database of how far it came, given its last number and the checksum of
+            all up to there; absent, nothing: the recorded facts tell.
+        before: the checksum of the numbers up to `after` that the journal had when they were replayed; -1 where nobody
+            knows. Of `own` facts those that were recorded tell.
         later: what the database did behind facts that it lacks; absent where it knows none behind them.
     """
 
@@ -64,25 +72,18 @@ class Replayed:
     Attributes:
         left_out: facts that were left out, as the source wants it.
         read: facts behind those.
-        dealt: those of them whose units are committed.
-        applied: those of these that the database did not know.
+        applied: those of them that the database did not know, and whose units are committed.
         last: the greatest number that the journal gives to anything, readable or not.
+        checksum: of the numbers of facts of which it is known what became of them.
         gaps: numbers between all its facts.
     """
 
     gaps: NumberGaps
+    checksum: int = 0
     left_out: int = 0
     read: int = 0
-    dealt: int = 0
     applied: int = 0
     last: int = 0
-
-    def counted_from(self, before: int) -> int:
-        """Return of how many facts it is known what became of them, where that was known of so many before.
-
-        A file with some of those may be away for this run, and come back.
-        """
-        return max(self.left_out, before) + self.dealt
 
 
 class JournalReplay:
@@ -107,7 +108,8 @@ class JournalReplay:
         """Replay one journal to its end; `on_facts` is told how many facts were dealt with since it was last called.
 
         Raises:
-            RebuildRefusedError: the journal has facts in front of those that are replayed that it did not have before.
+            RebuildRefusedError: the journal has facts in front of those that are replayed that it did not have before,
+                or, where nothing but a checksum is known of them, not the same ones.
             HistoryDivergedError: the database has facts of its own under the journal's numbers.
             MetadataError, BlobStoreError: it broke off; the next run goes on.
         """
@@ -141,26 +143,30 @@ class JournalReplay:
             done.last = max(done.last, journal_numbers(key)[1])
 
         rivals = NotedRivals(self._work, source.incarnation)
+        recorded = RecordedFacts(self._metadata)
         reader = JournalReader(self._blobs, source.incarnation, on_damage, rivals.add)
         group: list[RecordedLine] = []
         before = 0
-        async with aclosing(reader.facts()) as lines:
-            async for line in lines:
+        async with aclosing(reader.located()) as lines:
+            async for key, line in lines:
                 done.gaps.pass_from(before, line.sequence)
                 before = line.sequence
                 done.last = max(done.last, line.sequence)
                 if line.sequence <= source.after:
                     done.left_out += 1
+                    done.checksum = _checksum_with(line, done.checksum)
+                    if source.own and source.mark is not None:
+                        await _require_recorded(source, recorded, key, line, rivals)
                     continue
                 if not done.read:
-                    _require_no_more(source, done)
+                    _require_the_same(source, done)
                 done.read += 1
                 group.append(line)
                 if len(group) == _READ_AT_ONCE:
                     yield group
                     group = []
         if not done.read:
-            _require_no_more(source, done)
+            _require_the_same(source, done)
         if group:
             yield group
         for spot in rivals.spots():
@@ -170,8 +176,10 @@ class JournalReplay:
         digests = {digest for step in steps for digest in step.blobs}
         keys = await self._metadata.replay.blob_keys(sorted(digests))
         dead = frozenset(digest for digest, key in keys.items() if not self._work.holds(key))
-        count = done.counted_from(source.before) + len(steps)
-        mark = None if source.mark is None else source.mark(steps[-1].line.sequence, count)
+        checksum = done.checksum
+        for step in steps:
+            checksum = _checksum_with(step.line, checksum)
+        mark = None if source.mark is None else source.mark(steps[-1].line.sequence, checksum)
 
         async def unit(tx: Transaction) -> int:
             application = FactApplication(tx, dead, sparse=self._sparse)
@@ -189,7 +197,7 @@ class JournalReplay:
             return applied
 
         done.applied += await self._metadata.write(unit)
-        done.dealt += len(steps)
+        done.checksum = checksum
         reach(Failpoint.REBUILD_UNIT_COMMITTED)
 
 
@@ -211,13 +219,35 @@ async def _apply_step(
     return outcomes
 
 
-def _require_no_more(source: Source, done: Replayed) -> None:
-    """Refuse where facts have come to be in front of those that are still to be replayed: their time is over."""
-    if 0 <= source.before < done.left_out:
+def _checksum_with(line: RecordedLine, before: int) -> int:
+    return crc32(b"%d," % line.sequence, before)
+
+
+async def _require_recorded(
+    source: Source, recorded: RecordedFacts, key: str, line: RecordedLine, rivals: NotedRivals
+) -> None:
+    """Refuse where a fact has come to be in front of those that are still to be replayed: its time is over.
+
+    One that is not there any more was replayed all the same; its file may be away for this run, and come back.
+    """
+    fact = await recorded.find(line.sequence)
+    if fact is None:
         raise RebuildRefusedError(
-            f"the journal of {source.incarnation} tells of {done.left_out:,} facts up to {source.after}, and told of "
-            f"{source.before:,} when the run that was interrupted replayed them: files of it have come back since",
-            "move the unfinished database away (SQLite) or name an empty one (PostgreSQL), and rebuild again",
+            f"{key} tells of fact {line.sequence}, and did not when the run that was interrupted replayed the journal "
+            f"of {source.incarnation} up to {source.after}: files of it have come back since",
+            _BEGIN_AGAIN,
+        )
+    if not tell_the_same(line_of(fact), line):
+        rivals.add(Rivals(line.sequence, THE_DATABASE, key))
+
+
+def _require_the_same(source: Source, done: Replayed) -> None:
+    """Refuse where another journal's facts in front are not those of before, as none of them is recorded."""
+    if not source.own and source.before not in {-1, done.checksum}:
+        raise RebuildRefusedError(
+            f"the journal of {source.incarnation} does not tell of the same facts up to {source.after} as when the run "
+            "that was interrupted replayed them: files of it have gone or come back since",
+            f"put them as they were and go on, or {_BEGIN_AGAIN}",
         )
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "ExportHeader",
     "decode_record",
     "decode_signature",
+    "encode_header_as",
     "encode_line",
     "encode_record",
     "encode_signature",
@@ -46,6 +47,9 @@ FORMAT_WITHOUT_KEYS: Final = 2
 
 NODES_APART_MILLISECONDS: Final = 10 * 60 * 1000
 """How far the clocks of two machines may be apart: what is less far apart has no order by them."""
+
+_OF_LATER_PROGRAMS: Final = frozenset({"node_at", "purged", "purged_hash", "purge_record"})
+"""What the headers of former programs did not tell, of one format or the other."""
 
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 
@@ -176,6 +180,13 @@ def fingerprint(line: bytes) -> str:
 def encode_line(part: ExportHeader | ExportEnd) -> bytes:
     """Return the line of a header or an end, without the line break."""
     return _encoder.encode(part)
+
+
+def encode_header_as(header: ExportHeader, line: bytes) -> bytes:
+    """Return the line of a header that was read from a line, which may not tell what former programs did not."""
+    parts: dict[str, object] = msgspec.to_builtins(header)
+    left_out = {name for name in _OF_LATER_PROGRAMS if f'"{name}":'.encode() not in line}
+    return _encoder.encode({name: part for name, part in parts.items() if name not in left_out})
 
 
 def encode_signature(made: CheckpointSignature) -> bytes:

@@ -22,6 +22,7 @@ from entrepot.audit.export_format import (
     ExportHeader,
     decode_record,
     decode_signature,
+    encode_header_as,
     encode_line,
     encode_record,
     encode_signature,
@@ -109,7 +110,10 @@ class _ExportReading:
     def _behind_opening(self, lines: Iterator[bytes]) -> Iterator[bytes]:
         """Judge the header, take its signature and the checkpoints, and yield the lines behind them."""
         is_old = self._header.format == FORMAT_WITHOUT_KEYS
-        if encode_line(self._header) != self._first or _without_keys(self._header) != is_old:
+        if (
+            encode_header_as(self._header, self._first) != self._first
+            or _without_keys(self._header) != is_old
+        ):
             message = "the first line says more than an export does, or in other words"
             self._faults.append(Fault(FaultKind.CHANGED, self._header.after, "", message))
         line = next(lines, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from entrepot.audit.export_format import ExportHeader
 
 
+_FORMER = Path(__file__).parent / "former_exports"
 _FOUR = [checkpoint_of(record) for record in RECORDS[1:]]
 _WITH_FOUR = [
     *OPENING,
@@ -109,3 +111,35 @@ def test_exports_of_before_the_signed_lines_named_their_keys_can_be_verified() -
         (FaultKind.CHANGED, 0),
     ]
     assert faults_of([*lines[:-2], *LINES[-2:]]) == [(FaultKind.CHANGED, 6)]
+
+
+@pytest.mark.parametrize("name", ["format-2", "format-3-without-node-at"])
+def test_exports_that_former_programs_wrote_are_sound_and_a_changed_first_line_of_theirs_is_not_i11(
+    name: str,
+) -> None:
+    """Their bytes are those of real programs, which did not tell the clock of the process."""
+    lines = (_FORMER / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
+    assert b"node_at" not in lines[0]
+
+    verdict = verify_lines(lines, [], [])
+
+    assert (verdict.faults, verdict.last, verdict.signed) == ((), 2, 2)
+    added = lines[0].replace(b'"purge_record"', b'"node_at":0,"purge_record"')
+    assert added != lines[0]
+    faults = verify_lines([added, *lines[1:]], [], []).faults
+    assert [fault.kind for fault in faults] == [FaultKind.SIGNATURE]
+
+
+@pytest.mark.parametrize("left_out", [("node_at",), ("node_at", "purged", "purged_hash", "purge_record")])
+def test_a_header_may_leave_out_only_what_former_programs_did_not_tell(left_out: tuple[str, ...]) -> None:
+    def header_without(*names: str) -> bytes:
+        told: dict[str, object] = msgspec.json.decode(LINES[0])
+        kept = {name: part for name, part in told.items() if name not in names}
+        return msgspec.json.encode(kept) + b"\n"
+
+    for names, kinds in (
+        (left_out, [FaultKind.SIGNATURE]),
+        (("unsigned_because",), [FaultKind.CHANGED, FaultKind.SIGNATURE]),
+    ):
+        faults = verify_lines([header_without(*names), *LINES[1:]], [], []).faults
+        assert [fault.kind for fault in faults] == kinds

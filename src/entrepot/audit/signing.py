@@ -37,3 +37,11 @@ class CheckpointSigner(Protocol):
             EntrepotError: there is no key, or it can't be unsealed.
         """
         ...
+
+    async def owns(self, key_id: str, public_key: bytes) -> bool:
+        """Tell whether a key is one of ours, in use or retired: anybody who writes to the database can add others.
+
+        Raises:
+            MetadataError: the keys can't be read.
+        """
+        ...

@@ -95,6 +95,16 @@ class CheckpointKeys:
         key = (await self._keys.of_id(key_id) if key_id else None) or await self._active(self._keys)
         return CheckpointSignature(key.key_id, ALGORITHM, key.public.encoded, key.sign_plainly(content))
 
+    async def owns(self, key_id: str, public_key: bytes) -> bool:
+        """See the protocol. A node without the master key can't tell, and signs nothing: it takes each for one."""
+        try:
+            if self._keys is None:
+                self._keys = await open_signing_keys(self._settings, self._metadata, "audit")
+        except (MasterKeyError, OSError):
+            return True
+        key = await self._keys.of_id(key_id)
+        return key is not None and key.public.encoded == public_key
+
     async def _active(self, keys: SigningKeys) -> SigningKey:
         ring = KeyRing()
         await keys.ensure()

@@ -356,6 +356,9 @@ class AuditChainRows(Protocol):
         """Keep a checkpoint; `False` when there is one of that sequence."""
         ...
 
+    async def remove_checkpoint(self, checkpoint: CheckpointRow) -> None:
+        """Remove one that nobody signed, from the place of one that is signed, unless another is there by now."""
+
     async def move_spool_cursor(self, node: str, segment: str, offset: int) -> None:
         """Note how many bytes of a segment were taken over."""
 

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from entrepot.audit.checkpoints import Checkpoints
+    from entrepot.audit.checkpoints import Checkpoints, SignedChain
     from entrepot.audit.sealer import Sealer
     from entrepot.audit.settings_records import SettingsRecorder
-    from entrepot.metadata.audit_store import CheckpointRow
     from entrepot.metadata.store import Metadata
     from entrepot.observability.metrics import Metrics
 
@@ -68,9 +67,10 @@ def audit_checkpoint_duty(
             metrics.audit_checkpoint_failures.inc()
             raise
         finally:
-            last = await metadata.audit.last_checkpoint()
-            metrics.audit_checkpoint.set(0 if last is None else signed_at(last) / _MILLISECONDS)
-            metrics.audit_unsigned_seconds.set(await _unsigned_milliseconds(metadata, last) / _MILLISECONDS)
+            found = await checkpoints.look()
+            signed_last = 0 if found.last is None else signed_at(found.last)
+            metrics.audit_checkpoint.set(signed_last / _MILLISECONDS)
+            metrics.audit_unsigned_seconds.set(await _unsigned_milliseconds(metadata, found) / _MILLISECONDS)
 
     return Duty("audit checkpoint", _CHECKPOINT_LOOK_SECONDS, run)
 
@@ -84,13 +84,13 @@ def settings_record_duty(recorder: SettingsRecorder) -> Duty:
     return Duty("settings record", _SETTINGS_LOOK_SECONDS, run)
 
 
-async def _unsigned_milliseconds(metadata: Metadata, last: CheckpointRow | None) -> int:
+async def _unsigned_milliseconds(metadata: Metadata, found: SignedChain) -> int:
     """Return for how long the oldest record behind the last checkpoint has waited for one, 0 without any.
 
     It can't have waited longer than since that checkpoint, however old it is: notes may come late from a node. One
     whose time lies ahead, since the clock was set back, tells nothing of that (F27).
     """
-    chain = await metadata.audit.chain()
+    chain, last = found.chain, found.last
     signed, at = (0, 0) if last is None else (last.sequence, signed_at(last))
     if chain is None or chain.sequence <= signed:
         return 0

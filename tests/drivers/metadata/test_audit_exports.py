@@ -171,7 +171,7 @@ async def test_several_exports_at_once_and_the_worker_sign_one_chain(
     assert (await verify_database(metadata, [], [])).faults == ()
 
 
-class _BrokenKey:
+class _BrokenKey(KeyInMemory):
     """A signer whose key can't be opened."""
 
     async def sign(self, content: bytes, key_id: str = "") -> CheckpointSignature:
@@ -291,7 +291,7 @@ async def test_an_export_without_a_signer_reaches_the_checkpoints_that_there_are
 
 
 @dataclass
-class _SlowKey:
+class _SlowKey(KeyInMemory):
     """A signer that has not signed yet when others go on."""
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)

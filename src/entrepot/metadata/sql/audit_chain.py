@@ -88,6 +88,10 @@ ADD_CHECKPOINT: Final = Statement(
     ON CONFLICT (sequence) DO NOTHING
     """,
 )
+REMOVE_CHECKPOINT: Final = Statement(
+    "audit_chain.remove_checkpoint",
+    "DELETE FROM audit_checkpoints WHERE sequence = :sequence AND signed = :signed AND signature = :signature",
+)
 MOVE_CURSOR: Final = Statement(
     "audit_spools.move",
     """
@@ -113,6 +117,7 @@ STATEMENTS: Final = (
     MOVE_BEGINNING,
     ERASE,
     ADD_CHECKPOINT,
+    REMOVE_CHECKPOINT,
     MOVE_CURSOR,
     FORGET_SPOOL,
 )
@@ -192,6 +197,15 @@ class SqlAuditChainRows:
             at=checkpoint.at,
         )
         return added == 1
+
+    async def remove_checkpoint(self, checkpoint: CheckpointRow) -> None:
+        """See the protocol."""
+        await self._executor.execute(
+            REMOVE_CHECKPOINT,
+            sequence=checkpoint.sequence,
+            signed=checkpoint.signed,
+            signature=checkpoint.signature,
+        )
 
     async def move_spool_cursor(self, node: str, segment: str, offset: int) -> None:
         """See the protocol."""

@@ -13,6 +13,7 @@ from entrepot.ops.checks.connections import judge_connections
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.checks.forecast import GROWTH_SECONDS, judge_forecast
 from entrepot.ops.checks.network import is_node_running
+from entrepot.ops.checks.signed_chain import find_signed_chain, judge_signed_chain
 from entrepot.ops.checks.times_ahead import TimeAhead, find_times_ahead, judge_times_ahead
 from entrepot.ops.checks.verification import judge_verification
 from entrepot.registry.sweeps.clock_skew import clock_skew_seconds
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from entrepot.audit.checkpoints import SignedChain
     from entrepot.metadata.diagnosis import RecentGrowth
     from entrepot.metadata.outbox_store import Backlog
     from entrepot.metadata.sql.engine_facts import EngineFacts
@@ -57,6 +59,7 @@ class _Answers:
     lease_owners: Sequence[str]
     times_ahead: Sequence[TimeAhead]
     standing_damage: Mapping[str, int]
+    signed_chain: SignedChain
 
 
 def examine_database(settings: Settings) -> Iterator[Finding]:
@@ -75,6 +78,7 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
     yield judge_journal(answers.backlog, running=running)
     yield judge_times_ahead(answers.times_ahead)
     yield judge_verification(answers.standing_damage)
+    yield judge_signed_chain(answers.signed_chain)
     yield judge_lease_owners(node, answers.lease_owners, running=running)
     if uses_postgresql(settings):
         yield judge_clock_skew(answers.clock_skew_seconds)
@@ -107,6 +111,7 @@ async def _ask(settings: Settings, node: str) -> _Answers | None:
             lease_owners=await metadata.upload_sessions.lease_owners(f"{node}/") if node else (),
             times_ahead=await find_times_ahead(metadata, settings, backlog),
             standing_damage=await read_standing_damage(metadata),
+            signed_chain=await find_signed_chain(metadata, settings),
         )
 
 

@@ -1,0 +1,181 @@
+"""Rows of checkpoints that whoever owns the database made up hold up no signature, on both engines (I11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import structlog.testing
+from prometheus_client import CollectorRegistry
+
+from entrepot.audit import checkpoints as checkpoints_module
+from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
+from entrepot.audit.database_verification import verify_database
+from entrepot.audit.sealer import Sealer
+from entrepot.observability.metrics import build_metrics
+from entrepot.workers.audit_upkeep import audit_checkpoint_duty
+from tests.drivers.metadata.verified_while import Passing
+from tests.running.audit_material import DAY, KeyInMemory, pull_record, sign_days_ago
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from entrepot.metadata.audit_store import ChainState, CheckpointRow
+    from entrepot.metadata.store import Metadata
+
+
+@dataclass
+class _Own(KeyInMemory):
+    """A key of a ring that has no other one."""
+
+    asked: int = 0
+
+    async def owns(self, key_id: str, public_key: bytes) -> bool:
+        self.asked += 1
+        return public_key == self.public_key
+
+
+async def _add(metadata: Metadata, count: int = 1) -> None:
+    await metadata.write(lambda tx: tx.audit.extend([pull_record(number) for number in range(count)]))
+    await Sealer(metadata).run()
+
+
+async def _put(metadata: Metadata, row: CheckpointRow) -> None:
+    assert await metadata.write(lambda tx: tx.audit_chain.add_checkpoint(row))
+
+
+async def _made_up(metadata: Metadata, real: CheckpointRow, kind: str) -> CheckpointRow:
+    """Return a row behind the real one by which the chain would be signed, of this moment."""
+    chain = await metadata.audit.chain()
+    assert chain is not None
+    content = msgspec.json.decode(real.signed)
+    here = {"sequence": chain.sequence, "hash": chain.chain_hash, "at": chain.now}
+    signed = msgspec.json.encode(content | here)
+    row = replace(real, sequence=chain.sequence, chain_hash=chain.chain_hash, signed=signed, at=chain.now)
+    if kind == "beyond the end":
+        return replace(real, sequence=2**40, at=chain.now)
+    if kind == "not what was signed":
+        return replace(row, signed=real.signed)
+    if kind == "nobody signed":
+        return row
+    if kind == "none of this":
+        made = await KeyInMemory().sign(signed)
+        return replace(row, public_key=made.public_key, signature=made.signature)
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize("kind", ["beyond the end", "not what was signed", "nobody signed", "none of this"])
+async def test_a_made_up_checkpoint_is_passed_over_told_of_and_holds_up_no_signature_i11(
+    metadata: Metadata, tmp_path: Path, kind: str
+) -> None:
+    """Also in the place of the one that is due; it is told of once in a period, and the metric goes by the real one."""
+    key, registry = _Own(), CollectorRegistry()
+    await _add(metadata, 2)
+    real = await sign_days_ago(metadata, key, 2, 1)
+    await _add(metadata)
+    await _put(metadata, await _made_up(metadata, real, kind))
+    checkpoints = Checkpoints(metadata, key, tmp_path)
+    duty = audit_checkpoint_duty(checkpoints, metadata, build_metrics(registry), lambda: 3 * DAY // 1000)
+
+    with structlog.testing.capture_logs() as lines:
+        await duty.run()
+        await duty.run()
+        found = await checkpoints.look()
+        told = [line for line in lines if line["event"] == "audit.checkpoint.refused"]
+        assert registry.get_sample_value("registry_audit_checkpoint_timestamp_seconds") == real.at / 1000
+        signed = await checkpoints.run(300)
+
+    assert signed
+    assert [(line["log_level"], kind in line["reason"]) for line in told] == [("error", True)]
+    assert (found.last, [kind in one.reason for one in found.refused]) == (real, [True])
+    last = (await checkpoints.look()).last
+    assert last is not None
+    assert msgspec.json.decode(last.signed)["previous"] == checkpoints_module.name_of_signed(real.signed)
+    # What somebody else signed is filed as well: it tells of them.
+    assert [one for one in _files(tmp_path) if one is not None and one.public_key == key.public_key] == [
+        real,
+        last,
+    ]
+    assert len(_files(tmp_path)) == (3 if kind == "none of this" else 2)
+    if kind != "beyond the end":
+        assert (await verify_database(metadata, [], [])).faults == ()
+
+
+def _files(directory: Path) -> list[CheckpointRow | None]:
+    return [decode_checkpoint(path.read_bytes()) for path in sorted(directory.glob("*.json"))]
+
+
+async def test_a_checkpoint_of_a_chain_that_was_rewritten_behind_it_counts_for_nothing_i11(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    """It has a good signature, and the chain another link there."""
+    key = _Own()
+    await _add(metadata, 2)
+    real = await sign_days_ago(metadata, key, 1, 1)
+    content = msgspec.json.decode(real.signed) | {"sequence": 2, "hash": "00" * 32}
+    other = msgspec.json.encode(content)
+    made = await key.sign(other)
+    await _put(
+        metadata, replace(real, sequence=2, chain_hash="00" * 32, signed=other, signature=made.signature)
+    )
+
+    found = await Checkpoints(metadata, key, tmp_path).look()
+
+    assert (found.last, [one.reason for one in found.refused]) == (real, ["the chain has another link there"])
+
+
+async def test_the_registrys_own_checkpoint_is_judged_once_and_not_at_each_look(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    key = _Own()
+    await _add(metadata, 2)
+    await sign_days_ago(metadata, key, 2, 0)
+    checkpoints = Checkpoints(metadata, key, tmp_path)
+    for _ in range(3):
+        assert not await checkpoints.run(300)
+    assert key.asked == 1
+    await _add(metadata)
+    assert await checkpoints.run(0)
+    assert not await checkpoints.run(300)
+    assert key.asked == 1
+
+
+async def test_a_clock_of_the_database_that_stands_still_stops_no_signature_f27(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a period by the clock of the process that nobody sets, and not before."""
+    key = _Own()
+    await _add(metadata, 2)
+    signed = await sign_days_ago(metadata, key, 2, 0)
+    audit, store = Passing(metadata.audit), Passing(metadata)
+    chain_now = metadata.audit.chain
+
+    async def chain() -> ChainState | None:
+        found = await chain_now()
+        return None if found is None else replace(found, now=signed.at)
+
+    vars(audit)["chain"], vars(store)["audit"] = chain, audit
+    passed = [0.0]
+    monkeypatch.setattr(checkpoints_module, "time", _Clock(passed))
+    standing: Any = store
+    checkpoints = Checkpoints(standing, key, tmp_path)
+    seen: list[bool] = []
+    for seconds in (0, 299, 300, 301, 600):
+        passed[0] = seconds
+        await _add(metadata)
+        seen.append(await checkpoints.run(300))
+
+    assert seen == [False, False, True, False, True]
+
+
+@dataclass
+class _Clock:
+    """The module `time` as far as checkpoints use it."""
+
+    passed: list[float]
+
+    def monotonic(self) -> float:
+        return self.passed[0]

@@ -8,6 +8,10 @@ It also reaches every checkpoint that was signed before the end of these times a
 the times of the records that this takes in: a note that comes in late is sealed behind records of later times. Whoever
 verifies can't know the times of records that an export does not hold, only when a checkpoint was signed. So both go by
 that, and an export that ends before such a checkpoint was cut.
+
+For the same reason it begins no later than behind the last checkpoint that was signed before these times by both its
+clocks, whatever times the database says that records have: who owns that could say others, and the first ones were left
+out. That checkpoint is in the export, which shows so itself where it may begin.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from entrepot.audit.export_format import (
     fingerprint,
     sealed_record,
 )
-from entrepot.audit.export_reach import earliest_time, tells_when_begun
+from entrepot.audit.export_reach import earliest_time, latest_time, tells_when_begun
 from entrepot.audit.purge_mark import recorded_purge
 from entrepot.audit.sealer import NewChain
 from entrepot.auth.audit_actions import AuditAction
@@ -219,6 +223,7 @@ class AuditExport:
     async def _header(self, since: int, until: int, begun_at: int) -> ExportHeader:
         audit = self._metadata.audit
         span = await audit.sequences_between(since, until)
+        proven_before = await self._proven_before(since)
         newest = await audit.last_checkpoint()
         made_at = await self._made_at(begun_at, newest)
         reached = await self._reached(until, made_at)
@@ -233,7 +238,8 @@ class AuditExport:
         if ahead is not None:
             last = ahead.sequence
         last = min(last, chain.sequence)
-        after, after_hash = await self._beginning(chain, min(first, last + 1))
+        first = min(first, proven_before + 1, last + 1)
+        after, after_hash = await self._beginning(chain, first)
         purge = await recorded_purge(self._metadata, chain.purged_sequence)
         last_hash = after_hash if last <= after else (await audit.links(last - 1, 1))[0].chain_hash
         return ExportHeader(
@@ -268,6 +274,20 @@ class AuditExport:
             first = page[-1].sequence + 1
         return reached
 
+    async def _proven_before(self, since: int) -> int:
+        """Return the sequence of the last checkpoint that was signed before these times by both its clocks, else 0.
+
+        By its column first, as in :meth:`_reached`: one that is hidden has the export begin earlier.
+        """
+        last = await self._metadata.audit.last_checkpoint(since)
+        if last is None or latest_time(last) < since:
+            return 0 if last is None else last.sequence
+        first, found = 1, 0
+        while page := await self._metadata.audit.checkpoints(first, _BATCH):
+            found = max((one.sequence for one in page if latest_time(one) < since), default=found)
+            first = page[-1].sequence + 1
+        return found
+
     async def _made_at(self, begun_at: int, newest: CheckpointRow | None) -> int:
         """Return a time just behind the newest checkpoint: else a cut before it could pass for all that there was.
 
@@ -293,7 +313,7 @@ class AuditExport:
         return chain.purged_sequence, chain.purged_hash
 
     async def _checkpoints(self, header: ExportHeader) -> AsyncGenerator[CheckpointRow]:
-        first = header.after + 1
+        first = header.after + (header.after == header.purged)
         while page := await self._metadata.audit.checkpoints(first, _BATCH):
             for checkpoint in page:
                 if checkpoint.sequence > header.last:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "FORMAT_BY_RECORDS",
     "FORMAT_WITHOUT_KEYS",
     "NODES_APART_MILLISECONDS",
     "CheckpointLines",
@@ -41,9 +42,11 @@ __all__ = [
     "sealed_record",
 ]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
+FORMAT_BY_RECORDS: Final = 3
+"""As :data:`FORMAT`, but it begins with the first record of the times asked for, by what the database says of those."""
 FORMAT_WITHOUT_KEYS: Final = 2
-"""As :data:`FORMAT`, but neither does a signed line name its key nor the end the checkpoints."""
+"""As :data:`FORMAT_BY_RECORDS`, but neither does a signed line name its key nor the end the checkpoints."""
 
 NODES_APART_MILLISECONDS: Final = 10 * 60 * 1000
 """How far the clocks of two machines may be apart: what is less far apart has no order by them."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entrepot.audit.export_format import ExportHeader
     from entrepot.metadata.audit_store import CheckpointRow
 
-__all__ = ["ExportReach", "earliest_time", "tells_when_begun"]
+__all__ = ["ExportReach", "earliest_time", "latest_time", "tells_when_begun"]
 
 _MEANWHILE_MILLISECONDS: Final = 10 * 60 * 1000
 """How much later than it was begun an export may sign that it was made."""
@@ -35,6 +35,14 @@ def earliest_time(checkpoint: CheckpointRow) -> int:
     """
     at, node_at = signed_at(checkpoint), _node_at(checkpoint)
     return min(at, node_at + NODES_APART_MILLISECONDS) if node_at else at
+
+
+def latest_time(checkpoint: CheckpointRow) -> int:
+    """Return when one was signed by the later of the two clocks, in milliseconds since 1970.
+
+    What it covers was sealed by then. So an export of later times may begin behind it, and it shows that in the export.
+    """
+    return max(signed_at(checkpoint), _node_at(checkpoint))
 
 
 def tells_when_begun(header: ExportHeader, checkpoint: CheckpointRow) -> bool:

@@ -15,6 +15,7 @@ from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint, sig
 from entrepot.audit.errors import AuditExportUnreadableError
 from entrepot.audit.export_format import (
     FORMAT,
+    FORMAT_BY_RECORDS,
     FORMAT_WITHOUT_KEYS,
     NODES_APART_MILLISECONDS,
     CheckpointLines,
@@ -28,7 +29,7 @@ from entrepot.audit.export_format import (
     encode_signature,
     fingerprint,
 )
-from entrepot.audit.export_reach import ExportReach, earliest_time
+from entrepot.audit.export_reach import ExportReach, earliest_time, latest_time
 from entrepot.audit.proof import ChainFollower, Fault, FaultKind, verify_checkpoints
 from entrepot.audit.purge_mark import believable_time, purge_faults
 from entrepot.audit.signatures import is_signed_by
@@ -64,7 +65,7 @@ def _read_header(line: bytes) -> ExportHeader:
         bytes.fromhex(header.after_hash)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise AuditExportUnreadableError("its first line is no header") from error
-    if header.format not in {FORMAT, FORMAT_WITHOUT_KEYS}:
+    if header.format not in {FORMAT, FORMAT_BY_RECORDS, FORMAT_WITHOUT_KEYS}:
         raise AuditExportUnreadableError(f"it has format {header.format}, this program knows {FORMAT}")
     return header
 
@@ -183,7 +184,8 @@ class _ExportReading:
         sound, faults = verify_checkpoints(header.chain, self._inside, self._trusted)
         reach = ExportReach(header, sound, self._outside, any_key=bool(self._trusted))
         of_key = self._key_faults(sound, reach)
-        self._faults += [*self._purge_faults((*sound, *self._outside)), *faults, *of_key]
+        all_sound = (*sound, *self._outside)
+        self._faults += [*self._purge_faults(all_sound), *self._beginning_faults(all_sound), *faults, *of_key]
         known = (*sound, *reach.required(), *self._end_as_signed)
         self._follower = ChainFollower(header.chain, header.algorithm, header.after, header.after_hash, known)
         return self._follower, self._follower.begin()
@@ -203,6 +205,20 @@ class _ExportReading:
         if self._is_key_unknown or not self._is_signed:
             begun_at = believable_time(begun_at, machine_milliseconds())
         return purge_faults(header.purged, header.purge_record, checkpoints, begun_at)
+
+    def _beginning_faults(self, checkpoints: Sequence[CheckpointRow]) -> Sequence[Fault]:
+        """Return what is wrong where nothing shows that the records before were sealed before the times asked for."""
+        header = self._header
+        is_by_records = header.format in {FORMAT_BY_RECORDS, FORMAT_WITHOUT_KEYS}
+        if is_by_records or header.after <= header.purged:
+            return ()
+        if any(header.after <= one.sequence and latest_time(one) < header.since for one in checkpoints):
+            return ()
+        message = (
+            "the export begins behind this record, and no checkpoint from there on was signed before the times asked "
+            "for: records of these times may have been left out"
+        )
+        return (Fault(FaultKind.TRUNCATED, header.after, "", message),)
 
     def _key_faults(self, inside: Sequence[CheckpointRow], reach: ExportReach) -> Sequence[Fault]:
         """Return what is wrong with the export's key, where none was given, and note if no kept checkpoint has it.

@@ -86,7 +86,7 @@ def checkpoint_of(record: SealedRecord, chain: str = CHAIN, key: KeyInMemory = K
 
 RECORDS = seal(CHAIN, COUNT)
 HEADER = ExportHeader(
-    format=3,
+    format=4,
     chain=CHAIN,
     algorithm="sha256",
     after=0,

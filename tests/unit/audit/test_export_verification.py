@@ -316,7 +316,7 @@ def test_what_is_no_export_is_said_to_be_none(lines: list[bytes]) -> None:
 
 
 def test_an_export_of_a_later_format_is_not_judged() -> None:
-    header = msgspec.structs.replace(HEADER, format=4)
+    header = msgspec.structs.replace(HEADER, format=5)
 
-    with pytest.raises(AuditExportUnreadableError, match="format 4"):
+    with pytest.raises(AuditExportUnreadableError, match="format 5"):
         verify_export([encode_line(header), *LINES[1:]], [], [])

@@ -311,7 +311,15 @@ def test_a_sound_database_is_examined_and_left_alone(tmp_path: Path) -> None:
 
     findings = {finding.check: finding for finding in examine_database(settings)}
 
-    assert sorted(findings) == ["checkpoints", "forecast", "journal", "node-id", "times-ahead", "verification", "wal"]
+    assert sorted(findings) == [
+        "checkpoints",
+        "forecast",
+        "journal",
+        "node-id",
+        "times-ahead",
+        "verification",
+        "wal",
+    ]
     assert {finding.status for finding in findings.values()} == {"ok"}
     assert "1 changes are not in the journal yet" in findings["journal"].message
     assert check_storage_match(settings).status == "ok"

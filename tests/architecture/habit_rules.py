@@ -60,7 +60,13 @@ BROAD_EXCEPTS: Final[dict[str, str]] = {
 """`path::Class.function` of each supervisor that may catch everything, with the reason."""
 
 _OUR_TABLES: Final = "the name of a table from our own list"
+_OUR_INDEXES: Final = (
+    "an index as the database's own catalogue tells of it, in a transaction that changes nothing"
+)
 BUILT_STATEMENTS: Final[dict[str, str]] = {
+    "src/entrepot/metadata/sql/index_comparison.py::_check_order": "the schema of an extension, from the catalogue",
+    "src/entrepot/metadata/sql/index_comparison.py::_compare_postgres": _OUR_INDEXES,
+    "src/entrepot/metadata/sql/index_comparison.py::_difference": _OUR_INDEXES,
     "src/entrepot/metadata/sql/engine_facts.py::_count": (
         "the name of a table, which SQLite itself has just told, in quotes"
     ),

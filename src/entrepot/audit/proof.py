@@ -39,6 +39,7 @@ class FaultKind(StrEnum):
     DISCLOSURE = "disclosure"
     DROPPED = "dropped"
     FOREIGN = "foreign"
+    INDEX = "index"
     REPLACED = "replaced"
     SIGNATURE = "signature"
     STRAY = "stray"

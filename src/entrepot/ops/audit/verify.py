@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.export_verification import verify_export
-from entrepot.audit.proof import FaultKind
+from entrepot.audit.proof import Fault, FaultKind
 from entrepot.kernel.errors import EntrepotError
 from entrepot.ops.audit.options import (
     EXIT_INCOMPLETE,
@@ -27,6 +27,7 @@ from entrepot.ops.audit.options import (
 from entrepot.ops.errors import EXIT_CHECK_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from entrepot.ops.options import ConfigOption, DataOption, load_command_settings, make_flags
 from entrepot.ops.output import OutputOption, format_json, one_line
+from entrepot.settings import metadata_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,10 @@ __all__ = ["verify_audit_log"]
 
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 """Bytes that are read as one line, some ten times those of the longest record: what is longer is none."""
+_OF_INDEX: Final = (
+    "lists, searches and this verification may show less than the table has where they go by it; find out who may "
+    "write to the database, run REINDEX audit_records (PostgreSQL: REINDEX TABLE audit_records), and verify again"
+)
 
 _FileArgument = Annotated[Path | None, Parameter(help="An export; needs neither settings nor registry.")]
 _UnsignedOption = Annotated[
@@ -116,8 +121,13 @@ def _verify_file(file: Path, kept: Sequence[CheckpointRow], trusted: Sequence[by
 async def _verify_database(
     settings: Settings, kept: Sequence[CheckpointRow], trusted: Sequence[bytes]
 ) -> AuditVerdict:
+    from entrepot.metadata.sql.index_comparison import compare_indexes  # noqa: PLC0415 - an export needs no driver
+
     async with opened_audit_database(settings) as metadata:
-        return await verify_database(metadata, kept, trusted)
+        verdict = await verify_database(metadata, kept, trusted)
+    lacking = await compare_indexes(metadata_url(settings), "audit_records")
+    faults = [Fault(FaultKind.INDEX, 0, "", f"{one.message}: {_OF_INDEX}") for one in lacking]
+    return msgspec.structs.replace(verdict, faults=(*verdict.faults, *faults))
 
 
 def _print(verdict: AuditVerdict, *, pinned: bool) -> None:

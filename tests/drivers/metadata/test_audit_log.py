@@ -115,29 +115,6 @@ async def test_a_drain_that_lost_its_place_adds_nothing_twice_i11(metadata: Meta
     await spool.aclose()
 
 
-@pytest.mark.parametrize("taken", [0, 2])
-async def test_a_cursor_that_somebody_moved_on_hides_no_note_i11(
-    metadata: Metadata, database: RawDatabase, tmp_path: Path, taken: int
-) -> None:
-    """Who owns the database would else have the rest of a file removed with what is in it."""
-    spool = AuditSpool(tmp_path / "spool", "none", lambda: None)
-    drain = AuditDrain(tmp_path / "spool", metadata, "node")
-    for number in range(5):
-        await spool.note(pull_record(number))
-        if number + 1 == taken:
-            await drain.run()
-    (segment,) = (tmp_path / "spool").iterdir()
-    await metadata.write(lambda tx: tx.audit_chain.move_spool_cursor("node", segment.name, 2_000_000))
-
-    assert (await drain.run()).records == 5 - taken
-    await database.fetch("UPDATE audit_spools SET byte_offset = 2000000")
-    await spool.aclose()
-    await AuditDrain(tmp_path / "spool", metadata, "node").run()
-
-    assert await metadata.audit.count(AuditFilter()) == 5
-    assert list((tmp_path / "spool").iterdir()) == []
-
-
 async def test_a_torn_end_is_passed_over_and_damage_is_kept_for_people_f45(
     metadata: Metadata, tmp_path: Path
 ) -> None:

@@ -6,16 +6,19 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import StoredManifest
-from entrepot.metadata.sql import sqlite_files
+from entrepot.metadata.sql import sqlite, sqlite_files
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.metadata.sql.sqlite_reader import SqliteReader
+from tests.drivers.metadata.child import Child
 from tests.drivers.metadata.material import REPOSITORY, TAG, push_manifest
+from tests.faults.machine.volumes import MIB, ext4_volume, snapshot_over
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -277,3 +280,100 @@ async def test_f47_no_database_is_made_beside_the_log_of_one_that_is_missing(
     away.rename(database.path)
 
     assert not await initialise_if_empty(database.url, lambda _: None)
+
+
+async def test_f47_whoever_ends_leaves_the_log_of_a_snapshot_that_was_mounted_over_its_own(
+    tmp_path: Path,
+) -> None:
+    """SQLite takes it for its own, as the file beside it has the same inode, and removes what it did not write."""
+    with ext4_volume(tmp_path / "volume", 16 * MIB) as volume:
+        path, url = volume / "entrepot.db", f"sqlite://{volume}/entrepot.db"
+        await initialise_if_empty(url, lambda _: None)
+        child = await Child.start("append", url, "0")
+        other = await open_metadata(url, 1, 5.0)  # its units are in the log alone, also once it is closed
+        await push_manifest(other)
+        await other.aclose()
+        log = _log(path).stat()
+        with snapshot_over(volume):
+            assert (_log(path).stat().st_ino, log.st_size > 0) == (log.st_ino, True)
+            child.go()
+            await child.result()
+
+            assert _log(path).stat().st_size == log.st_size
+            reopened = await open_metadata(url, 1, 5.0)
+            assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+            await reopened.aclose()
+
+
+async def test_f47_whoever_ends_leaves_a_log_alone_that_was_put_in_the_place_of_its_own(
+    database: RawDatabase,
+) -> None:
+    """It is another file's, or holds what this process has not seen."""
+    child = await Child.start("append", database.url, "0")
+    log, former = _log(database.path), database.path.read_bytes()
+    log.with_name("another").write_bytes(b"of another file")
+    log.with_name("another").replace(log)
+
+    child.go()
+    await child.result()
+
+    assert (log.read_bytes(), database.path.read_bytes()) == (b"of another file", former)
+
+
+async def test_f47_a_log_that_is_only_gone_is_copied_back_by_whoever_ends_last(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """Its units were acknowledged; nobody has put another one in its place."""
+    await push_manifest(store)
+    _log(database.path).unlink()
+    await store.aclose()
+
+    reopened = await open_metadata(database.url, 1, 5.0)
+    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    await reopened.aclose()
+
+
+@pytest.mark.parametrize("taken", ["file", "log", "log, for good"])
+async def test_f47_a_store_whose_file_is_exchanged_while_it_is_opened_is_opened_anew(
+    database: RawDatabase, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    """Its connections may lead to the one and to the other, and what is known is only what has the name in the end."""
+    path = database.path
+    copy, begun, reader = _backup(path, "copy.db"), list[str]()
+
+    def late_reader(*arguments: Any) -> SqliteReader:
+        begun.append(taken)
+        if taken == "log, for good":
+            _log(path).unlink()
+        if begun == ["file"]:
+            copy.replace(path)
+        if begun == ["log"]:
+            _log(path).unlink()
+        return SqliteReader(*arguments)
+
+    monkeypatch.setattr(sqlite, "SqliteReader", late_reader)
+    if taken == "log, for good":
+        with pytest.raises(MetadataUnavailableError, match="while it was being opened"):
+            await open_metadata(database.url, 1, 5.0)
+        return
+    store = await open_metadata(database.url, 1, 5.0)
+
+    assert (len(begun), await store.lost_file()) == (2, "")
+    await push_manifest(store)
+    await store.aclose()
+    monkeypatch.undo()
+    reopened = await open_metadata(database.url, 1, 5.0)
+    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    await reopened.aclose()
+    assert _integrity(path) == "ok"
+
+
+async def test_f47_a_log_that_goes_before_the_first_look_is_lost(database: RawDatabase) -> None:
+    """It is known since the store was opened, not since somebody asked for it."""
+    store = await open_metadata(database.url, 1, 5.0)
+    _log(database.path).unlink()
+
+    with pytest.raises(MetadataUnavailableError, match="was replaced or removed under this process"):
+        await push_manifest(store)
+    assert await store.lost_file() == str(_log(database.path))
+    await store.aclose()

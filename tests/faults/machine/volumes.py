@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +18,16 @@ from tests.processes.running import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Filler", "ext4_volume", "memory_volume", "remount", "repair_ext4", "report_damage", "unmount"]
+__all__ = [
+    "Filler",
+    "ext4_volume",
+    "memory_volume",
+    "remount",
+    "repair_ext4",
+    "report_damage",
+    "snapshot_over",
+    "unmount",
+]
 
 _BLOCK: Final = 64 * 1024
 MIB: Final = 1024 * 1024
@@ -75,6 +85,23 @@ def ext4_volume(
     finally:
         unmount(directory)
         image.unlink()
+
+
+@contextlib.contextmanager
+def snapshot_over(volume: Path) -> Iterator[None]:
+    """Mount a snapshot of an ext4 over it, in which every file has its inode; who has files open keeps the former."""
+    image, copy = volume.with_name(f"{volume.name}.ext4"), volume.with_name(f"{volume.name}.snapshot")
+    subprocess.run(["fsfreeze", "--freeze", str(volume)], check=True, capture_output=True)
+    try:
+        shutil.copy(image, copy)
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", str(volume)], check=True, capture_output=True)
+    _mount(volume, "-o", "loop", str(copy))
+    try:
+        yield
+    finally:
+        unmount(volume)
+        copy.unlink()
 
 
 def remount(directory: Path, options: str) -> None:

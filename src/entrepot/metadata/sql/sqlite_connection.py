@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import sqlite3
@@ -20,6 +21,7 @@ __all__ = [
     "create_private_file",
     "is_busy",
     "is_interrupted",
+    "keep_open",
     "translate_error",
 ]
 
@@ -100,6 +102,15 @@ def connect_for_writing(path: Path, busy_timeout_seconds: float) -> sqlite3.Conn
         MetadataUnavailableError: it can't be opened.
     """
     return _connect(path, busy_timeout_seconds)
+
+
+def keep_open(connection: sqlite3.Connection) -> None:
+    """Keep SQLite from ever closing a connection, at the end of Python either: by a reference that nobody gives back.
+
+    Whoever closes a file last copies its log back and removes what has the log's name. Whether its file is there still
+    SQLite asks by the inode alone, which a snapshot of the volume has as well. The kernel closes files and locks.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -81,7 +81,7 @@ class OpenFiles:
     """The file and the log that a store has open. Blocks; any thread may ask."""
 
     def __init__(self, path: Path) -> None:
-        """Take the file that has this name now; its connections must be open.
+        """Take the file that has this name now, before the first connection is opened.
 
         Raises:
             MetadataUnavailableError: it can't be told which it is.
@@ -89,40 +89,82 @@ class OpenFiles:
         self._path = path
         self._real = path.resolve()
         self._log = log_of(path)
-        self._file = _identity_of(path)
         self._own_log: tuple[int, int] | None = None
         try:
             # Only to know the file: to close one that can be read would end SQLite's locks on it.
             self._descriptor = os.open(self._real, os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
             raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
+        found = os.fstat(self._descriptor)
+        self._file = found.st_dev, found.st_ino
+
+    def take_log(self) -> None:
+        """Take the log, once the first connection has it open: no other process removes it from then on.
+
+        Raises:
+            MetadataUnavailableError: it can't be told which it is.
+        """
+        self._own_log = _identity_of(self._log)
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
 
+    def has_file(self) -> bool:
+        """Whether the file is the same still; nothing is renamed.
+
+        Raises:
+            MetadataUnavailableError: it can't be told.
+        """
+        return _identity_of(self._path) == self._file
+
+    def has_log(self) -> bool:
+        """Whether there is a log, and it is the same still; nothing is renamed.
+
+        Raises:
+            MetadataUnavailableError: it can't be told.
+        """
+        return self._own_log is not None and _identity_of(self._log) == self._own_log
+
     def find_lost(self) -> str:
         """Return which of both is another one by now, or none; an empty text as long as they are the same.
 
-        The log is known from the first time on. A connection must have read by then, and be open still: no other
-        process removes the log from then on. Where the file was replaced, the log is put out of the new one's way, and
-        comes back with the former file.
+        Where the file was replaced, the log is put out of the new one's way, and comes back with the former file.
 
         Raises:
             MetadataUnavailableError: it can't be told.
         """
         log = _identity_of(self._log)
-        if _identity_of(self._path) != self._file:
+        if not self.has_file():
             is_replaced = _identity_of(self._real) not in {None, self._file}
             if is_replaced and log is not None and log == self._own_log:
                 self._put_aside()
             return str(self._path)
-        if self._own_log is None:
-            self._own_log = log
-        elif log is None:
+        if log is None:
             self._take_back()
+        return "" if self.has_log() else str(self._log)
+
+    def require_same(self) -> None:
+        """Refuse to commit what nobody would find again (F47).
+
+        Raises:
+            MetadataUnavailableError: file or log are others by now, or it can't be told.
+        """
+        if lost := self.find_lost():
+            raise MetadataUnavailableError(
+                f"{lost} was replaced or removed under this process, and what lay there before is written no more"
+            )
+
+    def may_be_closed(self) -> bool:
+        """Whether SQLite can close without harm to what others put there: that goes by names once it closes.
+
+        A log that is only gone is copied back from what is still open.
+        """
+        try:
             log = _identity_of(self._log)
-        return "" if log == self._own_log else str(self._log)
+            return self.has_file() and log in {None, self._own_log}
+        except MetadataUnavailableError:
+            return False
 
     def _put_aside(self) -> None:
         """Rename the log, which whoever has it open goes on with. Who is not let in now looks again in seconds."""

@@ -23,6 +23,7 @@ from entrepot.metadata.sql.sqlite_connection import (
 from entrepot.metadata.sql.statements import render_all
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from entrepot.metadata.sql.statements import RenderedStatement, Row, Statement, StatementObserver, Value
@@ -89,12 +90,10 @@ class SqliteReader:
             return rows
         return await self._fetch_on_thread(self._statements[statement.name], named)
 
-    def close(self) -> None:
-        """Wait for reads under way, then close all connections. Blocks."""
+    def stop(self) -> Sequence[sqlite3.Connection]:
+        """Wait for reads under way, and return all connections, which are the caller's to close. Blocks."""
         self._threads.shutdown(wait=True)
-        self._loop_connection.close()
-        for connection in self._connections:
-            connection.close()
+        return self._loop_connection, *self._connections
 
     def _fetch_short(self, rendered: RenderedStatement, named: dict[str, Value]) -> list[Row] | None:
         """Return all rows, or `None` when that takes long or a lock: then a thread begins anew.

@@ -21,7 +21,7 @@ from entrepot.metadata.sql.transaction import SqlTransaction
 from entrepot.metadata.sql.units import await_settled, run_without_suspension
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from contextvars import Context
     from pathlib import Path
 
@@ -108,15 +108,15 @@ class SqliteWriter:
             raise
         return result
 
-    def close(self) -> None:
-        """Run all units accepted so far, then release thread, connection and locks. Blocks."""
+    def stop(self) -> Sequence[sqlite3.Connection]:
+        """Run all units accepted so far, release thread and locks, and return what is the caller's to close. Blocks."""
         self._closing = True
         self._queue.put(None)
         self._thread.join(_PATIENCE_SECONDS)
-        # A thread that still waits for another process's lock keeps what it uses; it dies with this process.
-        if not self._thread.is_alive():
-            self._connection.close()
-            self._turnstile.close()
+        if self._thread.is_alive():
+            return ()  # it waits for another process's lock, keeps what it uses, and dies with this process
+        self._turnstile.close()
+        return (self._connection,)
 
     def _serve(self) -> None:
         closing = False

@@ -16,6 +16,7 @@ import structlog.testing
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.blobstore.keys import JOURNAL
 from entrepot.bootstrap import StoreProbes, edges, open_stores
+from entrepot.bootstrap import probes as bootstrap_probes
 from entrepot.bootstrap.services import find_mismatch
 from entrepot.metadata.errors import MetadataError
 from entrepot.rebuild.catching_up import find_catch_up_start
@@ -32,6 +33,8 @@ from tests.integration.rebuilding import compact, compacted_registry, database_o
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from entrepot.bootstrap.stores import Stores
+    from entrepot.settings import Settings
     from tests.drivers.postgres_server import PostgresServer
 
 
@@ -271,6 +274,27 @@ async def test_f18_a_process_ends_though_what_it_watches_gives_no_answer(
             await asyncio.sleep(0.01)
 
     assert asked == ["look"]
+
+
+async def test_f47_probes_that_are_asked_at_the_same_time_open_the_stores_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that nobody knows any more nobody would close the file."""
+    settings, opened = await compacted_registry(tmp_path / "data"), list[object]()
+
+    @contextlib.asynccontextmanager
+    async def noted_stores(settings: Settings) -> AsyncIterator[Stores]:
+        async with open_stores(settings) as stores:
+            opened.append(stores)
+            yield stores
+
+    monkeypatch.setattr(bootstrap_probes, "open_stores", noted_stores)
+    probes = StoreProbes(settings)
+
+    answers = await asyncio.gather(probes.read_ready(), probes.write_ready(), probes.read_ready())
+
+    await probes.aclose()
+    assert ([answer.ok for answer in answers], len(opened)) == ([True, True, True], 1)
 
 
 async def test_f47_a_sqlite_file_that_was_replaced_under_a_node_is_noticed_by_the_next_look(

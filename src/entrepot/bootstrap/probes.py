@@ -61,6 +61,7 @@ class StoreProbes:
         self._settings = settings
         self._stack = contextlib.AsyncExitStack()
         self._stores: Stores | None = None
+        self._opening = asyncio.Lock()
         self._clock = clock
         self._another = LastingAnswer(_find_strangeness, clock)
         self._look: LastingLook | None = None
@@ -139,9 +140,10 @@ class StoreProbes:
         await self._stack.aclose()
 
     async def _opened(self) -> Stores:
-        if self._stores is None:
-            self._stores = await self._stack.enter_async_context(open_stores(self._settings))
-        return self._stores
+        async with self._opening:
+            if self._stores is None:
+                self._stores = await self._stack.enter_async_context(open_stores(self._settings))
+            return self._stores
 
 
 async def _ask(blobs: BlobStore) -> None:

@@ -6,7 +6,8 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -15,6 +16,8 @@ from entrepot.metadata.records import StoredManifest
 from entrepot.metadata.sql import sqlite, sqlite_files
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.metadata.sql.sqlite_connection import connect_for_reading, create_private_file
+from entrepot.metadata.sql.sqlite_load import require_loadable_sqlite, reserve_sqlite
 from entrepot.metadata.sql.sqlite_reader import SqliteReader
 from tests.drivers.metadata.child import Child
 from tests.drivers.metadata.material import REPOSITORY, TAG, push_manifest
@@ -22,10 +25,11 @@ from tests.faults.machine.volumes import MIB, ext4_volume, snapshot_over
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
 
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
+
+PROC_LOCKS: Final = Path("/proc/locks")
 
 
 @pytest.fixture
@@ -217,12 +221,14 @@ async def test_f47_the_log_of_a_file_behind_a_link_lies_beside_the_file(
     await store.aclose()
 
     real.unlink()
-    with pytest.raises(MetadataUnavailableError, match="is missing, though its log"):  # that was put aside
+    with pytest.raises(
+        MetadataUnavailableError, match="is missing or empty, though its log"
+    ):  # that was put aside
         await initialise_if_empty(f"sqlite://{link}", lambda _: None)
     for aside in real.parent.glob("*.of-*"):
         aside.unlink()
     _log(real).write_bytes(b"alone")
-    with pytest.raises(MetadataUnavailableError, match="is missing, though its log"):
+    with pytest.raises(MetadataUnavailableError, match="is missing or empty, though its log"):
         await initialise_if_empty(f"sqlite://{link}", lambda _: None)
 
 
@@ -274,7 +280,7 @@ async def test_f47_no_database_is_made_beside_the_log_of_one_that_is_missing(
     """As by a process that starts while the file is away: it would begin with the other one's log."""
     await push_manifest(store)
     away = database.path.rename(database.path.with_name("away"))
-    with pytest.raises(MetadataUnavailableError, match="is missing, though its log"):
+    with pytest.raises(MetadataUnavailableError, match="is missing or empty, though its log"):
         await initialise_if_empty(database.url, lambda _: None)
     assert not database.path.exists()
     away.rename(database.path)
@@ -339,7 +345,7 @@ async def test_f47_a_store_whose_file_is_exchanged_while_it_is_opened_is_opened_
 ) -> None:
     """Its connections may lead to the one and to the other, and what is known is only what has the name in the end."""
     path = database.path
-    copy, begun, reader = _backup(path, "copy.db"), list[str]()
+    copy, begun = _backup(path, "copy.db"), list[str]()
 
     def late_reader(*arguments: Any) -> SqliteReader:
         begun.append(taken)
@@ -377,3 +383,68 @@ async def test_f47_a_log_that_goes_before_the_first_look_is_lost(database: RawDa
         await push_manifest(store)
     assert await store.lost_file() == str(_log(database.path))
     await store.aclose()
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["missing", "empty"])
+async def test_f47_nothing_is_loaded_into_a_new_file_beside_the_log_of_another(
+    database: RawDatabase, is_there: bool
+) -> None:
+    """SQLite removes what lies beside an empty file: the newest units of the one that is away."""
+    path = database.path
+    log = _log(path)
+    away = path.rename(path.with_name("away"))
+    log.write_bytes(b"the newest units")
+    if is_there:
+        path.touch()
+
+    refused = pytest.raises(MetadataUnavailableError, match="is missing or empty, though its log")
+    with refused:
+        await require_loadable_sqlite(path)
+    with refused:
+        await reserve_sqlite(path, "a snapshot")
+    with refused:
+        await initialise_if_empty(database.url, lambda _: None)
+    with refused:
+        connect_for_reading(path, 1.0)
+    assert (path.exists(), log.read_bytes()) == (is_there, b"the newest units")
+    log.unlink()
+    away.replace(path)
+
+
+async def test_f47_a_file_that_another_process_is_making_meanwhile_is_no_file_that_is_missing(
+    database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log comes after its first page, and is found by who looked for the file before."""
+    path, look = database.path, sqlite_files.log_of
+    away = path.rename(path.with_name("away"))
+
+    def late_look(of: Path) -> Path:
+        away.replace(path)
+        look(of).write_bytes(b"")
+        return look(of)
+
+    monkeypatch.setattr(sqlite_files, "log_of", late_look)
+
+    sqlite_files.require_no_log_alone(path)
+
+
+async def test_f47_who_makes_a_file_that_exists_keeps_the_locks_of_connections_on_it(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """They are the process's, and end when it closes any descriptor of the file; the log would go with the next one."""
+    create_private_file(database.path)
+
+    assert _locks_on(database.path) > 0
+    other = await Child.start("append", database.url, "1")  # was it alone, it would remove the log
+    other.go()
+    await other.result()
+    assert await store.lost_file() == ""
+
+
+def _locks_on(path: Path) -> int:
+    """How many locks this process has on a file, by the kernel's list."""
+    mine = [line.split() for line in PROC_LOCKS.read_text().splitlines()]
+    return sum(
+        line[1] == "POSIX" and line[4] == str(os.getpid()) and line[5].endswith(f":{path.stat().st_ino}")
+        for line in mine
+    )

@@ -6,10 +6,12 @@ import ctypes
 import errno
 import os
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.durable_directories import sync_directory
 from entrepot.metadata.errors import MetadataError, MetadataFullError, MetadataUnavailableError
+from entrepot.metadata.sql.sqlite_files import require_no_log_alone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,12 +60,16 @@ _CONDITIONS: Final = {
 def create_private_file(path: Path) -> None:
     """Create `path` empty and readable by its owner only, unless it exists; SQLite gives its log the same mode.
 
+    One that exists is not opened: to close it would end the locks on it of all connections that this process has.
+
     Raises:
         MetadataUnavailableError: the file system doesn't let us.
     """
+    real = path.resolve()  # as a link that leads nowhere counts as a file that exists
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        sync_directory(path.parent)
+        with suppress(FileExistsError):
+            os.close(os.open(real, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        sync_directory(real.parent)
     except OSError as error:
         if error.errno == errno.EROFS and path.exists():
             return  # there is nothing to make durable, and reads go on (F9)
@@ -139,6 +145,7 @@ def _primary_code(error: sqlite3.Error) -> int:
 
 
 def _connect(path: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
+    require_no_log_alone(path)
     try:
         # Transactions are begun by us; the connection may be closed on another thread than the one that uses it.
         connection = sqlite3.connect(

@@ -37,16 +37,20 @@ def log_of(path: Path) -> Path:
 def require_no_log_alone(path: Path) -> None:
     """Refuse to make a database where one was: a log without its file, or one that was put aside. Blocks.
 
+    SQLite removes a log that lies beside an empty file, and writes none there itself.
+
     Raises:
-        MetadataUnavailableError: the file is missing, and a log lies there; or it can't be told.
+        MetadataUnavailableError: the file is missing or empty, and a log lies there; or it can't be told.
     """
-    if _identity_of(path) is not None:
+    if _has_content(path):
         return
     log = log_of(path)
     alone = log if _identity_of(log) is not None else next(log.parent.glob(f"{log.name}{_ASIDE}*"), None)
-    if alone is not None:
+    if alone is not None and not _has_content(
+        path
+    ):  # another process may be making both: its file comes first
         raise MetadataUnavailableError(
-            f"{path} is missing, though its log {alone} is there: put the file back; if a new database is "
+            f"{path} is missing or empty, though its log {alone} is there: put the file back; if a new database is "
             f"meant, or another copy will come, move all of {log.name}* and {path.name}{_INDEX}* away first"
         )
 
@@ -180,6 +184,15 @@ class OpenFiles:
     @property
     def _mark(self) -> str:
         return _mark_of(os.fstat(self._descriptor))
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
 
 
 def _mark_at(real: Path) -> str:

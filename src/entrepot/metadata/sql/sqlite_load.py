@@ -20,6 +20,7 @@ from entrepot.metadata.sql.schema import (
 )
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, create_private_file, translate_error
 from entrepot.metadata.sql.sqlite_dump import describe_table
+from entrepot.metadata.sql.sqlite_files import require_no_log_alone
 from entrepot.metadata.sql.statements import render
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ async def require_loadable_sqlite(path: Path) -> bool:
 
     Raises:
         DatabaseNotEmptyError: it holds rows.
+        MetadataUnavailableError: it can't be read, or only the log of one that was there is left.
     """
     return await asyncio.to_thread(_require_loadable, path)
 
@@ -93,6 +95,7 @@ async def reserve_sqlite(path: Path, snapshot: str) -> bool:
 
     Raises:
         DatabaseNotEmptyError: it holds rows; nothing was changed.
+        MetadataUnavailableError: it can't be written, or only the log of one that was there is left.
     """
     return await asyncio.to_thread(_reserve, path, snapshot)
 
@@ -114,6 +117,7 @@ async def loading_sqlite(path: Path, migrations: Sequence[Migration]) -> AsyncGe
 
 
 def _require_loadable(path: Path) -> bool:
+    require_no_log_alone(path)
     if not path.exists() or path.stat().st_size == 0:
         return False
     try:
@@ -128,6 +132,7 @@ def _require_loadable(path: Path) -> bool:
 
 
 def _reserve(path: Path, snapshot: str) -> bool:
+    require_no_log_alone(path)
     create_private_file(path)
     try:
         with closing(connect_for_writing(path, _BUSY_SECONDS)) as connection:

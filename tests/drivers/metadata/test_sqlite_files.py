@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -172,10 +173,10 @@ async def test_f47_a_log_is_renamed_by_nobody_who_looked_before_another_came(
     turn = sqlite_files._turn
 
     @contextmanager
-    def late_turn(directory: Path, *, wait: bool) -> Iterator[bool]:
+    def late_turn(directory: Path, patience_seconds: float) -> Iterator[bool]:
         _log(path).rename(path.with_name("put aside by another"))
         _log(path).write_bytes(b"of the new file")
-        with turn(directory, wait=wait) as is_let_in:
+        with turn(directory, patience_seconds) as is_let_in:
             yield is_let_in
 
     monkeypatch.setattr(sqlite_files, "_turn", late_turn)
@@ -191,7 +192,7 @@ async def test_f47_while_another_process_renames_nobody_waits(store: Metadata, d
     await push_manifest(store)
     path.rename(path.with_name("former"))
     shutil.copy(path.with_name("former"), path)
-    with sqlite_files._turn(path.parent, wait=True):
+    with sqlite_files._turn(path.parent, 30.0):
         assert await store.lost_file() == str(path)
         assert _log(path).exists()
 
@@ -448,3 +449,84 @@ def _locks_on(path: Path) -> int:
         line[1] == "POSIX" and line[4] == str(os.getpid()) and line[5].endswith(f":{path.stat().st_ino}")
         for line in mine
     )
+
+
+async def test_f47_a_log_that_is_put_aside_during_a_checkpoint_comes_back_with_its_file(
+    store: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint goes on with the former file, and gives it another size and time than the log is named after."""
+    path, former = database.path, database.path.with_name("former")
+    other = await open_metadata(database.url, 1, 5.0)
+    await push_manifest(store)
+    copy, connect = _backup(path, "copy.db"), sqlite.connect_for_writing
+
+    class Checkpointing(sqlite3.Connection):
+        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+            if "wal_checkpoint" in sql and not former.exists():
+                path.rename(former)
+                copy.replace(path)
+                assert (asyncio.run(other.lost_file()), _log(path).exists()) == (str(path), False)
+            return super().execute(sql, *arguments)
+
+    def connect_late(*arguments: Any) -> sqlite3.Connection:
+        connection = Checkpointing(database.path, isolation_level=None)
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        return connection
+
+    monkeypatch.setattr(sqlite, "connect_for_writing", connect_late)
+    await store.maintain()
+    monkeypatch.setattr(sqlite, "connect_for_writing", connect)
+    mark = f".of-{former.stat().st_size}-{former.stat().st_mtime_ns}"
+
+    assert sorted(file.name for file in path.parent.glob("*.of-*")) == [
+        f"{path.name}-shm{mark}",
+        f"{path.name}-wal{mark}",
+    ]
+    await store.aclose()
+    await other.aclose()
+    former.replace(path)
+    reopened = await open_metadata(database.url, 1, 5.0)
+    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    assert [file.name for file in path.parent.glob("*.of-*")] == []
+    await reopened.aclose()
+
+
+async def test_f47_who_ends_before_its_next_look_puts_the_log_aside(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """Whoever opens the new file afterwards would replay it."""
+    path = database.path
+    await push_manifest(store)
+    former = path.rename(path.with_name("former"))
+    shutil.copy(former, path)
+
+    await store.aclose()
+
+    assert not _log(path).exists()
+    former.replace(path)
+    reopened = await open_metadata(database.url, 1, 5.0)
+    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    await reopened.aclose()
+
+
+async def test_f47_a_lock_on_the_directory_that_stays_is_told(
+    store: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scripts that copy a directory keep one, and whoever starts would wait without a word."""
+    path = database.path
+    await push_manifest(store)
+    former = path.rename(path.with_name("former"))
+    shutil.copy(former, path)
+    await store.aclose()
+    former.replace(path)
+    monkeypatch.setattr(sqlite_files, "_PATIENCE_SECONDS", 0.0)
+
+    with (
+        sqlite_files._turn(path.parent, 30.0),
+        pytest.raises(MetadataUnavailableError, match=f"has had a lock .* on the directory {path.parent}"),
+    ):
+        await open_metadata(database.url, 1, 5.0)
+    reopened = await open_metadata(database.url, 1, 5.0)
+    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    await reopened.aclose()

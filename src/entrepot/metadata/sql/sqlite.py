@@ -34,6 +34,7 @@ _events: Any = structlog.get_logger()
 
 _CHECKPOINT_BUSY_SECONDS: Final = 1.0
 _OPENINGS: Final = 3
+_RENAMING_SECONDS: Final = 1.0
 _LARGE_LOG_BYTES: Final = 64 * 1024 * 1024
 """Beyond this the log is not only copied back but cut, which lets writers wait for a moment."""
 
@@ -79,10 +80,10 @@ class SqliteMetadata(SqlReaders):
 
     def _close(self) -> None:
         connections = (*self._writer.stop(), *self._reader.stop())
-        if self._files.may_be_closed():
-            # First, so that hardly any time passes between the look and the removal of the log by whoever is last.
-            with suppress(MetadataError):
-                self._copy_back()
+        # First, so that hardly any time passes between the look and the removal of the log by whoever is last. A log
+        # that has to be put aside is.
+        with suppress(MetadataError):
+            self._copy_back()
         is_lost = not self._files.may_be_closed()
         if is_lost:
             _events.warning("metadata.left_open", file=str(self._path))
@@ -100,7 +101,7 @@ class SqliteMetadata(SqlReaders):
 
     def _copy_back(self, truncated_bytes: float = math.inf) -> None:
         """Copy the log back as far as nobody reads it, and cut one that is larger than `truncated_bytes`."""
-        if self._files.find_lost():
+        if self._files.find_lost(_RENAMING_SECONDS):
             return  # the log beside another file is the former one's, whose pages would be copied into this one
         connection = connect_for_writing(self._path, _CHECKPOINT_BUSY_SECONDS)
         if self._files.find_lost():
@@ -114,6 +115,8 @@ class SqliteMetadata(SqlReaders):
             raise translate_error(error, self._path) from error
         finally:
             connection.close()
+            # What was put aside meanwhile is named after what the file was before it was written to.
+            self._files.find_lost(_RENAMING_SECONDS)
 
     def _truncate_log(self, connection: sqlite3.Connection) -> None:
         turnstile = Turnstile(self._path)

@@ -8,7 +8,9 @@ put aside, under a name that says whose it is, and comes back with its file: it 
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["OpenFiles", "log_of", "require_no_log_alone", "take_back_log"]
+__all__ = ["OpenFiles", "log_of", "logs_aside", "require_no_log_alone", "take_back_log"]
 
 _LOG: Final = "-wal"
 _INDEX: Final = "-shm"
@@ -27,11 +29,21 @@ fails; the log alone would be replayed. So it goes last and comes back first."""
 
 _ASIDE: Final = ".of-"
 
+_PATIENCE_SECONDS: Final = 30.0
+"""How long who starts waits for others that rename, which takes them milliseconds."""
+_PAUSE_SECONDS: Final = 0.05
+
 
 def log_of(path: Path) -> Path:
     """Return where the write-ahead log of a database's file lies: beside what a symbolic link leads to."""
     real = path.resolve()
     return real.with_name(f"{real.name}{_LOG}")
+
+
+def logs_aside(path: Path) -> list[Path]:
+    """Return the logs that were put aside for a database's file, most of another file than the one that lies there."""
+    log = log_of(path)
+    return sorted(log.parent.glob(f"{glob.escape(log.name)}{_ASIDE}*"))
 
 
 def require_no_log_alone(path: Path) -> None:
@@ -45,7 +57,7 @@ def require_no_log_alone(path: Path) -> None:
     if _has_content(path):
         return
     log = log_of(path)
-    alone = log if _identity_of(log) is not None else next(log.parent.glob(f"{log.name}{_ASIDE}*"), None)
+    alone = log if _identity_of(log) is not None else next(iter(logs_aside(path)), None)
     if alone is not None and not _has_content(
         path
     ):  # another process may be making both: its file comes first
@@ -59,14 +71,20 @@ def take_back_log(path: Path) -> None:
     """Give a log that was put aside its name again where its file was put back. Before anybody opens the file; blocks.
 
     Raises:
-        MetadataUnavailableError: another log lies beside the file, or the files can't be looked at or renamed.
+        MetadataUnavailableError: another log lies beside the file, or the files can't be looked at or renamed, or
+            somebody keeps a lock on the directory.
     """
     real, log = path.resolve(), log_of(path)
     mark = _mark_at(real)
     aside = log.with_name(log.name + mark)
     if not mark or _identity_of(aside) is None:
         return
-    with _turn(real.parent, wait=True):
+    with _turn(real.parent, _PATIENCE_SECONDS) as is_let_in:
+        if not is_let_in:
+            raise MetadataUnavailableError(
+                f"{aside.name} is the log of {path} and can't be renamed: for {_PATIENCE_SECONDS:g} s another program "
+                f"has had a lock (flock) on the directory {real.parent}"
+            )
         if _identity_of(aside) is None:
             return  # who was first has done it
         if _identity_of(log) is not None:
@@ -130,22 +148,21 @@ class OpenFiles:
         """
         return self._own_log is not None and _identity_of(self._log) == self._own_log
 
-    def find_lost(self) -> str:
+    def find_lost(self, patience_seconds: float = 0.0) -> str:
         """Return which of both is another one by now, or none; an empty text as long as they are the same.
 
-        Where the file was replaced, the log is put out of the new one's way, and comes back with the former file.
+        Where the file was replaced, the log is put out of the new one's way, and comes back with the former file. Who
+        is not let in within the patience leaves that to the next look, in seconds.
 
         Raises:
             MetadataUnavailableError: it can't be told.
         """
-        log = _identity_of(self._log)
         if not self.has_file():
-            is_replaced = _identity_of(self._real) not in {None, self._file}
-            if is_replaced and log is not None and log == self._own_log:
-                self._put_aside()
+            if _identity_of(self._real) not in {None, self._file}:
+                self._put_aside(patience_seconds)
             return str(self._path)
-        if log is None:
-            self._take_back()
+        if _identity_of(self._log) is None:
+            self._take_back(patience_seconds)
         return "" if self.has_log() else str(self._log)
 
     def require_same(self) -> None:
@@ -170,16 +187,31 @@ class OpenFiles:
         except MetadataUnavailableError:
             return False
 
-    def _put_aside(self) -> None:
-        """Rename the log, which whoever has it open goes on with. Who is not let in now looks again in seconds."""
-        with _turn(self._real.parent, wait=False) as is_let_in:
-            if is_let_in and _identity_of(self._log) == self._own_log:
-                _rename_aside(self._real, self._mark)
+    def _put_aside(self, patience_seconds: float) -> None:
+        """Rename the log, which whoever has it open goes on with; also one whose file was written to since it is aside.
 
-    def _take_back(self) -> None:
-        with _turn(self._real.parent, wait=False) as is_let_in:
-            if is_let_in and _identity_of(self._log.with_name(self._log.name + self._mark)) == self._own_log:
-                _rename_back(self._real, self._mark)
+        That is what a checkpoint does which began before.
+        """
+        if self._own_mark() in {None, self._mark}:
+            return
+        with _turn(self._real.parent, patience_seconds) as is_let_in:
+            before, after = self._own_mark(), self._mark
+            if is_let_in and before is not None and before != after:
+                _rename_aside(self._real, before, after)
+
+    def _take_back(self, patience_seconds: float) -> None:
+        if self._own_mark() is None:
+            return
+        with _turn(self._real.parent, patience_seconds) as is_let_in:
+            if is_let_in and (mark := self._own_mark()):
+                _rename_back(self._real, mark)
+
+    def _own_mark(self) -> str | None:
+        """Return what the name of the log ends with by now: nothing where it is its own; `None` where it is gone."""
+        for candidate in (self._log, *logs_aside(self._real)):
+            if self._own_log is not None and _identity_of(candidate) == self._own_log:
+                return candidate.name.removeprefix(self._log.name)
+        return None
 
     @property
     def _mark(self) -> str:
@@ -213,9 +245,9 @@ def _mark_of(found: os.stat_result) -> str:
     return f"{_ASIDE}{found.st_size}-{found.st_mtime_ns}"
 
 
-def _rename_aside(real: Path, mark: str) -> None:
-    if _renamed(real, _LOG, _LOG + mark):
-        _renamed(real, _INDEX, _INDEX + mark)
+def _rename_aside(real: Path, before: str, after: str) -> None:
+    if _renamed(real, _LOG + before, _LOG + after):
+        _renamed(real, _INDEX + before, _INDEX + after)
 
 
 def _rename_back(real: Path, mark: str) -> None:
@@ -235,8 +267,8 @@ def _renamed(real: Path, before: str, after: str) -> bool:
 
 
 @contextmanager
-def _turn(directory: Path, *, wait: bool) -> Generator[bool]:
-    """Keep other processes from renaming; yield whether that is so, which without `wait` it may not be.
+def _turn(directory: Path, patience_seconds: float) -> Generator[bool]:
+    """Keep other processes from renaming; yield whether that is so, which it may not be within the patience.
 
     Who looked and then slept must not rename the log of those who came meanwhile.
 
@@ -248,14 +280,22 @@ def _turn(directory: Path, *, wait: bool) -> Generator[bool]:
     except OSError as error:
         raise MetadataUnavailableError(f"{directory}: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
+        yield _locked(descriptor, patience_seconds)
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int, patience_seconds: float) -> bool:
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return True
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:

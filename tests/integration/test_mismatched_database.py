@@ -7,12 +7,13 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog.testing
 
 from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.bootstrap import Dispatcher, StoreProbes, build_background_worker, open_stores
 from entrepot.metadata.errors import RebuildUnfinishedError
 from entrepot.oci.digest import Digest
-from entrepot.settings import storage_root
+from entrepot.settings import metadata_path, storage_root
 from entrepot.workers import upkeep
 from tests.asgi.history import DELETED_TAG, live_through_everything, picture_of
 from tests.asgi.lifespan import running_lifespan
@@ -254,6 +255,23 @@ async def test_the_background_worker_leaves_a_foreign_journal_alone(
     assert {"orphans", "upload expiry", "scrub"} <= duties.keys()
     assert await database_of(settings).value("SELECT count(*) FROM sweeps WHERE name = 'orphans'") == 0
     assert await database_of(settings).value("SELECT count(*) FROM audit_records") > 0
+
+
+async def test_f47_a_start_beside_a_log_that_was_put_aside_tells_of_it(settings: Settings) -> None:
+    """It may be the only trace of what was acknowledged: the file that lies there starts without it."""
+    path = metadata_path(settings)
+    aside = path.with_name(f"{path.name}-wal.of-4096-1")
+    aside.write_bytes(b"the newest units of another file")
+    worker = build_background_worker(settings)
+
+    with structlog.testing.capture_logs() as told:
+        await worker._open_duties()
+    await worker._close()
+
+    said = [line for line in told if line["event"] == "metadata.log_aside"]
+    assert [(line["file"], "put it back by mv or cp -p" in line["remedy"]) for line in said] == [
+        (str(aside), True)
+    ]
 
 
 def _never() -> asyncio.Event:

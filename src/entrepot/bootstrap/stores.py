@@ -15,6 +15,7 @@ from entrepot.blobstore.filesystem.store import FilesystemBlobStore
 from entrepot.kernel.durable_directories import create_directory, sync_directory
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.metadata.sql.sqlite_files import ASIDE_REMEDY, logs_aside
 from entrepot.registry.store_match.ownership import find_lack
 from entrepot.settings import (
     Settings,
@@ -42,6 +43,7 @@ __all__ = [
     "prepare_metadata",
     "prepare_place",
     "s3_options",
+    "tell_of_logs_aside",
 ]
 
 _log: Any = structlog.get_logger()
@@ -129,6 +131,14 @@ async def prepare_metadata(settings: Settings) -> None:
     if not uses_postgresql(settings):
         await asyncio.to_thread(_prepare_metadata_directory, metadata_path(settings).parent)
     await initialise_if_empty(metadata_url(settings), _log_migration)
+
+
+async def tell_of_logs_aside(settings: Settings) -> None:
+    """Warn of each log that was put aside and has not come back with its file; the stores are open."""
+    if uses_postgresql(settings):
+        return
+    for log in await asyncio.to_thread(logs_aside, metadata_path(settings)):
+        _log.warning("metadata.log_aside", file=str(log), remedy=ASIDE_REMEDY)
 
 
 def _prepare_metadata_directory(directory: Path) -> None:

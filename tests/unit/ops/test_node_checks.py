@@ -327,6 +327,18 @@ def test_a_sound_database_is_examined_and_left_alone(tmp_path: Path) -> None:
     assert after == before
 
 
+def test_f47_a_log_that_was_put_aside_is_told_by_name(tmp_path: Path) -> None:
+    settings = _used(tmp_path)
+    path = metadata_path(settings)
+    aside = path.with_name(f"{path.name}-wal.of-4096-1")
+    aside.write_bytes(b"the newest units of another file")
+
+    told = [finding for finding in examine_database(settings) if finding.status == "warn"]
+
+    assert [(finding.check, str(aside) in finding.message) for finding in told] == [("wal", True)]
+    assert "put it back by mv or cp -p" in told[0].remedy
+
+
 def _always(_settings: Settings) -> bool:
     return True
 

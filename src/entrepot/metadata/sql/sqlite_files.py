@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["OpenFiles", "log_of", "logs_aside", "require_no_log_alone", "take_back_log"]
+__all__ = ["ASIDE_REMEDY", "OpenFiles", "log_of", "logs_aside", "require_no_log_alone", "take_back_log"]
 
 _LOG: Final = "-wal"
 _INDEX: Final = "-shm"
@@ -28,6 +28,14 @@ _INDEX: Final = "-shm"
 fails; the log alone would be replayed. So it goes last and comes back first."""
 
 _ASIDE: Final = ".of-"
+
+ASIDE_REMEDY: Final = (
+    "it has the newest changes of a file of that size and time (nanoseconds), which does not lie there: if that file "
+    "is meant, stop the registry and put it back by mv or cp -p; if only its time was changed, as by tar, and nothing "
+    "has opened it since, give it that back before the start (touch -d @SECONDS.NANOSECONDS); if it is not wanted, "
+    "remove the log and its -shm.of-…"
+)
+"""What an operator does about a log that stays aside."""
 
 _PATIENCE_SECONDS: Final = 30.0
 """How long who starts waits for others that rename, which takes them milliseconds."""

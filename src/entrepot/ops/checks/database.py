@@ -86,10 +86,11 @@ def examine_database(settings: Settings) -> Iterator[Finding]:
         yield judge_durability(facts)
         yield judge_connections(facts, settings.metadata.pool_size)
     else:
-        from entrepot.metadata.sql.sqlite_files import log_of  # noqa: PLC0415 - as the driver it belongs to
+        from entrepot.metadata.sql.sqlite_files import log_of, logs_aside  # noqa: PLC0415 - as their driver
 
         log = log_of(metadata_path(settings))
         yield judge_log_size(log.stat().st_size if log.exists() else 0, running=running)
+        yield from map(_tell_of_log_aside, logs_aside(metadata_path(settings)))
     if settings.storage.driver == "filesystem" and storage_root(settings).is_dir():
         state = os.statvfs(storage_root(settings))
         room = state.f_bavail * state.f_frsize - settings.storage.min_free_bytes
@@ -197,6 +198,12 @@ def judge_log_size(size_bytes: int, *, running: bool) -> Finding:
         "duty.failed in the log. A restart of the registry folds it in."
     )
     return warned("wal", message, remedy)
+
+
+def _tell_of_log_aside(log: Path) -> Finding:
+    from entrepot.metadata.sql.sqlite_files import ASIDE_REMEDY  # noqa: PLC0415 - as above
+
+    return warned("wal", f"{log} was put aside, and has not come back with its file", ASIDE_REMEDY)
 
 
 def judge_durability(facts: EngineFacts) -> Finding:

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sqlite3
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import StoredManifest
-from entrepot.metadata.sql import sqlite, sqlite_files
+from entrepot.metadata.sql import sqlite_files
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
-from entrepot.metadata.sql.sqlite_connection import connect_for_reading, create_private_file
-from entrepot.metadata.sql.sqlite_load import require_loadable_sqlite, reserve_sqlite
-from entrepot.metadata.sql.sqlite_reader import SqliteReader
-from tests.drivers.metadata.child import Child
+from tests.drivers.metadata.database_files import backup, integrity, log_beside
 from tests.drivers.metadata.material import REPOSITORY, TAG, push_manifest
-from tests.faults.machine.volumes import MIB, ext4_volume, snapshot_over
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
-
-PROC_LOCKS: Final = Path("/proc/locks")
 
 
 @pytest.fixture
@@ -48,58 +41,40 @@ async def store(database: RawDatabase) -> AsyncIterator[Metadata]:
     await store.aclose()
 
 
-def _log(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
-
-
-def _backup(path: Path, name: str) -> Path:
-    """Return a copy that the engine makes."""
-    copy = path.with_name(name)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-    return copy
-
-
-def _integrity(path: Path) -> str:
-    with closing(sqlite3.connect(path)) as connection:
-        (answer,) = connection.execute("PRAGMA integrity_check").fetchone()
-        return str(answer)
-
-
 async def test_f47_the_log_of_a_replaced_file_is_replayed_into_no_other(
     store: Metadata, database: RawDatabase
 ) -> None:
     """Whoever opens the new file, while the former one is open still or afterwards, finds it sound."""
     path = database.path
-    copy = _backup(path, "copy.db")
+    copy = backup(path, "copy.db")
     with closing(sqlite3.connect(copy)) as connection:  # so that pages of the log mean something else in it
         connection.execute("DROP TABLE audit_records")
         connection.execute("VACUUM")
     await push_manifest(store)
-    log, former = _log(path).stat().st_ino, path.stat()
+    log, former = log_beside(path).stat().st_ino, path.stat()
     copy.replace(path)
 
     assert await store.lost_file() == str(path)
-    assert not _log(path).exists()
-    aside = _log(path).with_name(f"{_log(path).name}.of-{former.st_size}-{former.st_mtime_ns}")
+    assert not log_beside(path).exists()
+    aside = log_beside(path).with_name(f"{log_beside(path).name}.of-{former.st_size}-{former.st_mtime_ns}")
     assert aside.stat().st_ino == log
-    assert _integrity(path) == "ok"
+    assert integrity(path) == "ok"
     await store.aclose()
-    assert _integrity(path) == "ok"
+    assert integrity(path) == "ok"
 
 
 async def test_f47_the_log_comes_back_with_its_file(store: Metadata, database: RawDatabase) -> None:
     """Whoever put another one in its place by mistake puts it back, and nothing is lost."""
     path = database.path
     await push_manifest(store)
-    log = _log(path).stat()
+    log = log_beside(path).stat()
     former = path.rename(path.with_name("former"))
     shutil.copy(former, path)
     assert await store.lost_file() == str(path)
     former.replace(path)
 
     assert await store.lost_file() == ""
-    assert _log(path).stat().st_ino == log.st_ino
+    assert log_beside(path).stat().st_ino == log.st_ino
     await store.aclose()
     reopened = await open_metadata(database.url, 1, 5.0)
     assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
@@ -113,13 +88,13 @@ async def test_f47_the_log_comes_back_with_its_file_when_nobody_runs_any_more(
     """The newest units, as the removal of an account, lie in it and nowhere else."""
     path = database.path
     await store.maintain()
-    copy = _backup(path, "copy.db")
+    copy = backup(path, "copy.db")
     await push_manifest(store)
     former = path.rename(path.with_name("former"))
     copy.replace(path)
     assert await store.lost_file() == str(path)
     await store.aclose()
-    assert _integrity(path) == "ok"
+    assert integrity(path) == "ok"
     put_back(former, path)
 
     reopened = await open_metadata(database.url, 1, 5.0)
@@ -137,11 +112,11 @@ async def test_f47_of_two_logs_neither_is_chosen(store: Metadata, database: RawD
     assert await store.lost_file() == str(path)
     await store.aclose()
     former.replace(path)
-    _log(path).write_bytes(b"another")
+    log_beside(path).write_bytes(b"another")
 
     with pytest.raises(MetadataUnavailableError, match="move the one away that is not this file's"):
         await open_metadata(database.url, 1, 5.0)
-    _log(path).unlink()
+    log_beside(path).unlink()
     reopened = await open_metadata(database.url, 1, 5.0)
     assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
     await reopened.aclose()
@@ -174,16 +149,16 @@ async def test_f47_a_log_is_renamed_by_nobody_who_looked_before_another_came(
 
     @contextmanager
     def late_turn(directory: Path, patience_seconds: float) -> Iterator[bool]:
-        _log(path).rename(path.with_name("put aside by another"))
-        _log(path).write_bytes(b"of the new file")
+        log_beside(path).rename(path.with_name("put aside by another"))
+        log_beside(path).write_bytes(b"of the new file")
         with turn(directory, patience_seconds) as is_let_in:
             yield is_let_in
 
     monkeypatch.setattr(sqlite_files, "_turn", late_turn)
 
     assert await store.lost_file() == str(path)
-    assert _log(path).read_bytes() == b"of the new file"
-    _log(path).unlink()
+    assert log_beside(path).read_bytes() == b"of the new file"
+    log_beside(path).unlink()
 
 
 async def test_f47_while_another_process_renames_nobody_waits(store: Metadata, database: RawDatabase) -> None:
@@ -194,10 +169,10 @@ async def test_f47_while_another_process_renames_nobody_waits(store: Metadata, d
     shutil.copy(path.with_name("former"), path)
     with sqlite_files._turn(path.parent, 30.0):
         assert await store.lost_file() == str(path)
-        assert _log(path).exists()
+        assert log_beside(path).exists()
 
     assert await store.lost_file() == str(path)
-    assert not _log(path).exists()
+    assert not log_beside(path).exists()
 
 
 async def test_f47_the_log_of_a_file_behind_a_link_lies_beside_the_file(
@@ -210,15 +185,15 @@ async def test_f47_the_log_of_a_file_behind_a_link_lies_beside_the_file(
     await push_manifest(store)
     assert (await store.lost_file(), (await store.write_ahead_log_bytes() or 0) > 0) == ("", True)
 
-    copy = _backup(real, "copy.db")
+    copy = backup(real, "copy.db")
     link.unlink()
     link.symlink_to(copy)
-    assert (await store.lost_file(), _log(real).exists()) == (str(link), True)
+    assert (await store.lost_file(), log_beside(real).exists()) == (str(link), True)
     link.unlink()
     link.symlink_to(real)
     assert await store.lost_file() == ""
     copy.replace(real)
-    assert (await store.lost_file(), _log(real).exists()) == (str(link), False)
+    assert (await store.lost_file(), log_beside(real).exists()) == (str(link), False)
     await store.aclose()
 
     real.unlink()
@@ -228,7 +203,7 @@ async def test_f47_the_log_of_a_file_behind_a_link_lies_beside_the_file(
         await initialise_if_empty(f"sqlite://{link}", lambda _: None)
     for aside in real.parent.glob("*.of-*"):
         aside.unlink()
-    _log(real).write_bytes(b"alone")
+    log_beside(real).write_bytes(b"alone")
     with pytest.raises(MetadataUnavailableError, match="is missing or empty, though its log"):
         await initialise_if_empty(f"sqlite://{link}", lambda _: None)
 
@@ -239,7 +214,7 @@ async def test_f47_the_log_stays_where_the_file_is_only_away(store: Metadata, da
     await push_manifest(store)
     away = path.rename(path.with_name("away"))
     assert await store.lost_file() == str(path)
-    assert _log(path).exists()
+    assert log_beside(path).exists()
     away.rename(path)
 
     assert await store.lost_file() == ""
@@ -250,7 +225,7 @@ async def test_f47_a_log_that_is_removed_or_replaced_is_noticed(
 ) -> None:
     """What is written goes into a file without a name: the next process would not find it."""
     await push_manifest(store)
-    log = _log(database.path)
+    log = log_beside(database.path)
     away = log.rename(log.with_name("away"))
     assert await store.lost_file() == str(log)
     shutil.copy(away, log)
@@ -287,246 +262,3 @@ async def test_f47_no_database_is_made_beside_the_log_of_one_that_is_missing(
     away.rename(database.path)
 
     assert not await initialise_if_empty(database.url, lambda _: None)
-
-
-async def test_f47_whoever_ends_leaves_the_log_of_a_snapshot_that_was_mounted_over_its_own(
-    tmp_path: Path,
-) -> None:
-    """SQLite takes it for its own, as the file beside it has the same inode, and removes what it did not write."""
-    with ext4_volume(tmp_path / "volume", 16 * MIB) as volume:
-        path, url = volume / "entrepot.db", f"sqlite://{volume}/entrepot.db"
-        await initialise_if_empty(url, lambda _: None)
-        child = await Child.start("append", url, "0")
-        other = await open_metadata(url, 1, 5.0)  # its units are in the log alone, also once it is closed
-        await push_manifest(other)
-        await other.aclose()
-        log = _log(path).stat()
-        with snapshot_over(volume):
-            assert (_log(path).stat().st_ino, log.st_size > 0) == (log.st_ino, True)
-            child.go()
-            await child.result()
-
-            assert _log(path).stat().st_size == log.st_size
-            reopened = await open_metadata(url, 1, 5.0)
-            assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-            await reopened.aclose()
-
-
-async def test_f47_whoever_ends_leaves_a_log_alone_that_was_put_in_the_place_of_its_own(
-    database: RawDatabase,
-) -> None:
-    """It is another file's, or holds what this process has not seen."""
-    child = await Child.start("append", database.url, "0")
-    log, former = _log(database.path), database.path.read_bytes()
-    log.with_name("another").write_bytes(b"of another file")
-    log.with_name("another").replace(log)
-
-    child.go()
-    await child.result()
-
-    assert (log.read_bytes(), database.path.read_bytes()) == (b"of another file", former)
-
-
-async def test_f47_a_log_that_is_only_gone_is_copied_back_by_whoever_ends_last(
-    store: Metadata, database: RawDatabase
-) -> None:
-    """Its units were acknowledged; nobody has put another one in its place."""
-    await push_manifest(store)
-    _log(database.path).unlink()
-    await store.aclose()
-
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
-
-
-@pytest.mark.parametrize("taken", ["file", "log", "log, for good"])
-async def test_f47_a_store_whose_file_is_exchanged_while_it_is_opened_is_opened_anew(
-    database: RawDatabase, monkeypatch: pytest.MonkeyPatch, taken: str
-) -> None:
-    """Its connections may lead to the one and to the other, and what is known is only what has the name in the end."""
-    path = database.path
-    copy, begun = _backup(path, "copy.db"), list[str]()
-
-    def late_reader(*arguments: Any) -> SqliteReader:
-        begun.append(taken)
-        if taken == "log, for good":
-            _log(path).unlink()
-        if begun == ["file"]:
-            copy.replace(path)
-        if begun == ["log"]:
-            _log(path).unlink()
-        return SqliteReader(*arguments)
-
-    monkeypatch.setattr(sqlite, "SqliteReader", late_reader)
-    if taken == "log, for good":
-        with pytest.raises(MetadataUnavailableError, match="while it was being opened"):
-            await open_metadata(database.url, 1, 5.0)
-        return
-    store = await open_metadata(database.url, 1, 5.0)
-
-    assert (len(begun), await store.lost_file()) == (2, "")
-    await push_manifest(store)
-    await store.aclose()
-    monkeypatch.undo()
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
-    assert _integrity(path) == "ok"
-
-
-async def test_f47_a_log_that_goes_before_the_first_look_is_lost(database: RawDatabase) -> None:
-    """It is known since the store was opened, not since somebody asked for it."""
-    store = await open_metadata(database.url, 1, 5.0)
-    _log(database.path).unlink()
-
-    with pytest.raises(MetadataUnavailableError, match="was replaced or removed under this process"):
-        await push_manifest(store)
-    assert await store.lost_file() == str(_log(database.path))
-    await store.aclose()
-
-
-@pytest.mark.parametrize("is_there", [False, True], ids=["missing", "empty"])
-async def test_f47_nothing_is_loaded_into_a_new_file_beside_the_log_of_another(
-    database: RawDatabase, is_there: bool
-) -> None:
-    """SQLite removes what lies beside an empty file: the newest units of the one that is away."""
-    path = database.path
-    log = _log(path)
-    away = path.rename(path.with_name("away"))
-    log.write_bytes(b"the newest units")
-    if is_there:
-        path.touch()
-
-    refused = pytest.raises(MetadataUnavailableError, match="is missing or empty, though its log")
-    with refused:
-        await require_loadable_sqlite(path)
-    with refused:
-        await reserve_sqlite(path, "a snapshot")
-    with refused:
-        await initialise_if_empty(database.url, lambda _: None)
-    with refused:
-        connect_for_reading(path, 1.0)
-    assert (path.exists(), log.read_bytes()) == (is_there, b"the newest units")
-    log.unlink()
-    away.replace(path)
-
-
-async def test_f47_a_file_that_another_process_is_making_meanwhile_is_no_file_that_is_missing(
-    database: RawDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its log comes after its first page, and is found by who looked for the file before."""
-    path, look = database.path, sqlite_files.log_of
-    away = path.rename(path.with_name("away"))
-
-    def late_look(of: Path) -> Path:
-        away.replace(path)
-        look(of).write_bytes(b"")
-        return look(of)
-
-    monkeypatch.setattr(sqlite_files, "log_of", late_look)
-
-    sqlite_files.require_no_log_alone(path)
-
-
-async def test_f47_who_makes_a_file_that_exists_keeps_the_locks_of_connections_on_it(
-    store: Metadata, database: RawDatabase
-) -> None:
-    """They are the process's, and end when it closes any descriptor of the file; the log would go with the next one."""
-    create_private_file(database.path)
-
-    assert _locks_on(database.path) > 0
-    other = await Child.start("append", database.url, "1")  # was it alone, it would remove the log
-    other.go()
-    await other.result()
-    assert await store.lost_file() == ""
-
-
-def _locks_on(path: Path) -> int:
-    """How many locks this process has on a file, by the kernel's list."""
-    mine = [line.split() for line in PROC_LOCKS.read_text().splitlines()]
-    return sum(
-        line[1] == "POSIX" and line[4] == str(os.getpid()) and line[5].endswith(f":{path.stat().st_ino}")
-        for line in mine
-    )
-
-
-async def test_f47_a_log_that_is_put_aside_during_a_checkpoint_comes_back_with_its_file(
-    store: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The checkpoint goes on with the former file, and gives it another size and time than the log is named after."""
-    path, former = database.path, database.path.with_name("former")
-    other = await open_metadata(database.url, 1, 5.0)
-    await push_manifest(store)
-    copy, connect = _backup(path, "copy.db"), sqlite.connect_for_writing
-
-    class Checkpointing(sqlite3.Connection):
-        def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
-            if "wal_checkpoint" in sql and not former.exists():
-                path.rename(former)
-                copy.replace(path)
-                assert (asyncio.run(other.lost_file()), _log(path).exists()) == (str(path), False)
-            return super().execute(sql, *arguments)
-
-    def connect_late(*arguments: Any) -> sqlite3.Connection:
-        connection = Checkpointing(database.path, isolation_level=None)
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        return connection
-
-    monkeypatch.setattr(sqlite, "connect_for_writing", connect_late)
-    await store.maintain()
-    monkeypatch.setattr(sqlite, "connect_for_writing", connect)
-    mark = f".of-{former.stat().st_size}-{former.stat().st_mtime_ns}"
-
-    assert sorted(file.name for file in path.parent.glob("*.of-*")) == [
-        f"{path.name}-shm{mark}",
-        f"{path.name}-wal{mark}",
-    ]
-    await store.aclose()
-    await other.aclose()
-    former.replace(path)
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    assert [file.name for file in path.parent.glob("*.of-*")] == []
-    await reopened.aclose()
-
-
-async def test_f47_who_ends_before_its_next_look_puts_the_log_aside(
-    store: Metadata, database: RawDatabase
-) -> None:
-    """Whoever opens the new file afterwards would replay it."""
-    path = database.path
-    await push_manifest(store)
-    former = path.rename(path.with_name("former"))
-    shutil.copy(former, path)
-
-    await store.aclose()
-
-    assert not _log(path).exists()
-    former.replace(path)
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
-
-
-async def test_f47_a_lock_on_the_directory_that_stays_is_told(
-    store: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Scripts that copy a directory keep one, and whoever starts would wait without a word."""
-    path = database.path
-    await push_manifest(store)
-    former = path.rename(path.with_name("former"))
-    shutil.copy(former, path)
-    await store.aclose()
-    former.replace(path)
-    monkeypatch.setattr(sqlite_files, "_PATIENCE_SECONDS", 0.0)
-
-    with (
-        sqlite_files._turn(path.parent, 30.0),
-        pytest.raises(MetadataUnavailableError, match=f"has had a lock .* on the directory {path.parent}"),
-    ):
-        await open_metadata(database.url, 1, 5.0)
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()

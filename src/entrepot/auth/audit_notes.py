@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from entrepot.metadata.audit_store import NewAuditRecord
 
 __all__ = ["AuditNotes"]
@@ -13,7 +15,7 @@ __all__ = ["AuditNotes"]
 class AuditNotes(Protocol):
     """Records that no unit carries; in a local file when the call returns, in the database soon after (I11, F45)."""
 
-    async def note(self, record: NewAuditRecord) -> None:
+    def note(self, record: NewAuditRecord) -> Coroutine[Any, Any, None]:
         """Keep a record; called before the reply is sent. On the usual setting it awaits nothing.
 
         Raises:

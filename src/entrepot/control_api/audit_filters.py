@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditFilterInputs", "wanted_order", "wanted_records"]
 
-_ONE: Final = frozenset({"exact", "any"})
-"""Of several values none can be chosen; a list of one quotes what a term could not hold otherwise."""
+_WHOLE: Final = frozenset({"exact", "any"})
+"""Nothing is asked for in part. A list of one quotes what a term could not hold otherwise; of several, see below."""
 _FILTERS: Final = {
     "username": FilterField("user", operators=NAME, label="username"),
-    "userid": FilterField("subject", operators=_ONE, label="user_id"),
+    "userid": FilterField("subject", operators=_WHOLE, label="user_id"),
     "operation": FilterField("operation", operators=NAME),
     "resource": FilterField("object_name", operators=NAME, label="resource"),
     "resourcetype": FilterField("object_kind", operators=NAME, label="resource_type"),
     "projectname": FilterField("project", operators=NAME, label="project_name"),
-    "address": FilterField("address", operators=_ONE),
-    "outcome": FilterField("outcome", operators=_ONE),
-    "requestid": FilterField("request_id", operators=_ONE, label="request_id"),
+    "address": FilterField("address", operators=_WHOLE),
+    "outcome": FilterField("outcome", operators=_WHOLE),
+    "requestid": FilterField("request_id", operators=_WHOLE, label="request_id"),
     "optime": FilterField("op_time", "time", frozenset({"range"})),
 }
+# By field, what of :class:`AuditFilter` any of several values is, and what it contains.
 _LISTED: Final = {
     "user": "users",
     "object_name": "objects",
@@ -51,7 +52,6 @@ _PARTIAL: Final = {
     "object_kind": "object_kind_part",
     "project": "project_part",
 }
-"""By field, what of :class:`AuditFilter` any of several values is, and what it contains."""
 _SORTS: Final = {"id": "id", "optime": "op_time"}
 _OUTCOMES: Final = frozenset({"success", "failure"})
 _HARBORS_WORDS: Final[dict[str, tuple[AuditAction, ...]]] = {

@@ -79,6 +79,15 @@ async def metadata(database: RawDatabase, counts: CountingObserver) -> AsyncIter
 
 
 @pytest.fixture
+async def store(database: RawDatabase) -> AsyncIterator[Metadata]:
+    """Open the store as a process does that soon gives up, and have it look for its file once."""
+    store = await open_metadata(database.url, 1, 5.0)
+    assert await store.lost_file() == ""
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
 async def accounts(metadata: Metadata, database: RawDatabase) -> Accounts:
     """Return the services with people and projects."""
     await make_people(database)

@@ -11,7 +11,9 @@ from entrepot.metadata.records import (
     NewManifest,
     NewUploadSession,
     OutboxFact,
+    StoredManifest,
 )
+from entrepot.metadata.sql.opening import open_metadata
 from entrepot.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ __all__ = [
     "TAG",
     "digest_of",
     "fact",
+    "finds_pushed_manifest",
     "layer",
     "new_blob",
     "new_manifest",
@@ -104,6 +107,15 @@ async def push_blob(metadata: Metadata, content: str, repository: str = REPOSITO
         return adopted.storage_key
 
     return await metadata.write(unit)
+
+
+async def finds_pushed_manifest(url: str) -> bool:
+    """Whether a store that is opened anew has what :func:`push_manifest` pushed under its tag."""
+    reopened = await open_metadata(url, 1, 5.0)
+    try:
+        return isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    finally:
+        await reopened.aclose()
 
 
 async def push_manifest(

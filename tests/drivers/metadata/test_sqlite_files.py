@@ -16,10 +16,10 @@ from entrepot.metadata.sql import sqlite_files
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from tests.drivers.metadata.database_files import backup, integrity, log_beside
-from tests.drivers.metadata.material import REPOSITORY, TAG, push_manifest
+from tests.drivers.metadata.material import REPOSITORY, TAG, finds_pushed_manifest, push_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from entrepot.metadata.store import Metadata
@@ -30,15 +30,6 @@ if TYPE_CHECKING:
 def engine() -> str:
     """Return the only engine with a file."""
     return "sqlite"
-
-
-@pytest.fixture
-async def store(database: RawDatabase) -> AsyncIterator[Metadata]:
-    """Open the store, whose file is looked for once."""
-    store = await open_metadata(database.url, 1, 5.0)
-    assert await store.lost_file() == ""
-    yield store
-    await store.aclose()
 
 
 async def test_f47_the_log_of_a_replaced_file_is_replayed_into_no_other(
@@ -76,9 +67,7 @@ async def test_f47_the_log_comes_back_with_its_file(store: Metadata, database: R
     assert await store.lost_file() == ""
     assert log_beside(path).stat().st_ino == log.st_ino
     await store.aclose()
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
+    assert await finds_pushed_manifest(database.url)
 
 
 @pytest.mark.parametrize("put_back", [os.replace, shutil.copy2], ids=["mv", "cp -p"])
@@ -117,9 +106,7 @@ async def test_f47_of_two_logs_neither_is_chosen(store: Metadata, database: RawD
     with pytest.raises(MetadataUnavailableError, match="move the one away that is not this file's"):
         await open_metadata(database.url, 1, 5.0)
     log_beside(path).unlink()
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
+    assert await finds_pushed_manifest(database.url)
 
 
 @pytest.mark.parametrize("name", ["", "-wal"])

@@ -21,12 +21,10 @@ from entrepot.metadata.sql.sqlite_load import require_loadable_sqlite, reserve_s
 from entrepot.metadata.sql.sqlite_reader import SqliteReader
 from tests.drivers.metadata.child import Child
 from tests.drivers.metadata.database_files import backup, integrity, log_beside
-from tests.drivers.metadata.material import REPOSITORY, TAG, push_manifest
+from tests.drivers.metadata.material import REPOSITORY, TAG, finds_pushed_manifest, push_manifest
 from tests.faults.machine.volumes import MIB, ext4_volume, snapshot_over
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -37,15 +35,6 @@ _PROC_LOCKS: Final = Path("/proc/locks")
 def engine() -> str:
     """Return the only engine with a file."""
     return "sqlite"
-
-
-@pytest.fixture
-async def store(database: RawDatabase) -> AsyncIterator[Metadata]:
-    """Open the store, whose file is looked for once."""
-    store = await open_metadata(database.url, 1, 5.0)
-    assert await store.lost_file() == ""
-    yield store
-    await store.aclose()
 
 
 async def test_f47_whoever_ends_leaves_the_log_of_a_snapshot_that_was_mounted_over_its_own(
@@ -66,9 +55,7 @@ async def test_f47_whoever_ends_leaves_the_log_of_a_snapshot_that_was_mounted_ov
             await child.result()
 
             assert log_beside(path).stat().st_size == log.st_size
-            reopened = await open_metadata(url, 1, 5.0)
-            assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-            await reopened.aclose()
+            assert await finds_pushed_manifest(url)
 
 
 async def test_f47_whoever_ends_leaves_a_log_alone_that_was_put_in_the_place_of_its_own(
@@ -94,9 +81,7 @@ async def test_f47_a_log_that_is_only_gone_is_copied_back_by_whoever_ends_last(
     log_beside(database.path).unlink()
     await store.aclose()
 
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
+    assert await finds_pushed_manifest(database.url)
 
 
 @pytest.mark.parametrize("taken", ["file", "log", "log, for good"])
@@ -128,9 +113,7 @@ async def test_f47_a_store_whose_file_is_exchanged_while_it_is_opened_is_opened_
     await push_manifest(store)
     await store.aclose()
     monkeypatch.undo()
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
+    assert await finds_pushed_manifest(database.url)
     assert integrity(path) == "ok"
 
 
@@ -264,9 +247,7 @@ async def test_f47_who_ends_before_its_next_look_puts_the_log_aside(
 
     assert not log_beside(path).exists()
     former.replace(path)
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
+    assert await finds_pushed_manifest(database.url)
 
 
 async def test_f47_a_lock_on_the_directory_that_stays_is_told(
@@ -286,6 +267,4 @@ async def test_f47_a_lock_on_the_directory_that_stays_is_told(
         pytest.raises(MetadataUnavailableError, match=f"has had a lock .* on the directory {path.parent}"),
     ):
         await open_metadata(database.url, 1, 5.0)
-    reopened = await open_metadata(database.url, 1, 5.0)
-    assert isinstance(await reopened.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
-    await reopened.aclose()
+    assert await finds_pushed_manifest(database.url)

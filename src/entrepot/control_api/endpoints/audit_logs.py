@@ -116,22 +116,19 @@ async def _page(
     entries = walk.in_order(page.entries)
     total = walk.known_total
     if total is None:
-        total = await _count(services, call, walk.wanted)
-    if not walk.is_backward:
-        total = max(total, inputs.offset + len(entries) + page.more if entries else 0)
+        total = await _count(services, call.grant, walk.wanted)
+    if entries and not walk.is_backward:
+        total = max(total, inputs.offset + len(entries) + page.more)
     shown = [show(entry) for entry in entries]
     return page_reply(shown, total, inputs, call.head, walk.neighbours(entries, total))
 
 
 async def _count(
-    services: ControlServices,
-    call: Call[SystemGrant[ListAuditLog], AuditFilterInputs, NoBody]
-    | Call[ProjectGrant[ListLog], ProjectAuditInputs, NoBody],
-    wanted: AuditFilter,
+    services: ControlServices, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: AuditFilter
 ) -> int:
     """Return how many records there are, as far as they were counted: a page that was found is shown all the same."""
     try:
-        return await services.audit_log.count(call.grant, wanted)
+        return await services.audit_log.count(grant, wanted)
     except AuditSearchTooWideError:
         return 0
 

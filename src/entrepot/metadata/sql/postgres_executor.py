@@ -81,9 +81,8 @@ class PostgresUnitExecutor:
 
     async def execute_many(self, statement: Statement, rows: Sequence[Mapping[str, Value]]) -> None:
         """Run a change for each of `rows`, sent in one go."""
-        rendered = self._rendered(statement)
-        with self._working():
-            await self._connection.executemany(rendered.sql, [rendered.arguments(row) for row in rows])
+        arguments = self._statements[statement.name].arguments
+        await self.execute_rows(statement, [tuple(arguments(row)) for row in rows])
 
     async def execute_rows(self, statement: Statement, rows: Sequence[Row]) -> None:
         """Do the same with values in order."""

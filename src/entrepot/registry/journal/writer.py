@@ -109,7 +109,9 @@ class Journal:
         """Whether an object that is damaged may be the last trace of other facts."""
         own = {fact.sequence for fact in facts}
         return any(
-            not part.is_in_order or not own.issuperset((*part.legible, *range(part.after + 1, part.before)))
+            not part.is_in_order
+            or part.before - part.after > len(own) + 1  # numbers of a damaged line may be of any size
+            or not own.issuperset((*part.legible, *range(part.after + 1, part.before)))
             for part in await find_unread_parts(self._blobs, key)
         )
 

@@ -66,7 +66,7 @@ _OUR_INDEXES: Final = (
 BUILT_STATEMENTS: Final[dict[str, str]] = {
     "src/entrepot/metadata/sql/index_comparison.py::_check_order": "the schema of an extension, from the catalogue",
     "src/entrepot/metadata/sql/index_comparison.py::_compare_postgres": _OUR_INDEXES,
-    "src/entrepot/metadata/sql/index_comparison.py::_difference": _OUR_INDEXES,
+    "src/entrepot/metadata/sql/index_comparison.py::_count_by": _OUR_INDEXES,
     "src/entrepot/metadata/sql/engine_facts.py::_count": (
         "the name of a table, which SQLite itself has just told, in quotes"
     ),

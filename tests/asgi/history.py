@@ -62,7 +62,7 @@ _PICTURES: Final = {
 }
 _TIMES: Final = """
 SELECT min(a), max(a) FROM (
-    SELECT created_at AS a FROM projects UNION ALL SELECT created_at FROM repositories
+    SELECT created_at AS a FROM projects WHERE deleted_at IS NULL UNION ALL SELECT created_at FROM repositories
     UNION ALL SELECT created_at FROM blobs UNION ALL SELECT linked_at FROM repository_blobs
     UNION ALL SELECT created_at FROM manifests UNION ALL SELECT created_at FROM tags
     UNION ALL SELECT updated_at FROM tags UNION ALL SELECT at FROM tag_history

@@ -129,7 +129,7 @@ async def in_process_registry(settings: Settings) -> AsyncIterator[InProcessRegi
     counts = Counts()
     blobs = await _open_blobs(settings, counts)
     await asyncio.to_thread(lay_schema_for, settings)
-    await prepare_metadata(settings)
+    await prepare_metadata(settings, blobs)
     metadata = await open_metadata(metadata_url(settings), 4, 60.0, counts)
     await prepare_place(metadata, blobs)
     executor = ThreadPoolExecutor(2)

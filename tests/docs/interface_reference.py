@@ -202,7 +202,7 @@ class _Session:
         await self._ask("`HEAD` manifest by digest", "HEAD", f"{base}/manifests/{_digest(manifest)}")
         await self._ask("`HEAD` blob", "HEAD", f"{base}/blobs/{_digest(layer)}")
         await self._ask("`HEAD` blob, unknown", "HEAD", f"{base}/blobs/{_BLOB}")
-        await self._ask("`GET` blob", "GET", f"{base}/blobs/{_digest(layer)}")
+        await self._ask("`GET` blob", "GET", f"{base}/blobs/{_digest(config)}")
         await self._ask("`GET` tag list", "GET", f"{base}/tags/list")
         return self._costs
 

@@ -19,6 +19,7 @@ import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -109,11 +110,14 @@ class PostgresServer:
     def create_database(self) -> str:
         """Make an empty database and return its address."""
         name = f"test_{uuid.uuid4().hex}"
-        subprocess.run(
-            [self._binaries / "psql", "-X", "-q", "-c", f"CREATE DATABASE {name}", *self._client_options()],
-            check=True,
-        )
+        self._command(f"CREATE DATABASE {name}")
         return self.url(name)
+
+    def empty_database(self, url: str) -> None:
+        """Drop a database, whoever uses it, and make it anew, as before a restore."""
+        name = urlsplit(url).path.removeprefix("/")
+        self._command(f"DROP DATABASE {name} WITH (FORCE)")
+        self._command(f"CREATE DATABASE {name}")
 
     def run_script(self, url: str, script: Path) -> None:
         """Run a file of SQL, such as a dump, on a database of this server; the first error ends it."""
@@ -124,6 +128,10 @@ class PostgresServer:
         """Return a database of this server as SQL, without owners and privileges."""
         command = [str(self._binaries / "pg_dump"), "--no-owner", "--no-privileges", url]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def _command(self, statement: str) -> None:
+        options = ["-X", "-q", "-c", statement, *self._client_options()]
+        subprocess.run([self._binaries / "psql", *options], check=True)
 
     def _client_options(self) -> list[str]:
         return ["-h", str(self._directory), "-p", str(_PORT), "-U", "postgres", "-d", "postgres"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entrepot.audit.checkpoints import decode_checkpoint
+from entrepot.audit.checkpoint_format import decode_checkpoint
 from entrepot.audit.database_verification import verify_database
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
 from entrepot.metadata.sql.migrate import initialise_if_empty

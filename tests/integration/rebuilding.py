@@ -32,6 +32,7 @@ __all__ = [
     "copy_database",
     "database_of",
     "lose_database",
+    "push_segment",
     "rebuild",
     "restore_database",
     "segments_of",
@@ -63,6 +64,14 @@ async def compacted_registry(directory: Path) -> Settings:
         await put(registry.client, "a", image(annotations={"n": "A"}))
         await compact(registry.stores)
     return settings
+
+
+async def push_segment(settings: Settings, *tags: str) -> None:
+    """Push an image under each of these tags, and have one more segment tell of them; the registry is stopped."""
+    async with in_process_registry(settings) as registry:
+        for tag in tags:
+            assert (await put(registry.client, tag, image(annotations={"n": tag}))).status == 201
+        await compact(registry.stores)
 
 
 def segments_of(settings: Settings) -> list[Path]:

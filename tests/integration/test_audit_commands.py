@@ -172,7 +172,7 @@ def test_what_can_match_no_record_is_wrong_usage(
 def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(
     host: AuditHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The signature leaves the database as those of the registry do."""
+    """The signature leaves the database as those of the registry do; a checkpoint of a stranger's key is not in it."""
     open_master_keys("", host.data)
     host.run("show")  # reading is recorded: a record without a place and without a signature
     capsys.readouterr()
@@ -184,7 +184,7 @@ def test_an_export_signs_its_end_with_the_keys_of_this_node_and_verify_says_so(
     shown = capsys.readouterr()
     # Behind the log, which goes to standard error outside of this test.
     assert shown.out.splitlines()[-4:-1] == [
-        f"13 lines written to {file}",
+        f"12 lines written to {file}",
         "7 records follow one another soundly, from 1 to 7",
         "records up to 7 are signed, with the key that comes with the log",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from entrepot.oci.digest import Digest
 from tests.asgi.services import InProcessRegistry, in_process_registry, scratch_settings
+from tests.asgi.small_images import push_blob
 from tests.faults.image import REPOSITORY, TAG, one_layer_image
 from tests.faults.pushing import AcknowledgementLog, push_image
 
@@ -43,6 +45,26 @@ async def test_a_manifest_costs_one_statement(
     counts = registry.counts
     assert len(counts.statements) == 1
     assert (counts.commits, counts.data_syncs, counts.directory_syncs, counts.thread_hops) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("target", [f"manifests/{TAG}", f"blobs/{Digest.of_bytes(_IMAGE.config)}"])
+async def test_what_was_pulled_costs_no_statement_until_a_row_changes(
+    registry: InProcessRegistry, method: str, target: str
+) -> None:
+    """SQLite shows whether anything was committed; only after a commit is it asked again (decision 60)."""
+    costs: list[int] = []
+    for change in (None, None, None, b"another layer", None, None, None):
+        if change is not None:
+            await push_blob(registry.client, change, REPOSITORY)
+        registry.counts.reset()
+        assert (await registry.client.request(method, f"/v2/{REPOSITORY}/{target}")).status == 200
+        await asyncio.sleep(0)  # in a server, other work of the event loop comes between any two requests
+        costs.append(len(registry.counts.statements))
+
+    assert costs[2] == costs[6] == 0
+    assert costs[0] == costs[3] == 1
+    assert max(costs) == 1
 
 
 async def test_a_short_list_of_referrers_costs_one_statement(registry: InProcessRegistry) -> None:

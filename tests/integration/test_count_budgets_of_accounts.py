@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -74,6 +75,7 @@ class Guarded:
             counts.reset()
             self.flushes.count = 0
             assert (await send()).status == 200
+            await asyncio.sleep(0)  # in a server, other work of the event loop comes between any two requests
             costs.append(
                 Cost(counts.commits, self.flushes.count, counts.thread_hops, tuple(counts.statements))
             )
@@ -140,13 +142,14 @@ async def _post(client: AsgiClient, path: str, document: object) -> AsgiReply:
 async def test_a_pull_by_somebody_remembered_costs_what_one_by_nobody_costs(
     guarded: Guarded, who: str, target: str, method: str
 ) -> None:
-    """1 SQL statement, 0 commits, 0 flushes, 0 thread hops, the record of the pull included."""
+    """No SQL statement where no row changed, 0 commits, 0 flushes, 0 thread hops, the record of the pull included."""
     headers = guarded.headers[who]
-    assert (await guarded.client.request("GET", target, headers)).status == 200
+    for _ in range(2):
+        assert (await guarded.client.request(method, target, headers)).status == 200
 
     cost = await guarded.cost_of(lambda: guarded.client.request(method, target, headers))
 
-    assert (len(cost.statements), *cost[:3]) == (1, 0, 0, 0)
+    assert (len(cost.statements), *cost[:3]) == (0, 0, 0, 0)
 
 
 async def test_a_robot_that_logs_in_is_found_with_who_answers_for_it_by_one_statement_s9(
@@ -193,8 +196,7 @@ async def test_a_token_seen_for_the_first_time_costs_one_statement_more_f27(guar
 
     cost = await guarded.cost_of(lambda: guarded.client.request("GET", _MANIFEST, next(fresh)))
 
-    assert (len(cost.statements), *cost[:3]) == (2, 0, 0, 0)
-    assert cost.statements[0] == "epochs.named"
+    assert (cost.statements, *cost[:3]) == (("epochs.named",), 0, 0, 0)
 
 
 @pytest.mark.parametrize("repositories", [1, 5])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
+import socket
 import stat
 from typing import TYPE_CHECKING
 
@@ -11,8 +14,13 @@ import pytest
 
 from entrepot.audit.export_format import decode_record, encode_record
 from entrepot.audit.export_verification import verify_export
+from entrepot.audit.sealer import Sealer
+from entrepot.client.errors import EXIT_UNREACHABLE
+from entrepot.metadata.sql.opening import open_metadata
 from entrepot.ops.application import run_command_line
+from tests.drivers.metadata.raw_database import RawDatabase
 from tests.integration.client_command_line import ClientCommandLine
+from tests.running.audit_material import pull_record
 from tests.running.control_client import Account
 from tests.running.with_accounts import ADMINISTRATOR, PASSWORD, EntrepotWithAccounts
 
@@ -93,6 +101,53 @@ def test_a_fetched_export_without_the_personal_data_that_it_had_is_found(
     bare = sum(b'"@timestamp"' in line for line in lines)
     assert shown[0].startswith("DISCLOSURE at record 1 (")
     assert f"{bare} of them are not accounted for by a record of an erasure" in shown
+
+
+def test_an_export_that_records_go_from_while_it_is_sent_reaches_nobody_as_a_whole_one_i11(
+    tmp_path: Path,
+) -> None:
+    """The connection breaks off in the middle of the answer, and there is no file."""
+    with EntrepotWithAccounts(tmp_path / "registry") as registry:
+        url = f"sqlite://{registry.data_directory}/metadata/entrepot.db"
+        asyncio.run(_fill(url, 3000))
+        asyncio.run(RawDatabase(url).fetch("DELETE FROM audit_records WHERE sequence = 2500"))
+        client = ClientCommandLine(tmp_path / "admin", registry.host)
+        client.log_in(ADMINISTRATOR.name, ADMINISTRATOR.secret)
+        file = tmp_path / "log.jsonl"
+
+        client.run(f"audit fetch {file}", code=EXIT_UNREACHABLE)
+        assert _is_broken_off(registry, "1.0")
+        assert _is_broken_off(registry, "1.1")
+
+    assert not file.exists()
+
+
+def _is_broken_off(registry: EntrepotWithAccounts, version: str) -> bool:
+    """Tell whether the answer has no end: by a reset where nothing else says where that is, as in HTTP/1.0."""
+    secret = base64.b64encode(f"{ADMINISTRATOR.name}:{ADMINISTRATOR.secret}".encode()).decode()
+    received = b""
+    with socket.create_connection(("127.0.0.1", registry.port), timeout=60) as connection:
+        connection.sendall(
+            f"GET /api/v2.0/audit-log-export HTTP/{version}\r\nHost: {registry.host}\r\n"
+            f"Authorization: Basic {secret}\r\nConnection: close\r\n\r\n".encode()
+        )
+        try:
+            while piece := connection.recv(65536):
+                received += piece
+        except ConnectionResetError:
+            return True
+    assert b" 200 " in received[:20]
+    return version == "1.1" and not received.endswith(b"0\r\n\r\n")
+
+
+async def _fill(url: str, count: int) -> None:
+    """Have a registry that runs seal so many records more."""
+    metadata = await open_metadata(url, 1, 5.0)
+    try:
+        await metadata.write(lambda tx: tx.audit.extend([pull_record(number) for number in range(count)]))
+        await Sealer(metadata).run()
+    finally:
+        await metadata.aclose()
 
 
 def _without_personal_data(line: bytes) -> bytes:

@@ -9,13 +9,11 @@ import pytest
 from entrepot.bootstrap import open_stores
 from entrepot.registry.journal import writer
 from entrepot.registry.store_match.ownership import Discrepancy, find_discrepancy, find_foreign_facts
-from tests.asgi.services import in_process_registry
-from tests.asgi.small_images import image, put
 from tests.integration.rebuilding import (
-    compact,
     compacted_registry,
     copy_database,
     database_of,
+    push_segment,
     restore_database,
     segments_of,
 )
@@ -36,14 +34,6 @@ async def settings(tmp_path: Path) -> Settings:
     settings = await compacted_registry(tmp_path / "data")
     await database_of(settings).fetch(f"UPDATE sqlite_sequence SET seq = {_FAR} WHERE name = 'outbox'")
     return settings
-
-
-async def _push(settings: Settings, *tags: str) -> None:
-    """Push images, and let the worker write their facts."""
-    async with in_process_registry(settings) as registry:
-        for tag in tags:
-            assert (await put(registry.client, tag, image(annotations={"n": tag}))).status == 201
-        await compact(registry.stores)
 
 
 async def _let_old_facts_wait(settings: Settings) -> None:
@@ -71,13 +61,13 @@ async def _written_by_a_former_program(
     settings: Settings, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Copy the database, let old facts wait, and push: all goes into one segment that begins far before the copy."""
-    await _push(settings, "x")
+    await push_segment(settings, "x")
     await database_of(settings).fetch("DELETE FROM sweeps WHERE name = 'longest segment'")
     copy_database(settings, copy)
     await _let_old_facts_wait(settings)
     with monkeypatch.context() as former:
         former.setattr(writer, "SEGMENT_SPAN", _WITHOUT_LIMIT)
-        await _push(settings, "y")
+        await push_segment(settings, "y")
     await database_of(settings).fetch("DELETE FROM sweeps WHERE name = 'longest segment'")
     assert _names(settings) == [(1, 3), (1, _FAR + 2), (_FAR + 1, _FAR + 1)]
 
@@ -85,7 +75,7 @@ async def _written_by_a_former_program(
 async def test_f47_a_segment_ends_before_it_covers_too_many_numbers(settings: Settings) -> None:
     """In one run: what lies far behind does not wait for the next one."""
     await _let_old_facts_wait(settings)
-    await _push(settings, "x")
+    await push_segment(settings, "x")
 
     assert _names(settings) == [(1, 3), (_FAR + 1, _FAR + 1)]
     assert await database_of(settings).value("SELECT count(*) FROM outbox WHERE journalled_at IS NULL") == 0
@@ -130,12 +120,12 @@ async def test_f47_the_worker_notes_the_longest_segment_once_and_nobody_looks_fo
     """A copy of such a database knows it as well; what comes later is never longer."""
     assert await _longest(settings) == f"{1:020d}-{3:020d}"
     await _written_by_a_former_program(settings, tmp_path / "copy", monkeypatch)
-    await _push(settings, "z")
+    await push_segment(settings, "z")
     noted = f"{1:020d}-{_FAR + 2:020d}"
     assert await _longest(settings) == noted
     copy_database(settings, tmp_path / "later")
     await _let_old_facts_wait(settings)
-    await _push(settings, "u", "v")
+    await push_segment(settings, "u", "v")
 
     assert await _longest(settings) == noted
     restore_database(settings, tmp_path / "later")

@@ -10,9 +10,14 @@ from entrepot.bootstrap import open_stores
 from entrepot.lifecycle.scrub import journal_phase
 from entrepot.lifecycle.scrub.findings import Kind, Outcome
 from entrepot.lifecycle.scrub.options import Mode, ScrubOptions
-from tests.asgi.services import in_process_registry
-from tests.asgi.small_images import image, put
-from tests.integration.rebuilding import compact, compacted_registry, lose_database, rebuild, segments_of
+from tests.integration.rebuilding import (
+    compact,
+    compacted_registry,
+    lose_database,
+    push_segment,
+    rebuild,
+    segments_of,
+)
 from tests.integration.scrubbing import REPAIR, find_damage
 
 if TYPE_CHECKING:
@@ -27,10 +32,7 @@ if TYPE_CHECKING:
 async def settings(tmp_path: Path) -> Settings:
     """A registry whose journal lies in the segments `1-3` and `4-8`."""
     settings = await compacted_registry(tmp_path / "data")
-    async with in_process_registry(settings) as registry:
-        for tag in "bcdef":
-            assert (await put(registry.client, tag, image(annotations={"n": tag}))).status == 201
-        await compact(registry.stores)
+    await push_segment(settings, *"bcdef")
     return settings
 
 

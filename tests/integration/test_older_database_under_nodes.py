@@ -288,7 +288,7 @@ async def test_f47_probes_that_are_asked_at_the_same_time_open_the_stores_once(
             opened.append(stores)
             yield stores
 
-    monkeypatch.setattr(bootstrap_probes, "open_stores", noted_stores)
+    monkeypatch.setattr(bootstrap_probes, "open_served_stores", noted_stores)
     probes = StoreProbes(settings)
 
     answers = await asyncio.gather(probes.read_ready(), probes.write_ready(), probes.read_ready())

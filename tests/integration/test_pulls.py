@@ -51,7 +51,7 @@ async def _get(registry: InProcessRegistry, blob: bytes, **headers: str) -> Asgi
 
 @_BOTH
 async def test_one_range_gets_that_part(registry: InProcessRegistry, blob: bytes) -> None:
-    """206 with exactly those bytes and their place, for one SQL statement."""
+    """206 with exactly those bytes and their place, for one SQL statement at most."""
     ranges = {"0-0": blob[:1], "7-19": blob[7:20], "3-": blob[3:], "-5": blob[-5:], "0-": blob}
     for text, expected in ranges.items():
         registry.counts.reset()
@@ -63,7 +63,7 @@ async def test_one_range_gets_that_part(registry: InProcessRegistry, blob: bytes
         assert reply.headers["content-length"] == str(len(expected))
         assert reply.headers["etag"] == f'"{Digest.of_bytes(blob)}"'
         assert reply.headers["cache-control"] == _IMMUTABLE
-        assert len(registry.counts.statements) == 1
+        assert len(registry.counts.statements) <= 1
 
 
 @_BOTH
@@ -102,7 +102,7 @@ async def test_what_is_not_one_range_gets_everything(registry: InProcessRegistry
 async def test_s40_ten_thousand_ranges_cost_no_more_than_none(
     registry: InProcessRegistry, blob: bytes
 ) -> None:
-    """The whole blob, for one statement and as many calls on threads as without the header (S40)."""
+    """The whole blob, for no statement more and as many calls on threads as without the header (S40)."""
     await _get(registry, blob)
     registry.counts.reset()
     await _get(registry, blob)
@@ -112,7 +112,7 @@ async def test_s40_ten_thousand_ranges_cost_no_more_than_none(
     reply = await _get(registry, blob, range="bytes=" + ",".join(["0-"] * 10_000))
 
     assert (reply.status, reply.body) == (200, blob)
-    assert (len(registry.counts.statements), registry.counts.thread_hops) == (1, hops)
+    assert (len(registry.counts.statements), registry.counts.thread_hops) == (0, hops)
 
 
 @_BOTH
@@ -176,7 +176,7 @@ async def test_what_the_client_has_is_not_sent_again(
         assert reply.headers["etag"] == f'"{digest}"'
         assert reply.headers["docker-content-digest"] == digest
         assert reply.headers["cache-control"] == ("private, no-cache" if path.endswith(TAG) else _IMMUTABLE)
-        assert len(registry.counts.statements) == 1
+        assert len(registry.counts.statements) <= 1
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -83,7 +83,7 @@ class RunningRegistry:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
                 start_new_session=True,
             )
 

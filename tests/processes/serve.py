@@ -11,6 +11,7 @@ from entrepot.settings import Settings, load_settings
 
 FACTORIES = Factories(
     http_application="tests.processes.applications:build_http_application",
+    http_successor="tests.processes.applications:build_http_application",
     background_worker="tests.processes.applications:build_background_worker",
     health_probes="tests.processes.applications:build_health_probes",
 )

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from entrepot.audit.checkpoints import CheckpointContent, name_of_signed
+from entrepot.audit.checkpoint_format import CheckpointContent, name_of_signed
 from entrepot.audit.export_format import ExportEnd, ExportHeader, encode_line, encode_signature, fingerprint
 from entrepot.audit.signing import CheckpointSignature
 from entrepot.auth.audit_actions import AuditAction
@@ -52,9 +52,9 @@ def pull_record(
     return audit_record(principal, AuditAction.MANIFEST_PULL, about, status=200, record_id=record_id)
 
 
-async def add_team(metadata: Metadata, public_id: str = "a") -> int:
-    """Make the project that those records name, and return its number."""
-    project = NewProject(public_id * 32, "team", "", None, is_public=False, repository_creation="operators")
+async def add_team(metadata: Metadata, public_id: str = "a", name: str = "team") -> int:
+    """Make the project that those records name, or another one, and return its number."""
+    project = NewProject(public_id * 32, name, "", None, is_public=False, repository_creation="operators")
     number = await metadata.write(lambda tx: tx.projects.insert(project))
     assert number is not None
     return number

@@ -24,7 +24,6 @@ from entrepot.bootstrap import (
     build_services,
     open_spool,
     open_stores,
-    prepare_metadata,
 )
 from entrepot.bootstrap.control import build_control
 from entrepot.bootstrap.edges import build_address_budget
@@ -148,7 +147,6 @@ async def open_node(settings: Settings) -> AsyncIterator[Node]:
     """Build what a process with accounts serves with, and close it in reverse."""
     async with contextlib.AsyncExitStack() as stack:
         await asyncio.to_thread(lay_schema_for, settings)
-        await prepare_metadata(settings)
         stores = await stack.enter_async_context(open_stores(settings))
         executor = stack.enter_context(ThreadPoolExecutor(2))
         metrics = build_process_metrics()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from entrepot.audit.checkpoints import name_of_signed, read_signed_content
+from entrepot.audit.checkpoint_format import name_of_signed, read_signed_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

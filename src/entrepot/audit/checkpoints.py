@@ -14,46 +14,36 @@ node of an old registry, none of them holds up the next signature, or another pr
 from __future__ import annotations
 
 import asyncio
-import base64
-import fcntl
-import hashlib
 import math
-import os
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import structlog
 
-from entrepot.audit.signatures import is_signed_by
+from entrepot.audit.checkpoint_files import write_new
+from entrepot.audit.checkpoint_format import (
+    CheckpointContent,
+    encode_checkpoint,
+    encode_content,
+    name_of_signed,
+    signed_at,
+)
+from entrepot.audit.checkpoint_judge import CheckpointJudge, Refusal
 from entrepot.kernel.clock import machine_milliseconds
-from entrepot.kernel.durable_directories import create_directory, sync_directory
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.metadata.audit_store import CheckpointRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
     from entrepot.audit.signing import CheckpointSigner
     from entrepot.metadata.audit_store import ChainState
     from entrepot.metadata.store import Metadata, Transaction
 
-__all__ = [
-    "CheckpointContent",
-    "Checkpoints",
-    "Refusal",
-    "SignedChain",
-    "all_checkpoints",
-    "checkpoint_pages",
-    "decode_checkpoint",
-    "encode_checkpoint",
-    "name_of_signed",
-    "read_signed_content",
-    "signed_at",
-]
+__all__ = ["Checkpoints", "SignedChain", "all_checkpoints", "checkpoint_pages"]
 
 _log: Any = structlog.get_logger()
 
@@ -63,53 +53,10 @@ _BATCH: Final = 50
 _PAGE: Final = 500
 _FILING_SECONDS: Final = 3.0
 """How long a run writes files of the past; what is left is a later run's, after the end was signed when that is due."""
-_FILE_MODE: Final = 0o640
 _REMEDY: Final = (
     "somebody else than the registry wrote to its database: find out who may, keep this line and the files of "
     "checkpoints, and run entrepot audit verify --database --checkpoints with those that were shipped"
 )
-_encoder: Final = msgspec.json.Encoder(order="deterministic")
-
-
-class CheckpointContent(msgspec.Struct, frozen=True, rename={"chain_hash": "hash"}):
-    """What is signed: which chain led to which link at which sequence, and when that was.
-
-    Attributes:
-        at: milliseconds since 1970 by the database's clock, whatever the checkpoint before says: nothing that is signed
-            comes of a column that nobody signed. So times do not go up where that clock is set back (F27).
-        node_at: when that was by the clock of the process, which is not the database's to say; 0 of former programs,
-            which raised `at` above that of the checkpoint before.
-        previous: what :func:`name_of_signed` makes of the checkpoint that was the newest in the database, empty without
-            one and of former programs. So this one is shown to have been signed behind that.
-    """
-
-    v: int
-    chain: str
-    algorithm: str
-    sequence: int
-    chain_hash: str
-    at: int
-    node_at: int = 0
-    previous: str = ""
-
-
-class _CheckpointFile(msgspec.Struct, frozen=True):
-    """A checkpoint as it leaves the database; bytes are base64."""
-
-    type: str
-    key_id: str
-    algorithm: str
-    public_key: str
-    signed: str
-    signature: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A row that counts for nothing, and why."""
-
-    row: CheckpointRow
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +82,7 @@ class Checkpoints:
         self._metadata = metadata
         self._signer = signer
         self._directory = directory
+        self._judge = CheckpointJudge(metadata, signer.owns)
         self._signed_here = -math.inf
         """When this process signed last, by a clock that nobody sets."""
         self._good: CheckpointRow | None = None
@@ -218,7 +166,7 @@ class Checkpoints:
                 return
 
     async def _file(self, checkpoints: Sequence[CheckpointRow], just_signed: int) -> None:
-        for written in await asyncio.to_thread(_write_new, self._directory, checkpoints):
+        for written in await asyncio.to_thread(write_new, self._directory, checkpoints):
             if written.sequence != just_signed:
                 _log.info("audit.checkpoint.filed", **_facts(written))
 
@@ -242,12 +190,12 @@ class Checkpoints:
     async def _look_back(self, chain: ChainState) -> SignedChain:
         """Find the last good one where the newest row is none, and which are in its way."""
         good = self._good
-        if good is not None and await self._reason_against(good, chain):
+        if good is not None and await self._judge.reason_against(good, chain):
             good = None  # an older copy of the database took the place of the one that had it
         first, refused = (1 if good is None else good.sequence + 1), list[Refusal]()
         while page := await self._metadata.audit.checkpoints(first, _PAGE):
             for row in page:
-                reason = await self._reason_against(row, chain)
+                reason = await self._judge.reason_against(row, chain)
                 if reason:
                     refused.append(Refusal(row, reason))
                 else:
@@ -262,32 +210,10 @@ class Checkpoints:
     async def _is_good(self, row: CheckpointRow, chain: ChainState) -> bool:
         if row == self._good and row.sequence <= chain.sequence:
             return True
-        if await self._reason_against(row, chain):
+        if await self._judge.reason_against(row, chain):
             return False
         self._good = row
         return True
-
-    async def _reason_against(self, row: CheckpointRow, chain: ChainState) -> str:
-        """Return why a row does not tell that the chain was signed up to there, empty where it does."""
-        if row.sequence > chain.sequence:
-            return f"it lies beyond the end of the chain, which is {chain.sequence}"
-        content = read_signed_content(row.signed)
-        if content is None or content.chain != chain.chain_id or not _tells_what_was_signed(row):
-            return "it is of another chain, or its columns are not what was signed"
-        if not _is_signed(row):
-            return "nobody signed it"
-        if await self._link_at(row.sequence, chain) not in {"", row.chain_hash}:
-            return "the chain has another link there"
-        if not await self._signer.owns(row.key_id, row.public_key):
-            return "its key is none of this registry's, or was revoked"
-        return ""
-
-    async def _link_at(self, sequence: int, chain: ChainState) -> str:
-        """Return the link of a record, empty where that is gone."""
-        if sequence == chain.sequence:
-            return chain.chain_hash
-        links = await self._metadata.audit.links(sequence - 1, 1)
-        return links[0].chain_hash if links and links[0].sequence == sequence else ""
 
     def _tell(self, refused: Sequence[Refusal], period_seconds: int) -> None:
         """Log what was made up, once in a period, and whole: it may be gone when somebody looks."""
@@ -318,7 +244,7 @@ class Checkpoints:
             machine_milliseconds(),
             "" if last is None else name_of_signed(last.signed),
         )
-        signed = _encoder.encode(content)
+        signed = encode_content(content)
         signature = await self._signer.sign(signed)
         return CheckpointRow(
             sequence=chain.sequence,
@@ -330,57 +256,6 @@ class Checkpoints:
             signature=signature.signature,
             at=content.at,
         )
-
-
-def encode_checkpoint(checkpoint: CheckpointRow) -> bytes:
-    """Return a checkpoint as one line of JSON, for files and exports."""
-    return _encoder.encode(
-        _CheckpointFile(
-            type="checkpoint",
-            key_id=checkpoint.key_id,
-            algorithm=checkpoint.algorithm,
-            public_key=base64.b64encode(checkpoint.public_key).decode("ascii"),
-            signed=checkpoint.signed.decode("ascii"),
-            signature=base64.b64encode(checkpoint.signature).decode("ascii"),
-        )
-    )
-
-
-def decode_checkpoint(line: bytes) -> CheckpointRow | None:
-    """Read what :func:`encode_checkpoint` wrote, `None` for anything else; it verifies nothing."""
-    try:
-        read = msgspec.json.decode(line, type=_CheckpointFile)
-        public_key = base64.b64decode(read.public_key, validate=True)
-        signature = base64.b64decode(read.signature, validate=True)
-        signed = read.signed.encode("ascii")
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None  # a plain ValueError is what base64 has for letters that are not ASCII
-    content = read_signed_content(signed)
-    if content is None:
-        return None
-    return CheckpointRow(
-        sequence=content.sequence,
-        chain_hash=content.chain_hash,
-        algorithm=read.algorithm,
-        key_id=read.key_id,
-        public_key=public_key,
-        signed=signed,
-        signature=signature,
-        at=content.at,
-    )
-
-
-def read_signed_content(signed: bytes) -> CheckpointContent | None:
-    """Read the bytes that were signed, `None` for anything else."""
-    try:
-        return msgspec.json.decode(signed, type=CheckpointContent)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
-
-
-def name_of_signed(signed: bytes) -> str:
-    """Return what the next checkpoint names the bytes by that were signed of one: SHA-256 (hex)."""
-    return hashlib.sha256(signed).hexdigest()
 
 
 async def all_checkpoints(metadata: Metadata, first: int = 1) -> Sequence[CheckpointRow]:
@@ -409,12 +284,6 @@ async def checkpoint_pages(metadata: Metadata, first: int) -> AsyncGenerator[Seq
         first = page[-1].sequence + 1
 
 
-def signed_at(checkpoint: CheckpointRow) -> int:
-    """Return the time that was signed, in milliseconds: that of the row is for finding it."""
-    content = read_signed_content(checkpoint.signed)
-    return checkpoint.at if content is None else content.at
-
-
 def _facts(checkpoint: CheckpointRow) -> dict[str, object]:
     """Return what the log tells of a checkpoint, which is all of it: the log is shipped off the host."""
     return {
@@ -422,64 +291,3 @@ def _facts(checkpoint: CheckpointRow) -> dict[str, object]:
         "chain_hash": checkpoint.chain_hash,
         "checkpoint": encode_checkpoint(checkpoint).decode("ascii"),
     }
-
-
-def _tells_what_was_signed(row: CheckpointRow) -> bool:
-    content = read_signed_content(row.signed)
-    return content is not None and (content.sequence, content.chain_hash) == (row.sequence, row.chain_hash)
-
-
-def _is_signed(row: CheckpointRow) -> bool:
-    return row.signed.isascii() and is_signed_by(row.public_key, row.algorithm, row.signed, row.signature)
-
-
-def _write_new(directory: Path, checkpoints: Iterable[CheckpointRow]) -> list[CheckpointRow]:
-    """Write the files that are not there; return of which checkpoints. Blocks.
-
-    One process of a node at a time, or two would write one draft. What is there stays: what a database tells later, as
-    an older copy of it does that goes another way, gets a name beside it.
-    """
-    create_directory(directory, 0o750)
-    lock = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        written: list[CheckpointRow] = []
-        for checkpoint in checkpoints:
-            if not (_is_signed(checkpoint) and _tells_what_was_signed(checkpoint)):
-                continue  # whoever verifies with these files would be told of it for ever
-            content = encode_checkpoint(checkpoint) + b"\n"
-            name = _free_name(directory, checkpoint, content)
-            if name:
-                _write(directory, name, content)
-                written.append(checkpoint)
-        return written
-    finally:
-        os.close(lock)
-
-
-def _free_name(directory: Path, checkpoint: CheckpointRow, content: bytes) -> str:
-    """Return the name for a checkpoint's file, empty where a file of its has this content."""
-    place = f"{checkpoint.sequence:020d}"
-    for name in (f"{place}.json", f"{place}-{checkpoint.chain_hash[:16]}.json"):
-        try:
-            if (directory / name).read_bytes() == content:
-                return ""
-        except FileNotFoundError:
-            return name
-        except PermissionError as error:
-            # Made by a command that another user ran: it is there, and must not keep later ones from theirs.
-            _log.warning("audit.checkpoint.unreadable", path=str(directory / name), reason=str(error))
-            return ""
-    return ""
-
-
-def _write(directory: Path, name: str, content: bytes) -> None:
-    """Write a file that is whole or not there, also after a power cut. Blocks."""
-    draft = directory / f".{name}"
-    with draft.open("wb") as file:
-        os.fchmod(file.fileno(), _FILE_MODE)  # whatever the umask of who runs this is
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(directory / name)
-    sync_directory(directory)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["AuditExportUnreadableError", "AuditRetentionError", "AuditSearchTooWideError"]
+__all__ = [
+    "AuditExportBrokenOffError",
+    "AuditExportUnreadableError",
+    "AuditRetentionError",
+    "AuditSearchTooWideError",
+    "AuditSearchesBusyError",
+]
 
 
 class AuditRetentionError(EntrepotError):
@@ -16,6 +22,21 @@ class AuditRetentionError(EntrepotError):
         )
         self.days = days
         self.least = least
+
+
+class AuditExportBrokenOffError(EntrepotError):
+    """Records that were to be exported are gone, so there is no export: it would say that it was whole."""
+
+    def __init__(self, first: int, *, by_purge: bool) -> None:
+        """Take the sequence of the first that is missing, and whether a purge has removed it."""
+        why = (
+            "a purge overtook the export: begin again"
+            if by_purge
+            else "and no purge explains that: run entrepot audit verify --database"
+        )
+        super().__init__(f"record {first} of the audit log is not there any more, {why}")
+        self.first = first
+        self.by_purge = by_purge
 
 
 class AuditExportUnreadableError(EntrepotError):
@@ -32,4 +53,14 @@ class AuditSearchTooWideError(EntrepotError):
     def __init__(self) -> None:
         super().__init__(
             "too many records had to be looked at: say between which times, or whose acts, of which kind or on what"
+        )
+
+
+class AuditSearchesBusyError(EntrepotError):
+    """A search did not get its turn in time, so nothing was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "other searches of the audit log are under way, and few may be at once; try again in a second, and send "
+            "one after the other if they are yours"
         )

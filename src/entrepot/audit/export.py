@@ -17,15 +17,18 @@ out. That checkpoint is in the export, which shows so itself where it may begin.
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+import structlog
 
-from entrepot.audit.checkpoints import encode_checkpoint, signed_at
+from entrepot.audit.checkpoint_format import encode_checkpoint, signed_at
 from entrepot.audit.erased_records import ErasedRecords
 from entrepot.audit.erasure import recorded_erasures
+from entrepot.audit.errors import AuditExportBrokenOffError
 from entrepot.audit.export_format import (
     FORMAT,
     CheckpointLines,
@@ -40,6 +43,7 @@ from entrepot.audit.export_format import (
 from entrepot.audit.export_reach import earliest_time, latest_time, tells_when_begun
 from entrepot.audit.purge_mark import recorded_purge
 from entrepot.audit.sealer import NewChain
+from entrepot.audit.sound_checkpoints import SoundCheckpoints
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import AuditUnavailableError
@@ -60,6 +64,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditExport", "BegunExport"]
 
+_log: Any = structlog.get_logger()
+
 _BATCH: Final = 500
 _BATCH_BYTES: Final = 256 * 1024
 """Of bodies and disclosures that are held at once; a record that is longer comes alone."""
@@ -73,10 +79,14 @@ _Part = TypeVar("_Part", ExportHeader, ExportEnd)
 
 @dataclass(frozen=True, slots=True)
 class BegunExport:
-    """What an export will hold, and whose word that is; `signature` is `None` where the header says why."""
+    """What an export will hold, and whose word that is; `signature` is `None` where the header says why.
+
+    `checkpoints` reads those that were signed: with what was known of their keys when the export was begun.
+    """
 
     header: ExportHeader
     signature: CheckpointSignature | None
+    checkpoints: SoundCheckpoints
 
 
 class AuditExport:
@@ -97,6 +107,7 @@ class AuditExport:
 
         Raises:
             AuditUnavailableError: the database takes no writes, so this can't be recorded.
+            AuditExportBrokenOffError: the records at its beginning or its end are gone.
             MetadataError: the database failed.
         """
         # Read first: the end that is signed next covers what others signed before this time; what they sign later is
@@ -104,8 +115,10 @@ class AuditExport:
         begun_at = await self._metadata.diagnosis.clock_milliseconds()
         await self._require_writes()
         unsigned_because = await self._end.sign()
-        begun = await self._begun(await self._header(since, until, begun_at), unsigned_because)
-        header = begun.header
+        sound = SoundCheckpoints(self._metadata, self._end.owns)
+        header, signature = await self._signed_header(
+            await self._header(sound, since, until, begun_at), unsigned_because
+        )
         record = audit_record(
             grant.principal,
             AuditAction.AUDIT_EXPORT,
@@ -113,17 +126,20 @@ class AuditExport:
             after={"since": since, "until": until, "first": header.after + 1, "last": header.last},
         )
         await self._metadata.write(lambda tx: tx.audit.append(record))
-        newest = await self._metadata.audit.last_checkpoint()
+        newest = await sound.newest()
         if not unsigned_because and (newest is None or not tells_when_begun(header, newest)):
             # Nothing was new, or what is newest has another time, or a node with another clock signed it. That the
             # clocks showed these times is to be shown all the same, should what is signed next have an earlier one.
             await self._end.sign()
-        return begun
+        return BegunExport(header, signature, sound)
 
     async def lines(self, begun: BegunExport) -> AsyncGenerator[bytes]:
         """Yield the lines of an export that has begun; memory does not grow with them.
 
+        What breaks off in between has no last line, and is no export.
+
         Raises:
+            AuditExportBrokenOffError: records are gone, as by a purge that overtook this.
             MetadataError: the database failed.
         """
         header = begun.header
@@ -132,10 +148,11 @@ class AuditExport:
         if begun.signature is not None:
             yield encode_signature(begun.signature)
         checkpoints = CheckpointLines()
-        async for checkpoint in self._checkpoints(header):
+        async for checkpoint in self._checkpoints(begun):
             line = encode_checkpoint(checkpoint)
             checkpoints.take(line)
             yield line
+        begun.checkpoints.tell()
         count, erased = 0, ErasedRecords()
         async for records in self._records(header):
             for line in await asyncio.to_thread(_encode_records, records, erased):
@@ -182,12 +199,14 @@ class AuditExport:
         if not writing.cancelled():
             writing.exception()
 
-    async def _begun(self, header: ExportHeader, unsigned_because: str) -> BegunExport:
+    async def _signed_header(
+        self, header: ExportHeader, unsigned_because: str
+    ) -> tuple[ExportHeader, CheckpointSignature | None]:
         """Sign the header, or have it say why nobody does."""
         signed, signature, reason = await self._signed(header)
         if signature is None:
             signed = msgspec.structs.replace(header, unsigned_because=unsigned_because or reason)
-        return BegunExport(signed, signature)
+        return signed, signature
 
     async def _ending(self, begun: BegunExport, end: ExportEnd) -> Sequence[bytes]:
         """Return the last lines: what was written, and whose word that is, if the header is anybody's."""
@@ -220,13 +239,13 @@ class AuditExport:
         except (EntrepotError, OSError) as error:
             return None, str(error)
 
-    async def _header(self, since: int, until: int, begun_at: int) -> ExportHeader:
+    async def _header(self, sound: SoundCheckpoints, since: int, until: int, begun_at: int) -> ExportHeader:
         audit = self._metadata.audit
         span = await audit.sequences_between(since, until)
-        proven_before = await self._proven_before(since)
-        newest = await audit.last_checkpoint()
+        proven_before = await _proven_before(sound, since)
+        newest = await sound.newest()
         made_at = await self._made_at(begun_at, newest)
-        reached = await self._reached(until, made_at)
+        reached = await _reached(sound, until, made_at)
         # Read after the checkpoints, so that its end is not before theirs.
         chain = await audit.chain()
         if chain is None:
@@ -234,14 +253,14 @@ class AuditExport:
         # Without records of these times, it is the place in the chain behind which they would stand.
         place = chain.purged_sequence if reached is None else max(chain.purged_sequence, reached.sequence)
         first, last = (place + 1, place) if span is None else (span[0], max(span[1], place))
-        ahead = None if span is None else next(iter(await audit.checkpoints(last, 1)), None)
+        ahead = None if span is None else await sound.first_from(last)
         if ahead is not None:
             last = ahead.sequence
         last = min(last, chain.sequence)
         first = min(first, proven_before + 1, last + 1)
-        after, after_hash = await self._beginning(chain, first)
+        after, after_hash = await self._link(first - 1, chain)
         purge = await recorded_purge(self._metadata, chain.purged_sequence)
-        last_hash = after_hash if last <= after else (await audit.links(last - 1, 1))[0].chain_hash
+        _, last_hash = await self._link(last, chain) if last > after else (after, after_hash)
         return ExportHeader(
             format=FORMAT,
             key_id="",
@@ -261,33 +280,6 @@ class AuditExport:
             purge_record="" if purge is None else purge.record_id,
         )
 
-    async def _reached(self, until: int, made_at: int) -> CheckpointRow | None:
-        """Return the last checkpoint that was signed before the end of these times, by whichever of its two clocks.
-
-        By their columns, which at worst hide checkpoints as deleting them does: those that were kept tell of either.
-        The clocks of nodes have none, so what comes behind is read.
-        """
-        reached = await self._metadata.audit.last_checkpoint(min(until, made_at))
-        first = 1 if reached is None else reached.sequence + 1
-        while page := await self._metadata.audit.checkpoints(first, _BATCH):
-            reached = next((one for one in reversed(page) if earliest_time(one) < until), reached)
-            first = page[-1].sequence + 1
-        return reached
-
-    async def _proven_before(self, since: int) -> int:
-        """Return the sequence of the last checkpoint that was signed before these times by both its clocks, else 0.
-
-        By its column first, as in :meth:`_reached`: one that is hidden has the export begin earlier.
-        """
-        last = await self._metadata.audit.last_checkpoint(since)
-        if last is None or latest_time(last) < since:
-            return 0 if last is None else last.sequence
-        first, found = 1, 0
-        while page := await self._metadata.audit.checkpoints(first, _BATCH):
-            found = max((one.sequence for one in page if latest_time(one) < since), default=found)
-            first = page[-1].sequence + 1
-        return found
-
     async def _made_at(self, begun_at: int, newest: CheckpointRow | None) -> int:
         """Return a time just behind the newest checkpoint: else a cut before it could pass for all that there was.
 
@@ -300,37 +292,72 @@ class AuditExport:
         at = signed_at(newest)
         return max(begun_at, at + 1) if at <= now else min(begun_at, now)
 
-    async def _beginning(self, chain: ChainState, first: int) -> tuple[int, str]:
-        """Return the link that the record `first` follows.
+    async def _link(self, sequence: int, chain: ChainState) -> tuple[int, str]:
+        """Return the link of a record, or that with which the log begins where it was purged up to there.
 
-        Where that is missing, it is that of the beginning of the log: the export then holds the gap, and whoever
-        verifies it is told.
+        Raises:
+            AuditExportBrokenOffError: it is gone.
         """
-        if first - 1 > chain.purged_sequence:
-            (before,) = await self._metadata.audit.links(first - 2, 1)
-            if before.sequence == first - 1:
-                return before.sequence, before.chain_hash
-        return chain.purged_sequence, chain.purged_hash
+        if sequence <= chain.purged_sequence:
+            return chain.purged_sequence, chain.purged_hash
+        links = await self._metadata.audit.links(sequence - 1, 1)
+        if not links or links[0].sequence != sequence:
+            raise await self._broken_off(sequence, sequence)
+        return sequence, links[0].chain_hash
 
-    async def _checkpoints(self, header: ExportHeader) -> AsyncGenerator[CheckpointRow]:
+    async def _checkpoints(self, begun: BegunExport) -> AsyncGenerator[CheckpointRow]:
+        header = begun.header
         first = header.after + (header.after == header.purged)
-        while page := await self._metadata.audit.checkpoints(first, _BATCH):
-            for checkpoint in page:
-                if checkpoint.sequence > header.last:
-                    return
+        async with aclosing(begun.checkpoints.between(first, header.last)) as sound:
+            async for checkpoint in sound:
                 yield checkpoint
-            first = page[-1].sequence + 1
 
     async def _records(self, header: ExportHeader) -> AsyncGenerator[Sequence[SealedRecord]]:
-        """Yield the records in batches of bounded bytes."""
+        """Yield the records in batches of bounded bytes, each right behind the one before."""
         after = header.after
         while after < header.last:
             sizes = await self._metadata.audit.sealed_sizes(after, min(_BATCH, header.last - after))
             rows = await self._metadata.audit.sealed(after, _within(sizes, _BATCH_BYTES))
-            if not rows:
-                break
-            yield [sealed_record(row) for row in rows]
-            after = rows[-1].sequence or header.last
+            records = [sealed_record(row) for row in rows]
+            for place, record in enumerate(records, after + 1):
+                if record.sequence != place:
+                    raise await self._broken_off(place, record.sequence - 1)
+            if not records:
+                raise await self._broken_off(after + 1, header.last)
+            yield records
+            after += len(records)
+
+    async def _broken_off(self, first: int, last: int) -> AuditExportBrokenOffError:
+        """Return the error of who misses these records, which says whether a purge has removed them meanwhile."""
+        # Read behind the records: a purge moves the beginning in the unit in which they go.
+        chain = await self._metadata.audit.chain()
+        by_purge = chain is not None and first <= last <= chain.purged_sequence
+        error = AuditExportBrokenOffError(first, by_purge=by_purge)
+        # Over the API nobody else is told: an answer that has begun can only break off.
+        _log.error("audit.export.broken_off", first=first, by_purge=by_purge, reason=str(error))
+        return error
+
+
+async def _reached(sound: SoundCheckpoints, until: int, made_at: int) -> CheckpointRow | None:
+    """Return the last checkpoint that was signed before the end of these times, by whichever of its two clocks.
+
+    By their columns, which at worst hide checkpoints as deleting them does: those that were kept tell of either. The
+    clocks of nodes have none, so what comes behind is read.
+    """
+    reached = await sound.newest(min(until, made_at))
+    behind = 1 if reached is None else reached.sequence + 1
+    return await sound.last_of(lambda one: earliest_time(one) < until, behind) or reached
+
+
+async def _proven_before(sound: SoundCheckpoints, since: int) -> int:
+    """Return the sequence of the last checkpoint that was signed before these times by both its clocks, else 0.
+
+    By its column first, as in :func:`_reached`: one that is hidden has the export begin earlier.
+    """
+    last = await sound.newest(since)
+    if last is not None and latest_time(last) >= since:
+        last = await sound.last_of(lambda one: latest_time(one) < since)
+    return 0 if last is None else last.sequence
 
 
 def _within(sizes: Sequence[int], most: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from entrepot.audit.ancestry import Ancestry
-from entrepot.audit.checkpoints import read_signed_content, signed_at
+from entrepot.audit.checkpoint_format import read_signed_content, signed_at
 from entrepot.audit.export_format import NODES_APART_MILLISECONDS
 from entrepot.audit.purge_mark import believable_time
 from entrepot.audit.signed_times import is_borne_out

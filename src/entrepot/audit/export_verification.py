@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint, signed_at
+from entrepot.audit.checkpoint_format import decode_checkpoint, encode_checkpoint, signed_at
 from entrepot.audit.errors import AuditExportUnreadableError
 from entrepot.audit.export_format import (
     FORMAT,

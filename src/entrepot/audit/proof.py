@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from entrepot.audit.chain import chain_start, link_hash
-from entrepot.audit.checkpoints import read_signed_content
+from entrepot.audit.checkpoint_format import read_signed_content
 from entrepot.audit.erased_records import ErasedRecords
 from entrepot.audit.signatures import is_signed_by
 from entrepot.auth.audit_records import commitment, read_disclosure
@@ -43,6 +43,7 @@ class FaultKind(StrEnum):
     REPLACED = "replaced"
     SIGNATURE = "signature"
     STRAY = "stray"
+    TABLE = "table"
     TRUNCATED = "truncated"
     UNSIGNED = "unsigned"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.audit.acts_on_record import acts_on_record
-from entrepot.audit.checkpoints import signed_at
+from entrepot.audit.checkpoint_format import signed_at
 from entrepot.audit.proof import Fault, FaultKind
 from entrepot.audit.signed_times import (
     DAY_MILLISECONDS,

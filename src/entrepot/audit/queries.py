@@ -10,11 +10,12 @@ import msgspec
 
 from entrepot.audit.ecs import ecs_fields
 from entrepot.audit.errors import AuditSearchTooWideError
+from entrepot.audit.search_turns import SearchTurns
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.grants import ProjectGrant
 from entrepot.kernel.secret_forms import without_secrets
-from entrepot.metadata.errors import MetadataTimeoutError
+from entrepot.metadata.errors import StatementTooLongError
 
 if TYPE_CHECKING:
     from entrepot.auth.audit_notes import AuditNotes
@@ -59,11 +60,12 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 
 class AuditLog:
-    """Lists records; that somebody did so is noted (8.1.4.3a)."""
+    """Lists records; that somebody did so is noted (8.1.4.3a). Belongs to one event loop."""
 
-    def __init__(self, metadata: Metadata, notes: AuditNotes) -> None:
+    def __init__(self, metadata: Metadata, notes: AuditNotes, turns: SearchTurns | None = None) -> None:
         self._metadata = metadata
         self._notes = notes
+        self._turns = turns or SearchTurns()
 
     async def list(
         self, grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], query: AuditPageQuery
@@ -75,13 +77,15 @@ class AuditLog:
         Raises:
             AuditUnavailableError: the reading can't be noted.
             AuditSearchTooWideError: the database gave up.
-            MetadataError: it failed.
+            AuditSearchesBusyError: others were searched before, and that took too long.
+            MetadataError: it failed, or could not be asked in time.
         """
         wanted = _within(grant, query.wanted)
         limit = min(max(query.limit, 1), MOST_ROWS)
         try:
-            rows = await self._metadata.audit.page(replace(query, wanted=wanted, limit=limit + 1))
-        except MetadataTimeoutError as error:
+            async with self._turns.turn(grant.principal):
+                rows = await self._metadata.audit.page(replace(query, wanted=wanted, limit=limit + 1))
+        except StatementTooLongError as error:
             raise AuditSearchTooWideError from error
         await self._note(grant, wanted)
         return AuditPage(tuple(_entry(row) for row in rows[:limit]), more=len(rows) > limit)
@@ -93,11 +97,13 @@ class AuditLog:
 
         Raises:
             AuditSearchTooWideError: the database gave up.
-            MetadataError: it failed.
+            AuditSearchesBusyError: others were searched before, and that took too long.
+            MetadataError: it failed, or could not be asked in time.
         """
         try:
-            return await self._metadata.audit.count(_within(grant, wanted))
-        except MetadataTimeoutError as error:
+            async with self._turns.turn(grant.principal):
+                return await self._metadata.audit.count(_within(grant, wanted))
+        except StatementTooLongError as error:
             raise AuditSearchTooWideError from error
 
     async def newest(self, _grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog]) -> int:

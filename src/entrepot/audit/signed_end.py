@@ -46,6 +46,10 @@ class EndSigner(Protocol):
         """
         ...
 
+    async def owns(self, key_id: str, public_key: bytes) -> bool:
+        """Tell whether a key is one of ours, as far as that can be told: see :class:`CheckpointSigner`."""
+        ...
+
 
 class SignedEnd:
     """Implements :class:`EndSigner` with what the background process uses, too: the chain has one end for all."""
@@ -82,6 +86,10 @@ class SignedEnd:
         """See the protocol."""
         return await self._signer.sign(content, key_id)
 
+    async def owns(self, key_id: str, public_key: bytes) -> bool:
+        """See the protocol."""
+        return await self._signer.owns(key_id, public_key)
+
 
 class NoEndSigner:
     """Implements :class:`EndSigner` where there is no key to sign with, or it is not ours to use."""
@@ -95,3 +103,7 @@ class NoEndSigner:
 
     async def attest(self, content: bytes, key_id: str = "") -> None:
         """Sign nothing."""
+
+    async def owns(self, key_id: str, public_key: bytes) -> bool:  # noqa: ARG002 - see the protocol
+        """Take each for one of ours: nobody can tell here."""
+        return True

@@ -15,12 +15,12 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from entrepot.audit.checkpoints import read_signed_content
+from entrepot.audit.checkpoint_format import read_signed_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from entrepot.audit.checkpoints import CheckpointContent
+    from entrepot.audit.checkpoint_format import CheckpointContent
     from entrepot.metadata.audit_store import CheckpointRow
 
 __all__ = [

@@ -28,10 +28,12 @@ from entrepot.blobstore.keys import (
     journal_numbers,
     manifest_key,
 )
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
 from entrepot.kernel.pace import Pace
 from entrepot.metadata.dumps import DUMPED_TABLES
+from entrepot.metadata.project_numbers import LastProjectNumber
 from entrepot.oci.digest import Digest
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["RestoreOptions", "RestoreReport", "WholeRestore", "has_audit_log", "require_empty_store"]
 
 _AT_ONCE: Final = 16
+_PROJECT_COLUMNS: Final = ("id", "public_id", "name", "created_at", "deleted_at", "creator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class WholeRestore:
         self._pace = Pace(options.bytes_per_second)
         self._report = RestoreReport()
         self._keys: dict[str, str] = {}
+        self._greatest_project = 0
         self._incarnation = manifest.incarnation if options.database_only else new_public_id()
 
     async def run(self) -> RestoreReport:
@@ -137,6 +141,7 @@ class WholeRestore:
                     await self._load(target, batch)
             await target.keep_numbers_above("outbox", await self._last_number())
             if has_audit_log(self._manifest):
+                await self._number_projects_on(target)
                 await target.add_record(self._record(self._report))
             reach(Failpoint.RESTORE_ROWS_LOADED)
         reach(Failpoint.RESTORE_COMMITTED)
@@ -181,6 +186,10 @@ class WholeRestore:
                 adapt_to_store(batch, self._keys, self._incarnation)
         if batch.table == "jobs":
             let_jobs_wait(batch)
+        elif batch.table == "projects":
+            at = batch.position("id")
+            numbers = (row[at] for row in batch.rows)
+            self._greatest_project = max(self._greatest_project, *(n for n in numbers if isinstance(n, int)))
         await target.insert(batch.table, batch.names, batch.rows)
         self._report.rows += len(batch.rows)
         self._observer.advance(len(batch.rows), batch.table)
@@ -197,6 +206,14 @@ class WholeRestore:
 
         for start in range(0, len(batch.rows), _AT_ONCE):
             await asyncio.gather(*(store(row) for row in batch.rows[start : start + _AT_ONCE]))
+
+    async def _number_projects_on(self, target: DumpTarget) -> None:
+        """Let no project get a number that one had which was made after the snapshot."""
+        now = machine_milliseconds()
+        last = LastProjectNumber.at(now)
+        if last.number > self._greatest_project:
+            row = (last.number, last.public_id, last.name, now, now, "")
+            await target.insert("projects", _PROJECT_COLUMNS, [row])
 
     async def _last_number(self) -> int:
         """Return up to which number facts were recorded: by the snapshot, or by the journal that outlived it.

@@ -2,7 +2,7 @@
 
 from entrepot.bootstrap.background import build_background_worker
 from entrepot.bootstrap.edges import build_distribution, open_spool
-from entrepot.bootstrap.http import Dispatcher, build_http_application
+from entrepot.bootstrap.http import Dispatcher, build_http_application, build_http_successor
 from entrepot.bootstrap.probes import StoreProbes, build_health_probes
 from entrepot.bootstrap.recovery import open_recovery
 from entrepot.bootstrap.services import build_process_metrics, build_services, find_mismatch
@@ -25,6 +25,7 @@ __all__ = [
     "build_distribution",
     "build_health_probes",
     "build_http_application",
+    "build_http_successor",
     "build_process_metrics",
     "build_services",
     "find_mismatch",

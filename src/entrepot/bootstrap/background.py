@@ -18,7 +18,7 @@ from entrepot.blobstore.errors import StorageUnavailableError
 from entrepot.bootstrap.keys import CheckpointKeys, open_sealing, open_signing_keys
 from entrepot.bootstrap.recovery import open_recovery
 from entrepot.bootstrap.services import build_process_metrics, watch_stores
-from entrepot.bootstrap.stores import Stores, open_stores, tell_of_logs_aside
+from entrepot.bootstrap.stores import Stores, open_served_stores, tell_of_logs_aside
 from entrepot.kernel.node_id import read_or_create_node_id
 from entrepot.registry.journal.writer import Journal
 from entrepot.registry.pushes.staged_uploads import StagedUploads
@@ -58,7 +58,7 @@ def build_background_worker(settings: Settings) -> Worker:
     stack = contextlib.AsyncExitStack()
 
     async def open_duties() -> Sequence[Duty]:
-        stores = await stack.enter_async_context(open_stores(settings))
+        stores = await stack.enter_async_context(open_served_stores(settings))
         await tell_of_logs_aside(settings)
         metrics, clock = build_process_metrics(), SteadyClock()
         watch = await watch_stores(stores, metrics)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from entrepot import __version__
 from entrepot.audit.export import AuditExport
 from entrepot.audit.queries import AuditLog
+from entrepot.audit.search_turns import SearchTurns
 from entrepot.bootstrap.keys import build_signed_end
 from entrepot.control_api.application import LazyControlApplication, build_control_api
 from entrepot.control_api.health_board import HealthBoard
@@ -74,7 +75,7 @@ def control_services(
         access_tokens=accounts.access_tokens,
         roles=accounts.roles,
         role_assignments=accounts.role_assignments,
-        audit_log=AuditLog(metadata, services.notes),
+        audit_log=AuditLog(metadata, services.notes, SearchTurns.beside_others(settings.metadata.pool_size)),
         audit_export=AuditExport(metadata, build_signed_end(settings, metadata, services.metrics)),
         memory=identity.memory,
         epochs=identity.epochs,

@@ -12,7 +12,7 @@ from entrepot.audit.spool import AuditSpool, SpoolBuffer
 from entrepot.auth.condensed_refusals import CondensedRefusals
 from entrepot.blobstore.errors import BlobStoreError
 from entrepot.bootstrap.services import build_process_metrics, build_services, is_mismatch_on_this_node
-from entrepot.bootstrap.stores import open_stores
+from entrepot.bootstrap.stores import open_served_stores, open_stores
 from entrepot.distribution_api.admission import Admission, AdmissionLimits
 from entrepot.distribution_api.application import DistributionApplication
 from entrepot.distribution_api.audit import EdgeAudit
@@ -54,14 +54,19 @@ class Edges:
 
 
 @contextlib.asynccontextmanager
-async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
+async def open_edges(settings: Settings, *, makes_new: bool = True) -> AsyncIterator[Edges]:
     """Open the stores, build everything on them, and close it in reverse order at the end.
+
+    Args:
+        settings: name the stores, and say what is built.
+        makes_new: whether database and first administrator are made where there are none.
 
     Raises:
         EntrepotError: something can't be opened.
     """
     async with contextlib.AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings))
+        opening = open_stores if makes_new else open_served_stores
+        stores = await stack.enter_async_context(opening(settings))
         executor = stack.enter_context(ThreadPoolExecutor(_HASHING_THREADS, thread_name_prefix="hashing"))
         metrics = build_process_metrics()
         stack.callback(metrics.flush_requests)
@@ -72,7 +77,7 @@ async def open_edges(settings: Settings) -> AsyncIterator[Edges]:
         notes = CondensedRefusals(spool, metrics.audit_condensed.inc)
         notes.start()
         stack.push_async_callback(notes.aclose)
-        identity = await _identity(settings, stores, notes, metrics, stack)
+        identity = await _identity(settings, stores, notes, metrics, stack, makes_new=makes_new)
         services = await build_services(
             settings, stores, HashingPool(executor), metrics=metrics, notes=notes, identity=identity
         )
@@ -142,6 +147,8 @@ async def _identity(
     notes: AuditNotes,
     metrics: Metrics,
     stack: contextlib.AsyncExitStack,
+    *,
+    makes_new: bool,
 ) -> Identity | None:
     if not settings.access.accounts:
         return None
@@ -152,7 +159,12 @@ async def _identity(
     watch = LoginWatch(lambda reason: metrics.refused_logins.labels(reason).inc())
     return await stack.enter_async_context(
         open_identity(
-            settings, stores.metadata, notes, watch=watch, note_locked=metrics.signing_keys_locked.set
+            settings,
+            stores.metadata,
+            notes,
+            watch=watch,
+            note_locked=metrics.signing_keys_locked.set,
+            makes_new=makes_new,
         )
     )
 

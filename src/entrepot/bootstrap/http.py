@@ -22,12 +22,23 @@ if TYPE_CHECKING:
     from entrepot.kernel.asgi import Application, Receive, Scope, Send
     from entrepot.settings import Settings
 
-__all__ = ["Dispatcher", "build_http_application"]
+__all__ = ["Dispatcher", "build_http_application", "build_http_successor"]
 
 
 def build_http_application(settings: Settings) -> Application:
-    """Return the ASGI application of the HTTP process; it opens everything at lifespan start-up."""
-    dispatcher = Dispatcher(settings)
+    """Return the ASGI application of an HTTP process; it opens everything at lifespan start-up.
+
+    That is what a start runs: where there is no registry yet, it makes database and first administrator.
+    """
+    return _behind_proxies(Dispatcher(settings), settings)
+
+
+def build_http_successor(settings: Settings) -> Application:
+    """Return the application of a process that takes the place of one that served: it makes no registry."""
+    return _behind_proxies(Dispatcher(settings, makes_new=False), settings)
+
+
+def _behind_proxies(dispatcher: Dispatcher, settings: Settings) -> Application:
     networks = trusted_proxies(settings)
     return BehindProxies(dispatcher, TrustedProxies(networks)) if networks else dispatcher
 
@@ -35,8 +46,9 @@ def build_http_application(settings: Settings) -> Application:
 class Dispatcher:
     """Owns the lifespan and hands requests to the application their path belongs to."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, makes_new: bool = True) -> None:
         self._settings = settings
+        self._makes_new = makes_new
         self._stack = contextlib.AsyncExitStack()
         self._edges: Edges | None = None
 
@@ -59,7 +71,8 @@ class Dispatcher:
             return
         await receive()
         try:
-            edges = await self._stack.enter_async_context(open_edges(self._settings))
+            opening = open_edges(self._settings, makes_new=self._makes_new)
+            edges = await self._stack.enter_async_context(opening)
         except (SchemaMismatchError, RebuildUnfinishedError, SettingsError):
             raise  # starting again is of no use, which the process that runs this tells its parent
         except EntrepotError as error:

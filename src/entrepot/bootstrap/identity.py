@@ -64,6 +64,11 @@ _log: Any = structlog.get_logger()
 _SERVICE: Final = "entrepot"
 """Who issues tokens and whom they are for; the same on all nodes, since refresh tokens are bound to it."""
 
+_NOBODY_THERE: Final = (
+    "it knows no person, though this node has served from one that does: it is not this registry's, or its restore is "
+    "under way. Put the right one back, or finish the restore: this process tries again by itself"
+)
+
 _LONGEST_TOKEN_SECONDS: Final = 3600.0
 """The most that `bearer_token.lifetime_seconds` can be: older moves of epochs concern no token."""
 
@@ -113,6 +118,7 @@ async def open_identity(
     hash_cost: HashCost = OWASP_FIRST,
     watch: LoginWatch | None = None,
     note_locked: Callable[[int], object] | None = None,
+    makes_new: bool = True,
 ) -> AsyncIterator[Identity]:
     """Build everything, make the first administrator where there is nobody yet, and close it at the end.
 
@@ -121,11 +127,15 @@ async def open_identity(
         hash_cost: what the hash of a password costs; nobody has reason to pay less but tests that log in all the time.
         watch: who is told of refused logins.
         note_locked: who is told whether signing keys are sealed with a master key that this node lacks (1) or not (0).
+        makes_new: whether the first administrator is made; else a database without anybody is refused, and no keys are
+            made in it.
 
     Raises:
         SettingsError: the password given for the first administrator is too weak, or the master key is not the one.
-        MetadataError: the database can't be used.
+        MetadataError: the database can't be used, or has nobody in it where it must have somebody.
     """
+    if not makes_new and not await metadata.users.any_exist():
+        raise MetadataUnavailableError(_NOBODY_THERE)
     async with contextlib.AsyncExitStack() as stack:
         ring = await stack.enter_async_context(open_token_ring(settings, metadata, note_locked))
         names = TypedNames(metadata, (await open_sealing(settings, metadata)).derive("names that were typed"))
@@ -138,16 +148,23 @@ async def open_identity(
         hashing = PasswordHashing(hash_cost)
         stack.callback(hashing.close)
         policy = await asyncio.to_thread(load_serving_policy, settings.passwords)
-        given = settings.admin.password.reveal()
-        try:
-            await ensure_first_administrator(metadata, hashing, policy, settings.data.directory, given)
-        except PasswordRejectedError as error:
-            raise SettingsError((f"admin.password: {error}",)) from error
+        if makes_new:
+            await _make_first_administrator(settings, metadata, hashing, policy)
         await _adopt_projects(metadata)
         parts = _Parts(ring, names, epochs, uses, hashing, policy, watch)
         identity = _build(settings, metadata, notes, parts)
         stack.push_async_callback(identity.authenticator.aclose)
         yield identity
+
+
+async def _make_first_administrator(
+    settings: Settings, metadata: Metadata, hashing: PasswordHashing, policy: PasswordPolicy
+) -> None:
+    given = settings.admin.password.reveal()
+    try:
+        await ensure_first_administrator(metadata, hashing, policy, settings.data.directory, given)
+    except PasswordRejectedError as error:
+        raise SettingsError((f"admin.password: {error}",)) from error
 
 
 async def _adopt_projects(metadata: Metadata) -> None:

@@ -14,7 +14,7 @@ from entrepot.blobstore.keys import UPLOADS
 from entrepot.bootstrap.lasting_answers import LastingAnswer
 from entrepot.bootstrap.lasting_look import LastingLook
 from entrepot.bootstrap.services import is_mismatch_on_this_node
-from entrepot.bootstrap.stores import Stores, open_stores
+from entrepot.bootstrap.stores import Stores, open_served_stores
 from entrepot.kernel.errors import EntrepotError
 from entrepot.kernel.first_in_order import first_in_order
 from entrepot.observability.metrics import greatest_gauge
@@ -142,7 +142,7 @@ class StoreProbes:
     async def _opened(self) -> Stores:
         async with self._opening:
             if self._stores is None:
-                self._stores = await self._stack.enter_async_context(open_stores(self._settings))
+                self._stores = await self._stack.enter_async_context(open_served_stores(self._settings))
             return self._stores
 
 

@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import errno
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from entrepot.blobstore.driver import PreparedPlace
 from entrepot.blobstore.filesystem.store import FilesystemBlobStore
+from entrepot.blobstore.keys import JOURNAL
 from entrepot.kernel.durable_directories import create_directory, sync_directory
-from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.errors import MetadataUnavailableError, SchemaMismatchError
+from entrepot.metadata.sql.migrate import initialise_if_empty, schema_version
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.sqlite_files import ASIDE_REMEDY, logs_aside
+from entrepot.registry.journal.reader import find_incarnations
 from entrepot.registry.store_match.ownership import find_lack
 from entrepot.settings import (
     Settings,
@@ -39,6 +42,7 @@ __all__ = [
     "open_blob_store",
     "open_blobs",
     "open_existing_stores",
+    "open_served_stores",
     "open_stores",
     "prepare_metadata",
     "prepare_place",
@@ -47,6 +51,16 @@ __all__ = [
 ]
 
 _log: Any = structlog.get_logger()
+
+_NONE_THERE: Final = (
+    "holds no registry: it is missing or empty. Only the start of a node makes a new one, so that none takes the place "
+    "of a database that is away for a while or about to be restored. Put it back, or finish the restore: this process "
+    "tries again by itself"
+)
+_WAS_ONE: Final = (
+    "the database is empty, and the storage holds the journal of a registry ({folder}): put its database back, or run "
+    "`entrepot rebuild` or `entrepot backup restore`; if a new registry is meant, give it another storage"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +75,40 @@ class Stores:
 async def open_stores(settings: Settings) -> AsyncIterator[Stores]:
     """Open metadata and blob store, making the schema of a new database first, and close them at the end.
 
+    That is for a start; whoever comes later takes :func:`open_served_stores`.
+
     Raises:
-        MetadataError, BlobStoreError: one of them can't be used.
+        MetadataError, BlobStoreError: one of them can't be used, or :func:`prepare_metadata` refuses.
     """
     async with contextlib.AsyncExitStack() as stack:
         blobs = await open_blobs(settings, look_only=True)
         stack.push_async_callback(blobs.aclose)
-        await prepare_metadata(settings)
+        await prepare_metadata(settings, blobs)
         metadata = await _open_metadata(settings)
         stack.push_async_callback(metadata.aclose)
         await prepare_place(metadata, blobs)
         yield Stores(metadata, blobs)
+
+
+@contextlib.asynccontextmanager
+async def open_served_stores(settings: Settings) -> AsyncIterator[Stores]:
+    """Open the stores of a registry that is served, as a process of a node does which is not the first of its start.
+
+    A database that is not there is away: a new one in its place would be served as an empty registry, take pushes that
+    nobody finds again, and stand in the way of a restore.
+
+    Raises:
+        MetadataUnavailableError: the database is missing, empty or out of reach; it may be back at the next try.
+        MetadataError, BlobStoreError: one of them can't be used.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            stores = await stack.enter_async_context(open_existing_stores(settings))
+        except SchemaMismatchError as error:
+            if error.found:
+                raise
+            raise MetadataUnavailableError(f"{_tell_where(settings)} {_NONE_THERE}") from error
+        yield stores
 
 
 @contextlib.asynccontextmanager
@@ -122,15 +159,32 @@ async def _open_metadata(settings: Settings) -> Metadata:
     )
 
 
-async def prepare_metadata(settings: Settings) -> None:
-    """Make the schema when the database has none; every process does this, and the first one wins.
+async def prepare_metadata(settings: Settings, blobs: BlobStore) -> None:
+    """Make the schema when the database has none; of nodes that start at the same time the first one wins.
+
+    Not beside the journal of a registry, whose database is lost or not there yet: a new one would be served as an empty
+    registry. Nobody writes a journal before there is a schema, so the database is asked again after it is found.
 
     Raises:
-        MetadataError: the database can't be used.
+        SchemaMismatchError: the storage has such a journal, or the schema is of another version.
+        MetadataError, BlobStoreError: database or blob store can't be used.
     """
+    url = metadata_url(settings)
+    if (await schema_version(url))[0]:
+        return
+    if journals := await find_incarnations(blobs):
+        found, newest = await schema_version(url)
+        if found:
+            return
+        raise SchemaMismatchError(found, newest, _WAS_ONE.format(folder=f"{JOURNAL}{journals[0]}/"))
     if not uses_postgresql(settings):
         await asyncio.to_thread(_prepare_metadata_directory, metadata_path(settings).parent)
-    await initialise_if_empty(metadata_url(settings), _log_migration)
+    await initialise_if_empty(url, _log_migration)
+
+
+def _tell_where(settings: Settings) -> str:
+    """Return which database is meant, without the secrets of an address."""
+    return "the PostgreSQL database" if uses_postgresql(settings) else str(metadata_path(settings))
 
 
 async def tell_of_logs_aside(settings: Settings) -> None:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.errors import AuditExportUnreadableError, AuditRetentionError, AuditSearchTooWideError
+from entrepot.audit.errors import (
+    AuditExportBrokenOffError,
+    AuditExportUnreadableError,
+    AuditRetentionError,
+    AuditSearchesBusyError,
+    AuditSearchTooWideError,
+)
 from entrepot.auth.access_tokens.errors import (
     AccessTokenNameTakenError,
     AccessTokenUnknownError,
@@ -152,6 +158,7 @@ _UNAVAILABLE_MESSAGES: Final[dict[type[BaseException], str]] = {
         "the registry's database does not answer; try again, and if that does not help, look at what the registry's "
         "/readyz reports"
     ),
+    AuditSearchesBusyError: str(AuditSearchesBusyError()),
     PasswordsBusyError: str(PasswordsBusyError()),
     AccountChangingError: str(AccountChangingError()),
     ChangesAheadError: str(ChangesAheadError()),
@@ -208,8 +215,10 @@ CONTROL_ERROR_TABLE: Final[dict[type[EntrepotError], tuple[int, HarborCode]]] = 
     RepositoryDescriptionError: (400, HarborCode.BAD_REQUEST),
     RepositoryExistsError: (409, HarborCode.CONFLICT),
     RepositoryUnknownError: (404, HarborCode.NOT_FOUND),
+    AuditExportBrokenOffError: (409, HarborCode.CONFLICT),
     AuditExportUnreadableError: (400, HarborCode.BAD_REQUEST),
     AuditRetentionError: (400, HarborCode.BAD_REQUEST),
+    AuditSearchesBusyError: (503, HarborCode.UNAVAILABLE),
     AuditSearchTooWideError: (400, HarborCode.BAD_REQUEST),
     AccessTokenNameTakenError: (409, HarborCode.CONFLICT),
     AccessTokenUnknownError: (404, HarborCode.NOT_FOUND),

@@ -12,10 +12,10 @@ __all__ = ["MAX_PAGE_SIZE", "Neighbours", "PageInputs", "page_headers"]
 
 MAX_PAGE_SIZE: Final = 100
 
-_UNESCAPED: Final = " !$'()*,-./:;=?@[]^_`{|}~"
+_UNESCAPED: Final = "!$'()*,-./:;=?@[]^_`{|}~"
 """What stands in the query of a link as it is, as Harbor writes it. Escaped stays what would end the address or the
-header, or would be read as something else when it is parsed again: `%`, `&`, `+`, `#`, angle brackets, quotes,
-backslashes, controls and whatever is not ASCII."""
+header, or would be read as something else when it is parsed again: spaces, `%`, `&`, `+`, `#`, angle brackets,
+quotes, backslashes, controls and whatever is not ASCII."""
 
 
 class PageInputs(msgspec.Struct, kw_only=True, frozen=True):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "END_OF_TIME",
     "MOST_COUNTED",
+    "MOST_SEARCHES",
     "UNNUMBERED",
     "AuditChainRows",
     "AuditFilter",
@@ -33,6 +34,8 @@ END_OF_TIME: Final = 2**62
 """In milliseconds: later than any record."""
 MOST_COUNTED: Final = 100_000
 """Of records that are searched for: to count more would take longer than to find the page that is asked for."""
+MOST_SEARCHES: Final = 2
+"""How many searches run at once in one process; what else is asked of the database has what is left to itself."""
 UNNUMBERED: Final = b'"project_id":null}'
 """How a body ends whose project nobody has looked up yet."""
 
@@ -234,7 +237,7 @@ class AuditReader(Protocol):
         """Return a page.
 
         Raises:
-            MetadataTimeoutError: too many records had to be looked at.
+            StatementTooLongError: too many records had to be looked at.
         """
         ...
 
@@ -242,7 +245,7 @@ class AuditReader(Protocol):
         """Return how many records there are: of all exactly, of those with a condition at most :data:`MOST_COUNTED`.
 
         Raises:
-            MetadataTimeoutError: too many had to be looked at.
+            StatementTooLongError: too many had to be looked at.
         """
         ...
 

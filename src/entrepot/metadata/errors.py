@@ -13,6 +13,7 @@ __all__ = [
     "RebuildUnfinishedError",
     "RestoreUnfinishedError",
     "SchemaMismatchError",
+    "StatementTooLongError",
     "UnitRejectedError",
     "UnknownManifestError",
 ]
@@ -35,6 +36,10 @@ class MetadataFullError(MetadataUnavailableError):
 
 class MetadataTimeoutError(MetadataUnavailableError):
     """The database is there, and did not do in time what it was asked for: mostly it waited for others."""
+
+
+class StatementTooLongError(MetadataTimeoutError):
+    """The database did what it was asked for, and it took so long that it was ended; nothing else was waited for."""
 
 
 class SchemaMismatchError(MetadataError):

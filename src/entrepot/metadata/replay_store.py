@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from entrepot.metadata.project_numbers import LastProjectNumber
     from entrepot.metadata.records import JournalFact
     from entrepot.oci.digest import Digest
 
@@ -54,6 +55,9 @@ class ReplayRows(Protocol):
 
     async def number_on(self, last: int) -> None:
         """Let later facts have numbers greater than `last` (≥ 1) and all that are recorded."""
+
+    async def number_projects_on(self, last: LastProjectNumber) -> None:
+        """Let later projects have numbers greater than that one and all that this database ever gave."""
 
     async def take_incarnation(self, incarnation: str) -> None:
         """Be the database that wrote the journal of this name."""

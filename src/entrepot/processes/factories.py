@@ -68,9 +68,14 @@ class BackgroundWorker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Factories:
-    """Dotted paths (`module:name`) of functions that take the settings."""
+    """Dotted paths (`module:name`) of functions that take the settings.
+
+    The HTTP processes run the first until one of them is ready, which makes what a new registry lacks; from then on the
+    successor, which takes what is missing for lost.
+    """
 
     http_application: str = "entrepot.bootstrap:build_http_application"
+    http_successor: str = "entrepot.bootstrap:build_http_successor"
     background_worker: str = "entrepot.bootstrap:build_background_worker"
     health_probes: str = "entrepot.bootstrap:build_health_probes"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from entrepot.observability.logging import configure_logging, get_logger
@@ -116,6 +116,7 @@ class _Parent:
         self._reload_settings = reload_settings
         self._on_ready = on_ready
         self._plans = _make_plans(claim, factories)
+        self._http_successor = replace(self._plans[Role.HTTP], factory=factories.http_successor)
         hooks = KeeperHooks(self._start_process, self._forget_metrics_of, self._note_refusal)
         self._keepers = {role: Keeper(role, hooks) for role in (Role.HTTP, Role.BACKGROUND, Role.OPS)}
         self._stop = asyncio.Event()
@@ -152,11 +153,14 @@ class _Parent:
     async def _start_others(self) -> None:
         """Clients first: three interpreters that load at once on one core keep each other from being ready.
 
-        An HTTP process that is slow to become ready doesn't hold up the ops listener, which is there to tell of it.
+        An HTTP process that is slow to become ready doesn't hold up the ops listener, which is there to tell of it; but
+        the background worker, whose database it makes at the very first start.
         """
-        await _wait_at_most(_HEAD_START_SECONDS, self._keepers[Role.HTTP].first_ready)
-        for role in (Role.OPS, Role.BACKGROUND):
-            self._keepers[role].start()
+        first_ready = self._keepers[Role.HTTP].first_ready
+        await _wait_at_most(_HEAD_START_SECONDS, first_ready)
+        self._keepers[Role.OPS].start()
+        await first_ready.wait()
+        self._keepers[Role.BACKGROUND].start()
 
     async def _announce_ready(self) -> None:
         for keeper in self._keepers.values():
@@ -230,7 +234,9 @@ class _Parent:
         get_logger().info("reload.finished", changed=plan.applied_keys)
 
     def _start_process(self, role: Role) -> RunningProcess:
-        return RunningProcess(self._plans[role], self._dump)
+        """Start it. Only a start of the registry makes one: whoever comes later may have lost it (F47)."""
+        is_successor = role is Role.HTTP and self._keepers[role].first_ready.is_set()
+        return RunningProcess(self._http_successor if is_successor else self._plans[role], self._dump)
 
     def _forget_metrics_of(self, pid: int) -> None:
         """Drop the live gauges of a process that ended, as `prometheus_client.multiprocess.mark_process_dead` does.

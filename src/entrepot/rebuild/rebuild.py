@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entrepot.blobstore.keys import JOURNAL
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
+from entrepot.metadata.project_numbers import LastProjectNumber
 from entrepot.metadata.rebuild_work import Spot
 from entrepot.rebuild.catching_up import find_catch_up_start
 from entrepot.rebuild.errors import ChoiceNeededError, RebuildRefusedError
@@ -28,6 +30,8 @@ from entrepot.rebuild.stored_contents import take_inventory
 from entrepot.rebuild.survey import count_leftovers, count_totals
 from entrepot.registry.journal.facts import journalled_registry_fact
 from entrepot.registry.journal.reader import find_incarnations
+from entrepot.registry.journal.readings import NumbersRead, note_rebuilt
+from entrepot.registry.journal.unread_parts import knows_unread_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -155,7 +159,7 @@ class Rebuild:
         self._work.write_down(_REPORT, msgspec.json.encode(report).decode())
         self._work.save()
         keep(report)
-        await self._finish(grant, mark, done)
+        await self._finish(grant, mark, done, report.lost_parts)
         reach(Failpoint.REBUILD_FINISHED)
         return report
 
@@ -219,6 +223,7 @@ class Rebuild:
         async def begin(tx: Transaction) -> None:
             text = msgspec.json.encode(mark).decode()
             await (tx.replay.mark_catching_up if self._options.catch_up else tx.replay.mark_unfinished)(text)
+            await tx.replay.number_projects_on(LastProjectNumber.at(machine_milliseconds()))
 
         await self._metadata.write(begin)
         lasts = [await find_last_number(self._blobs, name) for name in mark.incarnations[mark.index :]]
@@ -237,13 +242,33 @@ class Rebuild:
             done.append(await self._replay.run(source, progress.on_facts))
         return done
 
-    async def _finish(self, grant: RegistryGrant, mark: _Mark, done: Sequence[Replayed]) -> None:
-        """Be the database that wrote the journal, and go on with its numbers, in one unit."""
+    async def _count_lost_parts(self, done: Sequence[Replayed]) -> int:
+        """Return of how many damaged objects the database does not know all that they may have told of.
+
+        It has no rows of facts of any journal but its own.
+        """
+        *ancestors, own = done
+        lost = sum(len(one.damaged) for one in ancestors)
+        for key in own.damaged:
+            lost += not await knows_unread_parts(self._metadata, self._blobs, key)
+        return lost
+
+    async def _finish(
+        self, grant: RegistryGrant, mark: _Mark, done: Sequence[Replayed], lost_parts: int
+    ) -> None:
+        """Be the database that wrote the journal, and go on with its numbers, in one unit.
+
+        The same unit says what keeps the sweep of orphans away: nobody else may look at the journal for days.
+        """
         *ancestors, own = mark.incarnations
         last = done[-1].last
         known = await self._metadata.orphans.last_fact()
         ends = {name: await find_last_number(self._blobs, name) for name in ancestors}
         facts = sum(one.applied for one in done)
+        settled = {
+            name: NumbersRead(one.left_out + one.read, one.checksum)
+            for name, one in zip(ancestors, done, strict=False)
+        }
 
         async def unit(tx: Transaction) -> None:
             if not self._options.catch_up:
@@ -253,6 +278,7 @@ class Rebuild:
                 await tx.replay.mark_finished()
             await tx.replay.mark_caught_up()
             await tx.replay.mark_ended(mark.run)
+            await note_rebuilt(tx, lost=lost_parts, settled=settled)
             if last > 0:
                 await tx.replay.number_on(last)
             if facts or last > known:
@@ -276,6 +302,7 @@ class Rebuild:
             losses=sum(1 for _ in self._work.losses()),
             lost_tags=sum(1 for _ in self._work.lost_tags()),
             spots=sum(1 for _ in self._work.spots()),
+            lost_parts=await self._count_lost_parts(done),
         )
 
 

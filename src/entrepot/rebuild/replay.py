@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
-from zlib import crc32
 
 from entrepot.blobstore.keys import journal_numbers
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -17,6 +16,7 @@ from entrepot.rebuild.noted_rivals import NotedRivals
 from entrepot.rebuild.number_gaps import NumberGaps
 from entrepot.rebuild.recorded_facts import RecordedFacts
 from entrepot.registry.journal.reader import JournalReader, Rivals, tell_the_same
+from entrepot.registry.journal.readings import checksum_with
 from entrepot.registry.journal.rival_histories import THE_DATABASE
 from entrepot.registry.journal.writer import line_of
 
@@ -76,6 +76,7 @@ class Replayed:
         last: the greatest number that the journal gives to anything, readable or not.
         checksum: of the numbers of facts of which it is known what became of them.
         gaps: numbers between all its facts.
+        damaged: keys of what can't be read.
     """
 
     gaps: NumberGaps
@@ -84,6 +85,7 @@ class Replayed:
     read: int = 0
     applied: int = 0
     last: int = 0
+    damaged: set[str] = field(default_factory=set[str])
 
 
 class JournalReplay:
@@ -139,6 +141,7 @@ class JournalReplay:
     async def _lines(self, source: Source, done: Replayed) -> AsyncGenerator[Sequence[RecordedLine]]:
         def on_damage(key: str, reason: str) -> None:
             self._work.add_spot(Spot(key, reason))
+            done.damaged.add(key)
             # A number that something had is never given again, though nobody can tell what had it.
             done.last = max(done.last, journal_numbers(key)[1])
 
@@ -154,7 +157,7 @@ class JournalReplay:
                 done.last = max(done.last, line.sequence)
                 if line.sequence <= source.after:
                     done.left_out += 1
-                    done.checksum = _checksum_with(line, done.checksum)
+                    done.checksum = checksum_with(line.sequence, done.checksum)
                     if source.own and source.mark is not None:
                         await _require_recorded(source, recorded, key, line, rivals)
                     continue
@@ -178,7 +181,7 @@ class JournalReplay:
         dead = frozenset(digest for digest, key in keys.items() if not self._work.holds(key))
         checksum = done.checksum
         for step in steps:
-            checksum = _checksum_with(step.line, checksum)
+            checksum = checksum_with(step.line.sequence, checksum)
         mark = None if source.mark is None else source.mark(steps[-1].line.sequence, checksum)
 
         async def unit(tx: Transaction) -> int:
@@ -217,10 +220,6 @@ async def _apply_step(
         elif await application.is_to_be_repeated(left):
             outcomes.append(await application.apply(replace(left, may_be_there=True)))
     return outcomes
-
-
-def _checksum_with(line: RecordedLine, before: int) -> int:
-    return crc32(b"%d," % line.sequence, before)
 
 
 async def _require_recorded(

@@ -65,6 +65,8 @@ class RebuildReport:
         totals: what the database holds now; absent after bringing one up to date, where only what is new was looked at.
         losses, lost_tags, spots: how many things were left out, and how many parts of the journal can't be read or
             contradict others.
+        lost_parts: parts of the journal of which the database may not know all that they told of: as long as they
+            stand, the sweep of orphans removes nothing.
     """
 
     incarnation: str
@@ -79,6 +81,7 @@ class RebuildReport:
     losses: int = 0
     lost_tags: int = 0
     spots: int = 0
+    lost_parts: int = 0
 
     @property
     def is_whole(self) -> bool:

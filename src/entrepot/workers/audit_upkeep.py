@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from entrepot.audit.checkpoints import signed_at
+from entrepot.audit.checkpoint_format import signed_at
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.segments import spool_bytes
 from entrepot.kernel.errors import EntrepotError

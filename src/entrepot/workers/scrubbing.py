@@ -11,7 +11,7 @@ from entrepot.lifecycle.scrub.findings import NOTES, Kind
 from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, ScrubJob, ScrubSchedule
 from entrepot.lifecycle.scrub.ledger import read_dated_progress
 from entrepot.lifecycle.scrub.options import Mode, ScrubGround, ScrubOptions
-from entrepot.lifecycle.scrub.standing import standing_in
+from entrepot.lifecycle.scrub.standing import standing_in, with_journal_damage
 from entrepot.registry.hashing import HashingPool
 from entrepot.workers.completion_times import shown_completion
 from entrepot.workers.worker import Duty
@@ -105,7 +105,7 @@ def scrub_duty(job: ScrubJob, metadata: Metadata, metrics: Metrics) -> Duty:
             metrics.scrub_running.set(int(job.is_running))
         progress, now = await read_dated_progress(metadata, SCRUB_SWEEP)
         metrics.scrub_last_completed.set(shown_completion(progress.completed_at_milliseconds, now))
-        standing = standing_in(progress)
+        standing = await with_journal_damage(metadata, standing_in(progress))
         for kind in Kind:
             if kind not in NOTES:
                 metrics.scrub_damaged.labels(kind).set(standing.get(kind, 0))

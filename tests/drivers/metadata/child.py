@@ -22,14 +22,17 @@ from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import UploadLease
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.oci.digest import Digest
 from tests.drivers.metadata.material import (
     ALICE,
     REPOSITORY,
+    TAG,
     fact,
     layer,
     new_blob,
     new_manifest,
     new_session,
+    tag_manifest,
 )
 from tests.drivers.metadata.raw_database import unheard
 
@@ -74,6 +77,10 @@ class Child:
         result = json.loads(await self._line())
         assert await self._process.wait() == 0
         return result
+
+    async def says(self) -> str:
+        """Wait for the next line of one that speaks while it works."""
+        return await self._line()
 
     async def exit_code(self) -> int:
         """Wait for its end, whatever it is."""
@@ -145,6 +152,16 @@ async def _push(metadata: Metadata, failpoint: str) -> None:
     await metadata.write(push_unit)
 
 
+async def _move(metadata: Metadata, first: str, second: str, count: str) -> int:
+    """Point a tag at one manifest and at the other by turns; say where it points once that is durable, and wait."""
+    for number in range(int(count)):
+        digest = Digest.parse((first, second)[number % 2])
+        await tag_manifest(metadata, TAG, digest)
+        print(digest, flush=True)  # noqa: T201 - how a child speaks to its test
+        await asyncio.to_thread(sys.stdin.readline)
+    return int(count)
+
+
 async def _outgrow(metadata: Metadata, log: str) -> list[str]:
     """Write while no file may grow, then again when it may; return what became of it."""
     outcomes: list[str] = []
@@ -164,6 +181,7 @@ _ACTIONS: dict[str, Callable[..., Awaitable[Any]]] = {
     "adopt": _adopt,
     "lease": _lease,
     "push": _push,
+    "move": _move,
     "outgrow": _outgrow,
 }
 

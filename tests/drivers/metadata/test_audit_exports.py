@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
+from entrepot.audit.checkpoint_format import decode_checkpoint
+from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.erasure import AuditErasure
 from entrepot.audit.export import AuditExport
@@ -325,6 +326,9 @@ async def test_a_checkpoint_that_another_node_is_just_signing_is_not_missing_in_
 
         async def attest(self, content: bytes, key_id: str = "") -> CheckpointSignature:
             return await end.attest(content, key_id)
+
+        async def owns(self, key_id: str, public_key: bytes) -> bool:
+            return await end.owns(key_id, public_key)
 
     await _add(metadata, 4)
     lines = await _export(metadata, _OvertakenEnd(), since=2000)

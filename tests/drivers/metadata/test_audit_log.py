@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry
 
-from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
+from entrepot.audit.checkpoint_format import decode_checkpoint
+from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.drain import AuditDrain
 from entrepot.audit.erasure import AuditErasure
@@ -64,6 +65,9 @@ class _Attestation:
 
     async def attest(self, content: bytes, key_id: str = "") -> CheckpointSignature:
         return await self.key.sign(content)
+
+    async def owns(self, key_id: str, public_key: bytes) -> bool:
+        return await self.key.owns(key_id, public_key)
 
 
 async def _export(

@@ -10,8 +10,9 @@ import pytest
 import structlog.testing
 from prometheus_client import CollectorRegistry
 
-from entrepot.audit import checkpoints
-from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
+from entrepot.audit import checkpoint_files, checkpoints
+from entrepot.audit.checkpoint_format import decode_checkpoint
+from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.export import AuditExport
 from entrepot.audit.export_verification import verify_export
 from entrepot.audit.sealer import Sealer
@@ -84,7 +85,7 @@ async def test_many_files_are_written_in_batches_and_others_have_their_turns_bet
     await _signed(metadata, key, tmp_path / "old-node", 5)
     monkeypatch.setattr(checkpoints, "_BATCH", 2)
     holds: list[int] = []
-    hold, write = fcntl.flock, checkpoints._write
+    hold, write = fcntl.flock, checkpoint_files._write
 
     def held(descriptor: int, operation: int) -> None:
         hold(descriptor, operation)
@@ -95,7 +96,7 @@ async def test_many_files_are_written_in_batches_and_others_have_their_turns_bet
         holds[-1] += 1
 
     monkeypatch.setattr(fcntl, "flock", held)
-    monkeypatch.setattr(checkpoints, "_write", written)
+    monkeypatch.setattr(checkpoint_files, "_write", written)
 
     assert not await Checkpoints(metadata, key, directory).run(3600)
 

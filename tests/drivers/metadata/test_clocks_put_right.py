@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from entrepot.audit.checkpoints import CheckpointContent, Checkpoints
+from entrepot.audit.checkpoint_format import CheckpointContent
+from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.export import AuditExport
 from entrepot.audit.export_format import ExportHeader
 from entrepot.audit.export_verification import verify_export

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.sql.migrate import initialise_if_empty, schema_version
+from entrepot.metadata.sql.opening import open_metadata
+from tests.drivers.metadata.material import fact
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
 from tests.drivers.metadata.seeded_lists import seed_referrers, seed_repositories, seed_tags
 from tests.running.laid_schema import lay_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from entrepot.metadata.store import Transaction
 
 _SCHEMA = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
 _LEDGER = "SELECT version, name, checksum FROM schema_migrations ORDER BY version"
@@ -87,3 +92,29 @@ async def test_clearing_waits_for_what_the_test_before_left_running(shared_datab
     await clearing
 
     assert await database.count("subjects") == 0
+
+
+async def test_f47_a_table_that_is_missing_makes_the_database_unavailable(empty_url: str) -> None:
+    """It was made anew under a process that has it open, and may be restored: clients shall come back."""
+    await initialise_if_empty(empty_url, unheard)
+    metadata = await open_metadata(empty_url, 2, 10.0)
+
+    async def unit(tx: Transaction) -> int:
+        return await tx.outbox.append(fact())
+
+    try:
+        for table in ("instance", "outbox"):
+            await RawDatabase(empty_url).fetch(f"ALTER TABLE {table} RENAME TO gone_{table}")
+        with pytest.raises(MetadataUnavailableError, match=r"instance"):
+            await metadata.instance.ping()
+        with pytest.raises(MetadataUnavailableError, match=r"instance"):
+            await metadata.instance.incarnation()
+        with pytest.raises(MetadataUnavailableError, match=r"outbox"):
+            await metadata.write(unit)
+
+        for table in ("instance", "outbox"):
+            await RawDatabase(empty_url).fetch(f"ALTER TABLE gone_{table} RENAME TO {table}")
+        await metadata.instance.ping()
+        assert await metadata.write(unit) > 0
+    finally:
+        await metadata.aclose()

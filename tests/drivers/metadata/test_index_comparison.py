@@ -80,19 +80,19 @@ async def test_every_index_of_the_log_that_lacks_a_row_is_found_and_a_sound_one_
     listed = await database.fetch(_SQLITE_INDEXES if database.is_sqlite else _POSTGRES_INDEXES)
     indexes = sorted(name for (name,) in listed)
     assert {"audit_records_project", "audit_records_sequence", "audit_records_unsealed"} <= set(indexes)
-    assert await compare_indexes(database.url, "audit_records") == []
+    assert (await compare_indexes(database.url, "audit_records")).faults == []
 
     for index in indexes:
         if database.is_sqlite:
             await asyncio.to_thread(_put_back_lacking, database.path, index)
         else:
             await _write_past(database, index)
-        found = await compare_indexes(database.url, "audit_records")
+        found = (await compare_indexes(database.url, "audit_records")).faults
         assert [fault.index for fault in found] == [index]
         await database.fetch(f"REINDEX {index}" if database.is_sqlite else f"REINDEX INDEX {index}")
         if not database.is_sqlite:
             await database.fetch("DELETE FROM audit_records WHERE sequence = 99")
-        assert await compare_indexes(database.url, "audit_records") == []
+        assert (await compare_indexes(database.url, "audit_records")).faults == []
 
 
 async def test_an_index_of_postgresql_that_is_not_used_is_told_of_i11(own_database: RawDatabase) -> None:
@@ -103,7 +103,7 @@ async def test_an_index_of_postgresql_that_is_not_used_is_told_of_i11(own_databa
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'audit_records_at'::regclass"
     )
 
-    (fault,) = await compare_indexes(own_database.url, "audit_records")
+    (fault,) = (await compare_indexes(own_database.url, "audit_records")).faults
 
     assert (fault.index, "invalid" in fault.message) == ("audit_records_at", True)
 
@@ -115,11 +115,89 @@ async def test_an_index_of_postgresql_whose_rows_stand_in_another_order_is_found
     if own_database.is_sqlite:
         return
     await own_database.fetch("CREATE EXTENSION amcheck")
-    assert await compare_indexes(own_database.url, "audit_records") == []
+    assert (await compare_indexes(own_database.url, "audit_records")).faults == []
     await own_database.fetch(
         "UPDATE pg_index SET indoption = '3 3' WHERE indexrelid = 'audit_records_at'::regclass"
     )
 
-    (fault,) = await compare_indexes(own_database.url, "audit_records")
+    (fault,) = (await compare_indexes(own_database.url, "audit_records")).faults
 
     assert (fault.index, "damaged" in fault.message) == ("audit_records_at", True)
+
+
+_OF_OPERATORS = {
+    "USING gin (object_name gin_trgm_ops)": "no B-tree",
+    "USING hash (request_id)": "no B-tree",
+    "USING brin (at)": "no B-tree",
+    "(object_name text_pattern_ops)": "",
+    "(user_name DESC NULLS LAST, at)": "",
+    "(at DESC, project NULLS FIRST) WHERE user_name LIKE '%a%' AND project <> 'x'": "",
+    "(lower(object_name))": "",
+    '(user_name COLLATE "POSIX", at DESC)': "",
+    "(request_id) INCLUDE (id)": "",
+}
+"""Indexes that an operator may make, and why one is not compared."""
+
+
+async def test_indexes_that_an_operator_made_are_no_faults_and_what_can_be_compared_is_i11(
+    own_database: RawDatabase,
+) -> None:
+    """Also in other orders than that of our own, by operators and collations of their own, and with amcheck."""
+    if own_database.is_sqlite:
+        return
+    await own_database.fetch_each(["CREATE EXTENSION pg_trgm", "CREATE EXTENSION amcheck"])
+    for definition, reason in _OF_OPERATORS.items():
+        await own_database.fetch(f"CREATE INDEX of_operator ON audit_records {definition}")
+        found = await compare_indexes(own_database.url, "audit_records")
+        told = [(one.index, reason in one.message) for one in found.unknown]
+        assert (definition, found.faults, told) == (
+            definition,
+            [],
+            [("of_operator", True)] if reason else [],
+        )
+        await own_database.fetch("DROP INDEX of_operator")
+
+
+async def test_an_index_that_is_equal_to_one_of_ours_makes_neither_a_fault_i11(
+    own_database: RawDatabase,
+) -> None:
+    """The database walks by one of the two; nothing is known of the other, but where amcheck is there."""
+    if own_database.is_sqlite:
+        return
+    await own_database.fetch("CREATE INDEX of_operator ON audit_records (user_name, id)")
+    found = await compare_indexes(own_database.url, "audit_records")
+    assert found.faults == []
+    (unknown,) = found.unknown
+    assert unknown.index in {"of_operator", "audit_records_user"}
+    assert "another index is equal" in unknown.message
+
+
+async def test_an_index_of_an_operator_that_lacks_rows_is_a_fault_as_lists_may_go_by_it_i11(
+    own_database: RawDatabase,
+) -> None:
+    if own_database.is_sqlite:
+        return
+    await own_database.fetch("CREATE INDEX of_operator ON audit_records (object_kind DESC NULLS LAST, at)")
+    await _write_past(own_database, "of_operator")
+
+    found = await compare_indexes(own_database.url, "audit_records")
+
+    assert [(one.index, one.message.partition(" rows")[0]) for one in found.faults] == [
+        ("of_operator", "7 of 9")
+    ]
+
+
+async def test_an_index_of_an_operator_that_is_not_ready_yet_is_no_fault_i11(
+    own_database: RawDatabase,
+) -> None:
+    """As while CREATE INDEX CONCURRENTLY is under way."""
+    if own_database.is_sqlite:
+        return
+    await own_database.fetch("CREATE INDEX of_operator ON audit_records (object_kind)")
+    await own_database.fetch(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'of_operator'::regclass"
+    )
+
+    found = await compare_indexes(own_database.url, "audit_records")
+
+    assert (found.faults, [one.index for one in found.unknown]) == ([], ["of_operator"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from contextlib import closing
@@ -16,6 +15,7 @@ import pytest_asyncio
 from entrepot.metadata.sql import catalog, referrers, tags
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.statements import render
+from tests.drivers.metadata.explained import explain, node_types, touched_pages
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
 from tests.drivers.metadata.seeded_lists import (
     RARE_TYPE,
@@ -111,16 +111,12 @@ def _sqlite_steps(database: RawDatabase, statement: Statement, values: Mapping[s
 
 async def _explained(database: RawDatabase, statement: Statement, values: Mapping[str, Value]) -> Any:
     """Run a statement on PostgreSQL with a plan for any values, and return the plan with its counts."""
-    rendered = render(statement, "postgresql")
     connection = await asyncpg.connect(database.url)
     try:
         await connection.execute("SET plan_cache_mode = force_generic_plan")
-        ((text,),) = await connection.fetch(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {rendered.sql}", *rendered.arguments(values)
-        )
+        return await explain(connection, statement, values)
     finally:
         await connection.close()
-    return json.loads(text)[0]["Plan"]
 
 
 @pytest.mark.parametrize("kind", _LISTINGS)
@@ -145,7 +141,7 @@ async def test_s37_a_page_costs_postgresql_the_same_of_a_short_and_of_a_long_lis
     touched: list[int] = []
     for repository in (_SHORT, _LONG):
         plan = await _explained(postgres_lists, listing.statement, listing.values_for(repository))
-        touched.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+        touched.append(touched_pages(plan))
 
     assert touched[1] <= touched[0] * _SAME
 
@@ -158,12 +154,8 @@ async def test_postgresql_neither_sorts_nor_scans_nor_hashes_for_a_page(
     listing = _LISTINGS[kind]
     plan = await _explained(postgres_lists, listing.statement, listing.values_for(_LONG))
 
-    kinds = set(_node_types(plan))
+    kinds = set(node_types(plan))
     assert not {kind for kind in kinds if re.search(r"Sort|Seq Scan|Hash|Bitmap|Materialize", kind)}, kinds
-
-
-def _node_types(plan: Mapping[str, Any]) -> list[str]:
-    return [str(plan["Node Type"])] + [kind for below in plan.get("Plans", ()) for kind in _node_types(below)]
 
 
 def test_sqlite_reads_a_page_of_referrers_from_indexes(sqlite_lists: RawDatabase) -> None:

@@ -11,9 +11,17 @@ import structlog.testing
 from prometheus_client import CollectorRegistry
 
 from entrepot.audit import checkpoints as checkpoints_module
-from entrepot.audit.checkpoints import Checkpoints, decode_checkpoint
+from entrepot.audit.checkpoint_format import decode_checkpoint, name_of_signed
+from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.database_verification import verify_database
+from entrepot.audit.export import AuditExport
+from entrepot.audit.export_verification import verify_export
 from entrepot.audit.sealer import Sealer
+from entrepot.audit.signed_end import SignedEnd
+from entrepot.auth.host import host_system_grant
+from entrepot.auth.system_actions import ExportAuditLog
+from entrepot.metadata.audit_store import END_OF_TIME
+from entrepot.metadata.key_store import NewSigningKey
 from entrepot.observability.metrics import build_metrics
 from entrepot.workers.audit_upkeep import audit_checkpoint_duty
 from tests.drivers.metadata.verified_while import Passing
@@ -93,7 +101,7 @@ async def test_a_made_up_checkpoint_is_passed_over_told_of_and_holds_up_no_signa
     assert (found.last, [kind in one.reason for one in found.refused]) == (real, [True])
     last = (await checkpoints.look()).last
     assert last is not None
-    assert msgspec.json.decode(last.signed)["previous"] == checkpoints_module.name_of_signed(real.signed)
+    assert msgspec.json.decode(last.signed)["previous"] == name_of_signed(real.signed)
     # What somebody else signed is filed as well: it tells of them.
     assert [one for one in _files(tmp_path) if one is not None and one.public_key == key.public_key] == [
         real,
@@ -102,6 +110,81 @@ async def test_a_made_up_checkpoint_is_passed_over_told_of_and_holds_up_no_signa
     assert len(_files(tmp_path)) == (3 if kind == "none of this" else 2)
     if kind != "beyond the end":
         assert (await verify_database(metadata, [], [])).faults == ()
+
+
+async def _between(metadata: Metadata, real: CheckpointRow, kind: str) -> CheckpointRow:
+    """Return a row like that, dated before all records and in a place that is not the last any more."""
+    row = await _made_up(metadata, real, kind)
+    if kind == "not what was signed":
+        return replace(row, at=1)
+    signed = msgspec.json.encode(msgspec.json.decode(row.signed) | {"at": 1, "node_at": 1})
+    if kind == "nobody signed":
+        return replace(row, at=1, signed=signed)
+    made = await KeyInMemory().sign(signed)
+    return replace(row, at=1, signed=signed, public_key=made.public_key, signature=made.signature)
+
+
+@pytest.mark.parametrize("kind", ["not what was signed", "nobody signed", "none of this"])
+async def test_a_made_up_checkpoint_between_good_ones_spoils_no_export_and_is_told_of_i11(
+    metadata: Metadata, tmp_path: Path, kind: str
+) -> None:
+    """Exports that begin before it, at it and behind it: none holds it, begins behind it or ends with it."""
+    key = _Own()
+    await _add(metadata, 2)
+    real = await sign_days_ago(metadata, key, 2, 2)
+    await _add(metadata)
+    row = await _between(metadata, real, kind)
+    await _put(metadata, row)
+    await _add(metadata, 2)
+    second = await sign_days_ago(metadata, key, 5, 1)
+    await _add(metadata, 2)
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, key, tmp_path), key)
+
+    for since, until in (
+        (0, END_OF_TIME),
+        (2, END_OF_TIME),
+        (2, 3),
+        (0, real.at),
+        (second.at + 1, END_OF_TIME),
+    ):
+        export = AuditExport(metadata, end)
+        with structlog.testing.capture_logs() as told:
+            begun = await export.begin(host_system_grant(ExportAuditLog), since, until)
+            lines = [line + b"\n" async for line in export.lines(begun)]
+
+        held = [one.sequence for line in lines if (one := decode_checkpoint(line.rstrip())) is not None]
+        assert (row.sequence in held, len(held)) == (False, len(set(held)))
+        assert begun.header.after in {0, 5}
+        for kept, keys in (((), ()), ((real, second), (key.public_key,))):
+            verdict = verify_export(lines, kept, keys)
+            assert (since, until, verdict.faults, verdict.uncovered) == (since, until, (), None)
+        refused = [line for line in told if line["event"] == "audit.checkpoint.refused"]
+        is_within = begun.header.after < row.sequence
+        assert [(line["sequence"], kind in line["reason"]) for line in refused] == [(3, True)] * is_within
+
+
+async def test_what_a_key_signed_before_it_was_revoked_is_in_no_export_and_accuses_nobody(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    """Only the database tells a revoked key from a stranger's."""
+    key, revoked = _Own(), KeyInMemory()
+    await _add(metadata, 2)
+    old = await sign_days_ago(metadata, revoked, 2, 2)
+    await _add(metadata)
+    row = NewSigningKey("key-1", "audit", "ES256", revoked.public_key, b"", "")
+    await metadata.write(lambda tx: tx.signing_keys.add(row, "active"))
+    await metadata.write(lambda tx: tx.signing_keys.set_state("key-1", "revoked"))
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, key, tmp_path), key)
+    export = AuditExport(metadata, end)
+
+    with structlog.testing.capture_logs() as told:
+        begun = await export.begin(host_system_grant(ExportAuditLog), old.at + 1, END_OF_TIME)
+        lines = [line + b"\n" async for line in export.lines(begun)]
+
+    assert verify_export(lines, (), (key.public_key,)).faults == ()
+    assert begun.header.after == 0
+    # The duty that signs tells of it while it is the last one; the export does not.
+    assert [line["remedy"] for line in told if "export goes on" in line.get("remedy", "")] == []
 
 
 def _files(directory: Path) -> list[CheckpointRow | None]:

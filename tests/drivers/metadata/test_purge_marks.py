@@ -8,6 +8,7 @@ import pytest
 
 from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.database_verification import verify_database
+from entrepot.audit.errors import AuditExportBrokenOffError
 from entrepot.audit.export import AuditExport
 from entrepot.audit.export_verification import verify_export
 from entrepot.audit.proof import FaultKind
@@ -148,13 +149,12 @@ async def test_a_purge_removes_nothing_while_every_checkpoint_is_younger(
     assert (await AuditPurge(metadata, 180).plan(180)).records == 0
 
 
-async def test_an_export_of_times_behind_a_gap_holds_the_gap(
+async def test_there_is_no_export_of_times_behind_a_gap(
     metadata: Metadata, database: RawDatabase, tmp_path: Path
 ) -> None:
     """What is missing right before the first record asked for does not pass for other times."""
     await _sealed(metadata, 6)
     await database.fetch("DELETE FROM audit_records WHERE sequence <= 3")
 
-    _, exported = await _verdicts(metadata, tmp_path, [])
-
-    assert [(fault.kind, fault.sequence) for fault in exported.faults] == [(FaultKind.DROPPED, 4)]
+    with pytest.raises(AuditExportBrokenOffError, match=r"record 1 .*: run entrepot audit verify --database"):
+        await _verdicts(metadata, tmp_path, [])

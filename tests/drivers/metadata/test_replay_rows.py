@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.metadata.errors import HistoryDivergedError
+from entrepot.metadata.project_numbers import LastProjectNumber
 from entrepot.metadata.records import JournalFact
 from tests.drivers.metadata.material import (
     ALICE,
@@ -18,6 +20,7 @@ from tests.drivers.metadata.material import (
     push_blob,
     push_manifest,
 )
+from tests.running.audit_material import add_team
 
 if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata, Transaction
@@ -95,6 +98,21 @@ async def test_numbers_go_on_after_what_was_recorded_and_what_was_told(
 
     assert await database.count("outbox") == 1
     assert await metadata.write(lambda tx: tx.outbox.append(fact())) > last
+
+
+async def test_numbers_of_projects_go_on_after_all_that_a_lost_database_gave(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    """No project of that time had as great a number; a second time in the same second changes nothing."""
+    first = await add_team(metadata)
+    last = LastProjectNumber.at(machine_milliseconds())
+
+    for again in (last, replace(last, public_id="f" * 32), LastProjectNumber(7, "e" * 32)):
+        await metadata.write(lambda tx, again=again: tx.replay.number_projects_on(again))  # type: ignore[misc]  # mypy can't infer a default
+    numbers = [await add_team(metadata, name, name) for name in "bc"]
+
+    assert first < last.number < numbers[0] < numbers[1]
+    assert await database.value("SELECT count(*) FROM projects WHERE deleted_at IS NULL") == 3
 
 
 async def test_marks_are_set_changed_and_removed(metadata: Metadata) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entrepot.kernel.loop_allowance import LoopAllowance
-from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.errors import MetadataTimeoutError, MetadataUnavailableError
 from entrepot.metadata.records import ReferrerQuery, StoredManifest
 from entrepot.metadata.sql import sqlite as sqlite_engine
 from entrepot.metadata.sql import sqlite_writer
@@ -22,6 +22,7 @@ from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.sqlite import SqliteMetadata
 from tests.drivers.metadata.child import Child, push_unit
 from tests.drivers.metadata.material import ALICE, REPOSITORY, TAG, fact, new_manifest, push_manifest
+from tests.running.audit_material import pull_record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -125,7 +126,7 @@ async def test_point_reads_stay_on_the_event_loop(
     store: SqliteMetadata, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = await push_manifest(store)
-    store._reader._threads.shutdown()
+    store._reader._pool.executor.shutdown()
 
     assert isinstance(await store.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
     assert isinstance(await store.manifests.find_by_digest(REPOSITORY, digest), StoredManifest)
@@ -146,7 +147,7 @@ async def test_a_list_of_referrers_stays_on_the_event_loop_as_long_as_it_is_shor
 
     assert await store.referrers.list_page(query) == page
     assert list(counts.statements) == ["referrers.list"]
-    store._reader._threads.shutdown()
+    store._reader._pool.executor.shutdown()
     for _ in range(100):  # so many that the steps of all runs together would be too many
         if stays:
             assert await store.referrers.list_page(query) == page
@@ -167,6 +168,7 @@ async def _attach(store: SqliteMetadata, subject: Digest, count: int) -> None:
 
 async def test_slow_point_reads_move_to_threads_and_come_back(store: SqliteMetadata) -> None:
     await push_manifest(store)
+    store._reader.forget()  # what is kept is not read, and has tests of its own
     on_loop = store._reader._loop_connection
     seen: list[int] = []
     on_loop.set_trace_callback(lambda _: seen.append(threading.get_ident()))
@@ -233,7 +235,9 @@ async def test_the_connection_of_the_event_loop_waits_for_no_lock(store: SqliteM
     """Once it is open; those on threads do wait, for the time of a statement."""
     ((at_once,),) = store._reader._loop_connection.execute("PRAGMA busy_timeout").fetchall()
     waits = {
-        row for one in store._reader._connections for row in one.execute("PRAGMA busy_timeout").fetchall()
+        row
+        for one in store._reader._pool._connections
+        for row in one.execute("PRAGMA busy_timeout").fetchall()
     }
 
     assert at_once == 0
@@ -374,3 +378,19 @@ async def test_f47_the_log_of_a_file_is_not_copied_into_one_that_replaced_it(
     await store.maintain()
 
     assert path.read_bytes() == copy
+
+
+async def test_a_listing_that_takes_too_long_is_ended_and_its_thread_is_free_again_i12(
+    store: SqliteMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three of them would else keep all others waiting."""
+    await store.write(lambda tx: tx.audit.extend([pull_record(number) for number in range(2000)]))
+    hours = itertools.count(0, 3600)
+    with monkeypatch.context() as patch:
+        patch.setattr("entrepot.metadata.sql.sqlite_reader.perf_counter", lambda: float(next(hours)))
+        patch.setattr("entrepot.metadata.sql.sqlite_threads._STEPS_BETWEEN_LOOKS", 1000)
+        for _ in range(4):
+            with pytest.raises(MetadataTimeoutError, match="unsealed_count took longer than"):
+                await store.audit.unsealed_count()
+
+    assert await store.audit.unsealed_count() == 2000

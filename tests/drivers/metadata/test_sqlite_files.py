@@ -195,16 +195,27 @@ async def test_f47_the_log_of_a_file_behind_a_link_lies_beside_the_file(
         await initialise_if_empty(f"sqlite://{link}", lambda _: None)
 
 
-async def test_f47_the_log_stays_where_the_file_is_only_away(store: Metadata, database: RawDatabase) -> None:
-    """It belongs to the file that comes back."""
+async def test_f47_the_log_of_a_file_that_is_away_makes_room_for_another_and_comes_back_with_its_own(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """Who stops the node and then puts a copy there starts with that alone; who moves the file back loses nothing."""
     path = database.path
+    copy = backup(path, "copy.db")
     await push_manifest(store)
     away = path.rename(path.with_name("away"))
-    assert await store.lost_file() == str(path)
-    assert log_beside(path).exists()
+    assert (await store.lost_file(), log_beside(path).exists()) == (str(path), False)
     away.rename(path)
+    assert (await store.lost_file(), log_beside(path).exists()) == ("", True)
 
-    assert await store.lost_file() == ""
+    path.rename(away)
+    await store.aclose()
+    with pytest.raises(MetadataUnavailableError, match="put the file back by mv or cp -p, or another copy"):
+        await initialise_if_empty(database.url, lambda _: None)
+    copy.rename(path)
+    assert not await finds_pushed_manifest(database.url)
+    assert integrity(path) == "ok"
+    away.replace(path)
+    assert await finds_pushed_manifest(database.url)
 
 
 async def test_f47_a_log_that_is_removed_or_replaced_is_noticed(
@@ -221,6 +232,22 @@ async def test_f47_a_log_that_is_removed_or_replaced_is_noticed(
     away.rename(log)
 
     assert await store.lost_file() == ""
+
+
+async def test_f47_a_file_that_is_away_is_not_written_to_once_it_is_back_before_its_log(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """Its log is aside, not removed: copied back, it would be named after what the file was before."""
+    path = database.path
+    await push_manifest(store)
+    away = path.rename(path.with_name("away"))
+    assert await store.lost_file() == str(path)
+    former = away.stat().st_mtime_ns
+    with sqlite_files._turn(path.parent, 30.0):
+        away.rename(path)
+        assert (await store.lost_file(), path.stat().st_mtime_ns) == (str(log_beside(path)), former)
+
+    assert (await store.lost_file(), log_beside(path).exists()) == ("", True)
 
 
 async def test_f47_other_processes_that_come_and_go_take_no_log_with_them(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,12 +14,16 @@ import pytest
 
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import StoredManifest
-from entrepot.metadata.sql import sqlite, sqlite_connection, sqlite_files
-from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql import sqlite, sqlite_connection, sqlite_copying, sqlite_files, sqlite_writer
+from entrepot.metadata.sql.migrate import initialise_if_empty, schema_version
 from entrepot.metadata.sql.opening import open_metadata
+from entrepot.metadata.sql.sqlite import SqliteMetadata
 from entrepot.metadata.sql.sqlite_connection import connect_for_reading, create_private_file
+from entrepot.metadata.sql.sqlite_copying import LogCopier
 from entrepot.metadata.sql.sqlite_load import require_loadable_sqlite, reserve_sqlite
+from entrepot.metadata.sql.sqlite_log_marks import LogMark
 from entrepot.metadata.sql.sqlite_reader import SqliteReader
+from entrepot.metadata.sql.sqlite_turnstile import Turnstile
 from tests.drivers.metadata.child import Child
 from tests.drivers.metadata.database_files import backup, integrity, log_beside
 from tests.drivers.metadata.material import REPOSITORY, TAG, finds_pushed_manifest, push_manifest
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
     from tests.drivers.metadata.raw_database import RawDatabase
 
 _PROC_LOCKS: Final = Path("/proc/locks")
+_OPEN: Final = (
+    "import sqlite3; sqlite3.connect({path!r}).execute('SELECT count(*) FROM sqlite_master').fetchall()"
+)
 
 
 @pytest.fixture
@@ -45,9 +53,9 @@ async def test_f47_whoever_ends_leaves_the_log_of_a_snapshot_that_was_mounted_ov
         path, url = volume / "entrepot.db", f"sqlite://{volume}/entrepot.db"
         await initialise_if_empty(url, lambda _: None)
         child = await Child.start("append", url, "0")
-        other = await open_metadata(url, 1, 5.0)  # its units are in the log alone, also once it is closed
-        await push_manifest(other)
-        await other.aclose()
+        other = await Child.start("push", url, "")  # its units are in the log alone, also once it has ended
+        other.go()
+        await other.result()
         log = log_beside(path).stat()
         with snapshot_over(volume):
             assert (log_beside(path).stat().st_ino, log.st_size > 0) == (log.st_ino, True)
@@ -84,21 +92,82 @@ async def test_f47_a_log_that_is_only_gone_is_copied_back_by_whoever_ends_last(
     assert await finds_pushed_manifest(database.url)
 
 
-@pytest.mark.parametrize("taken", ["file", "log", "log, for good"])
-async def test_f47_a_store_whose_file_is_exchanged_while_it_is_opened_is_opened_anew(
+@pytest.mark.parametrize("removed", ["-wal", "-wal -shm"])
+async def test_f47_whoever_opens_a_file_whose_log_was_removed_takes_no_unit_with_it(
+    store: Metadata, database: RawDatabase, removed: str
+) -> None:
+    """It makes an empty log, which is nobody's; the units are in the file by then, also if all are killed."""
+    path = database.path
+    await push_manifest(store)
+    for suffix in removed.split():
+        path.with_name(f"{path.name}{suffix}").unlink()
+    with pytest.raises(MetadataUnavailableError, match="was replaced or removed under this process"):
+        await push_manifest(store, "another")
+
+    assert await _has_it_without_log(path)
+    await _elsewhere(_OPEN.format(path=str(path)))
+    assert log_beside(path).stat().st_size == 0
+    await store.aclose()
+    assert not log_beside(path).exists()
+    assert await finds_pushed_manifest(database.url)
+    assert integrity(path) == "ok"
+
+
+async def test_f47_a_removed_log_is_copied_back_also_once_somebody_has_made_another(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """At the first look, though nobody writes; one that somebody has written to is left alone."""
+    path = database.path
+    await store.maintain()
+    await push_manifest(store)
+    log_beside(path).unlink()
+    for other in (b"of another", b""):
+        log_beside(path).write_bytes(other)
+        assert await store.lost_file() == str(log_beside(path))
+        assert await _has_it_without_log(path) == (other == b"")
+
+
+async def test_f47_beside_processes_whose_log_was_removed_no_other_opens_the_file(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """It would have another log than they, and what both write or copy back would damage the file."""
+    await push_manifest(store)
+    log_beside(database.path).unlink()
+
+    refused = pytest.raises(
+        MetadataUnavailableError, match=r"other processes have .* open with a log that is not"
+    )
+    await store.lost_file()
+    with refused:
+        await schema_version(database.url)
+    with refused:
+        await asyncio.to_thread(SqliteMetadata, database.path, 5.0, None)
+    await store.aclose()
+    assert await finds_pushed_manifest(database.url)
+
+
+def test_f47_the_log_of_one_file_says_nothing_of_another(tmp_path: Path) -> None:
+    """As long as processes have a former file open, those that open the new one have its log."""
+    marks = [LogMark(tmp_path / "entrepot.db") for _ in range(4)]
+
+    assert [
+        mark.set_alone(*inodes, 0.0)
+        for mark, inodes in zip(marks, [(7, 1), (7, 1), (8, 2), (7, 2)], strict=True)
+    ] == [True, True, True, False]
+    for mark in marks:
+        mark.close()
+
+
+@pytest.mark.parametrize("taken", ["log", "log, for good"])
+async def test_f47_a_store_whose_log_is_exchanged_while_it_is_opened_is_opened_anew(
     database: RawDatabase, monkeypatch: pytest.MonkeyPatch, taken: str
 ) -> None:
     """Its connections may lead to the one and to the other, and what is known is only what has the name in the end."""
-    path = database.path
-    copy, begun = backup(path, "copy.db"), list[str]()
+    path, begun = database.path, list[str]()
 
     def late_reader(*arguments: Any) -> SqliteReader:
         begun.append(taken)
-        if taken == "log, for good":
-            log_beside(path).unlink()
-        if begun == ["file"]:
-            copy.replace(path)
-        if begun == ["log"]:
+        if len(begun) == 1 or taken == "log, for good":
             log_beside(path).unlink()
         return SqliteReader(*arguments)
 
@@ -115,6 +184,99 @@ async def test_f47_a_store_whose_file_is_exchanged_while_it_is_opened_is_opened_
     monkeypatch.undo()
     assert await finds_pushed_manifest(database.url)
     assert integrity(path) == "ok"
+
+
+async def test_f47_a_file_that_is_exchanged_while_it_is_opened_is_left_to_the_next_process(
+    store: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some connections of this one lead to the new file and to the former one's log, which is put out of its way."""
+    path = database.path
+    copy = backup(path, "copy.db")
+    await push_manifest(store)
+
+    def late_reader(*arguments: Any) -> SqliteReader:
+        path.rename(path.with_name("former"))
+        copy.replace(path)
+        return SqliteReader(*arguments)
+
+    monkeypatch.setattr(sqlite, "SqliteReader", late_reader)
+    exchanged = pytest.raises(
+        MetadataUnavailableError, match="while it was being opened: start this process again"
+    )
+    with exchanged:
+        await open_metadata(database.url, 1, 5.0)
+    assert not log_beside(path).exists()
+    monkeypatch.undo()
+    with exchanged:
+        await open_metadata(database.url, 1, 5.0)
+    other = await Child.start("append", database.url, "1")
+    other.go()
+    await other.result()
+    await store.aclose()
+    await _elsewhere(
+        f"import sys; from {integrity.__module__} import integrity as look; "
+        f"from pathlib import Path; sys.exit(look(Path({str(path)!r})) != 'ok')"
+    )
+
+
+async def test_f47_an_overlays_file_which_opening_makes_another_one_is_opened(
+    database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an image has it, the first that opens it for writing gets a copy."""
+    path, copiers = database.path, list[LogCopier]()
+    copy = backup(path, "copy.db")
+
+    def copied_up(*arguments: Any) -> LogCopier:
+        if not copiers:
+            copy.replace(path)
+        copiers.append(LogCopier(*arguments))
+        return copiers[-1]
+
+    monkeypatch.setattr(sqlite, "LogCopier", copied_up)
+    store = await open_metadata(database.url, 1, 5.0)
+
+    assert (len(copiers), await store.lost_file()) == (2, "")
+    await store.aclose()
+
+
+async def test_f47_an_opening_that_fails_leaves_no_descriptor_open(
+    database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever tries again and again would run out of them."""
+
+    def refuse(*_: Any) -> sqlite3.Connection:
+        raise MetadataUnavailableError("refused")
+
+    path = database.path
+    for module in (sqlite_copying, sqlite_writer):
+        monkeypatch.setattr(module, "connect_for_writing", refuse)
+        before = _descriptors()
+        with pytest.raises(MetadataUnavailableError, match="refused"):
+            await asyncio.to_thread(SqliteMetadata, path, 5.0, None)
+        assert _descriptors() == before
+        monkeypatch.undo()
+    path.with_name(f"{path.name}.writer").unlink(missing_ok=True)
+    path.with_name(f"{path.name}.writer").mkdir()
+    before = _descriptors()
+    with pytest.raises(MetadataUnavailableError, match="writer"):
+        Turnstile(path)
+    assert _descriptors() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_f47_what_root_makes_beside_a_database_its_owner_can_open(tmp_path: Path) -> None:
+    """A look by root comes before the registry's own start where somebody has put a copy there."""
+    path = tmp_path / "entrepot.db"
+    create_private_file(path)
+    os.chown(path, 4711, 4712)
+    (tmp_path / "entrepot.db.writer").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").touch()
+
+    Turnstile(path).close()
+
+    made = (tmp_path / "entrepot.db.turnstile").stat()
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (4711, 4712, 0o600)
+    assert (tmp_path / "elsewhere").stat().st_uid == 0
 
 
 async def test_f47_a_log_that_goes_before_the_first_look_is_lost(database: RawDatabase) -> None:
@@ -184,6 +346,23 @@ async def test_f47_who_makes_a_file_that_exists_keeps_the_locks_of_connections_o
     assert await store.lost_file() == ""
 
 
+async def _has_it_without_log(path: Path) -> bool:
+    """Whether the file alone has what was pushed, as it is left where everybody is killed."""
+    alone = path.with_name("alone.db")
+    await _elsewhere(f"import shutil; shutil.copy({str(path)!r}, {str(alone)!r})")
+    return await finds_pushed_manifest(f"sqlite://{alone}")
+
+
+async def _elsewhere(program: str) -> None:
+    """Run it in another process: to open the file here ends the locks on it."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await process.wait() == 0
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def _locks_on(path: Path) -> int:
     """How many locks this process has on a file, by the kernel's list."""
     mine = [line.split() for line in _PROC_LOCKS.read_text().splitlines()]
@@ -194,13 +373,11 @@ def _locks_on(path: Path) -> int:
 
 
 async def test_f47_a_log_that_is_put_aside_during_a_checkpoint_comes_back_with_its_file(
-    store: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+    database: RawDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoint goes on with the former file, and gives it another size and time than the log is named after."""
     path, former = database.path, database.path.with_name("former")
     other = await open_metadata(database.url, 1, 5.0)
-    await push_manifest(store)
-    copy = backup(path, "copy.db")
 
     class Checkpointing(sqlite3.Connection):
         def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
@@ -211,14 +388,17 @@ async def test_f47_a_log_that_is_put_aside_during_a_checkpoint_comes_back_with_i
             return super().execute(sql, *arguments)
 
     def connect_late(*arguments: Any) -> sqlite3.Connection:
-        connection = Checkpointing(database.path, isolation_level=None)
+        connection = Checkpointing(database.path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         return connection
 
-    monkeypatch.setattr(sqlite, "connect_for_writing", connect_late)
+    monkeypatch.setattr(sqlite_copying, "connect_for_writing", connect_late)
+    store = await open_metadata(database.url, 1, 5.0)
+    await push_manifest(store)
+    copy = backup(path, "copy.db")
     await store.maintain()
-    monkeypatch.setattr(sqlite, "connect_for_writing", sqlite_connection.connect_for_writing)
+    monkeypatch.setattr(sqlite_copying, "connect_for_writing", sqlite_connection.connect_for_writing)
     mark = f".of-{former.stat().st_size}-{former.stat().st_mtime_ns}"
 
     assert sorted(file.name for file in path.parent.glob("*.of-*")) == [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from entrepot.audit.checkpoints import CheckpointContent
+from entrepot.audit.checkpoint_format import CheckpointContent
 from entrepot.audit.proof import FaultKind
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from entrepot.audit.errors import AuditSearchesBusyError
 from entrepot.auth.principals import NO_ORIGIN
-from entrepot.metadata.errors import MetadataTimeoutError
+from entrepot.metadata.errors import MetadataTimeoutError, StatementTooLongError
 from tests.drivers.metadata.machine_accounts import on_sqlite
 from tests.running.audit_material import ALICE, BOB, pull_record
 
@@ -130,7 +131,7 @@ async def test_a_page_is_shown_though_counting_takes_too_long(
     registry: Registry, metadata: Metadata, log: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def give_up(*_wanted: object) -> int:
-        raise MetadataTimeoutError("audit_records.count took longer than 5 s")
+        raise StatementTooLongError("audit_records.count took longer than 5 s")
 
     monkeypatch.setattr(metadata.audit, "count", give_up)
     async with registry.plain() as client:
@@ -144,7 +145,7 @@ async def test_a_search_that_looks_at_too_much_says_what_helps(
     registry: Registry, metadata: Metadata, log: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def give_up(*_query: object) -> int:
-        raise MetadataTimeoutError("audit_records.older_by_none took longer than 5 s")
+        raise StatementTooLongError("audit_records.older_by_none took longer than 5 s")
 
     monkeypatch.setattr(metadata.audit, "page", give_up)
     async with registry.plain() as client:
@@ -154,3 +155,50 @@ async def test_a_search_that_looks_at_too_much_says_what_helps(
     assert reply.json()["errors"][0]["message"] == (
         "too many records had to be looked at: say between which times, or whose acts, of which kind or on what"
     )
+
+
+async def test_a_search_that_waited_too_long_is_not_called_too_wide(
+    registry: Registry, metadata: Metadata, log: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the database has no connection for it."""
+
+    async def wait_in_vain(*_query: object) -> int:
+        raise MetadataTimeoutError("no answer in time")
+
+    monkeypatch.setattr(metadata.audit, "page", wait_in_vain)
+    async with registry.plain() as client:
+        reply = await client.get("/audit-logs?q=username%3D~x")
+
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+    assert reply.json()["errors"][0]["message"].startswith("the registry's database does not answer")
+
+
+async def test_a_search_that_gets_no_turn_is_told_so_and_its_page_is_shown_uncounted(
+    registry: Registry, metadata: Metadata, log: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def get_no_turn(*_wanted: object) -> int:
+        raise AuditSearchesBusyError
+
+    monkeypatch.setattr(metadata.audit, "count", get_no_turn)
+    async with registry.plain() as client:
+        shown = await client.get("/audit-logs?page_size=2&q=operation%3Dpull")
+        monkeypatch.setattr(metadata.audit, "page", get_no_turn)
+        refused = await client.get("/audit-logs?page_size=2&q=operation%3Dpull")
+
+    assert (shown.status_code, len(shown.json()), shown.headers["x-total-count"]) == (200, 2, "3")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert refused.json()["errors"][0]["message"] == (
+        "other searches of the audit log are under way, and few may be at once; try again in a second, and send one "
+        "after the other if they are yours"
+    )
+
+
+async def test_a_way_on_has_no_space_in_it(registry: Registry, log: None) -> None:
+    """Of a list of several: a client that sends the address as it stands asks the same."""
+    async with registry.plain() as client:
+        reply = await client.get("/audit-logs", params={"page_size": 1, "q": "username={alice bob}"})
+        way = reply.links["next"]["url"]
+        met, _ = await _walk(client, way)
+
+    assert " " not in way
+    assert [item["username"] for item in met] == ["bob", "alice"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from entrepot.audit.chain import chain_start, link_hash
-from entrepot.audit.checkpoints import CheckpointContent, encode_checkpoint
+from entrepot.audit.checkpoint_format import CheckpointContent, encode_checkpoint
 from entrepot.audit.export_format import (
     CheckpointLines,
     ExportEnd,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from entrepot.audit.ancestry import Ancestry
-from entrepot.audit.checkpoints import CheckpointContent, name_of_signed, signed_at
+from entrepot.audit.checkpoint_format import CheckpointContent, name_of_signed, signed_at
 from entrepot.metadata.audit_store import CheckpointRow
 
 _AHEAD = 900

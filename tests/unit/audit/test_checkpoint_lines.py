@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrepot.audit.checkpoints import decode_checkpoint, encode_checkpoint
+from entrepot.audit.checkpoint_format import decode_checkpoint, encode_checkpoint
 from entrepot.audit.export_format import decode_signature
 from entrepot.metadata.audit_store import CheckpointRow
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrepot.audit.checkpoints import encode_checkpoint
+from entrepot.audit.checkpoint_format import encode_checkpoint
 from entrepot.audit.export_verification import verify_export as verify_lines
 from entrepot.audit.proof import FaultKind
 from entrepot.kernel.errors import EntrepotError

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.audit.chain import chain_start, link_hash
-from entrepot.audit.checkpoints import encode_checkpoint
+from entrepot.audit.checkpoint_format import encode_checkpoint
 from entrepot.audit.errors import AuditExportUnreadableError
 from entrepot.audit.export_format import (
     ExportEnd,

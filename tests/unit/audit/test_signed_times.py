@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrepot.audit.checkpoints import CheckpointContent
+from entrepot.audit.checkpoint_format import CheckpointContent
 from entrepot.audit.signed_times import SignedTimes
 from entrepot.metadata.audit_store import CheckpointRow
 from tests.running.audit_material import DAY

@@ -135,7 +135,7 @@ def test_every_503_says_what_helps() -> None:
     """One that is added falls back to words that name no part."""
     unavailable = [kind for kind, (status, _) in CONTROL_ERROR_TABLE.items() if status == 503]
 
-    assert len(unavailable) == 7
+    assert len(unavailable) == 8
     assert {CONTROL_ERROR_TABLE[kind][1] for kind in unavailable} == {HarborCode.UNAVAILABLE}
 
 

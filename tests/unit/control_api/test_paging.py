@@ -38,12 +38,12 @@ def test_the_last_page_names_only_the_one_before() -> None:
     assert _link(2, 10, 20) == '</api/v2.0/projects?page=1&page_size=10>; rel="prev"'
 
 
-def test_a_link_carries_filter_and_order_unescaped() -> None:
+def test_a_link_carries_filter_and_order_with_nothing_but_spaces_escaped() -> None:
     """The client sends nothing but the link for later pages, so all of the question must be in it."""
     query = urlencode({"q": "name=~app,level={a b}", "sort": "-name", "page_size": "10", "page": "1"})
 
     assert _link(1, 10, 11, query) == (
-        '</api/v2.0/projects?page=2&page_size=10&q=name=~app,level={a b}&sort=-name>; rel="next"'
+        '</api/v2.0/projects?page=2&page_size=10&q=name=~app,level={a%20b}&sort=-name>; rel="next"'
     )
 
 

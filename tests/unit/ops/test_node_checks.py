@@ -302,7 +302,7 @@ def test_damage_that_stands_is_told_by_kind() -> None:
     finding = judge_verification({"missing": 2, "database-gap": 1})
 
     assert (finding.status, judge_verification({}).status) == ("warn", "ok")
-    assert finding.message == "the last verification left damage: 1 database-gap, 2 missing"
+    assert finding.message == "a verification or a rebuild left damage: 1 database-gap, 2 missing"
 
 
 def test_a_sound_database_is_examined_and_left_alone(tmp_path: Path) -> None:

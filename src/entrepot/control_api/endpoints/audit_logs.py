@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.errors import AuditSearchTooWideError
+from entrepot.audit.errors import AuditSearchesBusyError, AuditSearchTooWideError
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.grants import ProjectGrant
 from entrepot.auth.project_actions import ListLog
@@ -19,6 +19,7 @@ from entrepot.control_api.demands import InProject, OnSelf, OnSystem
 from entrepot.control_api.errors import InvalidFilterError
 from entrepot.control_api.names import format_time
 from entrepot.control_api.reply import json_reply, page_reply
+from entrepot.metadata.errors import MetadataTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +130,7 @@ async def _count(
     """Return how many records there are, as far as they were counted: a page that was found is shown all the same."""
     try:
         return await services.audit_log.count(grant, wanted)
-    except AuditSearchTooWideError:
+    except (AuditSearchTooWideError, AuditSearchesBusyError, MetadataTimeoutError):
         return 0
 
 

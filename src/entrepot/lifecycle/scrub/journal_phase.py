@@ -16,15 +16,12 @@ import structlog
 from entrepot.blobstore.keys import journal_entry_key, journal_numbers, journal_segment_key
 from entrepot.lifecycle.scrub.findings import Finding, Kind, Outcome
 from entrepot.lifecycle.scrub.options import Mode
+from entrepot.lifecycle.scrub.settled_journals import read_settled_journals
 from entrepot.lifecycle.scrub.steps import Step
-from entrepot.registry.journal.reader import (
-    JournalReader,
-    Rivals,
-    find_unread_parts,
-    read_lines,
-    tell_the_same,
-)
+from entrepot.registry.journal.reader import JournalReader, Rivals, read_lines, tell_the_same
+from entrepot.registry.journal.readings import begin_reading, end_reading
 from entrepot.registry.journal.rival_histories import THE_DATABASE, RivalHistories
+from entrepot.registry.journal.unread_parts import knows_unread_parts
 from entrepot.registry.journal.writer import Journal, JournalConflictError, line_of
 from entrepot.registry.store_match.ownership import find_foreign_facts, find_lack
 
@@ -92,15 +89,16 @@ class JournalPhase:
         return None
 
     async def steps(self, cursor: str) -> AsyncGenerator[Step, None]:
-        """Read it all."""
+        """Read it all, and note what keeps the sweep of orphans away before anything else can become of this pass."""
         if cursor or self._options.repositories:
             return
+        begun = await begin_reading(self._metadata)
         findings: list[Finding] = []
         damaged: dict[str, str] = {}
         rivals = RivalHistories()
         first = await self._read(damaged, rivals)
         missing, more = await self._find_missing(first)
-        lost = {key for key in damaged if not await self._knows_unread_parts(key)}
+        lost = {key for key in damaged if not await knows_unread_parts(self._metadata, self._blobs, key)}
         outcomes = await self._write_anew(damaged.keys() - lost)
         if missing and Outcome.HEALED in outcomes.values():
             missing, more = await self._find_missing(await self._read({}, RivalHistories()))
@@ -119,7 +117,19 @@ class JournalPhase:
         foreign = await find_foreign_facts(self._metadata, self._blobs)
         if foreign:
             findings.append(Finding(Kind.JOURNAL_FOREIGN, "journal", "journal", detail=foreign))
-        yield Step("done", first.count, findings=tuple(findings))
+        settled = await read_settled_journals(
+            self._metadata, self._blobs, self._guard, gives_up=self._is_forced
+        )
+        findings += settled.findings
+        kinds = [finding.kind for finding in findings]
+        await end_reading(
+            self._metadata,
+            begun,
+            lost=kinds.count(Kind.JOURNAL_LOST),
+            lacking=kinds.count(Kind.DATABASE_GAP),
+            settled=settled.numbers,
+        )
+        yield Step("done", first.count + settled.count, findings=tuple(findings))
 
     @property
     def _is_forced(self) -> bool:
@@ -200,28 +210,6 @@ class JournalPhase:
                 outcomes[key] = Outcome.HEALED
         return outcomes
 
-    async def _knows_unread_parts(self, key: str) -> bool:
-        """Whether the database has recorded every fact that an object may have told of where it can't be read.
-
-        Another would be lost with it, as where the database was rebuilt without what it told of. To count lines is not
-        enough: what is known between two of the object's numbers may lie in other objects.
-        """
-        for part in await find_unread_parts(self._blobs, key):
-            known = await self._metadata.verification.recorded(part.legible)
-            if not part.is_in_order or len(known) < len(set(part.legible)):
-                return False
-            if not await self._knows_all_between(part.after, part.before):
-                return False
-        return True
-
-    async def _knows_all_between(self, after: int, before: int) -> bool:
-        while after + 1 < before:
-            page = await self._metadata.replay.recorded(after, min(_FACTS, before - after - 1))
-            if not page or page[-1].sequence != after + len(page):
-                return False
-            after = page[-1].sequence
-        return True
-
     async def _facts_named_by(self, key: str, incarnation: str) -> Sequence[JournalFact]:
         """Return the facts that lie, or should lie, in the range of a name, none if its ends are not known as written.
 
@@ -285,7 +273,8 @@ def _lost(key: str, reason: str) -> Finding:
     detail = (
         f"{reason}; the database does not know all that it may have told of, so it is left as it is: mend it by hand "
         "or put a sound copy of it in its place, as from a backup, then run entrepot rebuild --catch-up. To give that "
-        "up, run entrepot rebuild --catch-up, move the file away, and run entrepot verify --repair"
+        "up, run entrepot rebuild --catch-up, move the file away, and run entrepot verify --repair, with --force if it "
+        "says that this store lacks what the database has written there, as the file may be what proved that"
     )
     return Finding(Kind.JOURNAL_LOST, "journal", key, key, detail=detail)
 

@@ -50,6 +50,7 @@ class Progress(msgspec.Struct, frozen=True):
         fast, repositories: what the pass was asked to do; one that goes on does the same.
         completed_at_milliseconds: when a pass last came to its end, by the database's clock; 0 for never.
         running: whether a pass has begun and not come to its end.
+        scheduled_before: of a command's, when a scheduled pass had last come to its end as it began.
     """
 
     phase: int = 0
@@ -65,6 +66,7 @@ class Progress(msgspec.Struct, frozen=True):
     repositories: tuple[str, ...] = ()
     running: bool = False
     completed_at_milliseconds: int = 0
+    scheduled_before: int = 0
 
 
 async def read_progress(metadata: Metadata, sweep: str) -> Progress:
@@ -171,7 +173,7 @@ class Ledger:
         ):  # or a slow renewal could take the place back behind a step recorded meanwhile
             return await self._save(self.progress, ())
 
-    async def begin(self, *, fast: bool, repositories: tuple[str, ...]) -> None:
+    async def begin(self, *, fast: bool, repositories: tuple[str, ...], scheduled_before: int = 0) -> None:
         """Forget an earlier pass and what it found."""
         self.progress = Progress(
             fast=fast,
@@ -179,6 +181,7 @@ class Ledger:
             running=True,
             completed_at_milliseconds=self.progress.completed_at_milliseconds,
             damaged_before=self.progress.damaged_before if self.progress.running else self.progress.damaged,
+            scheduled_before=scheduled_before,
         )
 
         async def unit(tx: Transaction) -> bool:
@@ -210,12 +213,19 @@ class Ledger:
         await self._give_back(pause_seconds)
 
     async def copy_to(self, sweep: str, pause_seconds: int) -> bool:
-        """Let a complete pass count as one of another sweep, too; `False` when that one is at work itself."""
+        """Let a complete pass count as one of another sweep, too.
+
+        `False` when that one is at work itself, or came to an end since this pass began: what it found is younger than
+        what a pass that was interrupted for days had looked at before.
+        """
         name, progress = self._claim.name, msgspec.json.encode(self.progress).decode()
 
         async def unit(tx: Transaction) -> bool:
             claim = await tx.orphans.hold(sweep, _LEASE_SECONDS)
             if claim is None:
+                return False
+            if _decode(claim.progress).completed_at_milliseconds != self.progress.scheduled_before:
+                await tx.orphans.release(claim, pause_seconds)
                 return False
             await tx.quarantine.copy_findings(name, sweep)
             await tx.orphans.release(replace(claim, progress=progress), pause_seconds)

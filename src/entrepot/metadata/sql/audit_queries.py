@@ -33,7 +33,7 @@ _OLDER: Final = """
         request_id, body, disclosure, sequence, chain_hash, project_id
     FROM audit_records
     WHERE <leading> AND <wanted>
-    ORDER BY id DESC LIMIT :rows OFFSET :skipped
+    ORDER BY <order> LIMIT :rows OFFSET :skipped
     """
 _COUNT: Final = """
     SELECT count(*) FROM (SELECT 1 AS one FROM audit_records WHERE <leading> AND <wanted> LIMIT :most) AS page
@@ -43,10 +43,11 @@ _COUNT: Final = """
 _WITHIN: Final = """(CAST(:project_id AS bigint) = 0 OR project_id = CAST(:project_id AS bigint)
             OR (project_id IS NULL AND id > CAST(:mark AS bigint) AND at >= CAST(:made_at AS bigint)))"""
 _WANTED: Final = f"""id > :after AND id <= :upto AND at >= :since AND at < :until AND {_WITHIN}
-        AND (:user = '' OR user_name = :user) AND (:subject = '' OR subject = :subject)
-        AND (:action = '' OR action = :action)
-        AND (:project = '' OR project = :project) AND (:address = '' OR address = :address)
-        AND (:outcome = '' OR outcome = :outcome) AND (:object_name = '' OR object_name = :object_name)
+        AND (:user = '' OR user_name<apart> = :user) AND (:subject = '' OR subject = :subject)
+        AND (:host = '' OR subject = :host)
+        AND (:action = '' OR action<apart> = :action)
+        AND <project> AND (:address = '' OR address<apart> = :address)
+        AND (:outcome = '' OR outcome<apart> = :outcome) AND (:object_name = '' OR object_name<apart> = :object_name)
         AND (:request_id = '' OR request_id = :request_id) AND (:object_kind = '' OR object_kind = :object_kind)
         AND (:any_actions = 1 OR action IN {{texts:actions}})
         AND (:any_users = 1 OR user_name IN {{texts:users}} OR subject IN {{texts:hosts}})
@@ -66,30 +67,43 @@ _LEADING: Final = {
     "user": "user_name = :user",
     "address": "address = :address",
     "object": "object_name = :object_name",
-    "project": "project = :project",
+    "project": "project {is_text:project}",
     "action": "action = :action",
     "failure": "outcome = 'failure'",
     "none": "1 = 1",
 }
 """Conditions by the indexes that serve them, the most selective first; an OR would find none of these indexes."""
 
+_APART: Final = " || ''"
+"""Keeps the planner from the index of a column. A project's log is searched in its own records only: the time of a
+search would else tell of others', as how many somebody has elsewhere. It is ordered by the project, too, which is one
+and the same, since only that index serves this order: by the numbers alone PostgreSQL would walk through all records
+that came since, where it takes those of the project to be spread among them."""
 _MOST_NEAR: Final = 2_000_000
 """Of how many records of a time the numbers are looked at, up to 100 ms: of more they would not narrow much."""
 _HOST: Final = "host:"
 """How users of the host begin, and no name: it has a colon."""
 
 
-def _by_leading(name: str, template: str) -> dict[str, Statement]:
+def _by_leading(name: str, template: str, direction: str = "") -> dict[str, Statement]:
     return {
-        leading: Statement(
-            f"{name}_by_{leading}", template.replace("<leading>", condition).replace("<wanted>", _WANTED)
-        )
-        for leading, condition in _LEADING.items()
+        leading: Statement(f"{name}_by_{leading}", _led(template, leading, direction)) for leading in _LEADING
     }
 
 
-OLDER: Final = _by_leading("audit_records.older", _OLDER)
-NEWER: Final = _by_leading("audit_records.newer", _OLDER.replace("id DESC", "id"))
+def _led(template: str, leading: str, direction: str) -> str:
+    is_project = leading == "project"
+    return (
+        template.replace("<leading>", _LEADING[leading])
+        .replace("<wanted>", _WANTED)
+        .replace("<project>", "1 = 1" if is_project else "(:project = '' OR project = :project)")
+        .replace("<apart>", _APART if is_project else "")
+        .replace("<order>", f"project{direction}, id{direction}" if is_project else f"id{direction}")
+    )
+
+
+OLDER: Final = _by_leading("audit_records.older", _OLDER, " DESC")
+NEWER: Final = _by_leading("audit_records.newer", _OLDER, "")
 COUNT: Final = _by_leading("audit_records.count", _COUNT)
 # Records are numbered as they arrive, nearly in the order of their times, by which they are indexed.
 NUMBERS_BETWEEN: Final = Statement(
@@ -215,8 +229,10 @@ STATEMENTS: Final = (
 class SqlAuditReader:
     """Implements :class:`entrepot.metadata.audit_store.AuditReader`."""
 
-    def __init__(self, executor: ReadExecutor) -> None:
+    def __init__(self, executor: ReadExecutor, searches: ReadExecutor) -> None:
+        """Take what runs statements, and what runs those that may look at every record."""
         self._executor = executor
+        self._searches = searches
 
     async def page(self, query: AuditPageQuery) -> Sequence[AuditRow]:
         """See the protocol."""
@@ -229,7 +245,7 @@ class SqlAuditReader:
             upto = min(upto, query.edge - 1)
         else:
             after = max(after, query.edge)
-        rows = await self._executor.fetch_rows(
+        rows = await self._searches.fetch_rows(
             statements[_leading(query.wanted)],
             **{**_values(query.wanted), **values, "after": after, "upto": upto},
             rows=query.limit,
@@ -240,12 +256,12 @@ class SqlAuditReader:
     async def count(self, wanted: AuditFilter) -> int:
         """See the protocol."""
         if replace(wanted, newest=END_OF_TIME) == AuditFilter():
-            ((number,),) = await self._executor.fetch_rows(TOTAL, newest=wanted.newest)
+            ((number,),) = await self._searches.fetch_rows(TOTAL, newest=wanted.newest)
             return int(number)
         values = await self._bounded(wanted)
         if values is None:
             return 0
-        ((number,),) = await self._executor.fetch_rows(
+        ((number,),) = await self._searches.fetch_rows(
             COUNT[_leading(wanted)], **_values(wanted), **values, most=MOST_COUNTED
         )
         return int(number)
@@ -262,7 +278,7 @@ class SqlAuditReader:
         values = {**began, "after": 0, "upto": wanted.newest}
         if wanted.since <= 0 and wanted.until >= END_OF_TIME:
             return values
-        ((least, greatest, near),) = await self._executor.fetch_rows(
+        ((least, greatest, near),) = await self._searches.fetch_rows(
             NUMBERS_BETWEEN, since=wanted.since, until=wanted.until, most=_MOST_NEAR
         )
         if not near:
@@ -355,7 +371,9 @@ class SqlAuditReader:
 
 
 def _leading(wanted: AuditFilter) -> str:
-    """Return which condition to search by."""
+    """Return which condition to search by; in a project's log nothing but the project, whatever else is wanted."""
+    if wanted.project_id:
+        return "project"
     for name, value in (
         ("user", wanted.user),
         ("address", wanted.address),
@@ -373,7 +391,8 @@ def _values(wanted: AuditFilter) -> dict[str, Value]:
     return {
         "user": wanted.user.removeprefix(_HOST),
         # A user of the host is called as a person may be, and has this in the place of a public id.
-        "subject": wanted.user if wanted.user.startswith(_HOST) else wanted.subject,
+        "host": wanted.user if wanted.user.startswith(_HOST) else "",
+        "subject": wanted.subject,
         "action": wanted.action,
         "project": wanted.project,
         "address": wanted.address,

@@ -1,7 +1,8 @@
 """Compares the indexes of a table with its rows: one that lacks a row hides that from whoever searches by it.
 
 Whoever owns the database can have an index lack rows. What an index is differs from engine to engine, and which there
-are the database says itself, so these are no statements of the catalogue.
+are the database says itself, so these are no statements of the catalogue. Operators make indexes of their own, which
+are no fault of anybody: what can't be compared is not known, and told as that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from entrepot.metadata.sql.addresses import PostgresAddress, parse_address
+from entrepot.metadata.sql.schema import load_migrations, render_migration
 from entrepot.metadata.sql.sqlite_connection import connect_for_reading, translate_error
+from entrepot.metadata.sql.verifying_connection import PATIENCE_SECONDS, verifying_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -23,17 +26,34 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-__all__ = ["IndexFault", "compare_indexes"]
+__all__ = ["IndexComparison", "IndexFault", "compare_indexes"]
 
-_PATIENCE_SECONDS: Final = 10.0
 _OF_INDEX: Final = re.compile(r"(?:missing from|entries in|entry in|values in) index (\S+)")
 _POSTGRES_INDEXES: Final = """
-    SELECT c.relname, i.indisvalid AND i.indisready AND i.indislive, pg_catalog.pg_get_expr(i.indpred, i.indrelid),
-        ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, true)
-            FROM pg_catalog.generate_series(1, i.indnkeyatts::int) AS k ORDER BY k)
+    SELECT c.relname, i.indisvalid AND i.indisready AND i.indislive, m.amname = 'btree',
+        pg_catalog.pg_get_expr(i.indpred, i.indrelid),
+        ARRAY(
+            SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, true)
+                || coalesce(' COLLATE ' || pg_catalog.quote_ident(s.nspname) || '.'
+                    || pg_catalog.quote_ident(l.collname), '')
+                || coalesce(' USING OPERATOR(' || pg_catalog.quote_ident(t.nspname) || '.' || r.oprname || ')', '')
+                || CASE WHEN i.indoption[k - 1] & 2 = 2 THEN ' NULLS FIRST' ELSE ' NULLS LAST' END
+            FROM pg_catalog.generate_series(1, i.indnkeyatts::int) AS k
+            LEFT JOIN pg_catalog.pg_collation l ON l.oid = i.indcollation[k - 1]
+            LEFT JOIN pg_catalog.pg_namespace s ON s.oid = l.collnamespace
+            LEFT JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[k - 1]
+            LEFT JOIN pg_catalog.pg_amop a ON a.amopfamily = o.opcfamily AND a.amoplefttype = o.opcintype
+                AND a.amoprighttype = o.opcintype AND a.amopstrategy = 1 + 4 * (i.indoption[k - 1] & 1)
+            LEFT JOIN pg_catalog.pg_operator r ON r.oid = a.amopopr
+            LEFT JOIN pg_catalog.pg_namespace t ON t.oid = r.oprnamespace
+            ORDER BY k
+        )
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+    JOIN pg_catalog.pg_am m ON m.oid = c.relam
     WHERE i.indrelid = $1::text::regclass ORDER BY c.relname
 """
+"""The operators by which a B-tree puts rows into order are "less" (1) and, of what descends, "greater" (5)."""
+_OURS: Final = re.compile(r"CREATE (?:UNIQUE )?INDEX (\w+) ON (\w+)")
 _BY_ROWS: Final = (
     "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_seqscan = on"
 )
@@ -59,17 +79,26 @@ class IndexFault:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexComparison:
+    """Which indexes lack rows, or are not used though a migration made them, and of which nothing is known, and why."""
+
+    faults: Sequence[IndexFault]
+    unknown: Sequence[IndexFault] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Index:
     """An index of PostgreSQL: whether it is kept and used, of which rows it is, and by what they stand in it."""
 
     name: str
     is_whole: bool
+    is_tree: bool
     condition: str
     order: str
 
 
-async def compare_indexes(url: str, table: str) -> Sequence[IndexFault]:
-    """Return the indexes of a table that lack rows of it. Reads all of both; memory does not grow with them.
+async def compare_indexes(url: str, table: str) -> IndexComparison:
+    """Compare the indexes of a table with its rows. Reads all of both; memory does not grow with them.
 
     Args:
         table: by its name in our schema, which is no input.
@@ -80,7 +109,7 @@ async def compare_indexes(url: str, table: str) -> Sequence[IndexFault]:
     address = parse_address(url)
     if isinstance(address, PostgresAddress):
         return await _ask_postgres(address.url, table)
-    return await _ask_sqlite(address.path, table)
+    return IndexComparison(await _ask_sqlite(address.path, table))
 
 
 async def _ask_sqlite(path: Path, table: str) -> Sequence[IndexFault]:
@@ -103,7 +132,7 @@ async def _ask_sqlite(path: Path, table: str) -> Sequence[IndexFault]:
 def _check_sqlite(path: Path, table: str, opened: list[sqlite3.Connection]) -> list[str]:
     """Return what SQLite finds wrong with a table and its indexes, a hundred lines at most."""
     try:
-        with closing(connect_for_reading(path, _PATIENCE_SECONDS)) as connection:
+        with closing(connect_for_reading(path, PATIENCE_SECONDS)) as connection:
             opened.append(connection)
             rows = connection.execute(
                 "SELECT integrity_check FROM pragma_integrity_check(?)", (table,)
@@ -114,57 +143,72 @@ def _check_sqlite(path: Path, table: str, opened: list[sqlite3.Connection]) -> l
     return [] if lines == ["ok"] else lines
 
 
-async def _ask_postgres(url: str, table: str) -> Sequence[IndexFault]:
-    import asyncpg  # noqa: PLC0415 - decision 0016: costly, and not needed on SQLite
-
-    from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS  # noqa: PLC0415 - as above
-    from entrepot.metadata.sql.postgres_errors import translate_error as translate  # noqa: PLC0415 - as above
-
-    try:
-        connection = await asyncpg.connect(
-            url, timeout=_PATIENCE_SECONDS, server_settings={"application_name": "entrepot audit verify"}
-        )
-        try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                faults = await _compare_postgres(connection, table)
-            return [*faults, *await _check_order(connection, table, {fault.index for fault in faults})]
-        finally:
-            await connection.close()
-    except DRIVER_ERRORS as error:
-        raise translate(error) from error
+async def _ask_postgres(url: str, table: str) -> IndexComparison:
+    async with verifying_postgres(url) as connection:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            compared = await _compare_postgres(connection, table)
+        known = {fault.index for fault in compared.faults}
+        disordered = await _check_order(connection, table, known)
+        return IndexComparison([*compared.faults, *disordered], compared.unknown)
 
 
-async def _compare_postgres(
-    connection: asyncpg.Connection[asyncpg.Record], table: str
-) -> Sequence[IndexFault]:
+async def _compare_postgres(connection: asyncpg.Connection[asyncpg.Record], table: str) -> IndexComparison:
     """Count all rows without an index and with each, in one view of the database."""
-    indexes = [
-        _Index(name, is_whole, condition or "true", ", ".join(order))
-        for name, is_whole, condition, order in await connection.fetch(_POSTGRES_INDEXES, table)
+    found = [
+        _Index(name, is_whole, is_tree, condition or "true", ", ".join(order))
+        for name, is_whole, is_tree, condition, order in await connection.fetch(_POSTGRES_INDEXES, table)
     ]
+    ours = _indexes_of_migrations(table)
+    faults = [
+        IndexFault(index.name, f"the index {index.name} is not kept or not used: it is invalid, or not ready")
+        for index in found
+        if index.name in ours and not index.is_whole
+    ]
+    unknown = [
+        IndexFault(
+            index.name, f"the index {index.name} was not compared: it is no B-tree, or not ready for use"
+        )
+        for index in found
+        if not index.is_tree or (index.name not in ours and not index.is_whole)
+    ]
+    indexes = [index for index in found if index.is_tree and index.is_whole]
     await connection.execute(_PLAINLY)
     await connection.execute(_BY_ROWS)
     counts = ", ".join(f"count(*) FILTER (WHERE {index.condition})" for index in indexes)
     (rows,) = await connection.fetch(f"SELECT {counts or 'count(*)'} FROM {table}")  # noqa: S608 - names of our schema
     await connection.execute(_BY_INDEX)
-    faults: list[IndexFault] = []
     for index, expected in zip(indexes, rows, strict=bool(indexes)):
-        message = await _difference(connection, table, index, expected)
-        faults += [IndexFault(index.name, message)] if message else []
-    return faults
+        counted = await _count_by(connection, table, index)
+        if counted is None:
+            message = (
+                f"the index {index.name} was not compared: the database does not walk the rows by it, as where "
+                "another index is equal"
+            )
+            unknown.append(IndexFault(index.name, message))
+        elif counted != expected:
+            message = f"{counted} of {expected} rows are in the index {index.name}"
+            faults.append(IndexFault(index.name, message))
+    return IndexComparison(faults, unknown)
 
 
-async def _difference(
-    connection: asyncpg.Connection[asyncpg.Record], table: str, index: _Index, expected: int
-) -> str:
-    if not index.is_whole:
-        return f"the index {index.name} is not kept or not used: it is invalid, or not ready"
+async def _count_by(connection: asyncpg.Connection[asyncpg.Record], table: str, index: _Index) -> int | None:
+    """Return how many rows are in an index, `None` where they can't be walked by it."""
     walk = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {index.condition} ORDER BY {index.order} OFFSET 0) AS x"  # noqa: S608 - what the catalogue says of the index
     plan: Any = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {walk}"))
     if index.name not in _indexes_of(plan[0]["Plan"]):
-        return f"the rows could not be walked by the index {index.name}, so nothing is known of it"
-    found = int(await connection.fetchval(walk))
-    return "" if found == expected else f"{found} of {expected} rows are in the index {index.name}"
+        return None
+    return int(await connection.fetchval(walk))
+
+
+def _indexes_of_migrations(table: str) -> frozenset[str]:
+    """Return the names of the indexes that migrations make, and of those by which PostgreSQL keeps keys."""
+    made = {
+        name
+        for migration in load_migrations()
+        for name, of in _OURS.findall(render_migration(migration.template, "postgresql"))
+        if of == table
+    }
+    return frozenset({*made, f"{table}_pkey", f"{table}_record_id_key"})
 
 
 async def _check_order(
@@ -177,9 +221,9 @@ async def _check_order(
     if schema is None:
         return []
     faults: list[IndexFault] = []
-    for name, *_ in await connection.fetch(_POSTGRES_INDEXES, table):
+    for name, is_whole, is_tree, *_ in await connection.fetch(_POSTGRES_INDEXES, table):
         try:
-            if name not in known:
+            if is_tree and is_whole and name not in known:
                 await connection.fetchval(f"SELECT {schema}.bt_index_check($1::text::regclass, true)", name)
         except (exceptions.IndexCorruptedError, exceptions.DataCorruptedError) as error:
             faults.append(IndexFault(name, f"the index {name} is damaged: {error}"))

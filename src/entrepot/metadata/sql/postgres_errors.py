@@ -11,6 +11,7 @@ from entrepot.metadata.errors import (
     MetadataFullError,
     MetadataTimeoutError,
     MetadataUnavailableError,
+    StatementTooLongError,
 )
 
 __all__ = [
@@ -32,14 +33,21 @@ DRIVER_ERRORS: Final = (
 
 _CONFLICTS: Final = frozenset({"40001", "40P01", "55P03"})
 _CONNECTION_CLASSES: Final = ("08", "57P")
-_UNAVAILABLE_CLASSES: Final = ("08", "25006", "28", "3D", "53", "55P03", "57", "58", "40", "XX")
-"""Beginnings of SQLSTATE codes (PostgreSQL manual, appendix A) that say something of the server, not of a statement."""
+_UNAVAILABLE_CLASSES: Final = ("08", "25006", "28", "3D", "42P01", "53", "55P03", "57", "58", "40", "XX")
+"""Beginnings of SQLSTATE codes (PostgreSQL manual, appendix A) that say something of the server, not of a statement.
+
+A missing table (42P01) is among them: every table of a statement is one of the schema, so it was dropped."""
 _TOO_MANY_CONNECTIONS: Final = "53300"
 _CONNECTIONS_REMEDY: Final = (
     "every process may hold metadata.pool_size connections, and all programs together no more than PostgreSQL's "
     "max_connections allows: raise this, or lower that"
 )
-_KINDS: Final = {"53100": MetadataFullError, "57014": MetadataTimeoutError}
+_NO_TABLE: Final = "42P01"
+_REMEDIES: Final = {
+    _TOO_MANY_CONNECTIONS: _CONNECTIONS_REMEDY,
+    _NO_TABLE: "the database was made anew or is being restored: restore it, and this process goes on by itself",
+}
+_KINDS: Final = {"53100": MetadataFullError, "57014": StatementTooLongError}
 """Full disk, and a statement that was cancelled since it took too long."""
 
 
@@ -73,7 +81,7 @@ def translate_error(error: BaseException) -> MetadataError:
         state = error.sqlstate or ""
         if state.startswith(_UNAVAILABLE_CLASSES):
             kind = _KINDS.get(state, MetadataUnavailableError)
-            remedy = f"; {_CONNECTIONS_REMEDY}" if state == _TOO_MANY_CONNECTIONS else ""
+            remedy = f"; {_REMEDIES[state]}" if state in _REMEDIES else ""
             return kind(f"PostgreSQL: {error.message} (SQLSTATE {state}){remedy}")
         return MetadataError(f"PostgreSQL refused a statement: {error.message} (SQLSTATE {state})")
     if isinstance(error, NoConnectionGrantedError):

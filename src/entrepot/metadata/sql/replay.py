@@ -13,6 +13,7 @@ from entrepot.metadata.sql.statements import Statement
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from entrepot.metadata.project_numbers import LastProjectNumber
     from entrepot.metadata.sql.statements import Executor, ReadExecutor, Row
     from entrepot.oci.digest import Digest
 
@@ -50,6 +51,15 @@ RECORDED_AFTER: Final = Statement(
 )
 NUMBER_ON: Final = Statement("replay.number_on", "SELECT {last_outbox_id} FROM outbox")
 FORGET: Final = Statement("replay.forget", "DELETE FROM outbox WHERE id = :sequence AND kind = :kind")
+TAKE_PROJECT_NUMBER: Final = Statement(
+    "replay.take_project_number",
+    """
+    INSERT INTO projects (id, public_id, name, created_at, deleted_at, creator) {explicit_id}
+    VALUES (:number, :public_id, :name, {now}, {now}, '')
+    ON CONFLICT (id) DO NOTHING
+    """,
+)
+NUMBER_PROJECTS_ON: Final = Statement("replay.number_projects_on", "SELECT {last_project_id} FROM projects")
 TAKE_INCARNATION: Final = Statement(
     "replay.take_incarnation", "UPDATE instance SET incarnation = :incarnation WHERE id = 1"
 )
@@ -116,6 +126,8 @@ STATEMENTS: Final = (
     RECORDED_AFTER,
     NUMBER_ON,
     FORGET,
+    TAKE_PROJECT_NUMBER,
+    NUMBER_PROJECTS_ON,
     TAKE_INCARNATION,
     MARK,
     UNMARK,
@@ -201,6 +213,13 @@ class SqlReplayRows:
         await self._executor.fetch_rows(NUMBER_ON)
         if inserted == 1:
             await self._executor.execute(FORGET, sequence=last, kind=_NO_KIND)
+
+    async def number_projects_on(self, last: LastProjectNumber) -> None:
+        """See the protocol."""
+        await self._executor.execute(
+            TAKE_PROJECT_NUMBER, number=last.number, public_id=last.public_id, name=last.name
+        )
+        await self._executor.fetch_rows(NUMBER_PROJECTS_ON)
 
     async def take_incarnation(self, incarnation: str) -> None:
         """See the protocol."""

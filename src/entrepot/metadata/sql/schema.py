@@ -147,7 +147,7 @@ def render_migration(template: str, dialect: Dialect) -> str:
 def split_script(script: str) -> list[str]:
     """Return the statements of a script one by one: SQLite's own script runner would commit first.
 
-    A migration has plain statements only, on PostgreSQL too: none with a semicolon inside a body of its own.
+    A migration has plain statements only, and triggers on SQLite: what PostgreSQL gets has no semicolon within a body.
     """
     statements: list[str] = []
     current = ""

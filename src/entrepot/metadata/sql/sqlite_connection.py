@@ -57,6 +57,10 @@ _CONDITIONS: Final = {
 """Primary result codes of SQLite (sqlite.org/rescode.html) that say something of the file, not of our statement."""
 
 
+_NO_TABLE: Final = "no such table"
+"""What SQLite says, under no code of its own; every table of a statement is one of the schema, so it was dropped."""
+
+
 def create_private_file(path: Path) -> None:
     """Create `path` empty and readable by its owner only, unless it exists; SQLite gives its log the same mode.
 
@@ -132,6 +136,8 @@ def is_interrupted(error: sqlite3.Error) -> bool:
 def translate_error(error: sqlite3.Error, path: Path) -> MetadataError:
     """Return what an error of the library means to callers of the store."""
     condition = _CONDITIONS.get(_primary_code(error))
+    if str(error).startswith(_NO_TABLE):
+        condition = "the file holds no registry, or a part of one"
     if condition is None:
         return MetadataError(f"SQLite refused a statement: {error}")
     name = getattr(error, "sqlite_errorname", "no error name")

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import MetadataUnavailableError
+from entrepot.metadata.sql.sqlite_log_marks import LogMark
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,6 +41,8 @@ ASIDE_REMEDY: Final = (
 _PATIENCE_SECONDS: Final = 30.0
 """How long who starts waits for others that rename, which takes them milliseconds."""
 _PAUSE_SECONDS: Final = 0.05
+_DYING_SECONDS: Final = 1.0
+"""How long those count that have another log: who has been killed counts for a moment."""
 
 
 def log_of(path: Path) -> Path:
@@ -66,13 +69,13 @@ def require_no_log_alone(path: Path) -> None:
         return
     log = log_of(path)
     alone = log if _identity_of(log) is not None else next(iter(logs_aside(path)), None)
-    if alone is not None and not _has_content(
-        path
-    ):  # another process may be making both: its file comes first
-        raise MetadataUnavailableError(
-            f"{path} is missing or empty, though its log {alone} is there: put the file back; if a new database is "
-            f"meant, or another copy will come, move all of {log.name}* and {path.name}{_INDEX}* away first"
-        )
+    if alone is None or _has_content(path):
+        return  # another process may be making both: its file comes first
+    away = f"move all of {log.name}* and {path.name}{_INDEX}* away first"
+    remedy = f"put the file back; if another copy will come, or a new database is meant, {away}"
+    if alone != log:
+        remedy = f"put the file back by mv or cp -p, or another copy of the database; if a new one is meant, {away}"
+    raise MetadataUnavailableError(f"{path} is missing or empty, though its log {alone} is there: {remedy}")
 
 
 def take_back_log(path: Path) -> None:
@@ -127,18 +130,34 @@ class OpenFiles:
             raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
         found = os.fstat(self._descriptor)
         self._file = found.st_dev, found.st_ino
+        try:
+            self._log_mark = LogMark(self._real)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def take_log(self) -> None:
         """Take the log, once the first connection has it open: no other process removes it from then on.
 
         Raises:
-            MetadataUnavailableError: it can't be told which it is.
+            MetadataUnavailableError: other processes have this file open with another one, which was removed or
+                replaced under them: they and this one would not see each other's units, and damage the file. Or it
+                can't be told which it is.
         """
         self._own_log = _identity_of(self._log)
+        if self._own_log is not None and not self._log_mark.set_alone(
+            self._file[1], self._own_log[1], _DYING_SECONDS
+        ):
+            raise MetadataUnavailableError(
+                f"other processes have {self._path} open with a log that is not {self._log.name} any more: it was "
+                "removed or replaced under them; stop the registry, which then copies back what a removed one holds, "
+                "and start it again"
+            )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; before the connections, as whoever comes once they are closed makes another log."""
         os.close(self._descriptor)
+        self._log_mark.close()
 
     def has_file(self) -> bool:
         """Whether the file is the same still; nothing is renamed.
@@ -159,39 +178,44 @@ class OpenFiles:
     def find_lost(self, patience_seconds: float = 0.0) -> str:
         """Return which of both is another one by now, or none; an empty text as long as they are the same.
 
-        Where the file was replaced, the log is put out of the new one's way, and comes back with the former file. Who
-        is not let in within the patience leaves that to the next look, in seconds.
+        Where the file was replaced or moved, the log is put out of the way of what lies there or will, and comes back
+        with the former file. Who is not let in within the patience leaves that to the next look, in seconds.
 
         Raises:
             MetadataUnavailableError: it can't be told.
         """
         if not self.has_file():
-            if _identity_of(self._real) not in {None, self._file}:
+            if _identity_of(self._real) != self._file:
                 self._put_aside(patience_seconds)
             return str(self._path)
         if _identity_of(self._log) is None:
             self._take_back(patience_seconds)
         return "" if self.has_log() else str(self._log)
 
-    def require_same(self) -> None:
-        """Refuse to commit what nobody would find again (F47).
+    def is_log_removed(self) -> bool:
+        """Whether the log has neither its name nor that of one put aside, and its name is free, or an empty one's.
+
+        What it holds is nowhere else then, unless it is copied back by who has it open.
 
         Raises:
-            MetadataUnavailableError: file or log are others by now, or it can't be told.
+            MetadataUnavailableError: it can't be told.
         """
-        if lost := self.find_lost():
-            raise MetadataUnavailableError(
-                f"{lost} was replaced or removed under this process, and what lay there before is written no more"
-            )
+        return (
+            self.has_file()
+            and self._own_log is not None
+            and self._own_mark() is None
+            and not _has_content(self._log)
+        )
 
     def may_be_closed(self) -> bool:
         """Whether SQLite can close without harm to what others put there: that goes by names once it closes.
 
-        A log that is only gone is copied back from what is still open.
+        A log that is only gone is copied back from what is still open, also where somebody opened the file since, who
+        makes an empty one.
         """
         try:
-            log = _identity_of(self._log)
-            return self.has_file() and log in {None, self._own_log}
+            is_own = _identity_of(self._log) == self._own_log
+            return self.has_file() and (is_own or not _has_content(self._log))
         except MetadataUnavailableError:
             return False
 

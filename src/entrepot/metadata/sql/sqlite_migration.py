@@ -20,7 +20,7 @@ from entrepot.metadata.sql.schema import (
     split_script,
 )
 from entrepot.metadata.sql.sqlite_connection import connect_for_writing, create_private_file, translate_error
-from entrepot.metadata.sql.sqlite_files import require_no_log_alone, take_back_log
+from entrepot.metadata.sql.sqlite_files import OpenFiles, require_no_log_alone, take_back_log
 from entrepot.metadata.sql.sqlite_turnstile import Turnstile
 from entrepot.metadata.sql.statements import render
 
@@ -41,14 +41,18 @@ def read_sqlite_version(path: Path) -> int:
     """Return the version of the schema in `path`, 0 when there is no file or nothing in it. Blocks.
 
     Raises:
-        MetadataUnavailableError: the file can't be read.
+        MetadataUnavailableError: the file can't be read, or other processes have it open with a log that was removed.
     """
     _require_library()
     if not path.exists() or path.stat().st_size == 0:
         return 0
     take_back_log(path)
     try:
-        with closing(connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)) as connection:
+        with (
+            closing(connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)) as connection,
+            closing(OpenFiles(path)) as files,
+        ):
+            files.take_log()
             return max(_applied(connection), default=0)
     except sqlite3.Error as error:
         raise translate_error(error, path) from error

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.loop_allowance import LoopAllowance
 from entrepot.metadata.errors import MetadataTimeoutError
-from entrepot.metadata.sql.catalogue import POINT_READS, SHORT_LISTINGS, STATEMENTS
+from entrepot.metadata.sql.catalogue import KEPT_READS, POINT_READS, SHORT_LISTINGS, STATEMENTS
 from entrepot.metadata.sql.sqlite_connection import (
-    connect_for_reading,
     connect_for_reading_at_once,
     is_busy,
     is_interrupted,
     translate_error,
 )
+from entrepot.metadata.sql.sqlite_row_memory import RowMemory
+from entrepot.metadata.sql.sqlite_searches import SqliteSearches
+from entrepot.metadata.sql.sqlite_threads import ReadingThreads
 from entrepot.metadata.sql.statements import render_all
 
 if TYPE_CHECKING:
@@ -34,14 +34,16 @@ _THREADS: Final = 3
 """More do not help: lookups per second fall with each further thread, as the interpreter is shared."""
 _SHORT_STEPS: Final = 2000
 """After how many steps of SQLite's machine a listing on the event loop is asked whether it is too long, some 60 µs."""
-_STEPS_BETWEEN_LOOKS: Final = 100_000
-"""After how many a statement on a thread is, some milliseconds."""
+_KEPT: Final = frozenset(statement.name for statement in KEPT_READS)
 
 
 class SqliteReader:
     """Implements :class:`entrepot.metadata.sql.statements.ReadExecutor`. Belongs to one event loop.
 
     Every statement is read to its end within one call, so no snapshot is held across an `await`.
+
+    Attributes:
+        searches: what reads that may take long are for; it has connections and threads of its own.
     """
 
     def __init__(
@@ -56,31 +58,33 @@ class SqliteReader:
         self._allowance = LoopAllowance()
         # Where there is a lock, a thread waits for it instead.
         self._loop_connection = connect_for_reading_at_once(path, statement_timeout_seconds)
-        self._connections = [connect_for_reading(path, statement_timeout_seconds) for _ in range(_THREADS)]
-        self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
-        for connection in self._connections:
-            self._idle.put(connection)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="metadata-reader")
+        self._memory = RowMemory(path, self._loop_connection, self._allowance)
+        self._pool = ReadingThreads(path, _THREADS, statement_timeout_seconds, "metadata-reader")
+        self.searches = SqliteSearches(path, statement_timeout_seconds, observer)
 
     async def fetch_row(self, statement: Statement, **named: Value) -> Row | None:
         """Return the only row of a point read."""
         rendered = self._point_reads.get(statement.name)
+        if rendered is None:
+            return await self._fetch_row_on_thread(self._statements[statement.name], named)
+        arguments = rendered.arguments(named)
+        key = (statement.name, *arguments) if statement.name in _KEPT else ()
+        if key and (kept := self._memory.find(key)) is not None:
+            return kept or None
         started = perf_counter()
-        if rendered is None or not self._allowance.allows(started):
-            rows = await self._fetch_on_thread(self._statements[statement.name], named)
-            return rows[0] if rows else None
+        if not self._allowance.allows(started):
+            return await self._fetch_row_on_thread(rendered, named)
         if self._observer is not None:
             self._observer.statement(statement.name)
         try:
-            row: Row | None = self._loop_connection.execute(
-                rendered.sql, rendered.arguments(named)
-            ).fetchone()
+            row: Row | None = self._loop_connection.execute(rendered.sql, arguments).fetchone()
         except sqlite3.Error as error:
             if not is_busy(error):
                 raise translate_error(error, self._path) from error
-            rows = await self._fetch_on_thread(rendered, named)
-            return rows[0] if rows else None
+            return await self._fetch_row_on_thread(rendered, named)
         self._allowance.record(started, perf_counter())
+        if key:
+            self._memory.keep(key, row)
         return row
 
     async def fetch_rows(self, statement: Statement, **named: Value) -> list[Row]:
@@ -90,10 +94,13 @@ class SqliteReader:
             return rows
         return await self._fetch_on_thread(self._statements[statement.name], named)
 
+    def forget(self) -> None:
+        """Keep no row any more. On the event loop, before :meth:`stop`."""
+        self._memory.end()
+
     def stop(self) -> Sequence[sqlite3.Connection]:
         """Wait for reads under way, and return all connections, which are the caller's to close. Blocks."""
-        self._threads.shutdown(wait=True)
-        return self._loop_connection, *self._connections
+        return self._loop_connection, *self._pool.stop(), *self.searches.stop()
 
     def _fetch_short(self, rendered: RenderedStatement, named: dict[str, Value]) -> list[Row] | None:
         """Return all rows, or `None` when that takes long or a lock: then a thread begins anew.
@@ -119,6 +126,10 @@ class SqliteReader:
             self._observer.statement(rendered.name)
         return rows
 
+    async def _fetch_row_on_thread(self, rendered: RenderedStatement, named: dict[str, Value]) -> Row | None:
+        rows = await self._fetch_on_thread(rendered, named)
+        return rows[0] if rows else None
+
     async def _fetch_on_thread(self, rendered: RenderedStatement, named: dict[str, Value]) -> list[Row]:
         if self._observer is not None:
             self._observer.statement(rendered.name)
@@ -127,23 +138,18 @@ class SqliteReader:
         arguments = rendered.arguments(named)
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await loop.run_in_executor(self._threads, self._fetch, rendered, arguments, give_up_at)
+                return await loop.run_in_executor(
+                    self._pool.executor, self._fetch, rendered, arguments, give_up_at
+                )
         except TimeoutError as error:
             raise self._too_long(rendered) from error
 
     def _fetch(self, rendered: RenderedStatement, arguments: list[Value], give_up_at: float) -> list[Row]:
         """Return all rows; what takes too long is ended, or it would keep a thread from those who ask for less."""
-        connection = self._idle.get()
-        connection.set_progress_handler(lambda: perf_counter() > give_up_at, _STEPS_BETWEEN_LOOKS)
-        try:
-            return connection.execute(rendered.sql, arguments).fetchall()
-        except sqlite3.Error as error:
-            if is_interrupted(error):
-                raise self._too_long(rendered) from error
-            raise translate_error(error, self._path) from error
-        finally:
-            connection.set_progress_handler(None, 0)
-            self._idle.put(connection)
+        rows = self._pool.fetch(rendered, arguments, lambda: perf_counter() > give_up_at)
+        if rows is None:
+            raise self._too_long(rendered)
+        return rows
 
     def _too_long(self, rendered: RenderedStatement) -> MetadataTimeoutError:
         detail = f"{self._path}: {rendered.name} took longer than {self._timeout_seconds:g} s"

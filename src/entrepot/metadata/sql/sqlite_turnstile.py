@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from entrepot.metadata.errors import MetadataUnavailableError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["Turnstile"]
+__all__ = ["Turnstile", "open_lock_file"]
 
 
 class Turnstile:
@@ -31,8 +31,12 @@ class Turnstile:
         Raises:
             MetadataUnavailableError: they can't be opened.
         """
-        self._gate = _open_lock_file(database.with_name(f"{database.name}.turnstile"))
-        self._writer = _open_lock_file(database.with_name(f"{database.name}.writer"))
+        self._gate = open_lock_file(database, ".turnstile")
+        try:
+            self._writer = open_lock_file(database, ".writer")
+        except BaseException:
+            os.close(self._gate)
+            raise
 
     @contextmanager
     def turn(self) -> Generator[None]:
@@ -53,11 +57,31 @@ class Turnstile:
         os.close(self._writer)
 
 
-def _open_lock_file(path: Path) -> int:
-    """Open a file that is only ever locked, so that reading it is enough where the volume has turned read-only (F9)."""
+def open_lock_file(database: Path, suffix: str) -> int:
+    """Open a file that is only ever locked, so that reading it is enough where the volume has turned read-only (F9).
+
+    Raises:
+        MetadataUnavailableError: it can't be opened or made.
+    """
+    path = database.with_name(f"{database.name}{suffix}")
     try:
+        if os.geteuid() == 0:
+            with suppress(FileExistsError):
+                return _create_for_owner(database, path)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno == errno.EROFS and path.exists():
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         raise MetadataUnavailableError(f"{path}: {error.strerror}") from error
+
+
+def _create_for_owner(database: Path, path: Path) -> int:
+    """Give the database's owner what root makes, as SQLite does with the log: a registry of that user opens it next.
+
+    Only what is new: a link that lies there may lead to anybody's file.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with suppress(OSError):  # there may be no file yet, or root may not give files away
+        owner = database.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor

@@ -77,7 +77,11 @@ class SqliteWriter:
         self._require_files = require_files
         self._observer = observer
         self._turnstile = Turnstile(path)
-        self._connection = connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)
+        try:
+            self._connection = connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)
+        except BaseException:
+            self._turnstile.close()
+            raise
         self._transaction = SqlTransaction.over(SqliteUnitExecutor(self._connection, path, observer))
         self._queue: SimpleQueue[_AcceptedUnit | None] = SimpleQueue()
         self._closing = False

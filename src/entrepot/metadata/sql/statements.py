@@ -11,6 +11,7 @@ token                   meaning
 ``{for_key_share}``     the same, and the rows can be changed meanwhile, but for their keys; they are not deleted
 ``{texts:name}``        a set of texts, from a JSON array in the parameter ``name``
 ``{integers:name}``     a set of integers, from a JSON array in the parameter ``name``
+``{is_text:name}``      equal to the text ``name``; PostgreSQL does not take the column for constant in ORDER BY then
 ``{bytes}``             the type of bytes, for CAST
 ``{email_not_ascii}``    whether the column ``email`` has more than ASCII, whose case lower() does not know
 ``{explicit_id}``       lets an INSERT choose the number of a row that the engine would number itself
@@ -58,10 +59,12 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "bytes": "BLOB",
         "texts": "(SELECT value FROM json_each(:{name}))",
         "integers": "(SELECT value FROM json_each(:{name}))",
+        "is_text": "= :{name}",
         "email_not_ascii": "length(email) <> length(CAST(email AS BLOB))",
         "explicit_id": "",
         # AUTOINCREMENT goes on after the greatest number that was ever there.
         "last_outbox_id": "max(id)",
+        "last_project_id": "max(id)",
     },
     "postgresql": {
         "now": NOW["postgresql"],
@@ -71,9 +74,14 @@ _TOKENS: Final[dict[Dialect, dict[str, str]]] = {
         "bytes": "bytea",
         "texts": "(SELECT json_array_elements_text(:{name}))",
         "integers": "(SELECT json_array_elements_text(:{name})::bigint)",
+        "is_text": "= ANY (ARRAY[:{name}])",
         "email_not_ascii": "char_length(email) <> octet_length(email)",
         "explicit_id": "OVERRIDING SYSTEM VALUE",
         "last_outbox_id": "setval(pg_get_serial_sequence('outbox', 'id'), max(id))",
+        "last_project_id": (
+            "setval(pg_get_serial_sequence('projects', 'id'), "
+            "greatest(max(id), nextval(pg_get_serial_sequence('projects', 'id'))))"
+        ),
     },
 }
 _TOKEN: Final = re.compile(r"\{([a-z_]+)(?::([a-z_]+))?\}")

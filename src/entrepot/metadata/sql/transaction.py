@@ -132,7 +132,8 @@ class SqlTransaction:
 class SqlReaders:
     """The readers of all aggregates on one executor; the engines offer them by deriving from this."""
 
-    def __init__(self, executor: ReadExecutor) -> None:
+    def __init__(self, executor: ReadExecutor, searches: ReadExecutor) -> None:
+        """Take what runs statements, and what runs searches of the audit log, in a place of their own."""
         self.manifests = SqlManifestReader(executor)
         self.blobs = SqlBlobReader(executor)
         self.tags = SqlTagReader(executor)
@@ -166,4 +167,4 @@ class SqlReaders:
         self.access_tokens = SqlAccessTokenReader(executor)
         self.signing_keys = SqlSigningKeyReader(executor)
         self.refresh_tokens = SqlRefreshTokenReader(executor)
-        self.audit = SqlAuditReader(executor)
+        self.audit = SqlAuditReader(executor, searches)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from cyclopts import Parameter
 
-from entrepot.audit.checkpoints import decode_checkpoint
+from entrepot.audit.checkpoint_format import decode_checkpoint
 from entrepot.audit.signatures import PublicKeyUnreadableError, public_key_bytes
 from entrepot.client.times import read_span
 from entrepot.metadata.audit_store import END_OF_TIME

@@ -44,6 +44,10 @@ _OF_INDEX: Final = (
     "lists, searches and this verification may show less than the table has where they go by it; find out who may "
     "write to the database, run REINDEX audit_records (PostgreSQL: REINDEX TABLE audit_records), and verify again"
 )
+_OF_TABLE: Final = (
+    "what lists and searches show may be other rows than those that were verified; find out who may write to the "
+    "database, make the table as the migrations make it, and verify again"
+)
 
 _FileArgument = Annotated[Path | None, Parameter(help="An export; needs neither settings nor registry.")]
 _UnsignedOption = Annotated[
@@ -84,13 +88,14 @@ def verify_audit_log(
         raise CommandError(EXIT_USAGE, "entrepot: name an export, or give --database")
     trusted = read_keys(public_key)
     consulted: tuple[Path, ...] | None = None
+    not_compared: Sequence[str] = ()
     try:
         if file is not None:
             verdict = _verify_file(file, read_checkpoints(checkpoints), trusted)
         else:
             settings = load_command_settings(config, make_flags(data)).settings
             kept, consulted = consulted_checkpoints(settings, checkpoints)
-            verdict = asyncio.run(_verify_database(settings, kept, trusted))
+            verdict, not_compared = asyncio.run(_verify_database(settings, kept, trusted))
     except CommandError:
         raise
     except OSError as error:
@@ -104,9 +109,12 @@ def verify_audit_log(
         shown: dict[str, Any] = msgspec.to_builtins(verdict)
         if consulted is not None:
             shown["checkpoint_directories"] = [str(directory) for directory in consulted]
+            shown["not_compared"] = list(not_compared)
         print(format_json(shown))
     else:
         _print(verdict, pinned=bool(trusted))
+        for message in not_compared:
+            print(one_line(message))
         if consulted is not None:
             print(_consulted(consulted))
     is_accepted = accept_unsigned and all(fault.kind is FaultKind.UNSIGNED for fault in verdict.faults)
@@ -120,14 +128,25 @@ def _verify_file(file: Path, kept: Sequence[CheckpointRow], trusted: Sequence[by
 
 async def _verify_database(
     settings: Settings, kept: Sequence[CheckpointRow], trusted: Sequence[bytes]
-) -> AuditVerdict:
+) -> tuple[AuditVerdict, Sequence[str]]:
+    """Return what is wrong, and which indexes could not be compared."""
     from entrepot.metadata.sql.index_comparison import compare_indexes  # noqa: PLC0415 - an export needs no driver
+    from entrepot.metadata.sql.table_comparison import (  # noqa: PLC0415 - as above
+        AUDIT_TABLES,
+        compare_tables,
+    )
 
     async with opened_audit_database(settings) as metadata:
         verdict = await verify_database(metadata, kept, trusted)
-    lacking = await compare_indexes(metadata_url(settings), "audit_records")
-    faults = [Fault(FaultKind.INDEX, 0, "", f"{one.message}: {_OF_INDEX}") for one in lacking]
-    return msgspec.structs.replace(verdict, faults=(*verdict.faults, *faults))
+    url = metadata_url(settings)
+    strange = [
+        Fault(FaultKind.TABLE, 0, "", f"{one}: {_OF_TABLE}")
+        for one in await compare_tables(url, AUDIT_TABLES)
+    ]
+    indexes = await compare_indexes(url, "audit_records")
+    lacking = [Fault(FaultKind.INDEX, 0, "", f"{one.message}: {_OF_INDEX}") for one in indexes.faults]
+    verdict = msgspec.structs.replace(verdict, faults=(*verdict.faults, *strange, *lacking))
+    return verdict, [one.message for one in indexes.unknown]
 
 
 def _print(verdict: AuditVerdict, *, pinned: bool) -> None:

@@ -13,7 +13,7 @@ from entrepot.ops.checks.connections import judge_connections
 from entrepot.ops.checks.finding import Finding, failed, passed, warned
 from entrepot.ops.checks.forecast import GROWTH_SECONDS, judge_forecast
 from entrepot.ops.checks.network import is_node_running
-from entrepot.ops.checks.signed_chain import find_signed_chain, judge_signed_chain
+from entrepot.ops.checks.signed_chain import judge_signed_chain, judged_checkpoints
 from entrepot.ops.checks.times_ahead import TimeAhead, find_times_ahead, judge_times_ahead
 from entrepot.ops.checks.verification import judge_verification
 from entrepot.registry.sweeps.clock_skew import clock_skew_seconds
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from entrepot.audit.checkpoints import SignedChain
     from entrepot.metadata.diagnosis import RecentGrowth
     from entrepot.metadata.outbox_store import Backlog
     from entrepot.metadata.sql.engine_facts import EngineFacts
+    from entrepot.ops.checks.signed_chain import JudgedCheckpoints
     from entrepot.settings import Settings
 
 __all__ = [
@@ -59,7 +59,7 @@ class _Answers:
     lease_owners: Sequence[str]
     times_ahead: Sequence[TimeAhead]
     standing_damage: Mapping[str, int]
-    signed_chain: SignedChain
+    signed_chain: JudgedCheckpoints
 
 
 def examine_database(settings: Settings) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ async def _ask(settings: Settings, node: str) -> _Answers | None:
             lease_owners=await metadata.upload_sessions.lease_owners(f"{node}/") if node else (),
             times_ahead=await find_times_ahead(metadata, settings, backlog),
             standing_damage=await read_standing_damage(metadata),
-            signed_chain=await find_signed_chain(metadata, settings),
+            signed_chain=await judged_checkpoints(metadata, settings),
         )
 
 

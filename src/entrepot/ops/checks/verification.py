@@ -15,10 +15,11 @@ __all__ = ["judge_verification"]
 def judge_verification(standing: Mapping[str, int]) -> Finding:
     """Judge the damage that stands, by kind."""
     if not standing:
-        return passed("verification", "no verification has left damage that stands")
+        return passed("verification", "no verification or rebuild has left damage that stands")
     listed = ", ".join(f"{count} {kind}" for kind, count in sorted(standing.items()))
     remedy = (
-        "entrepot verify --last names each, and the guide to entrepot verify says what each kind asks for. What "
-        "was mended meanwhile counts until the next verification."
+        "entrepot verify --last names each, or the report of a rebuild, or entrepot verify, where that found more; "
+        "the guide to entrepot verify says what each kind asks for. What was mended meanwhile counts until the next "
+        "verification."
     )
-    return warned("verification", f"the last verification left damage: {listed}", remedy)
+    return warned("verification", f"a verification or a rebuild left damage: {listed}", remedy)

@@ -131,13 +131,7 @@ def _lines(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None) -> 
         "that were rolled back leave them, or whole files of the journal that are gone"
         for gaps in report.gaps
     )
-    left = report.leftovers
-    if left.blobs or left.manifests or left.staged:
-        yield (
-            f"No row mentions {left.blobs:,} blobs ({format_bytes(left.blob_bytes)}), {left.manifests:,} manifests and "
-            f"{left.staged:,} objects of unfinished uploads ({format_bytes(left.staged_bytes)}); the sweep of orphans "
-            "removes them after housekeeping.orphan_grace_seconds."
-        )
+    yield from _leftovers(report)
     yield from _damage(report, work)
     if dry_run is not None:
         yield from _comparison(dry_run)
@@ -149,6 +143,29 @@ def _lines(report: RebuildReport, work: RebuildWork, dry_run: DryRun | None) -> 
     yield "Next: entrepot serve" if report.is_whole else "Next: read what was left out, then entrepot serve"
     if report.totals is not None:
         yield _ANOTHER_LOG
+
+
+def _leftovers(report: RebuildReport) -> Iterator[str]:
+    left = report.leftovers
+    if not (left.blobs or left.manifests or left.staged):
+        return
+    if report.lost_parts:
+        fate = (
+            "some may be what only the lost parts of the journal told of: the sweep of orphans removes none before "
+            "these are mended or given up, as entrepot verify says, and it has run again."
+        )
+    else:
+        fate = "the sweep of orphans removes them after housekeeping.orphan_grace_seconds"
+        # What a verification found before a catch-up keeps it away until another one.
+        fate += (
+            "."
+            if report.totals is not None
+            else ", once no verification knows of any damage that forbids it."
+        )
+    yield (
+        f"No row mentions {left.blobs:,} blobs ({format_bytes(left.blob_bytes)}), {left.manifests:,} manifests and "
+        f"{left.staged:,} objects of unfinished uploads ({format_bytes(left.staged_bytes)}); {fate}"
+    )
 
 
 def _damage(report: RebuildReport, work: RebuildWork) -> Iterator[str]:

@@ -37,10 +37,15 @@ _MENDABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """How a verification ended, or how far one has come."""
+    """How a verification ended, or how far one has come.
+
+    Attributes:
+        standing: the damage that is known to stand, by kind, whoever found it.
+    """
 
     progress: ledger.Progress
     findings: tuple[Finding, ...]
+    standing: Mapping[str, int]
     resumed: bool
     interrupted: bool
 
@@ -132,18 +137,19 @@ def _as_text(report: VerifyReport) -> str:
     if progress.orphans:
         size = format_bytes(progress.orphan_bytes)
         lines.append(
-            f"{progress.orphans} objects ({size}) belong to no row; {_fate_of_orphans(progress.damaged)}"
+            f"{progress.orphans} objects ({size}) belong to no row; {_fate_of_orphans(report.standing)}"
         )
     lines.append(_verdict(report))
     return "\n".join(lines)
 
 
-def _fate_of_orphans(damaged: Mapping[str, int]) -> str:
-    if damaged.get(Kind.DATABASE_GAP):
+def _fate_of_orphans(standing: Mapping[str, int]) -> str:
+    if standing.get(Kind.DATABASE_GAP):
         return (
-            "some may be what the database lacks: the sweep removes none before entrepot rebuild --catch-up."
+            "some may be what the database lacks: the sweep removes none before entrepot rebuild --catch-up, or what "
+            "was found asks for, and another verification."
         )
-    if damaged.get(Kind.JOURNAL_LOST):
+    if standing.get(Kind.JOURNAL_LOST):
         return "some may be what only the lost part of the journal told of: the sweep removes none for now."
     return "the sweep removes them in time."
 

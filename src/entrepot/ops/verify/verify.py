@@ -20,6 +20,7 @@ from entrepot.lifecycle.scrub.job import SCRUB_SWEEP, VERIFY_SWEEP
 from entrepot.lifecycle.scrub.ledger import Ledger, read_findings, read_progress
 from entrepot.lifecycle.scrub.options import Mode, ScrubGround, ScrubOptions
 from entrepot.lifecycle.scrub.scrub import Scrub
+from entrepot.lifecycle.scrub.standing import read_standing_damage
 from entrepot.metadata.records import Missing
 from entrepot.observability.logging import configure_logging
 from entrepot.ops.command_records import record_act_on
@@ -156,7 +157,8 @@ async def _show_last(request: _Request) -> VerifyReport:
     async with open_command_stores(request.settings, look_only=True) as stores:
         progress = await read_progress(stores.metadata, SCRUB_SWEEP)
         findings = [finding async for finding in read_findings(stores.metadata, SCRUB_SWEEP)]
-        return VerifyReport(progress, tuple(findings), resumed=False, interrupted=False)
+        standing = await read_standing_damage(stores.metadata)
+        return VerifyReport(progress, tuple(findings), standing, resumed=False, interrupted=False)
 
 
 async def _verify(request: _Request) -> VerifyReport:
@@ -177,7 +179,8 @@ async def _verify(request: _Request) -> VerifyReport:
                 resumed = request.resume
         progress = await read_progress(stores.metadata, VERIFY_SWEEP)
         findings = [finding async for finding in read_findings(stores.metadata, VERIFY_SWEEP)]
-        return VerifyReport(progress, tuple(findings), resumed=resumed, interrupted=bool(stopped))
+        standing = await read_standing_damage(stores.metadata)
+        return VerifyReport(progress, tuple(findings), standing, resumed=resumed, interrupted=bool(stopped))
 
 
 def _say_waiting(reason: str) -> None:
@@ -195,7 +198,12 @@ async def _examine(request: _Request, stores: Stores, sources: tuple[BlobRecover
             await _require_repositories(stores, request.options.repositories)
             if request.resume:
                 print("entrepot: there is nothing to go on with; beginning anew", file=sys.stderr)
-            await ledger.begin(fast=request.options.fast, repositories=request.options.repositories)
+            scheduled = await read_progress(stores.metadata, SCRUB_SWEEP)
+            await ledger.begin(
+                fast=request.options.fast,
+                repositories=request.options.repositories,
+                scheduled_before=scheduled.completed_at_milliseconds,
+            )
         if request.options.mode is Mode.REPAIR:
             asked = {"repositories": list(ledger.progress.repositories), "fast": ledger.progress.fast}
             about = AuditObject("registry", "")

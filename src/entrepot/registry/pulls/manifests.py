@@ -23,9 +23,9 @@ __all__ = ["Manifests"]
 
 
 class Manifests:
-    """Reads manifests and tags; each call costs one SQL statement.
+    """Reads manifests and tags; each call costs one SQL statement at most.
 
-    Which manifest a tag points at, and whether a repository has it, is asked of the database at every pull; its bytes,
+    Which manifest a tag points at, and whether a repository has it, is asked of the metadata at every pull; its bytes,
     which never change, are not while they are in memory.
     """
 

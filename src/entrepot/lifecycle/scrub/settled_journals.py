@@ -1,0 +1,127 @@
+"""Reads the journals of earlier databases that went into this one (F11).
+
+Of their facts this database has no rows, so these files are the only copy of them, and nothing in them can be written
+anew. What it has is how many facts the rebuild read, and a checksum of their numbers.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from entrepot.blobstore.keys import JOURNAL
+from entrepot.lifecycle.scrub.findings import Finding, Kind
+from entrepot.registry.journal.reader import JournalReader
+from entrepot.registry.journal.readings import NumbersRead, checksum_with, read_readings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from entrepot.blobstore.driver import BlobStore
+    from entrepot.lifecycle.scrub.mass_damage import MassDamageGuard
+    from entrepot.metadata.store import Metadata
+    from entrepot.registry.journal.reader import Rivals
+
+__all__ = ["SettledJournals", "read_settled_journals"]
+
+
+@dataclass(slots=True)
+class SettledJournals:
+    """What they told.
+
+    Attributes:
+        count: facts in them.
+        numbers: what is to be noted of those that are as they should be.
+    """
+
+    count: int = 0
+    findings: list[Finding] = field(default_factory=list[Finding])
+    numbers: dict[str, NumbersRead] = field(default_factory=dict[str, NumbersRead])
+
+
+async def read_settled_journals(
+    metadata: Metadata, blobs: BlobStore, guard: MassDamageGuard, *, gives_up: bool
+) -> SettledJournals:
+    """Read each through, one that is not as it was a second time, once it is sure that the store is the right one.
+
+    Args:
+        gives_up: whether facts that are gone, with no part left that can't be read, are taken as given up.
+
+    Raises:
+        MassDamageError: the store is likely a wrong one.
+        MetadataError, BlobStoreError: it can't be told.
+    """
+    found = SettledJournals()
+    noted = (await read_readings(metadata)).settled
+    for incarnation in await metadata.replay.settled():
+        before = noted.get(incarnation)
+        damaged: dict[str, str] = {}
+        now = await _read(blobs, incarnation, damaged)
+        if damaged or before not in {None, now}:
+            await guard.require_right_store()
+            damaged.clear()
+            now = await _read(blobs, incarnation, damaged)
+        found.count += now.count
+        if damaged:
+            found.findings += _lost(damaged)
+        elif before is None or before == now:
+            found.numbers[incarnation] = now  # a former program noted none
+        elif now.count >= before.count:
+            found.findings.append(_came_back(incarnation, before, now))
+        elif gives_up:
+            found.findings.append(_given_up(incarnation, before, now))
+            found.numbers[incarnation] = now
+        else:
+            found.findings.append(_gone(incarnation, before, now))
+    return found
+
+
+async def _read(blobs: BlobStore, incarnation: str, damaged: dict[str, str]) -> NumbersRead:
+    count = checksum = 0
+    reader = JournalReader(blobs, incarnation, damaged.__setitem__, _unasked)
+    async with aclosing(reader.facts()) as lines:
+        async for line in lines:
+            count += 1
+            checksum = checksum_with(line.sequence, checksum)
+    return NumbersRead(count, checksum)
+
+
+def _unasked(rivals: Rivals) -> None:
+    """Count one fact to a number, as the rebuild did, which has named the others."""
+
+
+def _lost(damaged: dict[str, str]) -> Iterator[Finding]:
+    for key, reason in damaged.items():
+        detail = (
+            f"{reason}; this is an earlier database's journal, of whose facts this one has no rows: put a sound copy "
+            "of the file in its place, as from a backup. To give up what only it told of, move the file away and run "
+            "entrepot verify --repair --force"
+        )
+        yield Finding(Kind.JOURNAL_LOST, "journal", key, key, detail=detail)
+
+
+def _gone(incarnation: str, before: NumbersRead, now: NumbersRead) -> Finding:
+    detail = (
+        f"it is an earlier database's journal, and tells of {now.count} facts instead of the {before.count} that this "
+        "one was made from: put back the files that are gone, as from a backup. To give up what only they told of, run "
+        "entrepot verify --repair --force"
+    )
+    return Finding(Kind.JOURNAL_LOST, "journal", f"{JOURNAL}{incarnation}/", detail=detail)
+
+
+def _given_up(incarnation: str, before: NumbersRead, now: NumbersRead) -> Finding:
+    detail = (
+        f"it is an earlier database's journal, and tells of {now.count} facts instead of the {before.count} that this "
+        "one was made from: given up, so this database has what they changed, and another rebuild would not"
+    )
+    return Finding(Kind.JOURNAL_GAP, "journal", f"{JOURNAL}{incarnation}/", detail=detail, needed=False)
+
+
+def _came_back(incarnation: str, before: NumbersRead, now: NumbersRead) -> Finding:
+    detail = (
+        f"it is an earlier database's journal, and tells of {now.count} facts, others than the {before.count} that "
+        "this one was made from; a catch-up does not bring them in. Rebuild anew, into an empty database from the same "
+        "journals, or move the files that came back away again to give up what only they tell of"
+    )
+    return Finding(Kind.DATABASE_GAP, "journal", f"{JOURNAL}{incarnation}/", detail=detail)

@@ -40,6 +40,7 @@ from entrepot.auth.role_decisions import RoleDecisions
 from entrepot.auth.typed_names import NamedLogins, TypedNames
 from entrepot.bootstrap.keys import open_sealing, open_token_ring
 from entrepot.bootstrap.passwords import load_serving_policy
+from entrepot.kernel.clock import LEEWAY_SECONDS
 from entrepot.kernel.rate_budget import RateBudget
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.projects.configurations import Configurations
@@ -69,8 +70,8 @@ _NOBODY_THERE: Final = (
     "under way. Put the right one back, or finish the restore: this process tries again by itself"
 )
 
-_LONGEST_TOKEN_SECONDS: Final = 3600.0
-"""The most that `bearer_token.lifetime_seconds` can be: older moves of epochs concern no token."""
+_LONGEST_TOKEN_SECONDS: Final = 3600.0 + LEEWAY_SECONDS
+"""The most that `bearer_token.lifetime_seconds` can be, and what is added: older moves of epochs concern no token."""
 
 
 @dataclass(frozen=True, slots=True)

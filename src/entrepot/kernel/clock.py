@@ -9,7 +9,8 @@ __all__ = ["LEEWAY_SECONDS", "machine_milliseconds"]
 
 LEEWAY_SECONDS: Final = 60
 """How far ahead of the database's clock what was issued may begin: nodes follow that clock, each a little behind or
-ahead, and it is put back a little now and then. What begins later was made under a clock that was wrong (F27)."""
+ahead, and it is put back a little now and then. What begins later was made under a clock that was wrong (F27). As long
+a token outlives what its client was told, whose clock may be behind (T11)."""
 
 
 def machine_milliseconds() -> int:

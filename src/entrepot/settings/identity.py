@@ -49,7 +49,7 @@ class TokenSettings(Section, frozen=True):
     lifetime_seconds: Annotated[
         int,
         Setting(
-            "How long a token is good, unless the robot or access token that it was issued for ends before.",
+            "How long clients are told a token is good, unless the robot or access token behind it ends before.",
             "300: a stolen one is soon worthless; clients fetch a new one by themselves.",
             reloadable=True,
             minimum=60,

@@ -57,7 +57,7 @@ class VerifiedToken(msgspec.Struct, frozen=True):
     Attributes:
         principal: without an address; its `epoch` is the one that the token was issued under, as is its sponsor's.
         project_epochs: those that the access was decided under, by name of project.
-        expires_at: seconds since 1970, by the database's clock.
+        expires_at: seconds since 1970, by the database's clock; up to a minute after what the client was told (T11).
         token_id: its claim `jti`; no other token has it.
     """
 
@@ -113,7 +113,7 @@ class BearerTokens:
         """
         key = self._ring.signing_key()
         issued_at = int(self._ring.now())
-        ends_at = self._end_of(principal, issued_at)
+        told_end, ends_at = self._ends_of(principal, issued_at)
         claims = Claims(
             iss=self._issuer,
             sub="" if principal.kind == "anonymous" else principal.subject,
@@ -130,7 +130,7 @@ class BearerTokens:
         )
         header = {"typ": "JWT", "alg": "ES256", "kid": key.key_id}
         token = jws.serialize_compact(header, _encoder.encode(claims), self._signing(key), _ALGORITHMS)
-        return IssuedToken(token, claims.jti, ends_at - issued_at, issued_at)
+        return IssuedToken(token, claims.jti, told_end - issued_at, issued_at)
 
     def verify(self, token: str) -> VerifiedToken:
         """Return whom a token speaks for; whether an epoch has moved since is for the caller to ask.
@@ -161,13 +161,17 @@ class BearerTokens:
             raise InvalidTokenError(EXPIRED, whose=verified.principal)
         return verified
 
-    def _end_of(self, principal: Principal, issued_at: int) -> int:
-        """Return when a token ends that is issued now, in whole seconds: never after what it was issued for."""
-        lasting = issued_at + self._lifetime_seconds
-        ends_at = lasting if principal.ends_at is None else min(lasting, int(principal.ends_at))
-        if ends_at <= issued_at:
+    def _ends_of(self, principal: Principal, issued_at: int) -> tuple[int, int]:
+        """Return the end that the client is told, and the token's own, in whole seconds.
+
+        A client counts by its own clock, and containers/image does not ask anew when a token is refused that it holds
+        for good: so a token outlives what is told by as much as clocks may be apart, but never what it was issued for.
+        """
+        latest = float("inf") if principal.ends_at is None else int(principal.ends_at)
+        told = min(issued_at + self._lifetime_seconds, latest)
+        if told <= issued_at:
             raise InvalidCredentialsError("expired", principal)
-        return ends_at
+        return int(told), int(min(told + LEEWAY_SECONDS, latest))
 
     def _verify_anew(self, token: str, now: float) -> VerifiedToken:
         header = _read_header(token)

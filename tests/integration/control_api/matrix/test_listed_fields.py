@@ -14,9 +14,14 @@ from tests.integration.control_api.matrix.stage import CLOSED, Stage, set_stage
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import httpx
+
     from entrepot.control_api.declarations import AnyEndpoint
 
-_OF_ACTS: Final = {"username", "operation", "resource", "project_name", "address", "outcome", "op_time"}
+_OF_ACTS: Final = {
+    *("username", "user_id", "operation", "resource", "resource_type", "project_name", "address", "outcome"),
+    *("request_id", "op_time"),
+}
 _ACTS_SORTED: Final = {"id", "op_time"}
 _FILTERED: Final = {
     "api.user.list": {"username", "email", "creation_time"},
@@ -73,11 +78,17 @@ async def _columns(stage: Stage) -> list[str]:
     return sorted(names)
 
 
-async def _answered(stage: Stage, operation: str, params: dict[str, Any]) -> int:
+async def _answered(stage: Stage, operation: str, params: dict[str, Any]) -> httpx.Response:
     row = next(row for row in rows() if row.operation == operation)
     path = path_of(row, Asked(stage, "operations-admin", CLOSED))
     async with stage.administrator() as client:
-        return (await client.get(path, params=params)).status_code
+        return await client.get(path, params=params)
+
+
+async def _is_unknown(stage: Stage, operation: str, name: str) -> bool:
+    """Whether `q` can't name it in any way: a field that is asked for in another way than it takes is refused, too."""
+    answered = await _answered(stage, operation, {"q": f"{name}=~a"})
+    return answered.status_code == 400 and "this listing can be filtered by" in answered.text
 
 
 def test_the_listings_that_filter_and_sort_are_known_s26() -> None:
@@ -97,8 +108,7 @@ async def test_no_listing_is_filtered_or_sorted_by_a_column_that_it_does_not_nam
             wrong += [
                 f"{operation} q={name}"
                 for name in names
-                if _plain(name) not in allowed
-                and await _answered(stage, operation, {"q": f"{name}=~a"}) != 400
+                if _plain(name) not in allowed and not await _is_unknown(stage, operation, name)
             ]
         for operation, offered in _SORTED.items():
             allowed = {_plain(name) for name in offered}
@@ -106,7 +116,7 @@ async def test_no_listing_is_filtered_or_sorted_by_a_column_that_it_does_not_nam
                 f"{operation} sort={name}"
                 for name in names
                 if _plain(name) not in allowed
-                and await _answered(stage, operation, {"sort": f"-{name}"}) != 400
+                and (await _answered(stage, operation, {"sort": f"-{name}"})).status_code != 400
             ]
 
     assert wrong == []
@@ -117,4 +127,4 @@ async def test_listings_are_sorted_by_what_they_name_s26(tmp_path: Path) -> None
     async with set_stage(tmp_path) as stage:
         for operation, offered in _SORTED.items():
             for name in offered:
-                assert await _answered(stage, operation, {"sort": f"-{name}"}) == 200
+                assert (await _answered(stage, operation, {"sort": f"-{name}"})).status_code == 200

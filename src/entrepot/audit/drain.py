@@ -1,6 +1,7 @@
 """Takes what a node noted in local files into the database, in batches, and removes files that are done with.
 
-A unit adds a batch of records, each with its place in the chain, and moves the cursor of their file. Reading a file
+A unit adds batches of records, each with its place in the chain, as long as nobody else wants to write, and moves the
+cursor of their file. Reading a file
 twice does no harm, since a record is kept once by its id (I11); the cursor spares the work. It is believed no further
 than this process has read: who owns the database could have notes passed over, and their file removed, by a number. In
 a database that was set back it is what counts.
@@ -20,6 +21,7 @@ from entrepot.audit.segments import DAMAGED_SUFFIX, ended_segment, segment_paths
 from entrepot.kernel.failpoints import Failpoint, reach
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from entrepot.metadata.store import Metadata, Transaction
@@ -29,8 +31,9 @@ __all__ = ["AuditDrain", "DrainReport"]
 _log: Any = structlog.get_logger()
 
 _BATCH_BYTES: Final = 1024 * 1024
-"""About 800 records, which are up to 20 ms of writing. Half as many write a third more pages per record, as each batch
-writes most pages of the index by user anew; twice as many would have pushes wait too long for the database."""
+"""About 800 records, which are up to 20 ms of writing: as long as a push that comes meanwhile waits."""
+_MOST_BATCHES: Final = 8
+"""In one unit: each writes most pages of the index by user anew, so that more of them cost less per record."""
 _WHOLE_RECORD_BYTES: Final = 8 * 1024 * 1024
 """Twice what a record may have: what is no whole frame within it is damage."""
 
@@ -56,6 +59,7 @@ class AuditDrain:
         self._metadata = metadata
         self._node = node
         self._taken: dict[str, int] = {}
+        self._damaged: dict[str, int] = {}
 
     async def run(self) -> DrainReport:
         """Drain all that is there now.
@@ -70,6 +74,7 @@ class AuditDrain:
         paths = await asyncio.to_thread(segment_paths, self._directory)
         cursors = dict(await self._metadata.audit.spool_cursors(self._node))
         self._taken = {path.name: self._taken.get(path.name, 0) for path in paths}
+        self._damaged = {path.name: self._damaged.get(path.name, 0) for path in paths}
         for path in paths:
             start = min(cursors.pop(path.name, 0), self._taken[path.name])
             await self._drain(path, start, report)
@@ -78,15 +83,17 @@ class AuditDrain:
         return report
 
     async def _drain(self, path: Path, start: int, report: DrainReport) -> None:
-        offset, damaged = start, 0
+        offset = start
+        batches: list[FrameBatch] = []
         ended = False
         while True:
-            batch = await asyncio.to_thread(_read, path, offset)
-            if batch.consumed:
-                offset += batch.consumed
-                damaged += batch.damaged
-                report.records += len(batch.records)
-                await self._take_over(path.name, batch, offset)
+            batches = batches or await asyncio.to_thread(_read_batches, path, offset)
+            if batches[0].consumed:
+                count = await self._take_over(path.name, batches, offset)
+                for batch in batches[:count]:
+                    offset += batch.consumed
+                    self._count(path.name, batch, report)
+                del batches[:count]
                 self._taken[path.name] = offset
             elif ended:
                 break
@@ -95,27 +102,40 @@ class AuditDrain:
                 ended = await asyncio.to_thread(_has_ended, path)
                 if not ended:
                     break
-        report.damaged_bytes += damaged
-        if damaged:
-            _log.error("audit.spool.damaged", segment=path.name, bytes=damaged)
+                batches.clear()
         if ended:
-            await self._remove(path, batch.pending, damaged)
+            await self._remove(path, batches[0].pending)
 
-    async def _take_over(self, segment: str, batch: FrameBatch, offset: int) -> None:
+    def _count(self, segment: str, batch: FrameBatch, report: DrainReport) -> None:
+        report.records += len(batch.records)
+        if batch.damaged:
+            report.damaged_bytes += batch.damaged
+            self._damaged[segment] += batch.damaged
+            _log.error("audit.spool.damaged", segment=segment, bytes=batch.damaged)
+
+    async def _take_over(self, segment: str, batches: Sequence[FrameBatch], offset: int) -> int:
+        """Take over one batch or more, and return how many."""
         beginning = NewChain.make()
 
-        async def unit(tx: Transaction) -> None:
-            await add_sealed(tx, beginning, batch.records)
-            await tx.audit_chain.move_spool_cursor(self._node, segment, offset)
+        async def unit(tx: Transaction) -> int:
+            end = offset
+            for count, batch in enumerate(batches, 1):
+                await add_sealed(tx, beginning, batch.records)
+                end += batch.consumed
+                if count == len(batches) or tx.audit_chain.others_wait():
+                    break
+            await tx.audit_chain.move_spool_cursor(self._node, segment, end)
+            return count
 
-        await self._metadata.write(unit)
+        count = await self._metadata.write(unit)
         reach(Failpoint.AUDIT_DRAINED)
+        return count
 
-    async def _remove(self, path: Path, torn: int, damaged: int) -> None:
+    async def _remove(self, path: Path, torn: int) -> None:
         """Remove a file that nobody writes to any more; one that was damaged is kept aside for people."""
         if torn:
             _log.warning("audit.spool.torn", segment=path.name, bytes=torn)
-        if damaged:
+        if self._damaged.pop(path.name):
             await asyncio.to_thread(path.rename, path.with_suffix(DAMAGED_SUFFIX))
         else:
             await asyncio.to_thread(path.unlink)
@@ -124,6 +144,15 @@ class AuditDrain:
 
     async def _forget(self, segment: str) -> None:
         await self._metadata.write(lambda tx: tx.audit_chain.forget_spool(self._node, segment))
+
+
+def _read_batches(path: Path, offset: int) -> list[FrameBatch]:
+    """Read as many as a unit may take over, at least one, which is empty where nothing more has ended."""
+    batches = [_read(path, offset)]
+    while batches[-1].consumed and len(batches) < _MOST_BATCHES:
+        offset += batches[-1].consumed
+        batches.append(_read(path, offset))
+    return batches if batches[-1].consumed or len(batches) == 1 else batches[:-1]
 
 
 def _read(path: Path, offset: int) -> FrameBatch:

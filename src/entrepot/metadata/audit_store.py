@@ -345,6 +345,10 @@ class AuditChainRows(Protocol):
     async def extend(self, records: Sequence[SealedNewRecord]) -> None:
         """Add records that are not there yet, with their places in the chain, whose end is then the last of them."""
 
+    def others_wait(self) -> bool:
+        """Whether somebody waits to write, so that this unit had better end; also where nobody can tell."""
+        ...
+
     async def seal(self, places: Sequence[tuple[int, int, str]]) -> None:
         """Give records (id, sequence, hash) their places in the chain, whose end is then the last of them."""
 

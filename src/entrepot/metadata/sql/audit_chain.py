@@ -163,6 +163,10 @@ class SqlAuditChainRows:
             MOVE_END, sequence=records[-1].sequence, chain_hash=records[-1].chain_hash
         )
 
+    def others_wait(self) -> bool:
+        """See the protocol."""
+        return self._executor.others_wait()
+
     async def seal(self, places: Sequence[tuple[int, int, str]]) -> None:
         """See the protocol."""
         if not places:

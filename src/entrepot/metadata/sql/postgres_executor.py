@@ -95,6 +95,10 @@ class PostgresUnitExecutor:
             self._observer.statement(statement.name)
         return self._statements[statement.name]
 
+    def others_wait(self) -> bool:
+        """Whether somebody does, only the server knows; a long unit keeps its vacuum from what dies meanwhile."""
+        return True
+
     @contextmanager
     def _working(self) -> Generator[None]:
         self.busy = True

@@ -10,7 +10,7 @@ from entrepot.metadata.sql.sqlite_connection import translate_error
 from entrepot.metadata.sql.statements import render_all
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from entrepot.metadata.sql.statements import Row, Statement, StatementObserver, Value
@@ -22,9 +22,14 @@ class SqliteUnitExecutor:
     """Implements :class:`entrepot.metadata.sql.statements.Executor` on the writer thread; never suspends."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, observer: StatementObserver | None
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        observer: StatementObserver | None,
+        others_wait: Callable[[], bool],
     ) -> None:
         self._connection = connection
+        self._others_wait = others_wait
         self._path = path
         self._observer = observer
         self._statements = render_all(STATEMENTS, "sqlite")
@@ -55,6 +60,10 @@ class SqliteUnitExecutor:
             self._connection.executemany(self._statements[statement.name].sql, rows)
         except sqlite3.Error as error:
             raise translate_error(error, self._path) from error
+
+    def others_wait(self) -> bool:
+        """Whether other units or other processes wait for this one."""
+        return self._others_wait()
 
     def _run(self, statement: Statement, named: Mapping[str, Value]) -> sqlite3.Cursor:
         if self._observer is not None:

@@ -51,6 +51,15 @@ class Turnstile:
         finally:
             fcntl.flock(self._writer, fcntl.LOCK_UN)
 
+    def is_wanted(self) -> bool:
+        """Whether another process waits for the turn that this one has."""
+        try:
+            fcntl.flock(self._gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._gate, fcntl.LOCK_UN)
+        return False
+
     def close(self) -> None:
         """Close both files."""
         os.close(self._gate)

@@ -82,7 +82,9 @@ class SqliteWriter:
         except BaseException:
             self._turnstile.close()
             raise
-        self._transaction = SqlTransaction.over(SqliteUnitExecutor(self._connection, path, observer))
+        self._transaction = SqlTransaction.over(
+            SqliteUnitExecutor(self._connection, path, observer, self._others_wait)
+        )
         self._queue: SimpleQueue[_AcceptedUnit | None] = SimpleQueue()
         self._closing = False
         self._thread = threading.Thread(target=self._serve, name="metadata-writer", daemon=True)
@@ -121,6 +123,9 @@ class SqliteWriter:
             return ()  # it waits for another process's lock, keeps what it uses, and dies with this process
         self._turnstile.close()
         return (self._connection,)
+
+    def _others_wait(self) -> bool:
+        return not self._queue.empty() or self._turnstile.is_wanted()
 
     def _serve(self) -> None:
         closing = False

@@ -147,6 +147,10 @@ class Executor(ReadExecutor, Protocol):
         For rows that come by the thousand: values by name cost a third of what the engine takes for them.
         """
 
+    def others_wait(self) -> bool:
+        """Whether somebody waits to write until this unit ends; also where that can't be told."""
+        ...
+
 
 @cache
 def render(statement: Statement, dialect: Dialect) -> RenderedStatement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -201,3 +202,17 @@ async def test_an_index_of_an_operator_that_is_not_ready_yet_is_no_fault_i11(
     found = await compare_indexes(own_database.url, "audit_records")
 
     assert (found.faults, [one.index for one in found.unknown]) == ([], ["of_operator"])
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_a_comparison_that_is_given_up_as_its_answer_comes_is_given_up(
+    own_database: RawDatabase,
+) -> None:
+    """Its connection is closed then; told of that, whoever pressed Ctrl-C would look for a fault of the database."""
+    comparing = asyncio.ensure_future(compare_indexes(own_database.url, "audit_records"))
+    await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251 - so that the loop hears of the answer and of the end at once
+    comparing.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await comparing

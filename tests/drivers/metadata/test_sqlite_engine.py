@@ -216,6 +216,26 @@ async def test_a_busy_file_moves_a_point_read_to_a_thread(
     assert getattr(found, "digest", None) == digest
 
 
+async def test_no_writer_waits_for_a_log_to_be_cut_that_somebody_reads_for_long_f8(
+    store: SqliteMetadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would wait for the reader in the turn of all writers, each second anew; it is cut once nobody reads it."""
+    monkeypatch.setattr(sqlite_engine, "_LARGE_LOG_BYTES", 0)
+    asked: list[str] = []
+    store._copier._connection.set_trace_callback(asked.append)
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM tags").fetchall()
+        await push_manifest(store)
+        await store.maintain()
+        assert not [sql for sql in asked if "TRUNCATE" in sql]
+        reader.execute("COMMIT")
+
+        await store.maintain()
+
+    assert await store.write_ahead_log_bytes() == 0
+
+
 async def test_a_store_is_opened_beside_a_process_that_holds_the_whole_file(database: RawDatabase) -> None:
     """As the last one to close it does, while it copies the log back."""
     with closing(sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)) as holder:

@@ -13,7 +13,7 @@ import pytest
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import StoredManifest
 from entrepot.metadata.sql import sqlite_files
-from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.migrate import initialise_if_empty, schema_version
 from entrepot.metadata.sql.opening import open_metadata
 from tests.drivers.metadata.database_files import backup, integrity, log_beside
 from tests.drivers.metadata.material import REPOSITORY, TAG, finds_pushed_manifest, push_manifest
@@ -92,6 +92,30 @@ async def test_f47_the_log_comes_back_with_its_file_when_nobody_runs_any_more(
     await reopened.aclose()
 
 
+@pytest.mark.parametrize("put_back", [os.replace, shutil.copy2], ids=["mv", "cp -p"])
+async def test_f47_under_a_node_the_log_comes_back_with_its_file_and_with_no_copy_of_it(
+    store: Metadata, database: RawDatabase, put_back: Callable[[Path, Path], object]
+) -> None:
+    """Log and index would be those of two files; who reads the former one found what was true before (I4, I5)."""
+    path = database.path
+    await store.maintain()
+    copy = backup(path, "copy.db")
+    await push_manifest(store)
+    former = path.rename(path.with_name("former"))
+    copy.replace(path)
+    assert await store.lost_file() == str(path)
+    put_back(former, path)
+
+    if put_back is shutil.copy2:
+        with pytest.raises(MetadataUnavailableError, match="is a copy of it: stop the registry"):
+            await open_metadata(database.url, 1, 5.0)
+    else:
+        assert await finds_pushed_manifest(database.url)
+    assert isinstance(await store.manifests.find_by_tag(REPOSITORY, TAG), StoredManifest)
+    await store.aclose()
+    assert await finds_pushed_manifest(database.url)
+
+
 async def test_f47_of_two_logs_neither_is_chosen(store: Metadata, database: RawDatabase) -> None:
     """The other one is that of the file which was there meanwhile, and would be replayed into this one."""
     path = database.path
@@ -109,7 +133,7 @@ async def test_f47_of_two_logs_neither_is_chosen(store: Metadata, database: RawD
     assert await finds_pushed_manifest(database.url)
 
 
-@pytest.mark.parametrize("name", ["", "-wal"])
+@pytest.mark.parametrize("name", ["", "-wal", "-shm"])
 async def test_f47_no_unit_is_committed_into_what_has_lost_its_name(
     store: Metadata, database: RawDatabase, name: str
 ) -> None:
@@ -232,6 +256,19 @@ async def test_f47_a_log_that_is_removed_or_replaced_is_noticed(
     away.rename(log)
 
     assert await store.lost_file() == ""
+
+
+async def test_f47_whoever_opens_a_file_before_its_removed_log_is_copied_back_is_told_of_no_failing_disk(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """The log's index is there, and names pages that an empty log does not have."""
+    await push_manifest(store, '{"a":"' + "b" * 100_000 + '"}')  # the file grows, which its first page tells
+    log_beside(database.path).unlink()
+
+    with pytest.raises(MetadataUnavailableError, match="its log is shorter than the log's index says"):
+        await schema_version(database.url)
+    await store.aclose()
+    assert await finds_pushed_manifest(database.url)
 
 
 async def test_f47_a_file_that_is_away_is_not_written_to_once_it_is_back_before_its_log(

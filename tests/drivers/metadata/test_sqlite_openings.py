@@ -15,7 +15,7 @@ import pytest
 from entrepot.metadata.errors import MetadataUnavailableError
 from entrepot.metadata.records import StoredManifest
 from entrepot.metadata.sql import sqlite, sqlite_connection, sqlite_copying, sqlite_files, sqlite_writer
-from entrepot.metadata.sql.migrate import initialise_if_empty, schema_version
+from entrepot.metadata.sql.migrate import initialise_if_empty, migrate, schema_version
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.sqlite import SqliteMetadata
 from entrepot.metadata.sql.sqlite_connection import connect_for_reading, create_private_file
@@ -141,19 +141,62 @@ async def test_f47_beside_processes_whose_log_was_removed_no_other_opens_the_fil
     with refused:
         await schema_version(database.url)
     with refused:
+        await migrate(database.url, None, lambda _: None)
+    with refused:
         await asyncio.to_thread(SqliteMetadata, database.path, 5.0, None)
     await store.aclose()
     assert await finds_pushed_manifest(database.url)
 
 
+@pytest.mark.parametrize("is_other_there", [False, True], ids=["removed", "another one there"])
+async def test_f47_beside_processes_whose_index_was_removed_no_other_opens_the_file(
+    store: Metadata, database: RawDatabase, is_other_there: bool
+) -> None:
+    """It would make another index of the same log, and both would write over what the other has written."""
+    path = database.path
+    await store.maintain()
+    await push_manifest(store)
+    index = path.with_name(f"{path.name}-shm")
+    index.unlink()
+
+    if is_other_there:
+        await _elsewhere(_OPEN.format(path=str(path)))
+        assert index.exists()
+    assert await store.lost_file() == str(index)
+    with pytest.raises(MetadataUnavailableError, match="was replaced or removed under this process"):
+        await push_manifest(store, "another")
+    with pytest.raises(MetadataUnavailableError, match=r"other processes have .* open with .* another index"):
+        await schema_version(database.url)
+    await store.aclose()
+    assert await finds_pushed_manifest(database.url)
+    assert integrity(path) == "ok"
+
+
+async def test_f47_a_log_to_which_another_program_wrote_by_another_index_is_left_to_the_next_start(
+    store: Metadata, database: RawDatabase
+) -> None:
+    """Whoever copied it back and removed it would take units with it that the former index does not name."""
+    path = database.path
+    await push_manifest(store)
+    path.with_name(f"{path.name}-shm").unlink()
+    open_it = f"import sqlite3; database = sqlite3.connect({str(path)!r}, isolation_level=None)"
+    await _elsewhere(f"{open_it}; database.execute('UPDATE tags SET updated_by = 1234')")
+    await store.maintain()
+
+    await store.aclose()
+
+    look = "database.execute('SELECT updated_by FROM tags').fetchall() == [('1234',)]"
+    await _elsewhere(f"{open_it}; import sys; sys.exit(not {look})")
+
+
 def test_f47_the_log_of_one_file_says_nothing_of_another(tmp_path: Path) -> None:
     """As long as processes have a former file open, those that open the new one have its log."""
-    marks = [LogMark(tmp_path / "entrepot.db") for _ in range(4)]
+    marks = [LogMark(tmp_path / "entrepot.db") for _ in range(5)]
 
     assert [
         mark.set_alone(*inodes, 0.0)
-        for mark, inodes in zip(marks, [(7, 1), (7, 1), (8, 2), (7, 2)], strict=True)
-    ] == [True, True, True, False]
+        for mark, inodes in zip(marks, [(7, 1, 1), (7, 1, 1), (8, 2, 2), (7, 2, 1), (7, 1, 2)], strict=True)
+    ] == [True, True, True, False, False]
     for mark in marks:
         mark.close()
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,7 +118,10 @@ async def _ask_sqlite(path: Path, table: str) -> Sequence[IndexFault]:
         told = await asyncio.to_thread(_check_sqlite, path, table, opened)
     except asyncio.CancelledError:
         for connection in opened:
-            connection.interrupt()
+            with suppress(
+                sqlite3.ProgrammingError
+            ):  # it is closed by now: the answer came at the same moment
+                connection.interrupt()
         raise
     faults: dict[str, IndexFault] = {}
     # A line that names a row first: beside those, SQLite says how many there are.

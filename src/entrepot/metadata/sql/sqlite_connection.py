@@ -57,6 +57,13 @@ _CONDITIONS: Final = {
 """Primary result codes of SQLite (sqlite.org/rescode.html) that say something of the file, not of our statement."""
 
 
+_LOG_CUT: Final = (
+    "its log is shorter than the log's index says: it was removed or cut; a registry that has it open copies a removed "
+    "one back within seconds"
+)
+"""What a short read means. Of the file itself SQLite takes what is missing for zeros, so only its log can be too short,
+and no disk failed."""
+
 _NO_TABLE: Final = "no such table"
 """What SQLite says, under no code of its own; every table of a statement is one of the schema, so it was dropped."""
 
@@ -136,6 +143,8 @@ def is_interrupted(error: sqlite3.Error) -> bool:
 def translate_error(error: sqlite3.Error, path: Path) -> MetadataError:
     """Return what an error of the library means to callers of the store."""
     condition = _CONDITIONS.get(_primary_code(error))
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHORT_READ:
+        condition = _LOG_CUT
     if str(error).startswith(_NO_TABLE):
         condition = "the file holds no registry, or a part of one"
     if condition is None:

@@ -79,6 +79,9 @@ class LogCopier:
     def copy_back(self, truncated_bytes: float = math.inf) -> None:
         """Copy the log back as far as nobody reads it, and cut one that is larger than `truncated_bytes`.
 
+        Not while somebody reads what is older than its newest unit, as a search or a verification does for minutes:
+        SQLite would wait for that in vain, and all writers with it, as it does so in their turn.
+
         Raises:
             MetadataError: it can't be done, or not be told whether it may be.
         """
@@ -88,8 +91,7 @@ class LogCopier:
             if not is_let_in:
                 return
             try:
-                self._copy()
-                if self.log_bytes() > truncated_bytes:
+                if self._copy() and self.log_bytes() > truncated_bytes:
                     self._truncate_log()
             except sqlite3.Error as error:
                 raise translate_error(error, self._path) from error
@@ -103,8 +105,10 @@ class LogCopier:
             if is_let_in and self._files.is_log_removed():
                 self._copy()
 
-    def _copy(self) -> None:
-        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    def _copy(self) -> bool:
+        """Copy as far as nobody reads, and tell whether that is all of it."""
+        ((_, pages, copied),) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return bool(pages == copied)
 
     def _truncate_log(self) -> None:
         turnstile = Turnstile(self._path)

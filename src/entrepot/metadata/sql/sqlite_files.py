@@ -3,6 +3,9 @@
 SQLite knows a log by its name only. Beside another file than its own it is replayed into that one all the same, page by
 page, and damages it; beside none, whoever makes a new file begins with it. So the log of a file that was replaced is
 put aside, under a name that says whose it is, and comes back with its file: it holds the newest units of that.
+
+The log's index says which units it has, and holds the locks. Where only that is removed, whoever opens the file makes
+another one of the same log, and neither side sees what the other appends: both write to the same place of it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import fcntl
 import glob
 import os
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.errors import MetadataUnavailableError
@@ -82,14 +85,15 @@ def take_back_log(path: Path) -> None:
     """Give a log that was put aside its name again where its file was put back. Before anybody opens the file; blocks.
 
     Raises:
-        MetadataUnavailableError: another log lies beside the file, or the files can't be looked at or renamed, or
-            somebody keeps a lock on the directory.
+        MetadataUnavailableError: another log lies beside the file, or other processes have this one open with another
+            file, or the files can't be looked at or renamed, or somebody keeps a lock on the directory.
     """
     real, log = path.resolve(), log_of(path)
     mark = _mark_at(real)
     aside = log.with_name(log.name + mark)
     if not mark or _identity_of(aside) is None:
         return
+    _require_no_other_file(path, real)
     with _turn(real.parent, _PATIENCE_SECONDS) as is_let_in:
         if not is_let_in:
             raise MetadataUnavailableError(
@@ -110,6 +114,21 @@ def take_back_log(path: Path) -> None:
         )
 
 
+def _require_no_other_file(path: Path, real: Path) -> None:
+    """Refuse a log that others have open with a file that had this name; a copy of that is another one.
+
+    Log and index would belong to two files. What is copied back into the one counts as copied back for the other, and
+    those who read that find what was true before.
+    """
+    with closing(LogMark(real)) as mark:
+        own = _identity_of(real)
+        if own is not None and not mark.has_no_other_file(own[1], _DYING_SECONDS):
+            raise MetadataUnavailableError(
+                f"other processes have the file open that lay at {path} before, and {path} is a copy of it: stop the "
+                "registry, and start it again"
+            )
+
+
 class OpenFiles:
     """The file and the log that a store has open. Blocks; any thread may ask."""
 
@@ -122,7 +141,9 @@ class OpenFiles:
         self._path = path
         self._real = path.resolve()
         self._log = log_of(path)
+        self._index = self._real.with_name(f"{self._real.name}{_INDEX}")
         self._own_log: tuple[int, int] | None = None
+        self._own_index: tuple[int, int] | None = None
         try:
             # Only to know the file: to close one that can be read would end SQLite's locks on it.
             self._descriptor = os.open(self._real, os.O_PATH | os.O_CLOEXEC)
@@ -137,21 +158,21 @@ class OpenFiles:
             raise
 
     def take_log(self) -> None:
-        """Take the log, once the first connection has it open: no other process removes it from then on.
+        """Take log and index, once the first connection has them open: no other process removes them from then on.
 
         Raises:
-            MetadataUnavailableError: other processes have this file open with another one, which was removed or
+            MetadataUnavailableError: other processes have this file open with another one of both, which was removed or
                 replaced under them: they and this one would not see each other's units, and damage the file. Or it
-                can't be told which it is.
+                can't be told which they are.
         """
-        self._own_log = _identity_of(self._log)
+        self._own_log, self._own_index = _identity_of(self._log), _identity_of(self._index)
         if self._own_log is not None and not self._log_mark.set_alone(
-            self._file[1], self._own_log[1], _DYING_SECONDS
+            self._file[1], self._own_log[1], self._own_index[1] if self._own_index else 0, _DYING_SECONDS
         ):
             raise MetadataUnavailableError(
-                f"other processes have {self._path} open with a log that is not {self._log.name} any more: it was "
-                "removed or replaced under them; stop the registry, which then copies back what a removed one holds, "
-                "and start it again"
+                f"other processes have {self._path} open with a log that is not {self._log.name} any more, or with "
+                f"another index of it than {self._index.name}: one of both was removed or replaced under them; stop "
+                "the registry, which then copies back what a removed log holds, and start it again"
             )
 
     def close(self) -> None:
@@ -168,15 +189,15 @@ class OpenFiles:
         return _identity_of(self._path) == self._file
 
     def has_log(self) -> bool:
-        """Whether there is a log, and it is the same still; nothing is renamed.
+        """Whether there is a log, and it and its index are the same still; nothing is renamed.
 
         Raises:
             MetadataUnavailableError: it can't be told.
         """
-        return self._own_log is not None and _identity_of(self._log) == self._own_log
+        return not self._lost_of_log()
 
     def find_lost(self, patience_seconds: float = 0.0) -> str:
-        """Return which of both is another one by now, or none; an empty text as long as they are the same.
+        """Return which of file, log and index is another one by now, or none; an empty text while they are the same.
 
         Where the file was replaced or moved, the log is put out of the way of what lies there or will, and comes back
         with the former file. Who is not let in within the patience leaves that to the next look, in seconds.
@@ -190,7 +211,7 @@ class OpenFiles:
             return str(self._path)
         if _identity_of(self._log) is None:
             self._take_back(patience_seconds)
-        return "" if self.has_log() else str(self._log)
+        return self._lost_of_log()
 
     def is_log_removed(self) -> bool:
         """Whether the log has neither its name nor that of one put aside, and its name is free, or an empty one's.
@@ -211,13 +232,20 @@ class OpenFiles:
         """Whether SQLite can close without harm to what others put there: that goes by names once it closes.
 
         A log that is only gone is copied back from what is still open, also where somebody opened the file since, who
-        makes an empty one.
+        makes an empty one. Where somebody made another index of the log, that may have units which ours does not name.
         """
         try:
-            is_own = _identity_of(self._log) == self._own_log
-            return self.has_file() and (is_own or not _has_content(self._log))
+            if _identity_of(self._log) == self._own_log:
+                return self.has_file() and _identity_of(self._index) in {None, self._own_index}
+            return self.has_file() and not _has_content(self._log)
         except MetadataUnavailableError:
             return False
+
+    def _lost_of_log(self) -> str:
+        """Return the name of the log, or of its index, where another one has it by now, or none."""
+        if self._own_log is None or _identity_of(self._log) != self._own_log:
+            return str(self._log)
+        return "" if _identity_of(self._index) == self._own_index else str(self._index)
 
     def _put_aside(self, patience_seconds: float) -> None:
         """Rename the log, which whoever has it open goes on with; also one whose file was written to since it is aside.

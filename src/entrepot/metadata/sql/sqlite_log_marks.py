@@ -1,7 +1,8 @@
-"""Tells a process whether others have the same SQLite file open with another log than itself (F47).
+"""Tells a process whether others have the same SQLite file open with another log, or index of it, than itself (F47).
 
 Whoever opens a file whose log was removed makes a new one. Those who have the former one open don't see its units, and
-what they copy back changes the file under its owner: pages of both end up in it. SQLite does not notice.
+what they copy back changes the file under its owner: pages of both end up in it. SQLite does not notice. Nor does it
+where only the index was removed: both sides then write to one log, each over what the other one has written.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import fcntl
 import os
 import struct
 import time
+import zlib
 from typing import TYPE_CHECKING, Final
 
 from entrepot.metadata.sql.sqlite_turnstile import open_lock_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = ["LogMark"]
@@ -27,10 +30,11 @@ _PAUSE_SECONDS: Final = 0.05
 
 
 class LogMark:
-    """A shared lock on one byte of `<db>.turnstile`, whose offset says which file and which log a process has open.
+    """A shared lock on one byte of `<db>.turnstile`, whose offset says which file, log and index a process has open.
 
     Whoever finds another byte of that file's range locked knows of another log. The lock belongs to the open file, so
     the kernel drops it when the process dies, and no other descriptor of the process ends it.
+    Offsets are counted alike for ever: programs of two versions meet here during an upgrade.
     """
 
     def __init__(self, real: Path) -> None:
@@ -41,30 +45,44 @@ class LogMark:
         """
         self._descriptor = open_lock_file(real, ".turnstile")
 
-    def set_alone(self, file_inode: int, log_inode: int, patience_seconds: float) -> bool:
-        """Lock the byte of a log, and tell whether nobody has locked that of another one of the same file.
+    def set_alone(self, file_inode: int, log_inode: int, index_inode: int, patience_seconds: float) -> bool:
+        """Lock the byte of a log and its index, and tell whether nobody has locked another one of the same file.
 
         Of two who come with different logs at the same moment at least one is told so: both lock before they look. Who
         is killed as another process closes the file keeps its byte a moment longer than its log, so it is waited for.
         Where the file system has no such locks, nothing is known of others.
         """
         first = file_inode % _FILES * _LOGS_OF_A_FILE
-        own = first + log_inode % _LOGS_OF_A_FILE
+        own = first + zlib.crc32(f"{log_inode} {index_inode}".encode())
         others = (first, own - first), (own + 1, first + _LOGS_OF_A_FILE - own - 1)
-        deadline = time.monotonic() + patience_seconds
         try:
             self._ask(fcntl.F_OFD_SETLK, fcntl.F_RDLCK, own, 1)
-            while any(self._is_locked(start, length) for start, length in others):
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(_PAUSE_SECONDS)
+            return self._become_free(others, patience_seconds)
         except OSError:
             return True
-        return True
+
+    def has_no_other_file(self, file_inode: int, patience_seconds: float) -> bool:
+        """Tell whether nobody has a log of another file open that had this name; as :meth:`set_alone`, it waits."""
+        first = file_inode % _FILES * _LOGS_OF_A_FILE
+        after = first + _LOGS_OF_A_FILE
+        try:
+            return self._become_free(
+                ((0, first), (after, _FILES * _LOGS_OF_A_FILE - after)), patience_seconds
+            )
+        except OSError:
+            return True
 
     def close(self) -> None:
         """Give the byte back."""
         os.close(self._descriptor)
+
+    def _become_free(self, ranges: Iterable[tuple[int, int]], patience_seconds: float) -> bool:
+        deadline = time.monotonic() + patience_seconds
+        while any(self._is_locked(start, length) for start, length in ranges):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        return True
 
     def _is_locked(self, start: int, length: int) -> bool:
         # A length of 0 would mean all that follows.

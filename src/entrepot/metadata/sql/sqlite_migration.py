@@ -70,7 +70,8 @@ def migrate_sqlite(
         The version found and the migrations applied.
 
     Raises:
-        MetadataUnavailableError: the file can't be read, written or copied.
+        MetadataUnavailableError: the file can't be read, written or copied, or other processes have it open with a log
+            that was removed.
     """
     _require_library()
     require_no_log_alone(path)
@@ -78,7 +79,12 @@ def migrate_sqlite(
     create_private_file(path)
     turnstile = Turnstile(path)
     try:
-        with turnstile.turn(), closing(connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)) as connection:
+        with (
+            turnstile.turn(),
+            closing(connect_for_writing(path, _BUSY_TIMEOUT_SECONDS)) as connection,
+            closing(OpenFiles(path)) as files,
+        ):
+            files.take_log()
             applied = _applied(connection)
             chosen = choose(applied)
             if applied and chosen:

@@ -61,7 +61,8 @@ _PUT_RIGHT: Final = (
 _START_AGAIN: Final = (
     "stop this node, see to it that the right file lies there, with its own log (-wal) or with none, and start this "
     "node again; a removed log was copied back by this node, and that of a file that was replaced or moved was put "
-    "aside (-wal.of-…) and is found again if that file comes back by mv or cp -p"
+    "aside (-wal.of-…) and is found again if that file comes back by mv or cp -p; where only a log's index (-shm) was "
+    "removed, leave the log: it has the newest changes"
 )
 _CHOOSE: Final = (
     "stop all nodes, put the newest copy of the database back or make a new one with entrepot rebuild, and push again "

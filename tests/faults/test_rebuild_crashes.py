@@ -27,6 +27,7 @@ from tests.integration.rebuilding import (
     rebuild,
     restore_database,
     segments_of,
+    unsealed,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _add_rival(settings: Settings) -> tuple[Path, str]:
     lines = segment.read_bytes().splitlines(keepends=True)[2:4]
     first, last = (json.loads(line)["sequence"] for line in lines)
     rival = segment.with_name(f"{first:020d}-{last:020d}")
-    rival.write_bytes(b"".join(lines).replace(b'"repository":"', b'"repository":"else/'))
+    rival.write_bytes(unsealed(b"".join(lines)).replace(b'"repository":"', b'"repository":"else/'))
     return rival, f"facts {first}-{last} than"
 
 
@@ -397,7 +398,7 @@ def test_f1_a_file_that_is_replaced_behind_a_kill_is_told_of_as_another_history(
     asyncio.run(_make(settings))
     file = _split_each(settings)[1]
     assert _rebuild(settings, f"{Failpoint.REBUILD_UNIT_COMMITTED}:2")[0] == -signal.SIGKILL
-    file.write_bytes(file.read_bytes().replace(b'"repository":"', b'"repository":"else/'))
+    file.write_bytes(unsealed(file.read_bytes()).replace(b'"repository":"', b'"repository":"else/'))
 
     code, report = _go_on(settings)
 

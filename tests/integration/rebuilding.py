@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ __all__ = [
     "rebuild",
     "restore_database",
     "segments_of",
+    "unsealed",
 ]
 
 
@@ -77,6 +79,11 @@ async def push_segment(settings: Settings, *tags: str) -> None:
 def segments_of(settings: Settings) -> list[Path]:
     """Return the files of the journal's segments on a disk."""
     return sorted((storage_root(settings) / "journal").glob("*/segments/*"))
+
+
+def unsealed(lines: bytes) -> bytes:
+    """Return lines as former programs wrote them: without checksums, for who changes what they tell."""
+    return re.sub(rb',"checksum":[0-9]+}', b"}", lines)
 
 
 def lose_database(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from tests.integration.rebuilding import (
     push_segment,
     rebuild,
     segments_of,
+    unsealed,
 )
 from tests.integration.scrubbing import REPAIR, find_damage
 
@@ -200,3 +201,86 @@ async def test_f11_the_worker_that_writes_facts_again_leaves_a_torn_line_of_anot
     assert segment.read_bytes() == torn * 5
     assert [one.kind for one in await _verify(settings)] == [Kind.JOURNAL_LOST]
     await _require_mended_by(settings, segment, b"".join(lines[number] for number in range(4, 9)))
+
+
+_FLIPPED = {
+    "a name that is no UTF-8": (b"team", b"\xf4eam"),
+    "a payload that is no UTF-8": (b'"sha256', b'"sha\xb256'),
+    "a payload that is no JSON": (b'"tags":[', b'"tags":\x1b'),
+    "a payload with a wrong escape": (b'"sha256', b'"\\ha256'),
+    "a payload that is no object": (b'"payload":{', b'"payload":['),
+}
+
+
+@pytest.mark.parametrize("fault", _FLIPPED)
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+async def test_f11_a_flipped_byte_that_leaves_a_line_half_legible_stops_nobody(
+    settings: Settings, fault: str, *, is_rebuilt: bool
+) -> None:
+    """Wherever it lies. Who knows the fact writes it anew; who was rebuilt without it has lost it."""
+    lines, segment = _lines_of(settings), segments_of(settings)[-1]
+    whole = segment.read_bytes()
+    segment.write_bytes(whole.replace(lines[6], lines[6].replace(*_FLIPPED[fault], 1)))
+    assert _bytes_of(segment) != whole
+    if is_rebuilt:
+        lose_database(settings)
+        code, report = await rebuild(settings)
+        assert (code, report["lost_parts"], report["applied"]) == (1, 1, 7)
+        await _require_lost(settings, segment)
+        await _require_mended_by(settings, segment, whole)
+        return
+
+    found = {one.kind: one.outcome for one in await _verify(settings, REPAIR)}
+
+    assert found.pop(Kind.JOURNAL_UNREADABLE) is Outcome.HEALED
+    assert found.keys() <= {Kind.JOURNAL_GAP}
+    assert _bytes_of(segment) == whole
+    assert await _verify(settings) == []
+
+
+_OTHERWISE = {
+    "a tag": (b'"tags":["d"]', b'"tags":["f"]'),
+    "a digest": (b'"sha256:', b'"sha256:0'),
+    "a repository": (b'"repository":"team/app"', b'"repository":"team/apq"'),
+    "a kind": (b'"manifest.put"', b'"manifest.put."'),
+    "a number": (b'{"sequence":6,', b'{"sequence":7,'),
+    "a time": (b'"at_milliseconds":1', b'"at_milliseconds":3'),
+    "the checksum": (b'"checksum":', b'"checksum":1'),
+}
+
+
+@pytest.mark.parametrize("fault", _OTHERWISE)
+@pytest.mark.parametrize("is_rebuilt", [False, True])
+async def test_f11_a_line_that_tells_of_something_else_by_a_flipped_byte_is_torn(
+    settings: Settings, fault: str, *, is_rebuilt: bool
+) -> None:
+    """Its checksum is wrong, so nothing is made of it that never was."""
+    lines, segment = _lines_of(settings), segments_of(settings)[-1]
+    whole = segment.read_bytes()
+    segment.write_bytes(whole.replace(lines[6], lines[6].replace(*_OTHERWISE[fault], 1)))
+    assert _bytes_of(segment) != whole
+    if is_rebuilt:
+        lose_database(settings)
+        code, report = await rebuild(settings)
+        assert (code, report["lost_parts"], report["applied"]) == (1, 1, 7)
+        await _require_lost(settings, segment)
+        await _require_mended_by(settings, segment, whole)
+        return
+
+    found = {one.kind: one.outcome for one in await _verify(settings, REPAIR)}
+
+    assert found.pop(Kind.JOURNAL_UNREADABLE) is Outcome.HEALED
+    assert found.keys() <= {Kind.JOURNAL_GAP}
+    assert _bytes_of(segment) == whole
+    assert await _verify(settings) == []
+
+
+async def test_f11_lines_of_former_programs_have_no_checksum_and_are_sound(settings: Settings) -> None:
+    for segment in segments_of(settings):
+        segment.write_bytes(unsealed(_bytes_of(segment)))
+    assert await _verify(settings) == []
+    lose_database(settings)
+
+    assert (await rebuild(settings))[0] == 0
+
+    assert await _verify(settings) == []

@@ -11,7 +11,14 @@ from entrepot.settings import storage_root
 from tests.asgi.history import live_through_everything
 from tests.asgi.services import in_process_registry, scratch_settings
 from tests.asgi.small_images import CONFIG, INDEX_TYPE, LAYER, NAME, image, index, push_blobs, put
-from tests.integration.rebuilding import compact, database_of, lose_database, rebuild, segments_of
+from tests.integration.rebuilding import (
+    compact,
+    database_of,
+    lose_database,
+    rebuild,
+    segments_of,
+    unsealed,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,7 +205,7 @@ async def test_a_damaged_journal_costs_what_its_lines_told(settings: Settings) -
 async def test_a_fact_of_a_newer_program_is_named(settings: Settings) -> None:
     """What this program does not understand it does not guess; everything else comes back."""
     (segment,) = segments_of(settings)
-    segment.write_bytes(segment.read_bytes().replace(b'"manifest.put"', b'"manifest.sealed"', 1))
+    segment.write_bytes(unsealed(segment.read_bytes()).replace(b'"manifest.put"', b'"manifest.sealed"', 1))
 
     code, report = await rebuild(settings)
 

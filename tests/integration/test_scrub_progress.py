@@ -22,6 +22,7 @@ from entrepot.registry.store_match.watch import StoreWatch
 from entrepot.registry.sweeps.steady_clock import SteadyClock
 from entrepot.workers.upkeep import journal_duty
 from tests.faults.image import one_layer_image
+from tests.integration.rebuilding import unsealed
 from tests.integration.scrubbing import REPAIR, Quiet, Scrubbed, scrubbed_registry, verify_stores
 
 if TYPE_CHECKING:
@@ -317,7 +318,7 @@ async def test_f11_a_damaged_entry_of_a_fact_that_is_written_is_written_anew(
 async def test_f47_a_segment_of_other_facts_is_not_completed(scrubbed: Scrubbed) -> None:
     """What the database could add would make one history of two."""
     segment = await _compact(scrubbed)
-    other = segment.read_bytes().replace(b'"repository":"team/app', b'"repository":"else/app')
+    other = unsealed(segment.read_bytes()).replace(b'"repository":"team/app', b'"repository":"else/app')
     segment.write_bytes(b"".join(other.splitlines(keepends=True)[:-2]))
     before = segment.read_bytes()
 

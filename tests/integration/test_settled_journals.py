@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from tests.integration.rebuilding import (
     push_segment,
     rebuild,
     segments_of,
+    unsealed,
 )
 from tests.integration.scrubbing import REPAIR, find_damage
 
@@ -189,7 +191,7 @@ async def test_f11_what_is_gone_is_lost_until_a_forced_repair_gives_it_up(two: _
 async def test_f11_other_facts_in_the_place_of_as_many_are_told(two: _Two) -> None:
     """Their number alone would not tell."""
     assert await two.rebuild() == 0
-    lines = two.segment.read_bytes().replace(b'"sequence":5', b'"sequence":6')
+    lines = unsealed(two.segment.read_bytes()).replace(b'"sequence":5', b'"sequence":6')
     two.segment.unlink()
     two.segment.with_name(f"{4:020d}-{6:020d}").write_bytes(lines)
 
@@ -204,5 +206,52 @@ async def test_f11_of_what_a_former_program_rebuilt_the_first_reading_is_noted(t
     await database_of(two.settings).fetch("DELETE FROM sweeps WHERE name = 'readings'")
     assert await two.verify() == []
     two.segment.unlink()
+
+    assert [finding.kind for finding in await two.verify()] == [Kind.JOURNAL_LOST]
+
+
+async def test_f11_a_fact_that_tells_of_something_else_is_lost_until_a_sound_copy_is_there(two: _Two) -> None:
+    """A byte of a name was flipped: nothing else would notice, as there are no rows to compare it with."""
+    assert await two.rebuild() == 0
+    whole = two.segment.read_bytes()
+    two.segment.write_bytes(unsealed(whole).replace(b'"tags":["b"]', b'"tags":["r"]'))
+    assert two.segment.read_bytes() != whole
+
+    for options in (None, REPAIR):
+        (finding,) = await two.verify(options)
+        assert (finding.kind, finding.name) == (Kind.JOURNAL_LOST, two.folder)
+        assert "its 6 facts do not tell what those told that this one was made from" in finding.detail
+        assert await two.keeps_the_sweep_away()
+
+    two.segment.write_bytes(whole)
+    assert await two.verify() == []
+    assert not await two.keeps_the_sweep_away()
+    two.segment.write_bytes(unsealed(whole).replace(b'"tags":["b"]', b'"tags":["r"]'))
+    (given_up,) = await two.verify(_FORCED)
+    assert (given_up.kind, given_up.is_damage) == (Kind.JOURNAL_GAP, False)
+    assert await two.verify() == []
+
+
+async def test_f11_a_journal_that_was_copied_by_a_program_tells_the_same(two: _Two) -> None:
+    """Its payloads are spaced differently, and in another order."""
+    assert await two.rebuild() == 0
+    lines = [json.loads(line) for line in two.segment.read_bytes().splitlines()]
+    for line in lines:
+        line["payload"] = dict(reversed(line["payload"].items()))
+    two.segment.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    assert await two.verify() == []
+
+
+async def test_f11_of_what_a_former_program_noted_only_the_numbers_count_until_it_is_read(two: _Two) -> None:
+    assert await two.rebuild() == 0
+    await database_of(two.settings).fetch(
+        "UPDATE sweeps SET progress = json_remove(progress, '$.settled.' || $1 || '.contents') "
+        "WHERE name = 'readings'".replace("$1", f"'{two.earlier}'")
+    )
+    whole = two.segment.read_bytes()
+    two.segment.write_bytes(unsealed(whole).replace(b'"tags":["b"]', b'"tags":["r"]'))
+    assert await two.verify() == []
+    two.segment.write_bytes(whole)
 
     assert [finding.kind for finding in await two.verify()] == [Kind.JOURNAL_LOST]

@@ -18,6 +18,7 @@ from tests.integration.rebuilding import (
     lose_database,
     rebuild,
     segments_of,
+    unsealed,
 )
 from tests.integration.scrubbing import verify_stores
 
@@ -44,7 +45,7 @@ def _add_rival(settings: Settings) -> str:
 
 def _changed(lines: bytes) -> bytes:
     """Return facts of another history under the same numbers, of which only the third differs."""
-    return lines.replace(b'"manifest.put"', b'"tag.delete"')
+    return unsealed(lines).replace(b'"manifest.put"', b'"tag.delete"')
 
 
 async def test_f47_a_rebuild_from_two_histories_fails_and_names_numbers_and_files(settings: Settings) -> None:

@@ -46,6 +46,7 @@ __all__ = [
     "flat_blob_prefix",
     "index_marker_key",
     "index_marker_prefix",
+    "is_key",
     "journal_entry_key",
     "journal_numbers",
     "journal_segment_key",
@@ -93,13 +94,18 @@ _LONGEST_KEY: Final = 1024
 """Bytes in a key, at most (Amazon S3 user guide, "Naming Amazon S3 objects")."""
 
 
+def is_key(key: str) -> bool:
+    """Whether every driver can hold an object of this name; a directory may have files of other names, too."""
+    return len(key) <= _LONGEST_KEY and _KEY.match(key) is not None
+
+
 def require_key(key: str) -> str:
     """Return `key` when it is one that every driver can hold (S34).
 
     Raises:
         InvalidKeyError: for an absolute or climbing key, an empty segment, or a character outside a small ASCII set.
     """
-    if len(key) > _LONGEST_KEY or _KEY.match(key) is None:
+    if not is_key(key):
         raise InvalidKeyError(key)
     return key
 

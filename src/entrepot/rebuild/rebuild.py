@@ -243,12 +243,12 @@ class Rebuild:
         return done
 
     async def _count_lost_parts(self, done: Sequence[Replayed]) -> int:
-        """Return of how many damaged objects the database does not know all that they may have told of.
+        """Return of how many damaged objects, and facts, the database does not know all that they may have told of.
 
         It has no rows of facts of any journal but its own.
         """
         *ancestors, own = done
-        lost = sum(len(one.damaged) for one in ancestors)
+        lost = sum(len(one.damaged) for one in ancestors) + own.obscure
         for key in own.damaged:
             lost += not await knows_unread_parts(self._metadata, self._blobs, key)
         return lost
@@ -266,7 +266,7 @@ class Rebuild:
         ends = {name: await find_last_number(self._blobs, name) for name in ancestors}
         facts = sum(one.applied for one in done)
         settled = {
-            name: NumbersRead(one.left_out + one.read, one.checksum)
+            name: NumbersRead(one.left_out + one.read, one.checksum, one.contents)
             for name, one in zip(ancestors, done, strict=False)
         }
 

@@ -12,11 +12,12 @@ from entrepot.metadata.rebuild_work import Spot
 from entrepot.metadata.records import JournalFact
 from entrepot.rebuild.application import FactApplication
 from entrepot.rebuild.errors import RebuildRefusedError
+from entrepot.rebuild.facts import UnreadableFactError, read_change
 from entrepot.rebuild.noted_rivals import NotedRivals
 from entrepot.rebuild.number_gaps import NumberGaps
 from entrepot.rebuild.recorded_facts import RecordedFacts
 from entrepot.registry.journal.reader import JournalReader, Rivals, tell_the_same
-from entrepot.registry.journal.readings import checksum_with
+from entrepot.registry.journal.readings import checksum_with, contents_with
 from entrepot.registry.journal.rival_histories import THE_DATABASE
 from entrepot.registry.journal.writer import line_of
 
@@ -75,17 +76,22 @@ class Replayed:
         applied: those of them that the database did not know, and whose units are committed.
         last: the greatest number that the journal gives to anything, readable or not.
         checksum: of the numbers of facts of which it is known what became of them.
+        contents: a checksum of what all facts tell that were read.
         gaps: numbers between all its facts.
         damaged: keys of what can't be read.
+        obscure: how many facts the database does not know since it can't be told what they changed: a line of theirs is
+            damaged, or a newer program wrote it. They are not recorded, so that whoever can tell brings them in later.
     """
 
     gaps: NumberGaps
     checksum: int = 0
+    contents: int = 0
     left_out: int = 0
     read: int = 0
     applied: int = 0
     last: int = 0
     damaged: set[str] = field(default_factory=set[str])
+    obscure: int = 0
 
 
 class JournalReplay:
@@ -155,11 +161,12 @@ class JournalReplay:
                 done.gaps.pass_from(before, line.sequence)
                 before = line.sequence
                 done.last = max(done.last, line.sequence)
+                done.contents = contents_with(line, done.contents)
                 if line.sequence <= source.after:
                     done.left_out += 1
                     done.checksum = checksum_with(line.sequence, done.checksum)
                     if source.own and source.mark is not None:
-                        await _require_recorded(source, recorded, key, line, rivals)
+                        done.obscure += not await _is_recorded(source, recorded, key, line, rivals)
                     continue
                 if not done.read:
                     _require_the_same(source, done)
@@ -183,12 +190,14 @@ class JournalReplay:
         for step in steps:
             checksum = checksum_with(step.line.sequence, checksum)
         mark = None if source.mark is None else source.mark(steps[-1].line.sequence, checksum)
+        obscure = [step.line.sequence for step in steps if source.own and not step.is_understood]
+        known = await self._metadata.verification.recorded(obscure) if obscure else ()
 
         async def unit(tx: Transaction) -> int:
             application = FactApplication(tx, dead, sparse=self._sparse)
             applied = 0
             for step in steps:
-                is_new = not source.own or await tx.replay.record(fact_of(step.line))
+                is_new = not source.own or (step.is_understood and await tx.replay.record(fact_of(step.line)))
                 applied += is_new
                 for outcome in await _apply_step(application, step, source.later, is_new=is_new):
                     outcome.write_to(self._work)
@@ -200,6 +209,7 @@ class JournalReplay:
             return applied
 
         done.applied += await self._metadata.write(unit)
+        done.obscure += len(obscure) - len(known)
         done.checksum = checksum
         reach(Failpoint.REBUILD_UNIT_COMMITTED)
 
@@ -222,14 +232,17 @@ async def _apply_step(
     return outcomes
 
 
-async def _require_recorded(
+async def _is_recorded(
     source: Source, recorded: RecordedFacts, key: str, line: RecordedLine, rivals: NotedRivals
-) -> None:
+) -> bool:
     """Refuse where a fact has come to be in front of those that are still to be replayed: its time is over.
 
-    One that is not there any more was replayed all the same; its file may be away for this run, and come back.
+    One that is not there any more was replayed all the same; its file may be away for this run, and come back. One of
+    which nobody can tell what it changed is not recorded.
     """
     fact = await recorded.find(line.sequence)
+    if fact is None and _is_obscure(line):
+        return False
     if fact is None:
         raise RebuildRefusedError(
             f"{key} tells of fact {line.sequence}, and did not when the run that was interrupted replayed the journal "
@@ -238,6 +251,15 @@ async def _require_recorded(
         )
     if not tell_the_same(line_of(fact), line):
         rivals.add(Rivals(line.sequence, THE_DATABASE, key))
+    return True
+
+
+def _is_obscure(line: RecordedLine) -> bool:
+    try:
+        read_change(line)
+    except UnreadableFactError:
+        return True
+    return False
 
 
 def _require_the_same(source: Source, done: Replayed) -> None:

@@ -65,8 +65,8 @@ class RebuildReport:
         totals: what the database holds now; absent after bringing one up to date, where only what is new was looked at.
         losses, lost_tags, spots: how many things were left out, and how many parts of the journal can't be read or
             contradict others.
-        lost_parts: parts of the journal of which the database may not know all that they told of: as long as they
-            stand, the sweep of orphans removes nothing.
+        lost_parts: parts of the journal, files or facts, of which the database may not know all that they told of: as
+            long as they stand, the sweep of orphans removes nothing.
     """
 
     incarnation: str

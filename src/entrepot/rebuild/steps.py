@@ -47,6 +47,7 @@ class Step:
         blobs: where the bytes of each blob lie that the fact mentions; those not found are left out.
         may_be_there: whether the database knows this fact, or a later one that put the manifest again: then it is put
             only where it is lacking.
+        is_understood: whether it can be told what the fact changed; nothing is done for one of which it can't.
     """
 
     line: RecordedLine
@@ -56,6 +57,7 @@ class Step:
     problem: str = ""
     blobs: Mapping[Digest, Content] = field(default_factory=dict[Digest, "Content"])
     may_be_there: bool = False
+    is_understood: bool = True
 
     @property
     def body_bytes(self) -> int:
@@ -86,7 +88,7 @@ class StepMaker:
             change = read_change(line)
         except UnreadableFactError as error:
             self._work.add_spot(Spot(f"fact {line.sequence}", str(error)))
-            return Step(line, Nothing())
+            return Step(line, Nothing(), is_understood=False)
         if isinstance(change, BlobLinked):
             digest = Digest.parse(change.digest)
             found = await self._find_blob(digest, change.size, change.key)

@@ -89,11 +89,11 @@ async def test_what_cannot_be_read_is_reported_and_left_out() -> None:
 async def test_f11_an_object_that_does_not_hold_what_its_name_says_is_reported(
     key: str, held: Sequence[int], told: str
 ) -> None:
-    """Empty, or cut at the end of a line: no line of it is torn. What it does hold counts."""
+    """Empty, or cut at the end of a line: no line of it is torn. What it does hold of these counts."""
     store = MemoryBlobStore()
     await store.put(key, msgspec.json.Encoder().encode_lines([_line(sequence) for sequence in held]))
 
-    assert await _read(store) == (list(held), [(key, told)])
+    assert await _read(store) == ([sequence for sequence in held if sequence <= 3], [(key, told)])
 
 
 async def test_f11_numbers_that_no_fact_got_are_no_damage() -> None:

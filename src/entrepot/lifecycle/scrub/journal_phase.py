@@ -271,10 +271,11 @@ def _unreadable(key: str, reason: str, outcome: Outcome) -> Finding:
 
 def _lost(key: str, reason: str) -> Finding:
     detail = (
-        f"{reason}; the database does not know all that it may have told of, so it is left as it is: mend it by hand "
-        "or put a sound copy of it in its place, as from a backup, then run entrepot rebuild --catch-up. To give that "
-        "up, run entrepot rebuild --catch-up, move the file away, and run entrepot verify --repair, with --force if it "
-        "says that this store lacks what the database has written there, as the file may be what proved that"
+        f"{reason}; the database does not know all that it may have told of, so it is left as it is: mend it by hand, "
+        "without the checksum of a line that you change, or put a sound copy of it in its place, as from a backup, "
+        "then run entrepot rebuild --catch-up. To give that up, run entrepot rebuild --catch-up, move the file away, "
+        "and run entrepot verify --repair, with --force if it says that this store lacks what the database has written "
+        "there, as the file may be what proved that"
     )
     return Finding(Kind.JOURNAL_LOST, "journal", key, key, detail=detail)
 
@@ -284,7 +285,9 @@ def _unknown(sequences: Sequence[int]) -> Finding:
     count = f"{len(sequences)} facts or more" if more else f"{len(sequences)} facts"
     detail = (
         f"the database lacks {count} that the journal tells of: {_runs(sequences, more=more)}; "
-        "run entrepot rebuild --catch-up before the sweep of orphans removes what they tell of"
+        "run entrepot rebuild --catch-up before the sweep of orphans removes what they tell of. What that can't read, "
+        "it names: put a sound copy of the file in its place, or catch up with the newer program that wrote it. To "
+        "give that up, move the file away, and run entrepot verify --repair"
     )
     return Finding(Kind.DATABASE_GAP, "journal", "journal", detail=detail)
 

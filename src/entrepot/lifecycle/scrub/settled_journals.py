@@ -1,7 +1,7 @@
 """Reads the journals of earlier databases that went into this one (F11).
 
 Of their facts this database has no rows, so these files are the only copy of them, and nothing in them can be written
-anew. What it has is how many facts the rebuild read, and a checksum of their numbers.
+anew. What it has is how many facts the rebuild read, and checksums of their numbers and of what they tell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from entrepot.blobstore.keys import JOURNAL
 from entrepot.lifecycle.scrub.findings import Finding, Kind
 from entrepot.registry.journal.reader import JournalReader
-from entrepot.registry.journal.readings import NumbersRead, checksum_with, read_readings
+from entrepot.registry.journal.readings import NumbersRead, checksum_with, contents_with, read_readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,16 +58,16 @@ async def read_settled_journals(
         before = noted.get(incarnation)
         damaged: dict[str, str] = {}
         now = await _read(blobs, incarnation, damaged)
-        if damaged or before not in {None, now}:
+        if damaged or not (before is None or now.are_those_of(before)):
             await guard.require_right_store()
             damaged.clear()
             now = await _read(blobs, incarnation, damaged)
         found.count += now.count
         if damaged:
             found.findings += _lost(damaged)
-        elif before is None or before == now:
-            found.numbers[incarnation] = now  # a former program noted none
-        elif now.count >= before.count:
+        elif before is None or now.are_those_of(before):
+            found.numbers[incarnation] = now  # a former program noted none, or not what they tell
+        elif now.count >= before.count and not now.have_numbers_of(before):
             found.findings.append(_came_back(incarnation, before, now))
         elif gives_up:
             found.findings.append(_given_up(incarnation, before, now))
@@ -78,13 +78,14 @@ async def read_settled_journals(
 
 
 async def _read(blobs: BlobStore, incarnation: str, damaged: dict[str, str]) -> NumbersRead:
-    count = checksum = 0
+    count = checksum = contents = 0
     reader = JournalReader(blobs, incarnation, damaged.__setitem__, _unasked)
     async with aclosing(reader.facts()) as lines:
         async for line in lines:
             count += 1
             checksum = checksum_with(line.sequence, checksum)
-    return NumbersRead(count, checksum)
+            contents = contents_with(line, contents)
+    return NumbersRead(count, checksum, contents)
 
 
 def _unasked(rivals: Rivals) -> None:
@@ -102,20 +103,32 @@ def _lost(damaged: dict[str, str]) -> Iterator[Finding]:
 
 
 def _gone(incarnation: str, before: NumbersRead, now: NumbersRead) -> Finding:
-    detail = (
-        f"it is an earlier database's journal, and tells of {now.count} facts instead of the {before.count} that this "
-        "one was made from: put back the files that are gone, as from a backup. To give up what only they told of, run "
-        "entrepot verify --repair --force"
+    remedy = (
+        "put sound copies of its files in place, as from a backup; or, if what lies there now is right, rebuild anew, "
+        "into an empty database from the same journals. To give up what they told before, run "
+        if now.have_numbers_of(before)
+        else "put back the files that are gone, as from a backup. To give up what only they told of, run "
     )
+    detail = f"{_difference(before, now)}: {remedy}entrepot verify --repair --force"
     return Finding(Kind.JOURNAL_LOST, "journal", f"{JOURNAL}{incarnation}/", detail=detail)
 
 
 def _given_up(incarnation: str, before: NumbersRead, now: NumbersRead) -> Finding:
-    detail = (
-        f"it is an earlier database's journal, and tells of {now.count} facts instead of the {before.count} that this "
-        "one was made from: given up, so this database has what they changed, and another rebuild would not"
-    )
+    fate = "given up, so this database has what they changed, and another rebuild would not"
+    detail = f"{_difference(before, now)}: {fate}"
     return Finding(Kind.JOURNAL_GAP, "journal", f"{JOURNAL}{incarnation}/", detail=detail, needed=False)
+
+
+def _difference(before: NumbersRead, now: NumbersRead) -> str:
+    if now.have_numbers_of(before):
+        return (
+            f"it is an earlier database's journal, and its {now.count} facts do not tell what those told that this one "
+            "was made from, as where a byte is damaged"
+        )
+    return (
+        f"it is an earlier database's journal, and tells of {now.count} facts instead of the {before.count} that this "
+        "one was made from"
+    )
 
 
 def _came_back(incarnation: str, before: NumbersRead, now: NumbersRead) -> Finding:

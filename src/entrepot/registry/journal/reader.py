@@ -13,13 +13,20 @@ from __future__ import annotations
 import heapq
 import re
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 import msgspec
 
 from entrepot.blobstore.errors import ObjectNotFoundError
-from entrepot.blobstore.keys import JOURNAL, journal_entry_key, journal_numbers, journal_segment_key
+from entrepot.blobstore.keys import (
+    JOURNAL,
+    is_key,
+    journal_entry_key,
+    journal_numbers,
+    journal_segment_key,
+)
 from entrepot.registry.journal.listing import list_keys
 
 if TYPE_CHECKING:
@@ -36,7 +43,9 @@ __all__ = [
     "find_unread_parts",
     "has_journal",
     "read_lines",
+    "sealed",
     "tell_the_same",
+    "told_by",
 ]
 
 _NO_NUMBER: Final = 1 << 62
@@ -47,7 +56,8 @@ _SEQUENCE: Final = re.compile(rb'\{"sequence":([0-9]{1,18}),')
 class RecordedLine(msgspec.Struct, frozen=True):
     """One fact as an entry or a segment holds it; `payload` is a JSON object.
 
-    `at_milliseconds` is the database's time of the fact, `None` where only an entry tells of it.
+    `at_milliseconds` is the database's time of the fact, `None` where only an entry tells of it. `checksum` is that of
+    all the rest, by which a line that is JSON still is known for damaged; former programs wrote none (F11).
     """
 
     sequence: int
@@ -56,6 +66,7 @@ class RecordedLine(msgspec.Struct, frozen=True):
     actor: str
     payload: msgspec.Raw
     at_milliseconds: int | None = None
+    checksum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +84,10 @@ class UnreadPart:
 
     Lines there are torn, or the object begins or ends short of a number that it is named by, and holds a fact of that
     no more; then the two are the number next to that and the one next to it that is held. How many facts are lost is
-    not known: the end of a line may be damaged, too.
+    not known: the end of a line may be damaged, too. Of an object by whose name nobody finds it, it is the whole.
 
     Attributes:
-        legible: numbers that torn lines there still begin with.
+        legible: numbers that torn lines there still begin with, of those that the object may hold.
     """
 
     after: int
@@ -119,13 +130,29 @@ def tell_the_same(one: RecordedLine, other: RecordedLine) -> bool:
     return payloads[0] == payloads[1] or msgspec.json.decode(payloads[0]) == msgspec.json.decode(payloads[1])
 
 
+def told_by(line: RecordedLine) -> bytes:
+    """Return what a line tells, however a program that copied it has spaced or ordered it; its time apart."""
+    told = (line.sequence, line.kind, line.repository, line.actor, msgspec.json.decode(line.payload))
+    return msgspec.json.encode(told, order="sorted")
+
+
+def sealed(line: RecordedLine) -> RecordedLine:
+    """Return a line as it is to be written: with its checksum."""
+    return msgspec.structs.replace(line, checksum=_checksum_of(line))
+
+
+def _checksum_of(line: RecordedLine) -> int:
+    return crc32(b"%s %r" % (told_by(line), line.at_milliseconds))
+
+
 async def read_lines(
     blobs: BlobStore, key: str, on_damage: Callable[[str, str], None]
 ) -> Sequence[RecordedLine]:
     """Return the facts of one object, sorted; one that the worker compacted and deleted meanwhile has none.
 
     Lines that can't be read are reported and left out. So is told where the first and the last number are not those of
-    the key, as every writer names an object by them: its end is lost, or the whole of it, though no line is torn.
+    the key, as every writer names an object by them: its end is lost, or the whole of it, though no line is torn; facts
+    that the key does not cover are left out. A byte of their numbers is damaged, or the object is another one.
 
     Raises:
         BlobStoreError: the store can't be read.
@@ -133,18 +160,18 @@ async def read_lines(
     texts = await _read_texts(blobs, key)
     if texts is None:
         return []
+    named = journal_numbers(key)
     lines: list[RecordedLine] = []
-    for number, text in enumerate(texts, 1):
-        line = _decoded(text)
+    for number, line in enumerate(_believed(texts), 1):
         if isinstance(line, RecordedLine):
             lines.append(line)
         else:
             on_damage(key, f"line {number}: {line}")
     lines.sort(key=lambda line: line.sequence)
-    named, held = journal_numbers(key), (lines[0].sequence, lines[-1].sequence) if lines else None
+    held = (lines[0].sequence, lines[-1].sequence) if lines else None
     if 0 not in named and held != named:
         on_damage(key, f"it holds {_facts_of(held)} instead of {_facts_of(named)}")
-    return lines
+    return [line for line in lines if _covers(named, line.sequence)]
 
 
 async def _read_texts(blobs: BlobStore, key: str) -> Sequence[bytes] | None:
@@ -155,12 +182,44 @@ async def _read_texts(blobs: BlobStore, key: str) -> Sequence[bytes] | None:
         return None
 
 
-def _decoded(text: bytes) -> RecordedLine | msgspec.MsgspecError:
-    """Return a line, or why it can't be read."""
+def _decoded(text: bytes) -> RecordedLine | Exception:
+    """Return a line, or why it can't be read.
+
+    Of a payload, which stays as it lies there, nothing but the end was looked for: whoever compares two would meet what
+    is wrong with it. Bytes that are no UTF-8 are no error of msgspec's own.
+    """
     try:
-        return msgspec.json.decode(text, type=RecordedLine)
-    except msgspec.MsgspecError as error:
+        line = msgspec.json.decode(text, type=RecordedLine)
+        msgspec.json.decode(line.payload, type=dict[str, object])
+        if line.checksum is not None and line.checksum != _checksum_of(line):
+            return ValueError("its checksum is wrong")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return error
+    return line
+
+
+def _believed(texts: Sequence[bytes]) -> Sequence[RecordedLine | str]:
+    """Return of each line of one object what it tells, or why nobody can believe it."""
+    decoded = [_decoded(text) for text in texts]
+    told: dict[int, RecordedLine] = {}
+    contradicted = {
+        line.sequence
+        for line in decoded
+        if isinstance(line, RecordedLine) and not tell_the_same(told.setdefault(line.sequence, line), line)
+    }
+    return [
+        str(line)
+        if not isinstance(line, RecordedLine)
+        else f"another line tells of another fact {line.sequence}"
+        if line.sequence in contradicted
+        else line
+        for line in decoded
+    ]
+
+
+def _covers(named: tuple[int, int], sequence: int) -> bool:
+    """Whether a fact may lie in an object that is named by two numbers; one that is 0 says nothing."""
+    return named[0] <= sequence <= (named[1] or _NO_NUMBER)
 
 
 async def find_unread_parts(blobs: BlobStore, key: str) -> Sequence[UnreadPart]:
@@ -169,28 +228,41 @@ async def find_unread_parts(blobs: BlobStore, key: str) -> Sequence[UnreadPart]:
     Raises:
         BlobStoreError: the store can't be read.
     """
-    texts = await _read_texts(blobs, key)
+    texts = await _read_texts(blobs, key) if is_key(key) else [b""]
     if texts is None:
         return []
     named = journal_numbers(key)
+    if not (named[0] and is_key(key)):
+        return _unfound_part(texts)
     parts: list[UnreadPart] = []
     after, torn = named[0] - 1, list[bytes]()
     is_end = 0 not in named
-    for text in texts:
-        line = _decoded(text)
-        if isinstance(line, RecordedLine):
+    for text, line in zip(texts, _believed(texts), strict=True):
+        if isinstance(line, RecordedLine) and _covers(named, line.sequence):
             parts += _unread_part(after, line.sequence, torn, is_end=is_end)
             after, torn, is_end = line.sequence, [], False
         else:
             torn.append(text)
     before = named[1] + 1 if named[1] else _NO_NUMBER
-    return [*parts, *_unread_part(after, before, torn, is_end=0 not in named)]
+    parts += _unread_part(after, before, torn, is_end=0 not in named)
+    return [
+        replace(part, legible=tuple(one for one in part.legible if _covers(named, one))) for part in parts
+    ]
 
 
 def _unread_part(after: int, before: int, torn: Sequence[bytes], *, is_end: bool) -> Iterator[UnreadPart]:
     if torn or (is_end and before - after > 1):
         legible = tuple(int(found[1]) for text in torn if (found := _SEQUENCE.match(text)))
         yield UnreadPart(after, before, legible)
+
+
+def _unfound_part(texts: Sequence[bytes]) -> Sequence[UnreadPart]:
+    """Return what is in an object that no reader opens, as its name is not that of an entry or a segment."""
+    lines = [_decoded(text) for text in texts]
+    numbers = tuple(line.sequence for line in lines if isinstance(line, RecordedLine))
+    if len(numbers) < len(lines):
+        return [UnreadPart(0, _NO_NUMBER, ())]
+    return [UnreadPart(0, 1, numbers)] if numbers else []
 
 
 def _facts_of(numbers: tuple[int, int] | None) -> str:
@@ -300,7 +372,7 @@ class JournalReader:
     async def _next_object(self, keys: AsyncGenerator[str]) -> _Object | None:
         async for key in keys:
             first, _ = journal_numbers(key)
-            if first:
+            if first and is_key(key):
                 return _Object(first, key)
             self._on_damage(key, "its name is not that of an entry or segment")
         return None

@@ -14,17 +14,21 @@ from zlib import crc32
 
 import msgspec
 
+from entrepot.registry.journal.reader import told_by
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entrepot.metadata.records import SweepClaim
     from entrepot.metadata.store import Metadata, Transaction
+    from entrepot.registry.journal.reader import RecordedLine
 
 __all__ = [
     "JournalReadings",
     "NumbersRead",
     "begin_reading",
     "checksum_with",
+    "contents_with",
     "end_reading",
     "note_rebuilt",
     "read_readings",
@@ -36,10 +40,22 @@ _LEASE_SECONDS: Final = 60
 
 
 class NumbersRead(msgspec.Struct, frozen=True):
-    """Which facts a journal told of when it was read: how many, and a checksum of their numbers."""
+    """Which facts a journal told of when it was read: how many, and checksums of their numbers and of what they tell.
+
+    That of what they tell is 0 where a former program noted none.
+    """
 
     count: int = 0
     checksum: int = 0
+    contents: int = 0
+
+    def are_those_of(self, before: NumbersRead) -> bool:
+        """Whether the facts are those of before; as much as was noted of these."""
+        return self.have_numbers_of(before) and before.contents in {0, self.contents}
+
+    def have_numbers_of(self, before: NumbersRead) -> bool:
+        """Whether they have the numbers of those of before."""
+        return (self.count, self.checksum) == (before.count, before.checksum)
 
 
 class JournalReadings(msgspec.Struct, frozen=True):
@@ -123,6 +139,11 @@ async def note_rebuilt(tx: Transaction, *, lost: int, settled: Mapping[str, Numb
 def checksum_with(sequence: int, before: int) -> int:
     """Return the checksum of the numbers of facts up to this one, given that of those before it; 0 for none."""
     return crc32(b"%d," % sequence, before)
+
+
+def contents_with(line: RecordedLine, before: int) -> int:
+    """Return the checksum of what facts tell up to this one; not of their times, which an entry does not know."""
+    return crc32(told_by(line), before)
 
 
 def _ended(

@@ -21,7 +21,13 @@ from entrepot.blobstore.errors import BlobStoreError, ObjectNotFoundError
 from entrepot.blobstore.keys import journal_entry_key, journal_segment_key
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.registry.journal.listing import SEGMENT_SPAN
-from entrepot.registry.journal.reader import RecordedLine, find_unread_parts, read_lines, tell_the_same
+from entrepot.registry.journal.reader import (
+    RecordedLine,
+    find_unread_parts,
+    read_lines,
+    sealed,
+    tell_the_same,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +73,7 @@ class Journal:
         line = RecordedLine(
             recorded.sequence, fact.kind, fact.repository, fact.actor, msgspec.Raw(fact.payload)
         )
-        entry = self._encoder.encode(line)
+        entry = self._encoder.encode(sealed(line))
         try:
             if not await self._blobs.put_new(key, entry) and await self._read(key) not in {entry, b""}:
                 # Another database takes itself for this one. Its fact stays; this one goes into the next segment.
@@ -97,7 +103,7 @@ class Journal:
         """
         key = journal_segment_key(self._incarnation, facts[0].sequence, facts[-1].sequence)
         # Asked for beforehand, too: a store without conditional writes would replace it.
-        whole = self._encoder.encode_lines([line_of(fact) for fact in facts])
+        whole = self._encoder.encode_lines([sealed(line_of(fact)) for fact in facts])
         if await self._read(key) or not await self._blobs.put_new(key, whole):
             if len(facts) > 1 and await self._may_tell_of_others(key, facts):
                 await self.write_segment(facts[:-1])
@@ -134,7 +140,7 @@ class Journal:
         for line in there:
             lacking.pop(line.sequence, None)
         if lacking or damage:
-            lines = sorted([*there, *lacking.values()], key=lambda line: line.sequence)
+            lines = sorted([*there, *map(sealed, lacking.values())], key=lambda line: line.sequence)
             await self._blobs.put(key, self._encoder.encode_lines(lines))
 
     async def drop_entries(self, facts: Sequence[JournalFact]) -> None:

@@ -53,6 +53,8 @@ _MOST_WAITING: Final = 1_000
 _KNOWS_MORE: Final = "its storage holds what its database does not know"
 _WENT_ITS_OWN_WAY: Final = "its storage tells of other changes than its database under the same numbers"
 _LACKS: Final = "its storage lacks what its database has written there"
+_HALF_WAY: Final = "a catch-up of this database was begun, and has not come to its end"
+_GO_ON: Final = "run entrepot rebuild --catch-up again, which goes on, then start every node"
 _LOST_FILE: Final = "the file of its database was replaced or removed under it"
 _PUT_RIGHT: Final = (
     "put the right storage in place and start again; if this is the right one and has lost things, first run "
@@ -237,6 +239,7 @@ async def find_discrepancy(
     span = None if is_newest and isinstance(blobs, LocalPaths) else await traces.longest_span()
     return await first_in_order(
         _find_what_lacks(traces),
+        _find_half_way(metadata),
         _find_foreign(metadata, traces, span),
         _find_other_history(metadata, traces, compared or ComparedObjects(), span),
     )
@@ -245,6 +248,12 @@ async def find_discrepancy(
 async def _find_what_lacks(traces: Traces) -> Discrepancy | None:
     lack = await _find_lack(traces)
     return Discrepancy(lack, _PUT_RIGHT, _LACKS) if lack else None
+
+
+async def _find_half_way(metadata: Metadata) -> Discrepancy | None:
+    """Ask for a catch-up that was killed: what it was to bring may lie before what is known, so no number tells."""
+    is_half_way = await metadata.replay.catching_up() is not None
+    return Discrepancy(_HALF_WAY, _GO_ON, _KNOWS_MORE) if is_half_way else None
 
 
 async def _find_other_history(

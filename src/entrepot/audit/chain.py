@@ -11,7 +11,7 @@ from typing import Final
 
 from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["ALGORITHM", "UnknownChainAlgorithmError", "chain_start", "link_hash"]
+__all__ = ["ALGORITHM", "NoLinkError", "UnknownChainAlgorithmError", "chain_start", "link_hash"]
 
 ALGORITHM: Final = "sha256"
 """How new links are made."""
@@ -30,6 +30,16 @@ class UnknownChainAlgorithmError(EntrepotError):
         self.algorithm = algorithm
 
 
+class NoLinkError(EntrepotError, ValueError):
+    """What the chain goes on from is no link: somebody changed it in the database."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "what the chain of the audit log goes on from is no link, so somebody changed it: run entrepot audit "
+            "verify --database"
+        )
+
+
 def chain_start(algorithm: str, chain_id: str) -> str:
     """Return what the first link of a chain is made from: no other chain begins with it.
 
@@ -45,8 +55,13 @@ def link_hash(algorithm: str, previous: str, sequence: int, record_id: str, at: 
 
     Raises:
         UnknownChainAlgorithmError: this program is too old.
+        NoLinkError: `previous` is none.
     """
-    link, number, name, time = bytes.fromhex(previous), b"%d" % sequence, record_id.encode(), b"%d" % at
+    try:
+        link = bytes.fromhex(previous)
+    except ValueError as error:
+        raise NoLinkError from error
+    number, name, time = b"%d" % sequence, record_id.encode(), b"%d" % at
     parts = len(link), link, len(number), number, len(name), name, len(time), time, len(body), body
     return _hash(algorithm, _LINK % parts)
 

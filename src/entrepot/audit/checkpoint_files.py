@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from entrepot.audit.checkpoint_format import encode_checkpoint
+from entrepot.audit.checkpoint_format import encode_checkpoint, name_of_signed
 from entrepot.audit.checkpoint_judge import is_signed, tells_what_was_signed
 from entrepot.kernel.durable_directories import create_directory, sync_directory
 
@@ -23,6 +24,7 @@ __all__ = ["write_new"]
 _log: Any = structlog.get_logger()
 
 _FILE_MODE: Final = 0o640
+_LINK: Final = re.compile(r"[0-9a-f]{16}")
 
 
 def write_new(directory: Path, checkpoints: Iterable[CheckpointRow]) -> list[CheckpointRow]:
@@ -52,7 +54,7 @@ def write_new(directory: Path, checkpoints: Iterable[CheckpointRow]) -> list[Che
 def _free_name(directory: Path, checkpoint: CheckpointRow, content: bytes) -> str:
     """Return the name for a checkpoint's file, empty where a file of its has this content."""
     place = f"{checkpoint.sequence:020d}"
-    for name in (f"{place}.json", f"{place}-{checkpoint.chain_hash[:16]}.json"):
+    for name in (f"{place}.json", f"{place}-{_mark(checkpoint)}.json"):
         try:
             if (directory / name).read_bytes() == content:
                 return ""
@@ -63,6 +65,15 @@ def _free_name(directory: Path, checkpoint: CheckpointRow, content: bytes) -> st
             _log.warning("audit.checkpoint.unreadable", path=str(directory / name), reason=str(error))
             return ""
     return ""
+
+
+def _mark(checkpoint: CheckpointRow) -> str:
+    """Return what tells checkpoints of one place apart in names of files.
+
+    What somebody else signed may have anything for a hash, as a slash, which no file can be called by.
+    """
+    link = checkpoint.chain_hash[:16]
+    return link if _LINK.fullmatch(link) else name_of_signed(checkpoint.signed)[:16]
 
 
 def _write(directory: Path, name: str, content: bytes) -> None:

@@ -41,6 +41,8 @@ class CheckpointJudge:
         """Take what tells whether a key, by id and public key, is one of ours."""
         self._metadata = metadata
         self._owns = owns
+        self._known: set[tuple[str, bytes]] = set()
+        """Keys that were found to be ours."""
         self._revoked: set[tuple[str, bytes]] = set()
         """Keys that were found to be; that is for ever."""
 
@@ -68,12 +70,24 @@ class CheckpointJudge:
             for row, reason in zip(rows, by_themselves, strict=True)
         ]
 
+    async def is_strangers(self, row: CheckpointRow) -> bool:
+        """Whether its key neither is one of ours nor was one.
+
+        Raises:
+            MetadataError: the database can't be read.
+        """
+        key = (row.key_id, row.public_key)
+        return key not in self._known | self._revoked and await self._reason_by_key(key) == _STRANGE
+
     async def _reason_by_others(self, row: CheckpointRow, chain: ChainState) -> str:
         if await self._link_at(row.sequence, chain) not in {"", row.chain_hash}:
             return "the chain has another link there"
-        key = (row.key_id, row.public_key)
+        return await self._reason_by_key((row.key_id, row.public_key))
+
+    async def _reason_by_key(self, key: tuple[str, bytes]) -> str:
         if key not in self._revoked:
             if await self._owns(*key):
+                self._known.add(key)
                 return ""
             table = await self._metadata.signing_keys.read("audit")
             self._revoked |= {(one.key_id, one.public_key) for one in table.rows if one.state == "revoked"}

@@ -9,6 +9,7 @@ only what one of our keys signed, and the chain leads to, counts for when to sig
 The row comes first and the file behind it, so that no file tells of what the database never had. What ends a process in
 between, or fills the disk, leaves a row without its file; a later run writes it. However many these are, as on a new
 node of an old registry, none of them holds up the next signature, or another process that has one to file.
+Only what a key of ours signed has a file, also one that was revoked since.
 """
 
 from __future__ import annotations
@@ -160,7 +161,9 @@ class Checkpoints:
         began_at = time.monotonic()
         while page := await self._metadata.audit.checkpoints(self._filed + 1, _BATCH):
             inside = [row for row in page if row.sequence <= last]
-            await self._file(inside, just_signed)
+            # What a stranger signed would accuse the log for ever, wherever such files are kept for good.
+            ours = [row for row in inside if not await self._judge.is_strangers(row)]
+            await self._file(ours, just_signed)
             self._filed = inside[-1].sequence if inside else self._filed
             if len(inside) < len(page) or time.monotonic() - began_at >= _FILING_SECONDS:
                 return

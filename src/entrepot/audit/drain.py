@@ -3,14 +3,18 @@
 A unit adds batches of records, each with its place in the chain, as long as nobody else wants to write, and moves the
 cursor of their file. Reading a file
 twice does no harm, since a record is kept once by its id (I11); the cursor spares the work. It is believed no further
-than this process has read: who owns the database could have notes passed over, and their file removed, by a number. In
-a database that was set back it is what counts.
+than this process has read: who owns the database could have notes passed over, and their file removed, by a number. Nor
+is one before the beginning, where nothing can be read. In a database that was set back it is what counts.
+
+Whose writer was never met, a dead process's or one that is copied here from a node that is gone, is removed when it has
+been of the same length for a while: nobody locks what is being copied, and the rest of it would go into a removed file.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -53,9 +57,18 @@ class DrainReport:
 class AuditDrain:
     """Drains the files of one node; one at a time per node."""
 
-    def __init__(self, directory: Path, metadata: Metadata, node: str) -> None:
-        """Take `<data>/audit/spool` and the id of the node it belongs to."""
+    def __init__(self, directory: Path, metadata: Metadata, node: str, *, rest_seconds: float = 0.0) -> None:
+        """Take `<data>/audit/spool` and the id of the node it belongs to.
+
+        Args:
+            rest_seconds: for how long a file whose writer was never met has to stay as it is before it is removed.
+        """
         self._directory = directory
+        self._rest_seconds = rest_seconds
+        self._locked: set[str] = set()
+        """Files whose writer was met."""
+        self._lengths: dict[str, tuple[int, float]] = {}
+        """Of others, and since when they have it, by a clock that nobody sets."""
         self._metadata = metadata
         self._node = node
         self._taken: dict[str, int] = {}
@@ -75,8 +88,10 @@ class AuditDrain:
         cursors = dict(await self._metadata.audit.spool_cursors(self._node))
         self._taken = {path.name: self._taken.get(path.name, 0) for path in paths}
         self._damaged = {path.name: self._damaged.get(path.name, 0) for path in paths}
+        self._locked &= self._taken.keys()
+        self._lengths = {name: met for name, met in self._lengths.items() if name in self._taken}
         for path in paths:
-            start = min(cursors.pop(path.name, 0), self._taken[path.name])
+            start = max(0, min(cursors.pop(path.name, 0), self._taken[path.name]))
             await self._drain(path, start, report)
         for segment in cursors:  # removed, and the process died before it could say so
             await self._forget(segment)
@@ -101,10 +116,22 @@ class AuditDrain:
                 # Its writer may have added a last record between our look at the end and its own.
                 ended = await asyncio.to_thread(_has_ended, path)
                 if not ended:
+                    self._locked.add(path.name)
                     break
                 batches.clear()
-        if ended:
+        if ended and self._is_whole(path.name, offset + batches[0].pending):
             await self._remove(path, batches[0].pending)
+
+    def _is_whole(self, segment: str, length: int) -> bool:
+        """Whether nothing more will come to a file that nobody has locked."""
+        if segment in self._locked:
+            return True
+        now = monotonic()
+        met, since = self._lengths.get(segment, (-1, now))
+        if met != length:
+            since = now
+        self._lengths[segment] = length, since
+        return now - since >= self._rest_seconds
 
     def _count(self, segment: str, batch: FrameBatch, report: DrainReport) -> None:
         report.records += len(batch.records)

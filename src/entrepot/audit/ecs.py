@@ -10,7 +10,18 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["disclosed_values", "ecs_fields"]
+__all__ = ["NO_RECORD", "disclosed_values", "ecs_fields"]
+
+NO_RECORD: Final = (
+    msgspec.MsgspecError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    OSError,
+    OverflowError,
+    RecursionError,
+)
+"""What :func:`ecs_fields` may raise of what is no record: whoever owns the database may have put it there."""
 
 _COPIED: Final = (
     "event.action",

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from entrepot.audit.signing import CheckpointSignature
     from entrepot.auth.grants import SystemGrant
     from entrepot.auth.system_actions import ExportAuditLog
-    from entrepot.metadata.audit_store import ChainState, CheckpointRow
+    from entrepot.metadata.audit_store import AuditRow, ChainState, CheckpointRow
     from entrepot.metadata.store import Metadata
 
 __all__ = ["AuditExport", "BegunExport"]
@@ -70,6 +70,7 @@ _BATCH: Final = 500
 _BATCH_BYTES: Final = 256 * 1024
 """Of bodies and disclosures that are held at once; a record that is longer comes alone."""
 _KEYS_IN_TURN: Final = 5
+_PURGES_IN_TURN: Final = 5
 _PATIENCE_SECONDS: Final = 3.0
 """For a first write. One that waits longer would have all that follow wait as long, each."""
 
@@ -247,9 +248,7 @@ class AuditExport:
         made_at = await self._made_at(begun_at, newest)
         reached = await _reached(sound, until, made_at)
         # Read after the checkpoints, so that its end is not before theirs.
-        chain = await audit.chain()
-        if chain is None:
-            raise MetadataUnavailableError("the chain of the audit log is being removed")
+        chain, purge = await self._chain()
         # Without records of these times, it is the place in the chain behind which they would stand.
         place = chain.purged_sequence if reached is None else max(chain.purged_sequence, reached.sequence)
         first, last = (place + 1, place) if span is None else (span[0], max(span[1], place))
@@ -259,7 +258,6 @@ class AuditExport:
         last = min(last, chain.sequence)
         first = min(first, proven_before + 1, last + 1)
         after, after_hash = await self._link(first - 1, chain)
-        purge = await recorded_purge(self._metadata, chain.purged_sequence)
         _, last_hash = await self._link(last, chain) if last > after else (after, after_hash)
         return ExportHeader(
             format=FORMAT,
@@ -279,6 +277,21 @@ class AuditExport:
             purged_hash=chain.purged_hash,
             purge_record="" if purge is None else purge.record_id,
         )
+
+    async def _chain(self) -> tuple[ChainState, AuditRow | None]:
+        """Return the chain and the record of the purge that removed what came before it, `None` without one.
+
+        A purge may remove the record of the one before while it is looked for. Its own tells where the log begins then.
+        """
+        for _ in range(_PURGES_IN_TURN):
+            chain = await self._metadata.audit.chain()
+            if chain is None:
+                raise MetadataUnavailableError("the chain of the audit log is being removed")
+            purge = await recorded_purge(self._metadata, chain.purged_sequence)
+            again = await self._metadata.audit.chain()
+            if purge is not None or again is None or again.purged_sequence == chain.purged_sequence:
+                return chain, purge
+        raise MetadataUnavailableError("a purge of the audit log is under way")
 
     async def _made_at(self, begun_at: int, newest: CheckpointRow | None) -> int:
         """Return a time just behind the newest checkpoint: else a cut before it could pass for all that there was.
@@ -342,11 +355,13 @@ async def _reached(sound: SoundCheckpoints, until: int, made_at: int) -> Checkpo
     """Return the last checkpoint that was signed before the end of these times, by whichever of its two clocks.
 
     By their columns, which at worst hide checkpoints as deleting them does: those that were kept tell of either. The
-    clocks of nodes have none, so what comes behind is read.
+    clocks of nodes have none, so what comes behind is read. One of a key that was revoked since is in no export, but
+    whoever kept it asks for it all the same.
     """
-    reached = await sound.newest(min(until, made_at))
+    reached = await sound.newest(min(until, made_at), also_revoked=True)
     behind = 1 if reached is None else reached.sequence + 1
-    return await sound.last_of(lambda one: earliest_time(one) < until, behind) or reached
+    later = await sound.last_of(lambda one: earliest_time(one) < until, behind, also_revoked=True)
+    return later or reached
 
 
 async def _proven_before(sound: SoundCheckpoints, since: int) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from entrepot.audit.ecs import ecs_fields
+from entrepot.audit.ecs import NO_RECORD, ecs_fields
 from entrepot.audit.proof import SealedRecord, uncovered_records
 from entrepot.audit.signing import CheckpointSignature
 
@@ -219,7 +219,7 @@ def encode_record(record: SealedRecord) -> bytes:
     """
     try:
         fields: dict[str, Any] = ecs_fields(record.at, record.body, record.disclosure)
-    except (msgspec.MsgspecError, ValueError, AttributeError, OverflowError, RecursionError):
+    except NO_RECORD:
         fields = {}
     fields["entrepot"] = _Sealed(
         sequence=record.sequence,

@@ -308,7 +308,9 @@ class _ExportReading:
             message = f"nobody signed which of the records had personal data{reason}"
             self._faults.append(Fault(FaultKind.UNSIGNED, self._header.last, "", message))
         message = "the last line is not what was signed: more records may have had personal data"
-        if signature is not None and not self._is_good(signature, end, line, message):
+        if signature is not None and not (
+            self._is_good(signature, end, line, message) and self._is_of_same(signature)
+        ):
             return
         erased = self._following()[0].erased
         if end.header != fingerprint(self._first):
@@ -329,6 +331,25 @@ class _ExportReading:
             self._unaccounted = 0 if signature is not None else erased.unaccounted()
             return
         self._unaccounted = end.unaccounted or erased.unaccounted()
+
+    def _is_of_same(self, signature: CheckpointSignature) -> bool:
+        """Tell whether the end is signed with the key of the header, or one that is vouched for; else that is a fault.
+
+        One key signs both, unless it was revoked between. Else whoever holds the file could take personal data out of
+        it and sign the end with a key of their own, while the header shows the one that kept checkpoints have.
+        """
+        key = signature.public_key
+        if self._trusted or not self._key or key == self._key:
+            return True
+        if key in {kept.public_key for kept in self._outside}:
+            return True
+        message = (
+            "the last line is signed with another key than the first, which no kept checkpoint has: whoever holds the "
+            "file may have taken personal data out and signed it; if the first key was revoked meanwhile, give the "
+            "keys that were taken down (--public-key)"
+        )
+        self._faults.append(Fault(FaultKind.SIGNATURE, self._header.last, "", message))
+        return False
 
     def _add_disclosure_fault(self, message: str) -> None:
         first, record_id = self._following()[0].erased.first_unaccounted()

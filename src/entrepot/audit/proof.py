@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from entrepot.audit.chain import chain_start, link_hash
+from entrepot.audit.chain import NoLinkError, chain_start, link_hash
 from entrepot.audit.checkpoint_format import read_signed_content
 from entrepot.audit.erased_records import ErasedRecords
 from entrepot.audit.signatures import is_signed_by
@@ -128,9 +128,18 @@ class ChainFollower:
                 else "the order is not that of the chain"
             )
             return Fault(FaultKind.DROPPED, record.sequence, record.record_id, f"{text}, found at this one")
-        link = link_hash(
-            self._chain.algorithm, self.chain_hash, record.sequence, record.record_id, record.at, record.body
-        )
+        try:
+            link = link_hash(
+                self._chain.algorithm,
+                self.chain_hash,
+                record.sequence,
+                record.record_id,
+                record.at,
+                record.body,
+            )
+        except NoLinkError:
+            message = "what the log begins behind is no link: somebody changed it"
+            return Fault(FaultKind.CHANGED, self.sequence, "", message)
         if link != record.chain_hash:
             message = "its content, its time or its place is not what was sealed"
             return Fault(FaultKind.CHANGED, record.sequence, record.record_id, message)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entrepot.audit.ecs import ecs_fields
+from entrepot.audit.ecs import NO_RECORD, ecs_fields
 from entrepot.audit.errors import AuditSearchTooWideError
 from entrepot.audit.search_turns import SearchTurns
 from entrepot.auth.audit_actions import AuditAction
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_ROWS", "AuditEntry", "AuditLog", "AuditPage"]
 
 MOST_ROWS: Final = 1000
+_LAST_MILLISECOND: Final = 253_402_300_799_000
+"""Of the last second of the year 9999."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -36,7 +38,8 @@ class AuditEntry(msgspec.Struct, frozen=True):
     Attributes:
         id: for paging.
         sequence: its place in the chain, `None` until it is sealed.
-        fields: by the names of the Elastic Common Schema.
+        at: within the calendar, whatever somebody wrote into the database.
+        fields: by the names of the Elastic Common Schema; none of what is no record.
     """
 
     id: int
@@ -158,10 +161,11 @@ def _within(grant: SystemGrant[ListAuditLog] | ProjectGrant[ListLog], wanted: Au
 
 
 def _entry(row: AuditRow) -> AuditEntry:
+    """Return a row as it is shown. One that is no record keeps nobody from reading the others."""
     return AuditEntry(
         id=row.id,
         record_id=row.record_id,
-        at=row.at,
+        at=min(max(row.at, 0), _LAST_MILLISECOND),
         action=row.action,
         outcome=row.outcome,
         user_name=row.user_name,
@@ -169,5 +173,12 @@ def _entry(row: AuditRow) -> AuditEntry:
         object_kind=row.object_kind,
         object_name=row.object_name,
         sequence=row.sequence,
-        fields=ecs_fields(row.at, row.body, row.disclosure),
+        fields=_fields(row),
     )
+
+
+def _fields(row: AuditRow) -> dict[str, object]:
+    try:
+        return ecs_fields(row.at, row.body, row.disclosure)
+    except NO_RECORD:
+        return {}

@@ -16,7 +16,7 @@ from entrepot.metadata.errors import MetadataUnavailableError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from entrepot.metadata.audit_store import CheckpointRow
+    from entrepot.metadata.audit_store import ChainState, CheckpointRow
     from entrepot.metadata.store import Metadata
 
 __all__ = ["SoundCheckpoints"]
@@ -51,36 +51,49 @@ class SoundCheckpoints:
         """How many rows were passed over that somebody else than the registry wrote."""
         return len(self._made_up)
 
-    async def newest(self, signed_before: int | None = None) -> CheckpointRow | None:
+    async def newest(
+        self, signed_before: int | None = None, *, also_revoked: bool = False
+    ) -> CheckpointRow | None:
         """Return the last one, or the last one whose column says that it was signed before a time (milliseconds).
+
+        Args:
+            also_revoked: whether one that a key signed which was revoked since counts, too.
 
         Raises:
             MetadataError: the database can't be read.
         """
-        audit = self._metadata.audit
-        row = await (
-            audit.last_checkpoint() if signed_before is None else audit.last_checkpoint(signed_before)
-        )
-        if row is None or await self._sound([row]):
+        row = await self._metadata.audit.last_checkpoint(signed_before)
+        if row is None or await self._sound([row], also_revoked=also_revoked):
             return row
-        return await self.last_of(lambda one: signed_before is None or one.at < signed_before)
+        return await self.last_of(
+            lambda one: signed_before is None or one.at < signed_before, also_revoked=also_revoked
+        )
 
     async def last_of(
-        self, is_wanted: Callable[[CheckpointRow], bool], first: int = 1
+        self, is_wanted: Callable[[CheckpointRow], bool], first: int = 1, *, also_revoked: bool = False
     ) -> CheckpointRow | None:
-        """Return the last one from the sequence `first` on of which something is true; reads all from there.
+        """Return the last one from the sequence `first` on of which something is true; reads all up to the chain's end.
 
         Raises:
             MetadataError: the database can't be read.
         """
         found: CheckpointRow | None = None
         while page := await self._metadata.audit.checkpoints(first, _PAGE):
-            for row in filter(is_wanted, reversed(page)):
-                if await self._sound([row]):
-                    found = row
-                    break
+            found = await self._last_sound(list(filter(is_wanted, page)), also_revoked=also_revoked) or found
+            if page[-1].sequence > (await self._chain()).sequence:
+                break  # whoever owns the database may have put any number of them beyond
             first = page[-1].sequence + 1
         return found
+
+    async def _last_sound(self, rows: Sequence[CheckpointRow], *, also_revoked: bool) -> CheckpointRow | None:
+        """Return the last sound one, judging few where that is near the end, and many at once where it is not."""
+        end, count = len(rows), 1
+        while end > 0:
+            sound = await self._sound(rows[max(0, end - count) : end], also_revoked=also_revoked)
+            if sound:
+                return sound[-1]
+            end, count = end - count, count * 4
+        return None
 
     async def first_from(self, first: int) -> CheckpointRow | None:
         """Return the first one of the sequence `first` or a later one.
@@ -124,19 +137,28 @@ class SoundCheckpoints:
             remedy=_REMEDY,
         )
 
-    async def _sound(self, rows: Sequence[CheckpointRow]) -> Sequence[CheckpointRow]:
+    async def _sound(
+        self, rows: Sequence[CheckpointRow], *, also_revoked: bool = False
+    ) -> Sequence[CheckpointRow]:
         # Read behind the rows, so that its end is not before one that was just signed.
-        chain = await self._metadata.audit.chain()
-        if chain is None:
-            raise MetadataUnavailableError("the chain of the audit log is being removed")
+        chain = await self._chain()
         reasons = await self._judge.reasons_against(rows, chain)
+        sound: list[CheckpointRow] = []
         for row, reason in zip(rows, reasons, strict=True):
             refusal = Refusal(row, reason)
-            if reason and refusal.is_made_up:
+            if not reason or (also_revoked and not refusal.is_made_up):
+                sound.append(row)
+            elif refusal.is_made_up:
                 self._made_up.add(row.sequence)
                 if self.last_made_up is None or self.last_made_up.row.sequence <= row.sequence:
                     self.last_made_up = refusal
-        return [row for row, reason in zip(rows, reasons, strict=True) if not reason]
+        return sound
+
+    async def _chain(self) -> ChainState:
+        chain = await self._metadata.audit.chain()
+        if chain is None:
+            raise MetadataUnavailableError("the chain of the audit log is being removed")
+        return chain
 
     async def _is_own(self, key_id: str, public_key: bytes) -> bool:
         key = (key_id, public_key)

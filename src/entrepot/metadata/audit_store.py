@@ -262,7 +262,10 @@ class AuditReader(Protocol):
         ...
 
     async def sequences_between(self, since: int, until: int) -> tuple[int, int] | None:
-        """Return the least and the greatest sequence of sealed records of these milliseconds, `None` without any."""
+        """Return the least and the greatest sequence of sealed records of these milliseconds, `None` without any.
+
+        In several statements, where these are many records.
+        """
         ...
 
     async def unsealed_count(self) -> int:
@@ -304,8 +307,11 @@ class AuditReader(Protocol):
         """Return checkpoints of sequences from `first` on."""
         ...
 
-    async def last_checkpoint(self, signed_before: int = END_OF_TIME) -> CheckpointRow | None:
-        """Return the checkpoint of the greatest sequence among those that were signed before a time in milliseconds."""
+    async def last_checkpoint(self, signed_before: int | None = None) -> CheckpointRow | None:
+        """Return the checkpoint of the greatest sequence, of all or of those signed before a time in milliseconds.
+
+        Of all whatever time its column has: one that is not looked at would keep its place from the one that is due.
+        """
         ...
 
     async def spool_cursors(self, node: str) -> Mapping[str, int]:

@@ -27,12 +27,14 @@ _PERIOD_SECONDS: Final = 1.0
 _CHECKPOINT_LOOK_SECONDS: Final = 5.0
 _SETTINGS_LOOK_SECONDS: Final = 3600.0
 """For nothing: settings are those of the process. Only a run that failed comes again, and sooner."""
+_REST_SECONDS: Final = 60.0
+"""How long whoever copies notes of another node here may pause in the middle of a file."""
 _MILLISECONDS: Final = 1000
 
 
 def audit_drain_duty(directory: Path, metadata: Metadata, node: str, metrics: Metrics) -> Duty:
     """Return the duty that takes a node's notes into the database, every second."""
-    drain = AuditDrain(directory, metadata, node)
+    drain = AuditDrain(directory, metadata, node, rest_seconds=_REST_SECONDS)
 
     async def run() -> None:
         metrics.audit_spool_bytes.set(await asyncio.to_thread(_bytes_in, directory))

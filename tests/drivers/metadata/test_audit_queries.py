@@ -195,3 +195,21 @@ async def test_auditors_see_all_and_others_their_project_and_both_are_noted(meta
         (AuditAction.AUDIT_READ.value, ""),
         (AuditAction.AUDIT_READ.value, "team"),
     ]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+async def test_the_places_of_a_time_are_found_in_parts_whatever_the_times_are(
+    metadata: Metadata, database: RawDatabase, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Of some millions of records one statement would take longer than it may; several may be of one millisecond."""
+    monkeypatch.setattr("entrepot.metadata.sql.audit_queries._PLACES_AT_ONCE", at_once)
+    times = [9, 5, 5, 5, 5, 7, 1]
+    records = [msgspec.structs.replace(pull_record(at), at_milliseconds=at) for at in times]
+    await metadata.write(lambda tx: tx.audit.extend(records))
+    assert await metadata.audit.sequences_between(0, END_OF_TIME) is None
+    await Sealer(metadata).run()
+
+    for since, until in [(0, END_OF_TIME), (5, 6), (2, 9), (6, 10), (1, 2), (10, 20), (5, 8)]:
+        met = [place for place, at in enumerate(times, 1) if since <= at < until]
+        expected = (met[0], met[-1]) if met else None
+        assert await metadata.audit.sequences_between(since, until) == expected

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from entrepot.metadata.audit_store import AuditFilter, AuditPageQuery
-from entrepot.metadata.sql.audit_queries import LAST_ID, OLDER, SqlAuditReader
+from entrepot.metadata.sql.audit_queries import LAST_ID, OLDER, SEQUENCES_BETWEEN, SqlAuditReader
 from entrepot.metadata.sql.migrate import initialise_if_empty
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.postgres import PLAN_FOR_VALUES, PostgresMetadata
@@ -259,3 +259,17 @@ async def test_searches_are_planned_for_their_values_and_nothing_else_is(postgre
     assert others is not None
     assert planned["custom_plans"] >= 7
     assert planned["generic_plans"] == others["custom_plans"] == 0
+
+
+async def test_an_export_of_a_recent_time_is_not_looked_for_from_the_beginning_of_the_log_i12(
+    postgres_log: _Log,
+) -> None:
+    """By the plan for any values, as all that is no search."""
+    metadata = postgres_log.metadata
+    assert isinstance(metadata, PostgresMetadata)
+    values = {"since": 1_000_000 + _RECORDS - 100, "until": 1_000_000 + _RECORDS, "rows": _RECORDS}
+    async with metadata._pool.held(60) as connection:
+        plan = await explain(connection, SEQUENCES_BETWEEN, values)
+
+    assert touched_pages(plan) <= _FEW_PAGES
+    assert index_names(plan) == {"audit_records_at"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import structlog.testing
 from prometheus_client import CollectorRegistry
@@ -26,6 +28,7 @@ from tests.running.audit_material import KeyInMemory, pull_record
 
 if TYPE_CHECKING:
     from entrepot.metadata.store import Metadata
+    from tests.drivers.metadata.raw_database import RawDatabase
 
 
 async def _add(metadata: Metadata, count: int) -> None:
@@ -192,3 +195,31 @@ async def test_a_file_that_this_user_cannot_read_keeps_no_later_one_from_being_w
     assert _sequences(directory) == [2, 5]
     assert {path.stat().st_mode & 0o777 for path in _files(directory)} == {0o640}
     assert [line["path"] for line in lines if line["event"] == "audit.checkpoint.unreadable"] == [str(first)]
+
+
+@pytest.mark.parametrize(
+    ("engine", "link"),
+    [("sqlite", "/x"), ("postgresql", "/x"), ("postgresql", "../../x"), ("sqlite", "\0x")],
+)
+async def test_a_strangers_checkpoint_whose_hash_is_no_name_keeps_none_from_its_file_i11(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path, engine: str, link: str
+) -> None:
+    """In the place of one that has a file. It is filed beside that, and exports are signed as before."""
+    key, directory = KeyInMemory(), tmp_path / "kept"
+    await _signed(metadata, key, directory, 1)
+    (real,) = await metadata.audit.checkpoints(1, 2)
+    signed = msgspec.json.encode(msgspec.json.decode(real.signed) | {"hash": link})
+    made = await KeyInMemory().sign(signed)
+    await database.fetch("DELETE FROM audit_checkpoints")
+    other = replace(
+        real, chain_hash=link, signed=signed, public_key=made.public_key, signature=made.signature
+    )
+    await metadata.write(lambda tx: tx.audit_chain.add_checkpoint(other))
+    await _signed(metadata, key, tmp_path / "other-node", 2)
+    await _add(metadata, 1)
+
+    end = SignedEnd(Sealer(metadata), Checkpoints(metadata, key, directory), key)
+
+    assert await end.sign() == ""
+    assert _sequences(directory) == [1, 1, 2, 3, 4]
+    assert _files(tmp_path) == []

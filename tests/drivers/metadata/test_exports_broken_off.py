@@ -6,7 +6,7 @@ Who purges believes that the export has what goes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,12 +20,14 @@ from entrepot.audit.signed_end import SignedEnd
 from entrepot.auth.host import host_operator, host_system_grant
 from entrepot.auth.system_actions import ExportAuditLog
 from entrepot.metadata.audit_store import END_OF_TIME
-from tests.running.audit_material import KeyInMemory, pull_record, sign_days_ago
+from tests.drivers.metadata.verified_while import Passing
+from tests.running.audit_material import DAY, KeyInMemory, pull_record, sign_days_ago
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
+    from entrepot.metadata.audit_store import AuditPageQuery, AuditRow
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -135,3 +137,40 @@ async def test_an_export_of_a_log_whose_end_is_gone_says_how_to_find_out_more_i1
 
     with pytest.raises(AuditExportBrokenOffError, match=r": run entrepot audit verify --database"):
         await log.export(lines, since=since)
+
+
+async def _seal_days_ago(metadata: Metadata, database: RawDatabase, days: int) -> None:
+    await database.fetch(f"UPDATE audit_records SET at = at - {days * DAY} WHERE sequence IS NULL")
+    await Sealer(metadata).run()
+
+
+async def test_a_purge_that_takes_the_record_of_the_one_before_away_meanwhile_makes_no_cut_of_it_i11(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """It comes between the looks at where the log begins and for the record that tells why."""
+    key = KeyInMemory()
+    await metadata.write(lambda tx: tx.audit.extend([pull_record(number) for number in range(4)]))
+    await _seal_days_ago(metadata, database, 400)
+    await sign_days_ago(metadata, key, 3, 400)
+    await AuditPurge(metadata, 180).run(host_operator(), 300)
+    await metadata.write(lambda tx: tx.audit.append(pull_record(5)))
+    await _seal_days_ago(metadata, database, 201)
+    signed = await sign_days_ago(metadata, key, 6, 200)
+    await metadata.write(lambda tx: tx.audit.extend([pull_record(6), pull_record(7)]))
+    store, audit, purges = Passing(metadata), Passing(metadata.audit), [180]
+    page = metadata.audit.page
+
+    async def page_behind_a_purge(query: AuditPageQuery) -> Sequence[AuditRow]:
+        if purges:
+            assert (await AuditPurge(metadata, 180).run(host_operator(), purges.pop())).last == 6
+        return await page(query)
+
+    vars(store)["audit"], vars(audit)["page"] = audit, page_behind_a_purge
+    passing: Any = store
+    export = AuditExport(passing, SignedEnd(Sealer(metadata), Checkpoints(metadata, key, tmp_path), key))
+    begun = await export.begin(host_system_grant(ExportAuditLog), signed.at + DAY, END_OF_TIME)
+    lines = [line + b"\n" async for line in export.lines(begun)]
+
+    assert purges == []
+    assert verify_export(lines, [], [key.public_key]).faults == ()
+    assert (begun.header.purged, begun.header.purge_record != "") == (6, True)

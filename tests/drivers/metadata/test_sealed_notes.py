@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from entrepot.audit import drain as drain_module
 from entrepot.audit.chain import UnknownChainAlgorithmError
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.drain import AuditDrain
@@ -142,4 +143,64 @@ async def test_a_cursor_that_somebody_moved_on_hides_no_note_i11(
     await AuditDrain(tmp_path / "spool", metadata, "node").run()
 
     assert await metadata.audit.count(AuditFilter()) == 5
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize("offset", [-1, -(2**63)])
+async def test_a_cursor_that_somebody_moved_before_the_beginning_stops_no_drain_i11(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path, offset: int
+) -> None:
+    spool = AuditSpool(tmp_path / "spool", "none", lambda: None)
+    drain = AuditDrain(tmp_path / "spool", metadata, "node")
+    await spool.note(pull_record(0))
+    await drain.run()
+    await database.fetch(f"UPDATE audit_spools SET byte_offset = {offset}")
+    await spool.note(pull_record(1))
+    await spool.aclose()
+
+    await drain.run()
+
+    assert await metadata.audit.count(AuditFilter()) == 2
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+async def test_a_file_that_is_copied_in_is_not_removed_before_it_is_whole_i11(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody locks it, so it looks ended from its first byte on. What is there of it is taken over at once."""
+    await _noted(tmp_path / "dead", 100)
+    (source,) = (tmp_path / "dead").iterdir()
+    content, target = source.read_bytes(), tmp_path / "alive"
+    target.mkdir()
+    passed = [0.0]
+    monkeypatch.setattr(drain_module, "monotonic", lambda: passed[0])
+    drain = AuditDrain(target, metadata, "node", rest_seconds=60.0)
+    counted: list[int] = []
+    with (target / source.name).open("wb", 0) as file:
+        for piece in (content[: len(content) // 2], content[len(content) // 2 : -100], content[-100:]):
+            file.write(piece)
+            for _ in range(2):
+                passed[0] += 59.0
+                await drain.run()
+            counted.append(await metadata.audit.count(AuditFilter()))
+            passed[0] -= 59.0
+
+    assert counted == [50, 99, 100]
+    assert list(target.iterdir()) == [target / source.name]
+    passed[0] += 61.0
+    await drain.run()
+    assert list(target.iterdir()) == []
+
+
+async def test_a_file_whose_writer_was_met_goes_as_soon_as_it_is_done_with(
+    metadata: Metadata, tmp_path: Path
+) -> None:
+    spool = AuditSpool(tmp_path / "spool", "none", lambda: None)
+    drain = AuditDrain(tmp_path / "spool", metadata, "node", rest_seconds=60.0)
+    await spool.note(pull_record(0))
+    await drain.run()
+    await spool.aclose()
+
+    await drain.run()
+
     assert list((tmp_path / "spool").iterdir()) == []

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from entrepot.audit.chain import link_hash
+from entrepot.audit.chain import NoLinkError, link_hash
+from entrepot.audit.checkpoints import Checkpoints
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.erasure import AuditErasure
 from entrepot.audit.purge import AuditPurge
 from entrepot.audit.sealer import Sealer
+from entrepot.audit.signed_end import SignedEnd
 from entrepot.auth.grants import SystemGrant
 from entrepot.auth.host import host_operator
 from entrepot.auth.system_actions import DeleteUser
@@ -20,6 +22,8 @@ from tests.drivers.metadata.forged_rows import FORGED, any_numbers, forge, liter
 from tests.running.audit_material import ALICE, BOB, DAY, KeyInMemory, pull_record, sign_days_ago
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from entrepot.metadata.store import Metadata
     from tests.drivers.metadata.raw_database import RawDatabase
 
@@ -209,3 +213,31 @@ async def test_an_erasure_steps_by_the_rows_there_are_whatever_their_numbers(
         f"SELECT count(*) FROM audit_records WHERE subject = '{BOB.subject}' AND disclosure IS NOT NULL"
     )
     assert left == 4
+
+
+async def test_a_beginning_of_the_chain_that_is_no_link_is_named_i11(
+    metadata: Metadata, database: RawDatabase
+) -> None:
+    await _sealed(metadata, 3)
+    await database.fetch("DELETE FROM audit_records WHERE sequence = 1")
+    await database.fetch("UPDATE audit_chain SET purged_sequence = 1, purged_hash = 'no link'")
+
+    assert (await _named(metadata))[0] == ("changed", 1, "")
+
+
+async def test_an_end_of_the_chain_that_is_no_link_is_told_by_who_seals_and_no_export_fails_for_it_i11(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path
+) -> None:
+    """What was signed before can be exported; the log and the export's verdict say what is wrong."""
+    key = KeyInMemory()
+    await _sealed(metadata, 3)
+    kept = await sign_days_ago(metadata, key, 3, 1)
+    await database.fetch("UPDATE audit_chain SET chain_hash = 'no link'")
+    await metadata.write(lambda tx: tx.audit.append(pull_record(8)))
+
+    with pytest.raises(NoLinkError, match="run entrepot audit verify --database"):
+        await Sealer(metadata).run()
+    reason = await SignedEnd(Sealer(metadata), Checkpoints(metadata, key, tmp_path), key).sign()
+    assert "run entrepot audit verify --database" in reason
+    assert ("changed", 3, "") in await _named(metadata)
+    assert kept.sequence == 3

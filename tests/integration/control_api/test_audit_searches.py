@@ -202,3 +202,23 @@ async def test_a_way_on_has_no_space_in_it(registry: Registry, log: None) -> Non
 
     assert " " not in way
     assert [item["username"] for item in met] == ["bob", "alice"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"x", b'{"object":[1]}', b'{"object":{"kind":"repository","tag":7}}']
+)
+async def test_a_row_that_is_no_record_keeps_nobody_from_reading_the_others(
+    registry: Registry, log: None, body: bytes
+) -> None:
+    """Whoever owns the database may put one there, of any time; its columns are shown, the rest is an export's."""
+    await registry.database.fetch(
+        f"UPDATE audit_records SET body = x'{body.hex()}', at = {2**62 - 1} WHERE object_name = 'team/base'"
+    )
+    async with registry.plain() as client:
+        found = await client.get("/audit-logs", params={"q": "operation=pull"})
+    await registry.database.fetch("DELETE FROM audit_records WHERE object_name = 'team/base'")
+
+    assert found.status_code == 200, found.text
+    told = {item["resource"]: (item["op_time"], item["fields"].get("event.action")) for item in found.json()}
+    assert told.pop("team/base") == ("9999-12-31T23:59:59.000Z", None)
+    assert [action for _, action in told.values()] == ["manifest.pull"] * 3

@@ -320,3 +320,20 @@ def test_an_export_of_a_later_format_is_not_judged() -> None:
 
     with pytest.raises(AuditExportUnreadableError, match="format 5"):
         verify_export([encode_line(header), *LINES[1:]], [], [])
+
+
+def test_personal_data_that_were_taken_out_are_not_explained_by_an_end_that_a_stranger_signed() -> None:
+    """The first line shows the key that kept checkpoints have; so must the last, or one of theirs (8.1.4.3c)."""
+    bare = [msgspec.structs.replace(record, disclosure=None) for record in RECORDS]
+    lines = [*LINES[:FIRST], *map(encode_record, bare)]
+    stranger = KeyInMemory()
+    forged = [*lines, *ending_of(end_of(LINES[0], bare), stranger)]
+
+    faults = verify_export(forged, [SIGNED], []).faults
+
+    assert [(fault.kind, fault.sequence) for fault in faults] == [(FaultKind.SIGNATURE, 5)]
+    assert "the last line is signed with another key than the first" in faults[0].message
+    # As where the first one was revoked meanwhile: the next one is vouched for by what it signed, or who was given it.
+    later = checkpoint_of(RECORDS[-1], key=stranger)
+    assert verify_export(forged, [SIGNED, later], []).faults == ()
+    assert verify_export(forged, [], [KEY.public_key, stranger.public_key]).faults == ()

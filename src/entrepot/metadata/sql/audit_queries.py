@@ -81,6 +81,10 @@ and the same, since only that index serves this order: by the numbers alone Post
 that came since, where it takes those of the project to be spread among them."""
 _MOST_NEAR: Final = 2_000_000
 """Of how many records of a time the numbers are looked at, up to 100 ms: of more they would not narrow much."""
+_LATEST: Final = 2**63 - 1
+"""That a column can have: who owns the database may set it."""
+_PLACES_AT_ONCE: Final = 50_000
+"""Of how many records the places are looked at by one statement: some tenths of a second on a cold disk."""
 _HOST: Final = "host:"
 """How users of the host begin, and no name: it has a colon."""
 
@@ -137,9 +141,14 @@ SEALED_SIZES: Final = Statement(
     FROM audit_records WHERE sequence > :after ORDER BY sequence LIMIT :rows
     """,
 )
+# A part of the time at once: each record is looked at, which of some millions takes longer than a statement may. The
+# bound also has PostgreSQL go by the time: for the least place alone it would walk from the first one of all.
 SEQUENCES_BETWEEN: Final = Statement(
     "audit_records.sequences_between",
-    "SELECT min(sequence), max(sequence) FROM audit_records WHERE at >= :since AND at < :until",
+    """
+    SELECT min(sequence), max(sequence), max(at), count(*)
+    FROM (SELECT sequence, at FROM audit_records WHERE at >= :since AND at < :until ORDER BY at LIMIT :rows) AS page
+    """,
 )
 UNSEALED_COUNT: Final = Statement(
     "audit_records.unsealed_count", "SELECT count(*) FROM audit_records WHERE sequence IS NULL"
@@ -195,7 +204,7 @@ LAST_CHECKPOINT: Final = Statement(
     "audit_checkpoints.last",
     """
     SELECT sequence, chain_hash, algorithm, key_id, public_key, signed, signature, at
-    FROM audit_checkpoints WHERE sequence > 0 AND at < :signed_before ORDER BY sequence DESC LIMIT 1
+    FROM audit_checkpoints WHERE sequence > 0 AND at <= :latest ORDER BY sequence DESC LIMIT 1
     """,
 )
 CURSORS: Final = Statement(
@@ -309,8 +318,18 @@ class SqlAuditReader:
 
     async def sequences_between(self, since: int, until: int) -> tuple[int, int] | None:
         """See the protocol."""
-        ((first, last),) = await self._executor.fetch_rows(SEQUENCES_BETWEEN, since=since, until=until)
-        return None if first is None else (int(first), int(last))
+        places: list[int] = []
+        rows = _PLACES_AT_ONCE
+        while True:
+            ((least, greatest, last, count),) = await self._executor.fetch_rows(
+                SEQUENCES_BETWEEN, since=since, until=until, rows=rows
+            )
+            if greatest is not None:
+                places = [min([*places, int(least)]), max([*places, int(greatest)])]
+            if count < rows:
+                return (places[0], places[-1]) if places else None
+            # Of the last millisecond there may be more; where that was the first one, too, it takes a greater part.
+            since, rows = int(last), _PLACES_AT_ONCE if last > since else rows * 2
 
     async def unsealed_count(self) -> int:
         """See the protocol."""
@@ -358,9 +377,10 @@ class SqlAuditReader:
         rows = await self._executor.fetch_rows(CHECKPOINTS, first=first, rows=limit)
         return [_checkpoint(row) for row in rows]
 
-    async def last_checkpoint(self, signed_before: int = END_OF_TIME) -> CheckpointRow | None:
+    async def last_checkpoint(self, signed_before: int | None = None) -> CheckpointRow | None:
         """See the protocol."""
-        rows = await self._executor.fetch_rows(LAST_CHECKPOINT, signed_before=signed_before)
+        latest = _LATEST if signed_before is None else signed_before - 1
+        rows = await self._executor.fetch_rows(LAST_CHECKPOINT, latest=latest)
         return _checkpoint(rows[0]) if rows else None
 
     async def spool_cursors(self, node: str) -> Mapping[str, int]:

@@ -124,7 +124,7 @@ def _row(entry: AuditEntry) -> tuple[str, ...]:
     fields = entry.fields
     return (
         str(entry.id),
-        str(fields["@timestamp"]),
+        str(fields.get("@timestamp", "")),
         actor_of(fields, entry.user_name),
         str(fields.get("source.ip", "")),
         entry.action,

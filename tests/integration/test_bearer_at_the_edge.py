@@ -203,7 +203,7 @@ async def test_a_push_outlives_its_token_t14(edge: Edge) -> None:
     location = begun.headers["location"]
     assert (await edge.client.request("PATCH", location, first, (_BLOB,))).status == 202
 
-    edge.clock.seconds += 301
+    edge.clock.seconds += 361
     edge.ring.install(edge.key, {edge.key.key_id: edge.key.public}, edge.clock.seconds)
     late = await edge.client.request("PUT", f"{location}?digest={_DIGEST}", first)
     assert late.status == 401
@@ -213,13 +213,26 @@ async def test_a_push_outlives_its_token_t14(edge: Edge) -> None:
     assert done.status == 201
 
 
+async def test_a_push_by_a_client_whose_clock_is_behind_is_not_broken_off_t8_t14(edge: Edge) -> None:
+    """It takes its token for good until the end that it was told, by its own clock; skopeo's kind asks for no other."""
+    behind_seconds = 45
+    headers = edge.bearer(_PUSH)
+    location = (await edge.client.request("POST", "/v2/team/app/blobs/uploads/", headers)).headers["location"]
+
+    edge.clock.seconds += 300 + behind_seconds
+    edge.ring.install(edge.key, {edge.key.key_id: edge.key.public}, edge.clock.seconds)
+
+    assert (await edge.client.request("PATCH", location, headers, (_BLOB,))).status == 202
+    assert (await edge.client.request("PUT", f"{location}?digest={_DIGEST}", headers)).status == 201
+
+
 @pytest.mark.parametrize("holder", [ALICE, Principal(ANONYMOUS, "127.0.0.1", forwarded=False)])
 async def test_the_record_of_a_token_that_was_good_once_says_whose_it_is_i11(
     edge: Edge, holder: Principal
 ) -> None:
     """Nobody's is nobody's: whoever has one of these is counted among those who present junk."""
     token = edge.tokens.issue(holder, {"team/app": frozenset({"pull"})}, {"team": 5}).token
-    edge.clock.seconds += 301
+    edge.clock.seconds += 361
     edge.ring.install(edge.key, {edge.key.key_id: edge.key.public}, edge.clock.seconds)
 
     reply = await edge.client.request("GET", "/v2/team/app/tags/list", {"Authorization": f"Bearer {token}"})

@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, made from the API's own description of itself, as people of six roles.
+"""Requests that nobody thought of, made from the API's own description of itself, as people of each built-in role.
 
 No answer is a failure of the server, each is what the description says, and what wants a name works with a right one
 only. The time is a budget: each operation has an equal share of it, and is tried at least once.
@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, strategies
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
+from entrepot.auth.roles import BUILT_IN_ROLES
 from tests.blackbox.accounts.conftest import IN_PROJECTS
 from tests.running.control_client import Account
 from tests.running.with_accounts import PASSWORD, EntrepotWithAccounts
@@ -35,7 +36,8 @@ _BUDGET_SECONDS: Final = 30.0
 _EXAMPLES: Final = 25
 """Per operation, if there is time."""
 _LEAST_OPERATIONS: Final = 40
-_ROLES: Final = (*IN_PROJECTS, "auditor", "operations-admin")
+_MEMBERS: Final = ("limited-guest", *IN_PROJECTS)
+_ROLES: Final = (*_MEMBERS, "auditor", "operations-admin")
 """From weak to strong: what the strong take away the weak have tried before."""
 _ORDER: Final = ("get", "head", "post", "patch", "put", "delete")
 
@@ -84,7 +86,7 @@ def fuzzing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzing]:
         control = registry.control()
         control.create_project("team")
         numbers = {role: control.create_user(Account(f"person.{role}", PASSWORD)) for role in (*_ROLES, "x")}
-        for role in IN_PROJECTS:
+        for role in _MEMBERS:
             control.add_member("team", f"person.{role}", role)
         control.assign_system_role(numbers["auditor"], "auditor")
         control.set_operations_admin(numbers["operations-admin"], flag=True)
@@ -117,6 +119,10 @@ def _made(control: ControlClient) -> dict[str, Any]:
         "robot_id": robot.created_id,
         "role_id": 2,
     }
+
+
+def test_each_built_in_role_is_tried() -> None:
+    assert set(_ROLES) == set(BUILT_IN_ROLES)
 
 
 def test_s10_s19_nothing_breaks_and_nothing_is_told_that_is_not_described(

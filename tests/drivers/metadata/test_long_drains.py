@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -130,4 +131,29 @@ async def test_a_damaged_file_is_kept_though_its_damage_was_found_in_an_earlier_
 
     assert (first.records, second.records) == (2, 0)
     assert first.damaged_bytes > 0
+    assert [path.suffix for path in (tmp_path / "spool").iterdir()] == [".damaged"]
+
+
+async def test_a_damaged_file_is_kept_though_a_disk_refused_to_rename_it_once_i11(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = AuditSpool(tmp_path / "spool", "none", lambda: None)
+    for number in range(3):
+        await spool.note(pull_record(number))
+    (segment,) = segment_paths(tmp_path / "spool")
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    segment.write_bytes(content)
+    await spool.aclose()
+    drain = AuditDrain(tmp_path / "spool", metadata, "node")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "refused")
+
+    monkeypatch.setattr(type(segment), "rename", refuse)
+    with pytest.raises(OSError, match="refused"):
+        await drain.run()
+    monkeypatch.undo()
+    await drain.run()
+
     assert [path.suffix for path in (tmp_path / "spool").iterdir()] == [".damaged"]

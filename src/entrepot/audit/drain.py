@@ -1,10 +1,10 @@
 """Takes what a node noted in local files into the database, in batches, and removes files that are done with.
 
 A unit adds batches of records, each with its place in the chain, as long as nobody else wants to write, and moves the
-cursor of their file. Reading a file
-twice does no harm, since a record is kept once by its id (I11); the cursor spares the work. It is believed no further
-than this process has read: who owns the database could have notes passed over, and their file removed, by a number. Nor
-is one before the beginning, where nothing can be read. In a database that was set back it is what counts.
+cursor of their file. Reading a file twice does no harm, since a record is kept once by its id (I11); the cursor spares
+the work. It is believed no further than this process has read: who owns the database could have notes passed over, and
+their file removed, by a number. Nor is one before the beginning, where nothing can be read. In a database that was set
+back it is what counts.
 
 Whose writer was never met, a dead process's or one that is copied here from a node that is gone, is removed when it has
 been of the same length for a while: nobody locks what is being copied, and the rest of it would go into a removed file.
@@ -145,11 +145,11 @@ class AuditDrain:
         beginning = NewChain.make()
 
         async def unit(tx: Transaction) -> int:
-            end = offset
-            for count, batch in enumerate(batches, 1):
+            end, count = offset, 0
+            for batch in batches:
                 await add_sealed(tx, beginning, batch.records)
-                end += batch.consumed
-                if count == len(batches) or tx.audit_chain.others_wait():
+                end, count = end + batch.consumed, count + 1
+                if tx.audit_chain.others_wait():
                     break
             await tx.audit_chain.move_spool_cursor(self._node, segment, end)
             return count

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import OrderedDict
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +46,8 @@ class RowMemory:
         self._connection = connection
         self._allowance = allowance
         self._index = LogIndex.of(path.resolve()) if self._read_state() is not None else None
-        self._rows: dict[tuple[Value, ...], Row] = {}
+        # In the order of their keeping: of a plain dictionary, looking for the first one walks over all that were removed.
+        self._rows: OrderedDict[tuple[Value, ...], Row] = OrderedDict()
         self._header = b""
         self._state: Row | None = None
         self._is_current = False
@@ -73,7 +75,7 @@ class RowMemory:
         if not self._is_current or (row is not None and any(isinstance(value, bytes) for value in row)):
             return
         if len(self._rows) >= _MOST_ROWS:
-            del self._rows[next(iter(self._rows))]
+            self._rows.popitem(last=False)
         self._rows[key] = row or ()
 
     def end(self) -> None:

@@ -44,6 +44,7 @@ BROAD_EXCEPTS: Final[dict[str, str]] = {
     "src/entrepot/metadata/sql/units.py::WatchedUnit.__await__": "hands the unit what the event loop throws into it",
     "src/entrepot/ops/doctor.py::_guard_all": "a check that breaks is a finding and must not hide those after it",
     "src/entrepot/ops/support_bundle.py::_collect": "a part that breaks is named, and the bundle made without it",
+    "src/entrepot/ops/verify/verify.py::verify": "its log goes nowhere, so nobody else would tell of a fault",
     "src/entrepot/http1/exchange.py::Exchange.run": (
         "whatever breaks the application, the connection must be told; the log tells the rest"
     ),

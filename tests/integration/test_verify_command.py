@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from entrepot.ops.application import run_command_line
+from entrepot.ops.verify import verify as verify_command
 from tests.faults.image import one_layer_image
+from tests.integration.rebuilding import compacted_registry
 from tests.integration.scrubbing import Scrubbed, scrubbed_registry
 from tests.integration.test_commands import clean_environment, empty_config, run
 
@@ -159,3 +162,22 @@ async def test_lost_bytes_come_back_from_a_backup(scrubbed: Scrubbed, tmp_path: 
     assert (done.returncode, [one["outcome"] for one in report["findings"]]) == (0, ["healed"])
     assert report["findings"][0]["source"].startswith("backup ")
     assert await scrubbed.pull_layer() == 200
+
+
+def test_a_fault_of_the_program_is_told_and_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The log goes nowhere here, and 1 would say that damage was found (F11)."""
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(verify_command, "_examine", broken)
+    monkeypatch.setattr(verify_command, "_keep_log_away", lambda: None)  # it is for the whole process
+    asyncio.run(compacted_registry(tmp_path / "data"))
+    capfd.readouterr()
+
+    assert run_command_line(("verify", "--data", str(tmp_path / "data"))) == 3
+
+    said = capfd.readouterr().err
+    assert ("RuntimeError: a defect" in said, "broke off by a defect" in said) == (True, True)

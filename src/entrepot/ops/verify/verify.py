@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +66,9 @@ _EXIT_CODES: Final = {
     "never": EXIT_INCOMPLETE,
     "interrupted": EXIT_INTERRUPTED,
 }
+_DEFECT: Final = (
+    "entrepot: the verification broke off by a defect of this program: report it with what is above"
+)
 _PATIENCE_SECONDS: Final = 75.0
 """Longer than the lease of a verification that was killed."""
 
@@ -131,6 +135,9 @@ def verify(  # the options are the interface
         raise
     except EntrepotError as error:
         raise CommandError(EXIT_INCOMPLETE, f"entrepot: {error}") from error
+    except Exception as error:  # where the log goes nowhere, nobody else tells of it
+        traceback.print_exc()
+        raise CommandError(EXIT_INCOMPLETE, _DEFECT) from error
     print_report(report, output)
     return _EXIT_CODES[report.result]
 

@@ -46,7 +46,7 @@ class RowMemory:
         self._connection = connection
         self._allowance = allowance
         self._index = LogIndex.of(path.resolve()) if self._read_state() is not None else None
-        # In the order of their keeping: of a plain dictionary, looking for the first one walks over all that were removed.
+        # In order: in a plain dictionary, a look for the first one walks over all that were removed.
         self._rows: OrderedDict[tuple[Value, ...], Row] = OrderedDict()
         self._header = b""
         self._state: Row | None = None

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from entrepot.bootstrap import open_stores
 from entrepot.lifecycle.scrub.ledger import Ledger, Progress, read_findings
 from entrepot.lifecycle.scrub.options import Mode, ScrubGround, ScrubOptions
 from entrepot.lifecycle.scrub.scrub import Scrub
@@ -68,6 +69,12 @@ async def find_damage(stores: Stores, options: ScrubOptions | None = None) -> Se
     with ThreadPoolExecutor(2) as executor:
         ground = ScrubGround(stores.metadata, stores.blobs, HashingPool(executor))
         return (await verify_stores(ground, options or ScrubOptions()))[1]
+
+
+async def verify_settings(settings: Settings, options: ScrubOptions | None = None) -> Sequence[Finding]:
+    """Do the same to a registry of which nothing is open."""
+    async with open_stores(settings) as stores:
+        return await find_damage(stores, options)
 
 
 @dataclass(frozen=True, slots=True)

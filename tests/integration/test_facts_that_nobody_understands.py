@@ -26,15 +26,12 @@ from tests.integration.rebuilding import (
     segments_of,
     unsealed,
 )
-from tests.integration.scrubbing import REPAIR, find_damage
+from tests.integration.scrubbing import REPAIR, verify_settings
 from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from entrepot.lifecycle.scrub.findings import Finding
-    from entrepot.lifecycle.scrub.options import ScrubOptions
     from entrepot.settings import Settings
 
 
@@ -44,11 +41,6 @@ async def settings(tmp_path: Path) -> Settings:
     settings = await compacted_registry(tmp_path / "data")
     await push_segment(settings, "b", "c", "d")
     return settings
-
-
-async def _verify(settings: Settings, options: ScrubOptions | None = None) -> Sequence[Finding]:
-    async with open_stores(settings) as stores:
-        return await find_damage(stores, options)
 
 
 async def _sweep(settings: Settings) -> tuple[str, int]:
@@ -91,14 +83,14 @@ async def test_f11_what_nobody_understands_is_not_known_and_a_sound_copy_brings_
     assert [spot["key"] for spot in report["spots"]] == ["fact 5"]
     assert "can't be read" in (await _sweep(settings))[0]
     for options in (None, REPAIR):
-        (finding,) = await _verify(settings, options)
+        (finding,) = await verify_settings(settings, options)
         assert (finding.kind, finding.is_damage) == (Kind.DATABASE_GAP, True)
         assert "the database lacks" in (await _sweep(settings))[0]
 
     segment.write_bytes(whole)
     code, report = await rebuild(settings, "--catch-up")
     assert (code, report["applied"]) == (0, 1)
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
     assert await _sweep(settings) == ("", 0)
     async with in_process_registry(settings) as registry:
         paths = [f"/v2/{NAME}/manifests/{tag}" for tag in "abcd"]
@@ -110,16 +102,16 @@ async def test_f11_what_nobody_understands_is_given_up_as_the_finding_says(setti
     _flip(segment, 5, b'"sha256', b'"rha256')
     lose_database(settings)
     assert (await rebuild(settings))[0] == 1
-    (finding,) = await _verify(settings)
+    (finding,) = await verify_settings(settings)
     assert "move the file away" in finding.detail
     assert (await rebuild(settings, "--catch-up"))[1]["applied"] == 0
 
     segment.unlink()
-    assert {one.kind for one in await _verify(settings, REPAIR)} == {Kind.JOURNAL_GAP}
+    assert {one.kind for one in await verify_settings(settings, REPAIR)} == {Kind.JOURNAL_GAP}
     async with open_stores(settings) as stores:
         await compact(stores)
 
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
     assert (await _sweep(settings))[0] == ""
     assert (await rebuild(settings, "--catch-up"))[0] == 0
     async with in_process_registry(settings) as registry:

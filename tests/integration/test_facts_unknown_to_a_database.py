@@ -25,15 +25,14 @@ from tests.integration.rebuilding import (
     rebuild,
     segments_of,
 )
-from tests.integration.scrubbing import REPAIR, find_damage
+from tests.integration.scrubbing import REPAIR, find_damage, verify_settings
 from tests.integration.test_commands import run
 from tests.running.moved_clocks import steady_clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from entrepot.lifecycle.scrub.findings import Finding
     from entrepot.settings import Settings
 
 
@@ -44,11 +43,6 @@ async def settings(tmp_path: Path) -> Settings:
     await push_segment(settings, "b", "c", "d")
     await push_segment(settings, "e")
     return settings
-
-
-async def _verify(settings: Settings, options: ScrubOptions | None = None) -> Sequence[Finding]:
-    async with open_stores(settings) as stores:
-        return await find_damage(stores, options)
 
 
 async def _rebuild_without_a_segment(settings: Settings) -> None:
@@ -66,11 +60,11 @@ async def test_f11_facts_that_came_back_behind_a_rebuild_are_told(
     settings: Settings, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However few are asked for at a time; a repair leaves them, as only a catch-up can take them in."""
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
     await _rebuild_without_a_segment(settings)
     monkeypatch.setattr(journal_phase, "_FACTS", batch)
     for options in (ScrubOptions(), REPAIR):
-        (finding,) = await _verify(settings, options)
+        (finding,) = await verify_settings(settings, options)
 
         assert (finding.kind, finding.outcome, finding.is_damage) == (Kind.DATABASE_GAP, Outcome.FOUND, True)
         assert finding.detail.startswith(
@@ -78,7 +72,7 @@ async def test_f11_facts_that_came_back_behind_a_rebuild_are_told(
         )
 
     assert (await rebuild(settings, "--catch-up"))[0] == 0
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
 
 
 async def test_f11_the_command_does_not_say_that_a_sweep_may_take_what_they_tell_of(
@@ -151,7 +145,7 @@ async def test_f11_no_more_numbers_are_kept_than_fit_into_memory(
     await _rebuild_without_a_segment(settings)
     monkeypatch.setattr(journal_phase, "_MOST_MISSING", 2)
 
-    (finding,) = await _verify(settings)
+    (finding,) = await verify_settings(settings)
 
     assert "lacks 2 facts or more that the journal tells of: 4-5 …" in finding.detail
 
@@ -189,7 +183,7 @@ async def test_f11_a_fact_that_is_committed_behind_a_greater_one_is_sound(settin
     """As PostgreSQL's may be, whose numbers are drawn before: the database has it once the journal tells of it."""
     await database_of(settings).fetch("UPDATE outbox SET journalled_at = NULL WHERE id = 5")
 
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
 
 
 async def test_f11_a_rebuilt_registry_is_sound_and_numbers_that_nobody_got_accuse_nobody(
@@ -202,7 +196,7 @@ async def test_f11_a_rebuilt_registry_is_sound_and_numbers_that_nobody_got_accus
     lose_database(settings)
     assert (await rebuild(settings))[0] == 0
 
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
 
 
 @pytest.mark.parametrize("fault", ["a word", "a line", "the first line", "the lines behind it as well"])
@@ -228,7 +222,7 @@ async def test_f11_a_line_that_only_the_journal_had_is_not_taken_out(settings: S
         segment.write_bytes(damaged)
 
     for options in (ScrubOptions(), ScrubOptions(mode=Mode.REHEARSE), REPAIR):
-        found = {one.kind: one for one in await _verify(settings, options)}
+        found = {one.kind: one for one in await verify_settings(settings, options)}
         lost = found.pop(Kind.JOURNAL_LOST)
         assert (lost.outcome, lost.is_damage, lost.key.endswith(segment.name)) == (Outcome.FOUND, True, True)
         assert "the database does not know all that it may have told of" in lost.detail
@@ -237,4 +231,4 @@ async def test_f11_a_line_that_only_the_journal_had_is_not_taken_out(settings: S
 
     segment.write_bytes(whole)
     assert (await rebuild(settings, "--catch-up"))[0] == 0
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []

@@ -19,13 +19,11 @@ from tests.integration.rebuilding import (
     segments_of,
     unsealed,
 )
-from tests.integration.scrubbing import REPAIR, find_damage
+from tests.integration.scrubbing import REPAIR, verify_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from entrepot.lifecycle.scrub.findings import Finding
     from entrepot.settings import Settings
 
 
@@ -54,11 +52,6 @@ def _bytes_of(segment: Path) -> bytes:
     return segment.read_bytes()
 
 
-async def _verify(settings: Settings, options: ScrubOptions | None = None) -> Sequence[Finding]:
-    async with open_stores(settings) as stores:
-        return await find_damage(stores, options)
-
-
 async def _compact(settings: Settings) -> None:
     async with open_stores(settings) as stores:
         await compact(stores)
@@ -68,7 +61,9 @@ async def _require_lost(settings: Settings, segment: Path) -> None:
     """Verify in every way: the segment is damage, and stays as it is."""
     before = _bytes_of(segment)
     for options in (ScrubOptions(), ScrubOptions(mode=Mode.REHEARSE), REPAIR):
-        (lost,) = [one for one in await _verify(settings, options) if one.kind is not Kind.JOURNAL_GAP]
+        (lost,) = [
+            one for one in await verify_settings(settings, options) if one.kind is not Kind.JOURNAL_GAP
+        ]
         assert (lost.kind, lost.outcome, lost.is_damage) == (Kind.JOURNAL_LOST, Outcome.FOUND, True)
         assert lost.key.endswith(segment.name)
         assert _bytes_of(segment) == before
@@ -79,7 +74,7 @@ async def _require_mended_by(settings: Settings, segment: Path, content: bytes) 
     first, last = map(int, segment.name.split("-"))
     _write_segment(settings, first, last, content)
     assert (await rebuild(settings, "--catch-up"))[0] == 0
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
 
 
 @pytest.mark.parametrize("batch", [1, 2_000])
@@ -140,11 +135,11 @@ async def test_f11_interleaving_segments_of_which_one_ends_short_are_written_ane
     _write_segment(settings, 5, 7, lines[5] + lines[7])
     _write_segment(settings, 4, 8, b"".join(lines[number] for number in held))
 
-    found = {one.kind: one.outcome for one in await _verify(settings, REPAIR)}
+    found = {one.kind: one.outcome for one in await verify_settings(settings, REPAIR)}
 
     assert found[Kind.JOURNAL_UNREADABLE] is Outcome.HEALED
     assert Kind.JOURNAL_LOST not in found
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"{damaged\n"])
@@ -160,10 +155,10 @@ async def test_f11_what_was_lost_is_given_up_by_moving_the_file_away(
     await _require_lost(settings, segment)
     segment.unlink()
 
-    assert [one.kind for one in await _verify(settings, REPAIR)] == [Kind.JOURNAL_GAP]
+    assert [one.kind for one in await verify_settings(settings, REPAIR)] == [Kind.JOURNAL_GAP]
     await _compact(settings)
 
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
     assert (await rebuild(settings, "--catch-up"))[0] == 0
 
 
@@ -175,11 +170,11 @@ async def test_f11_what_the_database_knows_is_written_anew_however_its_lines_los
     whole = segment.read_bytes()
     segment.write_bytes(whole[:40] + bytes(len(whole) - 80) + whole[-40:])
 
-    (healed,) = [one for one in await _verify(settings, REPAIR) if one.kind is not Kind.JOURNAL_GAP]
+    (healed,) = [one for one in await verify_settings(settings, REPAIR) if one.kind is not Kind.JOURNAL_GAP]
 
     assert (healed.kind, healed.outcome) == (Kind.JOURNAL_UNREADABLE, Outcome.HEALED)
     assert segment.read_bytes() == whole
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
 
 
 async def test_f11_the_worker_that_writes_facts_again_leaves_a_torn_line_of_another_one(
@@ -199,8 +194,32 @@ async def test_f11_the_worker_that_writes_facts_again_leaves_a_torn_line_of_anot
     await _compact(settings)
 
     assert segment.read_bytes() == torn * 5
-    assert [one.kind for one in await _verify(settings)] == [Kind.JOURNAL_LOST]
+    assert [one.kind for one in await verify_settings(settings)] == [Kind.JOURNAL_LOST]
     await _require_mended_by(settings, segment, b"".join(lines[number] for number in range(4, 9)))
+
+
+async def _require_one_line_torn(
+    settings: Settings, flipped: tuple[bytes, bytes], *, is_rebuilt: bool
+) -> None:
+    """Damage a line by putting the second for the first in it; nobody but who was rebuilt without it has lost it."""
+    lines, segment = _lines_of(settings), segments_of(settings)[-1]
+    whole = segment.read_bytes()
+    segment.write_bytes(whole.replace(lines[6], lines[6].replace(*flipped, 1)))
+    assert _bytes_of(segment) != whole
+    if is_rebuilt:
+        lose_database(settings)
+        code, report = await rebuild(settings)
+        assert (code, report["lost_parts"], report["applied"]) == (1, 1, 7)
+        await _require_lost(settings, segment)
+        await _require_mended_by(settings, segment, whole)
+        return
+
+    found = {one.kind: one.outcome for one in await verify_settings(settings, REPAIR)}
+
+    assert found.pop(Kind.JOURNAL_UNREADABLE) is Outcome.HEALED
+    assert found.keys() <= {Kind.JOURNAL_GAP}
+    assert _bytes_of(segment) == whole
+    assert await verify_settings(settings) == []
 
 
 _FLIPPED = {
@@ -218,24 +237,7 @@ async def test_f11_a_flipped_byte_that_leaves_a_line_half_legible_stops_nobody(
     settings: Settings, fault: str, *, is_rebuilt: bool
 ) -> None:
     """Wherever it lies. Who knows the fact writes it anew; who was rebuilt without it has lost it."""
-    lines, segment = _lines_of(settings), segments_of(settings)[-1]
-    whole = segment.read_bytes()
-    segment.write_bytes(whole.replace(lines[6], lines[6].replace(*_FLIPPED[fault], 1)))
-    assert _bytes_of(segment) != whole
-    if is_rebuilt:
-        lose_database(settings)
-        code, report = await rebuild(settings)
-        assert (code, report["lost_parts"], report["applied"]) == (1, 1, 7)
-        await _require_lost(settings, segment)
-        await _require_mended_by(settings, segment, whole)
-        return
-
-    found = {one.kind: one.outcome for one in await _verify(settings, REPAIR)}
-
-    assert found.pop(Kind.JOURNAL_UNREADABLE) is Outcome.HEALED
-    assert found.keys() <= {Kind.JOURNAL_GAP}
-    assert _bytes_of(segment) == whole
-    assert await _verify(settings) == []
+    await _require_one_line_torn(settings, _FLIPPED[fault], is_rebuilt=is_rebuilt)
 
 
 _OTHERWISE = {
@@ -255,32 +257,15 @@ async def test_f11_a_line_that_tells_of_something_else_by_a_flipped_byte_is_torn
     settings: Settings, fault: str, *, is_rebuilt: bool
 ) -> None:
     """Its checksum is wrong, so nothing is made of it that never was."""
-    lines, segment = _lines_of(settings), segments_of(settings)[-1]
-    whole = segment.read_bytes()
-    segment.write_bytes(whole.replace(lines[6], lines[6].replace(*_OTHERWISE[fault], 1)))
-    assert _bytes_of(segment) != whole
-    if is_rebuilt:
-        lose_database(settings)
-        code, report = await rebuild(settings)
-        assert (code, report["lost_parts"], report["applied"]) == (1, 1, 7)
-        await _require_lost(settings, segment)
-        await _require_mended_by(settings, segment, whole)
-        return
-
-    found = {one.kind: one.outcome for one in await _verify(settings, REPAIR)}
-
-    assert found.pop(Kind.JOURNAL_UNREADABLE) is Outcome.HEALED
-    assert found.keys() <= {Kind.JOURNAL_GAP}
-    assert _bytes_of(segment) == whole
-    assert await _verify(settings) == []
+    await _require_one_line_torn(settings, _OTHERWISE[fault], is_rebuilt=is_rebuilt)
 
 
 async def test_f11_lines_of_former_programs_have_no_checksum_and_are_sound(settings: Settings) -> None:
     for segment in segments_of(settings):
         segment.write_bytes(unsealed(_bytes_of(segment)))
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
     lose_database(settings)
 
     assert (await rebuild(settings))[0] == 0
 
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []

@@ -10,14 +10,11 @@ from entrepot.bootstrap import open_stores
 from entrepot.lifecycle.scrub.findings import Kind, Outcome
 from entrepot.lifecycle.scrub.standing import why_nothing_may_be_removed
 from tests.integration.rebuilding import compacted_registry, lose_database, push_segment, rebuild, segments_of
-from tests.integration.scrubbing import REPAIR, find_damage
+from tests.integration.scrubbing import REPAIR, verify_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from entrepot.lifecycle.scrub.findings import Finding
-    from entrepot.lifecycle.scrub.options import ScrubOptions
     from entrepot.settings import Settings
 
 _SECOND = f"{4:020d}-{6:020d}"
@@ -30,11 +27,6 @@ async def settings(tmp_path: Path) -> Settings:
     await push_segment(settings, "b", "c", "d")
     await push_segment(settings, "e")
     return settings
-
-
-async def _verify(settings: Settings, options: ScrubOptions | None = None) -> Sequence[Finding]:
-    async with open_stores(settings) as stores:
-        return await find_damage(stores, options)
 
 
 async def _keeps_the_sweep_away(settings: Settings) -> bool:
@@ -56,20 +48,20 @@ async def test_f11_what_only_a_file_tells_of_that_nobody_finds_by_its_name_is_lo
     assert (code, report["applied"], report["lost_parts"]) == (1, 4, 1)
     assert await _keeps_the_sweep_away(settings)
     for options in (None, REPAIR):
-        (finding,) = await _verify(settings, options)
+        (finding,) = await verify_settings(settings, options)
         assert (finding.kind, finding.key.endswith(f"/{name}")) == (Kind.JOURNAL_LOST, True)
         assert await _keeps_the_sweep_away(settings)
     odd.rename(segment)
     code, report = await rebuild(settings, "--catch-up")
     assert (code, report["applied"]) == (0, 3)
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
 
 
 async def test_f11_a_copy_under_another_name_of_what_is_known_is_no_damage(settings: Settings) -> None:
     segment = segments_of(settings)[1]
     segment.with_name("copy").write_bytes(segment.read_bytes())
 
-    (finding,) = await _verify(settings)
+    (finding,) = await verify_settings(settings)
 
     assert (finding.kind, finding.is_damage) == (Kind.JOURNAL_UNREADABLE, False)
     lose_database(settings)
@@ -85,12 +77,12 @@ async def test_f11_a_file_whose_name_no_store_can_hold_breaks_nothing_off(
     odd = segments_of(settings)[1].with_name(name)
     odd.write_bytes(b"{damaged")
 
-    (finding,) = await _verify(settings)
+    (finding,) = await verify_settings(settings)
 
     assert (finding.kind, finding.key.endswith(f"/{name}")) == (Kind.JOURNAL_LOST, True)
     assert (await rebuild(settings, "--catch-up"))[0] == 1
     odd.unlink()
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []
 
 
 _FLIPPED = {
@@ -118,13 +110,13 @@ async def test_f11_a_number_that_does_not_fit_is_damage_and_no_other_fact(
         assert (code, report["lost_parts"]) == (1, 1)
         assert {spot["key"].rpartition("/")[2] for spot in report["spots"]} == {segment.name}
         for options in (None, REPAIR):
-            (lost,) = await _verify(settings, options)
+            (lost,) = await verify_settings(settings, options)
             assert (lost.kind, lost.key.endswith(segment.name)) == (Kind.JOURNAL_LOST, True)
         segment.write_bytes(whole)
         assert (await rebuild(settings, "--catch-up"))[0] == 0
     else:
-        found = {one.kind: one.outcome for one in await _verify(settings, REPAIR)}
+        found = {one.kind: one.outcome for one in await verify_settings(settings, REPAIR)}
         assert found.pop(Kind.JOURNAL_UNREADABLE) is Outcome.HEALED
         assert found.keys() <= {Kind.JOURNAL_GAP}
         assert segment.read_bytes() == whole
-    assert await _verify(settings) == []
+    assert await verify_settings(settings) == []

@@ -162,9 +162,8 @@ class AuditDrain:
         """Remove a file that nobody writes to any more; one that was damaged is kept aside for people."""
         if torn:
             _log.warning("audit.spool.torn", segment=path.name, bytes=torn)
-        if self._damaged[
-            path.name
-        ]:  # until it is renamed: a disk may refuse that, and the next run comes here again
+        # Counted until it is renamed: a disk may refuse that, and the next run comes here again.
+        if self._damaged[path.name]:
             await asyncio.to_thread(path.rename, path.with_suffix(DAMAGED_SUFFIX))
         else:
             await asyncio.to_thread(path.unlink)

@@ -43,7 +43,7 @@ from entrepot.audit.export_format import (
 from entrepot.audit.export_reach import earliest_time, latest_time, tells_when_begun
 from entrepot.audit.purge_mark import recorded_purge
 from entrepot.audit.sealer import NewChain
-from entrepot.audit.sound_checkpoints import SoundCheckpoints
+from entrepot.audit.sound_checkpoints import SoundCheckpoints, read_chain
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import AuditUnavailableError
@@ -284,9 +284,7 @@ class AuditExport:
         A purge may remove the record of the one before while it is looked for. Its own tells where the log begins then.
         """
         for _ in range(_PURGES_IN_TURN):
-            chain = await self._metadata.audit.chain()
-            if chain is None:
-                raise MetadataUnavailableError("the chain of the audit log is being removed")
+            chain = await read_chain(self._metadata)
             purge = await recorded_purge(self._metadata, chain.purged_sequence)
             again = await self._metadata.audit.chain()
             if purge is not None or again is None or again.purged_sequence == chain.purged_sequence:

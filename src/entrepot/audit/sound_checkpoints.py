@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from entrepot.metadata.audit_store import ChainState, CheckpointRow
     from entrepot.metadata.store import Metadata
 
-__all__ = ["SoundCheckpoints"]
+__all__ = ["SoundCheckpoints", "read_chain"]
 
 _log: Any = structlog.get_logger()
 
@@ -28,6 +28,18 @@ _REMEDY: Final = (
     "the export goes on without these rows; somebody else than the registry wrote to its database: find out who may, "
     "keep this line, and run entrepot audit verify --database"
 )
+
+
+async def read_chain(metadata: Metadata) -> ChainState:
+    """Return the chain of a log that has checkpoints, or is to be exported.
+
+    Raises:
+        MetadataUnavailableError: there is none, so somebody removes it at present, or the database can't be read.
+    """
+    chain = await metadata.audit.chain()
+    if chain is None:
+        raise MetadataUnavailableError("the chain of the audit log is being removed")
+    return chain
 
 
 class SoundCheckpoints:
@@ -80,7 +92,7 @@ class SoundCheckpoints:
         found: CheckpointRow | None = None
         while page := await self._metadata.audit.checkpoints(first, _PAGE):
             found = await self._last_sound(list(filter(is_wanted, page)), also_revoked=also_revoked) or found
-            if page[-1].sequence > (await self._chain()).sequence:
+            if page[-1].sequence > (await read_chain(self._metadata)).sequence:
                 break  # whoever owns the database may have put any number of them beyond
             first = page[-1].sequence + 1
         return found
@@ -141,7 +153,7 @@ class SoundCheckpoints:
         self, rows: Sequence[CheckpointRow], *, also_revoked: bool = False
     ) -> Sequence[CheckpointRow]:
         # Read behind the rows, so that its end is not before one that was just signed.
-        chain = await self._chain()
+        chain = await read_chain(self._metadata)
         reasons = await self._judge.reasons_against(rows, chain)
         sound: list[CheckpointRow] = []
         for row, reason in zip(rows, reasons, strict=True):
@@ -153,12 +165,6 @@ class SoundCheckpoints:
                 if self.last_made_up is None or self.last_made_up.row.sequence <= row.sequence:
                     self.last_made_up = refusal
         return sound
-
-    async def _chain(self) -> ChainState:
-        chain = await self._metadata.audit.chain()
-        if chain is None:
-            raise MetadataUnavailableError("the chain of the audit log is being removed")
-        return chain
 
     async def _is_own(self, key_id: str, public_key: bytes) -> bool:
         key = (key_id, public_key)

@@ -52,6 +52,18 @@ async def _note(directory: Path) -> int:
     return count
 
 
+async def _damaged(directory: Path) -> AuditSpool:
+    """Note three records, of which the one in the middle is damaged, and return their writer, which is open still."""
+    spool = AuditSpool(directory, "none", lambda: None)
+    for number in range(3):
+        await spool.note(pull_record(number))
+    (segment,) = segment_paths(directory)
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    segment.write_bytes(content)
+    return spool
+
+
 async def test_a_backlog_is_few_units_while_nobody_waits_i11(
     metadata: Metadata, database: RawDatabase, tmp_path: Path, units: list[Failpoint]
 ) -> None:
@@ -116,13 +128,7 @@ async def test_who_comes_meanwhile_waits_for_one_batch(
 async def test_a_damaged_file_is_kept_though_its_damage_was_found_in_an_earlier_run_i11(
     metadata: Metadata, tmp_path: Path
 ) -> None:
-    spool = AuditSpool(tmp_path / "spool", "none", lambda: None)
-    for number in range(3):
-        await spool.note(pull_record(number))
-    (segment,) = segment_paths(tmp_path / "spool")
-    content = bytearray(segment.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    segment.write_bytes(content)
+    spool = await _damaged(tmp_path / "spool")
     drain = AuditDrain(tmp_path / "spool", metadata, "node")
     first = await drain.run()
     await spool.aclose()
@@ -137,20 +143,14 @@ async def test_a_damaged_file_is_kept_though_its_damage_was_found_in_an_earlier_
 async def test_a_damaged_file_is_kept_though_a_disk_refused_to_rename_it_once_i11(
     metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = AuditSpool(tmp_path / "spool", "none", lambda: None)
-    for number in range(3):
-        await spool.note(pull_record(number))
-    (segment,) = segment_paths(tmp_path / "spool")
-    content = bytearray(segment.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    segment.write_bytes(content)
+    spool = await _damaged(tmp_path / "spool")
     await spool.aclose()
     drain = AuditDrain(tmp_path / "spool", metadata, "node")
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EIO, "refused")
 
-    monkeypatch.setattr(type(segment), "rename", refuse)
+    monkeypatch.setattr(type(tmp_path), "rename", refuse)
     with pytest.raises(OSError, match="refused"):
         await drain.run()
     monkeypatch.undo()

@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.plumbing.timing",
     "tests.plumbing.shares",
     "tests.running.calm_disk",
+    "tests.running.event_loop",
     "tests.running.visitors",
     "tests.running.setups",
     "tests.drivers.s3_server",

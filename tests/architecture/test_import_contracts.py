@@ -59,6 +59,7 @@ RANKS = "Ranks: from the command line down to the kernel"
 DRIVERS = "Concrete drivers are named by bootstrap and administrators' commands only"
 SETTINGS = "The settings tree is seen by bootstrap, processes and commands only"
 PARSER = "The parser of requests belongs to the HTTP server"
+EVENT_LOOP = "The event loop belongs to the processes"
 SQL = "SQL libraries belong to metadata.sql"
 CLOUD = "Cloud libraries belong to blobstore.s3"
 HTTP_CLIENT = "The HTTP client belongs to what speaks to other servers"
@@ -81,6 +82,7 @@ FAULTS = {
         ("events", "entrepot.bootstrap"),
     ],
     PARSER: [("registry", "httptools"), ("processes", "httptools"), ("ops", "httptools")],
+    EVENT_LOOP: [("http1", "uvloop"), ("registry", "uvloop"), ("ops", "uvloop")],
     SQL: [
         ("registry", "sqlite3"),
         ("metadata.store", "asyncpg"),
@@ -147,7 +149,7 @@ def test_planted_circle_is_found(skeleton: Path) -> None:
 def test_right_imports_are_free(skeleton: Path) -> None:
     """The imports that the ranks exist for break nothing."""
     plant(skeleton, "http1", "import httptools, entrepot.kernel")
-    plant(skeleton, "processes", "import entrepot.http1, entrepot.settings, entrepot.bootstrap")
+    plant(skeleton, "processes", "import uvloop, entrepot.http1, entrepot.settings, entrepot.bootstrap")
     plant(skeleton, "bootstrap", "import entrepot.settings, entrepot.metadata.sql, entrepot.blobstore.s3")
     plant(skeleton, "metadata.sql", "import sqlite3, asyncpg, entrepot.oci")
     plant(skeleton, "blobstore.s3", "import aiobotocore, botocore, entrepot.observability")

@@ -87,7 +87,7 @@ def test_version_for_programs(tmp_path: Path) -> None:
 
     versions = json.loads(result.stdout)
     assert (result.returncode, result.stderr) == (0, "")
-    assert sorted(versions) == ["entrepot", "httptools", "python", "sqlite"]
+    assert sorted(versions) == ["entrepot", "httptools", "python", "sqlite", "uvloop"]
     assert versions["python"] == sys.version.split()[0]
 
 
@@ -99,7 +99,9 @@ def test_version_for_people_and_by_the_installed_script(tmp_path: Path) -> None:
     )
 
     assert by_script.stdout == run(tmp_path, "version").stdout
-    assert re.match(r"entrepot +\S+\npython +\S+\nsqlite +\S+\nhttptools +\S+\n\Z", by_script.stdout)
+    assert re.match(
+        r"entrepot +\S+\npython +\S+\nsqlite +\S+\nhttptools +\S+\nuvloop +\S+\n\Z", by_script.stdout
+    )
 
 
 def test_version_loads_neither_servers_nor_drivers(tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_version_loads_neither_servers_nor_drivers(tmp_path: Path) -> None:
     loaded = set(result.stdout.splitlines()[-1].split())
     heavy = {"aiobotocore", "asyncpg", "httptools", "prometheus_client", "structlog", "entrepot.settings"}
     assert "entrepot.ops.version" in loaded
-    assert loaded & heavy == set()
+    assert loaded & (heavy | {"uvloop"}) == set()
 
 
 def test_settings_show_says_what_and_whence(tmp_path: Path) -> None:

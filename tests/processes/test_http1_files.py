@@ -8,11 +8,11 @@ import functools
 import hashlib
 import os
 import random
-import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from entrepot.http1.answer import AnswerError
 from entrepot.http1.options import TlsOptions
@@ -141,6 +141,32 @@ async def test_i12_clients_that_leave_in_the_middle_leave_nothing_behind(
                     client.reset()
         await server.until_idle()
         await until_descriptors(before)
+
+
+async def test_i12_a_client_that_left_while_its_file_was_opened_is_no_fault_of_the_server(
+    files: Path, tls: TlsOptions | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has ended by then is asked for nothing."""
+    entered, let_go = threading.Event(), threading.Event()
+    real, path = os.open, str(files / "65536")
+
+    def slow(*arguments: Any) -> int:
+        if arguments[0] == path:
+            entered.set()
+            let_go.wait(PATIENCE_SECONDS)
+        return real(*arguments)
+
+    monkeypatch.setattr("entrepot.http1.file_sending.os.open", slow)
+    with capture_logs() as logged:
+        async with serving(_from(files), tls=tls) as server:
+            async with server.connected() as client:
+                await client.send(get("/65536"))
+                assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
+                client.reset()
+                await asyncio.sleep(0.2)
+            let_go.set()
+            await server.until_idle()
+    assert logged == []
 
 
 def _count_read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -312,7 +338,7 @@ async def test_i12_a_tls_client_that_hangs_up_behind_waiting_requests_has_no_fil
             for _ in range(pieces):  # more than may wait taken apart
                 await client.send(get("/endless") * 500)
                 await asyncio.sleep(0.05)
-            client.socket.shutdown(socket.SHUT_WR)
+            client.finish()
             taken = 0
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.5):

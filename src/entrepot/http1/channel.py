@@ -86,7 +86,7 @@ class Channel:
             self._drained.set_result(None)
         self._drained = None
         if self.is_ending:
-            self._loop.call_soon(self._close)  # closed here, asyncio would end it once more
+            self._loop.call_soon(self._close)  # closed here, the loop would end it once more
 
     # Sending.
 
@@ -95,7 +95,7 @@ class Channel:
         """Whether what is sent goes nowhere; TLS ends in both directions at once."""
         return self.is_lost or self._transport.is_closing() or (self.has_heard_all and self.scheme == "https")
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Send, or drop what nobody would get."""
         if not self.is_gone:
             self._transport.write(data)
@@ -116,11 +116,12 @@ class Channel:
         if self.scheme == "https":
             await self._encrypt_file(file)
             return
-        self._transport.set_write_buffer_limits(high=0)
+        if not self.is_gone:  # what has ended takes no limits
+            self._transport.set_write_buffer_limits(high=0)
         await self.drained()
-        self._transport.set_write_buffer_limits()
         if self.is_gone:
             return
+        self._transport.set_write_buffer_limits()
         socket = self.duplicate()
         try:
             await self.files.send(file, socket)
@@ -135,7 +136,7 @@ class Channel:
         offset = 0
         while offset < file.size_bytes and not self.is_gone:
             piece = await self.files.read(file, offset, min(_PIECE_BYTES, file.size_bytes - offset))
-            self._transport.write(piece)
+            self.write(piece)
             offset += len(piece)
             if self.is_congested:
                 await self.drained()
@@ -162,8 +163,8 @@ class Channel:
     def pause_reading(self) -> None:
         """Have TCP stop the client.
 
-        With TLS, asyncio would go on to read from the socket, and once it has found the end there it drops whatever is
-        sent, without a word to anybody.
+        With TLS, the event loop would go on to read from the socket, and once it has found the end there it drops
+        whatever is sent, without a word to anybody.
         """
         if not self.is_paused and not self._transport.is_closing():
             self.is_paused = True
@@ -173,7 +174,7 @@ class Channel:
                 self._loop.call_soon(self._keep_from_socket)
 
     def _keep_from_socket(self) -> None:
-        """Have asyncio read nothing from the socket under TLS.
+        """Have the event loop read nothing from the socket under TLS.
 
         A limit of nothing does it, but is one that is passed in both directions: each look at it, and there is one more
         after what was just read, turns reading off or on again. So it is set once more when that is over, and anew.
@@ -209,7 +210,9 @@ class Channel:
         the client keeps that and can ask for the rest.
         """
         if by_reset:
-            with contextlib.suppress(OSError):  # TLS tells of the end a turn of the event loop after it
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # TLS tells of the end a turn of the event loop after it
                 self._socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
         self._transport.abort()
 
@@ -238,7 +241,7 @@ class Channel:
     def _is_taking(self) -> bool:
         """Whether the kernel still holds something for the client; it ends those that take nothing (tcp(7), SIOCOUTQ).
 
-        What asyncio holds besides, encrypted and out of our sight, would be lost with the connection.
+        What the event loop holds besides, encrypted and out of our sight, would be lost with the connection.
         """
         descriptor = self._socket.fileno()
         return descriptor >= 0 and any(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))

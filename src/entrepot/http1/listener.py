@@ -42,7 +42,7 @@ _SECONDS_BETWEEN_COMPLAINTS: Final = 10.0
 _LOOKS_PER_TIMEOUT: Final = 8
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 _GOODBYE_SECONDS: Final = 24 * 3600.0
-"""Of TLS, by asyncio, which would take from slow clients what they have not got yet; connections count themselves."""
+"""Of TLS, by the event loop, which would take from slow clients what they have not got yet; connections count, too."""
 _SECONDS_BETWEEN_ENDS: Final = 0.1
 """While stopping: to look at all connections at the end of each of thousands of requests would take minutes."""
 

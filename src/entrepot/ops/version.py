@@ -19,6 +19,7 @@ def collect_versions() -> dict[str, str]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "httptools": installed_version("httptools"),
+        "uvloop": installed_version("uvloop"),
     }
 
 

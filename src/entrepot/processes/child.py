@@ -8,6 +8,8 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from entrepot.metadata.errors import RebuildUnfinishedError, SchemaMismatchError
 from entrepot.observability.logging import configure_logging
 from entrepot.processes.assignment import Assignment, Ready, Refused, StatusPipe, read_assignment
@@ -58,7 +60,8 @@ def run_child(main: Callable[[ChildContext], Awaitable[None]]) -> int:
     try:
         settings = assignment.settings
         configure_logging(settings.log.level, settings.log.format, assignment.role)
-        asyncio.run(_run_until_stopped(main, assignment, settings, status))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run_until_stopped(main, assignment, settings, status))
     except SettingsError as error:
         return _refuse(status, error, ExitCode.BAD_SETTINGS)
     except SchemaMismatchError as error:

@@ -40,7 +40,9 @@ class OtherProcess:
     @classmethod
     async def start(cls, nursery: str, address: StoreAddress) -> Self:
         """Start a process that uses the store at `address`."""
-        started = cls(*await asyncio.open_unix_connection(nursery))
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(nursery)  # here, since libuv takes no address that begins with a zero
+        started = cls(*await asyncio.open_unix_connection(sock=connection))
         started._writer.write(msgspec.json.encode(address) + b"\n")
         started._process_id = await started.answer()
         return started

@@ -33,7 +33,17 @@ def test_a_command_loads_its_own_module_and_no_library_of_the_server(tmp_path: P
     of_product = {name for name in modules if name.split(".")[0] == "entrepot"}
     others = {name for name in of_product - _PRODUCT if not name.startswith("entrepot.client")}
     commands = {name for name in of_product if name.startswith("entrepot.client.commands.")}
-    heavy = {"aiobotocore", "aiohttp", "asyncpg", "httptools", "litestar", "msgspec", "structlog", "sqlite3"}
+    heavy = {
+        "aiobotocore",
+        "aiohttp",
+        "asyncpg",
+        "httptools",
+        "litestar",
+        "msgspec",
+        "structlog",
+        "sqlite3",
+        "uvloop",
+    }
     assert code == "3"
     assert others == {"entrepot.ops.application", "entrepot.ops.ending", "entrepot.ops.errors"}
     assert commands == {"entrepot.client.commands.whoami"}

@@ -31,9 +31,15 @@ class _Clock:
         return self.now
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(self.now + delay, callback, (), asyncio.get_running_loop())
+        timer = asyncio.TimerHandle(self.now + delay, callback, (), cast("asyncio.AbstractEventLoop", self))
         self.timers.append(timer)
         return timer
+
+    def get_debug(self) -> bool:
+        return False
+
+    def _timer_handle_cancelled(self, timer: asyncio.TimerHandle) -> None:
+        """What a timer tells its loop."""
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and the timers that are due go off."""

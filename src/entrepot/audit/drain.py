@@ -78,6 +78,7 @@ class AuditDrain:
         """Drain all that is there now.
 
         Raises:
+            AuditPlacesTakenError: there are records behind the chain's end; the files stay.
             MetadataError: the database takes nothing; the files stay.
             OSError: they can't be read.
         """

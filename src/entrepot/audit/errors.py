@@ -7,6 +7,7 @@ from entrepot.kernel.errors import EntrepotError
 __all__ = [
     "AuditExportBrokenOffError",
     "AuditExportUnreadableError",
+    "AuditPlacesTakenError",
     "AuditRetentionError",
     "AuditSearchTooWideError",
     "AuditSearchesBusyError",
@@ -45,6 +46,20 @@ class AuditExportUnreadableError(EntrepotError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"this is no export of an audit log that can be read: {reason}")
         self.reason = reason
+
+
+class AuditPlacesTakenError(EntrepotError):
+    """A record stands behind the end of the chain: it was made up, or the end was set back."""
+
+    def __init__(self, end: int, found: int) -> None:
+        """Take the sequence of the end, and that of the first record behind it."""
+        super().__init__(
+            f"the chain of the audit log ends with record {end}, and the database has a record {found} behind it, "
+            "which this program did not write: nothing can be added to the chain. The runbook says what to do, under "
+            "EntrepotAuditBehind"
+        )
+        self.end = end
+        self.found = found
 
 
 class AuditSearchTooWideError(EntrepotError):

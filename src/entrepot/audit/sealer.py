@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from entrepot.audit.chain import ALGORITHM, chain_start, link_hash
+from entrepot.audit.errors import AuditPlacesTakenError
 from entrepot.kernel.failpoints import Failpoint, reach
 from entrepot.kernel.ids import new_public_id
 from entrepot.metadata.audit_store import SealedNewRecord
@@ -43,8 +44,16 @@ class NewChain:
         return cls(chain_id, chain_start(ALGORITHM, chain_id))
 
     async def hold(self, tx: Transaction) -> ChainState:
-        """Return the chain, held until the unit ends."""
-        return await tx.audit_chain.hold(self.chain_id, ALGORITHM, self.start)
+        """Return the chain, held until the unit ends, to add records to it.
+
+        Raises:
+            AuditPlacesTakenError: there are records behind its end. To go on from them, or over them, could be what
+                somebody wants who owns the database: people decide.
+        """
+        chain = await tx.audit_chain.hold(self.chain_id, ALGORITHM, self.start)
+        for link in await tx.audit_chain.links(chain.sequence, 1):
+            raise AuditPlacesTakenError(chain.sequence, link.sequence)
+        return chain
 
 
 async def add_sealed(tx: Transaction, beginning: NewChain, records: Sequence[NewAuditRecord]) -> None:
@@ -54,6 +63,7 @@ async def add_sealed(tx: Transaction, beginning: NewChain, records: Sequence[New
     they are safe, and as rows that nothing proves they could be removed by who owns the database.
 
     Raises:
+        AuditPlacesTakenError: there are records behind the chain's end.
         UnknownChainAlgorithmError: a newer program made the chain, or somebody wants it to look so.
     """
     chain = await beginning.hold(tx)
@@ -96,6 +106,7 @@ class Sealer:
         """Seal all records that are there now, and return how many these were.
 
         Raises:
+            AuditPlacesTakenError: there are records behind the chain's end.
             MetadataError: the database takes nothing.
             UnknownChainAlgorithmError: a newer program made the chain.
         """

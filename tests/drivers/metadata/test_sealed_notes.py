@@ -12,6 +12,7 @@ from entrepot.audit import drain as drain_module
 from entrepot.audit.chain import UnknownChainAlgorithmError
 from entrepot.audit.database_verification import verify_database
 from entrepot.audit.drain import AuditDrain
+from entrepot.audit.errors import AuditPlacesTakenError
 from entrepot.audit.sealer import NewChain, Sealer, add_sealed
 from entrepot.audit.spool import AuditSpool
 from entrepot.metadata.audit_store import AuditFilter
@@ -121,6 +122,47 @@ async def test_notes_stay_in_their_files_when_a_newer_program_made_the_chain_i11
 
     assert await metadata.audit.unsealed_count() == 0
     assert await metadata.audit.count(AuditFilter()) == 4
+
+
+@pytest.mark.parametrize("what", ["row", "end"])
+async def test_nothing_is_added_where_a_record_stands_behind_the_end_and_it_is_said_i11(
+    metadata: Metadata, database: RawDatabase, tmp_path: Path, what: str
+) -> None:
+    """A row was made up, or the end was set back: notes stay in their files, others unsealed, until people decide."""
+    await metadata.write(lambda tx: tx.audit.extend([pull_record(number) for number in range(3)]))
+    await Sealer(metadata).run()
+    before = await metadata.audit.links(0, 100)
+    if what == "row":
+        await metadata.write(lambda tx: tx.audit.append(pull_record(3)))
+        await database.fetch(
+            "UPDATE audit_records SET sequence = 5, chain_hash = 'made up' WHERE sequence IS NULL"
+        )
+        undo = "DELETE FROM audit_records WHERE sequence = 5"
+    else:
+        await database.fetch(f"UPDATE audit_chain SET sequence = 1, chain_hash = '{before[0].chain_hash}'")
+        undo = f"UPDATE audit_chain SET sequence = 3, chain_hash = '{before[2].chain_hash}'"
+    await metadata.write(lambda tx: tx.audit.append(pull_record(4)))
+    await _noted(tmp_path / "spool", 2)
+    drain = AuditDrain(tmp_path / "spool", metadata, "node")
+
+    said = (
+        "ends with record 3.* a record 5 behind"
+        if what == "row"
+        else "ends with record 1.* a record 2 behind"
+    )
+    with pytest.raises(AuditPlacesTakenError, match=said):
+        await drain.run()
+    with pytest.raises(AuditPlacesTakenError, match=said):
+        await Sealer(metadata).run()
+    assert not (await verify_database(metadata, [], [])).is_sound
+    await database.fetch(undo)
+
+    assert (await drain.run()).records == 2
+    assert await Sealer(metadata).run() == 1
+
+    assert list(await metadata.audit.links(0, 3)) == list(before)
+    verdict = await verify_database(metadata, [], [])
+    assert (verdict.records, verdict.unsealed, verdict.faults) == (6, 0, ())
 
 
 @pytest.mark.parametrize("taken", [0, 2])

@@ -38,6 +38,7 @@ _NEVER_ARRIVE = {
     "ScopeLimitError": "raised by the token service, which has no part in this API",
     "InvalidPoliciesError": "refuses the start, before the edge exists",
     "PublicKeyUnreadableError": "ends a command that verifies an export",
+    "AuditPlacesTakenError": "fails a duty of the worker, or is told by an export",
     "NoLinkError": "fails a duty of the worker, is told by an export, or ends a command",
     "UnknownChainAlgorithmError": "ends a command that verifies an export",
     "InvalidMetadataAddressError": "refuses the start, before the edge exists",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge
 
+from entrepot.observability.logging import get_request_logger
 from entrepot.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ UNREADABLE_FILE = "unreadable"
 """When this file lies in the data directory, reading counts as broken; `unwritable` likewise for writing."""
 STOP_SLOWLY_FILE = "stop-slowly"
 """When this file lies in the data directory, the background worker takes no notice of being asked to stop."""
+
+LAST_PATH = "/last"
+"""Of a request that the application logs as its last act."""
 
 
 def build_http_application(settings: Settings) -> Application:
@@ -55,6 +59,15 @@ async def _live(receive: Receive, send: Send) -> None:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
+            get_request_logger().info(
+                "request.completed",
+                operation="test",
+                method="GET",
+                path=LAST_PATH,
+                status=200,
+                milliseconds=0,
+                address="",
+            )
             return
 
 

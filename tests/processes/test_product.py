@@ -140,7 +140,7 @@ def _push_patiently(product: RunningEntrepot, digest: str, content: bytes) -> No
 
 
 def test_no_answered_request_is_missing_from_the_log_after_sigterm(product: RunningEntrepot) -> None:
-    """Lines that wait for the end of the event loop's turn are written before the process ends."""
+    """Lines that wait for others are written before the process ends."""
     asked = [f"request-{number:03d}" for number in range(200)]
     with httpx.Client(base_url=product.url) as client:
         for request_id in asked:

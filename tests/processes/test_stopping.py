@@ -12,7 +12,7 @@ import pytest
 
 from entrepot.processes.assignment import Role
 from tests.plumbing.patience import PATIENCE_SECONDS
-from tests.processes.applications import STOP_SLOWLY_FILE
+from tests.processes.applications import LAST_PATH, STOP_SLOWLY_FILE
 from tests.processes.running import RunningRegistry, is_alive
 from tests.processes.uploads import SlowUpload
 
@@ -42,6 +42,15 @@ def test_f40_sigterm_goes_through_its_order_while_a_request_in_flight_finishes(t
         assert not any(is_alive(pid) for pid in pids)
         drain, stopping = registry.events("drain.started")[0], registry.events("process.stopping")[0]
         assert seconds_between(drain, stopping) > 3.9  # by two clocks
+
+
+def test_a_line_that_waits_for_others_is_written_before_the_process_ends(tmp_path: Path) -> None:
+    """Nothing turns its event loop any more by then."""
+    with RunningRegistry(tmp_path) as registry:
+        registry.get("/v2/")
+        registry.parent.terminate()
+        assert registry.wait_exit() == 0
+        assert len(registry.events("request.completed", path=LAST_PATH)) == 1
 
 
 def test_a_body_that_outlasts_the_drain_timeout_is_broken_off(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "configure_logging",
+    "flush_logging",
     "get_logger",
     "get_request_logger",
 ]
@@ -55,6 +56,13 @@ def get_request_logger() -> RequestLogger:
     if isinstance(factory, _Pipeline) and factory.request_log is not None:
         return factory.request_log
     return get_logger()
+
+
+def flush_logging() -> None:
+    """Write the lines that wait. For the end of a process, after its event loop."""
+    factory = structlog.get_config()["logger_factory"]
+    if isinstance(factory, _Pipeline):
+        factory.stream.flush()
 
 
 def configure_logging(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from entrepot.metadata.errors import RebuildUnfinishedError, SchemaMismatchError
-from entrepot.observability.logging import configure_logging
+from entrepot.observability.logging import configure_logging, flush_logging
 from entrepot.processes.assignment import Assignment, Ready, Refused, StatusPipe, read_assignment
 from entrepot.processes.errors import ExitCode
 from entrepot.settings import Settings, SettingsError
@@ -68,6 +68,8 @@ def run_child(main: Callable[[ChildContext], Awaitable[None]]) -> int:
         return _refuse(status, error, ExitCode.SCHEMA_MISMATCH)
     except RebuildUnfinishedError as error:
         return _refuse(status, error, ExitCode.REBUILD_UNFINISHED)
+    finally:
+        flush_logging()
     return ExitCode.OK
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
 import re
@@ -14,7 +13,13 @@ import pytest
 import structlog
 
 from entrepot.kernel.secret_forms import new_secret_of
-from entrepot.observability.logging import LogFormat, configure_logging, get_logger, get_request_logger
+from entrepot.observability.logging import (
+    LogFormat,
+    configure_logging,
+    flush_logging,
+    get_logger,
+    get_request_logger,
+)
 from entrepot.observability.request_ids import bind_request_id, unbind_request_id
 
 if TYPE_CHECKING:
@@ -59,7 +64,7 @@ async def test_both_loggers_write_the_same_line(line_format: LogFormat, path: st
 
     _log_request(get_logger(), path)
     _log_request(get_request_logger(), path)
-    await asyncio.sleep(0)
+    flush_logging()
     unbind_request_id(token)
 
     general, quick = stream.getvalue().splitlines()
@@ -73,7 +78,7 @@ async def test_a_higher_level_silences_it() -> None:
     configure_logging("warning", "json", "http", stream)
 
     _log_request(get_request_logger(), "/v2/")
-    await asyncio.sleep(0)
+    flush_logging()
 
     assert stream.getvalue() == b""
 
@@ -91,7 +96,7 @@ async def test_no_secret_that_is_made_here_is_in_a_line_whichever_logger_writes_
     _log_request(get_request_logger(), f"/v2/{secret}/tags/list")
     get_logger().error("request.failed", reason=f"there is no {secret}", exc_info=ValueError(secret))
     logging.getLogger("library").warning("no %s", secret)
-    await asyncio.sleep(0)
+    flush_logging()
     unbind_request_id(token)
 
     assert secret[4:] not in stream.getvalue().decode()

@@ -6,8 +6,9 @@ the work. It is believed no further than this process has read: who owns the dat
 their file removed, by a number. Nor is one before the beginning, where nothing can be read. In a database that was set
 back it is what counts.
 
-Whose writer was never met, a dead process's or one that is copied here from a node that is gone, is removed when it has
-been of the same length for a while: nobody locks what is being copied, and the rest of it would go into a removed file.
+Whose writer was never met, a dead process's or one that is copied here from a node that is gone, is removed when nobody
+has written to it for a while: nobody locks what is being copied, and the rest of it would go into a removed file. What
+lies there as the process begins may have rested before: it counts for what may wait on the disk (F45).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import structlog
 from entrepot.audit.frames import FrameBatch, read_frames
 from entrepot.audit.sealer import NewChain, add_sealed
 from entrepot.audit.segments import DAMAGED_SUFFIX, ended_segment, segment_paths
+from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.failpoints import Failpoint, reach
 
 if TYPE_CHECKING:
@@ -54,6 +56,25 @@ class DrainReport:
     damaged_bytes: int = 0
 
 
+@dataclass(slots=True)
+class _Known:
+    """What this process knows of a file.
+
+    Attributes:
+        taken: how many of its bytes were taken over.
+        damaged: how many of these were no record.
+        was_locked: whether its writer was met.
+        state: what each write changes, as it was seen last; `None` before.
+        since: from when on it has been so, by a clock that nobody sets.
+    """
+
+    taken: int = 0
+    damaged: int = 0
+    was_locked: bool = False
+    state: tuple[int, int] | None = None
+    since: float = 0.0
+
+
 class AuditDrain:
     """Drains the files of one node; one at a time per node."""
 
@@ -65,14 +86,10 @@ class AuditDrain:
         """
         self._directory = directory
         self._rest_seconds = rest_seconds
-        self._locked: set[str] = set()
-        """Files whose writer was met."""
-        self._lengths: dict[str, tuple[int, float]] = {}
-        """Of others, and since when they have it, by a clock that nobody sets."""
+        self._is_first = True
         self._metadata = metadata
         self._node = node
-        self._taken: dict[str, int] = {}
-        self._damaged: dict[str, int] = {}
+        self._known: dict[str, _Known] = {}
 
     async def run(self) -> DrainReport:
         """Drain all that is there now.
@@ -80,26 +97,32 @@ class AuditDrain:
         Raises:
             AuditPlacesTakenError: there are records behind the chain's end; the files stay.
             MetadataError: the database takes nothing; the files stay.
-            OSError: they can't be read.
+            OSError: one of them can't be read or removed; what the others hold was taken over.
         """
         report = DrainReport()
         if not await asyncio.to_thread(self._directory.is_dir):
             return report
         paths = await asyncio.to_thread(segment_paths, self._directory)
         cursors = dict(await self._metadata.audit.spool_cursors(self._node))
-        self._taken = {path.name: self._taken.get(path.name, 0) for path in paths}
-        self._damaged = {path.name: self._damaged.get(path.name, 0) for path in paths}
-        self._locked &= self._taken.keys()
-        self._lengths = {name: met for name, met in self._lengths.items() if name in self._taken}
+        self._known = {path.name: self._known.get(path.name) or _Known() for path in paths}
+        failures: list[OSError] = []
         for path in paths:
-            start = max(0, min(cursors.pop(path.name, 0), self._taken[path.name]))
-            await self._drain(path, start, report)
+            cursor = cursors.pop(path.name, 0)
+            try:
+                await self._drain(path, cursor, report)
+            except OSError as error:
+                # One that root copied here, say: all that was noted since lies behind it.
+                failures.append(error)
+        self._is_first = False
         for segment in cursors:  # removed, and the process died before it could say so
             await self._forget(segment)
+        if failures:
+            raise failures[0]
         return report
 
-    async def _drain(self, path: Path, start: int, report: DrainReport) -> None:
-        offset = start
+    async def _drain(self, path: Path, cursor: int, report: DrainReport) -> None:
+        known = self._known[path.name]
+        offset = max(0, min(cursor, known.taken))
         batches: list[FrameBatch] = []
         ended = False
         while True:
@@ -110,35 +133,39 @@ class AuditDrain:
                     offset += batch.consumed
                     self._count(path.name, batch, report)
                 del batches[:count]
-                self._taken[path.name] = offset
+                known.taken = offset
+            elif ended and not await self._is_whole(path):
+                return
+            elif ended and (batches[0].is_begun or not batches[0].pending):
+                await self._remove(path, batches[0].pending)
+                return
             elif ended:
-                break
+                # No process that died leaves that: it was written whole, and somebody was answered for it.
+                batches = [_all_damaged(batches[0])]
             else:
                 # Its writer may have added a last record between our look at the end and its own.
                 ended = await asyncio.to_thread(_has_ended, path)
                 if not ended:
-                    self._locked.add(path.name)
-                    break
+                    known.was_locked = True
+                    return
                 batches.clear()
-        if ended and self._is_whole(path.name, offset + batches[0].pending):
-            await self._remove(path, batches[0].pending)
 
-    def _is_whole(self, segment: str, length: int) -> bool:
+    async def _is_whole(self, path: Path) -> bool:
         """Whether nothing more will come to a file that nobody has locked."""
-        if segment in self._locked:
+        known = self._known[path.name]
+        if known.was_locked:
             return True
-        now = monotonic()
-        met, since = self._lengths.get(segment, (-1, now))
-        if met != length:
-            since = now
-        self._lengths[segment] = length, since
-        return now - since >= self._rest_seconds
+        state, now = await asyncio.to_thread(_state_of, path), monotonic()
+        if known.state != state:
+            known.state = state
+            known.since = now - (_seconds_since(state[1]) if self._is_first else 0.0)
+        return now - known.since >= self._rest_seconds
 
     def _count(self, segment: str, batch: FrameBatch, report: DrainReport) -> None:
         report.records += len(batch.records)
         if batch.damaged:
             report.damaged_bytes += batch.damaged
-            self._damaged[segment] += batch.damaged
+            self._known[segment].damaged += batch.damaged
             _log.error("audit.spool.damaged", segment=segment, bytes=batch.damaged)
 
     async def _take_over(self, segment: str, batches: Sequence[FrameBatch], offset: int) -> int:
@@ -164,7 +191,7 @@ class AuditDrain:
         if torn:
             _log.warning("audit.spool.torn", segment=path.name, bytes=torn)
         # Counted until it is renamed: a disk may refuse that, and the next run comes here again.
-        if self._damaged[path.name]:
+        if self._known[path.name].damaged:
             await asyncio.to_thread(path.rename, path.with_suffix(DAMAGED_SUFFIX))
         else:
             await asyncio.to_thread(path.unlink)
@@ -192,9 +219,28 @@ def _read(path: Path, offset: int) -> FrameBatch:
         if batch.consumed == 0 and batch.pending == _BATCH_BYTES:
             file.seek(offset)
             batch = read_frames(file.read(_WHOLE_RECORD_BYTES))
-        if batch.consumed == 0 and batch.pending == _WHOLE_RECORD_BYTES:
-            return FrameBatch((), batch.pending, batch.pending, 0)
         return batch
+
+
+def _all_damaged(batch: FrameBatch) -> FrameBatch:
+    """Return a batch that takes what is pending for damage; of a long stretch so much that a record has room behind."""
+    length = batch.pending if batch.pending < _WHOLE_RECORD_BYTES else _WHOLE_RECORD_BYTES // 4
+    return FrameBatch((), length, length, batch.pending - length)
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """Return what each write to a file changes.
+
+    Its length alone would not do: a copy that broke off is begun anew within the file, and has no other one until it
+    has come as far; and some copies are given all of it first. The time of contents is what `cp -p` sets.
+    """
+    found = path.stat()
+    return found.st_size, found.st_ctime_ns
+
+
+def _seconds_since(nanoseconds: int) -> float:
+    """Return how long ago something was by the machine's clock, which may have been put back since."""
+    return max(0.0, (machine_milliseconds() - nanoseconds / 1_000_000) / 1000)
 
 
 def _has_ended(path: Path) -> bool:

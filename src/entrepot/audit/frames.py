@@ -34,12 +34,14 @@ class FrameBatch:
         consumed: how many of its bytes are done with: whole frames, and damage between them.
         damaged: how many of these were no sound frame.
         pending: how many bytes of a frame that has not ended follow.
+        is_begun: whether these are the beginning of a frame, which is all that a process leaves that dies over one.
     """
 
     records: tuple[NewAuditRecord, ...]
     consumed: int
     damaged: int
     pending: int
+    is_begun: bool = False
 
 
 def encode_frame(record: NewAuditRecord) -> bytes:
@@ -67,7 +69,9 @@ def read_frames(data: bytes) -> FrameBatch:
             break
         damaged += following - position
         position = following
-    return FrameBatch(tuple(records), position, damaged, len(data) - position)
+    return FrameBatch(
+        tuple(records), position, damaged, len(data) - position, is_begun=_begins_frame(data, position)
+    )
 
 
 def _next_frame(data: bytes, position: int) -> int | None:
@@ -78,6 +82,17 @@ def _next_frame(data: bytes, position: int) -> int | None:
             return following
         following = data.find(_MARK, following + 1)
     return None
+
+
+def _begins_frame(data: bytes, position: int) -> bool:
+    """Whether all behind `position` is the beginning of a frame that goes on behind `data`."""
+    rest = len(data) - position
+    if not _MARK.startswith(data[position : position + len(_MARK)]):
+        return False
+    if rest < _HEAD.size:
+        return rest > 0
+    length: int = _HEAD.unpack_from(data, position)[1]
+    return rest < _HEAD.size + length <= _HEAD.size + _MOST_BYTES
 
 
 def _frame_at(data: bytes, position: int) -> tuple[NewAuditRecord, int] | None:

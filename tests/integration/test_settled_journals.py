@@ -255,3 +255,38 @@ async def test_f11_of_what_a_former_program_noted_only_the_numbers_count_until_i
     two.segment.write_bytes(whole)
 
     assert [finding.kind for finding in await two.verify()] == [Kind.JOURNAL_LOST]
+
+
+@pytest.mark.parametrize(("old", "new"), [(b'"kind":"m', b'"kind":"l'), (b'"sha256', b'"rha256')])
+async def test_f11_what_no_rebuild_understands_keeps_the_sweep_away_until_one_does(
+    two: _Two, old: bytes, new: bytes
+) -> None:
+    """A byte was flipped of what a former program wrote, or a newer one wrote it: only it tells of what was pushed."""
+    whole = two.segment.read_bytes()
+    two.segment.write_bytes(unsealed(whole).replace(old, new, 1))
+    assert await two.rebuild() == 1
+    assert await two.keeps_the_sweep_away()
+
+    for options in (None, REPAIR, _FORCED):
+        (finding,) = await two.verify(options)
+        assert (finding.kind, finding.name) == (Kind.DATABASE_GAP, two.folder)
+        assert "tells of 6 facts, others than the 5 that this one was made from" in finding.detail
+        assert await two.keeps_the_sweep_away()
+
+    two.segment.write_bytes(whole)
+    assert await two.rebuild() == 0
+    assert await two.verify() == []
+    assert not await two.keeps_the_sweep_away()
+
+
+async def test_f11_what_no_rebuild_understands_is_given_up_with_its_file(two: _Two) -> None:
+    two.segment.write_bytes(unsealed(two.segment.read_bytes()).replace(b'"sha256', b'"rha256', 1))
+    assert await two.rebuild() == 1
+    (finding,) = await two.verify()
+    assert "move the files away" in finding.detail
+    two.segment.unlink()
+
+    assert [one.kind for one in await two.verify(REPAIR)] == [Kind.JOURNAL_LOST]
+    assert [one.is_damage for one in await two.verify(_FORCED)] == [False]
+    assert await two.verify() == []
+    assert not await two.keeps_the_sweep_away()

@@ -30,7 +30,7 @@ from entrepot.rebuild.stored_contents import take_inventory
 from entrepot.rebuild.survey import count_leftovers, count_totals
 from entrepot.registry.journal.facts import journalled_registry_fact
 from entrepot.registry.journal.reader import find_incarnations
-from entrepot.registry.journal.readings import NumbersRead, note_rebuilt
+from entrepot.registry.journal.readings import note_rebuilt
 from entrepot.registry.journal.unread_parts import knows_unread_parts
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class Rebuild:
         It has no rows of facts of any journal but its own.
         """
         *ancestors, own = done
-        lost = sum(len(one.damaged) for one in ancestors) + own.obscure
+        lost = sum(len(one.damaged) for one in ancestors) + sum(one.obscure for one in done)
         for key in own.damaged:
             lost += not await knows_unread_parts(self._metadata, self._blobs, key)
         return lost
@@ -265,10 +265,7 @@ class Rebuild:
         known = await self._metadata.orphans.last_fact()
         ends = {name: await find_last_number(self._blobs, name) for name in ancestors}
         facts = sum(one.applied for one in done)
-        settled = {
-            name: NumbersRead(one.left_out + one.read, one.checksum, one.contents)
-            for name, one in zip(ancestors, done, strict=False)
-        }
+        settled = {name: one.made_from for name, one in zip(ancestors, done, strict=False)}
 
         async def unit(tx: Transaction) -> None:
             if not self._options.catch_up:

@@ -17,7 +17,7 @@ from entrepot.rebuild.noted_rivals import NotedRivals
 from entrepot.rebuild.number_gaps import NumberGaps
 from entrepot.rebuild.recorded_facts import RecordedFacts
 from entrepot.registry.journal.reader import JournalReader, Rivals, tell_the_same
-from entrepot.registry.journal.readings import checksum_with, contents_with
+from entrepot.registry.journal.readings import NumbersRead, checksum_with
 from entrepot.registry.journal.rival_histories import THE_DATABASE
 from entrepot.registry.journal.writer import line_of
 
@@ -76,16 +76,17 @@ class Replayed:
         applied: those of them that the database did not know, and whose units are committed.
         last: the greatest number that the journal gives to anything, readable or not.
         checksum: of the numbers of facts of which it is known what became of them.
-        contents: a checksum of what all facts tell that were read.
+        made_from: all facts of it that it can be told what they changed.
         gaps: numbers between all its facts.
         damaged: keys of what can't be read.
         obscure: how many facts the database does not know since it can't be told what they changed: a line of theirs is
-            damaged, or a newer program wrote it. They are not recorded, so that whoever can tell brings them in later.
+            damaged, or a newer program wrote it. They are not recorded, so that whoever can tell brings them in later;
+            those of an earlier database's journal only a rebuild from the beginning can.
     """
 
     gaps: NumberGaps
     checksum: int = 0
-    contents: int = 0
+    made_from: NumbersRead = field(default_factory=NumbersRead)
     left_out: int = 0
     read: int = 0
     applied: int = 0
@@ -161,7 +162,10 @@ class JournalReplay:
                 done.gaps.pass_from(before, line.sequence)
                 before = line.sequence
                 done.last = max(done.last, line.sequence)
-                done.contents = contents_with(line, done.contents)
+                if source.own or not _is_obscure(line):
+                    done.made_from = done.made_from.and_of(line)
+                else:
+                    done.obscure += 1
                 if line.sequence <= source.after:
                     done.left_out += 1
                     done.checksum = checksum_with(line.sequence, done.checksum)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from entrepot.blobstore.keys import JOURNAL
 from entrepot.lifecycle.scrub.findings import Finding, Kind
 from entrepot.registry.journal.reader import JournalReader
-from entrepot.registry.journal.readings import NumbersRead, checksum_with, contents_with, read_readings
+from entrepot.registry.journal.readings import NumbersRead, read_readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,14 +78,12 @@ async def read_settled_journals(
 
 
 async def _read(blobs: BlobStore, incarnation: str, damaged: dict[str, str]) -> NumbersRead:
-    count = checksum = contents = 0
+    found = NumbersRead()
     reader = JournalReader(blobs, incarnation, damaged.__setitem__, _unasked)
     async with aclosing(reader.facts()) as lines:
         async for line in lines:
-            count += 1
-            checksum = checksum_with(line.sequence, checksum)
-            contents = contents_with(line, contents)
-    return NumbersRead(count, checksum, contents)
+            found = found.and_of(line)
+    return found
 
 
 def _unasked(rivals: Rivals) -> None:
@@ -134,7 +132,9 @@ def _difference(before: NumbersRead, now: NumbersRead) -> str:
 def _came_back(incarnation: str, before: NumbersRead, now: NumbersRead) -> Finding:
     detail = (
         f"it is an earlier database's journal, and tells of {now.count} facts, others than the {before.count} that "
-        "this one was made from; a catch-up does not bring them in. Rebuild anew, into an empty database from the same "
-        "journals, or move the files that came back away again to give up what only they tell of"
+        "this one was made from: files of it came back, or the rebuild could not tell what they changed, and named "
+        "them; a catch-up does not bring them in. Rebuild anew, into an empty database from the same journals, with "
+        "sound copies of what is damaged, or the newer program where that wrote them; or move the files away to give "
+        "up what only they tell of"
     )
     return Finding(Kind.DATABASE_GAP, "journal", f"{JOURNAL}{incarnation}/", detail=detail)

@@ -28,7 +28,6 @@ __all__ = [
     "NumbersRead",
     "begin_reading",
     "checksum_with",
-    "contents_with",
     "end_reading",
     "note_rebuilt",
     "read_readings",
@@ -56,6 +55,12 @@ class NumbersRead(msgspec.Struct, frozen=True):
     def have_numbers_of(self, before: NumbersRead) -> bool:
         """Whether they have the numbers of those of before."""
         return (self.count, self.checksum) == (before.count, before.checksum)
+
+    def and_of(self, line: RecordedLine) -> NumbersRead:
+        """Return the same with one more fact, which has a greater number than all before."""
+        return NumbersRead(
+            self.count + 1, checksum_with(line.sequence, self.checksum), _contents_with(line, self.contents)
+        )
 
 
 class JournalReadings(msgspec.Struct, frozen=True):
@@ -141,7 +146,7 @@ def checksum_with(sequence: int, before: int) -> int:
     return crc32(b"%d," % sequence, before)
 
 
-def contents_with(line: RecordedLine, before: int) -> int:
+def _contents_with(line: RecordedLine, before: int) -> int:
     """Return the checksum of what facts tell up to this one; not of their times, which an entry does not know."""
     return crc32(told_by(line), before)
 

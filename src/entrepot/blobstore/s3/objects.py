@@ -88,13 +88,27 @@ async def _read_once(
     body: Any = answer["Body"]
     announced, received = int(answer["ContentLength"]), 0
     async with body:
-        while received < announced:
-            with s3_errors_translated("read", key):
-                chunk = await body.read(_READ_BYTES)
-            if not chunk:
-                raise StorageUnavailableError(f"{key} ended after {received} of {announced} bytes")
-            received += len(chunk)
-            yield chunk
+        try:
+            while received < announced:
+                with s3_errors_translated("read", key):
+                    chunk = await body.read(_READ_BYTES)
+                if not chunk:
+                    raise StorageUnavailableError(f"{key} ended after {received} of {announced} bytes")
+                received += len(chunk)
+                yield chunk
+        finally:
+            _break_off(body)
+
+
+def _break_off(body: Any) -> None:  # noqa: ANN401  # the SDK's are made at run time
+    """End the connection of a reply that was not read to its end.
+
+    To close it would be to say goodbye, under TLS: the event loop goes on to read, and throws away, whatever the store
+    sends, for half a minute and as fast as it can.
+    """
+    connection = body.raw_stream.connection  # none any more once all has come
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 async def list_keys(connection: S3Connection, prefix: str, start_after: str) -> AsyncGenerator[StoredObject]:

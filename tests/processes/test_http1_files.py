@@ -8,7 +8,9 @@ import functools
 import hashlib
 import os
 import random
+import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,17 +19,19 @@ from structlog.testing import capture_logs
 from entrepot.http1.answer import AnswerError
 from entrepot.http1.options import TlsOptions
 from tests.plumbing.patience import PATIENCE_SECONDS
-from tests.processes.certificates import make_certificate
+from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import (
     get,
     message_of,
     open_descriptors,
+    reply,
     serving,
     tell,
     until_descriptors,
 )
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from entrepot.kernel.asgi import Application, Receive, Scope, Send
@@ -36,6 +40,7 @@ _MIB: Final = 1 << 20
 _SIZES: Final = (0, 1, 64 * 1024, 20 * _MIB)
 _BIG: Final = 20 * _MIB
 _SMALL_BUFFER: Final = 16 * 1024
+_LEAST_BUFFER: Final = 4 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -347,6 +352,51 @@ async def test_i12_a_tls_client_that_hangs_up_behind_waiting_requests_has_no_fil
             await asyncio.sleep(0.3)
         await server.until_idle()
     assert 0 < sum(read_bytes) < 16 * _MIB
+
+
+@pytest.mark.parametrize("way", ["file", "pieces"])
+async def test_i12_nothing_is_fetched_for_a_tls_client_that_hangs_up_before_it_has_taken_the_answer_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The event loop drops what is sent, and tells nobody before the client has taken that, which it never does."""
+    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
+    with (tmp_path / "endless").open("wb") as file:
+        file.truncate(500 * _MIB)
+    fetched = _count_read_bytes(monkeypatch)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/before":
+            await reply(send, bytes(50_000))
+            return
+        await asyncio.sleep(0.1)  # a store takes its time
+        fields = [(b"content-length", b"%d" % (500 * _MIB))]
+        await send(message_of("response.start", status=200, headers=fields))
+        if way == "file":
+            await send(message_of("response.pathsend", path=str(tmp_path / "endless")))
+            return
+        await receive()
+        leaving = asyncio.ensure_future(receive())
+        while not leaving.done():
+            fetched.append(_MIB)
+            await send(message_of("response.body", body=bytes(_MIB), more_body=True))
+            await asyncio.sleep(0)
+
+    def hang_up(port: int) -> ssl.SSLSocket:
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LEAST_BUFFER)
+        raw.connect(("127.0.0.1", port))
+        client = unverified_context().wrap_socket(raw)
+        client.sendall(get("/before"))
+        time.sleep(0.2)  # by now a rest of it waits in the event loop
+        client.sendall(get("/endless"))
+        client.shutdown(socket.SHUT_WR)
+        return client
+
+    async with serving(application, tls=options, send_buffer_bytes=_LEAST_BUFFER) as server:
+        with await asyncio.to_thread(hang_up, server.port):
+            await asyncio.sleep(0.5)
+        await server.until_idle()
+    assert sum(fetched) < 16 * _MIB
 
 
 async def test_s39_nothing_gets_into_a_file_while_it_is_sent(tmp_path: Path) -> None:

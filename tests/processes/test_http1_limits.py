@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import resource
 import socket
 import subprocess
 import sys
+import threading
 import time
+import weakref
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from entrepot.http1.connection import Connection
 from entrepot.http1.options import TlsOptions
 from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate, unverified_context
@@ -250,6 +256,93 @@ async def test_heads_of_many_requests_at_once_are_no_framing_of_a_body() -> None
         await sending
 
 
+@pytest.mark.parametrize("line", ["Content-Length: 999999999999", "Connection: close"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_f41_what_nobody_takes_holds_nobody_up(
+    tls: TlsOptions, monkeypatch: pytest.MonkeyPatch, scheme: str, line: str
+) -> None:
+    """Of a client that sends as fast as it is read libuv would read 8 MiB, and then of the next, while all wait."""
+    reads, turn, is_over = Counter[int](), 0, threading.Event()
+    real = Connection.buffer_updated
+
+    def count(connection: Connection, nbytes: int) -> None:
+        if not is_over.is_set():
+            reads[turn] += 1
+        real(connection, nbytes)
+
+    def begin_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if not is_over.is_set():
+            asyncio.get_running_loop().call_soon(begin_turn)
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await reply(send, b"", status=401)
+
+    monkeypatch.setattr(Connection, "buffer_updated", count)
+    async with serving(refuse, tls=tls if scheme == "https" else None) as server:
+        flood = asyncio.create_task(
+            asyncio.to_thread(_flood, server.port, scheme, get("/", line, method="PUT"), is_over)
+        )
+        begin_turn()
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            time.sleep(0.05)  # noqa: ASYNC251  # so much more comes meanwhile than is read at once
+        is_over.set()
+        await flood
+        await server.until_idle()
+    assert max(reads.values()) <= 4
+
+
+async def test_f41_behind_the_goodbye_of_tls_no_more_is_kept_than_is_read_at_once(tls: TlsOptions) -> None:
+    """The event loop reads it for itself, 32 times in a row if there is so much, and throws it away."""
+
+    def ask() -> None:
+        client.sendall(get("/", "Connection: close"))
+        assert client.recv(_KIB).startswith(b"HTTP/1.1 200 ")  # and says no goodbye
+
+    async with serving(tell, tls=tls) as server:
+        raw = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", server.port))
+        with unverified_context().wrap_socket(raw, do_handshake_on_connect=False) as client:
+            await asyncio.to_thread(client.do_handshake)
+            kept = (await server.the_connection()).channel._socket
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * _KIB)
+            await asyncio.to_thread(ask)
+            most_bytes = kept.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            assert most_bytes < len(server.listener.read_buffer)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_i12_a_connection_that_has_ended_waits_for_no_garbage_collector(
+    tls: TlsOptions, scheme: str
+) -> None:
+    """It makes so few objects that the collector would come after many thousands of them, of tens of KiB each."""
+    gc.disable()
+    try:
+        async with serving(tell, tls=tls if scheme == "https" else None) as server:
+            async with server.connected() as client:
+                await client.send(get())
+                await client.answer()
+                connection = weakref.ref(await server.the_connection())
+            await server.until_idle()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert connection() is None
+    finally:
+        gc.enable()
+
+
+def _flood(port: int, scheme: str, head: bytes, is_over: threading.Event) -> None:
+    with contextlib.ExitStack() as resources:
+        client = resources.enter_context(socket.create_connection(("127.0.0.1", port)))
+        if scheme == "https":
+            client = resources.enter_context(unverified_context().wrap_socket(client))
+        with contextlib.suppress(OSError):
+            client.sendall(head)
+            while not is_over.is_set():
+                client.sendall(bytes(1024 * _KIB))
+
+
 async def _repeat(client: Client, data: bytes, times: int, pause_seconds: float) -> None:
     for _ in range(times):
         await client.send(data)
@@ -257,7 +350,7 @@ async def _repeat(client: Client, data: bytes, times: int, pause_seconds: float)
 
 
 _STARVED: Final = """
-import asyncio, json, resource, sys, time
+import asyncio, json, resource, sys, time, uvloop
 from tests.processes.http1_serving import get, serving, tell
 
 async def main():
@@ -277,7 +370,7 @@ async def main():
         await server.until_idle()
     print(json.dumps({"held": held, "cpu": cpu}), flush=True)
 
-asyncio.run(main())
+uvloop.run(main())
 """
 
 

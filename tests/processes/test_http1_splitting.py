@@ -9,6 +9,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Final
 
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,8 +105,8 @@ async def _outcome(
 @given(stream=_STREAMS, cuts=_CUTS)
 def test_s39_pieces_mean_what_the_whole_means(stream: bytes, cuts: str | list[int]) -> None:
     """The same requests reach the application, and the client reads the same answers."""
-    whole = asyncio.run(_outcome([stream], pause=False))
-    assert asyncio.run(_outcome(_pieces(stream, cuts), pause=True)) == whole
+    whole = uvloop.run(_outcome([stream], pause=False))
+    assert uvloop.run(_outcome(_pieces(stream, cuts), pause=True)) == whole
     assert not any(path == b"/canary" for _, path, _ in whole[0]) or b"POST" in stream
 
 
@@ -168,7 +169,7 @@ def test_s39_garbage_is_refused_or_answered_and_harms_nobody(
 ) -> None:
     """Nothing is raised, nothing hangs, and every byte that comes back belongs to an answer."""
     stream = b"".join(before) + garbage
-    _, received = asyncio.run(_outcome(_pieces(stream, cuts), pause=True))
+    _, received = uvloop.run(_outcome(_pieces(stream, cuts), pause=True))
     while received:
         head, found, rest = received.partition(b"\r\n\r\n")
         assert found
@@ -188,6 +189,6 @@ _DETERMINED: Final = [
 
 def test_s39_some_streams_mean_the_same_at_every_single_cut() -> None:
     for stream in _DETERMINED:
-        whole = asyncio.run(_outcome([stream], pause=False))
+        whole = uvloop.run(_outcome([stream], pause=False))
         for at in range(1, len(stream), 7):
-            assert asyncio.run(_outcome([stream[:at], stream[at:]], pause=True)) == whole, stream[:at]
+            assert uvloop.run(_outcome([stream[:at], stream[at:]], pause=True)) == whole, stream[:at]

@@ -135,6 +135,8 @@ class Answer:
             self._channel.write(data)
         if is_last:
             self._end()
+        elif self._channel.is_gone:
+            self._on_end()  # whoever fetches the rest for this client is told, too
 
     def _end(self) -> None:
         if self._has_body and self._left_bytes:

@@ -11,7 +11,7 @@ import os
 import struct
 import sys
 import termios
-from socket import SO_LINGER, SOL_SOCKET
+from socket import IPPROTO_TCP, SO_LINGER, SO_RCVBUF, SOL_SOCKET, TCP_INFO
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ _CLOSING_SECONDS: Final = 30.0
 """How long TLS may take to say goodbye, once the client has taken all that it was sent."""
 _PIECE_BYTES: Final = 512 * 1024
 """Of a file that has to be encrypted."""
+_AHEAD_BYTES: Final = 128 * 1024
+"""A client of which the kernel holds so much is ahead."""
+_LARGE_BYTES: Final = 64 * 1024
+"""So much is not sent before it has been looked whether the client is still there."""
+_CLOSE_WAIT: Final = 8
+"""The state of TCP (tcp(7), TCP_INFO) once the client has said that it will send nothing more."""
+_UNWANTED_BYTES: Final = 64 * 1024
+"""Of a client that has been told goodbye."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER, on, for no time (socket(7))."""
 _LEFT: Final = frozenset(
@@ -36,6 +44,19 @@ _LEFT: Final = frozenset(
     )
 )
 """What a socket says of a client that is not there any more; of a file it says other things."""
+
+
+class _NoTransport(asyncio.Transport):
+    """Stands for one that has ended."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def abort(self) -> None:
+        pass
+
+
+_NO_TRANSPORT: Final = _NoTransport()
 
 
 class Channel:
@@ -64,6 +85,7 @@ class Channel:
         self.scheme = scheme
         self._loop = loop
         self._drained: asyncio.Future[None] | None = None
+        self._is_resting = False
         self._is_silent = False
 
     # What the event loop tells.
@@ -78,6 +100,7 @@ class Channel:
         self.is_lost = True
         self.deadline = math.inf
         self.relieve()
+        self._transport = _NO_TRANSPORT  # TLS holds who holds it: 30 KiB, until the garbage collector comes
 
     def relieve(self) -> None:
         """Let senders go on, or end: the client has taken what it was sent."""
@@ -97,8 +120,21 @@ class Channel:
 
     def write(self, data: bytes | bytearray) -> None:
         """Send, or drop what nobody would get."""
+        if self.scheme == "https" and len(data) >= _LARGE_BYTES:
+            self._notice_end()
         if not self.is_gone:
             self._transport.write(data)
+
+    def _notice_end(self) -> None:
+        """Hear of TCP's end under TLS, behind which the event loop drops what is sent, without a word to anybody.
+
+        It tells of the connection's loss when the client has taken what it was sent before, which may be never. While
+        nothing is read it has not heard of the end either, and goes on to send.
+        """
+        if not (self.is_gone or self.is_paused):
+            with contextlib.suppress(OSError, ValueError):  # or all of it has ended
+                state = self._socket.getsockopt(IPPROTO_TCP, TCP_INFO, 1)[0]
+                self.has_heard_all = state == _CLOSE_WAIT
 
     async def drained(self) -> None:
         """Wait until the client has taken what it was sent, or left."""
@@ -166,6 +202,7 @@ class Channel:
         With TLS, the event loop would go on to read from the socket, and once it has found the end there it drops
         whatever is sent, without a word to anybody.
         """
+        self._is_resting = False
         if not self.is_paused and not self._transport.is_closing():
             self.is_paused = True
             self._transport.pause_reading()
@@ -187,10 +224,21 @@ class Channel:
     def resume_reading(self) -> None:
         """Let the client go on; going on also tells when it leaves."""
         if self.is_paused and not self._transport.is_closing():
-            self.is_paused = False
+            self.is_paused = self._is_resting = False
             if self.scheme == "https":
                 cast("Any", self._transport).set_read_buffer_limits()
             self._transport.resume_reading()
+
+    def let_others_go_first(self) -> None:
+        """Read on in the next turn of the event loop, if the client is ahead: libuv reads up to 32 times in a row."""
+        if not self.is_paused and self.unread_bytes() >= _AHEAD_BYTES:
+            self.pause_reading()
+            self._is_resting = True
+            self._loop.call_soon(self._end_rest)
+
+    def _end_rest(self) -> None:
+        if self._is_resting:
+            self.resume_reading()
 
     # Ending.
 
@@ -232,11 +280,18 @@ class Channel:
             self.deadline = self._loop.time() + _CLOSING_SECONDS
             if not self._transport.is_closing():  # closed twice, TLS forgets what `abort` has to reach
                 self._transport.close()
+                self._keep_little()
             return
         self.deadline = self._loop.time() + _LINGER_SECONDS
         if self._transport.can_write_eof():
             with contextlib.suppress(OSError):  # a reset has come meanwhile, which reading will find
                 self._transport.write_eof()
+
+    def _keep_little(self) -> None:
+        """Have the kernel keep less than is read at once: what comes behind TLS's goodbye is read out of our sight."""
+        if self.scheme == "https":
+            with contextlib.suppress(OSError, ValueError):
+                self._socket.setsockopt(SOL_SOCKET, SO_RCVBUF, _UNWANTED_BYTES)
 
     def _is_taking(self) -> bool:
         """Whether the kernel still holds something for the client; it ends those that take nothing (tcp(7), SIOCOUTQ).

@@ -166,6 +166,7 @@ def test_f47_a_node_whose_volume_is_gone_is_not_ready_until_it_is_back(tmp_path:
     settings = {"storage": {"root": str(root)}}
     with RunningEntrepot(tmp_path / "node", settings=settings, data_directory=data) as registry:
         registry.wait_until_ready()
+        registry.wait_for_event("sweep.finished")  # the first of which makes directories that it needs
         away = root.rename(tmp_path / "away")
         if left != "nothing":
             root.mkdir()

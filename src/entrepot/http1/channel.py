@@ -258,10 +258,7 @@ class Channel:
         the client keeps that and can ask for the rest.
         """
         if by_reset:
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # TLS tells of the end a turn of the event loop after it
-                self._socket.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+            self._set_option(SO_LINGER, _RESET)
         self._transport.abort()
 
     def expire(self) -> None:
@@ -290,8 +287,12 @@ class Channel:
     def _keep_little(self) -> None:
         """Have the kernel keep less than is read at once: what comes behind TLS's goodbye is read out of our sight."""
         if self.scheme == "https":
-            with contextlib.suppress(OSError, ValueError):
-                self._socket.setsockopt(SOL_SOCKET, SO_RCVBUF, _UNWANTED_BYTES)
+            self._set_option(SO_RCVBUF, _UNWANTED_BYTES)
+
+    def _set_option(self, name: int, value: int | bytes) -> None:
+        """Set an option of the socket (socket(7)), if there is one: TLS tells of its end a turn of the loop later."""
+        with contextlib.suppress(OSError, ValueError):
+            self._socket.setsockopt(SOL_SOCKET, name, value)
 
     def _is_taking(self) -> bool:
         """Whether the kernel still holds something for the client; it ends those that take nothing (tcp(7), SIOCOUTQ).

@@ -125,12 +125,17 @@ async def test_a_file_that_can_not_be_read_keeps_nobody_from_the_others_i11(
     assert list((tmp_path / "spool").iterdir()) == [unreadable]
 
 
+def _read_little_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a stretch of 16 KiB count as one that is longer than any record."""
+    monkeypatch.setattr(drain_module, "_BATCH_BYTES", 2048)
+    monkeypatch.setattr(drain_module, "_WHOLE_RECORD_BYTES", 16 * 1024)
+
+
 async def test_a_record_behind_a_long_damaged_stretch_is_taken_over_wherever_it_begins_i11(
     metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is read of it at once may end with the beginning of a record, which is not passed over with the rest."""
-    monkeypatch.setattr(drain_module, "_BATCH_BYTES", 2048)
-    monkeypatch.setattr(drain_module, "_WHOLE_RECORD_BYTES", 16 * 1024)
+    _read_little_at_once(monkeypatch)
     segment = await _noted(tmp_path / "spool", 5)
     content = segment.read_bytes()
     segment.write_bytes(b"?" * (16 * 1024 - 100) + content)
@@ -179,8 +184,7 @@ async def test_a_long_gap_in_a_copy_is_no_damage_before_it_is_whole_i11(
     metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was given its whole length first. What comes into the gap later would be passed over."""
-    monkeypatch.setattr(drain_module, "_BATCH_BYTES", 2048)
-    monkeypatch.setattr(drain_module, "_WHOLE_RECORD_BYTES", 16 * 1024)
+    _read_little_at_once(monkeypatch)
     source = await _noted(tmp_path / "dead", 100)
     content, target = source.read_bytes(), tmp_path / "alive"
     target.mkdir()

@@ -225,6 +225,7 @@ class Serving:
     listener: Listener
     port: int
     is_tls: bool
+    is_far: bool = False
     complaints: list[str] = field(default_factory=list[str])
 
     @contextlib.asynccontextmanager
@@ -234,6 +235,8 @@ class Serving:
         if receive_buffer_bytes is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         raw.setblocking(False)
+        if self.is_far:
+            raw.bind(("127.0.0.2", 0))
         await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self.port))
         if self.is_tls:
             reader, writer = await asyncio.open_connection(
@@ -296,8 +299,12 @@ async def serving(
     header_timeout_seconds: float = 30,
     tls: TlsOptions | None = None,
     send_buffer_bytes: int | None = None,
+    is_far: bool = False,
 ) -> AsyncIterator[Serving]:
-    """Serve until the end of the block; then nothing may be left: no task, no connection, and no complaint."""
+    """Serve until the end of the block; then nothing may be left: no task, no connection, and no complaint.
+
+    Clients that are `is_far` come from another address, as from another machine.
+    """
     tasks_before = asyncio.all_tasks()
     listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
     if send_buffer_bytes is not None:  # what is accepted has it too
@@ -306,7 +313,7 @@ async def serving(
     listener = Listener(
         application, listening.detach(), ListenerOptions(max_connections, header_timeout_seconds, tls)
     )
-    running = Serving(listener, port, is_tls=tls is not None)
+    running = Serving(listener, port, is_tls=tls is not None, is_far=is_far)
     with _collected(running.complaints):
         listener.start()
         try:

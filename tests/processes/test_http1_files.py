@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import hashlib
 import os
-import random
-import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,22 +14,20 @@ from structlog.testing import capture_logs
 from entrepot.http1.answer import AnswerError
 from entrepot.http1.options import TlsOptions
 from tests.plumbing.patience import PATIENCE_SECONDS
-from tests.processes.certificates import make_certificate, unverified_context
+from tests.processes.certificates import make_certificate
+from tests.processes.http1_files import content_of, serve_from
 from tests.processes.http1_serving import (
     get,
     message_of,
     open_descriptors,
-    reply,
     serving,
-    tell,
     until_descriptors,
 )
 
 if TYPE_CHECKING:
-    import ssl
     from pathlib import Path
 
-    from entrepot.kernel.asgi import Application, Receive, Scope, Send
+    from entrepot.kernel.asgi import Receive, Scope, Send
 
 _MIB: Final = 1 << 20
 _SIZES: Final = (0, 1, 64 * 1024, 20 * _MIB)
@@ -48,48 +41,25 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a file of each size, named by it."""
     directory = tmp_path_factory.mktemp("files")
     for size in _SIZES:
-        (directory / str(size)).write_bytes(_content(size))
+        (directory / str(size)).write_bytes(content_of(size))
     return directory
 
 
-@pytest.fixture(scope="module", params=["plain", "tls"])
-def tls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TlsOptions | None:
-    """With TLS and without."""
-    if request.param == "plain":
-        return None
-    return TlsOptions(*make_certificate(tmp_path_factory.mktemp("tls"), "localhost"), "1.2")
+@pytest.fixture(scope="module", params=["near", "far", "tls"])
+def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Without TLS, to clients on this machine and as if to others, and with TLS."""
+    if request.param != "tls":
+        return {"is_far": request.param == "far"}
+    return {"tls": TlsOptions(*make_certificate(tmp_path_factory.mktemp("tls"), "localhost"), "1.2")}
 
 
-def _from(directory: Path, *, announced: int | None = None) -> Application:
-    """Serve the files of a directory; /well answers without one."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/well":
-            await tell(scope, receive, send)
-            return
-        path = directory / scope["path"][1:]
-        size = path.stat().st_size if announced is None else announced
-        fields = [(b"content-length", b"%d" % size)]
-        await send(message_of("response.start", status=200, headers=fields))
-        await send(message_of("response.pathsend", path=str(path)))
-
-    return application
-
-
-@functools.cache
-def _content(size: int) -> bytes:
-    return random.Random(size).randbytes(size)
-
-
-async def test_files_of_all_sizes_arrive_whole_one_after_the_other(
-    files: Path, tls: TlsOptions | None
-) -> None:
-    async with serving(_from(files), tls=tls) as server, server.connected() as client:
+async def test_files_of_all_sizes_arrive_whole_one_after_the_other(files: Path, way: dict[str, Any]) -> None:
+    async with serving(serve_from(files), **way) as server, server.connected() as client:
         await client.send(b"".join(get(f"/{size}") + get("/well") for size in _SIZES))
         for size in _SIZES:
             answer = await client.answer()
             assert answer.fields[b"content-length"] == b"%d" % size
-            assert answer.body == _content(size)
+            assert answer.body == content_of(size)
             assert (await client.answer()).body == b"GET /well? "
 
 
@@ -102,20 +72,20 @@ async def test_the_length_of_a_file_is_told_when_the_application_does_not(files:
         await client.send(get(version="1.0") + b"")
         answer = await client.answer()
         assert answer.fields[b"content-length"] == b"65536"
-        assert answer.body == _content(65536)
+        assert answer.body == content_of(65536)
 
 
-async def test_head_of_a_file_is_its_length_and_nothing_of_it(files: Path, tls: TlsOptions | None) -> None:
-    async with serving(_from(files), tls=tls) as server, server.connected() as client:
+async def test_head_of_a_file_is_its_length_and_nothing_of_it(files: Path, way: dict[str, Any]) -> None:
+    async with serving(serve_from(files), **way) as server, server.connected() as client:
         await client.send(get("/65536", method="HEAD") + get("/1"))
         assert (await client.answer("HEAD")).fields[b"content-length"] == b"65536"
-        assert (await client.answer()).body == _content(1)
+        assert (await client.answer()).body == content_of(1)
 
 
-async def test_f41_a_slow_reader_gets_every_byte(files: Path, tls: TlsOptions | None) -> None:
+async def test_f41_a_slow_reader_gets_every_byte(files: Path, way: dict[str, Any]) -> None:
     """Small bites, and a pause when everything between the two is full."""
     async with (
-        serving(_from(files), tls=tls) as server,
+        serving(serve_from(files), **way) as server,
         server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client,
     ):
         await client.send(get(f"/{_BIG}", "Connection: close"))
@@ -124,15 +94,15 @@ async def test_f41_a_slow_reader_gets_every_byte(files: Path, tls: TlsOptions | 
             received += await client.receive(50_000)
         await asyncio.sleep(0.2)
         received += await client.read_to_end()
-    assert received.partition(b"\r\n\r\n")[2] == _content(_BIG)
+    assert received.partition(b"\r\n\r\n")[2] == content_of(_BIG)
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 async def test_i12_clients_that_leave_in_the_middle_leave_nothing_behind(
-    files: Path, tls: TlsOptions | None, how: str
+    files: Path, way: dict[str, Any], how: str
 ) -> None:
     """No descriptor of a file or a socket, no request, no complaint."""
-    async with serving(_from(files), tls=tls) as server:
+    async with serving(serve_from(files), **way) as server:
         async with server.connected() as client:
             await client.send(get("/1", "Connection: close"))
             await client.read_to_end()
@@ -149,7 +119,7 @@ async def test_i12_clients_that_leave_in_the_middle_leave_nothing_behind(
 
 
 async def test_i12_a_client_that_left_while_its_file_was_opened_is_no_fault_of_the_server(
-    files: Path, tls: TlsOptions | None, monkeypatch: pytest.MonkeyPatch
+    files: Path, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has ended by then is asked for nothing."""
     entered, let_go = threading.Event(), threading.Event()
@@ -163,7 +133,7 @@ async def test_i12_a_client_that_left_while_its_file_was_opened_is_no_fault_of_t
 
     monkeypatch.setattr("entrepot.http1.file_sending.os.open", slow)
     with capture_logs() as logged:
-        async with serving(_from(files), tls=tls) as server:
+        async with serving(serve_from(files), **way) as server:
             async with server.connected() as client:
                 await client.send(get("/65536"))
                 assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
@@ -174,46 +144,9 @@ async def test_i12_a_client_that_left_while_its_file_was_opened_is_no_fault_of_t
     assert logged == []
 
 
-def _count_read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return what grows by the size of each read of a file, whether it waits for the disk or not."""
-    sizes: list[int] = []
-    pread, preadv = os.pread, os.preadv
-
-    def counting_pread(descriptor: int, size: int, offset: int) -> bytes:
-        sizes.append(size)
-        return pread(descriptor, size, offset)
-
-    def counting_preadv(descriptor: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
-        sizes.append(sum(map(len, buffers)))
-        return preadv(descriptor, buffers, offset, flags)
-
-    monkeypatch.setattr(os, "pread", counting_pread)
-    monkeypatch.setattr(os, "preadv", counting_preadv)
-    return sizes
-
-
-async def test_i12_a_tls_client_that_says_goodbye_in_the_middle_is_believed(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The rest of the file is not read and encrypted for nobody."""
-    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    huge = files / "huge"
-    with huge.open("wb") as file:
-        file.truncate(200 * _MIB)
-    read_bytes = _count_read_bytes(monkeypatch)
-    async with serving(_from(files), tls=options) as server:
-        async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
-            await client.send(get("/huge"))
-            await client.receive(1000)
-            client.writer.close()  # type: ignore[attr-defined]  # a client with TLS
-            await asyncio.sleep(0.3)
-        await server.until_idle()
-    assert 0 < sum(read_bytes) < 50 * _MIB
-
-
-async def test_a_file_of_another_size_than_announced_is_500(files: Path, tls: TlsOptions | None) -> None:
+async def test_a_file_of_another_size_than_announced_is_500(files: Path, way: dict[str, Any]) -> None:
     before = open_descriptors()
-    async with serving(_from(files, announced=65535), tls=tls) as server:
+    async with serving(serve_from(files, announced=65535), **way) as server:
         async with server.connected() as client:
             await client.send(get("/65536"))
             answer = await client.answer()
@@ -223,18 +156,18 @@ async def test_a_file_of_another_size_than_announced_is_500(files: Path, tls: Tl
 
 
 async def test_a_file_that_is_missing_is_500(files: Path) -> None:
-    async with serving(_from(files, announced=1)) as server:
+    async with serving(serve_from(files, announced=1)) as server:
         assert (await server.ask(get("/missing"))).status == 500
         assert (await server.ask(get("/well"))).status == 200
 
 
 async def test_a_file_that_is_shortened_while_it_is_sent_breaks_the_connection(
-    tmp_path: Path, tls: TlsOptions | None
+    tmp_path: Path, way: dict[str, Any]
 ) -> None:
     """The client sees less than was announced, and no answer to its next request within it."""
     path = tmp_path / "shrinking"
     path.write_bytes(bytes(64 * _MIB))
-    async with serving(_from(tmp_path), tls=tls) as server:
+    async with serving(serve_from(tmp_path), **way) as server:
         async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
             await client.send(get("/shrinking") + get("/well"))
             await client.receive(1000)
@@ -246,15 +179,15 @@ async def test_a_file_that_is_shortened_while_it_is_sent_breaks_the_connection(
     assert b"/well" not in received
 
 
-async def test_f41_many_clients_get_the_same_file_at_once(files: Path, tls: TlsOptions | None) -> None:
+async def test_f41_many_clients_get_the_same_file_at_once(files: Path, way: dict[str, Any]) -> None:
     """More of them than there are threads that send."""
-    size = 64 * 1024 if tls is not None else _BIG // 10
-    (files / "shared").write_bytes(_content(size))
+    size = 64 * 1024 if "tls" in way else _BIG // 10
+    (files / "shared").write_bytes(content_of(size))
     before = open_descriptors()
-    async with serving(_from(files), tls=tls) as server:
+    async with serving(serve_from(files), **way) as server:
         digests = await asyncio.gather(*(_digest_of(server, "/shared") for _ in range(64)))
         await server.until_idle()
-    assert set(digests) == {hashlib.sha256(_content(size)).hexdigest()}
+    assert set(digests) == {hashlib.sha256(content_of(size)).hexdigest()}
     await until_descriptors(before + 1)
 
 
@@ -265,7 +198,7 @@ async def _digest_of(server: Any, path: str) -> str:
 
 async def test_readers_that_take_nothing_keep_no_thread_from_the_others_f41(files: Path) -> None:
     stalled = 40
-    async with serving(_from(files)) as server, asyncio.TaskGroup() as group:
+    async with serving(serve_from(files)) as server, asyncio.TaskGroup() as group:
         gate = asyncio.Event()
 
         async def stall() -> None:
@@ -277,11 +210,11 @@ async def test_readers_that_take_nothing_keep_no_thread_from_the_others_f41(file
             group.create_task(stall())
         await asyncio.sleep(0.2)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            assert (await server.ask(get("/65536"))).body == _content(65536)
+            assert (await server.ask(get("/65536"))).body == content_of(65536)
         gate.set()
 
 
-@pytest.mark.parametrize("what", ["sendfile", "open"])
+@pytest.mark.parametrize("what", ["sendfile", "write", "open"])
 async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to_nobody_else(
     files: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -292,7 +225,7 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
     path = str(files / "65536")
 
     def slow(*arguments: Any) -> Any:
-        if what == "open" and arguments[0] != path:
+        if (what == "open" and arguments[0] != path) or (what == "write" and isinstance(arguments[1], bytes)):
             return real(*arguments)
         entered.set()
         let_go.wait(PATIENCE_SECONDS)
@@ -311,7 +244,7 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
 
     before = open_descriptors()
     monkeypatch.setattr(f"entrepot.http1.file_sending.os.{what}", slow)
-    async with serving(application) as server:
+    async with serving(application, is_far=what == "sendfile") as server:
         async with server.connected() as client:
             await client.send(get())
             assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
@@ -324,85 +257,10 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
     await until_descriptors(before + 1)
 
 
-@pytest.mark.parametrize("pieces", [1, 3])
-async def test_i12_a_tls_client_that_hangs_up_behind_waiting_requests_has_no_file_read_for_nobody(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int
-) -> None:
-    """Nothing is read from it meanwhile; were its end read all the same, all that is sent would go nowhere.
-
-    Of one piece all has been decrypted when its end comes, and of more not.
-    """
-    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    with (files / "endless").open("wb") as file:
-        file.truncate(500 * _MIB)
-    read_bytes = _count_read_bytes(monkeypatch)
-    async with serving(_from(files), tls=options) as server:
-        async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
-            await client.send(get("/endless"))
-            await client.receive(1000)
-            for _ in range(pieces):  # more than may wait taken apart
-                await client.send(get("/endless") * 500)
-                await asyncio.sleep(0.05)
-            client.finish()
-            taken = 0
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.5):
-                    while taken < 4 * _MIB and (piece := await client.receive(_MIB)):
-                        taken += len(piece)
-            await asyncio.sleep(0.3)
-        await server.until_idle()
-    assert 0 < sum(read_bytes) < 16 * _MIB
-
-
-@pytest.mark.parametrize("way", ["file", "pieces"])
-async def test_i12_nothing_is_fetched_for_a_tls_client_that_hangs_up_before_it_has_taken_the_answer_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    """The event loop drops what is sent, and tells nobody before the client has taken that, which it never does."""
-    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    with (tmp_path / "endless").open("wb") as file:
-        file.truncate(500 * _MIB)
-    fetched = _count_read_bytes(monkeypatch)
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/before":
-            await reply(send, bytes(50_000))
-            return
-        await asyncio.sleep(0.1)  # a store takes its time
-        fields = [(b"content-length", b"%d" % (500 * _MIB))]
-        await send(message_of("response.start", status=200, headers=fields))
-        if way == "file":
-            await send(message_of("response.pathsend", path=str(tmp_path / "endless")))
-            return
-        await receive()
-        leaving = asyncio.ensure_future(receive())
-        while not leaving.done():
-            fetched.append(_MIB)
-            await send(message_of("response.body", body=bytes(_MIB), more_body=True))
-            await asyncio.sleep(0)
-
-    def hang_up(port: int) -> ssl.SSLSocket:
-        raw = socket.socket()
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LEAST_BUFFER)
-        raw.connect(("127.0.0.1", port))
-        client = unverified_context().wrap_socket(raw)
-        client.sendall(get("/before"))
-        time.sleep(0.2)  # by now a rest of it waits in the event loop
-        client.sendall(get("/endless"))
-        client.shutdown(socket.SHUT_WR)
-        return client
-
-    async with serving(application, tls=options, send_buffer_bytes=_LEAST_BUFFER) as server:
-        with await asyncio.to_thread(hang_up, server.port):
-            await asyncio.sleep(0.5)
-        await server.until_idle()
-    assert sum(fetched) < 16 * _MIB
-
-
 async def test_s39_nothing_gets_into_a_file_while_it_is_sent(tmp_path: Path) -> None:
     """Whoever else has the application's `send` is refused, since the length has been told."""
     path = tmp_path / "file"
-    path.write_bytes(_content(_BIG))
+    path.write_bytes(content_of(_BIG))
     refused: list[Exception] = []
 
     async def interrupt(send: Send) -> None:
@@ -424,31 +282,8 @@ async def test_s39_nothing_gets_into_a_file_while_it_is_sent(tmp_path: Path) -> 
     ):
         await client.send(get())
         await asyncio.sleep(0.1)
-        assert (await client.answer()).body == _content(_BIG)
+        assert (await client.answer()).body == content_of(_BIG)
     assert len(refused) == 1
-
-
-async def test_a_tls_client_that_is_slow_to_take_the_last_bytes_gets_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The connection is being closed meanwhile, for longer than a goodbye may take."""
-    monkeypatch.setattr("entrepot.http1.channel._CLOSING_SECONDS", 0.1)
-    size = 768 * 1024
-    (tmp_path / "file").write_bytes(_content(size))
-    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    async with (
-        serving(
-            _from(tmp_path), tls=options, header_timeout_seconds=0.4, send_buffer_bytes=64 * 1024
-        ) as server,
-        server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client,
-    ):
-        client.writer.transport.set_read_buffer_limits(high=8192)  # type: ignore[attr-defined]  # one with TLS
-        await client.send(get("/file", "Connection: close"))
-        received = bytearray()
-        while piece := await client.receive(32 * 1024):
-            received += piece
-            await asyncio.sleep(0.04)
-    assert received.partition(b"\r\n\r\n")[2] == _content(size)
 
 
 async def test_i12_where_no_thread_can_be_started_files_wait_for_those_there_are_f10(
@@ -462,8 +297,8 @@ async def test_i12_where_no_thread_can_be_started_files_wait_for_those_there_are
         let_go.wait(PATIENCE_SECONDS)
         return sendfile(*arguments)
 
-    async with serving(_from(files)) as server:
-        assert (await server.ask(get("/1", "Connection: close"))).body == _content(1)
+    async with serving(serve_from(files), is_far=True) as server:
+        assert (await server.ask(get("/1", "Connection: close"))).body == content_of(1)
         await server.until_idle()
         before = open_descriptors()
         with monkeypatch.context() as patches:
@@ -473,7 +308,7 @@ async def test_i12_where_no_thread_can_be_started_files_wait_for_those_there_are
             await asyncio.sleep(0.1)
             let_go.set()
             answers = await asyncio.gather(*asking)
-        assert [answer.body for answer in answers] == [_content(65536)] * 6
+        assert [answer.body for answer in answers] == [content_of(65536)] * 6
         await server.until_idle()
         await until_descriptors(before)
 
@@ -481,13 +316,13 @@ async def test_i12_where_no_thread_can_be_started_files_wait_for_those_there_are
 async def test_f10_work_is_refused_and_forgotten_where_not_one_thread_can_be_started(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(_from(files)) as server:
+    async with serving(serve_from(files)) as server:
         with monkeypatch.context() as patches:
             patches.setattr(threading.Thread, "start", _refuse_to_start)
             assert (await server.ask(get("/1"))).status == 500
         await server.until_idle()
         before = open_descriptors()
-        assert (await server.ask(get("/1"))).body == _content(1)
+        assert (await server.ask(get("/1"))).body == content_of(1)
         await server.until_idle()
         await until_descriptors(before)
 

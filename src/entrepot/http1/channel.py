@@ -69,6 +69,7 @@ class Channel:
         is_congested: whether the client does not keep up with what it is sent.
         is_ending: whether it is to be closed, so that nothing more that comes is of interest.
         is_lost: whether there is nobody on the other side any more.
+        is_near: whether the client runs on this machine, as far as is known.
         is_paused: whether nothing is read from it for now.
         scheme: `https` when the client speaks TLS to this server, else `http`.
     """
@@ -81,6 +82,7 @@ class Channel:
         self.is_congested = False
         self.is_ending = False
         self.is_lost = False
+        self.is_near = False
         self.is_paused = False
         self.scheme = scheme
         self._loop = loop
@@ -160,7 +162,7 @@ class Channel:
         self._transport.set_write_buffer_limits()
         socket = self.duplicate()
         try:
-            await self.files.send(file, socket)
+            await self.files.send(file, socket, is_near=self.is_near)
         except OSError as error:
             if error.errno not in _LEFT:
                 raise

@@ -120,6 +120,7 @@ class Connection(asyncio.BufferedProtocol):
         """Begin to wait for a request."""
         self.channel.open(transport)
         self.server = _address(transport.get_extra_info("sockname"))
+        self.channel.is_near = self.client[0] == self.server[0]
         self._server.remember(self)
         self._await_request()
 

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from entrepot.http1.mapped_file import mapped_file
 from entrepot.http1.threads import WorkThreads, to_its_end
 from entrepot.kernel.cached_reads import CachedReads
 
@@ -20,6 +21,8 @@ _THREADS: Final = 32
 """At most; they are started on demand, and each is busy only while a socket takes bytes at once."""
 _TURN_BYTES: Final = 16 * 1024 * 1024
 """After so much another file has its turn, even if the client keeps up."""
+_STEP_BYTES: Final = 2 * 1024 * 1024
+"""Of a file for a client nearby; as long as they are mapped, they count as memory of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +79,18 @@ class FileSender:
             raise OSError(f"the file ended after {offset} of {file.size_bytes} bytes")
         return piece
 
-    async def send(self, file: OpenFile, socket: int) -> None:
-        """Send the whole file to a non-blocking socket, from the kernel's cache without a copy here.
+    async def send(self, file: OpenFile, socket: int, *, is_near: bool) -> None:
+        """Send the whole file to a non-blocking socket, from the kernel's cache.
 
-        The descriptor must be nobody else's: were it closed meanwhile, its number could be another client's.
+        The descriptor must be nobody else's: were it closed meanwhile, its number could be another client's. A client
+        that `is_near` runs on this machine.
 
         Raises:
             OSError: the file can't be read or is shorter than it was, or the client is gone.
         """
-        offset = 0
+        offset, turn = 0, _serve_nearby if is_near else _serve_afar
         while True:
-            offset = await to_its_end(
-                self._loop.run_in_executor(self._threads, _send_what_fits, socket, file, offset)
-            )
+            offset = await to_its_end(self._loop.run_in_executor(self._threads, turn, socket, file, offset))
             if offset == file.size_bytes:
                 return
             await self._writable(socket)
@@ -116,13 +118,51 @@ def _open(path: str) -> OpenFile:
         raise
 
 
-def _send_what_fits(socket: int, file: OpenFile, offset: int) -> int:
-    """Return the offset behind what the socket has taken. Source: sendfile(2)."""
+def _serve_afar(socket: int, file: OpenFile, offset: int) -> int:
+    """Return the offset behind what the socket has taken in a turn.
+
+    Raises:
+        OSError: as `FileSender.send` tells.
+    """
     end = min(offset + _TURN_BYTES, file.size_bytes)
     with contextlib.suppress(BlockingIOError):
         while offset < end:
-            sent_bytes = os.sendfile(socket, file.descriptor, offset, end - offset)
-            if not sent_bytes:
-                raise OSError(f"the file ended after {offset} of {file.size_bytes} bytes")
-            offset += sent_bytes
+            offset += _send_shared(socket, file, offset, end - offset)
     return offset
+
+
+def _serve_nearby(socket: int, file: OpenFile, offset: int) -> int:
+    """Do the same where what spares this side costs the client: whoever is behind is spared it.
+
+    A socket that takes a whole step has a client that waits for more.
+    """
+    end, is_behind = min(offset + _TURN_BYTES, file.size_bytes), False
+    with contextlib.suppress(BlockingIOError):
+        while offset < end:
+            step_bytes = min(_STEP_BYTES, end - offset)
+            sent_bytes = (_send_shared if is_behind else _send_copied)(socket, file, offset, step_bytes)
+            offset += sent_bytes
+            is_behind = sent_bytes == step_bytes
+    return offset
+
+
+def _send_shared(socket: int, file: OpenFile, offset: int, size: int) -> int:
+    """Send the pages that the kernel holds the file in; return how many bytes were taken. Source: sendfile(2)."""
+    sent_bytes = os.sendfile(socket, file.descriptor, offset, size)
+    if not sent_bytes:
+        raise OSError(f"the file ended after {offset} of {file.size_bytes} bytes")
+    return sent_bytes
+
+
+def _send_copied(socket: int, file: OpenFile, offset: int, size: int) -> int:
+    """Send a copy of those pages (docs/decisions/0062-files-for-clients-nearby.md).
+
+    What can't be mapped, or read then, is left to `sendfile`, which knows why. Source: write(2).
+    """
+    try:
+        with mapped_file(file.descriptor, offset, size) as wanted:
+            return os.write(socket, wanted)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return _send_shared(socket, file, offset, size)

@@ -255,9 +255,6 @@ def _make_plans(claim: _Claim, factories: Factories) -> dict[Role, StartPlan]:
     # Buffers of a MiB come and go on many threads. With one glibc arena they are used again (75 MB under 16 clients,
     # however long they go on); with one for each thread the process grew to twice that. No slower: measured.
     environment.setdefault("MALLOC_ARENA_MAX", "1")
-    # libuv would change the set of sockets that it waits for by io_uring, which passes by what a container's filter of
-    # system calls sees, and is barred for it in many places.
-    environment.setdefault("UV_USE_IO_URING", "0")
     parts = {
         Role.HTTP: (factories.http_application, claim.public.fileno()),
         Role.BACKGROUND: (factories.background_worker, -1),

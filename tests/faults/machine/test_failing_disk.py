@@ -76,7 +76,7 @@ async def test_f6_errors_of_reads_never_give_a_full_answer(product: Product, fin
     content = await product.push(product.new_content())
     product.restart()  # with nothing in its caches
     layer, config = content.blobs
-    for blob, calls in ((config, "pread64,preadv2"), (layer, "read,pread64,preadv2,sendfile")):
+    for blob, calls in ((config, "pread64,preadv2"), (layer, "read,pread64,preadv2,mmap,sendfile")):
         path, log_size = f"blobs/{Digest.of_bytes(blob)}", product.registry.log_size()
         injection = [f"{calls}:error=EIO"]
         with injected(

@@ -91,7 +91,7 @@ async def test_f8_a_disk_that_is_slow_to_read_holds_up_those_who_read_it(
     (path,) = (
         product.registry.data_directory / "storage" / "blobs" / "sha256" / layer.hex[:2] / layer.hex
     ).iterdir()
-    injection = [f"read,pread64,sendfile:delay_enter={_DELAY_MICROSECONDS}"]
+    injection = [f"read,pread64,mmap,sendfile:delay_enter={_DELAY_MICROSECONDS}"]
     with injected(product.http_pid, product.directory / "strace", injection, [path]):
         slow = [asyncio.create_task(product.get(content, f"blobs/{layer}")) for _ in range(8)]
         await asyncio.sleep(0.3)

@@ -1,8 +1,8 @@
 """Notes what changes nothing in a local file before the reply: a pull needs no write to the database (F45, I11).
 
-Records that come in one turn of the event loop are one write to a file opened for appending: when it returns, the
-kernel has them, and the death of the process takes nothing back. Nobody is answered before. What the setting `group`
-adds is a flush to the disk, which many records share.
+Records that come in one turn of the event loop, and in those that follow while each brings more, are one write to a
+file opened for appending: when it returns, the kernel has them, and the death of the process takes nothing back. Nobody
+is answered before. What the setting `group` adds is a flush to the disk, which many records share.
 
 When the file can't be written, a bounded number of records waits in memory, so that pulls go on (F5, F9). Nothing that
 was answered is dropped while the process lives: what waits is written first, and without room for more nobody is
@@ -37,6 +37,8 @@ __all__ = ["AuditSpool", "SpoolBuffer"]
 _log: Any = structlog.get_logger()
 
 _LOG_SECONDS: Final = 10.0
+_ENOUGH: Final = 32
+"""Records for which no more are waited for: their requests have taken two to three milliseconds by then."""
 _MOST_AT_ONCE: Final = 512
 """Records that are written in one go: some milliseconds in which nothing else runs."""
 
@@ -88,7 +90,7 @@ class AuditSpool:
         self._limits = limits or SpoolLimits()
         self._writer = SpoolWriter(directory, self._limits, files or SpoolFiles(), flushed=self._flushes)
         self._kept: deque[bytes] = deque()
-        # What came in this turn of the event loop, and who is told whether it is in the file.
+        # What came in these turns of the event loop, and who is told whether it is in the file.
         self._gathered: list[tuple[bytes, asyncio.Future[bool]]] = []
         self._unflushed: list[_Unflushed] = []
         self._kept_unflushed = 0
@@ -134,18 +136,30 @@ class AuditSpool:
             self._tell()
 
     def _write_with_others(self, frame: bytes) -> asyncio.Future[bool]:
-        """Write a record with all that come before the event loop turns; the result is whether it is in the file."""
+        """Write a record with others that come at the same time; the result is whether it is in the file."""
         written: asyncio.Future[bool] = asyncio.Future()
         gathered = self._gathered
         gathered.append((frame, written))
         if len(gathered) == 1:
-            asyncio.get_running_loop().call_soon(self._write_gathered)
+            asyncio.get_running_loop().call_soon(self._write_unless_more_come, 1)
         elif len(gathered) == _MOST_AT_ONCE:
             self._write_gathered()
         return written
 
+    def _write_unless_more_come(self, seen: int) -> None:
+        """Write what has come, if a turn of the event loop has added nothing to the records `seen`, or if it is enough.
+
+        Whoever comes alone waits for no other. Under load the answers of many requests leave together, so their clients
+        come back together: each step is taken by many while the processor has it at hand, which is worth 8 % of a pull.
+        """
+        count = len(self._gathered)
+        if seen < count < _ENOUGH:
+            asyncio.get_running_loop().call_soon(self._write_unless_more_come, count)
+        else:
+            self._write_gathered()
+
     def _write_gathered(self) -> None:
-        """Write the records of a turn; where that fails, whoever brought one tries it alone, in the same order.
+        """Write the records that have come; where that fails, whoever brought one tries it alone, in the same order.
 
         Some may be in the file all the same, when it could not be cut: a record that is there twice counts once.
         """

@@ -122,6 +122,39 @@ async def test_notes_of_one_turn_are_one_write_and_nobody_is_answered_before_it_
     await spool.aclose()
 
 
+@pytest.mark.parametrize(("turns", "writes"), [(1, [2]), (6, [7]), (33, [32, 1, 1])])
+async def test_notes_that_come_one_after_the_other_are_one_write_up_to_a_bound_i11_i12(
+    tmp_path: Path, turns: int, writes: list[int]
+) -> None:
+    """Two in the first turn of the event loop, and one in each that follows; one alone waits for no other."""
+    sizes: list[int] = []
+
+    class Files(FailingFiles):
+        def append(self, descriptor: int, frames: bytes) -> int:
+            sizes.append(len(read_frames(frames).records))
+            return super().append(descriptor, frames)
+
+    spool = AuditSpool(tmp_path, "none", _Failures(), files=Files())
+    notes = [asyncio.create_task(spool.note(pull_record(0)))]
+    for number in range(turns):
+        notes.append(asyncio.create_task(spool.note(pull_record(number + 1))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*notes)
+
+    assert sizes == writes
+    await spool.aclose()
+
+
+async def test_a_note_that_comes_alone_waits_for_no_other(tmp_path: Path) -> None:
+    spool = AuditSpool(tmp_path, "none", _Failures())
+    note = asyncio.create_task(spool.note(pull_record()))
+    await asyncio.sleep(0)  # it begins
+    await asyncio.sleep(0)  # it is written
+    assert len(_noted(tmp_path)) == 1
+    await note
+    await spool.aclose()
+
+
 @pytest.mark.parametrize("room", [0, 1, 2000])
 async def test_where_a_common_write_fails_each_note_is_tried_alone_f45(tmp_path: Path, room: int) -> None:
     files, failures = FailingFiles(), _Failures()

@@ -155,7 +155,7 @@ class ControlApplication:
         """Read the body; whether one that is too large was sent by anybody known is found out before it is refused."""
         async with contextlib.AsyncExitStack() as stack:
             try:
-                body = await stack.enter_async_context(self._bodies.reading(receive))
+                body = await stack.enter_async_context(self._bodies.reading(receive, context.head.address))
             except InputTooLargeError as error:
                 context.body_failure, body = error, b""
             yield body

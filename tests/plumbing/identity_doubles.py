@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import hmac
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.decisions import NOTHING, ProjectStanding, RepositoryStanding
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.failures import CountedFailure
 from entrepot.auth.principals import Principal
 from entrepot.metadata.epoch_store import EpochsNamed
 from entrepot.metadata.errors import MetadataUnavailableError
@@ -30,6 +31,8 @@ __all__ = [
     "TableOfDecisions",
     "no_obstacle",
 ]
+
+_LOCK_MILLISECONDS: Final = 900_000
 
 
 class QuickHasher:
@@ -91,7 +94,7 @@ class CountedFailures:
     async def require_unlocked(self, account: str, address: str, *, forwarded: bool) -> None:
         """Refuse whoever failed too often from there."""
         if self.counts[account, address] >= self.most:
-            raise LockedOutError(900)
+            raise LockedOutError(_LOCK_MILLISECONDS // 1000)
 
     async def shorten(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
         """See the protocol: no clock runs here."""
@@ -103,10 +106,11 @@ class CountedFailures:
         address: str,
         *,
         forwarded: bool,
-    ) -> bool:
+    ) -> CountedFailure:
         """Count."""
         self.counts[account, address] += 1
-        return self.counts[account, address] == self.most
+        count = self.counts[account, address]
+        return CountedFailure(_LOCK_MILLISECONDS if count > self.most else 0, locks=count == self.most)
 
     async def clear(
         self,
@@ -115,9 +119,12 @@ class CountedFailures:
         address: str,
         *,
         forwarded: bool,
-    ) -> None:
-        """Forget."""
+    ) -> int:
+        """Forget, unless it is locked."""
+        if self.counts[account, address] >= self.most:
+            return _LOCK_MILLISECONDS
         del self.counts[account, address]
+        return 0
 
 
 class OnePassword:

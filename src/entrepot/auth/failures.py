@@ -5,12 +5,31 @@ Nobody locks out somebody else from afar, and a robot whose secret somebody gues
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from entrepot.metadata.store import Transaction
 
-__all__ = ["FailureCounter"]
+__all__ = ["CountedFailure", "FailureCounter", "seconds_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class CountedFailure:
+    """What became of a wrong secret.
+
+    Attributes:
+        left: for how many milliseconds this one gets no answer, 0 when it gets one.
+        locks: whether it is the one that locks the place; each lock has one.
+    """
+
+    left: int
+    locks: bool
+
+
+def seconds_of(milliseconds: int) -> int:
+    """Return whole seconds, rounded up: whoever waits as long is not too early."""
+    return -(-milliseconds // 1000)
 
 
 class FailureCounter(Protocol):
@@ -31,9 +50,16 @@ class FailureCounter(Protocol):
 
     async def record_failure(
         self, transaction: Transaction, account: str, address: str, *, forwarded: bool
-    ) -> bool:
-        """Count one more, in the unit that records it for the audit log; whether it is the one that locks."""
+    ) -> CountedFailure:
+        """Count one more, in the unit that records it for the audit log.
+
+        However many attempts are under way at once, no more than the limit are told whether they were right.
+        """
         ...
 
-    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
-        """Forget what was counted: the right secret was presented."""
+    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> int:
+        """Forget what was counted, unless it locks: the right secret was presented.
+
+        Return for how many milliseconds the place is locked, as too many others failed while this one was checked.
+        """
+        ...

@@ -13,6 +13,7 @@ import msgspec
 from entrepot.auth.audit_actions import AuditAction
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.failures import seconds_of
 from entrepot.auth.login_watch import NOBODY
 from entrepot.auth.principals import ANONYMOUS, Origin, Principal
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from entrepot.auth.audit_notes import AuditNotes
-    from entrepot.auth.failures import FailureCounter
+    from entrepot.auth.failures import CountedFailure, FailureCounter
     from entrepot.auth.login_watch import LoginWatch
     from entrepot.metadata.audit_store import NewAuditRecord
     from entrepot.metadata.store import Metadata, Transaction
@@ -112,19 +113,23 @@ class LoginBook:
         Who acts in the record is `whose`, if the secret is right and yet opens nothing.
 
         Raises:
-            InvalidCredentialsError: always.
+            InvalidCredentialsError: always, but for:
+            LockedOutError: others failed meanwhile, and were too many for this one to be told anything.
         """
-        record = _failure(attempt, kind, cause, _FAILURE, whose)
+        record, late = _failure(attempt, kind, cause, _FAILURE, whose), _late(attempt, kind)
 
-        async def unit(tx: Transaction) -> bool:
-            await tx.audit.append(record)
-            return await self._failures.record_failure(
+        async def unit(tx: Transaction) -> CountedFailure:
+            counted = await self._failures.record_failure(
                 tx, attempt.account, attempt.address, forwarded=attempt.forwarded
             )
+            await tx.audit.append(late if counted.left > 0 else record)
+            return counted
 
-        locks = await self._metadata.write(unit)
+        counted = await self._metadata.write(unit)
+        if counted.left > 0:
+            self._refuse_late(counted.left)
         self._watch.refused(cause)
-        if locks:
+        if counted.locks:
             self._watch.locked_out(subject, attempt.address, forwarded=attempt.forwarded)
         raise InvalidCredentialsError(cause, whose)
 
@@ -148,15 +153,33 @@ class LoginBook:
         self._watch.refused(cause)
         await self._notes.note(_failure(attempt, kind, cause, status, whose))
 
-    async def admit(self, attempt: Attempt, principal: Principal) -> None:
-        """Record a success, and forget the failures before it."""
-        record = _success(principal)
+    async def admit(self, attempt: Attempt, kind: str, principal: Principal, *, may_be_guessed: bool) -> None:
+        """Record a success, and forget the failures before it.
 
-        async def unit(tx: Transaction) -> None:
-            await self._failures.clear(tx, attempt.account, attempt.address, forwarded=attempt.forwarded)
-            await tx.audit.append(record)
+        Args:
+            may_be_guessed: whether the secret may be one that was guessed: then it waits for a lock as wrong ones do.
 
-        await self._metadata.write(unit)
+        Raises:
+            LockedOutError: others failed while this one was checked, and were too many for it to be told anything.
+        """
+        record, late = _success(principal), _late(attempt, kind)
+
+        async def unit(tx: Transaction) -> int:
+            left = await self._failures.clear(
+                tx, attempt.account, attempt.address, forwarded=attempt.forwarded
+            )
+            is_late = may_be_guessed and left > 0
+            await tx.audit.append(late if is_late else record)
+            return left if is_late else 0
+
+        left = await self._metadata.write(unit)
+        if left > 0:
+            self._refuse_late(left)
+
+    def _refuse_late(self, left: int) -> NoReturn:
+        """Refuse what was checked, and found right or wrong, after the place was locked; which, nobody is told."""
+        self._watch.refused(_LOCKED_OUT)
+        raise LockedOutError(seconds_of(left))
 
     async def admit_uncounted(self, principal: Principal) -> None:
         """Record the success of a secret that says nothing of the one that is guessed at: what was counted stays."""
@@ -176,6 +199,10 @@ def _failure(
     return audit_record(
         whose or attempt.unknown(), AuditAction.LOGIN, about, outcome="failure", reason=cause, status=status
     )
+
+
+def _late(attempt: Attempt, kind: str) -> NewAuditRecord:
+    return _failure(attempt, kind, _LOCKED_OUT, _LOCKED)
 
 
 def is_storable_name(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -196,3 +197,36 @@ async def test_a_success_forgets_the_failures_before_it(accounts: Accounts) -> N
     await accounts.login(ROBOT, issued.secret)
 
     assert accounts.failures.counts[ROBOT, ADDRESS] == 0
+
+
+@on_sqlite
+async def test_guesses_at_a_robot_at_the_same_time_get_no_more_answers_than_the_limit_t15(
+    accounts: Accounts, database: RawDatabase
+) -> None:
+    """Whoever tries many at once would otherwise get as many answers as there are places before the checks."""
+    await new_robot(accounts, secret=CHOSEN)
+
+    outcomes = await asyncio.gather(
+        *(accounts.login(ROBOT, f"Wrong-{number}") for number in range(20)), return_exceptions=True
+    )
+
+    answered = [outcome for outcome in outcomes if isinstance(outcome, InvalidCredentialsError)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, LockedOutError)]
+    assert (len(answered), len(refused)) == (3, 17)
+    reasons = [record["body"]["event.reason"] for record in await audit_of(database)]
+    assert sorted(reasons[1:]) == ["locked out"] * 17 + ["wrong secret"] * 3
+
+
+@on_sqlite
+async def test_the_right_one_of_many_guesses_at_the_same_time_opens_nothing_t15(
+    accounts: Accounts, database: RawDatabase
+) -> None:
+    await new_robot(accounts, secret=CHOSEN)
+    guesses = [*(f"Wrong-{number}" for number in range(19)), CHOSEN]
+
+    outcomes = await asyncio.gather(
+        *(accounts.login(ROBOT, guess) for guess in guesses), return_exceptions=True
+    )
+
+    assert isinstance(outcomes[-1], LockedOutError)
+    assert {record["outcome"] for record in (await audit_of(database))[1:]} == {"failure"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from entrepot.auth.people.lockout import count_failure, place_of, require_open, rule_of
 
 if TYPE_CHECKING:
+    from entrepot.auth.failures import CountedFailure
     from entrepot.auth.people.lockout import LockoutLimits
     from entrepot.metadata.login_store import LoginFailureReader
     from entrepot.metadata.store import Transaction
@@ -36,12 +37,12 @@ class LoginFailures:
 
     async def record_failure(
         self, transaction: Transaction, account: str, address: str, *, forwarded: bool
-    ) -> bool:
+    ) -> CountedFailure:
         """See the protocol."""
-        place = place_of(account, address, forwarded=forwarded)
-        return (await count_failure(transaction, place, self._rule)).locks
+        return await count_failure(transaction, place_of(account, address, forwarded=forwarded), self._rule)
 
-    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
+    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> int:
         """See the protocol."""
         place = place_of(account, address, forwarded=forwarded)
         await transaction.login_failures.forget(place.account, place.address)
+        return await transaction.login_failures.locked_milliseconds(place.account, place.address)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError, LockedOutError
+from entrepot.auth.failures import CountedFailure, seconds_of
 from entrepot.auth.forwarding import place_of_address
 from entrepot.auth.people.errors import PasswordsBusyError
 from entrepot.metadata.login_store import LockoutRule
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BUSY",
     "LOCKED",
-    "CountedFailure",
     "LockoutLimits",
     "PasswordRefusals",
     "Place",
@@ -41,7 +41,6 @@ __all__ = [
     "refusal",
     "require_open",
     "rule_of",
-    "seconds_of",
 ]
 
 LOCKED: Final = "locked out"
@@ -71,19 +70,6 @@ class Place:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class CountedFailure:
-    """What became of a wrong password.
-
-    Attributes:
-        left: for how many milliseconds this one gets no answer, 0 when it gets one.
-        locks: whether it is the one that locks the place; each lock has one.
-    """
-
-    left: int
-    locks: bool
-
-
 def place_of(account: str, address: str, *, forwarded: bool) -> Place:
     """Return the place of an attempt."""
     return Place(legible(account), place_of_address(address, forwarded=forwarded))
@@ -99,11 +85,6 @@ def legible(name: str) -> str:
 def rule_of(limits: LockoutLimits) -> LockoutRule:
     """Return the limits as the database counts."""
     return LockoutRule(limits.attempts, limits.window_seconds * 1000, limits.lock_seconds * 1000)
-
-
-def seconds_of(milliseconds: int) -> int:
-    """Return whole seconds, rounded up: whoever waits as long is not too early."""
-    return -(-milliseconds // 1000)
 
 
 def refusal(milliseconds: int, cause: str) -> InvalidCredentialsError | LockedOutError:

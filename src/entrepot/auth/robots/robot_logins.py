@@ -73,7 +73,8 @@ class RobotLogins:
         obstacle = _obstacle(row, attempt)
         if obstacle:
             await self._refuse(attempt, obstacle, row.subject, principal)
-        await self._book.admit(attempt, principal)
+        may_be_guessed = not is_unguessable(attempt.secret)
+        await self._book.admit(attempt, _KIND, principal, may_be_guessed=may_be_guessed)
         return Verified(principal, row.epoch, in_seconds(row.remaining_milliseconds))
 
     async def _matches(self, row: StoredRobotCredential | None, attempt: Attempt) -> bool:

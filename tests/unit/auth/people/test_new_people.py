@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrepot.auth.failures import seconds_of
 from entrepot.auth.people.errors import InvalidPersonError, NameTakenError, PeopleError
-from entrepot.auth.people.lockout import legible, place_of, seconds_of
+from entrepot.auth.people.lockout import legible, place_of
 from entrepot.auth.people.new_people import (
     Profile,
     require_group_name,

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _BASIC = {"Authorization": f"Basic {base64.b64encode(b'alice:s3cret').decode()}"}
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_PULL = "/service/token?scope=repository:team/app:pull"
 _EVERYTHING = frozenset({"pull", "push", "delete", "create", "overwrite"})
 
 
@@ -496,3 +497,15 @@ async def test_of_two_decisions_in_a_project_the_older_is_what_counts_s14(server
 
     reply = await server.get("&".join(f"scope=repository:team/{one}:pull" for one in order.split()), _BASIC)
     assert server.tokens.verify(json.loads(reply.body)["token"]).project_epochs == {"team": 4}
+
+
+async def test_the_addresses_of_one_subscriber_in_ipv6_have_one_rate_t17(server: Server) -> None:
+    application: Any = server.client.application
+    application._service._rate = RateBudget(2)
+
+    statuses = [
+        (await AsgiClient(application, f"2001:db8:0:{network}::{host}").request("GET", _PULL, _BASIC)).status
+        for network, host in ((7, 1), (7, 2), (7, 3), (8, 1))
+    ]
+
+    assert statuses == [200, 200, 429, 200]

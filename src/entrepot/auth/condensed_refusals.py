@@ -17,10 +17,10 @@ import structlog
 from entrepot.auth.audit_records import reason_of, repeated
 from entrepot.auth.dead_tokens import DEAD
 from entrepot.auth.errors import AuditUnavailableError
-from entrepot.auth.forwarding import subscriber
 from entrepot.auth.principals import ANONYMOUS
 from entrepot.kernel.clock import machine_milliseconds
 from entrepot.kernel.periodic import Periodic
+from entrepot.kernel.plain_addresses import subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

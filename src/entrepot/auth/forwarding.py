@@ -10,10 +10,12 @@ import ipaddress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from entrepot.kernel.plain_addresses import subscriber
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FORWARDING_HEADERS", "is_loopback", "place_of_address", "seems_forwarded", "subscriber"]
+__all__ = ["FORWARDING_HEADERS", "is_loopback", "place_of_address", "seems_forwarded"]
 
 FORWARDING_HEADERS: Final = frozenset(
     {
@@ -36,7 +38,6 @@ FORWARDING_HEADERS: Final = frozenset(
 
 _MAX_HOST_BYTES: Final = 261
 """A name of 255 characters, a colon and a port; what is longer would only fill the cache of host names."""
-_SUBSCRIBER_BITS: Final = 64
 
 
 def seems_forwarded(http_version: object, address: str, host: bytes, header_names: Iterable[bytes]) -> bool:
@@ -70,18 +71,6 @@ def place_of_address(address: str, *, forwarded: bool) -> str:
     if is_loopback(address):
         return f"{address} forwarded" if forwarded else address
     return subscriber(address)
-
-
-@lru_cache(maxsize=1024)
-def subscriber(address: str) -> str:
-    """Return an address, or in IPv6 the network of whoever has it, as people write it; what is no address stays."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, ipaddress.IPv6Address) or parsed.ipv4_mapped is not None:
-        return address
-    return str(ipaddress.ip_network((int(parsed), _SUBSCRIBER_BITS), strict=False))
 
 
 @lru_cache(maxsize=1024)

@@ -11,13 +11,13 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from entrepot.auth.forwarding import subscriber
 from entrepot.control_api.errors import (
     InputBudgetSpentError,
     InputInterruptedError,
     InputTooLargeError,
     InputTooSlowError,
 )
+from entrepot.kernel.plain_addresses import subscriber
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from entrepot.distribution_api.errors import OverloadedError
+from entrepot.kernel.plain_addresses import subscriber
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,8 +61,9 @@ class Admission:
         Raises:
             OverloadedError: too many wait already, or no place became free in time.
         """
+        place = subscriber(address)
         own = self._places_by_address.setdefault(
-            address, _AddressPlaces(self._limits.bodies_per_address or self._limits.bodies)
+            place, _AddressPlaces(self._limits.bodies_per_address or self._limits.bodies)
         )
         own.users += 1
         try:
@@ -74,7 +76,7 @@ class Admission:
         finally:
             own.users -= 1
             if not own.users:
-                del self._places_by_address[address]
+                del self._places_by_address[place]
 
     async def _take(self, own: asyncio.Semaphore) -> None:
         """Take a place of the address first: one that has none left does not keep the others from theirs."""

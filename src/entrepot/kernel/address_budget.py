@@ -9,6 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from entrepot.kernel.errors import EntrepotError
+from entrepot.kernel.plain_addresses import subscriber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +26,10 @@ class TooManyRequestsError(EntrepotError):
 
 
 class AddressBudget:
-    """Counts what is under way by address. Belongs to one event loop, and is shared by all that answer on it."""
+    """Counts what is under way by address. Belongs to one event loop, and is shared by all that answer on it.
+
+    In IPv6 an address is the network of its subscriber, who has as many addresses as they like.
+    """
 
     def __init__(self, most: int, on_refusal: Callable[[], None] | None = None) -> None:
         """Take how many requests of one address may be under way, 0 for any number, and what counts refusals."""
@@ -44,7 +48,8 @@ class AddressBudget:
 
     def enter(self, address: str) -> None:
         """A request of this address has begun; :meth:`leave` must follow, whether or not it is refused."""
-        self._under_way[address] = self._under_way.get(address, 0) + 1
+        place = subscriber(address)
+        self._under_way[place] = self._under_way.get(place, 0) + 1
 
     def require_room(self, address: str) -> None:
         """Refuse one of the requests under way when there are too many.
@@ -52,15 +57,16 @@ class AddressBudget:
         Raises:
             TooManyRequestsError: this address has more than it may have.
         """
-        if self._under_way[address] > self._most > 0:
+        if self._under_way[subscriber(address)] > self._most > 0:
             if self._on_refusal is not None:
                 self._on_refusal()
             raise TooManyRequestsError(self._most)
 
     def leave(self, address: str) -> None:
         """A request of this address has ended."""
-        count = self._under_way[address] - 1
+        place = subscriber(address)
+        count = self._under_way[place] - 1
         if count:
-            self._under_way[address] = count
+            self._under_way[place] = count
         else:
-            del self._under_way[address]
+            del self._under_way[place]

@@ -59,7 +59,8 @@ class TokenSettings(Section, frozen=True):
     issues_per_minute: Annotated[
         int,
         Setting(
-            "How many tokens one account gets from one address in a minute, at each HTTP process; 0 for any number.",
+            "How many tokens one account gets from one address (in IPv6: one /64) in a minute, at each HTTP process; "
+            "0 for any number.",
             "1200: a build farm behind one address with one robot; a client that asks anew for each request is slowed.",
             minimum=0,
             maximum=1_000_000,

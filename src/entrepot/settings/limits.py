@@ -12,7 +12,8 @@ __all__ = ["LimitSettings"]
 class LimitSettings(Section, frozen=True):
     """How much clients may ask for at once, and how slow they may be; every number is one of each HTTP process.
 
-    A proxy in front is one address to us: behind one, what is counted by address is better counted there.
+    A proxy in front is one address to us: behind one, what is counted by address is better counted there. In IPv6 an
+    address is a network of 64 bits, since whoever has one has 2^64.
     """
 
     connections: Annotated[
@@ -38,8 +39,8 @@ class LimitSettings(Section, frozen=True):
     requests_per_address: Annotated[
         int,
         Setting(
-            "Requests under way from one address, also for tokens and to the management API; further ones get 429. "
-            "0: any number, as is right behind a proxy.",
+            "Requests under way from one address (in IPv6: one /64), also for tokens and to the management API; "
+            "further ones get 429. 0: any number, as is right behind a proxy.",
             "1024: a build host with 100 parallel jobs of 10 layers each.",
             reloadable=True,
             minimum=0,
@@ -59,7 +60,7 @@ class LimitSettings(Section, frozen=True):
     bodies_per_address: Annotated[
         int,
         Setting(
-            "How many of limits.bodies one address may have. 0: all, as is right behind a proxy.",
+            "How many of limits.bodies one address (in IPv6: one /64) may have. 0: all, as is right behind a proxy.",
             "64: half, so that one slow or greedy client leaves room for the others.",
             reloadable=True,
             minimum=0,

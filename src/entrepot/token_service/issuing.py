@@ -16,6 +16,7 @@ from entrepot.auth.generated_secrets import new_secret
 from entrepot.auth.principals import ANONYMOUS, Principal
 from entrepot.auth.scopes import CATALOG_SCOPE, EVERY_ACTION, repository_scope
 from entrepot.auth.unmoved import CHANGED, epochs_of, require_unmoved
+from entrepot.kernel.plain_addresses import subscriber
 from entrepot.kernel.secret_forms import MOST_CHARACTERS, without_secrets
 from entrepot.token_service.errors import TokenRequestError, TooManyTokensError
 from entrepot.token_service.requests import RefreshGrant
@@ -156,7 +157,7 @@ class TokenService:
         """
         if principal.kind == "anonymous":
             return
-        wait = self._rate.seconds_to_wait(principal.subject, principal.address)
+        wait = self._rate.seconds_to_wait(principal.subject, subscriber(principal.address))
         if wait:
             await self._note_failure(principal, "token", TOO_FAST, 429)
             raise TooManyTokensError(self._rate.per_minute, wait)

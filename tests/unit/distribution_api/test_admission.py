@@ -66,6 +66,15 @@ async def test_a_greedy_address_waits_while_others_get_their_places() -> None:
     assert admission._places_by_address == {}
 
 
+async def test_the_addresses_of_one_subscriber_in_ipv6_share_their_places_f41_i12() -> None:
+    admission = _admission(bodies=4, per_address=2)
+    greedy = [_Reader(admission, f"2001:db8:0:7::{number}") for number in range(1, 5)]
+    other = _Reader(admission, "2001:db8:0:8::1")
+    assert [await one.settled() for one in (*greedy, other)] == [True, True, False, False, True]
+    for one in (*greedy, other):
+        await one.cancel()
+
+
 async def test_without_a_limit_of_its_own_an_address_may_have_every_place() -> None:
     admission = _admission(bodies=3, per_address=0)
     readers = [_Reader(admission, "proxy") for _ in range(4)]

@@ -56,3 +56,17 @@ def test_a_request_is_counted_until_it_ends_also_when_it_is_refused_or_breaks_of
     with pytest.raises(ConnectionError), budget.counting("a"):
         raise ConnectionError
     assert budget._under_way == {"a": 1}
+
+
+def test_all_addresses_of_a_subscriber_in_ipv6_are_one_i12_f41() -> None:
+    """Whoever has one has 2^64, and would otherwise have as many times the limit."""
+    budget = AddressBudget(2)
+    for number in (1, 2, 3):
+        budget.enter(f"2001:db8:0:7::{number}")
+    with pytest.raises(TooManyRequestsError):
+        budget.require_room("2001:db8:0:7::4")
+    budget.enter("2001:db8:0:8::1")
+    budget.require_room("2001:db8:0:8::1")
+    for number in (1, 2, 3):
+        budget.leave(f"2001:db8:0:7::{number}")
+    assert budget._under_way == {"2001:db8:0:8::/64": 1}

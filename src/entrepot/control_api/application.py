@@ -131,6 +131,7 @@ class ControlApplication:
                 self._addresses.require_room(context.head.address)
             require_clarity(scope, context.head)
             async with self._reading(receive, context) as body:
+                context.body_bytes = len(body)
                 if context.head.method in UNSAFE_METHODS:
                     await self._hand_on(scope, replayed(body, receive), context, answer)
                     return

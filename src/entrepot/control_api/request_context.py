@@ -28,6 +28,7 @@ class RequestContext:
     Attributes:
         path_values: what the path has for the parameters of its endpoint, as text.
         grant: what the demand of its endpoint gave; of the type that the endpoint's handler declares.
+        body_bytes: how many its body has.
         body: what its body was read into, `None` until it was.
         failure: what it is answered with, if that is an error.
         body_failure: what is wrong with the body, for whoever is let in to be told.
@@ -39,6 +40,7 @@ class RequestContext:
     caller: Caller | None = None
     path_values: Mapping[str, str] = field(default_factory=dict[str, str])
     grant: Any = None
+    body_bytes: int = 0
     body: Any = None
     failure: EntrepotError | None = None
     body_failure: EntrepotError | None = None

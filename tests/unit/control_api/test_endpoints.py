@@ -218,6 +218,26 @@ async def test_a_session_can_be_begun_with_json() -> None:
     assert response.headers["set-cookie"].startswith("sid=cookie-of-alice; ")
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/api/v2.0/sessions", "application/json", b'{"username":"alice","password":"x","more":"%b"}'),
+        ("/c/login", "application/x-www-form-urlencoded", b"principal=alice&password=x&more=%b"),
+    ],
+)
+async def test_who_need_not_be_known_sends_no_more_than_a_login_takes_s36_f41(
+    path: str, kind: str, body: bytes
+) -> None:
+    """Reading a MiB of anybody's takes the event loop a fifth of a second."""
+    async with calling(_application(Stand())) as client:
+        short, long = (
+            await client.post(path, content=body % (b"1" * size), headers={"Content-Type": kind})
+            for size in (16_000, 17_000)
+        )
+
+    assert (short.status_code, long.status_code) == (401, 413)
+
+
 async def test_a_session_of_somebody_else_does_not_exist_s7() -> None:
     async with calling(_application(Stand()), "alice") as client:
         own = await client.delete("/api/v2.0/sessions/s-alice")

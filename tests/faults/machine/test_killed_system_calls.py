@@ -34,7 +34,7 @@ _CALLS: Final = {
     "sync": "fdatasync,fsync",
     "rename": "?rename,?renameat,renameat2",
     "directory": "?mkdir,mkdirat,?unlink,unlinkat,ftruncate",
-    "answer": "sendto,writev,sendmsg",
+    "answer": "write,writev,sendto,sendmsg",
 }
 """What changes the disk or tells the client; a question mark: not on every architecture."""
 _SAMPLE: Final = 6

@@ -6,118 +6,26 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from typing import Any
 
 import msgspec
 import pytest
 
-from entrepot.auth.bearer.bearer_tokens import BearerTokens
-from entrepot.auth.bearer.refresh_tokens import RefreshTokens
 from entrepot.auth.grants import SelfGrant
-from entrepot.auth.keys.key_pairs import SigningKey
 from entrepot.auth.principals import CredentialLimits
-from entrepot.kernel.address_budget import AddressBudget
 from entrepot.kernel.rate_budget import RateBudget
-from entrepot.metadata.sql.opening import open_metadata
-from entrepot.token_service.application import TokenApplication
-from entrepot.token_service.issuing import TokenService
 from tests.asgi.client import AsgiClient
 from tests.asgi.identity import (
     ALICE,
-    ISSUER,
     SERVICE,
-    Clock,
-    KeptNotes,
-    KnownPeople,
-    KnownRights,
-    Looks,
-    ring_of,
 )
-from tests.drivers.metadata.raw_database import RawDatabase
-from tests.running.laid_schema import lay_schema
+from tests.integration.token_serving import BASIC, EVERYTHING, FORM, PULL, TokenServing, server
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from tests.asgi.client import AsgiReply
-
-_BASIC = {"Authorization": f"Basic {base64.b64encode(b'alice:s3cret').decode()}"}
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-_PULL = "/service/token?scope=repository:team/app:pull"
-_EVERYTHING = frozenset({"pull", "push", "delete", "create", "overwrite"})
+__all__ = ["server"]
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A token service, and everything it asks."""
-
-    client: AsgiClient
-    people: KnownPeople
-    rights: KnownRights
-    tokens: BearerTokens
-    database: RawDatabase
-    clock: Clock
-    keys: tuple[SigningKey, SigningKey]
-    notes: KeptNotes
-    refresh_tokens: RefreshTokens
-    look: Looks
-
-    async def get(self, query: str = "", headers: dict[str, str] | None = None) -> AsgiReply:
-        """Ask by query."""
-        return await self.client.request("GET", f"/service/token?{query}", headers)
-
-    async def post(self, *more: tuple[str, str], **fields: str) -> AsgiReply:
-        """Ask by form, as clients do, with a service and a client id."""
-        form = {"service": SERVICE, "client_id": "containerd-client"} | fields
-        body = urlencode([*((name, value) for name, value in form.items() if value), *more]).encode()
-        return await self.client.request("POST", "/service/token", _FORM, (body,))
-
-    def access(self, reply: AsgiReply) -> dict[str, set[str]]:
-        """Return what the token of a reply is good for."""
-        assert reply.status == 200, reply.body
-        principal = self.tokens.verify(json.loads(reply.body)["token"]).principal
-        return {name: set(actions) for name, actions in (principal.access or {}).items()}
-
-    async def audit(self) -> list[dict[str, Any]]:
-        """Return the bodies of all audit records."""
-        rows = await self.database.fetch("SELECT body FROM audit_records ORDER BY id")
-        return [json.loads(body) for (body,) in rows]
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Server]:
-    """Return a token service for alice, who may do everything in team/app and pull in team/base."""
-    url = f"sqlite://{tmp_path}/metadata.db"
-    lay_schema(tmp_path / "metadata.db")
-    metadata = await open_metadata(url, 4, 5.0)
-    database = RawDatabase(url)
-    await database.fetch(
-        "INSERT INTO subjects (public_id, kind, name, epoch, created_at) VALUES ('alice-id', 'user', 'alice', 3, 1)"
-    )
-    people, clock, notes, look = KnownPeople(), Clock(), KeptNotes(), Looks()
-    rights = KnownRights(
-        {
-            ("alice-id", "team/app"): _EVERYTHING,
-            ("alice-id", "team/base"): frozenset({"pull"}),
-            ("anonymous", "team/base"): frozenset({"pull"}),
-        }
-    )
-    ring = ring_of(clock, *(keys := (SigningKey.generate(), SigningKey.generate())))
-    tokens = BearerTokens(ring, ISSUER, SERVICE, 300)
-    refreshing = RefreshTokens(metadata, people, SERVICE)
-    service = TokenService(
-        metadata, people, rights, tokens, refreshing, notes, SERVICE, RateBudget(0), look_for_moves=look.again
-    )
-    client = AsgiClient(TokenApplication(service, ring, AddressBudget(0)))
-    yield Server(client, people, rights, tokens, database, clock, keys, notes, refreshing, look)
-    await metadata.aclose()
-
-
-async def test_a_token_is_given_under_both_names_and_tells_its_life_t8(server: Server) -> None:
-    reply = await server.get("scope=repository:team/app:pull", _BASIC)
+async def test_a_token_is_given_under_both_names_and_tells_its_life_t8(server: TokenServing) -> None:
+    reply = await server.get("scope=repository:team/app:pull", BASIC)
 
     body = json.loads(reply.body)
     assert body["token"] == body["access_token"]
@@ -135,8 +43,8 @@ async def test_a_token_is_given_under_both_names_and_tells_its_life_t8(server: S
         "scope=repository:team/base:pull%20repository:team/app:push,pull",
     ],
 )
-async def test_scopes_come_repeated_or_joined_t5(server: Server, query: str) -> None:
-    reply = await server.get(query, _BASIC)
+async def test_scopes_come_repeated_or_joined_t5(server: TokenServing, query: str) -> None:
+    reply = await server.get(query, BASIC)
 
     assert server.access(reply) == {
         "team/app": {"pull", "push", "create", "overwrite"},
@@ -144,56 +52,56 @@ async def test_scopes_come_repeated_or_joined_t5(server: Server, query: str) -> 
     }
 
 
-async def test_less_than_was_asked_for_is_no_error_t6(server: Server) -> None:
-    reply = await server.get("scope=repository:team/base:pull,push,delete", _BASIC)
+async def test_less_than_was_asked_for_is_no_error_t6(server: TokenServing) -> None:
+    reply = await server.get("scope=repository:team/base:pull,push,delete", BASIC)
     assert server.access(reply) == {"team/base": {"pull"}}
 
     for scope in ("repository:other/app:pull", "repository:nowhere/app:pull", "nonsense:x:pull", "nonsense"):
-        assert server.access(await server.get(f"scope={scope}", _BASIC)) == {}
+        assert server.access(await server.get(f"scope={scope}", BASIC)) == {}
 
 
-async def test_every_action_is_every_action_that_is_allowed_t4(server: Server) -> None:
-    assert server.access(await server.get("scope=repository:team/app:*", _BASIC)) == {
-        "team/app": set(_EVERYTHING)
+async def test_every_action_is_every_action_that_is_allowed_t4(server: TokenServing) -> None:
+    assert server.access(await server.get("scope=repository:team/app:*", BASIC)) == {
+        "team/app": set(EVERYTHING)
     }
-    assert server.access(await server.get("scope=repository:team/base:*", _BASIC)) == {"team/base": {"pull"}}
+    assert server.access(await server.get("scope=repository:team/base:*", BASIC)) == {"team/base": {"pull"}}
 
 
-async def test_our_own_actions_come_with_push_only(server: Server) -> None:
-    reply = await server.get("scope=repository:team/app:pull,delete", _BASIC)
+async def test_our_own_actions_come_with_push_only(server: TokenServing) -> None:
+    reply = await server.get("scope=repository:team/app:pull,delete", BASIC)
     assert server.access(reply) == {"team/app": {"pull", "delete"}}
 
-    reply = await server.get("scope=repository:team/app:pull,create,overwrite", _BASIC)
+    reply = await server.get("scope=repository:team/app:pull,create,overwrite", BASIC)
     assert server.access(reply) == {"team/app": {"pull"}}
 
 
-async def test_the_catalog_is_for_those_who_may_read_it(server: Server) -> None:
-    assert server.access(await server.get("scope=registry:catalog:*", _BASIC)) == {}
+async def test_the_catalog_is_for_those_who_may_read_it(server: TokenServing) -> None:
+    assert server.access(await server.get("scope=registry:catalog:*", BASIC)) == {}
     server.rights.registry["alice-id"] = frozenset({"catalog:read"})
 
-    assert server.access(await server.get("scope=registry:catalog:*", _BASIC)) == {"*": {"catalog"}}
+    assert server.access(await server.get("scope=registry:catalog:*", BASIC)) == {"*": {"catalog"}}
 
 
-async def test_anonymous_gets_what_is_public_t7(server: Server) -> None:
+async def test_anonymous_gets_what_is_public_t7(server: TokenServing) -> None:
     reply = await server.get("scope=repository:team/base:pull,push&scope=repository:team/app:pull")
 
     assert server.access(reply) == {"team/base": {"pull"}}
     assert await server.audit() == []
 
 
-async def test_anonymous_that_asks_for_nothing_is_refused_t7(server: Server) -> None:
+async def test_anonymous_that_asks_for_nothing_is_refused_t7(server: TokenServing) -> None:
     reply = await server.get(f"service={SERVICE}")
 
     assert (reply.status, reply.error_code()) == (401, "UNAUTHORIZED")
     assert reply.headers["www-authenticate"].startswith("Basic ")
 
 
-async def test_a_login_asks_for_nothing_and_succeeds_t7(server: Server) -> None:
-    assert server.access(await server.get(f"service={SERVICE}&account=alice", _BASIC)) == {}
+async def test_a_login_asks_for_nothing_and_succeeds_t7(server: TokenServing) -> None:
+    assert server.access(await server.get(f"service={SERVICE}&account=alice", BASIC)) == {}
 
 
-async def test_the_account_that_is_named_has_no_say(server: Server) -> None:
-    reply = await server.get("account=root&scope=repository:team/app:pull", _BASIC)
+async def test_the_account_that_is_named_has_no_say(server: TokenServing) -> None:
+    reply = await server.get("account=root&scope=repository:team/app:pull", BASIC)
 
     assert server.tokens.verify(json.loads(reply.body)["token"]).principal.name == "alice"
 
@@ -210,14 +118,14 @@ async def test_the_account_that_is_named_has_no_say(server: Server) -> None:
         "",
     ],
 )
-async def test_bad_credentials_are_no_anonymous_ones_t6(server: Server, authorization: str) -> None:
+async def test_bad_credentials_are_no_anonymous_ones_t6(server: TokenServing, authorization: str) -> None:
     reply = await server.get("scope=repository:team/base:pull", {"Authorization": authorization})
 
     assert (reply.status, reply.error_code()) == (401, "UNAUTHORIZED")
     assert b'token":' not in reply.body
 
 
-async def test_unknown_and_wrong_read_alike_s19(server: Server) -> None:
+async def test_unknown_and_wrong_read_alike_s19(server: TokenServing) -> None:
     replies = [
         await server.get("", {"Authorization": f"Basic {base64.b64encode(pair).decode()}"})
         for pair in (b"alice:wrong", b"nobody:wrong")
@@ -226,7 +134,7 @@ async def test_unknown_and_wrong_read_alike_s19(server: Server) -> None:
     assert replies[0].body == replies[1].body
 
 
-async def test_a_form_with_a_password_gets_a_token_t9(server: Server) -> None:
+async def test_a_form_with_a_password_gets_a_token_t9(server: TokenServing) -> None:
     reply = await server.post(
         grant_type="password",
         username="alice",
@@ -242,7 +150,7 @@ async def test_a_form_with_a_password_gets_a_token_t9(server: Server) -> None:
     assert server.access(reply)["team/base"] == {"pull"}
 
 
-async def test_a_form_with_a_wrong_password_is_an_invalid_grant_t9(server: Server) -> None:
+async def test_a_form_with_a_wrong_password_is_an_invalid_grant_t9(server: TokenServing) -> None:
     reply = await server.post(grant_type="password", username="alice", password="wrong")
 
     assert (reply.status, json.loads(reply.body)["error"]) == (401, "invalid_grant")
@@ -264,7 +172,7 @@ async def test_a_form_with_a_wrong_password_is_an_invalid_grant_t9(server: Serve
     ],
 )
 async def test_a_form_that_lacks_something_is_refused_t9(
-    server: Server, fields: dict[str, str], error: str
+    server: TokenServing, fields: dict[str, str], error: str
 ) -> None:
     reply = await server.post(**fields)
 
@@ -272,16 +180,16 @@ async def test_a_form_that_lacks_something_is_refused_t9(
     assert server.people.asked == []
 
 
-async def test_a_body_of_another_kind_or_size_is_refused_t9(server: Server) -> None:
+async def test_a_body_of_another_kind_or_size_is_refused_t9(server: TokenServing) -> None:
     as_json = await server.client.request(
         "POST", "/service/token", {"Content-Type": "application/json"}, (b"{}",)
     )
-    too_large = await server.client.request("POST", "/service/token", _FORM, (b"a=" + b"x" * 40_000,))
+    too_large = await server.client.request("POST", "/service/token", FORM, (b"a=" + b"x" * 40_000,))
 
     assert (as_json.status, too_large.status) == (400, 413)
 
 
-async def test_a_refresh_token_is_given_on_demand_and_good_again_and_again_t9(server: Server) -> None:
+async def test_a_refresh_token_is_given_on_demand_and_good_again_and_again_t9(server: TokenServing) -> None:
     first = await server.post(
         grant_type="password", username="alice", password="s3cret", access_type="offline"
     )
@@ -296,8 +204,8 @@ async def test_a_refresh_token_is_given_on_demand_and_good_again_and_again_t9(se
         assert json.loads(again.body)["refresh_token"] == refresh_token
 
 
-async def test_docker_login_gets_its_refresh_token_by_query_t10(server: Server) -> None:
-    reply = await server.get(f"account=alice&client_id=docker&offline_token=true&service={SERVICE}", _BASIC)
+async def test_docker_login_gets_its_refresh_token_by_query_t10(server: TokenServing) -> None:
+    reply = await server.get(f"account=alice&client_id=docker&offline_token=true&service={SERVICE}", BASIC)
 
     refresh_token = json.loads(reply.body)["refresh_token"]
     rows = await server.database.fetch(
@@ -306,23 +214,23 @@ async def test_docker_login_gets_its_refresh_token_by_query_t10(server: Server) 
     assert rows == [(hashlib.sha256(refresh_token.encode()).hexdigest(), "", SERVICE, "docker", 3)]
 
 
-async def test_anonymous_gets_no_refresh_token_t10(server: Server) -> None:
+async def test_anonymous_gets_no_refresh_token_t10(server: TokenServing) -> None:
     reply = await server.get("offline_token=true&scope=repository:team/base:pull")
 
     assert "refresh_token" not in json.loads(reply.body)
 
 
-async def _refresh_token(server: Server) -> str:
-    reply = await server.get("offline_token=true&client_id=docker", _BASIC)
+async def _refresh_token(server: TokenServing) -> str:
+    reply = await server.get("offline_token=true&client_id=docker", BASIC)
     return str(json.loads(reply.body)["refresh_token"])
 
 
-async def _refused(server: Server, refresh_token: str, **fields: str) -> bool:
+async def _refused(server: TokenServing, refresh_token: str, **fields: str) -> bool:
     reply = await server.post(grant_type="refresh_token", refresh_token=refresh_token, **fields)
     return reply.status == 401 and json.loads(reply.body)["error"] == "invalid_grant"
 
 
-async def test_a_refresh_token_dies_with_any_change_of_its_subject_s14(server: Server) -> None:
+async def test_a_refresh_token_dies_with_any_change_of_its_subject_s14(server: TokenServing) -> None:
     refresh_token = await _refresh_token(server)
     await server.database.fetch("UPDATE subjects SET epoch = 4")
 
@@ -331,21 +239,21 @@ async def test_a_refresh_token_dies_with_any_change_of_its_subject_s14(server: S
     assert (body["user.id"], body["object"]["kind"]) == ("alice-id", "refresh-token")
 
 
-async def test_a_refresh_token_of_a_disabled_subject_is_refused_s14(server: Server) -> None:
+async def test_a_refresh_token_of_a_disabled_subject_is_refused_s14(server: TokenServing) -> None:
     refresh_token = await _refresh_token(server)
     await server.database.fetch("UPDATE subjects SET disabled_at = 1")
 
     assert await _refused(server, refresh_token)
 
 
-async def test_a_refresh_token_is_revoked_with_its_row_t10(server: Server) -> None:
+async def test_a_refresh_token_is_revoked_with_its_row_t10(server: TokenServing) -> None:
     refresh_token = await _refresh_token(server)
     await server.database.fetch("DELETE FROM refresh_tokens")
 
     assert await _refused(server, refresh_token)
 
 
-async def test_a_refusal_of_a_refresh_token_is_noted_i11(server: Server) -> None:
+async def test_a_refusal_of_a_refresh_token_is_noted_i11(server: TokenServing) -> None:
     assert await _refused(server, "epr_" + "x" * 43)
 
     (record,) = server.notes.records
@@ -355,7 +263,7 @@ async def test_a_refusal_of_a_refresh_token_is_noted_i11(server: Server) -> None
     assert b"xxxx" not in record.body
 
 
-async def test_the_use_of_a_refresh_token_is_noted_t10(server: Server) -> None:
+async def test_the_use_of_a_refresh_token_is_noted_t10(server: TokenServing) -> None:
     refresh_token = await _refresh_token(server)
     await server.post(grant_type="refresh_token", refresh_token=refresh_token)
 
@@ -363,7 +271,7 @@ async def test_the_use_of_a_refresh_token_is_noted_t10(server: Server) -> None:
     assert (await server.audit())[-1]["change"]["after"]["refresh_token"] == "used"
 
 
-async def test_one_can_revoke_all_of_ones_refresh_tokens_t10(server: Server) -> None:
+async def test_one_can_revoke_all_of_ones_refresh_tokens_t10(server: TokenServing) -> None:
     refresh_tokens = [await _refresh_token(server) for _ in range(2)]
 
     assert await server.refresh_tokens.revoke_all(SelfGrant(ALICE)) == 2
@@ -372,7 +280,7 @@ async def test_one_can_revoke_all_of_ones_refresh_tokens_t10(server: Server) -> 
     assert (await server.audit())[-1]["event.action"] == "token.revoke"
 
 
-async def test_a_refresh_token_is_good_for_its_service_only_t10(server: Server) -> None:
+async def test_a_refresh_token_is_good_for_its_service_only_t10(server: TokenServing) -> None:
     refresh_token = await _refresh_token(server)
     await server.database.fetch("UPDATE refresh_tokens SET service = 'another'")
 
@@ -384,11 +292,11 @@ async def test_a_refresh_token_is_good_for_its_service_only_t10(server: Server) 
 @pytest.mark.parametrize(
     "text", ["epr_", "ept_" + "x" * 43, "epr_" + "x" * 43, "x" * 9000, "epr_" + "é" * 43]
 )
-async def test_what_is_no_refresh_token_is_refused_t10(server: Server, text: str) -> None:
+async def test_what_is_no_refresh_token_is_refused_t10(server: TokenServing, text: str) -> None:
     assert await _refused(server, text)
 
 
-async def test_a_weak_credential_stays_weak_in_every_form_s15(server: Server) -> None:
+async def test_a_weak_credential_stays_weak_in_every_form_s15(server: TokenServing) -> None:
     limits = CredentialLimits("token-7", frozenset({"repository:pull"}), frozenset({"team"}))
     weak = msgspec.structs.replace(ALICE, limits=limits)
     server.people.by_secret["alice", "ept_x"] = weak
@@ -411,7 +319,7 @@ async def test_a_weak_credential_stays_weak_in_every_form_s15(server: Server) ->
         assert principal.limits.credential == "token-7"
 
 
-async def test_a_refresh_token_dies_with_the_access_token_behind_it_s15(server: Server) -> None:
+async def test_a_refresh_token_dies_with_the_access_token_behind_it_s15(server: TokenServing) -> None:
     server.people.by_secret["alice", "ept_x"] = msgspec.structs.replace(
         ALICE, limits=CredentialLimits("token-7")
     )
@@ -421,10 +329,10 @@ async def test_a_refresh_token_dies_with_the_access_token_behind_it_s15(server: 
     assert await _refused(server, json.loads(reply.body)["refresh_token"])
 
 
-async def test_a_password_that_must_be_changed_opens_nothing_else_s17(server: Server) -> None:
+async def test_a_password_that_must_be_changed_opens_nothing_else_s17(server: TokenServing) -> None:
     server.people.by_secret["alice", "s3cret"] = msgspec.structs.replace(ALICE, must_change_password=True)
 
-    by_query = await server.get("scope=repository:team/app:pull", _BASIC)
+    by_query = await server.get("scope=repository:team/app:pull", BASIC)
     by_form = await server.post(grant_type="password", username="alice", password="s3cret")
 
     assert (by_query.status, by_query.error_code()) == (403, "DENIED")
@@ -436,10 +344,10 @@ async def test_a_password_that_must_be_changed_opens_nothing_else_s17(server: Se
     ] * 2
 
 
-async def test_a_locked_account_is_told_when_to_come_back_t17(server: Server) -> None:
+async def test_a_locked_account_is_told_when_to_come_back_t17(server: TokenServing) -> None:
     server.people.locked.add("alice")
 
-    by_query = await server.get("", _BASIC)
+    by_query = await server.get("", BASIC)
     by_form = await server.post(grant_type="password", username="alice", password="s3cret")
 
     assert (by_query.status, by_query.error_code()) == (429, "TOOMANYREQUESTS")
@@ -447,14 +355,14 @@ async def test_a_locked_account_is_told_when_to_come_back_t17(server: Server) ->
     assert by_form.status == 429
 
 
-async def test_another_service_is_none_of_ours(server: Server) -> None:
+async def test_another_service_is_none_of_ours(server: TokenServing) -> None:
     asked = "scope=repository:team/app:pull&service="
-    assert (await server.get(asked + "elsewhere", _BASIC)).status == 400
-    assert server.access(await server.get(asked + "harbor-registry", _BASIC)) == {"team/app": {"pull"}}
+    assert (await server.get(asked + "elsewhere", BASIC)).status == 400
+    assert server.access(await server.get(asked + "harbor-registry", BASIC)) == {"team/app": {"pull"}}
 
 
-async def test_no_secret_is_recorded_s27(server: Server) -> None:
-    replies = [await server.get("offline_token=true", _BASIC)]
+async def test_no_secret_is_recorded_s27(server: TokenServing) -> None:
+    replies = [await server.get("offline_token=true", BASIC)]
     refresh_token = json.loads(replies[0].body)["refresh_token"]
     replies.append(await server.post(grant_type="refresh_token", refresh_token=refresh_token))
     secrets = ["s3cret", refresh_token, *(json.loads(reply.body)["token"] for reply in replies)]
@@ -465,15 +373,15 @@ async def test_no_secret_is_recorded_s27(server: Server) -> None:
     assert [secret for secret in secrets if secret.encode() in stored] == []
 
 
-async def test_a_token_carries_the_epochs_it_was_decided_under_s14(server: Server) -> None:
-    reply = await server.get("scope=repository:team/app:pull+repository:other/app:pull", _BASIC)
+async def test_a_token_carries_the_epochs_it_was_decided_under_s14(server: TokenServing) -> None:
+    reply = await server.get("scope=repository:team/app:pull+repository:other/app:pull", BASIC)
 
     verified = server.tokens.verify(json.loads(reply.body)["token"])
     assert verified.project_epochs == {"team": 5}
     assert verified.principal.epoch == 3
 
 
-async def test_the_key_set_holds_both_keys_t13(server: Server) -> None:
+async def test_the_key_set_holds_both_keys_t13(server: TokenServing) -> None:
     reply = await server.client.request("GET", "/service/token/jwks.json")
 
     keys = json.loads(reply.body)["keys"]
@@ -482,7 +390,9 @@ async def test_the_key_set_holds_both_keys_t13(server: Server) -> None:
     assert {name for key in keys for name in key} == {"kty", "crv", "x", "y", "use", "alg", "kid"}
 
 
-async def test_no_more_is_asked_than_what_may_be_done_in_each_repository_f41_s19(server: Server) -> None:
+async def test_no_more_is_asked_than_what_may_be_done_in_each_repository_f41_s19(
+    server: TokenServing,
+) -> None:
     """As much where there is no such project, so that no time tells."""
     names = ("team/a", "team/b", "missing/a")
     assert (await server.get("&".join(f"scope=repository:{name}:pull" for name in names), {})).status == 200
@@ -490,21 +400,23 @@ async def test_no_more_is_asked_than_what_may_be_done_in_each_repository_f41_s19
 
 
 @pytest.mark.parametrize("order", ["app lib", "lib app"])
-async def test_of_two_decisions_in_a_project_the_older_is_what_counts_s14(server: Server, order: str) -> None:
+async def test_of_two_decisions_in_a_project_the_older_is_what_counts_s14(
+    server: TokenServing, order: str
+) -> None:
     """One may be remembered from before a move that this process has not heard of yet."""
     server.rights.actions["alice-id", "team/lib"] = frozenset({"pull"})
     server.rights.epochs_by_repository["team/lib"] = 4
 
-    reply = await server.get("&".join(f"scope=repository:team/{one}:pull" for one in order.split()), _BASIC)
+    reply = await server.get("&".join(f"scope=repository:team/{one}:pull" for one in order.split()), BASIC)
     assert server.tokens.verify(json.loads(reply.body)["token"]).project_epochs == {"team": 4}
 
 
-async def test_the_addresses_of_one_subscriber_in_ipv6_have_one_rate_t17(server: Server) -> None:
+async def test_the_addresses_of_one_subscriber_in_ipv6_have_one_rate_t17(server: TokenServing) -> None:
     application: Any = server.client.application
     application._service._rate = RateBudget(2)
 
     statuses = [
-        (await AsgiClient(application, f"2001:db8:0:{network}::{host}").request("GET", _PULL, _BASIC)).status
+        (await AsgiClient(application, f"2001:db8:0:{network}::{host}").request("GET", PULL, BASIC)).status
         for network, host in ((7, 1), (7, 2), (7, 3), (8, 1))
     ]
 

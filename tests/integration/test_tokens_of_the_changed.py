@@ -13,18 +13,18 @@ from entrepot.auth.principals import Sponsor
 from tests.asgi.identity import ALICE, KnownPeople
 
 # Fixtures are found by their names in the module of a test.
-from tests.integration.test_token_service import server
+from tests.integration.token_serving import server
 
 if TYPE_CHECKING:
     from entrepot.auth.principals import Principal
-    from tests.integration.test_token_service import Server
+    from tests.integration.token_serving import TokenServing
 
 __all__ = ["server"]
 
 _BASIC = {"Authorization": f"Basic {base64.b64encode(b'alice:s3cret').decode()}"}
 
 
-async def _known_as(server: Server, subject: str) -> None:
+async def _known_as(server: TokenServing, subject: str) -> None:
     """Let the credentials be those of alice (epoch 3), or of a robot (epoch 0) that she answers for."""
     await server.database.fetch(
         "INSERT INTO subjects (public_id, kind, name, epoch, created_at) VALUES ('robot-id', 'robot', 'robot$ci', 0, 1)"
@@ -41,7 +41,7 @@ def _status(body: bytes) -> object:
 
 
 @pytest.mark.parametrize("subject", ["alice-id", "robot-id"])
-async def test_who_is_gone_meanwhile_gets_no_token_s14(server: Server, subject: str) -> None:
+async def test_who_is_gone_meanwhile_gets_no_token_s14(server: TokenServing, subject: str) -> None:
     """Another node deleted them, or who answers for the robot, and this one did not hear of it yet."""
     await _known_as(server, subject)
     await server.database.fetch("DELETE FROM subjects WHERE public_id = 'alice-id'")
@@ -59,7 +59,7 @@ async def test_who_is_gone_meanwhile_gets_no_token_s14(server: Server, subject: 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("subject", ["alice-id", "robot-id"])
 async def test_right_credentials_of_who_is_changed_at_each_look_are_asked_for_again_s14(
-    server: Server, subject: str, method: str
+    server: TokenServing, subject: str, method: str
 ) -> None:
     """Another node changes them as often as this one looks: nothing is given, and the login is not called wrong."""
     await _known_as(server, subject)
@@ -87,7 +87,7 @@ async def test_right_credentials_of_who_is_changed_at_each_look_are_asked_for_ag
     assert (noted.action, noted.outcome, _status(noted.body)) == ("token.issue", "failure", 503)
 
 
-async def test_a_refresh_token_of_who_is_changed_at_each_look_stays_good(server: Server) -> None:
+async def test_a_refresh_token_of_who_is_changed_at_each_look_stays_good(server: TokenServing) -> None:
     """The change came after the token was looked up: it is not used up, and nothing is given for it."""
     given = json.loads((await server.get("offline_token=true", _BASIC)).body)["refresh_token"]
     changed = msgspec.structs.replace(ALICE, epoch=2)
@@ -101,7 +101,7 @@ async def test_a_refresh_token_of_who_is_changed_at_each_look_stays_good(server:
 
 
 async def test_a_refresh_token_of_who_is_changed_between_two_reads_is_refused_s14(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: TokenServing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a robot gets a new secret: what is issued for the old one would live for as long as any token."""
     given = json.loads((await server.get("offline_token=true", _BASIC)).body)["refresh_token"]
@@ -121,7 +121,7 @@ async def test_a_refresh_token_of_who_is_changed_between_two_reads_is_refused_s1
     assert (noted.action, noted.subject, noted.outcome) == ("token.issue", "alice-id", "failure")
 
 
-async def test_who_is_known_anew_after_a_look_gets_a_token_at_once(server: Server) -> None:
+async def test_who_is_known_anew_after_a_look_gets_a_token_at_once(server: TokenServing) -> None:
     """Somebody was given a role by way of another process: no login fails for that."""
     await server.database.fetch("UPDATE subjects SET epoch = 4 WHERE public_id = 'alice-id'")
     changed = msgspec.structs.replace(ALICE, epoch=4)
@@ -133,7 +133,7 @@ async def test_who_is_known_anew_after_a_look_gets_a_token_at_once(server: Serve
     assert server.notes.records == []
 
 
-async def test_other_methods_and_paths_are_refused(server: Server) -> None:
+async def test_other_methods_and_paths_are_refused(server: TokenServing) -> None:
     deleted = await server.client.request("DELETE", "/service/token")
     elsewhere = await server.client.request("GET", "/service/token/other")
     head = await server.client.request("HEAD", "/service/token/jwks.json")
@@ -143,7 +143,7 @@ async def test_other_methods_and_paths_are_refused(server: Server) -> None:
     assert (head.status, head.body) == (200, b"")
 
 
-async def test_nothing_is_issued_while_the_keys_are_not_known_i6(server: Server) -> None:
+async def test_nothing_is_issued_while_the_keys_are_not_known_i6(server: TokenServing) -> None:
     server.clock.seconds += 61
 
     reply = await server.get("scope=repository:team/app:pull", _BASIC)

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.test_token_service import server  # found by name
+from tests.integration.token_serving import server  # found by name
 
 if TYPE_CHECKING:
-    from tests.integration.test_token_service import Server
+    from tests.integration.token_serving import TokenServing
 
 __all__ = ["server"]
 
 _BASIC = {"Authorization": "Basic YWxpY2U6czNjcmV0"}
 
 
-async def _after(server: Server, scope: str) -> dict[str, Any]:
+async def _after(server: TokenServing, scope: str) -> dict[str, Any]:
     """Return what the record of a token that is asked for says was given."""
     assert (await server.get(f"scope={scope}", _BASIC)).status == 200
     after: dict[str, Any] = (await server.audit())[-1]["change"]["after"]
     return after
 
 
-async def test_each_issue_to_somebody_is_recorded_once_i11(server: Server) -> None:
+async def test_each_issue_to_somebody_is_recorded_once_i11(server: TokenServing) -> None:
     await server.get("client_id=docker&scope=repository:team/base:pull,push", _BASIC)
     await server.get("client_id=docker&offline_token=true", _BASIC)
 
@@ -60,7 +60,7 @@ async def test_each_issue_to_somebody_is_recorded_once_i11(server: Server) -> No
     ],
 )
 async def test_what_was_asked_for_beyond_what_was_granted_is_on_record_i11(
-    server: Server, scope: str, asked: str, granted: str
+    server: TokenServing, scope: str, asked: str, granted: str
 ) -> None:
     """Who tries what they may not, and gets a token for less or nothing, is seen."""
     after = await _after(server, scope)
@@ -69,11 +69,11 @@ async def test_what_was_asked_for_beyond_what_was_granted_is_on_record_i11(
 
 
 @pytest.mark.parametrize("scope", ["", "repository:team/app:push,pull", "nonsense"])
-async def test_what_was_granted_as_asked_is_told_once(server: Server, scope: str) -> None:
+async def test_what_was_granted_as_asked_is_told_once(server: TokenServing, scope: str) -> None:
     assert "asked" not in await _after(server, scope)
 
 
-async def test_what_was_asked_for_is_told_up_to_a_length(server: Server) -> None:
+async def test_what_was_asked_for_is_told_up_to_a_length(server: TokenServing) -> None:
     scope = "+".join(f"repository:{name * 70}/app:pull" for name in "abcdefghijklmnopqrstuvwxyz")
 
     asked = (await _after(server, scope))["asked"]

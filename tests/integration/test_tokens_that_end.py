@@ -13,11 +13,11 @@ from entrepot.auth.errors import InvalidTokenError
 from tests.asgi.identity import ALICE
 
 # Fixtures are found by their names in the module of a test.
-from tests.integration.test_token_service import server
+from tests.integration.token_serving import server
 
 if TYPE_CHECKING:
     from tests.asgi.client import AsgiReply
-    from tests.integration.test_token_service import Server
+    from tests.integration.token_serving import TokenServing
 
 __all__ = ["server"]
 
@@ -25,14 +25,14 @@ _BASIC = {"Authorization": f"Basic {base64.b64encode(b'alice:s3cret').decode()}"
 _QUERY = "scope=repository:team/app:pull&offline_token=true"
 
 
-def _known_until(server: Server, seconds: float | None) -> None:
+def _known_until(server: TokenServing, seconds: float | None) -> None:
     """Let what alice presents end so many seconds from now; also what comes back for a refresh token of it."""
     ends_at = None if seconds is None else server.clock.seconds + seconds
     who = msgspec.structs.replace(ALICE, ends_at=ends_at)
     server.people.by_secret["alice", "s3cret"] = server.people.subjects["alice-id", ""] = who
 
 
-def _lasts(server: Server, reply: AsgiReply) -> tuple[int, int]:
+def _lasts(server: TokenServing, reply: AsgiReply) -> tuple[int, int]:
     """Return what the client is told, and what the token says of itself."""
     assert reply.status == 200, reply.body
     told = json.loads(reply.body)
@@ -53,7 +53,7 @@ def _lasts(server: Server, reply: AsgiReply) -> tuple[int, int]:
     ],
 )
 async def test_a_token_ends_with_what_it_was_issued_for_and_says_so_t11(
-    server: Server, left: float | None, told: int, lasts: int
+    server: TokenServing, left: float | None, told: int, lasts: int
 ) -> None:
     """It outlives what is told by a minute, for clients whose clocks are behind, and what it was issued for by nothing.
 
@@ -73,7 +73,7 @@ async def test_a_token_ends_with_what_it_was_issued_for_and_says_so_t11(
     assert [record["change"]["after"]["expires_in"] for record in await server.audit()] == [told] * 3
 
 
-async def test_a_token_is_dead_from_the_end_of_what_it_was_issued_for(server: Server) -> None:
+async def test_a_token_is_dead_from_the_end_of_what_it_was_issued_for(server: TokenServing) -> None:
     _known_until(server, 7)
     token = json.loads((await server.get(_QUERY, _BASIC)).body)["token"]
 
@@ -87,7 +87,7 @@ async def test_a_token_is_dead_from_the_end_of_what_it_was_issued_for(server: Se
 
 @pytest.mark.parametrize("left", [0.9, 0, -5])
 async def test_what_ends_within_the_second_gets_no_token_and_leaves_a_note_i11(
-    server: Server, left: float
+    server: TokenServing, left: float
 ) -> None:
     """It was remembered as good; a token of no time would be asked for over and over."""
     _known_until(server, left)

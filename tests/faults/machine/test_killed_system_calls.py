@@ -5,6 +5,7 @@ Failpoints name the places somebody thought of; here the kernel's own interface 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ _MOST_SAMPLED_TURN: Final = 4
 _STRIDES: Final = {"database": 11}
 """SQLite writes some hundred pages for a push, all alike: one of so many is tried, all others one by one."""
 _MOST_TURNS: Final = 1000
+_SETTLING_SECONDS: Final = 0.1
+"""Lines of the log are written some milliseconds after the answer, and are no part of what comes next."""
 _KILLS_PER_PARENT: Final = 2
 """The third start of a child in a row would have to wait."""
 
@@ -85,6 +88,7 @@ class Kills:
         product = self.product
         pid = product.http_pid
         killed = False
+        await asyncio.sleep(_SETTLING_SECONDS)
         with injected(pid, product.directory / "strace", [f"{_CALLS[kind]}:signal=KILL:when={turn}"]):
             try:
                 await flow

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["mapped_file"]
 
+_FLAGS: Final = mmap.MAP_SHARED | mmap.MAP_POPULATE
 _FAILED: Final = ctypes.c_void_p(-1).value
 _LIBRARY: Final = ctypes.CDLL(None, use_errno=True)
 _mmap: Final = _LIBRARY.mmap
@@ -34,6 +35,9 @@ _munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 def mapped_file(descriptor: int, offset: int, size: int) -> Iterator[ctypes.Array[ctypes.c_char]]:
     """Hold `size` bytes (> 0) of an open file from `offset` on. Only for the kernel to read from: see below.
 
+    All of them are in memory by then: a socket would stay locked while the kernel waits for a disk on its way to copy
+    them, and whoever else wants anything of that socket, as the event loop does, would wait for the disk, too.
+
     Whoever touches bytes that can't be read, or are not there any more, is ended by SIGBUS; system calls say EFAULT.
     Source: mmap(2).
 
@@ -45,7 +49,7 @@ def mapped_file(descriptor: int, offset: int, size: int) -> Iterator[ctypes.Arra
     if os.fstat(descriptor).st_size < offset + size:  # there would be zeros up to the end of the last page
         raise OSError(errno.EINVAL, "the file ends before the bytes that are wanted")
     skipped = offset % mmap.ALLOCATIONGRANULARITY
-    address = _mmap(None, skipped + size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, offset - skipped)
+    address = _mmap(None, skipped + size, mmap.PROT_READ, _FLAGS, descriptor, offset - skipped)
     if address == _FAILED:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

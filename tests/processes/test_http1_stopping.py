@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,15 @@ from entrepot.http1.listener import Listener
 from entrepot.http1.options import TlsOptions
 from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate, unverified_context
-from tests.processes.http1_serving import get, message_of, serving, tell
+from tests.processes.http1_serving import (
+    get,
+    message_of,
+    open_descriptors,
+    reply,
+    serving,
+    tell,
+    until_descriptors,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +35,8 @@ if TYPE_CHECKING:
 
 _MIB: Final = 1 << 20
 _CONTENT: Final = random.Random(7).randbytes(_MIB) * 4
+_SOON_SECONDS: Final = 3.0
+"""A process has five to let go of its clients."""
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -72,6 +83,54 @@ async def test_a_file_on_its_way_to_a_slow_reader_is_finished_first(
         await client.close()
         async with asyncio.timeout(PATIENCE_SECONDS):
             await stopping
+
+
+@pytest.mark.parametrize("asks_for", ["/file", "/answer", "/nothing more"])
+async def test_f40_who_takes_nothing_is_let_go_of_when_the_time_is_over(
+    tmp_path: Path, tls: TlsOptions | None, asks_for: str
+) -> None:
+    """A process that went on to wait would be killed with what only its memory holds, notes for the audit log (I11)."""
+    (tmp_path / "file").write_bytes(_CONTENT)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/file":
+            await send(message_of("response.start", status=200))
+            await send(message_of("response.pathsend", path=str(tmp_path / "file")))
+        else:
+            await reply(send, bytes(60_000 if scope["path"] == "/answer" else 1))
+
+    def ask(port: int) -> socket.socket:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        if tls is not None:
+            client = unverified_context().wrap_socket(client)
+        client.sendall(get(asks_for.replace(" ", "-")))
+        assert client.recv(1)  # and says nothing more, not even goodbye
+        return client
+
+    before = open_descriptors()
+    async with serving(application, tls=tls, send_buffer_bytes=4096) as server:
+        with await asyncio.to_thread(ask, server.port):
+            await asyncio.sleep(0.2)
+            stopping = asyncio.create_task(server.listener.stop())
+            await asyncio.sleep(0.2)
+            server.listener.part()
+            async with asyncio.timeout(_SOON_SECONDS):
+                await stopping
+    await until_descriptors(before)
+
+
+async def test_f40_a_handshake_that_does_not_go_on_is_ended_when_the_time_is_over(tmp_path: Path) -> None:
+    options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
+    async with serving(tell, tls=options, header_timeout_seconds=30) as server:
+        with await asyncio.to_thread(socket.create_connection, ("127.0.0.1", server.port)):
+            await asyncio.sleep(0.2)
+            stopping = asyncio.create_task(server.listener.stop())
+            await asyncio.sleep(0.2)
+            server.listener.part()
+            async with asyncio.timeout(_SOON_SECONDS):
+                await stopping
 
 
 async def test_idle_connections_end_at_once(tls: TlsOptions | None) -> None:

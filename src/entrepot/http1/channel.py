@@ -11,7 +11,17 @@ import os
 import struct
 import sys
 import termios
-from socket import IPPROTO_TCP, SO_LINGER, SO_RCVBUF, SOL_SOCKET, TCP_INFO
+from socket import (
+    AF_INET,
+    IPPROTO_TCP,
+    SHUT_RDWR,
+    SO_LINGER,
+    SO_RCVBUF,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    TCP_INFO,
+    fromfd,
+)
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
@@ -89,6 +99,7 @@ class Channel:
         self._drained: asyncio.Future[None] | None = None
         self._is_resting = False
         self._is_silent = False
+        self._sending = -1
 
     # What the event loop tells.
 
@@ -101,6 +112,7 @@ class Channel:
         """Tell whoever waits for the client that it is gone."""
         self.is_lost = True
         self.deadline = math.inf
+        self._end_sending()
         self.relieve()
         self._transport = _NO_TRANSPORT  # TLS holds who holds it: 30 KiB, until the garbage collector comes
 
@@ -160,7 +172,7 @@ class Channel:
         if self.is_gone:
             return
         self._transport.set_write_buffer_limits()
-        socket = self.duplicate()
+        self._sending = socket = self.duplicate()
         try:
             await self.files.send(file, socket, is_near=self.is_near)
         except OSError as error:
@@ -168,7 +180,14 @@ class Channel:
                 raise
             self._transport.abort()  # as with all that is sent to nobody
         finally:
+            self._sending = -1
             os.close(socket)
+
+    def _end_sending(self) -> None:
+        """Have nothing more of a file sent: its descriptor keeps the connection open behind the event loop's."""
+        if self._sending >= 0:
+            with contextlib.suppress(OSError), fromfd(self._sending, AF_INET, SOCK_STREAM) as same:
+                same.shutdown(SHUT_RDWR)
 
     async def _encrypt_file(self, file: OpenFile) -> None:
         offset = 0

@@ -257,7 +257,9 @@ class Connection(asyncio.BufferedProtocol):
     def part(self) -> None:
         """Let go of the client as if it had gone, unless all that it sent is here and it waits for the answer."""
         running = self._running
-        if running is not None and (running.answer.has_started or not running.body.has_ended):
+        if running is None:  # it has been answered, as far as it takes that, or has asked for nothing
+            self.channel.break_off(by_reset=False)
+        elif running.answer.has_started or not running.body.has_ended:
             self.channel.break_off(by_reset=not running.answer.says_its_end)
 
     # How it goes on.

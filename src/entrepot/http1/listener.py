@@ -80,7 +80,7 @@ class Listener:
         self._socket.setblocking(False)  # noqa: FBT003  # takes no keyword
         self._tls = None if options.tls is None else options.tls.build_context()
         self._open_count = 0
-        self._admissions: set[asyncio.Task[None]] = set()
+        self._admissions: dict[asyncio.Task[None], socket.socket] = {}
         self._exchanges: dict[Exchange, asyncio.Task[None]] = {}
         self._all_gone = asyncio.Event()
         self._sweep_timer: asyncio.TimerHandle | None = None
@@ -126,6 +126,9 @@ class Listener:
 
     def part(self) -> None:
         """Let go of clients that still send or take something, as if they had gone. While `stop` is under way."""
+        for client in self._admissions.values():  # a handshake of TLS is under way
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
         for connection in tuple(self.connections):
             connection.part()
 
@@ -184,8 +187,8 @@ class Listener:
                 return  # anything else is the fate of one connection (accept(2), "Error handling")
             self._open_count += 1
             admission = self.loop.create_task(self._admit(client, address))
-            self._admissions.add(admission)
-            admission.add_done_callback(self._admissions.discard)
+            self._admissions[admission] = client
+            admission.add_done_callback(self._admissions.pop)
 
     def _accept_later(self, error: OSError) -> None:
         """Leave new connections to wait in the kernel a moment; each try would fail, and there is no end of them."""

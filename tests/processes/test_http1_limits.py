@@ -8,6 +8,7 @@ import gc
 import json
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -25,8 +26,6 @@ from tests.processes.certificates import make_certificate, unverified_context
 from tests.processes.http1_serving import chunked, get, give, post, read_body, reply, serving, tell
 
 if TYPE_CHECKING:
-    import ssl
-
     from entrepot.kernel.asgi import Receive, Scope, Send
     from tests.processes.http1_serving import Client
 
@@ -256,10 +255,18 @@ async def test_heads_of_many_requests_at_once_are_no_framing_of_a_body() -> None
         await sending
 
 
-@pytest.mark.parametrize("line", ["Content-Length: 999999999999", "Connection: close"])
+_NOBODY_TAKES: Final = {
+    "an unwanted body": (get("/", "Content-Length: 999999999999", method="PUT"), bytes(1024 * _KIB)),
+    "behind the last answer": (get("/", "Connection: close", method="PUT"), bytes(1024 * _KIB)),
+    "behind what is no request": (get("/slow") + b"no request\r\n\r\n", bytes(1024 * _KIB)),
+    "empty lines": (b"", b"\r\n" * 512 * _KIB),
+}
+
+
+@pytest.mark.parametrize("what", _NOBODY_TAKES)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_f41_what_nobody_takes_holds_nobody_up(
-    tls: TlsOptions, monkeypatch: pytest.MonkeyPatch, scheme: str, line: str
+    tls: TlsOptions, monkeypatch: pytest.MonkeyPatch, scheme: str, what: str
 ) -> None:
     """Of a client that sends as fast as it is read libuv would read 8 MiB, and then of the next, while all wait."""
     reads, turn, is_over = Counter[int](), 0, threading.Event()
@@ -277,12 +284,14 @@ async def test_f41_what_nobody_takes_holds_nobody_up(
             asyncio.get_running_loop().call_soon(begin_turn)
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        while scope["path"] == "/slow" and not is_over.is_set():  # noqa: ASYNC110  # set by a thread
+            await asyncio.sleep(0.01)
         await reply(send, b"", status=401)
 
     monkeypatch.setattr(Connection, "buffer_updated", count)
     async with serving(refuse, tls=tls if scheme == "https" else None) as server:
         flood = asyncio.create_task(
-            asyncio.to_thread(_flood, server.port, scheme, get("/", line, method="PUT"), is_over)
+            asyncio.to_thread(_flood, server.port, scheme, *_NOBODY_TAKES[what], is_over)
         )
         begin_turn()
         for _ in range(5):
@@ -290,6 +299,40 @@ async def test_f41_what_nobody_takes_holds_nobody_up(
             time.sleep(0.05)  # noqa: ASYNC251  # so much more comes meanwhile than is read at once
         is_over.set()
         await flood
+        await server.until_idle()
+    assert max(reads.values()) <= 4
+
+
+async def test_f41_a_body_in_the_smallest_records_of_tls_holds_nobody_up(
+    tls: TlsOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a call and there are ten thousand in a buffer, of which so little is left that no body is ever full."""
+    reads, turn, begun = Counter[int](), 0, threading.Event()
+    real = Connection.buffer_updated
+
+    def count(connection: Connection, nbytes: int) -> None:
+        reads[turn] += 1
+        real(connection, nbytes)
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while not sending.done():
+            await asyncio.sleep(0)
+            turn += 1
+
+    async def take(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    monkeypatch.setattr(Connection, "buffer_updated", count)
+    async with serving(take, tls=tls) as server:
+        sending = asyncio.create_task(asyncio.to_thread(_send_smallest_records, server.port, begun))
+        await asyncio.to_thread(begun.wait)
+        counting = asyncio.create_task(count_turns())
+        while not sending.done():
+            time.sleep(0.05)  # noqa: ASYNC251  # so much more comes meanwhile than is read at once
+            await asyncio.sleep(0.05)
+        await counting
         await server.until_idle()
     assert max(reads.values()) <= 4
 
@@ -332,7 +375,7 @@ async def test_i12_a_connection_that_has_ended_waits_for_no_garbage_collector(
         gc.enable()
 
 
-def _flood(port: int, scheme: str, head: bytes, is_over: threading.Event) -> None:
+def _flood(port: int, scheme: str, head: bytes, more: bytes, is_over: threading.Event) -> None:
     with contextlib.ExitStack() as resources:
         client = resources.enter_context(socket.create_connection(("127.0.0.1", port)))
         if scheme == "https":
@@ -340,7 +383,24 @@ def _flood(port: int, scheme: str, head: bytes, is_over: threading.Event) -> Non
         with contextlib.suppress(OSError):
             client.sendall(head)
             while not is_over.is_set():
-                client.sendall(bytes(1024 * _KIB))
+                client.sendall(more)
+
+
+def _send_smallest_records(port: int, begun: threading.Event) -> None:
+    arrived, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = unverified_context().wrap_bio(arrived, sent)
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                session.do_handshake()
+                break
+            client.sendall(sent.read())
+            arrived.write(client.recv(64 * _KIB))
+        session.write(get("/", "Content-Length: 999999999999", method="PUT"))
+        for _ in range(200_000):
+            session.write(b"x")
+        begun.set()
+        client.sendall(sent.read())
 
 
 async def _repeat(client: Client, data: bytes, times: int, pause_seconds: float) -> None:

@@ -133,8 +133,10 @@ class Connection(asyncio.BufferedProtocol):
         if not self.channel.is_ending:
             self._parser.feed(self._server.read_buffer[:nbytes])
             self._proceed()
-        if self._running is None and (self.channel.is_ending or self._parser.is_in_body):
-            self.channel.let_others_go_first()  # nobody takes this, so nothing is ever full
+        if (
+            nbytes == len(self._server.read_buffer) or self.channel.scheme == "https"
+        ):  # of TLS it may come to less
+            self.channel.let_others_go_first()
 
     def eof_received(self) -> bool:
         """Answer what was asked for, and nothing more: the client will send nothing."""

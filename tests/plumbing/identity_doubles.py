@@ -119,12 +119,21 @@ class CountedFailures:
         address: str,
         *,
         forwarded: bool,
-    ) -> int:
+    ) -> None:
         """Forget, unless it is locked."""
-        if self.counts[account, address] >= self.most:
-            return _LOCK_MILLISECONDS
-        del self.counts[account, address]
-        return 0
+        if self.counts[account, address] < self.most:
+            del self.counts[account, address]
+
+    async def locked_meanwhile(
+        self,
+        transaction: Transaction,
+        account: str,
+        address: str,
+        *,
+        forwarded: bool,
+    ) -> int:
+        """Tell whether it is locked."""
+        return _LOCK_MILLISECONDS if self.counts[account, address] >= self.most else 0
 
 
 class OnePassword:

@@ -57,9 +57,12 @@ class FailureCounter(Protocol):
         """
         ...
 
-    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> int:
-        """Forget what was counted, unless it locks: the right secret was presented.
+    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
+        """Forget what was counted, unless it locks: the right secret was presented."""
+        ...
 
-        Return for how many milliseconds the place is locked, as too many others failed while this one was checked.
-        """
+    async def locked_meanwhile(
+        self, transaction: Transaction, account: str, address: str, *, forwarded: bool
+    ) -> int:
+        """For how many milliseconds the place is locked, as too many others failed while one was checked; else 0."""
         ...

@@ -165,12 +165,13 @@ class LoginBook:
         record, late = _success(principal), _late(attempt, kind)
 
         async def unit(tx: Transaction) -> int:
-            left = await self._failures.clear(
-                tx, attempt.account, attempt.address, forwarded=attempt.forwarded
-            )
-            is_late = may_be_guessed and left > 0
-            await tx.audit.append(late if is_late else record)
-            return left if is_late else 0
+            who, forwarded = (attempt.account, attempt.address), attempt.forwarded
+            await self._failures.clear(tx, *who, forwarded=forwarded)
+            left = 0
+            if may_be_guessed:
+                left = await self._failures.locked_meanwhile(tx, *who, forwarded=forwarded)
+            await tx.audit.append(late if left > 0 else record)
+            return left
 
         left = await self._metadata.write(unit)
         if left > 0:

@@ -41,8 +41,14 @@ class LoginFailures:
         """See the protocol."""
         return await count_failure(transaction, place_of(account, address, forwarded=forwarded), self._rule)
 
-    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> int:
+    async def clear(self, transaction: Transaction, account: str, address: str, *, forwarded: bool) -> None:
         """See the protocol."""
         place = place_of(account, address, forwarded=forwarded)
         await transaction.login_failures.forget(place.account, place.address)
+
+    async def locked_meanwhile(
+        self, transaction: Transaction, account: str, address: str, *, forwarded: bool
+    ) -> int:
+        """See the protocol."""
+        place = place_of(account, address, forwarded=forwarded)
         return await transaction.login_failures.locked_milliseconds(place.account, place.address)

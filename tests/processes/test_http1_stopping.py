@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from entrepot.http1.exchange import Exchange
     from entrepot.kernel.asgi import Receive, Scope, Send
-    from tests.processes.http1_serving import Client
+    from tests.processes.http1_serving import Client, Serving
 
 _MIB: Final = 1 << 20
 _CONTENT: Final = random.Random(7).randbytes(_MIB) * 4
@@ -112,12 +112,7 @@ async def test_f40_who_takes_nothing_is_let_go_of_when_the_time_is_over(
     before = open_descriptors()
     async with serving(application, tls=tls, send_buffer_bytes=4096) as server:
         with await asyncio.to_thread(ask, server.port):
-            await asyncio.sleep(0.2)
-            stopping = asyncio.create_task(server.listener.stop())
-            await asyncio.sleep(0.2)
-            server.listener.part()
-            async with asyncio.timeout(_SOON_SECONDS):
-                await stopping
+            await _stop_and_part(server)
     await until_descriptors(before)
 
 
@@ -125,12 +120,17 @@ async def test_f40_a_handshake_that_does_not_go_on_is_ended_when_the_time_is_ove
     options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
     async with serving(tell, tls=options, header_timeout_seconds=30) as server:
         with await asyncio.to_thread(socket.create_connection, ("127.0.0.1", server.port)):
-            await asyncio.sleep(0.2)
-            stopping = asyncio.create_task(server.listener.stop())
-            await asyncio.sleep(0.2)
-            server.listener.part()
-            async with asyncio.timeout(_SOON_SECONDS):
-                await stopping
+            await _stop_and_part(server)
+
+
+async def _stop_and_part(server: Serving) -> None:
+    """Stop, with the time for it over at once; it has to end soon after."""
+    await asyncio.sleep(0.2)
+    stopping = asyncio.create_task(server.listener.stop())
+    await asyncio.sleep(0.2)
+    server.listener.part()
+    async with asyncio.timeout(_SOON_SECONDS):
+        await stopping
 
 
 async def test_idle_connections_end_at_once(tls: TlsOptions | None) -> None:

@@ -51,14 +51,18 @@ def _count_read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+def _make_empty(path: Path, size: int) -> None:
+    """Make a file of zeros that takes no room."""
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
 async def test_i12_a_tls_client_that_says_goodbye_in_the_middle_is_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rest of the file is not read and encrypted for nobody."""
     options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    huge = tmp_path / "huge"
-    with huge.open("wb") as file:
-        file.truncate(200 * _MIB)
+    _make_empty(tmp_path / "huge", 200 * _MIB)
     read_bytes = _count_read_bytes(monkeypatch)
     async with serving(serve_from(tmp_path), tls=options) as server:
         async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
@@ -79,8 +83,7 @@ async def test_i12_a_tls_client_that_hangs_up_behind_waiting_requests_has_no_fil
     Of one piece all has been decrypted when its end comes, and of more not.
     """
     options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    with (tmp_path / "endless").open("wb") as file:
-        file.truncate(500 * _MIB)
+    _make_empty(tmp_path / "endless", 500 * _MIB)
     read_bytes = _count_read_bytes(monkeypatch)
     async with serving(serve_from(tmp_path), tls=options) as server:
         async with server.connected(receive_buffer_bytes=_SMALL_BUFFER) as client:
@@ -106,8 +109,7 @@ async def test_i12_nothing_is_fetched_for_a_tls_client_that_hangs_up_before_it_h
 ) -> None:
     """The event loop drops what is sent, and tells nobody before the client has taken that, which it never does."""
     options = TlsOptions(*make_certificate(tmp_path, "localhost"), "1.2")
-    with (tmp_path / "endless").open("wb") as file:
-        file.truncate(500 * _MIB)
+    _make_empty(tmp_path / "endless", 500 * _MIB)
     fetched = _count_read_bytes(monkeypatch)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,8 @@ from tests.processes.http1_serving import message_of, tell
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
     from entrepot.kernel.asgi import Application, Receive, Scope, Send
 
 
@@ -34,3 +36,8 @@ def serve_from(directory: Path, *, announced: int | None = None) -> Application:
 def content_of(size: int) -> bytes:
     """Bytes that are the same for the same size."""
     return random.Random(size).randbytes(size)
+
+
+def make_copies(patched: pytest.MonkeyPatch) -> None:
+    """Have clients on this machine sent copies, however fast they are."""
+    patched.setattr("entrepot.http1.file_sending._SPARE_CORES", 1e9)

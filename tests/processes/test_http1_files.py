@@ -15,7 +15,7 @@ from entrepot.http1.answer import AnswerError
 from entrepot.http1.options import TlsOptions
 from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.certificates import make_certificate
-from tests.processes.http1_files import content_of, serve_from
+from tests.processes.http1_files import content_of, make_copies, serve_from
 from tests.processes.http1_serving import (
     get,
     message_of,
@@ -25,6 +25,7 @@ from tests.processes.http1_serving import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from entrepot.kernel.asgi import Receive, Scope, Send
@@ -46,11 +47,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["near", "far", "tls"])
-def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Without TLS, to clients on this machine and as if to others, and with TLS."""
-    if request.param != "tls":
-        return {"is_far": request.param == "far"}
-    return {"tls": TlsOptions(*make_certificate(tmp_path_factory.mktemp("tls"), "localhost"), "1.2")}
+def way(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Without TLS, to clients on this machine that are sent copies and as if to others, and with TLS."""
+    if request.param == "tls":
+        yield {"tls": TlsOptions(*make_certificate(tmp_path_factory.mktemp("tls"), "localhost"), "1.2")}
+        return
+    with pytest.MonkeyPatch.context() as patched:
+        make_copies(patched)
+        yield {"is_far": request.param == "far"}
 
 
 async def test_files_of_all_sizes_arrive_whole_one_after_the_other(files: Path, way: dict[str, Any]) -> None:
@@ -222,7 +226,7 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
     entered, let_go = threading.Event(), threading.Event()
     real = getattr(os, what)
     broken: list[OSError] = []
-    path = str(files / "65536")
+    path = str(files / str(_BIG))
 
     def slow(*arguments: Any) -> Any:
         if (what == "open" and arguments[0] != path) or (what == "write" and isinstance(arguments[1], bytes)):
@@ -231,6 +235,8 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
         let_go.wait(PATIENCE_SECONDS)
         try:
             return real(*arguments)
+        except BlockingIOError:
+            raise
         except OSError as error:
             broken.append(error)
             raise
@@ -244,13 +250,15 @@ async def test_s36_an_application_that_gives_up_a_file_leaves_its_descriptors_to
 
     before = open_descriptors()
     monkeypatch.setattr(f"entrepot.http1.file_sending.os.{what}", slow)
+    make_copies(monkeypatch)
     async with serving(application, is_far=what == "sendfile") as server:
         async with server.connected() as client:
             await client.send(get())
+            reading = asyncio.ensure_future(client.read_to_any_end())
             assert await asyncio.to_thread(entered.wait, PATIENCE_SECONDS)
             await asyncio.sleep(0.2)
             let_go.set()
-            received = await client.read_to_any_end()
+            received = await reading
         assert received.count(b"HTTP/1.1 ") == 1
         await server.until_idle()
     assert broken == []

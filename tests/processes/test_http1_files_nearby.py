@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import itertools
 import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from structlog.testing import capture_logs
 
 from entrepot.http1.mapped_file import mapped_file
+from entrepot.http1.recent_effort import RecentEffort
 from tests.processes.http1_files import content_of, serve_from
 from tests.processes.http1_serving import (
     get,
@@ -17,55 +21,109 @@ from tests.processes.http1_serving import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
 
 _MIB: Final = 1 << 20
 _BIG: Final = 20 * _MIB
-_SMALL_BUFFER: Final = 16 * 1024
-_LEAST_BUFFER: Final = 4 * 1024
+_SECONDS_OF_A_SLOW_CLIENT: Final = 0.2
 
 
-@pytest.mark.parametrize("is_far", [False, True])
-async def test_i12_files_are_copied_for_clients_nearby_a_little_at_once_and_for_no_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_far: bool
-) -> None:
-    """What is mapped counts as memory of the process."""
-    (tmp_path / "file").write_bytes(content_of(_BIG))
-    mapped, shared = list[int](), list[int]()
-    real_sendfile = os.sendfile
+@dataclass
+class _Sent:
+    """How many bytes at once were mapped to be copied, and how many given to `sendfile`."""
+
+    mapped: list[int] = field(default_factory=list[int])
+    shared: list[int] = field(default_factory=list[int])
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> _Sent:
+    """Note how files are sent."""
+    noted, real_sendfile = _Sent(), os.sendfile
 
     def note_mapped(
         descriptor: int, offset: int, size: int
     ) -> AbstractContextManager[ctypes.Array[ctypes.c_char]]:
-        mapped.append(size)
+        noted.mapped.append(size)
         return mapped_file(descriptor, offset, size)
 
     def note_shared(*arguments: int) -> int:
-        shared.append(arguments[3])
+        noted.shared.append(arguments[3])
         return real_sendfile(*arguments)
 
     monkeypatch.setattr("entrepot.http1.file_sending.mapped_file", note_mapped)
     monkeypatch.setattr("entrepot.http1.file_sending.os.sendfile", note_shared)
-    async with serving(serve_from(tmp_path), is_far=is_far) as server:
-        assert (await server.ask(get("/file"))).body == content_of(_BIG)
-    assert mapped if not is_far else (shared and not mapped)
-    assert max(mapped, default=0) < 3 * _MIB
+    return noted
+
+
+async def _pull_slowly(directory: Path, *, is_far: bool = False) -> None:
+    """Pull a file as a client that takes much longer for it than the server."""
+    (directory / "file").write_bytes(content_of(_BIG))
+    async with serving(serve_from(directory), is_far=is_far) as server, server.connected() as client:
+        await client.send(get("/file"))
+        await asyncio.sleep(_SECONDS_OF_A_SLOW_CLIENT)
+        assert (await client.answer()).body == content_of(_BIG)
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+async def test_i12_files_are_copied_for_slow_clients_nearby_a_little_at_once_and_for_no_others(
+    tmp_path: Path, sent: _Sent, *, is_far: bool
+) -> None:
+    """What is mapped counts as memory of the process."""
+    await _pull_slowly(tmp_path, is_far=is_far)
+    assert sent.shared
+    assert bool(sent.mapped) is not is_far
+    assert max(sent.mapped, default=0) < 3 * _MIB
+
+
+def _in_cores(cores: float) -> Callable[[RecentEffort], float]:
+    def answer(_: RecentEffort) -> float:
+        return cores
+
+    return answer
+
+
+async def test_f41_files_are_not_copied_while_the_server_is_busy_with_sending(
+    tmp_path: Path, sent: _Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    effort = list[float]()
+
+    def note(_: RecentEffort, seconds: float) -> None:
+        effort.append(seconds)
+
+    monkeypatch.setattr(RecentEffort, "add", note)
+    monkeypatch.setattr(RecentEffort, "in_cores", _in_cores(0.3))
+    await _pull_slowly(tmp_path)
+    assert not sent.mapped
+    assert sum(effort) > 0
+
+
+async def test_f41_files_are_not_copied_for_a_client_that_keeps_up(
+    tmp_path: Path, sent: _Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is this side that it would wait for."""
+    monkeypatch.setattr("entrepot.http1.file_sending.time.thread_time", itertools.count().__next__)
+    monkeypatch.setattr(RecentEffort, "in_cores", _in_cores(0.0))
+    await _pull_slowly(tmp_path)
+    assert not sent.mapped
 
 
 async def test_i12_a_file_that_can_not_be_mapped_arrives_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a file system that does not know it, or where no descriptor is left."""
-    (tmp_path / "file").write_bytes(content_of(_BIG))
+    asked = list[int | None]()
 
-    def refuse(*_: int | None) -> int | None:
+    def refuse(*arguments: int | None) -> int | None:
+        asked.append(arguments[1])
         return ctypes.c_void_p(-1).value
 
     monkeypatch.setattr("entrepot.http1.mapped_file._mmap", refuse)
-    async with serving(serve_from(tmp_path)) as server:
-        assert (await server.ask(get("/file"))).body == content_of(_BIG)
+    await _pull_slowly(tmp_path)
+    assert asked
 
 
 async def test_i12_a_file_that_is_shortened_while_it_is_mapped_breaks_the_connection_and_nothing_else(
@@ -73,7 +131,7 @@ async def test_i12_a_file_that_is_shortened_while_it_is_mapped_breaks_the_connec
 ) -> None:
     """The kernel can't copy what is not there any more; `sendfile` is asked, which says so."""
     path, real, real_sendfile, told = tmp_path / "shrinking", os.write, os.sendfile, list[int]()
-    path.write_bytes(content_of(_MIB))
+    path.write_bytes(content_of(_BIG))
 
     def shortened(descriptor: int, data: bytes | ctypes.Array[ctypes.c_char]) -> int:
         if isinstance(data, ctypes.Array):
@@ -90,10 +148,11 @@ async def test_i12_a_file_that_is_shortened_while_it_is_mapped_breaks_the_connec
         async with serving(serve_from(tmp_path)) as server:
             async with server.connected() as client:
                 await client.send(get("/shrinking") + get("/well"))
+                await asyncio.sleep(_SECONDS_OF_A_SLOW_CLIENT)
                 received = await client.read_to_any_end()
             assert (await server.ask(get("/well"))).status == 200
             await server.until_idle()
-    assert received.endswith(b"\r\n\r\n")
+    assert received.partition(b"\r\n\r\n")[2] == content_of(_BIG)[: sum(told)]
     assert b"/well" not in received
     assert [line["log_level"] for line in logged] == ["error"]
-    assert told == [0]
+    assert told[-1] == 0

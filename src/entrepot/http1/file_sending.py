@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from entrepot.http1.mapped_file import mapped_file
+from entrepot.http1.recent_effort import RecentEffort
 from entrepot.http1.threads import WorkThreads, to_its_end
 from entrepot.kernel.cached_reads import CachedReads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 __all__ = ["FileSender", "OpenFile"]
 
@@ -21,8 +23,14 @@ _THREADS: Final = 32
 """At most; they are started on demand, and each is busy only while a socket takes bytes at once."""
 _TURN_BYTES: Final = 16 * 1024 * 1024
 """After so much another file has its turn, even if the client keeps up."""
-_STEP_BYTES: Final = 2 * 1024 * 1024
-"""Of a file for a client nearby; as long as they are mapped, they count as memory of the process."""
+_SHARED_STEP_BYTES: Final = 512 * 1024
+"""With more, the kernel sends a client that keeps up less at a time, and wakes it for each of these."""
+_COPIED_TURN_BYTES: Final = 4 * 1024 * 1024
+"""After so much it is looked again whether there is time to make copies."""
+_COPIED_STEP_BYTES: Final = 2 * 1024 * 1024
+"""As long as they are mapped, they count as memory of the process."""
+_SPARE_CORES: Final = 0.25
+"""Of a client that takes less of this side's time, it is known that its own is what is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,7 @@ class FileSender:
         self._loop = asyncio.get_running_loop()
         self._threads = WorkThreads(_THREADS, "file-sender")
         self._cached = CachedReads()
+        self._effort = RecentEffort()
 
     def close(self) -> None:
         """End the threads once they have nothing more to do."""
@@ -83,17 +92,26 @@ class FileSender:
         """Send the whole file to a non-blocking socket, from the kernel's cache.
 
         The descriptor must be nobody else's: were it closed meanwhile, its number could be another client's. A client
-        that `is_near` runs on this machine.
+        that `is_near` runs on this machine, and may be spared some of its work.
 
         Raises:
             OSError: the file can't be read or is shorter than it was, or the client is gone.
         """
-        offset, turn = 0, _serve_nearby if is_near else _serve_afar
+        offset, spent, began, turn = 0, 0.0, time.monotonic(), _send_pages
         while True:
-            offset = await to_its_end(self._loop.run_in_executor(self._threads, turn, socket, file, offset))
+            sending = self._loop.run_in_executor(self._threads, _timed, turn, socket, file, offset)
+            offset, seconds = await to_its_end(sending)
+            spent += seconds
+            self._effort.add(seconds)
             if offset == file.size_bytes:
                 return
             await self._writable(socket)
+            is_spared = is_near and self._has_time(spent, time.monotonic() - began)
+            turn = _send_copies if is_spared else _send_pages
+
+    def _has_time(self, spent_seconds: float, all_seconds: float) -> bool:
+        """Whether there is time to make copies: one client keeps neither this side busy, nor do all together."""
+        return spent_seconds < _SPARE_CORES * all_seconds and self._effort.in_cores() < _SPARE_CORES
 
     async def _writable(self, socket: int) -> None:
         ready = self._loop.create_future()
@@ -118,8 +136,16 @@ def _open(path: str) -> OpenFile:
         raise
 
 
-def _serve_afar(socket: int, file: OpenFile, offset: int) -> int:
-    """Return the offset behind what the socket has taken in a turn.
+def _timed(
+    turn: Callable[[int, OpenFile, int], int], socket: int, file: OpenFile, offset: int
+) -> tuple[int, float]:
+    """Return what a turn does, and the processor time that it took."""
+    began = time.thread_time()
+    return turn(socket, file, offset), time.thread_time() - began
+
+
+def _send_pages(socket: int, file: OpenFile, offset: int) -> int:
+    """Return the offset behind what the socket has taken in a turn, of the pages that the kernel holds the file in.
 
     Raises:
         OSError: as `FileSender.send` tells.
@@ -127,27 +153,21 @@ def _serve_afar(socket: int, file: OpenFile, offset: int) -> int:
     end = min(offset + _TURN_BYTES, file.size_bytes)
     with contextlib.suppress(BlockingIOError):
         while offset < end:
-            offset += _send_shared(socket, file, offset, end - offset)
+            offset += _send_shared(socket, file, offset, min(_SHARED_STEP_BYTES, end - offset))
     return offset
 
 
-def _serve_nearby(socket: int, file: OpenFile, offset: int) -> int:
-    """Do the same where what spares this side costs the client: whoever is behind is spared it.
-
-    A socket that takes a whole step has a client that waits for more.
-    """
-    end, is_behind = min(offset + _TURN_BYTES, file.size_bytes), False
+def _send_copies(socket: int, file: OpenFile, offset: int) -> int:
+    """Do the same with copies of those pages (docs/decisions/0062-files-for-clients-nearby.md)."""
+    end = min(offset + _COPIED_TURN_BYTES, file.size_bytes)
     with contextlib.suppress(BlockingIOError):
         while offset < end:
-            step_bytes = min(_STEP_BYTES, end - offset)
-            sent_bytes = (_send_shared if is_behind else _send_copied)(socket, file, offset, step_bytes)
-            offset += sent_bytes
-            is_behind = sent_bytes == step_bytes
+            offset += _send_copied(socket, file, offset, min(_COPIED_STEP_BYTES, end - offset))
     return offset
 
 
 def _send_shared(socket: int, file: OpenFile, offset: int, size: int) -> int:
-    """Send the pages that the kernel holds the file in; return how many bytes were taken. Source: sendfile(2)."""
+    """Send some pages themselves; return how many bytes were taken. Source: sendfile(2)."""
     sent_bytes = os.sendfile(socket, file.descriptor, offset, size)
     if not sent_bytes:
         raise OSError(f"the file ended after {offset} of {file.size_bytes} bytes")
@@ -155,7 +175,7 @@ def _send_shared(socket: int, file: OpenFile, offset: int, size: int) -> int:
 
 
 def _send_copied(socket: int, file: OpenFile, offset: int, size: int) -> int:
-    """Send a copy of those pages (docs/decisions/0062-files-for-clients-nearby.md).
+    """Send a copy of some pages; return how many bytes were taken.
 
     What can't be mapped, or read then, is left to `sendfile`, which knows why. Source: write(2).
     """

@@ -340,7 +340,7 @@ async def test_a_client_that_leaves_is_noticed_even_when_it_had_asked_for_more()
                 await ended.wait()
         finally:
             for connection in tuple(server.listener.connections):
-                connection.channel._transport.abort()
+                connection.channel._wire.transport.abort()
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -348,7 +348,7 @@ async def test_f41_behind_the_goodbye_of_tls_no_more_is_kept_than_is_read_at_onc
         raw = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", server.port))
         with unverified_context().wrap_socket(raw, do_handshake_on_connect=False) as client:
             await asyncio.to_thread(client.do_handshake)
-            kept = (await server.the_connection()).channel._socket
+            kept = (await server.the_connection()).channel._wire._socket
             kept.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * _KIB)
             await asyncio.to_thread(ask)
             most_bytes = kept.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)

@@ -455,7 +455,7 @@ async def test_f10_without_a_thread_or_a_descriptor_the_event_loop_takes_it(
         if missing == "thread":
             monkeypatch.setattr(server.listener.body_threads._threads, "submit", refuse)
         else:
-            monkeypatch.setattr("entrepot.http1.channel.os.dup", refuse)
+            monkeypatch.setattr("entrepot.http1.wire.os.dup", refuse)
         sending = asyncio.create_task(client.send(post(_CONTENT)))
         assert (await client.answer()).body == b"%d" % len(_CONTENT)
         await sending

@@ -133,10 +133,8 @@ class Connection(asyncio.BufferedProtocol):
         if not self.channel.is_ending:
             self._parser.feed(self._server.read_buffer[:nbytes])
             self._proceed()
-        if (
-            nbytes == len(self._server.read_buffer) or self.channel.scheme == "https"
-        ):  # of TLS it may come to less
-            self.channel.let_others_go_first()
+        if nbytes == len(self._server.read_buffer) or self.channel.scheme == "https":  # TLS may bring less
+            self.channel.inflow.let_others_go_first()
 
     def eof_received(self) -> bool:
         """Answer what was asked for, and nothing more: the client will send nothing."""
@@ -199,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def lend_parser(self) -> RequestParser:
         """Read nothing more, until the parser is back."""
-        self.channel.pause_reading()
+        self.channel.inflow.pause()
         self._is_lent = True
         return self._parser
 
@@ -231,7 +229,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             exchange.body.discard()
             self._await_request()
-            if self._waiting or self._parser.has_rest or channel.is_paused:  # else there is nothing
+            if self._waiting or self._parser.has_rest or channel.inflow.is_paused:  # else there is nothing
                 self.go_on()
 
     # What the listener asks for.
@@ -276,9 +274,9 @@ class Connection(asyncio.BufferedProtocol):
                 self.channel.end(is_silent=False)
                 return
         if self._parser.wants_more:
-            self.channel.resume_reading()
+            self.channel.inflow.resume()
         else:
-            self.channel.pause_reading()
+            self.channel.inflow.pause()
 
     def _begin_exchange(self) -> None:
         head, body = self._waiting.popleft()

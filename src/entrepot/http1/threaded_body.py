@@ -32,7 +32,7 @@ class ThreadedBody:
     @property
     def has_backlog(self) -> bool:
         """See the protocol."""
-        return not self.has_ended and self._peer.channel.unread_bytes() >= _BACKLOG_BYTES
+        return not self.has_ended and self._peer.channel.inflow.unread_bytes() >= _BACKLOG_BYTES
 
     @property
     def has_ended(self) -> bool:

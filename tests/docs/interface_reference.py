@@ -285,7 +285,8 @@ def _demand(endpoint: AnyEndpoint) -> str:
         "person or": "to be a person, or ",
         "person or one of": "on the system to be a person, or ",
     }
-    return f"{plain.get(demand.kind, '')}{names}"
+    more = ", ".join(f"`{one.permission.name}`" for one in endpoint.told_more)
+    return f"{plain.get(demand.kind, '')}{names}{'; tells more with ' if more else ''}{more}"
 
 
 def render_role_matrix() -> str:

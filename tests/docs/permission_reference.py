@@ -31,7 +31,6 @@ NOTHING_YET: Final[frozenset[Key]] = frozenset(
         ("project", "accessory:list"),
         ("project", "artifact-label:create"),
         ("project", "artifact-label:delete"),
-        ("project", "quota:read"),
         ("system", "system-info:read"),
     }
 )
@@ -49,6 +48,8 @@ def enforced_permissions() -> Mapping[Key, list[str]]:
         for action in endpoint.demand.actions:
             level: Level = "system" if issubclass(action, SystemAction) else "project"
             found[level, action.permission.name].append(f"`{endpoint.operation}`")
+        for action in endpoint.told_more:
+            found["project", action.permission.name].append(f"more of `{endpoint.operation}`")
     for route in ROUTES:
         if isinstance(route, RepositoryRoute):
             action_name = NEEDED[route.action][0]

@@ -15,6 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from entrepot.auth.project_actions import ProjectAction
     from entrepot.control_api.demands import Demand, PublicDemand
     from entrepot.control_api.reply import Reply
     from entrepot.control_api.request_head import RequestHead
@@ -84,6 +85,7 @@ class Endpoint(Generic[G, I, B]):
         passed_over: those of the others that may be sent, and are ignored; `None` for any. What is neither is refused,
             where a misspelt field would give more than was meant, or change nothing.
         encoding: how the body is written.
+        told_more: permissions in the project, with each of which the answer has something more to tell.
         result: what the body of the answer is; `None` for an empty one.
         status: of the answer when all is well.
         heeded: headers of requests that it looks at, besides those that its demand and inputs do.
@@ -102,6 +104,7 @@ class Endpoint(Generic[G, I, B]):
     body: type[B]
     passed_over: frozenset[str] | None = None
     encoding: Literal["json", "form"] = "json"
+    told_more: tuple[type[ProjectAction], ...] = ()
     result: object = None
     result_media: str = "application/json"
     status: int = 200

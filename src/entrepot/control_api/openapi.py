@@ -91,6 +91,7 @@ def complete_schema(schema: dict[str, Any], endpoints: Iterable[AnyEndpoint]) ->
         operation["security"] = _security(endpoint)
         operation["x-demand"] = endpoint.demand.kind
         operation["x-permissions"] = [action.permission.name for action in endpoint.demand.actions]
+        operation["x-permissions-to-be-told-more"] = [one.permission.name for one in endpoint.told_more]
         heeded = [{"$ref": f"#/components/parameters/{name}"} for name in _heeded(endpoint)]
         operation["parameters"] = [*operation.get("parameters", ()), *heeded]
         operation["responses"] = _responses(endpoint, operation["responses"])

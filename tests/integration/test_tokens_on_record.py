@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from entrepot.auth.generated_secrets import new_secret
+from entrepot.kernel.secret_forms import MOST_CHARACTERS
 from tests.integration.token_serving import server  # found by name
 
 if TYPE_CHECKING:
@@ -41,6 +43,17 @@ async def test_each_issue_to_somebody_is_recorded_once_i11(server: TokenServing)
         "scope": "repository:team/base:pull",
     }
     assert second["change"]["after"]["refresh_token"] == "issued"
+
+
+async def test_s27_what_a_client_calls_itself_is_cut_and_tells_no_secret(server: TokenServing) -> None:
+    pasted = f"{new_secret('epr_')} {'x' * 20_000}"
+    await server.get(f"client_id={pasted.replace(' ', '+')}&offline_token=true", _BASIC)
+    kept = (await server.audit())[-1]["change"]["after"]["client_id"]
+    stored = await server.database.fetch("SELECT client_id FROM refresh_tokens")
+    assert kept.endswith("x" * 900)
+    assert len(kept) <= MOST_CHARACTERS
+    assert pasted[:40] not in kept
+    assert stored == [(kept,)]
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from entrepot.control_api.errors import (
 from entrepot.control_api.failed_acts import failure_record
 from entrepot.control_api.forgery import require_csrf_token, require_own_site
 from entrepot.control_api.offered_fields import require_offered_fields
+from entrepot.control_api.request_bodies import SMALL_BODY_BYTES
 from entrepot.control_api.request_head import UNSAFE_METHODS
 
 if TYPE_CHECKING:
@@ -59,9 +60,6 @@ _REFUSALS = (
 )
 """What is recorded as a refusal. Wrong credentials are recorded by whoever counts them; to be asked for any is none."""
 _MAX_QUERY_FIELDS = 128
-_MOST_OF_ANYBODY_BYTES: Final = 16 * 1024
-"""Of a body where nothing is demanded: a login has some hundred, and a MiB of JSON or of fields takes the event loop a
-fifth of a second, which anybody could have it spend again and again (F41)."""
 _FORM: Final = "application/x-www-form-urlencoded"
 _KEY: Final = "entrepot_admitter"
 
@@ -135,8 +133,9 @@ class Admitter:
         demand = endpoint.demand
         if isinstance(demand, PublicDemand):
             _require_clear_request(endpoint, context)
-            if context.body_bytes > _MOST_OF_ANYBODY_BYTES:
-                raise InputTooLargeError(_MOST_OF_ANYBODY_BYTES)
+            if context.body_bytes > SMALL_BODY_BYTES:
+                # A MiB of JSON or of fields takes the event loop a fifth of a second, anybody's again and again (F41).
+                raise InputTooLargeError(SMALL_BODY_BYTES)
             return
         caller = await self._find_caller(head)
         # Who asks is on record if they are refused; their session, and its token, is not theirs until then.

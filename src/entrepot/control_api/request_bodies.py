@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from entrepot.kernel.asgi import Message, Receive
     from entrepot.kernel.errors import EntrepotError
 
-__all__ = ["MAX_BODY_BYTES", "BodyBudget", "replayed"]
+__all__ = ["MAX_BODY_BYTES", "SMALL_BODY_BYTES", "BodyBudget", "replayed"]
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 _BUDGET_BYTES: Final = 32 * MAX_BODY_BYTES
 _LARGE_BYTES: Final = 24 * MAX_BODY_BYTES
 """Of the budget; the rest is for small bodies, also while large ones that were read whole wait for a password check."""
-_SMALL_BYTES: Final = 16 * 1024
+SMALL_BODY_BYTES: Final = 16 * 1024
+"""What a login takes has some hundred; also the most that is read where nothing is demanded."""
 _PATIENCE_SECONDS: Final = 30.0
 
 
@@ -121,7 +122,7 @@ class BodyBudget:
 
     def _makes_room(self, reading: _Reading, wanted: int) -> bool:
         """Whether there is room for more of a body, now that others may have given way."""
-        spared = 0 if reading.size + wanted <= _SMALL_BYTES else self._kept_for_small
+        spared = 0 if reading.size + wanted <= SMALL_BODY_BYTES else self._kept_for_small
         while wanted and wanted > self._left - spared:
             held = Counter[str]()
             for one in self._on_the_way:

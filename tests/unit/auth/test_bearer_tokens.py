@@ -402,6 +402,17 @@ def test_memory_for_tokens_is_bounded_i12(tokens: BearerTokens, monkeypatch: pyt
     assert len(tokens._remembered) == 3
 
 
+def test_long_tokens_take_no_more_of_it_i12(tokens: BearerTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bearer_tokens, "_MOST_REMEMBERED_CHARACTERS", 30_000)
+    wide = {f"team/{'x' * 60}-{number}": frozenset({"pull"}) for number in range(50)}
+    texts = [tokens.issue(ALICE, access, EPOCHS).token for access in (ACCESS, wide, wide, wide, wide, ACCESS)]
+    for text in texts:
+        tokens.verify(text)
+    held = [one.characters for one in tokens._remembered.values()]
+    assert held == [len(text) for text in texts[-len(held) :]]
+    assert sum(held) == tokens._remembered_characters <= 30_000 < sum(held) + len(texts[1])
+
+
 def test_refused_tokens_take_no_memory_i12(tokens: BearerTokens) -> None:
     for number in range(10):
         with pytest.raises(InvalidTokenError):

@@ -35,6 +35,7 @@ def _token(principal: Principal = ALICE, *, number: int = 1) -> VerifiedToken:
         "key",
         2_000_000_000,
         f"token-{number}",
+        700,
     )
 
 

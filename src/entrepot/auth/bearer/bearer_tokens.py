@@ -30,6 +30,8 @@ MIN_LIFETIME_SECONDS: Final = 60
 only one that ends with the credential it was issued for may be."""
 _MOST_CHARACTERS: Final = 24 * 1024
 _MOST_REMEMBERED: Final = 4096
+_MOST_REMEMBERED_CHARACTERS: Final = 4 * 1024 * 1024
+"""Of the tokens' texts; what is remembered takes two to four times as many bytes. 4,096 for one scope have 3 MiB."""
 _ALGORITHMS: Final = ("ES256",)
 
 _encoder: Final = msgspec.json.Encoder()
@@ -59,6 +61,7 @@ class VerifiedToken(msgspec.Struct, frozen=True):
         project_epochs: those that the access was decided under, by name of project.
         expires_at: seconds since 1970, by the database's clock; up to a minute after what the client was told (T11).
         token_id: its claim `jti`; no other token has it.
+        characters: of the token.
     """
 
     principal: Principal
@@ -66,6 +69,7 @@ class VerifiedToken(msgspec.Struct, frozen=True):
     key_id: str
     expires_at: int
     token_id: str
+    characters: int
 
 
 class BearerTokens:
@@ -90,6 +94,7 @@ class BearerTokens:
         self._service = service
         self._lifetime_seconds = max(lifetime_seconds, MIN_LIFETIME_SECONDS)
         self._remembered: dict[bytes, VerifiedToken] = {}
+        self._remembered_characters = 0
         self._set_backs = ring.set_backs
         self._signer: tuple[str, ECKey] | None = None
         self._verifiers: dict[str, ECKey] = {}
@@ -148,16 +153,17 @@ class BearerTokens:
         if self._set_backs != self._ring.set_backs:
             self._set_backs = self._ring.set_backs
             self._remembered.clear()
+            self._remembered_characters = 0
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         verified = self._remembered.get(digest)
         if verified is None:
             verified = self._verify_anew(token, now)
             self._remember(digest, verified)
         if verified.key_id not in keys:
-            del self._remembered[digest]
+            self._forget(digest)
             raise InvalidTokenError(KEY_GONE, whose=verified.principal)
         if verified.expires_at <= now:
-            del self._remembered[digest]
+            self._forget(digest)
             raise InvalidTokenError(EXPIRED, whose=verified.principal)
         return verified
 
@@ -192,7 +198,9 @@ class BearerTokens:
         fault = self._fault_of(claims, now)
         if fault:
             raise InvalidTokenError(fault, whose=principal)
-        return VerifiedToken(principal, claims.epochs.projects, header.kid, claims.exp, claims.jti)
+        return VerifiedToken(
+            principal, claims.epochs.projects, header.kid, claims.exp, claims.jti, len(token)
+        )
 
     def _fault_of(self, claims: Claims, now: float) -> str:
         """Return what is wrong with claims that were signed here; empty where nothing is."""
@@ -209,9 +217,14 @@ class BearerTokens:
         return ""
 
     def _remember(self, digest: bytes, verified: VerifiedToken) -> None:
-        while len(self._remembered) >= _MOST_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
+        most = _MOST_REMEMBERED_CHARACTERS - verified.characters
+        while len(self._remembered) >= _MOST_REMEMBERED or self._remembered_characters > most:
+            self._forget(next(iter(self._remembered)))
         self._remembered[digest] = verified
+        self._remembered_characters += verified.characters
+
+    def _forget(self, digest: bytes) -> None:
+        self._remembered_characters -= self._remembered.pop(digest).characters
 
     def _signing(self, key: SigningKey) -> ECKey:
         if self._signer is None or self._signer[0] != key.key_id:

@@ -269,31 +269,18 @@ async def test_f41_what_nobody_takes_holds_nobody_up(
     tls: TlsOptions, monkeypatch: pytest.MonkeyPatch, scheme: str, what: str
 ) -> None:
     """Of a client that sends as fast as it is read libuv would read 8 MiB, and then of the next, while all wait."""
-    reads, turn, is_over = Counter[int](), 0, threading.Event()
-    real = Connection.buffer_updated
-
-    def count(connection: Connection, nbytes: int) -> None:
-        if not is_over.is_set():
-            reads[turn] += 1
-        real(connection, nbytes)
-
-    def begin_turn() -> None:
-        nonlocal turn
-        turn += 1
-        if not is_over.is_set():
-            asyncio.get_running_loop().call_soon(begin_turn)
+    is_over = threading.Event()
+    reads = _count_reads(monkeypatch, is_over)
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         while scope["path"] == "/slow" and not is_over.is_set():  # noqa: ASYNC110  # set by a thread
             await asyncio.sleep(0.01)
         await reply(send, b"", status=401)
 
-    monkeypatch.setattr(Connection, "buffer_updated", count)
     async with serving(refuse, tls=tls if scheme == "https" else None) as server:
         flood = asyncio.create_task(
             asyncio.to_thread(_flood, server.port, scheme, *_NOBODY_TAKES[what], is_over)
         )
-        begin_turn()
         for _ in range(5):
             await asyncio.sleep(0.1)
             time.sleep(0.05)  # noqa: ASYNC251  # so much more comes meanwhile than is read at once
@@ -307,33 +294,21 @@ async def test_f41_a_body_in_the_smallest_records_of_tls_holds_nobody_up(
     tls: TlsOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is a call and there are ten thousand in a buffer, of which so little is left that no body is ever full."""
-    reads, turn, begun = Counter[int](), 0, threading.Event()
-    real = Connection.buffer_updated
-
-    def count(connection: Connection, nbytes: int) -> None:
-        reads[turn] += 1
-        real(connection, nbytes)
-
-    async def count_turns() -> None:
-        nonlocal turn
-        while not sending.done():
-            await asyncio.sleep(0)
-            turn += 1
+    begun, is_over = threading.Event(), threading.Event()
+    reads = _count_reads(monkeypatch, is_over)
 
     async def take(scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    monkeypatch.setattr(Connection, "buffer_updated", count)
     async with serving(take, tls=tls) as server:
         sending = asyncio.create_task(asyncio.to_thread(_send_smallest_records, server.port, begun))
         await asyncio.to_thread(begun.wait)
-        counting = asyncio.create_task(count_turns())
         while not sending.done():
             time.sleep(0.05)  # noqa: ASYNC251  # so much more comes meanwhile than is read at once
             await asyncio.sleep(0.05)
-        await counting
         await server.until_idle()
+        is_over.set()
     assert max(reads.values()) <= 4
 
 
@@ -373,6 +348,26 @@ async def test_i12_a_connection_that_has_ended_waits_for_no_garbage_collector(
             assert connection() is None
     finally:
         gc.enable()
+
+
+def _count_reads(monkeypatch: pytest.MonkeyPatch, is_over: threading.Event) -> Counter[int]:
+    """Count what is read of all clients in each turn of the event loop, until it is over."""
+    reads, turn, real = Counter[int](), 0, Connection.buffer_updated
+
+    def count(connection: Connection, nbytes: int) -> None:
+        if not is_over.is_set():
+            reads[turn] += 1
+        real(connection, nbytes)
+
+    def begin_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if not is_over.is_set():
+            asyncio.get_running_loop().call_soon(begin_turn)
+
+    monkeypatch.setattr(Connection, "buffer_updated", count)
+    begin_turn()
+    return reads
 
 
 def _flood(port: int, scheme: str, head: bytes, more: bytes, is_over: threading.Event) -> None:

@@ -228,7 +228,7 @@ class TokenService:
         refresh_token = row = None
         if not isinstance(request.presented, RefreshGrant) and request.wants_refresh_token:
             refresh_token = new_secret("epr_")
-            row = self._refresh_tokens.prepare(refresh_token, principal, request.client_id[:MOST_CHARACTERS])
+            row = self._refresh_tokens.prepare(refresh_token, principal, request.client_id)
 
         async def unit(tx: Transaction) -> None:
             await require_unmoved(tx, epochs_of(principal))
@@ -262,7 +262,7 @@ def _issue_record(
             "scope": scope,
             **_asked_beyond(request.scopes, scope),
             "expires_in": issued.expires_in,
-            "client_id": without_secrets(request.client_id[:MOST_CHARACTERS]),
+            "client_id": request.client_id,
             "refresh_token": "used"
             if isinstance(request.presented, RefreshGrant)
             else ("issued" if request.wants_refresh_token else "none"),

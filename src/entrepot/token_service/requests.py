@@ -13,6 +13,7 @@ from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.forwarding import seems_forwarded
 from entrepot.auth.principals import Origin
 from entrepot.auth.scopes import ScopeRequest, parse_scopes
+from entrepot.kernel.secret_forms import MOST_CHARACTERS, without_secrets
 from entrepot.token_service.errors import GrantTypeError, TokenFormTooLargeError, TokenRequestError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class TokenRequest(msgspec.Struct, frozen=True):
 
     Attributes:
         service: empty when the client did not say.
+        client_id: what the client calls itself: cut, since it is kept, and without what looks like a secret.
         wants_refresh_token: whether it asks for a refresh token, too.
         form: in which form it asked, and wants to be answered.
     """
@@ -88,7 +90,7 @@ def read_query(scope: Scope) -> TokenRequest:
         presented=_authorization(scope),
         scopes=parse_scopes(fields.get("scope", [])),
         service=_first(fields, "service"),
-        client_id=_first(fields, "client_id"),
+        client_id=_client_id(fields),
         wants_refresh_token=_first(fields, "offline_token") in {"true", "1"},
     )
 
@@ -109,9 +111,13 @@ async def read_form(scope: Scope, receive: Receive) -> TokenRequest:
         presented=_grant(fields),
         scopes=parse_scopes(fields.get("scope", [])),
         service=_first(fields, "service"),
-        client_id=_first(fields, "client_id"),
+        client_id=_client_id(fields),
         wants_refresh_token=_first(fields, "access_type") == "offline",
     )
+
+
+def _client_id(fields: dict[str, list[str]]) -> str:
+    return without_secrets(_first(fields, "client_id")[:MOST_CHARACTERS])
 
 
 def _grant(fields: dict[str, list[str]]) -> BasicCredentials | RefreshGrant:

@@ -9,7 +9,6 @@ from entrepot.auth.audit_records import AuditObject, audit_record
 from entrepot.auth.errors import InvalidCredentialsError
 from entrepot.auth.generated_secrets import has_form, hash_generated
 from entrepot.auth.principals import Principal
-from entrepot.kernel.secret_forms import without_secrets
 from entrepot.metadata.refresh_token_store import NewRefreshToken
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class RefreshTokens:
             subject=principal.subject,
             credential=principal.limits.credential if principal.limits is not None else "",
             service=self._service,
-            client_id=without_secrets(client_id),
+            client_id=client_id,
             subject_epoch=principal.epoch,
         )
 

@@ -67,6 +67,7 @@ class RequestLog:
 def watch_requests(registry: RunningEntrepot, repository: str) -> Iterator[RequestLog]:
     """Yield a log that is filled when the block ends."""
     seen = RequestLog()
+    _lines_until_now(registry, registry.log_size())  # those of before, which are not to be seen
     start = registry.log_size()
     yield seen
     seen.answered.extend(

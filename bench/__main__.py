@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from bench.cluster import cluster_row, running_cluster
 from bench.cores import parse_cores
 from bench.encrypted import encrypted_rows
+from bench.guest_memory import filling_memory
 from bench.kinds import build_docker_registry, build_entrepot, build_nginx
 from bench.lists import list_rows
 from bench.loading import lay_down_files, load_registry, verify_registry
@@ -87,17 +88,23 @@ def _read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _run(scale: Scale, cores: Cores, directory: Path, only: list[str]) -> Report:
     material = Material(scale)
-    facts = _collect_facts(directory, cores)
     entrepot, docker_registry = build_entrepot(directory), build_docker_registry(directory)
     nginx = build_nginx(directory)
     with ExitStack() as running:
+        filler = running.enter_context(filling_memory(directory))
+        if scale.memory_is_filled:
+            print("filling memory", flush=True)
+            filler.fill()
+        facts = _collect_facts(directory, cores)
         for server in (entrepot, docker_registry, nginx):
             running.callback(server.stop)
             server.start(cores)
         lay_down_files(directory / "nginx-files", material)
         _load(entrepot, material)
         loaded = _load(docker_registry, material)
-        measurements = Measurements(material, loaded, directory, cores, entrepot, docker_registry, nginx)
+        measurements = Measurements(
+            material, loaded, directory, cores, entrepot, docker_registry, nginx, filler
+        )
         chosen = [row for row in measurements.of_running_servers() if not only or row.key in only]
         rows = [take_rounds(measurement, print) for measurement in chosen]
         time.sleep(_REST_SECONDS)

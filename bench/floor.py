@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bench.cores import parse_cores
-from bench.guest_memory import touch_memory
+from bench.guest_memory import filling_memory
 from bench.servers import Server, find_free_port
 from bench.transferring import run_transfer
 
 if TYPE_CHECKING:
     from bench.cores import Cores
+    from bench.guest_memory import MemoryFiller
     from bench.rounds import Sample
 
 __all__ = ["main"]
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     cores = parse_cores(None, None)
     print(f"{cores.describe()}; {chosen.bytes >> 20} MiB each, median of {chosen.rounds}")
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch, filling_memory(Path.cwd()) as filler:
         directory = Path(scratch)
         (directory / "content").write_bytes(os.urandom(chosen.bytes))
         for mode, direction, path in _MODES:
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
             try:
                 for at_once in _AT_ONCE[direction]:
                     samples = [
-                        _sample(server, direction, path, chosen.bytes, at_once, directory, cores)
+                        _sample(server, direction, path, chosen.bytes, at_once, directory, cores, filler)
                         for _ in range(chosen.rounds)
                     ]
                     print(f"{mode:6} {at_once} at once: {_describe(samples)}", flush=True)
@@ -63,10 +64,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _sample(
-    server: Server, direction: str, path: str, size: int, at_once: int, directory: Path, cores: Cores
+    server: Server,
+    direction: str,
+    path: str,
+    size: int,
+    at_once: int,
+    directory: Path,
+    cores: Cores,
+    filler: MemoryFiller,
 ) -> Sample:
     os.sync()
-    touch_memory(2 * at_once * size)
+    filler.fill()
     return run_transfer(server, direction, path, size, at_once, directory, cores)
 
 

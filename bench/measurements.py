@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bench.clients import CLIENT_COUNT, write_authorizations
-from bench.guest_memory import touch_memory
 from bench.images import ImageSource, copy_image
 from bench.material import BLOB_REPOSITORY, IMAGE_REPOSITORY, MANIFEST_REPOSITORY, tag_of
 from bench.robots import Robots, token_path
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.cores import Cores
+    from bench.guest_memory import MemoryFiller
     from bench.loading import Loaded
     from bench.material import Material
     from bench.servers import Server
@@ -46,6 +46,7 @@ class Measurements:
     entrepot: Server
     docker_registry: Server
     nginx: Server
+    filler: MemoryFiller
 
     def of_running_servers(self) -> Iterator[Measurement]:
         """Yield the rows that are measured without restarting a server, in their order."""
@@ -168,6 +169,12 @@ class Measurements:
 
         return Measurement(key, title, "req/s", scale.rounds, self._registries, take, bar=6)
 
+    def _make_ready(self) -> None:
+        """Write out what earlier uploads left, and fill memory: neither must slow down the next one."""
+        os.sync()
+        if self.material.scale.memory_is_filled:
+            self.filler.fill()
+
     def _transfers(self) -> Iterator[Measurement]:
         size = f"{self.material.scale.large_blob_bytes // 1024**2} MiB blob"
         for clients in (1, 8):
@@ -184,8 +191,7 @@ class Measurements:
             path = _blob_path(self.loaded.large_digest)
             if direction == "put":
                 path = f"/v2/{BLOB_REPOSITORY}/blobs/uploads/"
-                os.sync()  # what an earlier upload left to write must not slow this one down
-                touch_memory(scale.large_blob_bytes * at_once)
+                self._make_ready()
             elif server is self.nginx:
                 path = _file_path(path)
             return run_transfer(
@@ -206,10 +212,9 @@ class Measurements:
         size = f"{scale.image_layer_count} layers, {scale.image_layer_count * scale.image_layer_bytes / 1e6:.0f} MB"
 
         def measure(server: Server, side: str, origin: str, target: str) -> Sample:
-            os.sync()
-            touch_memory(2 * scale.image_layer_count * scale.image_layer_bytes)
+            self._make_ready()
             floor = copy_image(f"oci:{layout}", copied, self.cores)
-            os.sync()
+            self._make_ready()
             token = server.clients.authorizations()[0].removeprefix("Bearer ")
             before = server.cpu_seconds()
             seconds = copy_image(origin, target, self.cores, [f"--{side}-registry-token={token}"])

@@ -18,7 +18,7 @@ class Scale:
     taken `rounds` times per server, the servers taking turns; transfers of large blobs and images `transfer_rounds`
     times. A round of small requests lasts `load_seconds`. The lists have `listed_tags` tags in one repository,
     `listed_others` repositories and as many referrers of one manifest. `pushed_blob_bytes` is the size of the blobs
-    that are pushed while memory is watched.
+    that are pushed while memory is watched. Whether `memory_is_filled` beforehand: it takes a minute.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Scale:
     listed_tags: int = 100_000
     listed_others: int = 10_000
     pushed_blob_bytes: int = 2 * 1024 * _MEBIBYTE
+    memory_is_filled: bool = True
 
 
 FULL: Final = Scale(
@@ -64,4 +65,5 @@ QUICK: Final = Scale(
     listed_tags=2_000,
     listed_others=1_000,
     pushed_blob_bytes=64 * _MEBIBYTE,
+    memory_is_filled=False,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,12 @@ class RawDatabase:
             return [[tuple(row) for row in await connection.fetch(statement)] for statement in statements]
         finally:
             await connection.close()
+
+    def run_elsewhere(self, statement: str) -> None:
+        """Run a statement while this event loop stands still: within a unit, or before it hears of what was done."""
+        thread = threading.Thread(target=lambda: asyncio.run(self.fetch(statement)))
+        thread.start()
+        thread.join()
 
     async def value(self, statement: str) -> Any:
         """Return the only value of the only row."""

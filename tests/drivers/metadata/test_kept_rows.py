@@ -15,7 +15,7 @@ import pytest
 from entrepot.metadata.errors import MetadataError
 from entrepot.metadata.records import Missing, StoredBlob, StoredManifest
 from entrepot.metadata.sql import sqlite_log_index, sqlite_row_memory
-from entrepot.metadata.sql.catalogue import KEPT_READS
+from entrepot.metadata.sql.catalogue import PULL_READS
 from entrepot.metadata.sql.opening import open_metadata
 from entrepot.metadata.sql.statements import render_all
 from tests.drivers.metadata.child import Child
@@ -200,7 +200,7 @@ def test_every_column_that_these_statements_read_is_watched(tmp_path: Path) -> N
     lay_schema(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.set_authorizer(note)
-        for rendered in render_all(KEPT_READS, "sqlite").values():
+        for rendered in render_all(PULL_READS, "sqlite").values():
             connection.execute(rendered.sql, [""] * len(rendered.parameters))
         connection.set_authorizer(None)
         triggers = connection.execute(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
@@ -83,7 +82,7 @@ async def test_f13_a_backend_that_dies_in_mid_unit_costs_a_repetition(
         runs += 1
         number = await tx.outbox.append(fact())
         if runs == 1:
-            _elsewhere(database, _END_IDLE_UNITS)
+            database.run_elsewhere(_END_IDLE_UNITS)
         await tx.repositories.ensure(REPOSITORY, "team", ALICE)
         return number
 
@@ -227,7 +226,7 @@ async def test_counts_leave_out_units_that_were_undone(
         runs += 1
         await tx.outbox.append(fact())
         if runs == 1:
-            _elsewhere(database, _END_IDLE_UNITS)
+            database.run_elsewhere(_END_IDLE_UNITS)
 
     await metadata.write(unit)
 
@@ -259,13 +258,6 @@ async def _targets(database: RawDatabase) -> dict[str, str]:
         "SELECT t.name, m.digest FROM tags t JOIN manifests m ON m.id = t.manifest_id"
     )
     return dict(rows)
-
-
-def _elsewhere(database: RawDatabase, statement: str) -> None:
-    """Run a statement within a unit, which may not await it."""
-    thread = threading.Thread(target=lambda: asyncio.run(database.fetch(statement)))
-    thread.start()
-    thread.join()
 
 
 async def test_f18_who_stops_waiting_for_a_silent_server_is_told_nothing_else(relay: PostgresRelay) -> None:

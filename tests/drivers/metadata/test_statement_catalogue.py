@@ -13,11 +13,13 @@ import pytest_asyncio
 
 from entrepot.metadata.sql.catalogue import (
     POINT_READS,
+    PULL_READS,
     SHORT_LISTINGS,
     STATEMENTS,
     render_statement_catalogue,
 )
 from entrepot.metadata.sql.migrate import initialise_if_empty
+from entrepot.metadata.sql.postgres_gathering import render_gathered
 from entrepot.metadata.sql.statements import Dialect, Statement, render
 from tests.drivers.metadata.raw_database import RawDatabase, unheard
 from tests.drivers.metadata.seeded_rows import seed
@@ -113,17 +115,43 @@ async def test_every_statement_searches_indexes_on_postgresql(
     await connection.execute(f"SET plan_cache_mode = force_generic_plan; SET enable_seqscan = {planner}")
     for statement in statements:
         rendered = render(statement, "postgresql")
-        await connection.execute(f"PREPARE checked AS {rendered.sql}")
-        nothing = ", ".join(["NULL"] * len(rendered.parameters))
-        plan = await connection.fetch(f"EXPLAIN EXECUTE checked{f'({nothing})' if nothing else ''}")
-        await connection.execute("DEALLOCATE checked")
-        for (step,) in plan:
+        for step in await _steps(connection, rendered.sql, len(rendered.parameters)):
             table = re.search(r"Seq Scan on (\w+)", step)
             if table is not None and table[1] != _ONE_ROW_TABLE:
-                faults.append(f"{statement.name}: {step.strip()}")
+                faults.append(f"{statement.name}: {step}")
     await connection.close()
 
     assert faults == []
+
+
+async def test_gathered_point_reads_are_planned_as_they_are_alone_on_postgresql(
+    postgres_database: RawDatabase,
+) -> None:
+    """By the same indexes, for one set of arguments after the other: no table is read as a whole to be joined."""
+    connection = await asyncpg.connect(postgres_database.url)
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    for statement in PULL_READS:
+        rendered = render(statement, "postgresql")
+        alone = await _steps(connection, rendered.sql, len(rendered.parameters))
+        together = await _steps(connection, render_gathered(statement), len(rendered.parameters))
+        assert _accesses(together) == _accesses(alone)
+        assert not [step for step in together if "Hash" in step or "Merge" in step]
+    await connection.close()
+
+
+async def _steps(connection: asyncpg.Connection[asyncpg.Record], sql: str, parameter_count: int) -> list[str]:
+    """Return the lines of a prepared statement's plan."""
+    await connection.execute(f"PREPARE checked AS {sql}")
+    nothing = ", ".join(["NULL"] * parameter_count)
+    plan = await connection.fetch(f"EXPLAIN EXECUTE checked{f'({nothing})' if nothing else ''}")
+    await connection.execute("DEALLOCATE checked")
+    return [step.strip() for (step,) in plan]
+
+
+def _accesses(steps: Sequence[str]) -> list[str]:
+    """Return how which tables are read."""
+    found = (re.search(r"((?:Seq|Index|Index Only|Bitmap \w+) Scan .*?) +\(cost", step) for step in steps)
+    return sorted(match[1] for match in found if match is not None)
 
 
 async def test_a_page_is_read_in_the_order_of_an_index(
@@ -153,11 +181,8 @@ async def test_one_row_is_found_without_sorting_or_gathering_others_f47(
     await connection.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
     for statement in (one for one in STATEMENTS if _ONE_OF_MANY.search(one.sql)):
         rendered = render(statement, "postgresql")
-        await connection.execute(f"PREPARE checked AS {rendered.sql}")
-        nothing = ", ".join(["NULL"] * len(rendered.parameters))
-        plan = await connection.fetch(f"EXPLAIN EXECUTE checked{f'({nothing})' if nothing else ''}")
-        await connection.execute("DEALLOCATE checked")
-        sorts = [step.strip() for (step,) in plan if re.search(r"\b(Sort|Gather)\b", step)]
+        steps = await _steps(connection, rendered.sql, len(rendered.parameters))
+        sorts = [step for step in steps if re.search(r"\b(Sort|Gather)\b", step)]
         faults += [f"{statement.name}: {step}" for step in sorts]
     await connection.close()
 

@@ -50,7 +50,7 @@ from entrepot.metadata.sql import (
     web_sessions,
 )
 
-__all__ = ["KEPT_READS", "POINT_READS", "SHORT_LISTINGS", "STATEMENTS", "render_statement_catalogue"]
+__all__ = ["POINT_READS", "PULL_READS", "SHORT_LISTINGS", "STATEMENTS", "render_statement_catalogue"]
 
 POINT_READS: Final = (
     *manifests.POINT_READS,
@@ -62,8 +62,9 @@ POINT_READS: Final = (
 )
 """The statements that SQLite may run on the event loop: each reads a handful of rows through indexes."""
 
-KEPT_READS: Final = (*manifests.POINT_READS, *blobs.POINT_READS)
-"""The point reads whose rows SQLite's processes keep while they are sure of them (decision 60)."""
+PULL_READS: Final = (*manifests.POINT_READS, *blobs.POINT_READS)
+"""The point reads of pulls. SQLite's processes keep their rows while they are sure of them (decision 60), PostgreSQL is
+asked for those of several requests at once (decision 63)."""
 
 SHORT_LISTINGS: Final = (*referrers.STATEMENTS, epochs.NAMED)
 """Listings that are short as a rule: SQLite begins them on the event loop and leaves those that turn out long."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import asyncpg
 
-from entrepot.metadata.sql.catalogue import STATEMENTS
+from entrepot.metadata.sql.catalogue import PULL_READS, STATEMENTS
 from entrepot.metadata.sql.postgres_errors import DRIVER_ERRORS, is_connection_loss, translate_error
+from entrepot.metadata.sql.postgres_gathering import GatheredReads
 from entrepot.metadata.sql.postgres_pool import PostgresPool
 from entrepot.metadata.sql.postgres_units import PostgresUnits
 from entrepot.metadata.sql.statements import render_all
@@ -21,7 +22,7 @@ from entrepot.metadata.sql.transaction import SqlReaders
 from entrepot.metadata.unit_guard import run_guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from entrepot.metadata.sql.statements import RenderedStatement, Row, Statement, StatementObserver, Value
     from entrepot.metadata.store import Transaction
@@ -57,30 +58,41 @@ class PostgresReader:
         self._statements = statements
         self._timeout_seconds = timeout_seconds
         self._observer = observer
+        self._gathered = GatheredReads(PULL_READS, self._fetch_surely)
 
     async def fetch_row(self, statement: Statement, **named: Value) -> Row | None:
         """Return the only row of a point read."""
-        rows = await self.fetch_rows(statement, **named)
-        return rows[0] if rows else None
+        if not self._gathered.gathers(statement):
+            rows = await self.fetch_rows(statement, **named)
+            return rows[0] if rows else None
+        if self._observer is not None:
+            self._observer.statement(statement.name)
+        arguments = self._statements[statement.name].arguments(named)
+        try:
+            return await self._gathered.fetch_row(statement, tuple(arguments))
+        except DRIVER_ERRORS as error:
+            raise translate_error(error) from error
 
     async def fetch_rows(self, statement: Statement, **named: Value) -> list[Row]:
         """Return all rows of a listing."""
         if self._observer is not None:
             self._observer.statement(statement.name)
         rendered = self._statements[statement.name]
-        arguments = rendered.arguments(named)
         try:
-            try:
-                return await self._fetch(rendered.sql, arguments)
-            except DRIVER_ERRORS as error:
-                if not is_connection_loss(error):
-                    raise
-            await self._pool.expire_connections()
-            return await self._fetch(rendered.sql, arguments)
+            return await self._fetch_surely(rendered.sql, rendered.arguments(named))
         except DRIVER_ERRORS as error:
             raise translate_error(error) from error
 
-    async def _fetch(self, sql: str, arguments: list[Value]) -> list[Row]:
+    async def _fetch_surely(self, sql: str, arguments: Sequence[object]) -> list[Row]:
+        try:
+            return await self._fetch(sql, arguments)
+        except DRIVER_ERRORS as error:
+            if not is_connection_loss(error):
+                raise
+        await self._pool.expire_connections()
+        return await self._fetch(sql, arguments)
+
+    async def _fetch(self, sql: str, arguments: Sequence[object]) -> list[Row]:
         async with self._pool.held(self._timeout_seconds) as connection:
             return [tuple(record) for record in await connection.fetch(sql, *arguments)]
 
@@ -88,7 +100,7 @@ class PostgresReader:
 class PostgresSearches(PostgresReader):
     """Reads that may look at every row of a table, each planned for its own values."""
 
-    async def _fetch(self, sql: str, arguments: list[Value]) -> list[Row]:
+    async def _fetch(self, sql: str, arguments: Sequence[object]) -> list[Row]:
         async with (
             self._pool.held(self._timeout_seconds) as connection,
             connection.transaction(readonly=True),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.kernel.loop_allowance import LoopAllowance
 from entrepot.metadata.errors import MetadataTimeoutError
-from entrepot.metadata.sql.catalogue import KEPT_READS, POINT_READS, SHORT_LISTINGS, STATEMENTS
+from entrepot.metadata.sql.catalogue import POINT_READS, PULL_READS, SHORT_LISTINGS, STATEMENTS
 from entrepot.metadata.sql.sqlite_connection import (
     connect_for_reading_at_once,
     is_busy,
@@ -34,7 +34,7 @@ _THREADS: Final = 3
 """More do not help: lookups per second fall with each further thread, as the interpreter is shared."""
 _SHORT_STEPS: Final = 2000
 """After how many steps of SQLite's machine a listing on the event loop is asked whether it is too long, some 60 µs."""
-_KEPT: Final = frozenset(statement.name for statement in KEPT_READS)
+_KEPT: Final = frozenset(statement.name for statement in PULL_READS)
 
 
 class SqliteReader:

@@ -87,7 +87,7 @@ def _read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(scale: Scale, cores: Cores, directory: Path, only: list[str]) -> Report:
-    material = Material(scale)
+    material, machine = Material(scale), describe_machine()  # before anything here keeps it busy
     entrepot, docker_registry = build_entrepot(directory), build_docker_registry(directory)
     nginx = build_nginx(directory)
     with ExitStack() as running:
@@ -95,7 +95,7 @@ def _run(scale: Scale, cores: Cores, directory: Path, only: list[str]) -> Report
         if scale.memory_is_filled:
             print("filling memory", flush=True)
             filler.fill()
-        facts = _collect_facts(directory, cores)
+        facts = _collect_facts(machine, directory, cores)
         for server in (entrepot, docker_registry, nginx):
             running.callback(server.stop)
             server.start(cores)
@@ -150,11 +150,11 @@ def _load(server: Server, material: Material) -> Loaded:
     return loaded
 
 
-def _collect_facts(directory: Path, cores: Cores) -> dict[str, str]:
+def _collect_facts(machine: dict[str, str], directory: Path, cores: Cores) -> dict[str, str]:
     """Return what the figures stand on, in the order in which it is printed."""
     facts = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        **describe_machine(),
+        **machine,
         "placement": cores.describe(),
         "medium": describe_medium(directory),
         "dd conv=fsync": f"{measure_medium(directory) / 1e6:,.0f} MB/s",

@@ -44,6 +44,11 @@ class WatchedOperations(DurableOperations):
         self._enter("write_at", _name_of(descriptor))
         return super().write_at(descriptor, buffers, offset)
 
+    def take_room(self, descriptor: int, offset: int, size: int) -> None:
+        """Set blocks aside."""
+        self._enter("take_room", _name_of(descriptor))
+        super().take_room(descriptor, offset, size)
+
     def start_writing_back(self, descriptor: int, offset: int, size: int) -> None:
         """Start the write-back of a range."""
         self._enter("start_writing_back", _name_of(descriptor))

@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
+from entrepot.blobstore.filesystem.room_ahead import take_room
 from entrepot.blobstore.filesystem.write_back import start_writing_back
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class DurableOperations:
     def write_at(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         """Write `buffers` one after another from `offset` on; return how many bytes were taken, perhaps not all."""
         return os.pwritev(descriptor, buffers, offset)
+
+    def take_room(self, descriptor: int, offset: int, size: int) -> None:
+        """Have the file system set blocks aside for a range that will be written; the file's size stays."""
+        take_room(descriptor, offset, size)
 
     def start_writing_back(self, descriptor: int, offset: int, size: int) -> None:
         """Have the kernel begin to write a range to the disk; nothing is durable by it."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FreeSpaceFloor", "measure_capacity"]
 
 _MOST_BYTES_UNASKED: Final = 16 * 1024 * 1024
+_AMPLE_BYTES: Final = 1024 * 1024 * 1024
 
 
 def measure_capacity(root: Path) -> Capacity:
@@ -55,6 +56,14 @@ class FreeSpaceFloor:
             if size > self._admitted_bytes:
                 self._ask(size)
             self._admitted_bytes -= size
+
+    def is_far(self, size: int) -> bool:
+        """Whether a gibibyte above the floor stays free for others once `size` bytes are taken that nobody needs yet.
+
+        Raises:
+            OSError: the file system does not answer.
+        """
+        return measure_capacity(self._root).available_bytes - size >= self._min_free_bytes + _AMPLE_BYTES
 
     def _ask(self, size: int) -> None:
         available = measure_capacity(self._root).available_bytes

@@ -21,6 +21,7 @@ from entrepot.blobstore.errors import (
 )
 from entrepot.blobstore.filesystem.disk_errors import disk_error, disk_errors_translated
 from entrepot.blobstore.filesystem.durable import write_all
+from entrepot.blobstore.filesystem.room_ahead import RoomAhead
 from entrepot.blobstore.filesystem.write_back import WriteBack
 from entrepot.blobstore.keys import nested_blob_key, require_upload_id, staged_key
 from entrepot.kernel.failpoints import Failpoint, reach
@@ -53,6 +54,7 @@ class StagedFile:
         self._path = volume.path_of(staged_key(upload.upload_id))
         self._descriptor = descriptor
         self._mutex = threading.Lock()
+        self._room = RoomAhead(volume.take_room if volume.takes_room_ahead else None)
         self._write_back = WriteBack(upload.offset)
         self._unsynced = True
         self._name_is_durable = upload.offset > 0
@@ -60,7 +62,7 @@ class StagedFile:
         self.offset = upload.offset
 
     def cut_back(self) -> None:
-        """Cut the file to the offset the session counts.
+        """Cut the file to the offset the session counts, and give back room that whoever wrote it last had taken ahead.
 
         Raises:
             UploadLostError: it is shorter, or it is somebody else's file as well.
@@ -72,7 +74,7 @@ class StagedFile:
                 raise UploadLostError(self._upload_id, "its file has another name elsewhere")
             if size < self.offset:
                 raise UploadLostError(self._upload_id, f"{size} of {self.offset} bytes are there")
-            if size > self.offset:
+            if size > self.offset or self._room.may_be_left(self.offset):
                 os.ftruncate(self._descriptor, self.offset)
             self._unsynced = size != self.offset or not self._name_is_durable
 
@@ -80,12 +82,15 @@ class StagedFile:
         """See :meth:`BlobWriter.write`."""
         with self._mutex:
             self._require_open()
+            size = sum(map(len, chunks))
             try:
-                self._volume.floor.admit(sum(map(len, chunks)))
+                self._volume.floor.admit(size)
+                self._room.take(self._descriptor, self.offset, size)
                 written = write_all(self._volume.operations, self._descriptor, chunks, self.offset)
             except OSError as error:
                 with suppress(OSError):
                     os.ftruncate(self._descriptor, self.offset)
+                self._room.forget()
                 raise disk_error(error, f"write to the upload {self._upload_id}") from error
             if written:
                 self._unsynced = True
@@ -118,6 +123,7 @@ class StagedFile:
         with self._mutex:
             self._require_held()
             self._finished = True
+            self._room.give_back(self._descriptor, self.offset)
             self._sync()
             self._require_unchanged()
             key = nested_blob_key(digest, self._upload_id)
@@ -129,6 +135,8 @@ class StagedFile:
     def close(self) -> None:
         """Close the file, which releases the lock. May be called again."""
         with self._mutex:
+            if self._descriptor >= 0:
+                self._room.give_back(self._descriptor, self.offset)
             self._release()
 
     def _release(self) -> None:

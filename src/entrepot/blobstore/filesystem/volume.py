@@ -13,6 +13,7 @@ from entrepot.blobstore.filesystem.disk_errors import disk_error, disk_errors_tr
 from entrepot.blobstore.filesystem.durable import DirectoryNotOpenedError
 from entrepot.blobstore.filesystem.filesystem_kind import UNSUITABLE_KINDS, filesystem_kind
 from entrepot.blobstore.filesystem.free_space import FreeSpaceFloor
+from entrepot.blobstore.filesystem.room_ahead import ROOM_AHEAD_KINDS
 from entrepot.blobstore.keys import BLOBS, JOURNAL, MANIFESTS, UPLOADS, require_key
 from entrepot.kernel.failpoints import reach
 
@@ -47,6 +48,7 @@ class Volume:
         self.operations = operations
         self.floor = FreeSpaceFloor(root, min_free_bytes)
         self.suspicion = suspicion
+        self.takes_room_ahead = False
         self._directories = DirectoryTree(root, operations)
 
     def path_of(self, key: str) -> Path:
@@ -79,6 +81,7 @@ class Volume:
                 raise StorageUnavailableError(
                     f"{self.root} lies on {kind}, where locks and fsync can't be relied on"
                 )
+            self.takes_room_ahead = kind in ROOM_AHEAD_KINDS
             try:
                 self._make_upper_directories(missing)
             except OSError as error:
@@ -121,6 +124,17 @@ class Volume:
             for directory in self._directories.create_for(key):
                 self.operations.sync_directory(directory)
             self._directories.remember(key)
+
+    def take_room(self, descriptor: int, offset: int, size: int) -> bool:
+        """Set blocks aside for bytes that may come, and return `True`; `False` where others may need the room first.
+
+        Raises:
+            OSError: the file system gives none.
+        """
+        if not self.floor.is_far(size):
+            return False
+        self.operations.take_room(descriptor, offset, size)
+        return True
 
     def sync_file(self, descriptor: int, path: Path) -> None:
         """Make a file's bytes durable, or remove it: after a failed fsync the kernel may call lost pages clean (F7).

@@ -104,7 +104,7 @@ def _walk_row(key: str, title: str, path: str, count: int, server: Server, scale
             raise ServerError(f"{path}: {entries} of {count} entries")
         return Sample(seconds, 1, server.cpu_seconds() - before)
 
-    return Measurement(key, title, "s", scale.transfer_rounds, (server,), take, more_is_better=False)
+    return Measurement(key, title, "s", scale.rounds, (server,), take, more_is_better=False)
 
 
 def _seeded(directory: Path, tags: int, others: int, cores: Cores, running: ExitStack) -> Server:

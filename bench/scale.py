@@ -15,10 +15,11 @@ class Scale:
     """Sizes, counts and times of one run.
 
     `tag_count` manifests and `small_blob_count` blobs of 16 KiB are loaded into every server. Each measurement is
-    taken `rounds` times per server, the servers taking turns; transfers of large blobs and images `transfer_rounds`
-    times. A round of small requests lasts `load_seconds`. The lists have `listed_tags` tags in one repository,
-    `listed_others` repositories and as many referrers of one manifest. `pushed_blob_bytes` is the size of the blobs
-    that are pushed while memory is watched. Whether `memory_is_filled` beforehand: it takes a minute.
+    taken `rounds` times per server, the servers taking turns; transfers of large blobs and images, which are over in a
+    fraction of a second and differ the more, `transfer_rounds` times. A round of small requests lasts `load_seconds`.
+    The lists have `listed_tags` tags in one repository, `listed_others` repositories and as many referrers of one
+    manifest. `pushed_blob_bytes` is the size of the blobs that are pushed while memory is watched. Whether
+    `memory_is_filled` beforehand: it takes a minute.
     """
 
     name: str
@@ -45,7 +46,7 @@ FULL: Final = Scale(
     small_blob_count=10_000,
     rounds=7,
     load_seconds=5,
-    transfer_rounds=7,
+    transfer_rounds=15,
     large_blob_bytes=256 * _MEBIBYTE,
     image_layer_count=10,
     image_layer_bytes=30_000_000,

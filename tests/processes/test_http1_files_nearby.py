@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from entrepot.http1.mapped_file import mapped_file
 from entrepot.http1.recent_effort import RecentEffort
+from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.http1_files import content_of, serve_from
 from tests.processes.http1_serving import (
     get,
@@ -37,6 +38,8 @@ class _Sent:
 
     mapped: list[int] = field(default_factory=list[int])
     shared: list[int] = field(default_factory=list[int])
+    beginnings: list[str] = field(default_factory=list[str])
+    """Which of the two a file began with, in order."""
 
 
 @pytest.fixture
@@ -48,10 +51,14 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> _Sent:
         descriptor: int, offset: int, size: int
     ) -> AbstractContextManager[ctypes.Array[ctypes.c_char]]:
         noted.mapped.append(size)
+        if not offset:
+            noted.beginnings.append("copies")
         return mapped_file(descriptor, offset, size)
 
     def note_shared(*arguments: int) -> int:
         noted.shared.append(arguments[3])
+        if not arguments[2]:
+            noted.beginnings.append("pages")
         return real_sendfile(*arguments)
 
     monkeypatch.setattr("entrepot.http1.file_sending.mapped_file", note_mapped)
@@ -95,7 +102,7 @@ async def test_f41_files_are_not_copied_while_the_server_is_busy_with_sending(
         effort.append(seconds)
 
     monkeypatch.setattr(RecentEffort, "add", note)
-    monkeypatch.setattr(RecentEffort, "in_cores", _in_cores(0.3))
+    monkeypatch.setattr(RecentEffort, "in_cores", _in_cores(0.6))
     await _pull_slowly(tmp_path)
     assert not sent.mapped
     assert sum(effort) > 0
@@ -109,6 +116,28 @@ async def test_f41_files_are_not_copied_for_a_client_that_keeps_up(
     monkeypatch.setattr(RecentEffort, "in_cores", _in_cores(0.0))
     await _pull_slowly(tmp_path)
     assert not sent.mapped
+
+
+@pytest.mark.parametrize(("cores", "second"), [(0.0, "copies"), (0.6, "pages")])
+@pytest.mark.parametrize("is_far", [False, True])
+async def test_f41_a_file_begins_with_copies_where_others_under_way_have_shown_that_there_is_time(
+    tmp_path: Path, sent: _Sent, monkeypatch: pytest.MonkeyPatch, cores: float, second: str, *, is_far: bool
+) -> None:
+    """The first of them has shown nothing yet, and once all have ended, the next one is a first again."""
+    (tmp_path / "file").write_bytes(content_of(_BIG))
+    monkeypatch.setattr(RecentEffort, "in_cores", _in_cores(cores))
+    async with serving(serve_from(tmp_path), is_far=is_far) as server:
+        async with server.connected() as one, server.connected() as other:
+            for number, client in enumerate((one, other), 1):
+                await client.send(get("/file"))
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while len(sent.beginnings) < number:  # noqa: ASYNC110  # a thread begins, and tells nobody
+                        await asyncio.sleep(0.01)
+            for client in (one, other):
+                assert (await client.answer()).body == content_of(_BIG)
+        await server.until_idle()
+        assert (await server.ask(get("/file"))).body == content_of(_BIG)
+    assert sent.beginnings == ["pages", "pages" if is_far else second, "pages"]
 
 
 async def test_i12_a_file_that_can_not_be_mapped_arrives_all_the_same(

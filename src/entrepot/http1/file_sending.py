@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from entrepot.http1.mapped_file import mapped_file
 from entrepot.http1.recent_effort import RecentEffort
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FileSender", "OpenFile"]
 
+_Turn: TypeAlias = "Callable[[int, OpenFile, int], int]"
+"""Sends a file to a socket from an offset on; returns the offset behind what was taken."""
+
 _THREADS: Final = 32
 """At most; they are started on demand, and each is busy only while a socket takes bytes at once."""
 _TURN_BYTES: Final = 16 * 1024 * 1024
@@ -29,7 +32,7 @@ _COPIED_TURN_BYTES: Final = 4 * 1024 * 1024
 """After so much it is looked again whether there is time to make copies."""
 _COPIED_STEP_BYTES: Final = 2 * 1024 * 1024
 """As long as they are mapped, they count as memory of the process."""
-_SPARE_CORES: Final = 0.25
+_SPARE_CORES: Final = 0.5
 """Of a client that takes less of this side's time, it is known that its own is what is short."""
 
 
@@ -49,6 +52,7 @@ class FileSender:
         self._threads = WorkThreads(_THREADS, "file-sender")
         self._cached = CachedReads()
         self._effort = RecentEffort()
+        self._under_way = 0
 
     def close(self) -> None:
         """End the threads once they have nothing more to do."""
@@ -97,7 +101,18 @@ class FileSender:
         Raises:
             OSError: the file can't be read or is shorter than it was, or the client is gone.
         """
-        offset, spent, began, turn = 0, 0.0, time.monotonic(), _send_pages
+        # While others are sent and that takes little time, it is known already that clients are what is waited for.
+        begins_with_copies = is_near and self._under_way > 0 and self._has_time_for_all()
+        self._under_way += 1
+        try:
+            await self._send_in_turns(
+                file, socket, _send_copies if begins_with_copies else _send_pages, is_near=is_near
+            )
+        finally:
+            self._under_way -= 1
+
+    async def _send_in_turns(self, file: OpenFile, socket: int, turn: _Turn, *, is_near: bool) -> None:
+        offset, spent, began = 0, 0.0, time.monotonic()
         while True:
             sending = self._loop.run_in_executor(self._threads, _timed, turn, socket, file, offset)
             offset, seconds = await to_its_end(sending)
@@ -106,12 +121,13 @@ class FileSender:
             if offset == file.size_bytes:
                 return
             await self._writable(socket)
-            is_spared = is_near and self._has_time(spent, time.monotonic() - began)
+            keeps_up = spent >= _SPARE_CORES * (time.monotonic() - began)
+            is_spared = is_near and not keeps_up and self._has_time_for_all()
             turn = _send_copies if is_spared else _send_pages
 
-    def _has_time(self, spent_seconds: float, all_seconds: float) -> bool:
-        """Whether there is time to make copies: one client keeps neither this side busy, nor do all together."""
-        return spent_seconds < _SPARE_CORES * all_seconds and self._effort.in_cores() < _SPARE_CORES
+    def _has_time_for_all(self) -> bool:
+        """Whether there is time to make copies: all that is sent takes little of it."""
+        return self._effort.in_cores() < _SPARE_CORES
 
     async def _writable(self, socket: int) -> None:
         ready = self._loop.create_future()
@@ -136,9 +152,7 @@ def _open(path: str) -> OpenFile:
         raise
 
 
-def _timed(
-    turn: Callable[[int, OpenFile, int], int], socket: int, file: OpenFile, offset: int
-) -> tuple[int, float]:
+def _timed(turn: _Turn, socket: int, file: OpenFile, offset: int) -> tuple[int, float]:
     """Return what a turn does, and the processor time that it took."""
     began = time.thread_time()
     return turn(socket, file, offset), time.thread_time() - began

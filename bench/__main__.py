@@ -46,7 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _read_arguments(arguments)
     scale = QUICK if chosen.quick else FULL
     if chosen.rounds is not None:
-        scale = replace(scale, rounds=chosen.rounds, transfer_rounds=chosen.rounds)
+        count = chosen.rounds
+        scale = replace(scale, rounds=count, transfer_rounds=count, pull_rounds=count)
     cores = parse_cores(chosen.server_cores, chosen.client_cores)
     output = ROOT / "docs" / "performance" if chosen.write_docs else chosen.output
     chosen.scratch.mkdir(parents=True, exist_ok=True)

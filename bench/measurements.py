@@ -198,11 +198,11 @@ class Measurements:
                 server, direction, path, scale.large_blob_bytes, at_once, self.directory, self.cores
             )
 
-        servers = self._everyone if direction == "get" else self._registries
+        is_pull = direction == "get"
+        servers = self._everyone if is_pull else self._registries
+        rounds = scale.pull_rounds if is_pull else scale.transfer_rounds
         key = f"large-{direction}-{at_once}"
-        return Measurement(
-            key, title, "MB/s", scale.transfer_rounds, servers, take, bar=bar, bar_against=against
-        )
+        return Measurement(key, title, "MB/s", rounds, servers, take, bar=bar, bar_against=against)
 
     def _images(self) -> Iterator[Measurement]:
         """Yield push and pull by skopeo; each sample carries its floor, which the table takes off."""

@@ -15,11 +15,11 @@ class Scale:
     """Sizes, counts and times of one run.
 
     `tag_count` manifests and `small_blob_count` blobs of 16 KiB are loaded into every server. Each measurement is
-    taken `rounds` times per server, the servers taking turns; transfers of large blobs and images, which are over in a
-    fraction of a second and differ the more, `transfer_rounds` times. A round of small requests lasts `load_seconds`.
-    The lists have `listed_tags` tags in one repository, `listed_others` repositories and as many referrers of one
-    manifest. `pushed_blob_bytes` is the size of the blobs that are pushed while memory is watched. Whether
-    `memory_is_filled` beforehand: it takes a minute.
+    taken `rounds` times per server, the servers taking turns; pushes of large blobs and copies of images, which are
+    over in a second and differ the more, `transfer_rounds` times, pulls of large blobs `pull_rounds` times. A round of
+    small requests lasts `load_seconds`. The lists have `listed_tags` tags in one repository, `listed_others`
+    repositories and as many referrers of one manifest. `pushed_blob_bytes` is the size of the blobs that are pushed
+    while memory is watched. Whether `memory_is_filled` beforehand: it takes a minute.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Scale:
     rounds: int
     load_seconds: float
     transfer_rounds: int
+    pull_rounds: int
     large_blob_bytes: int
     image_layer_count: int
     image_layer_bytes: int
@@ -47,6 +48,7 @@ FULL: Final = Scale(
     rounds=7,
     load_seconds=5,
     transfer_rounds=15,
+    pull_rounds=45,
     large_blob_bytes=256 * _MEBIBYTE,
     image_layer_count=10,
     image_layer_bytes=30_000_000,
@@ -59,6 +61,7 @@ QUICK: Final = Scale(
     rounds=2,
     load_seconds=1,
     transfer_rounds=2,
+    pull_rounds=2,
     large_blob_bytes=32 * _MEBIBYTE,
     image_layer_count=10,
     image_layer_bytes=2_000_000,

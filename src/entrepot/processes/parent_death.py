@@ -6,6 +6,8 @@ import ctypes
 import os
 import signal
 
+from entrepot.kernel.library_calls import call_library
+
 __all__ = ["die_with_parent", "name_process"]
 
 _PR_SET_PDEATHSIG = 1
@@ -34,7 +36,4 @@ def name_process(name: str) -> None:
 
 
 def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, argument, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "prctl")
+    call_library("prctl", option, argument, 0, 0, 0)

@@ -88,9 +88,8 @@ async def test_room_doubles_what_is_there_and_a_published_blob_keeps_none_of_it(
     assert operations.counts["take_room"] == 2
     assert (staged.stat().st_size, _taken(staged) >= 64 * MIB) == (len(data), True)
     key = await writer.publish(Digest.of_bytes(data))
-    assert (
-        len(data) <= _taken(disk.local_path(key)) < len(data) + _EXTENTS_BYTES
-    )  # before it has its name, not after
+    # Given back before it had its name, not when the writer is closed.
+    assert len(data) <= _taken(disk.local_path(key)) < len(data) + _EXTENTS_BYTES
     await writer.close()
     assert operations.counts["sync_data"] == 1
     assert await read_all(disk, key) == data
@@ -204,6 +203,17 @@ async def test_after_a_write_that_failed_the_file_has_neither_its_bytes_nor_room
     key = await writer.publish(Digest.of_bytes(data))
     await writer.close()
     assert await read_all(disk, key) == data
+
+
+def test_room_is_taken_where_it_was_asked_for_behind_4_gib_too(tmp_path: Path) -> None:
+    """An offset cut to 32 bits would lie within the file, and its room would not go with what lies beyond the end."""
+    path, size = tmp_path / "file", 5 * 1024 * MIB
+    with path.open("wb") as file:
+        file.truncate(size)
+        take_room(file.fileno(), size, MIB)
+        assert (path.stat().st_size, _taken(path) >= MIB) == (size, True)
+        file.truncate(size)
+    assert _taken(path) < MIB
 
 
 def test_the_kernel_s_refusal_is_an_error(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final
 
+from entrepot.kernel.library_calls import call_library
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -72,11 +74,8 @@ def filesystem_kind(path: Path) -> str:
     Raises:
         OSError: `path` can't be examined.
     """
-    library = ctypes.CDLL(None, use_errno=True)
     answer = ctypes.create_string_buffer(_STATFS_BYTES)
-    if library.statfs(os.fsencode(path), answer) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), str(path))
+    call_library("statfs", os.fsencode(path), answer, about=str(path))
     (word,) = struct.unpack_from("@l", answer.raw)
     magic = word & 0xFFFFFFFF
     return _KINDS.get(magic, f"{magic:#x}")

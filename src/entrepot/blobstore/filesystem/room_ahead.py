@@ -7,10 +7,12 @@ most. All of it is advice: where it fails, bytes are written without.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from contextlib import suppress
+from ctypes import c_int64
 from typing import TYPE_CHECKING, Final
+
+from entrepot.kernel.library_calls import call_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +30,6 @@ MOST_ROOM_BYTES: Final = 64 * 1024 * 1024
 _FALLOC_FL_KEEP_SIZE: Final = 1
 """From <linux/falloc.h>; see fallocate(2)."""
 
-_fallocate: Final = ctypes.CDLL(None, use_errno=True).fallocate
-_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-
 
 def take_room(descriptor: int, offset: int, size: int) -> None:
     """Have the file system set blocks aside for a range of a file, beyond its end too; its size stays.
@@ -38,9 +37,7 @@ def take_room(descriptor: int, offset: int, size: int) -> None:
     Raises:
         OSError: it has none left, or does not know how.
     """
-    if _fallocate(descriptor, _FALLOC_FL_KEEP_SIZE, offset, size) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "fallocate")
+    call_library("fallocate", descriptor, _FALLOC_FL_KEEP_SIZE, c_int64(offset), c_int64(size))
 
 
 class RoomAhead:

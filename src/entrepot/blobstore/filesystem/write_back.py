@@ -7,9 +7,10 @@ for its queue, and memory isn't filled with bytes that have nowhere to go.
 
 from __future__ import annotations
 
-import ctypes
-import os
+from ctypes import c_int64
 from typing import Final
+
+from entrepot.kernel.library_calls import call_library
 
 __all__ = ["WRITE_BACK_STEP_BYTES", "WriteBack", "start_writing_back"]
 
@@ -18,9 +19,6 @@ WRITE_BACK_STEP_BYTES: Final = 16 * 1024 * 1024
 _SYNC_FILE_RANGE_WRITE: Final = 2
 """From <linux/fs.h>; see sync_file_range(2)."""
 
-_sync_file_range: Final = ctypes.CDLL(None, use_errno=True).sync_file_range
-_sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-
 
 def start_writing_back(descriptor: int, offset: int, size: int) -> None:
     """Have the kernel begin to write the dirty pages of a range. Makes nothing durable, which is what fsync is for.
@@ -28,9 +26,7 @@ def start_writing_back(descriptor: int, offset: int, size: int) -> None:
     Raises:
         OSError: it can't; what it couldn't write is reported by the next fsync too.
     """
-    if _sync_file_range(descriptor, offset, size, _SYNC_FILE_RANGE_WRITE) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), "sync_file_range")
+    call_library("sync_file_range", descriptor, c_int64(offset), c_int64(size), _SYNC_FILE_RANGE_WRITE)
 
 
 class WriteBack:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import fcntl
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,23 @@ async def test_f4_short_writes_are_continued(
     await writer.write([data[:5], b"", data[5:6], data[6:50], data[50:]])
     key = await writer.publish(Digest.of_bytes(data))
     await writer.close()
+    assert await read_all(disk, key) == data
+
+
+@pytest.mark.parametrize("most_taken", [None, 100_000])
+async def test_long_chunks_are_written_by_the_mebibyte(
+    disk: FilesystemBlobStore, operations: WatchedOperations, most_taken: int | None
+) -> None:
+    """However they are cut, and however little the kernel takes of what it is given."""
+    operations.most_bytes_per_write = most_taken
+    data = data_of(2 * MIB)
+    ends = [0, 1, 70_000, 262_144, 262_145, 524_289, MIB + 17, 2 * MIB]
+    writer = await disk.open_writer(new_upload())
+    await writer.write([data[start:end] for start, end in pairwise(ends)])
+    key = await writer.publish(Digest.of_bytes(data))
+    await writer.close()
+    assert operations.longest_write == MIB
+    assert operations.counts["write_at"] == (2 if most_taken is None else 21)
     assert await read_all(disk, key) == data
 
 

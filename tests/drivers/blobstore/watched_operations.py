@@ -19,7 +19,7 @@ class WatchedOperations(DurableOperations):
     """Does what the real calls do, remembers them in order, and raises the errors it was given.
 
     `fail_next` maps the name of a method to the errno its next call fails with; `most_bytes_per_write` makes the kernel
-    take no more than that at once.
+    take no more than that at once. `longest_write` is the most bytes it was ever given at once.
     """
 
     def __init__(self, root: Path) -> None:
@@ -27,6 +27,7 @@ class WatchedOperations(DurableOperations):
         self.log: list[tuple[str, str]] = []
         self.fail_next: dict[str, int] = {}
         self.most_bytes_per_write: int | None = None
+        self.longest_write = 0
 
     @property
     def counts(self) -> Counter[str]:
@@ -35,6 +36,7 @@ class WatchedOperations(DurableOperations):
 
     def write_at(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         """Write, perhaps less than asked for."""
+        self.longest_write = max(self.longest_write, sum(map(len, buffers)))
         if self.most_bytes_per_write is not None:
             joined = b"".join(buffers)[: self.most_bytes_per_write]
             self._enter("write_at", _name_of(descriptor))

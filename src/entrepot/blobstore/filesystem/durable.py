@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrepot.blobstore.filesystem.room_ahead import take_room
 from entrepot.blobstore.filesystem.write_back import start_writing_back
+from entrepot.blobstore.filesystem.write_length import LONG_WRITE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,9 +90,15 @@ class DurableOperations:
 
 
 def write_all(
-    operations: DurableOperations, descriptor: int, chunks: Sequence[bytes | memoryview], offset: int
+    operations: DurableOperations,
+    descriptor: int,
+    chunks: Sequence[bytes | memoryview],
+    offset: int,
+    at_a_time: int = LONG_WRITE_BYTES,
 ) -> int:
-    """Write all of `chunks` from `offset` on, however few bytes the kernel takes at a time; return their total size.
+    """Write all of `chunks` from `offset` on, and return how many bytes that were.
+
+    The kernel is given `at_a_time` bytes at the most (see `write_length`), and may take fewer.
 
     Raises:
         OSError: some of the bytes may be there.
@@ -100,13 +107,23 @@ def write_all(
     pending: list[bytes | memoryview] = [chunk for chunk in chunks if chunk]
     pending.reverse()
     while pending:
-        batch = pending[: -_MOST_BUFFERS - 1 : -1]
-        taken = operations.write_at(descriptor, batch, offset + total)
+        taken = operations.write_at(descriptor, _front(pending, at_a_time), offset + total)
         if taken <= 0:
             raise OSError(0, "the kernel took no bytes and gave no reason")
         total += taken
         _drop_front(pending, taken)
     return total
+
+
+def _front(pending: list[bytes | memoryview], room: int) -> list[bytes | memoryview]:
+    """Return the first `room` bytes, or what one call takes, of a list of buffers that is kept in reverse order."""
+    batch: list[bytes | memoryview] = []
+    for chunk in reversed(pending[-_MOST_BUFFERS:]):
+        batch.append(chunk if len(chunk) <= room else memoryview(chunk)[:room])
+        room -= len(batch[-1])
+        if not room:
+            break
+    return batch
 
 
 def _drop_front(pending: list[bytes | memoryview], taken: int) -> None:

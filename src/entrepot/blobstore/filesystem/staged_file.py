@@ -86,7 +86,10 @@ class StagedFile:
             try:
                 self._volume.floor.admit(size)
                 self._room.take(self._descriptor, self.offset, size)
-                written = write_all(self._volume.operations, self._descriptor, chunks, self.offset)
+                with self._volume.write_length.for_step(size) as at_a_time:
+                    written = write_all(
+                        self._volume.operations, self._descriptor, chunks, self.offset, at_a_time
+                    )
             except OSError as error:
                 with suppress(OSError):
                     os.ftruncate(self._descriptor, self.offset)

@@ -14,6 +14,7 @@ from entrepot.blobstore.filesystem.durable import DirectoryNotOpenedError
 from entrepot.blobstore.filesystem.filesystem_kind import UNSUITABLE_KINDS, filesystem_kind
 from entrepot.blobstore.filesystem.free_space import FreeSpaceFloor
 from entrepot.blobstore.filesystem.room_ahead import ROOM_AHEAD_KINDS
+from entrepot.blobstore.filesystem.write_length import WriteLength
 from entrepot.blobstore.keys import BLOBS, JOURNAL, MANIFESTS, UPLOADS, require_key
 from entrepot.kernel.failpoints import reach
 
@@ -49,6 +50,7 @@ class Volume:
         self.floor = FreeSpaceFloor(root, min_free_bytes)
         self.suspicion = suspicion
         self.takes_room_ahead = False
+        self.write_length = WriteLength()
         self._directories = DirectoryTree(root, operations)
 
     def path_of(self, key: str) -> Path:

@@ -133,9 +133,6 @@ class Admitter:
         demand = endpoint.demand
         if isinstance(demand, PublicDemand):
             _require_clear_request(endpoint, context)
-            if context.body_bytes > SMALL_BODY_BYTES:
-                # A MiB of JSON or of fields takes the event loop a fifth of a second, anybody's again and again (F41).
-                raise InputTooLargeError(SMALL_BODY_BYTES)
             return
         caller = await self._find_caller(head)
         # Who asks is on record if they are refused; their session, and its token, is not theirs until then.
@@ -208,6 +205,10 @@ def _require_clear_request(endpoint: AnyEndpoint, context: RequestContext) -> No
     """Refuse what can't be read, once it is known that its sender may send such; others are on record as refused."""
     if context.body_failure is not None:
         raise context.body_failure
+    # A MiB of JSON or of fields takes the event loop a fifth of a second, again and again (F41).
+    most = SMALL_BODY_BYTES if isinstance(endpoint.demand, PublicDemand) else endpoint.most_body_bytes
+    if context.body_bytes > most:
+        raise InputTooLargeError(most)
     kind = context.head.header("content-type").partition(";")[0].strip().lower()
     if endpoint.encoding == "form" and kind != _FORM:
         raise InvalidInputError((f"the body has to be a form, of the type {_FORM}",))

@@ -90,7 +90,7 @@ class MethodNotOfferedError(EntrepotError):
 
 
 class InputTooLargeError(EntrepotError):
-    """A body of more bytes than any endpoint takes; it was not read further."""
+    """A body of more bytes than the endpoint takes, or than any does: then it was not read further."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the body has more than {limit} bytes")

@@ -12,6 +12,7 @@ from harborapi import HarborAsyncClient
 from harborapi.exceptions import Forbidden, Unauthorized
 
 from entrepot.auth.robots.permissions import ROBOT_PROJECT_PERMISSIONS, ROBOT_SYSTEM_PERMISSIONS
+from entrepot.control_api.declarations import USUAL_BODY_BYTES
 from entrepot.control_api.routes import all_endpoints
 from tests.unit.control_api.stand import SECRETS, Stand, calling
 
@@ -236,6 +237,21 @@ async def test_who_need_not_be_known_sends_no_more_than_a_login_takes_s36_f41(
         ]
 
     assert [answer.status_code for answer in answers] == [401, 413]
+
+
+async def test_only_lists_may_be_long_s36_f41() -> None:
+    """Reading a MiB takes the event loop a fifth of a second: no guest may have that done again and again."""
+    long = {endpoint.operation for endpoint in _ENDPOINTS if endpoint.most_body_bytes > USUAL_BODY_BYTES}
+    assert long == {"api.robot.create", "api.robot.update", "api.group-member.replace"}
+
+    body = b'{"name": "ci", "nonsense": "%b"}'
+    async with calling(_application(Stand()), "alice") as client:
+        answers = [
+            await client.post("/api/v2.0/access-tokens", content=body % (b"x" * size))
+            for size in (USUAL_BODY_BYTES - 100, USUAL_BODY_BYTES)
+        ]
+    assert [answer.status_code for answer in answers] == [422, 413]
+    assert "more than 65536 bytes" in answers[1].text
 
 
 async def test_a_session_of_somebody_else_does_not_exist_s7() -> None:

@@ -13,6 +13,7 @@ from entrepot.control_api.endpoints.user_groups import GroupInputs
 from entrepot.control_api.names import location
 from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.reply import DONE, created, page_reply
+from entrepot.control_api.request_bodies import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from entrepot.auth.grants import SystemGrant
@@ -118,6 +119,7 @@ GROUP_MEMBER_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=replace_group_members,
         inputs=GroupInputs,
         body=UserGroupMembersReq,
+        most_body_bytes=MAX_BODY_BYTES,
     ),
     Endpoint(
         method="POST",

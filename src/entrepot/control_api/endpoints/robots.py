@@ -44,6 +44,7 @@ from entrepot.control_api.names import format_time, location
 from entrepot.control_api.paging import PageInputs
 from entrepot.control_api.plain_filters import MADE, NAME, parse_plain_filters
 from entrepot.control_api.reply import DONE, json_reply, page_reply
+from entrepot.control_api.request_bodies import MAX_BODY_BYTES
 from entrepot.control_api.sorting import parse_order
 from entrepot.metadata.robot_store import ROBOT_ORDERS
 
@@ -222,6 +223,7 @@ ROBOT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=create_robot,
         inputs=NoInputs,
         body=RobotCreate,
+        most_body_bytes=MAX_BODY_BYTES,
         passed_over=PASSED_OVER,
         result=RobotCreated,
         status=201,
@@ -250,6 +252,7 @@ ROBOT_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
         handler=update_robot,
         inputs=RobotInputs,
         body=RobotUpdate,
+        most_body_bytes=MAX_BODY_BYTES,
         passed_over=PASSED_OVER,
     ),
     Endpoint(

@@ -30,7 +30,9 @@ _IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
 _INDEX: Final = "application/vnd.oci.image.index.v1+json"
 _LAYER_BYTES: Final = 100_000
 """More than what is sent from memory, so that a pull reads the file."""
-SHAPES: Final = ("one layer", "two layers", "index")
+_LARGE_BYTES: Final = 18 * 1024 * 1024
+"""More than what a file has before room is taken ahead for it."""
+SHAPES: Final = ("one layer", "two layers", "index", "large layer")
 MOUNTED_SUFFIX: Final = "-mounted"
 
 
@@ -85,6 +87,9 @@ def content_of(shape: str, seed: int, repository: str) -> Content:
     """Return one of the `SHAPES` for `repository`, its bytes depending on `seed` only."""
     if shape == "one layer":
         blobs, manifest = _image(f"{seed}", 1, "latest")
+        return Content(repository, blobs, (manifest,))
+    if shape == "large layer":
+        blobs, manifest = _image(f"{seed}", 1, "latest", _LARGE_BYTES)
         return Content(repository, blobs, (manifest,))
     if shape == "two layers":
         blobs, manifest = _image(f"{seed}", 2, "latest")
@@ -145,9 +150,11 @@ async def delete_content(client: AsgiClient, content: Content, log: Acknowledgem
         log.add(Acknowledgement("deleted", path))
 
 
-def _image(seed: str, layer_count: int, tag: str) -> tuple[tuple[bytes, ...], Manifest]:
+def _image(
+    seed: str, layer_count: int, tag: str, layer_bytes: int = _LAYER_BYTES
+) -> tuple[tuple[bytes, ...], Manifest]:
     layers = [
-        hashlib.shake_256(f"layer {seed} {number}".encode()).digest(_LAYER_BYTES + number)
+        hashlib.shake_256(f"layer {seed} {number}".encode()).digest(layer_bytes + number)
         for number in range(layer_count)
     ]
     config = _json({"architecture": "amd64", "os": "linux", "seed": seed})

@@ -19,6 +19,7 @@ from tests.faults.machine.product import Product, running_product
 from tests.faults.machine.promises import check_complete, check_deleted, check_kept, check_store
 from tests.faults.machine.remote import BROKEN
 from tests.faults.machine.tracing import injected
+from tests.faults.machine.volumes import MIB, ext4_volume
 from tests.faults.pushing import Acknowledgement, AcknowledgementLog, read_acknowledgements
 from tests.plumbing.patience import PATIENCE_SECONDS
 from tests.processes.running import is_alive, wait_for
@@ -38,6 +39,9 @@ _CALLS: Final = {
     "answer": "write,writev,sendto,sendmsg",
 }
 """What changes the disk or tells the client; a question mark: not on every architecture."""
+_ROOM_CALLS: Final = {"room taken": "fallocate", "room given back": "ftruncate"}
+"""Of a push large enough, on ext4: docs/decisions/0064-room-taken-ahead.md."""
+_ROOMY_BYTES: Final = 2 * 1024 * MIB
 _SAMPLE: Final = 6
 _MOST_SAMPLED_TURN: Final = 4
 _STRIDES: Final = {"database": 11}
@@ -89,7 +93,9 @@ class Kills:
         pid = product.http_pid
         killed = False
         await asyncio.sleep(_SETTLING_SECONDS)
-        with injected(pid, product.directory / "strace", [f"{_CALLS[kind]}:signal=KILL:when={turn}"]):
+        with injected(
+            pid, product.directory / "strace", [f"{(_CALLS | _ROOM_CALLS)[kind]}:signal=KILL:when={turn}"]
+        ):
             try:
                 await flow
             except BROKEN:
@@ -132,6 +138,23 @@ async def test_f1_a_push_killed_at_some_system_calls_keeps_every_promise(
     await check_store(kills.product.settings)
 
 
+async def test_f1_a_large_push_killed_where_room_is_taken_and_given_back_keeps_every_promise(
+    tmp_path: Path, findings: Findings
+) -> None:
+    """And no published file keeps room beyond its end (I8)."""
+    with (
+        ext4_volume(tmp_path / "volume", _ROOMY_BYTES) as volume,
+        running_product(tmp_path / "registry", volume / "data", ready=False) as product,
+    ):
+        kills = Kills(product, findings)
+        for kind in _ROOM_CALLS:
+            await _kill_at_every_turn(kind, partial(kills.push_and_kill, kind, "large layer"))
+        await check_store(product.settings)
+
+        assert kills.by_kind.keys() == _ROOM_CALLS.keys()
+        assert _most_beyond_end(product.settings.data.directory / "storage" / "blobs") < MIB
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("shape", ["one layer", "two layers", "index"])
 async def test_f1_a_push_killed_at_every_system_call_keeps_every_promise(kills: Kills, shape: str) -> None:
@@ -150,6 +173,13 @@ async def test_f1_a_delete_killed_at_every_system_call_keeps_every_promise(kills
         await _kill_at_every_turn(kind, partial(kills.delete_and_kill, kind, shape))
     assert kills.by_kind.keys() >= {"database", "sync", "answer"}, kills.by_kind
     await check_store(kills.product.settings)
+
+
+def _most_beyond_end(blobs: Path) -> int:
+    """Return how many bytes of the disk a file takes besides its own; those that tell where these are count as well."""
+    found = [path.stat() for path in blobs.rglob("*") if path.is_file()]
+    assert max(one.st_size for one in found) > 16 * MIB
+    return max(one.st_blocks * 512 - one.st_size for one in found)
 
 
 async def _kill_at_every_turn(kind: str, kill: Callable[[int], Awaitable[bool]]) -> None:

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     scale = QUICK if chosen.quick else FULL
     if chosen.rounds is not None:
         count = chosen.rounds
-        scale = replace(scale, rounds=count, transfer_rounds=count, pull_rounds=count)
+        scale = replace(scale, rounds=count, image_rounds=count, brief_rounds=count)
     cores = parse_cores(chosen.server_cores, chosen.client_cores)
     output = ROOT / "docs" / "performance" if chosen.write_docs else chosen.output
     chosen.scratch.mkdir(parents=True, exist_ok=True)

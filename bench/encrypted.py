@@ -52,7 +52,7 @@ def encrypted_rows(
         return run_transfer(server, "get", path, len(blob), 1, directory, cores)
 
     title = f"{len(blob) // 1024**2} MiB blob GET over TLS 1.3, 1 client"
-    rounds = material.scale.pull_rounds
+    rounds = material.scale.brief_rounds
     yield Measurement(
         "large-get-tls", title, "MB/s", rounds, (entrepot, nginx), take, bar=0.95, bar_against="nginx"
     )

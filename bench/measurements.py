@@ -200,7 +200,7 @@ class Measurements:
 
         is_pull = direction == "get"
         servers = self._everyone if is_pull else self._registries
-        rounds = scale.pull_rounds if is_pull else scale.transfer_rounds
+        rounds = scale.brief_rounds if is_pull or at_once == 1 else scale.rounds
         key = f"large-{direction}-{at_once}"
         return Measurement(key, title, "MB/s", rounds, servers, take, bar=bar, bar_against=against)
 
@@ -237,7 +237,7 @@ class Measurements:
                 key,
                 f"skopeo {title}, {size}, minus the floor",
                 "s",
-                scale.transfer_rounds,
+                scale.image_rounds,
                 self._registries,
                 take,
                 more_is_better=False,

@@ -15,11 +15,12 @@ class Scale:
     """Sizes, counts and times of one run.
 
     `tag_count` manifests and `small_blob_count` blobs of 16 KiB are loaded into every server. Each measurement is
-    taken `rounds` times per server, the servers taking turns; pushes of large blobs and copies of images, which are
-    over in a second and differ the more, `transfer_rounds` times, pulls of large blobs `pull_rounds` times. A round of
-    small requests lasts `load_seconds`. The lists have `listed_tags` tags in one repository, `listed_others`
-    repositories and as many referrers of one manifest. `pushed_blob_bytes` is the size of the blobs that are pushed
-    while memory is watched. Whether `memory_is_filled` beforehand: it takes a minute.
+    taken `rounds` times per server, the servers taking turns; copies of images, which are over in a second
+    and differ the more, `image_rounds` times, pulls of large blobs and pushes of one, which are over in a part of it,
+    `brief_rounds` times. A round of small requests lasts `load_seconds`. The lists have
+    `listed_tags` tags in one repository, `listed_others` repositories and as many referrers of one manifest.
+    `pushed_blob_bytes` is the size of the blobs that are pushed while memory is watched. Whether `memory_is_filled`
+    beforehand: it takes a minute.
     """
 
     name: str
@@ -27,8 +28,8 @@ class Scale:
     small_blob_count: int
     rounds: int
     load_seconds: float
-    transfer_rounds: int
-    pull_rounds: int
+    image_rounds: int
+    brief_rounds: int
     large_blob_bytes: int
     image_layer_count: int
     image_layer_bytes: int
@@ -47,8 +48,8 @@ FULL: Final = Scale(
     small_blob_count=10_000,
     rounds=7,
     load_seconds=5,
-    transfer_rounds=15,
-    pull_rounds=45,
+    image_rounds=15,
+    brief_rounds=45,
     large_blob_bytes=256 * _MEBIBYTE,
     image_layer_count=10,
     image_layer_bytes=30_000_000,
@@ -60,8 +61,8 @@ QUICK: Final = Scale(
     small_blob_count=200,
     rounds=2,
     load_seconds=1,
-    transfer_rounds=2,
-    pull_rounds=2,
+    image_rounds=2,
+    brief_rounds=2,
     large_blob_bytes=32 * _MEBIBYTE,
     image_layer_count=10,
     image_layer_bytes=2_000_000,

@@ -15,12 +15,11 @@ class Scale:
     """Sizes, counts and times of one run.
 
     `tag_count` manifests and `small_blob_count` blobs of 16 KiB are loaded into every server. Each measurement is
-    taken `rounds` times per server, the servers taking turns; copies of images, which are over in a second
-    and differ the more, `image_rounds` times, pulls of large blobs and pushes of one, which are over in a part of it,
-    `brief_rounds` times. A round of small requests lasts `load_seconds`. The lists have
-    `listed_tags` tags in one repository, `listed_others` repositories and as many referrers of one manifest.
-    `pushed_blob_bytes` is the size of the blobs that are pushed while memory is watched. Whether `memory_is_filled`
-    beforehand: it takes a minute.
+    taken `rounds` times per server, the servers taking turns; copies of images, which are over in a second and differ
+    the more, `image_rounds` times, pulls of large blobs and pushes of one, which are over in a part of it,
+    `brief_rounds` times. A round of small requests lasts `load_seconds`. The lists have `listed_tags` tags in one
+    repository, `listed_others` repositories and as many referrers of one manifest. `pushed_blob_bytes` is the size of
+    the blobs that are pushed while memory is watched. Whether `memory_is_filled` beforehand: it takes a minute.
     """
 
     name: str

@@ -21,7 +21,7 @@ pytestmark = on_sqlite
     ("method", "path"),
     [("POST", "/sessions"), ("POST", "/projects"), ("POST", "/access-tokens"), ("PUT", "/users/1/password")],
 )
-@pytest.mark.parametrize("depth", [32, 1000, 100_000])
+@pytest.mark.parametrize("depth", [32, 1000, 32_000])
 async def test_a_body_of_many_brackets_is_a_fault_of_the_client_s36(
     registry: Registry, method: str, path: str, depth: int
 ) -> None:

@@ -6,7 +6,6 @@ write-ahead log only, on PostgreSQL with a dump beside the files. What is left i
 
 from __future__ import annotations
 
-import asyncio
 import lzma
 import os
 import re
@@ -28,7 +27,6 @@ import msgspec
 
 from entrepot.processes.assignment import Role
 from tests.blackbox.material.images import digest_of
-from tests.drivers.metadata.raw_database import RawDatabase
 from tests.drivers.postgres_server import PostgresServer
 from tests.running.control_client import ControlClient
 from tests.running.with_accounts import ADMINISTRATOR
@@ -54,8 +52,6 @@ _MOST_BYTES: Final = 200_000
 _STRAY: Final = bytes_of(8, 500)
 _NOT_PACKED: Final = re.compile(r"run(/.*)?|metadata/.*(-shm|\.turnstile|\.writer)")
 """What a running registry makes anew: locks, metrics, the index of the write-ahead log."""
-_FOREVER: Final = "UPDATE upload_sessions SET expires_at = expires_at + 3155760000000"
-"""A hundred years: the test must not fail on the day on which the upload would have expired."""
 _NOT_UNDERSTOOD_EVERYWHERE: Final = re.compile(
     r"^(\\(un)?restrict .*|SET transaction_timeout = 0;)\n", re.MULTILINE
 )
@@ -148,7 +144,6 @@ def _leave_traces_of_a_crash(registry: RunningEntrepot, expectations: Expectatio
         path = f"/v2/{APPLICATION}/manifests/last"
         assert client.put(path, content=manifest.content, headers=headers).status_code == 201
         expectations.tags[APPLICATION]["last"] = expectations.tags[APPLICATION]["v1"]
-        asyncio.run(RawDatabase(url).fetch(_FOREVER))
         if accounts is not None:
             leave_notes(client, accounts)
             look_at_the_log(url, accounts)

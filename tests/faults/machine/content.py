@@ -32,7 +32,13 @@ _LAYER_BYTES: Final = 100_000
 """More than what is sent from memory, so that a pull reads the file."""
 _LARGE_BYTES: Final = 18 * 1024 * 1024
 """More than what a file has before room is taken ahead for it."""
-SHAPES: Final = ("one layer", "two layers", "index", "large layer")
+_IMAGES: Final = {
+    "one layer": (1, _LAYER_BYTES),
+    "two layers": (2, _LAYER_BYTES),
+    "large layer": (1, _LARGE_BYTES),
+}
+"""How many layers of how many bytes."""
+SHAPES: Final = (*_IMAGES, "index")
 MOUNTED_SUFFIX: Final = "-mounted"
 
 
@@ -85,16 +91,10 @@ class Content:
 
 def content_of(shape: str, seed: int, repository: str) -> Content:
     """Return one of the `SHAPES` for `repository`, its bytes depending on `seed` only."""
-    if shape == "one layer":
-        blobs, manifest = _image(f"{seed}", 1, "latest")
+    if shape in _IMAGES:
+        blobs, manifest = _image(f"{seed}", "latest", *_IMAGES[shape])
         return Content(repository, blobs, (manifest,))
-    if shape == "large layer":
-        blobs, manifest = _image(f"{seed}", 1, "latest", _LARGE_BYTES)
-        return Content(repository, blobs, (manifest,))
-    if shape == "two layers":
-        blobs, manifest = _image(f"{seed}", 2, "latest")
-        return Content(repository, blobs, (manifest,))
-    children = [_image(f"{seed} {number}", 1, "") for number in range(2)]
+    children = [_image(f"{seed} {number}", "", 1, _LAYER_BYTES) for number in range(2)]
     manifests = tuple(manifest for _, manifest in children)
     entries = [_descriptor(one.body, one.media_type) for one in manifests]
     body = _json({"schemaVersion": 2, "mediaType": _INDEX, "manifests": entries})
@@ -150,9 +150,7 @@ async def delete_content(client: AsgiClient, content: Content, log: Acknowledgem
         log.add(Acknowledgement("deleted", path))
 
 
-def _image(
-    seed: str, layer_count: int, tag: str, layer_bytes: int = _LAYER_BYTES
-) -> tuple[tuple[bytes, ...], Manifest]:
+def _image(seed: str, tag: str, layer_count: int, layer_bytes: int) -> tuple[tuple[bytes, ...], Manifest]:
     layers = [
         hashlib.shake_256(f"layer {seed} {number}".encode()).digest(layer_bytes + number)
         for number in range(layer_count)
